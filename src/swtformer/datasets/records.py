@@ -1,0 +1,108 @@
+"""What every reader returns: records of images with image-level labels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from swtformer.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image and what is known about it.
+
+    Attributes:
+        id: name of the image's outputs: relative POSIX path without extension, unique in its set.
+        image: file of the image.
+        present: indices (from 0, into the set's classes) of the classes in the image, sorted; empty for
+            pure background; None where the labels are not known.
+        mask: ground-truth label image (0 background, k+1 for class index k, 255 ignored); scores only.
+        source: file and line that the record came from, for messages.
+    """
+
+    id: str
+    image: Path
+    present: tuple[int, ...] | None
+    mask: Path | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a data set.
+
+    Attributes:
+        kind: short stable name, e.g. "missing_image"; problems of one kind are counted together.
+        fatal: True stops every command (exit 2); False is skipped or only warned about.
+        message: one sentence that names file and line and says what to do.
+        id: the record it is about, if it is about one.
+    """
+
+    kind: str
+    fatal: bool
+    message: str
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A data set, or one split of it.
+
+    Attributes:
+        name: what reports call it, e.g. "voc-subset/train".
+        format: the reader that made it.
+        root: file or folder that it was opened from.
+        classes: class names; a mask holds index + 1.
+        records: the images, in the order of the source.
+        problems: what was found wrong without stopping (fatal ones raise DataError instead).
+        labels_from: where the image-level labels came from, e.g. "labels.csv"; said in reports.
+    """
+
+    name: str
+    format: str
+    root: Path
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+    problems: tuple[Problem, ...] = ()
+    labels_from: str = ""
+    split: str | None = field(default=None)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.records)
+
+    def labels(self) -> np.ndarray:
+        """(N, C) 0/1 float32 matrix of image-level labels; rows of unlabelled images are nan."""
+        matrix = np.zeros((len(self.records), len(self.classes)), dtype=np.float32)
+        for row, record in zip(matrix, self.records, strict=True):
+            if record.present is None:
+                row[:] = np.nan
+            else:
+                row[list(record.present)] = 1
+        return matrix
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over class names, ids and labels: equal for equal tasks, whatever the paths."""
+        digest = hashlib.sha256("\x1f".join(self.classes).encode())
+        for record in self.records:
+            digest.update(f"\x1e{record.id}\x1f{record.present}".encode())
+        return digest.hexdigest()
+
+    def subset(self, keep: list[int], *, name: str | None = None) -> ImageSet:
+        """The set with only the records at these positions."""
+        return replace(self, records=tuple(self.records[i] for i in keep), name=name or self.name)
+
+    def class_index(self, name: str) -> int:
+        """Index of a class name, from 0.
+
+        Raises:
+            DataError: no such class; the message gives the nearest one.
+        """
+        try:
+            return self.classes.index(name)
+        except ValueError:
+            raise DataError(f"Unknown class {name!r} in {self.name}. {nearest(name, self.classes)}") from None

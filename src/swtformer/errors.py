@@ -1,0 +1,46 @@
+"""The errors that a user can cause or must act on; each carries the exit code of the command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class SwtformerError(Exception):
+    """A mistake in what was asked for or given: one clear message, no traceback, exit code 2."""
+
+    exit_code = 2
+
+
+class SettingsError(SwtformerError):
+    """Settings that cannot be used; the message lists every problem at once."""
+
+
+class DataError(SwtformerError):
+    """A data set that cannot be used; the message lists every problem at once, with file and line."""
+
+
+class ImageError(DataError):
+    """One image file that cannot be read whole; the message names the file and the reason."""
+
+
+class CheckpointError(SwtformerError):
+    """A checkpoint or weights file that is damaged, unsafe or made for another model."""
+
+    exit_code = 4
+
+
+class NonFiniteError(SwtformerError):
+    """Training met a loss or weight that is not finite; the message names the step."""
+
+    exit_code = 5
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say ``Did you mean 'x'?`` for the known name closest to `name`, or list the known names (30 at most)."""
+    names: Sequence[str] = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    shown = ", ".join(names[:30]) + (", …" if len(names) > 30 else "")
+    return f"Known: {shown}."

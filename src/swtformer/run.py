@@ -1,0 +1,242 @@
+"""The run folder: its layout, atomic writes and what the run was made with. No other module knows the layout."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from swtformer.errors import SwtformerError
+from swtformer.settings import Settings, dump_settings, read_settings, validate
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths of one run folder; nothing is created by looking at it."""
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """settings.yaml: all settings that the run was trained with."""
+        return self.path / "settings.yaml"
+
+    @property
+    def environment_file(self) -> Path:
+        """environment.json: versions, machine, data fingerprint, command lines."""
+        return self.path / "environment.json"
+
+    @property
+    def classes_file(self) -> Path:
+        """classes.json: class names in order; a mask holds index + 1."""
+        return self.path / "classes.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """metrics.csv: one row per epoch, losses and validation mAP."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of resumable training states."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the finished model: config.json and model.safetensors."""
+        return self.path / "model"
+
+    @property
+    def maps(self) -> Path:
+        """Folder of class activation maps, one .npz per image."""
+        return self.path / "maps"
+
+    @property
+    def masks(self) -> Path:
+        """Folder of label images, one palette .png per image."""
+        return self.path / "masks"
+
+    @property
+    def scores_file(self) -> Path:
+        """scores.json: what `evaluate` measured."""
+        return self.path / "scores.json"
+
+    @property
+    def failures_file(self) -> Path:
+        """failures.csv: the images that were skipped, with stage and reason."""
+        return self.path / "failures.csv"
+
+    @property
+    def report_file(self) -> Path:
+        """report/index.html: the self-contained report."""
+        return self.path / "report" / "index.html"
+
+    def settings(self) -> Settings:
+        """The settings that the run was made with."""
+        if not self.settings_file.is_file():
+            raise SwtformerError(f"{self.path} is no run folder: it has no settings.yaml.")
+        return validate(Settings, read_settings(self.settings_file), where=str(self.settings_file))
+
+    def write_settings(self, settings: Settings) -> None:
+        """Write settings.yaml."""
+        write_text(self.settings_file, dump_settings(settings))
+
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the run."""
+        return tuple(read_json(self.classes_file))
+
+    def environment(self) -> dict[str, Any]:
+        """What environment.json holds; empty where there is none."""
+        return dict(read_json(self.environment_file)) if self.environment_file.is_file() else {}
+
+    def update_environment(self, **facts: Any) -> None:
+        """Add facts (data fingerprint, command lines …) to environment.json."""
+        write_json(self.environment_file, {**describe_environment(), **self.environment(), **facts})
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions and machine, as every result carries them."""
+    packages = ("swtformer", "torch", "torchvision", "timm", "lightning", "numpy", "pillow")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "packages": versions,
+    }
+
+
+@contextmanager
+def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path` that takes its name only when it is whole and on disk.
+
+    Raises:
+        SwtformerError: the file cannot be written (read-only, disk full); `path` keeps what it had.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise SwtformerError(f"{path}: cannot be written: {error.strerror}.") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SwtformerError(f"{path}: cannot be written: {error.strerror}.") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a binary stream that becomes `path` when it is whole."""
+    with atomic_file(path) as stream:
+        write(stream)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_file(path, "w") as stream:
+        stream.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, readable and with stable key order."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        SwtformerError: the file is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SwtformerError(f"{path}: does not exist.") from None
+    except (OSError, ValueError) as error:
+        raise SwtformerError(f"{path}: cannot be read as JSON: {error}") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One image that a stage skipped: a row of failures.csv.
+
+    Attributes:
+        id: record id.
+        stage: the stage that skipped it ("train", "localize", …).
+        path: file that could not be used.
+        reason: one sentence.
+    """
+
+    id: str
+    stage: str
+    path: str
+    reason: str
+
+
+class Progress(Protocol):
+    """How a stage tells that it moves on; the command line draws a bar from it."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Say that `done` of `total` steps of `stage` are over; `note` holds losses or the like."""
+
+
+def silent(stage: str, done: int, total: int, note: str = "") -> None:
+    """Progress that nobody watches."""
+
+
+def write_failures(run: Run, stage: str, failures: Iterable[Failure]) -> None:
+    """Replace one stage's rows of failures.csv; the file is removed when no row is left."""
+    kept: list[Failure] = []
+    if run.failures_file.is_file():
+        with run.failures_file.open(encoding="utf-8", newline="") as stream:
+            kept = [Failure(**row) for row in csv.DictReader(stream) if row["stage"] != stage]
+    kept.extend(failures)
+    if not kept:
+        run.failures_file.unlink(missing_ok=True)
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=[item.name for item in fields(Failure)])
+    writer.writeheader()
+    writer.writerows(asdict(failure) for failure in kept)
+    write_text(run.failures_file, text.getvalue())

@@ -1,0 +1,303 @@
+"""Every setting once: typed models from which the YAML files and the command-line flags are derived.
+
+A default lives here and nowhere else. METHOD in the documentation says what each reading of the paper means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from swtformer.errors import SettingsError, nearest
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Section):
+    """Which images, which labels, which masks."""
+
+    format: Literal["auto", "voc", "coco", "table", "folder", "shapes"] = "auto"
+    """Data format; auto recognises it from what lies at the path."""
+    split: str | None = None
+    """Split to use: a VOC list name, a COCO annotation file, or the value of a table's split column."""
+    validation_split: str | None = None
+    """Split that validation mAP is measured on; without it `validation_fraction` of the images is set aside."""
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Part of the training images set aside for validation mAP when no validation split is named."""
+    classes: tuple[str, ...] | None = None
+    """Class names in order; by default those that the data set declares, else the labels found, sorted."""
+    images: Path | None = None
+    """Folder that image names in a table or COCO file are relative to; by default found beside it."""
+    masks: Path | None = None
+    """Folder of ground-truth masks; used for scores only, never for training or model choice."""
+    exif: Literal["raw", "apply"] = "raw"
+    """EXIF orientation: raw keeps the stored pixel grid, as VOC-like masks do; apply turns the image upright."""
+    strict: bool = False
+    """Refuse to start when any image cannot be read, instead of skipping it."""
+
+
+class ModelSettings(Section):
+    """The network: backbone, CAM head and, for V2, the refinement (METHOD 1 and 2)."""
+
+    method: Literal["swtformer_v1", "swtformer_v2"] = "swtformer_v2"
+    """swtformer_v1 gives CAMs; swtformer_v2 gives CAMs and the refined R-CAMs."""
+    backbone: str = "swin_tiny_patch4_window7_224"
+    """swin_tiny/small/base or any four-stage timm model (convnext_tiny, pvt_v2_b1, mobilenetv2_100, resnet50 …)."""
+    weights: str = "pretrained"
+    """pretrained (downloaded by timm), none, or a local .safetensors or .pth file."""
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Stochastic depth rate of the backbone."""
+    kernel: Literal[3, 1] = 3
+    """Kernel size of the CAM head."""
+    pooling: Literal["gap", "gmp", "gwrp"] = "gap"
+    """Pooling from head output to class logits: mean, maximum, or globally weighted rank pooling."""
+    norm: Literal["max", "minmax"] = "max"
+    """How each map is scaled to [0, 1]: by its maximum, or by its minimum and maximum."""
+    hff: Literal["pair", "pair_coarse", "single"] = "pair"
+    """Hierarchical feature fusion: in pairs at stride 16, in pairs at stride 32, or all at once (as SIPE)."""
+    affinity: Literal["abs", "relu"] = "abs"
+    """Token affinity: absolute cosine as in Eq. 4, or its positive part."""
+    background_weight: Positive = 0.5
+    """Factor on the background's overlap when seeds are located."""
+    background_over: Literal["present", "all"] = "present"
+    """Classes whose maximum is taken away from 1 for the background map."""
+
+
+class LossSettings(Section):
+    """Weights and readings of the three losses (Eq. 2, 5, 6, 7)."""
+
+    cls: NonNegative = 1.0
+    """Weight of the classification loss."""
+    gsc: NonNegative = 1.0
+    """Weight of the consistency loss between CAM and R-CAM."""
+    ccl: NonNegative = 1.0
+    """Weight of the class-wise contrastive loss."""
+    gsc_over: Literal["all", "present"] = "all"
+    """Channels that the consistency loss averages over."""
+    ccl_reading: Literal["literal", "per_class", "matrix", "off"] = "matrix"
+    """How Eq. 6 is read: cosine of whole maps, per present class, between all pairs of classes, or not at all."""
+    detach: Literal["none", "cam", "refined"] = "none"
+    """Side of GSC and CCL that receives no gradient."""
+    ramp_epochs: NonNegative = 0.0
+    """Epochs over which the weights of GSC and CCL rise linearly from 0."""
+
+
+class TrainSettings(Section):
+    """Optimisation, augmentation and checkpoints (METHOD 3)."""
+
+    epochs: Count = 30
+    """Passes over the training images."""
+    batch_size: Count = 16
+    """Images per step and process."""
+    learning_rate: Positive = 6e-5
+    """Peak learning rate of the backbone."""
+    head_multiplier: Positive = 10.0
+    """Learning rate of the new layers (CAM head) relative to the backbone's."""
+    fusion_multiplier: Positive = 10.0
+    """Learning rate of the feature fusion relative to the backbone's."""
+    minimum_learning_rate: NonNegative = 1e-6
+    """Learning rate at the end of the cosine."""
+    weight_decay: NonNegative = 0.05
+    """AdamW weight decay; none on biases, norms and relative-position tables."""
+    warmup_fraction: Fraction = 0.05
+    """Part of all steps over which the learning rate rises from 0."""
+    clip_norm: NonNegative = 1.0
+    """Gradient norm limit; 0 turns clipping off."""
+    accumulate: Count = 1
+    """Batches whose gradients are added up before a step."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of the exponential moving average of the weights; 0 turns it off."""
+    early_stopping_patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better validation mAP after which training stops; 0 turns it off."""
+    keep: Literal["last", "best"] = "last"
+    """Weights to keep as the model: those of the last epoch or of the best validation mAP per class."""
+    freeze_stages: Annotated[int, Field(ge=0, le=4)] = 0
+    """Number of backbone stages (from the input) that are not trained."""
+    start_from: Path | None = None
+    """A finished run or saved model whose weights training starts from (a V1 for a V2, say)."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
+    augmentation: Literal["advcam", "advcam_scaled", "psa", "mct"] = "advcam"
+    """Augmentation preset (METHOD 3)."""
+    crop_px: Annotated[int, Field(ge=32)] = 224
+    """Side of the square training crop."""
+    long_side_px: tuple[Count, Count] | None = None
+    """Range of the random long side before cropping; by default the preset's own."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that load images."""
+    devices: Count = 1
+    """Processes (CPU) or GPUs per machine."""
+    nodes: Count = 1
+    """Machines, launched by torchrun or a cluster's scheduler."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Where to compute."""
+    tensorboard: bool = False
+    """Write TensorBoard logs beside metrics.csv; needs the extra `log`."""
+
+
+class LocalizeSettings(Section):
+    """How maps are made for a data set (METHOD 4)."""
+
+    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 1.0, 1.5, 2.0)
+    """Image scales whose maps are summed."""
+    flip: bool = True
+    """Add each scale's mirror image."""
+    classes: Literal["given", "predicted"] = "given"
+    """Classes to map: the image labels, or those that the classifier finds."""
+    class_threshold: Fraction = 0.5
+    """Probability from which a predicted class counts as present; the best class is always kept."""
+    stride: Count = 4
+    """Maps are stored at the image's size divided by this."""
+    batch_size: Count = 1
+    """Images of one size that are mapped together."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Where to compute."""
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Threads that read images ahead."""
+
+
+class MaskSettings(Section):
+    """How maps become label images."""
+
+    source: Literal["auto", "cam", "refined"] = "auto"
+    """Maps to use; auto takes the refined ones where the method makes them."""
+    policy: Literal["auto", "argmax", "fixed", "label_free"] = "auto"
+    """auto: argmax for refined maps, label_free for CAMs; fixed uses `threshold` as the background's score."""
+    threshold: Fraction = 0.15
+    """Background score of the fixed policy."""
+
+
+class EvaluateSettings(Section):
+    """What is scored and how."""
+
+    policies: tuple[Literal["fixed", "argmax", "label_free", "oracle"], ...] = (
+        "fixed",
+        "argmax",
+        "label_free",
+        "oracle",
+    )
+    """Background policies; oracle uses the ground truth and is labelled so."""
+    threshold: Fraction = 0.15
+    """Background score of the fixed policy."""
+    score_classes: tuple[str, ...] | None = None
+    """Classes (besides background) that the mean runs over; by default all."""
+    missing: Literal["error", "background"] = "error"
+    """An image with a mask but no prediction: refuse, or score it as all background."""
+
+
+class Settings(Section):
+    """All sections; this is what a `--config` file and a run's settings.yaml hold."""
+
+    seed: int = 0
+    """Seed of everything random."""
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+    localize: LocalizeSettings = LocalizeSettings()
+    mask: MaskSettings = MaskSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def validate(model: type[S], values: Mapping[str, Any], *, where: str) -> S:
+    """Build settings from plain values and answer every mistake at once.
+
+    Args:
+        model: the section, or Settings itself.
+        values: nested plain values, as YAML gives them.
+        where: file or command that the values came from, named in the message.
+
+    Raises:
+        SettingsError: unknown keys (with the nearest right one) and wrong values, one line each.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(model, item) for item in error.errors()]
+        raise SettingsError(f"{where}:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _explain(model: type[BaseModel], item: Any) -> str:
+    """One line for one pydantic error."""
+    location = [str(part) for part in item["loc"]]
+    name = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        owner = _section(model, location[:-1])
+        return f"unknown setting {name!r}. {nearest(location[-1], owner.model_fields)}"
+    given = item["input"]
+    if item["type"] == "literal_error":
+        allowed = item["ctx"]["expected"].replace(" or ", ", ")
+        options = [option.strip().strip("'") for option in allowed.split(",")]
+        return f"{name}: {given!r} is not one of {allowed}. {nearest(str(given), options)}"
+    return f"{name}: {item['msg'][0].lower() + item['msg'][1:]}, got {given!r}"
+
+
+def _section(model: type[BaseModel], location: list[str]) -> type[BaseModel]:
+    for part in location:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type):
+            return model
+        if issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return model
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested plain values of `base` with those of `over` put on top, section by section."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Plain nested values of a YAML settings file, checked for unknown keys and wrong values.
+
+    Raises:
+        SettingsError: the file is missing, is no YAML mapping, or holds mistakes (all of them listed).
+    """
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text.") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is not valid YAML: {error}") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: expected sections such as 'train:', got {type(values).__name__}.")
+    return validate(Settings, values, where=str(path)).model_dump(exclude_unset=True, mode="json")
+
+
+def dump_settings(settings: Settings) -> str:
+    """YAML text of all settings; `read_settings` gives the same settings back."""
+    import yaml
+
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,1 @@
+"""Training: augmentation, loaders, the Lightning module, checkpoints and callbacks."""
