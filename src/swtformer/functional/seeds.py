@@ -1,0 +1,141 @@
+"""Structure-aware seeds, prototypes and refined maps (Sec. 3-5, Eq. 4), as matrix products.
+
+Nothing here holds a tensor of the size classes × tokens × tokens or classes × channels × tokens; the affinity
+is made in blocks of rows, so memory grows with the tokens and not with their square.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from swtformer.functional.activation import with_background_present
+
+EPSILON = 1e-5
+"""Added to the maximum that a refined map is divided by; also the smallest union of an overlap."""
+
+ROWS_PER_BLOCK = 2048
+"""Rows of the affinity that are held at a time."""
+
+
+def token_affinity(rows: Tensor, tokens: Tensor, *, affinity: Literal["abs", "relu"]) -> Tensor:
+    """Affinity between tokens, the absolute or positive cosine of their features (Eq. 4).
+
+    Args:
+        rows: (B, n, D) tokens whose affinity to all others is wanted.
+        tokens: (B, N, D) all tokens.
+        affinity: abs for |cosine| as in the paper, relu for its positive part.
+
+    Returns:
+        (B, n, N) in [0, 1].
+    """
+    cosine = F.normalize(rows, dim=-1) @ F.normalize(tokens, dim=-1).mT
+    return cosine.abs() if affinity == "abs" else cosine.relu()
+
+
+@torch.no_grad()
+def locate_seeds(
+    features: Tensor,
+    maps: Tensor,
+    present: Tensor,
+    *,
+    affinity: Literal["abs", "relu"],
+    background_weight: float,
+    rows_per_block: int = ROWS_PER_BLOCK,
+) -> Tensor:
+    """Give every token the present class whose map overlaps its affinity most (Sec. 3-5, after SIPE).
+
+    The overlap of token i and class c is the soft intersection over union
+
+        sum_j S_ij M_cj / (sum_j S_ij + sum_j M_cj - sum_j S_ij M_cj),
+
+    the background's times `background_weight` (SIPE's code has the factor, the paper is silent). Of equal
+    overlaps the lowest class wins. No gradient flows through.
+
+    Args:
+        features: (B, D, h, w) tokens of the last stage.
+        maps: (B, C+1, h, w) in [0, 1] on the same grid; index 0 is background.
+        present: (B, C) 0/1 image-level labels; background is always present.
+        affinity: reading of Eq. 4, see `token_affinity`.
+        background_weight: factor on the background's overlap.
+        rows_per_block: tokens whose affinity is held at a time.
+
+    Returns:
+        (B, C+1, h, w) one-hot seeds, in the dtype of `maps`.
+
+    Raises:
+        ValueError: features and maps lie on different grids.
+    """
+    if features.shape[-2:] != maps.shape[-2:]:
+        raise ValueError(
+            f"features and maps must share a grid, got {tuple(features.shape)} and {tuple(maps.shape)}"
+        )
+    tokens = features.flatten(2).mT.float()
+    activations = maps.flatten(2).float()
+    allowed = with_background_present(present) > 0
+    map_sums = activations.sum(-1)[:, None, :]
+    winners = []
+    for rows in tokens.split(rows_per_block, dim=1):
+        similarity = token_affinity(rows, tokens, affinity=affinity)
+        shared = similarity @ activations.mT
+        union = similarity.sum(-1, keepdim=True) + map_sums - shared
+        overlap = shared / union.clamp_min(EPSILON)
+        overlap[..., 0] *= background_weight
+        winners.append(overlap.masked_fill(~allowed[:, None, :], -1.0).argmax(-1))
+    chosen = torch.cat(winners, dim=1)
+    seeds = F.one_hot(chosen, maps.shape[1]).mT.reshape(maps.shape)
+    return seeds.to(maps.dtype)
+
+
+def prototypes(features: Tensor, seeds: Tensor) -> Tensor:
+    """Mean feature over each class's seeds (the centroid of Sec. 3-5).
+
+    Args:
+        features: (B, D, h, w) hierarchical features.
+        seeds: (B, C+1, h, w) one-hot (or soft) seeds on the same grid.
+
+    Returns:
+        (B, C+1, D); 0 for a class without a seed.
+    """
+    weights = seeds.flatten(2).to(features.dtype)
+    counts = weights.sum(-1, keepdim=True)
+    return weights @ features.flatten(2).mT / counts.clamp_min(1)
+
+
+def prototype_similarity(features: Tensor, centres: Tensor, present: Tensor) -> Tensor:
+    """Positive cosine between every feature and every class's prototype, before any scaling.
+
+    Args:
+        features: (B, D, h, w) hierarchical features.
+        centres: (B, C+1, D) prototypes; index 0 is background.
+        present: (B, C) 0/1 image-level labels.
+
+    Returns:
+        (B, C+1, h, w) in [0, 1]; 0 for absent classes and classes without a prototype.
+    """
+    cosine = F.normalize(centres, dim=-1) @ F.normalize(features.flatten(2), dim=1)
+    allowed = with_background_present(present).to(cosine.dtype)
+    return (cosine.relu() * allowed[:, :, None]).unflatten(-1, features.shape[-2:])
+
+
+def scaled_to_maximum(maps: Tensor) -> Tensor:
+    """Each map divided by its own maximum over space + 1e-5, in [0, 1); all-zero maps stay 0."""
+    return maps / (maps.amax((-2, -1), keepdim=True) + EPSILON)
+
+
+def refined_maps(features: Tensor, seeds: Tensor, present: Tensor) -> Tensor:
+    """Refined class activation maps (R-CAM): similarity to the prototypes of the seeds (Sec. 3-5).
+
+    Args:
+        features: (B, D, h, w) hierarchical features.
+        seeds: (B, C+1, h', w') one-hot seeds; resized to the features' grid by nearest neighbour.
+        present: (B, C) 0/1 image-level labels.
+
+    Returns:
+        (B, C+1, h, w) in [0, 1); index 0 is background, absent classes are 0.
+    """
+    resized = F.interpolate(seeds, features.shape[-2:], mode="nearest")
+    return scaled_to_maximum(prototype_similarity(features, prototypes(features, resized), present))

@@ -1,0 +1,114 @@
+"""The contract of a method: a network that maps images and their labels to logits and named maps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from swtformer.backbones.base import Backbone
+from swtformer.functional.activation import class_logits
+from swtformer.settings import LossSettings, ModelSettings
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the backbone and the CAM head make of images, before any label is used.
+
+    Attributes:
+        pyramid: four (B, Dk, hk, wk) feature maps at strides of about 4, 8, 16 and 32.
+        activations: (B, C, h, w) raw output of the CAM head on the last grid.
+        logits: (B, C) class logits.
+    """
+
+    pyramid: tuple[Tensor, ...]
+    activations: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Maps of a batch on one grid; index 0 is background, absent classes are 0.
+
+    Attributes:
+        cam: (B, C+1, h, w) in [0, 1], the class activation maps.
+        refined: (B, C+1, h, w) in [0, 1), the R-CAMs; None where the method makes none.
+        similarities: (B, C+1, h, w) in [0, 1], the R-CAMs before scaling, which several views can be summed
+            from; None where `refined` is.
+        seeds: (B, C+1, h', w') one-hot seeds that the prototypes came from; None where `refined` is.
+    """
+
+    cam: Tensor
+    refined: Tensor | None = None
+    similarities: Tensor | None = None
+    seeds: Tensor | None = None
+
+
+class Method(nn.Module, ABC):
+    """A backbone with a CAM head; subclasses say how maps are made and what is trained.
+
+    Attributes:
+        settings: the model section that it was built from.
+        classes: class names in order; channel k+1 of a map is class k.
+    """
+
+    def __init__(self, backbone: Backbone, settings: ModelSettings, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        self.settings = settings
+        self.classes = classes
+        self.backbone = backbone
+        self.head = nn.Conv2d(
+            backbone.channels[-1], len(classes), settings.kernel, padding=settings.kernel // 2
+        )
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias if self.head.bias is not None else torch.empty(0))
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    def encode(self, images: Tensor) -> Encoding:
+        """Features, raw class activations and logits.
+
+        Args:
+            images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and standard deviation
+                are applied here. H and W are at least 32.
+        """
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        pyramid = tuple(self.backbone((images - self.mean) / self.std))
+        activations = self.head(pyramid[-1])
+        return Encoding(pyramid, activations, class_logits(activations, pooling=self.settings.pooling))
+
+    def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Localization]:
+        """Logits (B, C) and maps of images (B, 3, H, W) with labels `present` (B, C)."""
+        encoding = self.encode(images)
+        return encoding.logits, self.localize(encoding, present)
+
+    @abstractmethod
+    def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
+        """Make the method's maps.
+
+        Args:
+            encoding: of the images.
+            present: (B, C) 0/1 image-level labels.
+            maps: (B, C, h, w) normalised foreground maps in [0, 1] to use in place of the encoding's own, such
+                as maps summed over several views.
+        """
+
+    @abstractmethod
+    def losses(
+        self, encoding: Encoding, present: Tensor, *, settings: LossSettings, valid: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Unweighted losses by name ("cls", …), each a scalar; weights are the trainer's.
+
+        Args:
+            encoding: of the images.
+            present: (B, C) 0/1 image-level labels.
+            settings: readings of the losses; losses of weight 0 may be left out.
+            valid: (B, 1, H, W) 0/1, 0 on padded pixels of the crop.
+        """
+
+    def new_modules(self) -> dict[str, nn.Module]:
+        """Modules that start untrained, by learning-rate group ("head", "fusion")."""
+        return {"head": self.head}

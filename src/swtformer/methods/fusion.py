@@ -1,0 +1,76 @@
+"""Hierarchical feature fusion (HFF): four stages into one map (Sec. 3-4, Fig. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON = 1e-5
+WIDTHS = (128, 128, 256, 256)
+"""Channels that the four stages are projected to; they sum to the 768 of the fused map."""
+
+
+def _halving(channels: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False)
+
+
+class HierarchicalFeatureFusion(nn.Module):
+    """Fuse a four-stage pyramid into one map of 768 channels.
+
+    Each stage is projected by a 1×1 convolution without bias and divided by its ℓ2 norm per pixel + 1e-5.
+
+    - pair: low = [3×3 stride-2 convolution of stage 1, stage 2]; high = [stage 3, stage 4 bilinearly up];
+      out = [3×3 stride-2 convolution of low, high] at the stride of stage 3 (16).
+    - pair_coarse: the same at the stride of stage 4 (32): low goes down twice, stage 3 once.
+    - single: all four bilinearly to the grid of stage 3 and one concatenation, as SIPE does.
+
+    The paper's figure is not in its text; the text fixes four stages, concatenation in two steps, bilinear
+    up-sampling and convolutional down-sampling.
+
+    Args:
+        channels: channels of the four stages.
+        hff: the arrangement.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], *, hff: Literal["pair", "pair_coarse", "single"]
+    ) -> None:
+        super().__init__()
+        self.hff = hff
+        self.projections = nn.ModuleList(
+            nn.Conv2d(given, width, 1, bias=False) for given, width in zip(channels, WIDTHS, strict=True)
+        )
+        low = WIDTHS[0] + WIDTHS[1]
+        if hff != "single":
+            self.down_first = _halving(WIDTHS[0])
+            self.down_low = _halving(low)
+        if hff == "pair_coarse":
+            self.down_low_again = _halving(low)
+            self.down_third = _halving(WIDTHS[2])
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+
+    def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """Fuse four (B, Dk, hk, wk) maps into (B, 768, h, w) on the grid of stage 3 (pair_coarse: stage 4)."""
+        projected = [project(stage) for project, stage in zip(self.projections, pyramid, strict=True)]
+        s1, s2, s3, s4 = (item / (item.norm(dim=1, keepdim=True) + EPSILON) for item in projected)
+        if self.hff == "single":
+            return torch.cat([_resized(item, s3) for item in (s1, s2, s3, s4)], dim=1)
+        low = torch.cat([_resized(self.down_first(s1), s2), s2], dim=1)
+        if self.hff == "pair":
+            high = torch.cat([s3, _resized(s4, s3)], dim=1)
+            return torch.cat([_resized(self.down_low(low), s3), high], dim=1)
+        high = torch.cat([_resized(self.down_third(s3), s4), s4], dim=1)
+        return torch.cat([_resized(self.down_low_again(self.down_low(low)), s4), high], dim=1)
+
+
+def _resized(maps: Tensor, like: Tensor) -> Tensor:
+    """Bilinear resize to another map's grid; families differ in how they round odd sizes."""
+    if maps.shape[-2:] == like.shape[-2:]:
+        return maps
+    return F.interpolate(maps, like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,190 @@
+"""Eq. 4, seeds, prototypes and R-CAM against NumPy loops, hand-made cases and invariants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from swtformer.functional.seeds import (
+    locate_seeds,
+    prototype_similarity,
+    prototypes,
+    refined_maps,
+    scaled_to_maximum,
+    token_affinity,
+)
+
+
+def _inputs(seed: int = 0, classes: int = 3, h: int = 3, w: int = 4) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(2, 6, h, w, generator=generator, dtype=torch.float64)
+    maps = torch.rand(2, classes + 1, h, w, generator=generator, dtype=torch.float64)
+    present = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)[:, :classes]
+    maps[:, 1:] *= present[:, :, None, None]
+    return features, maps, present
+
+
+def _seeds_by_loop(
+    features: np.ndarray, maps: np.ndarray, present: np.ndarray, affinity: str, weight: float
+) -> np.ndarray:
+    """METHOD 2 word for word, one token and one class at a time."""
+    batch, channels, h, w = maps.shape
+    seeds = np.zeros_like(maps)
+    for b in range(batch):
+        tokens = features[b].reshape(features.shape[1], -1).T
+        flat = maps[b].reshape(channels, -1)
+        for i in range(h * w):
+            row = []
+            for j in range(h * w):
+                cosine = tokens[i] @ tokens[j] / (np.linalg.norm(tokens[i]) * np.linalg.norm(tokens[j]))
+                row.append(abs(cosine) if affinity == "abs" else max(cosine, 0))
+            best, winner = -1.0, 0
+            for c in range(channels):
+                if c > 0 and not present[b, c - 1]:
+                    continue
+                shared = sum(row[j] * flat[c, j] for j in range(h * w))
+                overlap = shared / (sum(row) + flat[c].sum() - shared) * (weight if c == 0 else 1)
+                if overlap > best:
+                    best, winner = overlap, c
+            seeds[b, winner, i // w, i % w] = 1
+    return seeds
+
+
+def test_affinity_by_hand() -> None:
+    tokens = torch.tensor([[[1.0, 0.0], [-2.0, 0.0], [3.0, 3.0]]])
+    half = 2**-0.5
+    expected = torch.tensor([[[1, 1, half], [1, 1, half], [half, half, 1]]])
+    torch.testing.assert_close(token_affinity(tokens, tokens, affinity="abs"), expected)
+    expected = torch.tensor([[[1, 0, half], [0, 1, 0], [half, 0, 1]]])
+    torch.testing.assert_close(token_affinity(tokens, tokens, affinity="relu"), expected)
+
+
+@pytest.mark.parametrize("affinity", ["abs", "relu"])
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_seeds_against_a_loop(affinity: str, weight: float, seed: int) -> None:
+    features, maps, present = _inputs(seed)
+    seeds = locate_seeds(features, maps, present, affinity=affinity, background_weight=weight)
+    expected = _seeds_by_loop(features.numpy(), maps.numpy(), present.numpy(), affinity, weight)
+    np.testing.assert_array_equal(seeds.numpy(), expected)
+
+
+def test_seeds_do_not_depend_on_the_block_size() -> None:
+    features, maps, present = _inputs(3, h=5, w=7)
+    whole = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    for rows in (1, 4, 34):
+        blocks = locate_seeds(
+            features, maps, present, affinity="abs", background_weight=0.5, rows_per_block=rows
+        )
+        assert torch.equal(whole, blocks)
+
+
+def test_seeds_follow_two_clear_regions() -> None:
+    """Tokens of the left half are alike and lie under class 1, those of the right half under background."""
+    features = torch.zeros(1, 2, 2, 4)
+    features[:, 0, :, :2] = 1
+    features[:, 1, :, 2:] = 1
+    maps = torch.zeros(1, 2, 2, 4)
+    maps[0, 1, 0, 0] = 1  # a CAM that lights up one token only
+    maps[0, 0] = 1 - maps[0, 1]
+    seeds = locate_seeds(features, maps, torch.ones(1, 1), affinity="abs", background_weight=0.5)
+    # Left tokens: class 1 shares 1 of 4 tokens' mass (1/4), background 3/(4+7-3) * 0.5 = 0.1875.
+    assert seeds[0, 1].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
+    # With the factor at 1 the background (0.375) takes the left half as well.
+    even = locate_seeds(features, maps, torch.ones(1, 1), affinity="abs", background_weight=1.0)
+    assert not even[0, 1].any()
+
+
+def test_seeds_are_one_hot_among_the_present_and_carry_no_gradient() -> None:
+    features, maps, present = _inputs()
+    maps.requires_grad_()
+    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    assert not seeds.requires_grad
+    assert (seeds.sum(1) == 1).all()
+    assert not seeds[0, 2].any()
+    assert not seeds[1, [1, 3]].any()
+
+
+def test_seeds_refuse_two_grids() -> None:
+    features, maps, present = _inputs()
+    with pytest.raises(ValueError, match="share a grid"):
+        locate_seeds(features[..., :2], maps, present, affinity="abs", background_weight=0.5)
+
+
+def test_prototypes_and_refined_maps_against_a_loop() -> None:
+    features, maps, present = _inputs(5)
+    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    centres = prototypes(features, seeds)
+    refined = refined_maps(features, seeds, present)
+    for b in range(2):
+        for c in range(4):
+            chosen = features[b][:, seeds[b, c].bool()].numpy()
+            centre = chosen.mean(1) if chosen.size else np.zeros(6)
+            np.testing.assert_allclose(centres[b, c].numpy(), centre, atol=1e-12)
+            plane = np.zeros((3, 4))
+            for y in range(3):
+                for x in range(4):
+                    token = features[b, :, y, x].numpy()
+                    norms = np.linalg.norm(token) * np.linalg.norm(centre)
+                    plane[y, x] = max(token @ centre / norms, 0) if norms else 0
+            if c > 0 and not present[b, c - 1]:
+                plane[:] = 0
+            np.testing.assert_allclose(refined[b, c].numpy(), plane / (plane.max() + 1e-5), atol=1e-9)
+
+
+def test_prototype_similarity_by_hand() -> None:
+    features = torch.tensor([[3.0, 0.0], [4.0, 1.0]]).view(1, 2, 1, 2)
+    centres = torch.tensor([[[0.0, 2.0], [0.0, -1.0]]])
+    result = prototype_similarity(features, centres, torch.ones(1, 1))
+    torch.testing.assert_close(result.view(2, 2), torch.tensor([[0.8, 1.0], [0.0, 0.0]]))
+
+
+def test_refined_maps_follow_a_permutation_of_classes_and_stay_in_range() -> None:
+    features, maps, present = _inputs(7)
+    present = torch.ones_like(present)
+    order = [0, 3, 1, 2]
+    seeds = torch.nn.functional.one_hot(maps.argmax(1), 4).movedim(-1, 1).double()
+    first = refined_maps(features, seeds, present)
+    second = refined_maps(features, seeds[:, order], present)
+    torch.testing.assert_close(first[:, order], second)
+    assert first.min() >= 0
+    assert first.max() < 1
+
+
+def test_seeds_are_resized_by_nearest_neighbour() -> None:
+    features = torch.randn(1, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    seeds = torch.zeros(1, 2, 2, 2, dtype=torch.float64)
+    seeds[0, 1, 0, 0] = 1
+    seeds[0, 0] = 1 - seeds[0, 1]
+    enlarged = seeds.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    present = torch.ones(1, 1, dtype=torch.float64)
+    torch.testing.assert_close(refined_maps(features, seeds, present), refined_maps(features, enlarged, present))
+
+
+def test_scaling_leaves_dead_maps_dead() -> None:
+    assert not scaled_to_maximum(torch.zeros(1, 1, 2, 2)).any()
+
+
+def test_gradients_reach_the_features() -> None:
+    features, maps, present = _inputs(9)
+    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    features = features[:1].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: refined_maps(x, seeds[:1], present[:1]), features)
+
+
+def test_no_tensor_grows_with_classes_times_tokens_squared() -> None:
+    """20 classes on 64×64 tokens: one (C+1, hw, hw) tensor alone would take 1.4 GB; blocks take far less."""
+    features, maps = torch.randn(1, 8, 64, 64), torch.rand(1, 21, 64, 64)
+    sizes: list[int] = []
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                sizes.append(out.numel())
+            return out
+
+    with Watch():
+        locate_seeds(features, maps, torch.ones(1, 20), affinity="abs", background_weight=0.5, rows_per_block=256)
+    assert max(sizes) <= 256 * 64 * 64
