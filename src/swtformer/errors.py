@@ -37,7 +37,7 @@ class NonFiniteError(SwtformerError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say ``Did you mean 'x'?`` for the known name closest to `name`, or list the known names (30 at most)."""
+    """Say ``Did you mean 'x'?`` for the known name closest to `name`, or list the known ones (30 at most)."""
     names: Sequence[str] = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

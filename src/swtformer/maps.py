@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +36,7 @@ class ClassActivationMaps:
 
     def save(self, path: Path) -> None:
         """Write the maps atomically as compressed npz."""
-        arrays = {
+        arrays: dict[str, Any] = {
             "values": self.values.astype(np.int16),
             "size": np.asarray(self.size, dtype=np.int32),
             "cam": self.cam.astype(np.float16),
@@ -50,22 +52,57 @@ class ClassActivationMaps:
         """Read maps back.
 
         Raises:
-            SwtformerError: the file is missing, truncated, or holds no maps; pickles are never executed.
+            SwtformerError: the file is missing, damaged, or holds no maps; pickles are never executed.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 height, width = arrays["size"].tolist()
-                return cls(
+                maps = cls(
                     values=arrays["values"],
                     size=(height, width),
                     cam=arrays["cam"],
-                    refined=arrays["refined"] if "refined" in arrays else None,
+                    refined=arrays.get("refined"),
                     probabilities=arrays["probabilities"],
                     made_by=str(arrays["made_by"]),
                 )
+            maps._check()
         except FileNotFoundError:
             raise SwtformerError(
                 f"{path}: does not exist; make the maps with `swtformer localize`."
             ) from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise SwtformerError(f"{path}: holds no whole class activation maps ({error}).") from None
+        except _UNREADABLE as error:
+            raise SwtformerError(
+                f"{path}: holds no whole class activation maps ({error}); make them again with "
+                "`swtformer localize`."
+            ) from None
+        return maps
+
+    def _check(self) -> None:
+        """Refuse arrays that do not belong together, so that no stage has to."""
+        count = len(self.values)
+        if self.values.ndim != 1 or np.any(np.diff(self.values, prepend=0) < 1):
+            raise ValueError(f"class values {self.values.tolist()} do not rise from 1")
+        for name, maps, channels in (("cam", self.cam, count), ("refined", self.refined, count + 1)):
+            if maps is None:
+                continue
+            if maps.ndim != 3 or len(maps) != channels:
+                raise ValueError(f"expected {channels} {name} maps, got an array of shape {maps.shape}")
+            if maps.dtype != np.float16 or not np.isfinite(maps).all():
+                raise ValueError(f"expected finite float16 {name} maps")
+        if self.probabilities.ndim != 1 or not np.isfinite(self.probabilities).all():
+            raise ValueError("expected one finite probability per class")
+
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,  # a bare array instead of an archive
+    # What damaged zip archives raise besides: bad stream, unknown compression, encryption flag, absurd shape.
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)

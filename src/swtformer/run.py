@@ -1,4 +1,4 @@
-"""The run folder: its layout, atomic writes and what the run was made with. No other module knows the layout."""
+"""The run folder: its layout, atomic writes, what the run was made with. No other module knows the layout."""
 
 from __future__ import annotations
 
@@ -68,6 +68,29 @@ class Run:
         return self.path / "masks"
 
     @property
+    def masks_file(self) -> Path:
+        """masks/masks.json: how the masks were made (source, policy, threshold)."""
+        return self.masks / "masks.json"
+
+    @property
+    def maps_file(self) -> Path:
+        """maps/maps.json: how the maps were made (scales, flip, fingerprint of model and settings)."""
+        return self.maps / "maps.json"
+
+    def map_file(self, id: str) -> Path:
+        """File of one image's maps."""
+        return self.maps / f"{id}.npz"
+
+    def mask_file(self, id: str) -> Path:
+        """File of one image's mask."""
+        return self.masks / f"{id}.png"
+
+    def map_ids(self) -> list[str]:
+        """Ids of the images that have maps, sorted."""
+        files = self.maps.rglob("*.npz")
+        return sorted(file.relative_to(self.maps).as_posix().removesuffix(".npz") for file in files)
+
+    @property
     def scores_file(self) -> Path:
         """scores.json: what `evaluate` measured."""
         return self.path / "scores.json"
@@ -134,10 +157,10 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
-        raise SwtformerError(f"{path}: cannot be written: {error.strerror}.") from error
+        raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
     temporary = Path(name)
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as stream:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -146,7 +169,7 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise SwtformerError(f"{path}: cannot be written: {error.strerror}.") from error
+        raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -225,12 +248,17 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Progress that nobody watches."""
 
 
+def read_failures(run: Run) -> list[Failure]:
+    """All rows of failures.csv; none where there is no such file."""
+    if not run.failures_file.is_file():
+        return []
+    with run.failures_file.open(encoding="utf-8", newline="") as stream:
+        return [Failure(**row) for row in csv.DictReader(stream)]
+
+
 def write_failures(run: Run, stage: str, failures: Iterable[Failure]) -> None:
     """Replace one stage's rows of failures.csv; the file is removed when no row is left."""
-    kept: list[Failure] = []
-    if run.failures_file.is_file():
-        with run.failures_file.open(encoding="utf-8", newline="") as stream:
-            kept = [Failure(**row) for row in csv.DictReader(stream) if row["stage"] != stage]
+    kept = [failure for failure in read_failures(run) if failure.stage != stage]
     kept.extend(failures)
     if not kept:
         run.failures_file.unlink(missing_ok=True)

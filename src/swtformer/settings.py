@@ -20,9 +20,13 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
+    """Base of all sections: immutable, and an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The docstring under a field is its help on the command line. Schemas are built at first use, since
+    `--help` needs none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
 class DataSettings(Section):
@@ -33,7 +37,7 @@ class DataSettings(Section):
     split: str | None = None
     """Split to use: a VOC list name, a COCO annotation file, or the value of a table's split column."""
     validation_split: str | None = None
-    """Split that validation mAP is measured on; without it `validation_fraction` of the images is set aside."""
+    """Split that validation mAP is measured on; without it `validation_fraction` of the images serves."""
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Part of the training images set aside for validation mAP when no validation split is named."""
     classes: tuple[str, ...] | None = None
@@ -43,7 +47,7 @@ class DataSettings(Section):
     masks: Path | None = None
     """Folder of ground-truth masks; used for scores only, never for training or model choice."""
     exif: Literal["raw", "apply"] = "raw"
-    """EXIF orientation: raw keeps the stored pixel grid, as VOC-like masks do; apply turns the image upright."""
+    """EXIF orientation: raw keeps the stored pixel grid, as VOC-like masks do; apply turns images upright."""
     strict: bool = False
     """Refuse to start when any image cannot be read, instead of skipping it."""
 
@@ -54,7 +58,7 @@ class ModelSettings(Section):
     method: Literal["swtformer_v1", "swtformer_v2"] = "swtformer_v2"
     """swtformer_v1 gives CAMs; swtformer_v2 gives CAMs and the refined R-CAMs."""
     backbone: str = "swin_tiny_patch4_window7_224"
-    """swin_tiny/small/base or any four-stage timm model (convnext_tiny, pvt_v2_b1, mobilenetv2_100, resnet50 …)."""
+    """swin_tiny/small/base or any four-stage timm model (convnext_tiny, pvt_v2_b1, mobilenetv2_100 …)."""
     weights: str = "pretrained"
     """pretrained (downloaded by timm), none, or a local .safetensors or .pth file."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -87,7 +91,7 @@ class LossSettings(Section):
     gsc_over: Literal["all", "present"] = "all"
     """Channels that the consistency loss averages over."""
     ccl_reading: Literal["literal", "per_class", "matrix", "off"] = "matrix"
-    """How Eq. 6 is read: cosine of whole maps, per present class, between all pairs of classes, or not at all."""
+    """How Eq. 6 is read: cosine of whole maps, per present class, between all pairs of classes, or not."""
     detach: Literal["none", "cam", "refined"] = "none"
     """Side of GSC and CCL that receives no gradient."""
     ramp_epochs: NonNegative = 0.0
@@ -158,6 +162,8 @@ class LocalizeSettings(Section):
     """Classes to map: the image labels, or those that the classifier finds."""
     class_threshold: Fraction = 0.5
     """Probability from which a predicted class counts as present; the best class is always kept."""
+    seeds: Literal["view", "pooled"] = "pooled"
+    """Where a view's seeds for R-CAM come from: its own CAM, or the CAM summed over all views."""
     stride: Count = 4
     """Maps are stored at the image's size divided by this."""
     batch_size: Count = 1
@@ -176,7 +182,7 @@ class MaskSettings(Section):
     source: Literal["auto", "cam", "refined"] = "auto"
     """Maps to use; auto takes the refined ones where the method makes them."""
     policy: Literal["auto", "argmax", "fixed", "label_free"] = "auto"
-    """auto: argmax for refined maps, label_free for CAMs; fixed uses `threshold` as the background's score."""
+    """auto: argmax for refined maps, label_free for CAMs; fixed: `threshold` is the background's score."""
     threshold: Fraction = 0.15
     """Background score of the fixed policy."""
 
@@ -204,13 +210,13 @@ class Settings(Section):
 
     seed: int = 0
     """Seed of everything random."""
-    data: DataSettings = DataSettings()
-    model: ModelSettings = ModelSettings()
-    loss: LossSettings = LossSettings()
-    train: TrainSettings = TrainSettings()
-    localize: LocalizeSettings = LocalizeSettings()
-    mask: MaskSettings = MaskSettings()
-    evaluate: EvaluateSettings = EvaluateSettings()
+    data: DataSettings = Field(default_factory=DataSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    loss: LossSettings = Field(default_factory=LossSettings)
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    localize: LocalizeSettings = Field(default_factory=LocalizeSettings)
+    mask: MaskSettings = Field(default_factory=MaskSettings)
+    evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -115,7 +115,12 @@ def test_contrast_against_a_loop(reading: str) -> None:
         else:
             pull = np.mean([(1 - cosine(first[b, c], second[b, c])) ** 2 for c in channels])
             push = np.mean(
-                [(2 / 3 * cosine(first[b, i], second[b, j])) ** 2 for i in channels for j in channels if i != j]
+                [
+                    (2 / 3 * cosine(first[b, i], second[b, j])) ** 2
+                    for i in channels
+                    for j in channels
+                    if i != j
+                ]
             )
             per_image.append(0.5 * (pull + push))
     result = contrastive_loss(first, second, present, reading=reading)
@@ -128,7 +133,9 @@ def test_contrast_ignores_padded_pixels_and_class_order(reading: str) -> None:
     value = contrastive_loss(first, second, present, reading=reading)
     padded = [torch.nn.functional.pad(item, (0, 2), value=0.7) for item in (first, second)]
     valid = torch.nn.functional.pad(torch.ones(2, 1, 3, 5, dtype=torch.float64), (0, 2))
-    assert contrastive_loss(*padded, present, reading=reading, valid=valid).item() == pytest.approx(value.item())
+    assert contrastive_loss(*padded, present, reading=reading, valid=valid).item() == pytest.approx(
+        value.item()
+    )
     order = [2, 0, 1]
     moved = [torch.cat([item[:, :1], item[:, 1:][:, order]], dim=1) for item in (first, second)]
     assert contrastive_loss(*moved, present[:, order], reading=reading).item() == pytest.approx(value.item())

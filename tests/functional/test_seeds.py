@@ -159,7 +159,9 @@ def test_seeds_are_resized_by_nearest_neighbour() -> None:
     seeds[0, 0] = 1 - seeds[0, 1]
     enlarged = seeds.repeat_interleave(2, -1).repeat_interleave(2, -2)
     present = torch.ones(1, 1, dtype=torch.float64)
-    torch.testing.assert_close(refined_maps(features, seeds, present), refined_maps(features, enlarged, present))
+    torch.testing.assert_close(
+        refined_maps(features, seeds, present), refined_maps(features, enlarged, present)
+    )
 
 
 def test_scaling_leaves_dead_maps_dead() -> None:
@@ -186,5 +188,7 @@ def test_no_tensor_grows_with_classes_times_tokens_squared() -> None:
             return out
 
     with Watch():
-        locate_seeds(features, maps, torch.ones(1, 20), affinity="abs", background_weight=0.5, rows_per_block=256)
+        locate_seeds(
+            features, maps, torch.ones(1, 20), affinity="abs", background_weight=0.5, rows_per_block=256
+        )
     assert max(sizes) <= 256 * 64 * 64

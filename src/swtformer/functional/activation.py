@@ -68,9 +68,7 @@ def background_map(maps: Tensor, present: Tensor, *, over: Literal["present", "a
     return 1 - maps.amax(1, keepdim=True)
 
 
-def with_background(
-    maps: Tensor, present: Tensor, *, over: Literal["present", "all"] = "present"
-) -> Tensor:
+def with_background(maps: Tensor, present: Tensor, *, over: Literal["present", "all"] = "present") -> Tensor:
     """Foreground maps of the present classes with the background map in front.
 
     Args:

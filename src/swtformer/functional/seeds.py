@@ -118,7 +118,7 @@ def prototype_similarity(features: Tensor, centres: Tensor, present: Tensor) -> 
     """
     cosine = F.normalize(centres, dim=-1) @ F.normalize(features.flatten(2), dim=1)
     allowed = with_background_present(present).to(cosine.dtype)
-    return (cosine.relu() * allowed[:, :, None]).unflatten(-1, features.shape[-2:])
+    return (cosine.relu() * allowed[:, :, None]).reshape(*cosine.shape[:2], *features.shape[-2:])
 
 
 def scaled_to_maximum(maps: Tensor) -> Tensor:

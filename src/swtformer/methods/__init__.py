@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from swtformer.backbones import create_backbone
 from swtformer.errors import SettingsError
 from swtformer.methods.base import Encoding, Localization, Method
@@ -29,4 +31,6 @@ def create_model(settings: ModelSettings, classes: tuple[str, ...]) -> Method:
     if not classes:
         raise SettingsError("A model needs at least one class; the data set names none.")
     backbone = create_backbone(settings.backbone, weights=settings.weights, drop_path=settings.drop_path)
-    return METHODS[settings.method](backbone, settings, tuple(classes))
+    model = METHODS[settings.method](backbone, settings, tuple(classes))
+    # Convolutions, in bf16 above all, run several times faster on this layout (CPU and GPU).
+    return model.to(memory_format=torch.channels_last)

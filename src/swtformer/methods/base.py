@@ -63,7 +63,9 @@ class Method(nn.Module, ABC):
             backbone.channels[-1], len(classes), settings.kernel, padding=settings.kernel // 2
         )
         nn.init.trunc_normal_(self.head.weight, std=0.02)
-        nn.init.zeros_(self.head.bias if self.head.bias is not None else torch.empty(0))
+        nn.init.zeros_(self.head.bias)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
 
@@ -76,7 +78,8 @@ class Method(nn.Module, ABC):
         """
         if images.dtype == torch.uint8:
             images = images.float() / 255
-        pyramid = tuple(self.backbone((images - self.mean) / self.std))
+        images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        pyramid = tuple(self.backbone(images))
         activations = self.head(pyramid[-1])
         return Encoding(pyramid, activations, class_logits(activations, pooling=self.settings.pooling))
 

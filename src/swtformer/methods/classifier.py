@@ -22,9 +22,7 @@ class Classifier(Method):
         if maps is None:
             maps = normalised(encoding.activations.float(), norm=self.settings.norm)
         if maps.shape[-2:] != encoding.activations.shape[-2:]:
-            maps = F.interpolate(
-                maps, encoding.activations.shape[-2:], mode="bilinear", align_corners=False
-            )
+            maps = F.interpolate(maps, encoding.activations.shape[-2:], mode="bilinear", align_corners=False)
         return Localization(cam=with_background(maps, present, over=self.settings.background_over))
 
     def losses(

@@ -36,9 +36,7 @@ class HierarchicalFeatureFusion(nn.Module):
         hff: the arrangement.
     """
 
-    def __init__(
-        self, channels: Sequence[int], *, hff: Literal["pair", "pair_coarse", "single"]
-    ) -> None:
+    def __init__(self, channels: Sequence[int], *, hff: Literal["pair", "pair_coarse", "single"]) -> None:
         super().__init__()
         self.hff = hff
         self.projections = nn.ModuleList(

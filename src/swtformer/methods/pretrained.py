@@ -84,7 +84,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: is damaged or no safetensors file: {error}") from None
 
 
-def load_weights(model: Method, tensors: Mapping[str, Tensor], *, source: Path, partly: bool = False) -> list[str]:
+def load_weights(
+    model: Method, tensors: Mapping[str, Tensor], *, source: Path, partly: bool = False
+) -> list[str]:
     """Put tensors into a model.
 
     Args:

@@ -78,9 +78,7 @@ class SWTformer(Method):
         if settings.gsc > 0:
             losses["gsc"] = consistency_loss(cam, refined, present, over=settings.gsc_over, valid=valid)
         if settings.ccl_reading != "off" and settings.ccl > 0:
-            losses["ccl"] = contrastive_loss(
-                cam, refined, present, reading=settings.ccl_reading, valid=valid
-            )
+            losses["ccl"] = contrastive_loss(cam, refined, present, reading=settings.ccl_reading, valid=valid)
         return losses
 
     def new_modules(self) -> dict[str, nn.Module]:

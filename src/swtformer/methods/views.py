@@ -74,7 +74,8 @@ def summed_maps(
     chosen = present[:, wanted]
     activations = [encoding.activations[:, wanted].float() for _, encoding in encodings]
     positive = [
-        _on_grid(item.relu(), mirrored, grid) for item, (mirrored, _) in zip(activations, encodings, strict=True)
+        _on_grid(item.relu(), mirrored, grid)
+        for item, (mirrored, _) in zip(activations, encodings, strict=True)
     ]
     pooled = normalised(torch.stack(positive).sum(0), norm=model.settings.norm)
     cam[:, wanted] = pooled * chosen[:, :, None, None]

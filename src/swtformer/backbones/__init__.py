@@ -1,0 +1,63 @@
+"""Backbones: images to a pyramid of four feature maps. One module per family, imported when it is asked for.
+
+To add a family: a module with a `Backbone` child, a line in `create_backbone`, a row in the contract tests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swtformer.backbones.base import Backbone
+
+TIMM_EXAMPLES = (
+    "caformer_s18",
+    "convnext_tiny",
+    "convnextv2_tiny",
+    "davit_tiny",
+    "edgenext_small",
+    "efficientnet_b0",
+    "efficientvit_b1",
+    "fastvit_t8",
+    "focalnet_tiny_srf",
+    "mobilenetv2_100",
+    "mobilenetv4_conv_small",
+    "nextvit_small",
+    "poolformer_s12",
+    "pvt_v2_b1",
+    "regnety_016",
+    "repvit_m1",
+    "resnet50",
+    "twins_svt_small",
+)
+"""Names of timm networks that are good first choices; any other with four stages works as well."""
+
+
+def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path: float = 0.0) -> Backbone:
+    """Build a backbone by name.
+
+    Args:
+        name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `swin_nano`, or any timm network
+            with stages at strides 4, 8, 16 and 32; timm's weight tags ("….fb_in22k") choose among weights.
+        weights: "pretrained" (fetched from the hub), "none" (random), or a local .safetensors or .pth file.
+        drop_path: stochastic depth rate of the last block, where the family has stochastic depth.
+
+    Raises:
+        SwtformerError: an unknown or unfit name (the nearest is given), or weights that are not to be had.
+        CheckpointError: a weights file that is damaged, unsafe or made for another network.
+    """
+    from swtformer.backbones import swin
+
+    if name.split(".")[0] in swin.known_names():
+        return swin.create_swin(name, weights=str(weights), drop_path=drop_path)
+    from swtformer.backbones.timm import TimmBackbone
+
+    return TimmBackbone(name, weights=str(weights), drop_path=drop_path)
+
+
+def backbone_names() -> tuple[str, ...]:
+    """Our own Swins, then `TIMM_EXAMPLES`."""
+    from swtformer.backbones import swin
+
+    return (*swin.known_names(), *TIMM_EXAMPLES)

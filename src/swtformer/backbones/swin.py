@@ -1,0 +1,295 @@
+"""Swin Transformer (arXiv:2103.14030) at any input size; METHOD 4, "Swin at any size".
+
+At 224 px it equals the published networks. At sizes where windows do not fit the grid it departs from the
+published code, which was never trained there, in three ways:
+
+- The grid is padded at its bottom and right, *then* rolled, and padded cells are masked: tokens attend to
+  real tokens of their own region only. (Rolling first lets opposite borders see each other; unmasked padding
+  lets border tokens attend to zeros.)
+- A side of the grid that fits in one window is one window of exactly that length, with the same relative
+  positions and without a shift, decided at every call.
+- Where the image is no multiple of the patch, or a grid is odd before merging, the last row or column is
+  repeated: zeros would be an edge that the image does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from swtformer.backbones.base import Backbone, Pyramid, check_images
+from swtformer.backbones.weights import load_into
+from swtformer.backbones.window_attention import WindowAttention
+
+PATCH_PX = 4
+
+
+@dataclass(frozen=True)
+class SwinShape:
+    """Size of a Swin.
+
+    Attributes:
+        embed_dim: channels of stage 1; they double at every stage.
+        depths: blocks per stage.
+        heads: attention heads per stage.
+        windows: side of the attention window per stage, in tokens.
+    """
+
+    embed_dim: int
+    depths: tuple[int, int, int, int]
+    heads: tuple[int, int, int, int]
+    windows: tuple[int, int, int, int] = (7, 7, 7, 7)
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        """Channels per stage."""
+        return (self.embed_dim, 2 * self.embed_dim, 4 * self.embed_dim, 8 * self.embed_dim)
+
+
+SHAPES: Mapping[str, SwinShape] = {
+    "swin_nano": SwinShape(32, (2, 2, 4, 2), (1, 2, 4, 8)),
+    "swin_tiny_patch4_window7_224": SwinShape(96, (2, 2, 6, 2), (3, 6, 12, 24)),
+    "swin_small_patch4_window7_224": SwinShape(96, (2, 2, 18, 2), (3, 6, 12, 24)),
+    "swin_base_patch4_window7_224": SwinShape(128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "swin_base_patch4_window12_384": SwinShape(128, (2, 2, 18, 2), (4, 8, 16, 32), (12, 12, 12, 12)),
+    "swin_large_patch4_window7_224": SwinShape(192, (2, 2, 18, 2), (6, 12, 24, 48)),
+    "swin_large_patch4_window12_384": SwinShape(192, (2, 2, 18, 2), (6, 12, 24, 48), (12, 12, 12, 12)),
+    "swin_s3_tiny_224": SwinShape(96, (2, 2, 6, 2), (3, 6, 12, 24), (7, 7, 14, 7)),
+    "swin_s3_small_224": SwinShape(96, (2, 2, 18, 2), (3, 6, 12, 24), (14, 14, 14, 7)),
+    "swin_s3_base_224": SwinShape(96, (2, 2, 30, 2), (3, 6, 12, 24), (7, 7, 14, 7)),
+}
+"""Sizes by timm's names, and `swin_nano`, 2.7 M parameters, for training from scratch on small sets."""
+
+ALIASES: Mapping[str, str] = {
+    "swin_tiny": "swin_tiny_patch4_window7_224",
+    "swin_small": "swin_small_patch4_window7_224",
+    "swin_base": "swin_base_patch4_window7_224",
+    "swin_large": "swin_large_patch4_window7_224",
+}
+
+
+class Swin(Backbone):
+    """Swin Transformer whose parameters carry timm's names; maps of stages 1-3 are taken before merging."""
+
+    def __init__(self, name: str, shape: SwinShape, *, drop_path: float = 0.0) -> None:
+        """Build with random weights.
+
+        Args:
+            name: what the backbone is called.
+            shape: its size.
+            drop_path: stochastic depth of the last block; earlier blocks rise linearly to it from 0.
+        """
+        super().__init__()
+        self.name = name
+        self.channels = shape.channels
+        self.patch_embed = PatchEmbed(shape.embed_dim)
+        blocks = sum(shape.depths)
+        rates = iter([drop_path * index / max(blocks - 1, 1) for index in range(blocks)])
+        self.layers = nn.ModuleList(
+            Stage(
+                width,
+                depth=depth,
+                heads=heads,
+                window=window,
+                drop_path=[next(rates) for _ in range(depth)],
+                merges=index > 0,
+            )
+            for index, (width, depth, heads, window) in enumerate(
+                zip(shape.channels, shape.depths, shape.heads, shape.windows, strict=True)
+            )
+        )
+        self.norm = nn.LayerNorm(shape.channels[3])
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Pyramid:
+        """Feature maps of normalised images (B, 3, H, W); see `Backbone.forward`."""
+        check_images(images)
+        tokens = self.patch_embed(images)
+        maps = []
+        for stage in self.layers:
+            tokens = stage(tokens)
+            maps.append(tokens)
+        maps[3] = self.norm(maps[3])
+        first, second, third, fourth = (stage_map.permute(0, 3, 1, 2) for stage_map in maps)
+        return first, second, third, fourth
+
+    def stage_modules(self) -> tuple[Sequence[nn.Module], ...]:
+        """Modules per stage: patch embedding with the first, merging with the stage it opens."""
+        first, second, third, fourth = self.layers
+        return [self.patch_embed, first], [second], [third], [fourth, self.norm]
+
+
+class PatchEmbed(nn.Module):
+    """4×4 patches to normalised tokens."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, kernel_size=PATCH_PX, stride=PATCH_PX)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, ceil(H/4), ceil(W/4), width)."""
+        missing_rows, missing_columns = (-size % PATCH_PX for size in images.shape[2:])
+        if missing_rows or missing_columns:
+            images = F.pad(images, (0, missing_columns, 0, missing_rows), mode="replicate")
+        tokens: Tensor = self.norm(self.proj(images).permute(0, 2, 3, 1))
+        return tokens
+
+
+class PatchMerging(nn.Module):
+    """2×2 tokens to one of twice the channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(2 * width)
+        self.reduction = nn.Linear(2 * width, width, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, h, w, width / 2) to (B, ceil(h/2), ceil(w/2), width)."""
+        if tokens.shape[1] % 2:
+            tokens = torch.cat([tokens, tokens[:, -1:]], dim=1)
+        if tokens.shape[2] % 2:
+            tokens = torch.cat([tokens, tokens[:, :, -1:]], dim=2)
+        batch, height, width, channels = tokens.shape
+        corners = tokens.reshape(batch, height // 2, 2, width // 2, 2, channels)
+        merged: Tensor = self.reduction(self.norm(corners.permute(0, 1, 3, 4, 2, 5).flatten(3)))
+        return merged
+
+
+class Stage(nn.Module):
+    """Merging (but in the first stage) and blocks whose windows are shifted every second time."""
+
+    def __init__(
+        self, width: int, *, depth: int, heads: int, window: int, drop_path: Sequence[float], merges: bool
+    ) -> None:
+        super().__init__()
+        self.downsample = PatchMerging(width) if merges else nn.Identity()
+        self.blocks = nn.Sequential(
+            *(
+                Block(
+                    width,
+                    heads=heads,
+                    window=window,
+                    shift=window // 2 if index % 2 else 0,
+                    drop_path=drop_path[index],
+                )
+                for index in range(depth)
+            )
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, h, w, ·) tokens of the stage before to this stage's (B, h', w', width)."""
+        result: Tensor = self.blocks(self.downsample(tokens))
+        return result
+
+
+class Block(nn.Module):
+    """Window attention and MLP, each behind a norm and added to its input."""
+
+    def __init__(self, width: int, *, heads: int, window: int, shift: int, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = WindowAttention(width, heads=heads, window=window, shift=shift)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width)
+        self.drop_path = StochasticDepth(drop_path, mode="row")
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, h, w, width) to the same shape."""
+        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens)))
+        result: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
+        return result
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU and four times the width between."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(…, width) to the same shape."""
+        result: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
+        return result
+
+
+def timm_names(tensors: Mapping[str, Tensor], depths: Sequence[int]) -> dict[str, Tensor]:
+    """A published Swin checkpoint under timm's present names, without classifier and derived tables.
+
+    Understands timm's names, Microsoft's (merging counted with the stage before it, as in timm before 0.9)
+    and torchvision's.
+
+    Args:
+        tensors: tensors by their published names.
+        depths: blocks per stage.
+    """
+    merges_early = "layers.0.downsample.reduction.weight" in tensors
+    torchvision = {"features.0.0": "patch_embed.proj", "features.0.2": "patch_embed.norm"}
+    for stage, depth in enumerate(depths):
+        if stage:
+            torchvision[f"features.{2 * stage}"] = f"layers.{stage}.downsample"
+        torchvision |= {
+            f"features.{2 * stage + 1}.{block}": f"layers.{stage}.blocks.{block}" for block in range(depth)
+        }
+    mlp = {"mlp.0": "mlp.fc1", "mlp.3": "mlp.fc2"}
+
+    def rename(name: str) -> str:
+        parts = name.split(".")
+        if merges_early and parts[0] == "layers" and parts[2] == "downsample":
+            return ".".join([parts[0], str(int(parts[1]) + 1), *parts[2:]])
+        if parts[0] != "features":
+            return name
+        owner = next((".".join(parts[:n]) for n in (3, 2) if ".".join(parts[:n]) in torchvision), "")
+        rest = name.removeprefix(owner + ".")
+        kind = next((old for old in mlp if rest.startswith(old + ".")), "")
+        rest = mlp[kind] + rest.removeprefix(kind) if kind else rest
+        return f"{torchvision[owner]}.{rest}" if owner else name
+
+    derived = ("attn_mask", "relative_position_index")
+    return {
+        rename(name): tensor
+        for name, tensor in tensors.items()
+        if not name.endswith(derived) and name.split(".")[0] != "head"
+    }
+
+
+def known_names() -> list[str]:
+    """Every name that `create_backbone` answers with a Swin of this module."""
+    return sorted(chain(SHAPES, ALIASES))
+
+
+def create_swin(name: str, *, weights: str, drop_path: float = 0.0) -> Swin:
+    """A Swin by name.
+
+    Args:
+        name: one of `known_names`, with or without a timm tag ("swin_tiny.ms_in22k_ft_in1k").
+        weights: "pretrained", "none", or the path of a file with timm's, torchvision's or Microsoft's names.
+        drop_path: stochastic depth of the last block.
+
+    Raises:
+        SwtformerError: the weights are not to be had.
+        CheckpointError: the weights file is damaged, unsafe or made for another network.
+    """
+    architecture, dot, tag = name.partition(".")
+    architecture = ALIASES.get(architecture, architecture)
+    shape = SHAPES[architecture]
+    swin = Swin(name, shape, drop_path=drop_path)
+    load_into(
+        swin,
+        weights,
+        name=f"{architecture}{dot}{tag}",
+        rename=lambda tensors: timm_names(tensors, shape.depths),
+    )
+    return swin

@@ -1,0 +1,242 @@
+"""Any four-stage network of timm: convnext, pvt_v2, mobilenetv2, resnet, twins, davit, focalnet and so on.
+
+Stages 1-3 are timm's own feature maps. Stage 4 is what the family's classifier pools, so the final norm is in
+it: the output of `forward_features` where that is a map on the same grid (MobileNetV2 and EfficientNet: the
+1280 channels after the last 1×1 convolution, on which the ImageNet classifier sat, rather than the 320 before
+it); else the last feature map behind the family's norm. Families that pool before their norm (convnext,
+metaformer …) have it applied per token, as their final norm.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from swtformer.backbones.base import Backbone, Pyramid, check_images
+from swtformer.backbones.weights import load_into
+from swtformer.errors import SwtformerError, nearest
+
+STRIDES = (4, 8, 16, 32)
+_MULTIPLES = (1, 2, 4, 8, 16, 32)
+_PROBES = ((33, 47), (37, 59))
+
+
+class TimmBackbone(Backbone):
+    """A timm network cut to its four stages.
+
+    A few families (dla, hrnet, tresnet) take only multiples of some pixels. Which one is found by trying when
+    the network is built; images are then resized to the nearest fitting size, at most by half the multiple.
+
+    Attributes:
+        multiple_px: height and width that the network takes are multiples of this; 1 for most families.
+    """
+
+    def __init__(self, name: str, *, weights: str, drop_path: float) -> None:
+        """Build, load weights and find out what the network takes and gives.
+
+        Args:
+            name: timm name, with or without a tag.
+            weights: "pretrained", "none", or a path.
+            drop_path: stochastic depth rate; families without stochastic depth have none.
+
+        Raises:
+            SwtformerError: no such network, one without four stages, or one of fixed input size.
+            CheckpointError: the weights file does not fit.
+        """
+        super().__init__()
+        self.name = name
+        model = _build(name, drop_path)
+        self.keeps_batch_statistics = weights != "none"
+        self.mean = tuple(model.pretrained_cfg["mean"])
+        self.std = tuple(model.pretrained_cfg["std"])
+        self._indices = _stage_indices(name, model.feature_info)
+        self.norm: nn.Module = nn.Identity()
+        self.model = model
+        self._final_is_map = False
+        self.eval()
+        self.multiple_px = self._find_multiple()
+        self._final_is_map = self._finds_final_map()
+        load_into(model, weights, name=name, rename=lambda tensors: _timm_names(model, tensors))
+        self.norm = _take_head_norm(model)
+        self._stages = self._find_stages()
+        self.train()
+
+    def forward(self, images: Tensor) -> Pyramid:
+        """Feature maps of normalised images (B, 3, H, W); see `Backbone.forward`."""
+        check_images(images)
+        size = tuple(images.shape[2:])
+        fitting = tuple(max(32, round(side / self.multiple_px) * self.multiple_px) for side in size)
+        if fitting != size:
+            images = F.interpolate(images, size=fitting, mode="bilinear", align_corners=False)
+        return self._pyramid(images)
+
+    def stage_modules(self) -> tuple[Sequence[nn.Module], ...]:
+        """Modules per stage: those that the stage's map is the first to depend on."""
+        return self._stages
+
+    def _pyramid(self, images: Tensor) -> Pyramid:
+        final, maps = self.model.forward_intermediates(
+            images, indices=self._indices, norm=True, output_fmt="NCHW"
+        )
+        first, second, third, fourth = maps
+        return first, second, third, self._normalised(final if self._final_is_map else fourth)
+
+    def _normalised(self, last: Tensor) -> Tensor:
+        result: Tensor
+        if isinstance(self.norm, nn.LayerNorm) and not isinstance(self.norm, LayerNorm2d):
+            result = self.norm(last.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        else:
+            result = self.norm(last)
+        return result
+
+    def _find_multiple(self) -> int:
+        """Smallest multiple that odd sizes must be rounded to for the network to take them."""
+        reason = ""
+        for multiple in _MULTIPLES:
+            sizes = [tuple(-(-side // multiple) * multiple for side in probe) for probe in _PROBES]
+            try:
+                with torch.no_grad():
+                    pyramids = [self._pyramid(torch.zeros(1, 3, *size)) for size in sizes]
+                if all(map(_strides_are_right, pyramids, sizes)):
+                    return multiple
+                reason = reason or "its maps are not at strides 4, 8, 16 and 32"
+            except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
+                reason = reason or str(error).splitlines()[0]
+        raise SwtformerError(
+            f"Backbone {self.name!r} does not take images of any size ({reason}). "
+            "Choose another, such as 'swin_tiny' or 'convnext_tiny'."
+        )
+
+    def _finds_final_map(self) -> bool:
+        """Whether `forward_features` gives a (B, num_features, h, w) map on the grid of stage 4."""
+        images = torch.zeros(1, 3, 64, 96)
+        with torch.no_grad():
+            final, maps = self.model.forward_intermediates(images, indices=self._indices, output_fmt="NCHW")
+        return tuple(final.shape[1:]) == (self.model.num_features, *maps[3].shape[2:])
+
+    def _find_stages(self) -> tuple[list[nn.Module], ...]:
+        """Modules by the first map that depends on them; parameters that no map depends on stop training.
+
+        Found in training mode: some families keep tables in evaluation that hide the parameters behind them.
+        """
+        parameters = list(self.parameters())
+        self.train()
+        for module in self.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            maps = self._pyramid(torch.zeros(1, 3, 64, 64))
+            reached = [
+                torch.autograd.grad(each.sum(), parameters, allow_unused=True, retain_graph=True)
+                for each in maps
+            ]
+        stage_of: dict[nn.Parameter, int] = {}
+        for position, parameter in enumerate(parameters):
+            stages = [stage for stage in range(4) if reached[stage][position] is not None]
+            if stages:
+                stage_of[parameter] = stages[0]
+            else:
+                parameter.requires_grad_(False)
+        first, second, third, fourth = (each.shape[1] for each in maps)
+        self.channels = (first, second, third, fourth)
+        groups: tuple[list[nn.Module], ...] = ([], [], [], [])
+        _sort_into(groups, self, stage_of)
+        return groups
+
+
+def _sort_into(
+    groups: tuple[list[nn.Module], ...], module: nn.Module, stage_of: dict[nn.Parameter, int]
+) -> None:
+    """Add the largest modules that lie in one stage to its group, going down where a module spans several."""
+    stages = {stage_of[parameter] for parameter in module.parameters() if parameter in stage_of}
+    if len(stages) == 1:
+        groups[stages.pop()].append(module)
+    elif stages:
+        for child in module.children():
+            _sort_into(groups, child, stage_of)
+        for parameter in module.parameters(recurse=False):
+            if parameter in stage_of:
+                groups[stage_of[parameter]].append(nn.ParameterList([parameter]))
+
+
+def _strides_are_right(maps: Sequence[Tensor], size: Sequence[int]) -> bool:
+    """Whether map sizes are the image's divided by 4, 8, 16 and 32, rounded either way."""
+    return all(
+        abs(length * stride - side) < stride + 1
+        for each, stride in zip(maps, STRIDES, strict=True)
+        for length, side in zip(each.shape[2:], size, strict=True)
+    )
+
+
+def _build(name: str, drop_path: float) -> Any:
+    """The timm network with random weights and without classifier."""
+    architecture = name.split(".")[0]
+    if not timm.is_model(architecture):
+        from swtformer.backbones.swin import known_names
+
+        raise SwtformerError(
+            f"Unknown backbone {name!r}. {nearest(architecture, [*known_names(), *timm.list_models()])}"
+        )
+    if "." in name and name not in timm.list_pretrained(architecture + "*"):
+        tagged = timm.list_pretrained(architecture + ".*")
+        raise SwtformerError(f"Unknown weights tag in backbone {name!r}. {nearest(name, tagged)}")
+    if drop_path == 0:
+        return timm.create_model(name, pretrained=False, num_classes=0)
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=0, drop_path_rate=drop_path)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        return timm.create_model(name, pretrained=False, num_classes=0)
+
+
+def _stage_indices(name: str, feature_info: Sequence[dict[str, Any]]) -> list[int]:
+    """Indices of timm's feature maps at strides 4, 8, 16 and 32."""
+    strides = [feature["reduction"] for feature in feature_info]
+    if not set(STRIDES) <= set(strides):
+        raise SwtformerError(
+            f"Backbone {name!r} has feature maps at strides {sorted(set(strides))}, expected 4, 8, 16 and "
+            "32: choose a four-stage network, such as 'swin_tiny' or 'convnext_tiny'."
+        )
+    return [len(strides) - 1 - strides[::-1].index(stride) for stride in STRIDES]
+
+
+def _take_head_norm(model: Any) -> nn.Module:
+    """Take the norm that the classifier keeps behind its pooling out of it; identity where it has none."""
+    norm = getattr(getattr(model, "head", None), "norm", None)
+    weight = getattr(norm, "weight", None)
+    if isinstance(norm, nn.Module) and weight is not None and weight.shape == (model.num_features,):
+        model.head.norm = nn.Identity()
+        return norm
+    return nn.Identity()
+
+
+def _timm_names(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A published checkpoint under the network's present names, without its classifier.
+
+    timm keeps with most families a function that renames what their authors published; it is asked only where
+    names differ, and its failure means that the file is another network's.
+    """
+    classifier = model.pretrained_cfg["classifier"] or ()
+    prefixes = tuple(f"{part}." for part in ((classifier,) if isinstance(classifier, str) else classifier))
+
+    def without_classifier(named: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: t for name, t in named.items() if not name.startswith(prefixes)}
+
+    if without_classifier(tensors).keys() == model.state_dict().keys():
+        return without_classifier(tensors)
+    rename = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if rename is None:
+        return without_classifier(tensors)
+    try:
+        return without_classifier(dict(rename(dict(tensors), model)))
+    except (KeyError, RuntimeError, ValueError, IndexError, AttributeError, TypeError, AssertionError):
+        return without_classifier(tensors)

@@ -1,0 +1,225 @@
+"""Weights into a network: read safely from a file, fetched from the hub, and every tensor accounted for."""
+
+from __future__ import annotations
+
+import pickle
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from swtformer.errors import CheckpointError, SwtformerError, nearest
+
+PROBE_SECONDS = 5.0
+"""How long the hub may take to answer at all before the machine counts as offline."""
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
+_PREFIXES = ("module.", "backbone.")
+_PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors of a weights file; nothing in it is ever executed.
+
+    Wrappers such as ``{"model": {...}}`` are opened; ``module.`` is taken off, and where names begin with
+    ``backbone.`` only those are kept, without it.
+
+    Args:
+        path: .safetensors, or a PyTorch file (.pth, .pt, .bin, .ckpt) of tensors and plain values.
+
+    Raises:
+        SwtformerError: there is no such file, or its extension is another.
+        CheckpointError: the file is truncated, damaged or unsafe, or holds no named tensors.
+    """
+    if not path.is_file():
+        raise SwtformerError(
+            f"Weights file {path} does not exist. Give --model.weights a .safetensors or .pth file, "
+            "pretrained or none."
+        )
+    if path.suffix == ".safetensors":
+        content = _read_safetensors(path)
+    elif path.suffix in _PICKLES:
+        content = _read_pickle(path)
+    else:
+        raise SwtformerError(
+            f"Weights file {path}: expected a name that ends in .safetensors, {', '.join(_PICKLES)}."
+        )
+    wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+    if wrapper is not None:
+        content = content[wrapper]
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise CheckpointError(f"Weights file {path} holds no named tensors.")
+    for prefix in _PREFIXES:
+        if any(name.startswith(prefix) for name in tensors):
+            tensors = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    return tensors
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        content: Mapping[str, Any] = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"Weights file {path} is truncated or no safetensors file: {error}. Fetch it again."
+        ) from None
+    return content
+
+
+def _read_pickle(path: Path) -> Mapping[Any, Any]:
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"Weights file {path} is refused: it holds more than tensors and plain values, or is no PyTorch "
+            "file, and loading it could run code. Convert it to .safetensors where you trust it."
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"Weights file {path} is truncated or damaged: {reason}. Fetch it again."
+        ) from None
+    if isinstance(content, Mapping):
+        return content
+    raise CheckpointError(f"Weights file {path} holds a {type(content).__name__}, expected named tensors.")
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, network: str) -> None:
+    """Copy tensors into a module, each to its name; the module changes only if all of them fit.
+
+    Counters of batch-norm steps may be missing: nothing reads them.
+
+    Args:
+        module: the network.
+        tensors: by the module's own names.
+        source: file that they came from, for messages.
+        network: name of the network, for messages.
+
+    Raises:
+        CheckpointError: tensors are missing, left over or of another shape; counts and the first ones named.
+    """
+    expected = module.state_dict()
+    missing = [n for n in expected if n not in tensors and not n.endswith("num_batches_tracked")]
+    unknown = [name for name in tensors if name not in expected]
+    if missing or unknown:
+        shared = len(tensors) - len(unknown)
+        raise CheckpointError(
+            f"{source} does not fit {network}: {shared} of its {len(tensors)} tensors are known, "
+            f"{len(missing)} of the {len(expected)} that {network} needs are missing{_first(missing)}, "
+            f"{len(unknown)} are unknown{_first(unknown)}. Give the weights of {network}."
+        )
+    misshapen = [
+        f"{name} is {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}"
+        for name, tensor in tensors.items()
+        if tensor.shape != expected[name].shape
+    ]
+    if misshapen:
+        raise CheckpointError(
+            f"{source} does not fit {network}: {len(misshapen)} of {len(tensors)} tensors are misshapen: "
+            + "; ".join(misshapen[:3])
+            + (" …" if len(misshapen) > 3 else ".")
+        )
+    module.load_state_dict(dict(tensors), strict=False)
+
+
+def _first(names: list[str]) -> str:
+    return f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
+
+
+def pretrained_file(name: str) -> Path:
+    """The file with a timm model's published weights, fetched from the hub unless it is cached.
+
+    Args:
+        name: timm model name, with or without a tag ("convnext_tiny", "convnext_tiny.fb_in22k").
+
+    Raises:
+        SwtformerError: no weights are published under the name, or they cannot be fetched; the message says
+            which file to put where and which flag to give.
+    """
+    import timm
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        published = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError:
+        published = None
+    if published is None or not published.hf_hub_id:
+        tagged = timm.list_pretrained(name.split(".")[0] + ".*")
+        raise SwtformerError(
+            f"No pretrained weights are published for backbone {name!r}: give --model.weights none or a "
+            "local file." + (f" {nearest(name, tagged)}" if tagged else "")
+        )
+    repository = published.hf_hub_id
+    file = published.hf_hub_filename or "model.safetensors"
+    cached = try_to_load_from_cache(repository, file, cache_dir=constants.HF_HUB_CACHE)
+    if isinstance(cached, str):
+        return Path(cached)
+    by_hand = (
+        f"On a machine with network access fetch {file} from {constants.ENDPOINT}/{repository}, put it "
+        f"anywhere here, say {name}{Path(file).suffix}, and give --model.weights {name}{Path(file).suffix}; "
+        "or train from random weights with --model.weights none."
+    )
+    if constants.HF_HUB_OFFLINE or not answers(constants.ENDPOINT):
+        raise SwtformerError(
+            f"The pretrained weights of backbone {name!r} are not on this machine and {constants.ENDPOINT} "
+            f"cannot be reached. {by_hand}"
+        )
+    try:
+        fetched = hf_hub_download(
+            repository,
+            file,
+            cache_dir=constants.HF_HUB_CACHE,
+            etag_timeout=PROBE_SECONDS,
+        )
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SwtformerError(
+            f"The pretrained weights of backbone {name!r} cannot be fetched: {reason} {by_hand}"
+        ) from None
+    return Path(fetched)
+
+
+def answers(address: str, *, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether a web server answers at all within some seconds; one try, through the proxy if one is set."""
+    request = urllib.request.Request(address, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=seconds):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def load_into(
+    module: nn.Module,
+    weights: str,
+    *,
+    name: str,
+    rename: Callable[[dict[str, Tensor]], Mapping[str, Tensor]],
+) -> None:
+    """Fill a fresh network with the weights that a setting asks for.
+
+    Args:
+        module: the network, with random weights.
+        weights: "none" (nothing happens), "pretrained" (fetched by `name`) or a path.
+        name: timm name of the network.
+        rename: published tensor names to the module's, leaving out what it has no use for.
+
+    Raises:
+        SwtformerError: the weights are not to be had.
+        CheckpointError: the file is damaged, unsafe or made for another network.
+    """
+    if weights == "none":
+        return
+    path = pretrained_file(name) if weights == "pretrained" else Path(weights)
+    fill(module, rename(read_tensors(path)), source=str(path), network=name)

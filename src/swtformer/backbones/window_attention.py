@@ -1,0 +1,151 @@
+"""Self-attention inside (shifted) windows of a grid of any size; see `swin` for what it does at odd sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class WindowAttention(nn.Module):
+    """Self-attention inside windows of a grid, with a learned bias per relative position and head."""
+
+    def __init__(self, width: int, *, heads: int, window: int, shift: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.window = window
+        self.shift = shift
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self._bias_cache: tuple[object, Tensor] | None = None  # (what it was made for, bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Attend inside windows.
+
+        Args:
+            tokens: (B, h, w, width) on any grid.
+
+        Returns:
+            (B, h, w, width).
+        """
+        batch, height, width, channels = tokens.shape
+        rows, columns = _Side.of(height, self.window, self.shift), _Side.of(width, self.window, self.shift)
+        if rows.padding or columns.padding:
+            tokens = F.pad(tokens, (0, 0, 0, columns.padding, 0, rows.padding))
+        if rows.shift or columns.shift:
+            tokens = tokens.roll((-rows.shift, -columns.shift), dims=(1, 2))
+
+        area = rows.window * columns.window
+        windows = tokens.reshape(batch, rows.count, rows.window, columns.count, columns.window, channels)
+        windows = windows.transpose(2, 3).reshape(-1, area, channels)
+        projected = self.qkv(windows).view(-1, area, 3, self.heads, channels // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=self._attention_bias(rows, columns, batch, query)
+        )
+        windows = self.proj(attended.transpose(1, 2).reshape(-1, area, channels))
+
+        tokens = windows.view(batch, rows.count, columns.count, rows.window, columns.window, channels)
+        tokens = tokens.transpose(2, 3).reshape(batch, rows.padded, columns.padded, channels)
+        if rows.shift or columns.shift:
+            tokens = tokens.roll((rows.shift, columns.shift), dims=(1, 2))
+        return tokens[:, :height, :width]
+
+    def _attention_bias(self, rows: _Side, columns: _Side, batch: int, query: Tensor) -> Tensor:
+        """Relative-position bias, minus infinity between tokens that must not meet; broadcasts to windows."""
+        bias = self._relative_position_bias(rows.window, columns.window, query.dtype)
+        if not any((rows.padding, rows.shift, columns.padding, columns.shift)):
+            return bias
+        mask = _region_mask(rows, columns, query.dtype, query.device)
+        return (bias + mask).expand(batch, -1, -1, -1, -1).flatten(0, 1)
+
+    def _relative_position_bias(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
+        """(1, heads, area, area) bias; kept between calls while the table needs no gradient."""
+        table = self.relative_position_bias_table
+        index = _relative_position_index(height, width, self.window, table.device)
+        if torch.is_grad_enabled() and table.requires_grad:
+            return table[index].permute(2, 0, 1)[None].to(dtype)
+        state = (height, width, dtype, table.device, table.data_ptr(), table._version)
+        if self._bias_cache is None or self._bias_cache[0] != state:
+            with torch.inference_mode(mode=False):
+                bias = table.detach()[index].permute(2, 0, 1)[None].to(dtype).contiguous()
+            self._bias_cache = (state, bias)
+        return self._bias_cache[1]
+
+    def train(self, mode: bool = True) -> WindowAttention:
+        """Switch between training and evaluation; the kept bias is forgotten."""
+        super().train(mode)
+        self._bias_cache = None
+        return self
+
+
+@dataclass(frozen=True)
+class _Side:
+    """How one side of a grid is cut into windows.
+
+    Attributes:
+        length: tokens along the side.
+        window: tokens of a window along it.
+        shift: tokens that the windows are shifted by.
+    """
+
+    length: int
+    window: int
+    shift: int
+
+    @classmethod
+    def of(cls, length: int, window: int, shift: int) -> _Side:
+        """A side no longer than the window is one window of its own length, and needs no shift."""
+        return cls(length, window, shift) if length > window else cls(length, length, 0)
+
+    @property
+    def padding(self) -> int:
+        """Tokens to add to make the windows fit."""
+        return -self.length % self.window
+
+    @property
+    def padded(self) -> int:
+        """Tokens with padding."""
+        return self.length + self.padding
+
+    @property
+    def count(self) -> int:
+        """Number of windows."""
+        return self.padded // self.window
+
+
+# Tensors in these caches are made outside inference mode: one made inside could never be trained with later.
+@lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)
+def _region_mask(rows: _Side, columns: _Side, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """0 between tokens of one region, minus infinity elsewhere: (windows, 1, area, area).
+
+    A region is what lies together in the unrolled grid; all padding is one region, so that no row is empty.
+    """
+
+    def wrapped_and_real(side: _Side) -> tuple[Tensor, Tensor]:
+        position = torch.arange(side.padded).roll(-side.shift)
+        return position < side.shift, position < side.length
+
+    wrapped_rows, real_rows = wrapped_and_real(rows)
+    wrapped_columns, real_columns = wrapped_and_real(columns)
+    region = 2 * wrapped_rows[:, None].int() + wrapped_columns[None, :].int()
+    region = region.where(real_rows[:, None] & real_columns[None, :], -1)
+    region = region.view(rows.count, rows.window, columns.count, columns.window)
+    region = region.transpose(1, 2).reshape(rows.count * columns.count, 1, -1)
+    apart = region[..., :, None] != region[..., None, :]
+    return torch.zeros(apart.shape, dtype=dtype).masked_fill(apart, -torch.inf).to(device)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)
+def _relative_position_index(height: int, width: int, window: int, device: torch.device) -> Tensor:
+    """Row of the (2·window-1)² bias table for each token pair of a height×width window: (area, area)."""
+    grid = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")).flatten(1)
+    offset = grid[:, :, None] - grid[:, None, :] + window - 1
+    return (offset[0] * (2 * window - 1) + offset[1]).to(device)

@@ -1,0 +1,239 @@
+"""From what a format's reader found to an ImageSet: classes, duplicates, missing files, masks.
+
+The rules here hold for every format, so that the same fault gets the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from swtformer.datasets.problems import Problems
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import nearest
+from swtformer.settings import DataSettings
+
+BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "none"})
+"""Label and folder names (lower case) that mean: no class, pure background."""
+
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image as a source names it, before anything is checked.
+
+    Attributes:
+        id: name of the outputs.
+        image: file, or None where it is missing.
+        labels: class names; empty for pure background, None where not known.
+        source: file and line, for messages.
+        mask: ground-truth label image that the source gives.
+    """
+
+    id: str
+    image: Path | None
+    labels: tuple[str, ...] | None
+    source: str
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an image set comes from: the part of ImageSet that is known before any record is read.
+
+    Attributes:
+        format: name of the reader.
+        root: file or folder that was opened.
+        folder: folder of the data set, whose name reports call it by.
+        split: name of the split; None where the set is whole.
+        looked_in: folder where images were looked for, for the message when none is there.
+    """
+
+    format: str
+    root: Path
+    folder: Path
+    split: str | None
+    looked_in: Path
+
+    @property
+    def name(self) -> str:
+        """What reports call the set."""
+        base = self.folder.resolve().name
+        return f"{base}/{self.split}" if self.split else base
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names and whether the user or the data set declared their order.
+
+    Attributes:
+        names: in order; a mask holds index + 1.
+        declared: False where they are merely the labels found, sorted.
+    """
+
+    names: tuple[str, ...]
+    declared: bool
+
+    @cached_property
+    def indices(self) -> dict[str, int]:
+        """Index of each name, from 0."""
+        return {name: index for index, name in enumerate(self.names)}
+
+
+def assemble(
+    entries: Sequence[Entry],
+    *,
+    origin: Origin,
+    classes: Classes,
+    settings: DataSettings,
+    labels_from: str,
+    problems: Problems,
+) -> ImageSet:
+    """Check entries against each other and against the disk, and make the image set.
+
+    Equal duplicates are merged with a warning; missing images are left out with a warning each, unless
+    `settings.strict` is set or all of them are missing.
+
+    Raises:
+        DataError: everything fatal that `problems` holds by then, at once.
+    """
+    if not entries:
+        problems.fatal("empty", f"{origin.root}: lists no images.")
+    _check_names(entries, problems)
+    merged = _merge(entries, problems)
+    _note_missing([entry for entry in merged if entry.image is None], len(merged), origin, settings, problems)
+    there = [entry for entry in merged if entry.image is not None]
+    if settings.masks is not None:
+        there = _attach_masks(there, settings.masks, problems)
+    records = [
+        Record(entry.id, entry.image, _indices(entry, classes, problems), entry.mask, entry.source)
+        for entry in there
+        if entry.image is not None
+    ]
+    problems.raise_fatal(origin.name)
+    _warn_about_classes(records, classes, problems)
+    labelled = any(record.present is not None for record in records)
+    return ImageSet(
+        name=origin.name,
+        format=origin.format,
+        root=origin.root,
+        classes=classes.names,
+        records=tuple(records),
+        problems=problems.warnings,
+        labels_from=labels_from if labelled else "none",
+        split=origin.split,
+    )
+
+
+def _check_names(entries: Iterable[Entry], problems: Problems) -> None:
+    """Names that the disk holds in another encoding could not be written into any result."""
+    for entry in entries:
+        try:
+            entry.id.encode()
+        except UnicodeEncodeError:
+            problems.fatal("file_name", f"{entry.id!r}: the file name is no UTF-8; rename the file.")
+
+
+def _merge(entries: Iterable[Entry], problems: Problems) -> list[Entry]:
+    """One entry per id; what cannot be merged is fatal."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        known = first.setdefault(entry.id, entry)
+        if known is entry:
+            continue
+        if known.image != entry.image:
+            message = (
+                f"{entry.source}: {_shown(entry)} and {_shown(known)} ({known.source}) would have the same "
+                f"output name {entry.id!r}; rename one of them."
+            )
+            problems.fatal("one_output_name", message, id=entry.id)
+        elif _label_set(known) != _label_set(entry):
+            message = (
+                f"{entry.source}: {entry.id!r} has the labels {_named(entry)}, but {_named(known)} at "
+                f"{known.source}; keep one of them."
+            )
+            problems.fatal("conflicting_labels", message, id=entry.id)
+        else:
+            message = (
+                f"{entry.source}: {entry.id!r} is listed again with the same labels ({known.source}); merged."
+            )
+            problems.warn("duplicate", message, id=entry.id)
+    return list(first.values())
+
+
+def _shown(entry: Entry) -> str:
+    return repr(entry.image.name) if entry.image else f"{entry.id!r} (missing)"
+
+
+def _label_set(entry: Entry) -> frozenset[str] | None:
+    return None if entry.labels is None else frozenset(entry.labels)
+
+
+def _named(entry: Entry) -> str:
+    return "unknown" if entry.labels is None else repr(";".join(sorted(set(entry.labels))))
+
+
+def _note_missing(
+    missing: list[Entry], listed: int, origin: Origin, settings: DataSettings, problems: Problems
+) -> None:
+    """Note missing images: one warning each, and one fatal problem when that is more than can be skipped."""
+    if missing and (settings.strict or len(missing) == listed):
+        shown = ", ".join(f"{entry.id} ({entry.source})" for entry in missing[:NAMED])
+        more = ", …" if len(missing) > NAMED else ""
+        problems.fatal(
+            "missing_image",
+            f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. "
+            "Is that the folder of the images? If not, name it by `data.images`.",
+        )
+    for entry in missing:
+        message = f"{entry.source}: image {entry.id!r} is missing in {origin.looked_in}; left out."
+        problems.warn("missing_image", message, id=entry.id)
+
+
+def _attach_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[Entry]:
+    """Entries with ``<masks>/<id>.png`` where that file is there."""
+    if not folder.is_dir():
+        problems.fatal("missing_masks", f"{folder}: the folder of masks does not exist.")
+        return entries
+    paths = [folder / f"{entry.id}.png" for entry in entries]
+    attached = [
+        replace(entry, mask=path if path.is_file() else None)
+        for entry, path in zip(entries, paths, strict=True)
+    ]
+    without = [path for entry, path in zip(attached, paths, strict=True) if entry.mask is None]
+    if entries and len(without) == len(entries):
+        problems.fatal(
+            "missing_masks", f"{folder}: holds no mask of these images; expected {without[0].name}."
+        )
+    for path in without:
+        problems.warn("missing_mask", f"{path}: no such mask; the image is not scored.")
+    return attached
+
+
+def _indices(entry: Entry, classes: Classes, problems: Problems) -> tuple[int, ...] | None:
+    """Indices of an entry's labels; an unknown class is fatal."""
+    if entry.labels is None:
+        return None
+    indices = classes.indices
+    for name in dict.fromkeys(entry.labels):
+        if name not in indices:
+            message = f"{entry.source}: unknown class {name!r}. {nearest(name, classes.names)}"
+            problems.fatal("unknown_class", message, id=entry.id)
+    return tuple(sorted({indices[name] for name in entry.labels if name in indices}))
+
+
+def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: Problems) -> None:
+    records = list(records)
+    if all(record.present is None for record in records):
+        return
+    used = {index for record in records for index in record.present or ()}
+    for index, name in enumerate(classes.names):
+        if index not in used:
+            problems.warn("class_without_images", f"class {name!r} has no image here; its AP is n/a.")
+    if not classes.declared and any(record.mask for record in records):
+        order = ", ".join(f"{index + 1}={name}" for index, name in enumerate(classes.names))
+        message = f"mask values are read as {order}: labels found, sorted; declare the order in classes.txt."
+        problems.warn("class_order", message)

@@ -1,0 +1,277 @@
+"""Looks at every file of a data set before work starts, and tells all that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from swtformer.datasets.images import has_rotation, read_image, read_mask
+from swtformer.datasets.records import ImageSet, Problem, Record
+from swtformer.datasets.sheet import picture_sheet
+from swtformer.errors import DataError, ImageError
+from swtformer.run import Progress, silent
+from swtformer.settings import DataSettings
+
+__all__ = ["CheckReport", "check", "picture_sheet"]
+
+IGNORED = 255
+"""Value of mask pixels that are not scored."""
+
+_NAMED = 5
+_THREADS = 2
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a data set holds and what is wrong with it.
+
+    Attributes:
+        name: name of the set.
+        format: the reader that opened it.
+        labels_from: where its image-level labels came from.
+        images: number of images, those that cannot be read included.
+        unreadable: images that cannot be read; every command skips them.
+        missing: listed images that were left out, as their files are not there.
+        images_per_class: number of images of each class, in the order of the classes.
+        images_per_label_count: number of images with 0, 1, 2 … classes, rising; 0 is pure background.
+        unlabelled: images whose labels are not known.
+        heights_px: smallest and largest height of the images that can be read; None where none can.
+        widths_px: the same for the width.
+        rotated: images whose EXIF orientation turns or mirrors them.
+        masks: ground-truth masks found.
+        usable_masks: masks that can be read, fit their image and hold values of the classes only.
+        masks_unlike_labels: usable masks that show other classes than the image's labels.
+        problems: those of the set, then those found by reading every file, in the order of the set.
+    """
+
+    name: str
+    format: str
+    labels_from: str
+    images: int
+    unreadable: int
+    missing: int
+    images_per_class: dict[str, int]
+    images_per_label_count: dict[int, int]
+    unlabelled: int
+    heights_px: tuple[int, int] | None
+    widths_px: tuple[int, int] | None
+    rotated: int
+    masks: int
+    usable_masks: int
+    masks_unlike_labels: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in order."""
+        return tuple(self.images_per_class)
+
+    @property
+    def background_images(self) -> int:
+        """Images that are known to show none of the classes."""
+        return self.images_per_label_count.get(0, 0)
+
+    @property
+    def classes_without_images(self) -> tuple[str, ...]:
+        """Classes that no image is labelled with."""
+        return tuple(name for name, count in self.images_per_class.items() if count == 0)
+
+    @property
+    def skipped(self) -> int:
+        """Listed images that every command would skip."""
+        return self.unreadable + self.missing
+
+    @property
+    def problem_counts(self) -> dict[str, int]:
+        """Number of problems of each kind, the most frequent first."""
+        return dict(Counter(problem.kind for problem in self.problems).most_common())
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The report but for classes and problems as (what, value) rows for a table, empty ones left out."""
+        per_count = ", ".join(f"{count}: {images:,}" for count, images in self.images_per_label_count.items())
+        unusable = self.masks - self.usable_masks
+        rows = [
+            ("data set", f"{self.name} ({self.format})"),
+            ("labels from", self.labels_from),
+            ("images", f"{self.images:,}"),
+            ("  that cannot be read", f"{self.unreadable:,}" if self.unreadable else ""),
+            ("  missing, left out", f"{self.missing:,}" if self.missing else ""),
+            ("  without known labels", f"{self.unlabelled:,}" if self.unlabelled else ""),
+            ("  of background only", f"{self.background_images:,}" if self.background_images else ""),
+            ("  turned by EXIF", f"{self.rotated:,}" if self.rotated else ""),
+            ("classes", f"{len(self.classes):,}"),
+            ("classes per image", per_count),
+            ("height", _range(self.heights_px)),
+            ("width", _range(self.widths_px)),
+            ("masks", f"{self.masks:,}"),
+            ("  that cannot be used", f"{unusable:,}" if unusable else ""),
+            ("  unlike the labels", f"{self.masks_unlike_labels:,}" if self.masks_unlike_labels else ""),
+        ]
+        return [(what, value) for what, value in rows if value]
+
+
+def _limits(lengths: Sequence[int]) -> tuple[int, int] | None:
+    return (min(lengths), max(lengths)) if lengths else None
+
+
+def _range(limits: tuple[int, int] | None) -> str:
+    if limits is None:
+        return ""
+    low, high = limits
+    return f"{low:,} px" if low == high else f"{low:,} to {high:,} px"
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What reading one record's files gave; `size` is None where the image cannot be read."""
+
+    size: tuple[int, int] | None
+    is_rotated: bool
+    mask_is_usable: bool
+    mask_is_unlike_labels: bool
+    problems: tuple[Problem, ...]
+
+
+def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = silent) -> CheckReport:
+    """Decode every image and every mask of a data set, and count what it holds.
+
+    Args:
+        image_set: the set as its reader opened it.
+        settings: `exif` as the other commands will read the images; `strict` makes unreadable ones fatal.
+        progress: told about every image.
+
+    Returns:
+        The counts and all problems. None is raised for a file: each bad one is a problem of kind
+        "unreadable_image", "unreadable_mask", "mask_size" or "mask_values"; "exif_rotation" and
+        "mask_unlike_labels" sum up what is merely worth knowing.
+    """
+    findings: list[_Finding] = []
+    total = len(image_set)
+    progress("check", 0, total)
+    for finding in _findings(image_set, settings):
+        findings.append(finding)
+        progress("check", len(findings), total)
+    labelled = [record.present for record in image_set.records if record.present is not None]
+    per_class = Counter(index for present in labelled for index in present)
+    sizes = [finding.size for finding in findings if finding.size is not None]
+    return CheckReport(
+        name=image_set.name,
+        format=image_set.format,
+        labels_from=image_set.labels_from,
+        images=total,
+        unreadable=sum(finding.size is None for finding in findings),
+        missing=sum(problem.kind == "missing_image" for problem in image_set.problems),
+        images_per_class={name: per_class[index] for index, name in enumerate(image_set.classes)},
+        images_per_label_count=dict(sorted(Counter(map(len, labelled)).items())),
+        unlabelled=total - len(labelled),
+        heights_px=_limits([height for height, _ in sizes]),
+        widths_px=_limits([width for _, width in sizes]),
+        rotated=sum(finding.is_rotated for finding in findings),
+        masks=sum(record.mask is not None for record in image_set.records),
+        usable_masks=sum(finding.mask_is_usable for finding in findings),
+        masks_unlike_labels=sum(finding.mask_is_unlike_labels for finding in findings),
+        problems=(
+            *image_set.problems,
+            *(problem for finding in findings for problem in finding.problems),
+            *_remarks(image_set.records, findings, settings),
+        ),
+    )
+
+
+def _findings(image_set: ImageSet, settings: DataSettings) -> Iterator[_Finding]:
+    """Findings in the order of the records; little is under way at any time, so that Ctrl-C is answered."""
+    classes = image_set.classes
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, len(image_set), _BATCH):
+            batch = image_set.records[start : start + _BATCH]
+            yield from pool.map(lambda record: _examine(record, classes, settings), batch)
+
+
+def _examine(record: Record, classes: Sequence[str], settings: DataSettings) -> _Finding:
+    """Read one record's files whole."""
+    problems: list[Problem] = []
+    size = None
+    is_rotated = False
+    try:
+        height, width, _ = read_image(record.image, exif=settings.exif).shape
+        size = (height, width)
+        is_rotated = has_rotation(record.image)
+    except ImageError as error:
+        problems.append(Problem("unreadable_image", settings.strict, _from(record, str(error)), record.id))
+    shown = None
+    if record.mask is not None:
+        shown = _classes_of_mask(record, record.mask, size, classes, problems)
+    return _Finding(
+        size=size,
+        is_rotated=is_rotated,
+        mask_is_usable=shown is not None,
+        mask_is_unlike_labels=None not in (shown, record.present) and shown != record.present,
+        problems=tuple(problems),
+    )
+
+
+def _classes_of_mask(
+    record: Record,
+    path: Path,
+    size: tuple[int, int] | None,
+    classes: Sequence[str],
+    problems: list[Problem],
+) -> tuple[int, ...] | None:
+    """Indices of the classes that a record's mask shows, sorted; None where the mask cannot be used."""
+    try:
+        mask = read_mask(path)
+    except DataError as error:
+        problems.append(Problem("unreadable_mask", False, _from(record, str(error)), record.id))
+        return None
+    values = np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256)).tolist()
+    found: list[Problem] = []
+    if size is not None and mask.shape != size:
+        message = (
+            f"{path}: is {mask.shape[1]}×{mask.shape[0]} pixels, its image {record.image} "
+            f"{size[1]}×{size[0]}; a mask needs the size of its image."
+        )
+        found.append(Problem("mask_size", False, _from(record, message), record.id))
+    strays = [value for value in values if len(classes) < value < IGNORED]
+    if strays:
+        message = (
+            f"{path}: expected values from 0 to {len(classes)}, or {IGNORED} for ignored pixels, got "
+            f"{', '.join(map(str, strays[:_NAMED]))}{', …' if len(strays) > _NAMED else ''}; "
+            f"is it a mask of other classes?"
+        )
+        found.append(Problem("mask_values", False, _from(record, message), record.id))
+    problems.extend(found)
+    return None if found else tuple(value - 1 for value in values if 0 < value < IGNORED)
+
+
+def _from(record: Record, message: str) -> str:
+    return f"{record.source}: {message}" if record.source else message
+
+
+def _remarks(
+    records: Sequence[Record], findings: Sequence[_Finding], settings: DataSettings
+) -> Iterator[Problem]:
+    """One problem for each thing that many images share and that no command stops at."""
+    rotated = [record.id for record, found in zip(records, findings, strict=True) if found.is_rotated]
+    if rotated and settings.exif == "raw":
+        message = (
+            f"{_images(rotated)} an EXIF orientation that is not applied, as VOC-like masks need it; "
+            f"set data.exif to apply if they should be upright."
+        )
+        yield Problem("exif_rotation", False, message)
+    unlike = [
+        record.id for record, found in zip(records, findings, strict=True) if found.mask_is_unlike_labels
+    ]
+    if unlike:
+        message = f"{_images(unlike)} a mask that shows other classes than the labels; scores take the mask."
+        yield Problem("mask_unlike_labels", False, message)
+
+
+def _images(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")
+    return f"{len(ids):,} image{'s have' if len(ids) > 1 else ' has'} ({shown})"

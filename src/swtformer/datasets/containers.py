@@ -1,0 +1,201 @@
+"""What an image file says about itself, and whether all of it is there, before and beside its decoding.
+
+Pillow decodes PNG data without looking at its checksums, and GIF and WebP without asking for their end.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_ORIENTATION_TAG = 0x0112
+_SHORT = 3
+_START_OF_SCAN = 0xDA
+_END_OF_IMAGE = 0xD9
+_APP1 = 0xE1
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
+
+
+@dataclass(frozen=True)
+class JpegHeader:
+    """What stands before the first scan of a JPEG.
+
+    Attributes:
+        height: rows of the stored pixel grid.
+        width: columns of the stored pixel grid.
+        components: 1 grey, 3 colour, 4 inks (CMYK or YCCK).
+        orientation: EXIF orientation, 1 to 8.
+    """
+
+    height: int
+    width: int
+    components: int
+    orientation: int
+
+
+def jpeg_header(stream: IO[bytes]) -> JpegHeader:
+    """Read a JPEG's header, segment by segment; no pixel is decoded and no segment but two is kept.
+
+    Args:
+        stream: at any position, of a file that opens with `JPEG_SIGNATURE`.
+
+    Raises:
+        ValueError: the header is cut off or damaged.
+    """
+    stream.seek(2)
+    frame: tuple[int, int, int] | None = None
+    orientation = 1
+    while (marker := _next_marker(stream)) != _START_OF_SCAN:
+        if marker in _WITHOUT_LENGTH:
+            continue
+        length = int.from_bytes(stream.read(2), "big")
+        if marker == _END_OF_IMAGE or length < 2:
+            raise ValueError("its header is damaged")
+        if marker in _FRAMES and frame is None:
+            segment = stream.read(length - 2)
+            if len(segment) < 6:
+                raise ValueError("its header is cut off")
+            frame = struct.unpack_from(">xHHB", segment)
+        elif marker == _APP1 and orientation == 1:
+            segment = stream.read(length - 2)
+            if segment.startswith(b"Exif\0\0"):
+                orientation = exif_orientation(segment)
+        else:
+            stream.seek(length - 2, 1)
+    if frame is None:
+        raise ValueError("its header does not give its size")
+    height, width, components = frame
+    return JpegHeader(height, width, components, orientation)
+
+
+def _next_marker(stream: IO[bytes]) -> int:
+    if stream.read(1) != b"\xff":
+        raise ValueError("its header is cut off or damaged")
+    while (code := stream.read(1)) == b"\xff":  # any number of fill bytes may stand before a marker
+        pass
+    if code in (b"", b"\0"):
+        raise ValueError("its header is cut off or damaged")
+    return code[0]
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Orientation (1 to 8) of an EXIF block; 1, as stored, where the block is damaged or has none.
+
+    Pillow's own reading of EXIF data warns about the many slightly broken blocks that cameras write.
+    """
+    block = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(block[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", block, 4)
+        (entries,) = struct.unpack_from(f"{order}H", block, start)
+        for position in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", block, position)
+            if tag == _ORIENTATION_TAG and kind == _SHORT:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:  # the block ends early: the pixels are not touched by that
+        return 1
+    return 1
+
+
+def require_whole(data: bytes, format: str) -> None:
+    """Check that a file's container is complete, by the format's own lengths, end marks and checksums.
+
+    PNG has a checksum over every part, so any flipped bit is found. The other formats have none: of them only
+    the lengths can be checked, and what the decoder refuses.
+
+    Args:
+        data: the whole file.
+        format: Pillow's name of its format; nothing is checked for formats without lengths or checksums.
+
+    Raises:
+        ValueError: something is missing or damaged; the message says what.
+    """
+    if format in _CHECKS:
+        _CHECKS[format](data)
+
+
+def _require_whole_png(data: bytes) -> None:
+    position = len(PNG_SIGNATURE)
+    kind = b""
+    while kind != b"IEND":
+        if position + 12 > len(data):
+            raise ValueError("it is cut off")
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if end + 4 > len(data):
+            raise ValueError("it is cut off")
+        (checksum,) = struct.unpack_from(">I", data, end)
+        if zlib.crc32(memoryview(data)[position + 4 : end]) != checksum:
+            raise ValueError(f"the checksum of its part {kind.decode('latin-1')!r} is wrong")
+        position = end + 4
+
+
+def _require_whole_gif(data: bytes) -> None:
+    try:
+        position = 13 + _gif_palette_bytes(data[10])
+        while (block := data[position]) != 0x3B:
+            if block == 0x21:
+                position += 2
+            elif block == 0x2C:
+                position += 11 + _gif_palette_bytes(data[position + 9])
+            else:
+                raise ValueError("it holds an unknown block")
+            while data[position]:
+                position += 1 + data[position]
+            position += 1
+    except IndexError:
+        raise ValueError("it is cut off") from None
+
+
+def _gif_palette_bytes(flags: int) -> int:
+    return int(3 << ((flags & 7) + 1)) if flags & 0x80 else 0
+
+
+def _require_whole_webp(data: bytes) -> None:
+    if 8 + int.from_bytes(data[4:8], "little") > len(data):
+        raise ValueError("it is cut off")
+
+
+def _require_whole_bmp(data: bytes) -> None:
+    if int.from_bytes(data[2:6], "little") > len(data):
+        raise ValueError("it is cut off")
+
+
+def _require_whole_tiff(data: bytes) -> None:
+    """Check the first directory; where its strips end is known only when its tags have been read."""
+    order = "<" if data[:2] == b"II" else ">"
+    magic, start = struct.unpack_from(f"{order}2xHI", data)
+    if magic != 42:  # BigTIFF, whose directory Pillow reads
+        return
+    try:
+        (entries,) = struct.unpack_from(f"{order}H", data, start)
+        ends = [start + 2 + 12 * entries + 4]
+        for position in range(start + 2, start + 2 + 12 * entries, 12):
+            kind, count, value = struct.unpack_from(f"{order}2xHII", data, position)
+            if (length := count * _TIFF_BYTES.get(kind, 0)) > 4:
+                ends.append(value + length)
+    except struct.error:
+        raise ValueError("it is cut off") from None
+    if max(ends) > len(data):
+        raise ValueError("it is cut off")
+
+
+_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+"""Bytes of one value of each TIFF field type."""
+
+_CHECKS: dict[str, Callable[[bytes], None]] = {
+    "PNG": _require_whole_png,
+    "GIF": _require_whole_gif,
+    "WEBP": _require_whole_webp,
+    "BMP": _require_whole_bmp,
+    "TIFF": _require_whole_tiff,
+}

@@ -1,0 +1,60 @@
+"""A reader's notes of what is wrong, so that one error can list all of it."""
+
+from __future__ import annotations
+
+from swtformer.datasets.records import Problem
+from swtformer.errors import DataError
+
+SHOWN = 20
+
+
+class BrokenSetError(DataError):
+    """A data set with fatal problems; `problems` holds all that was found, warnings included."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class Problems:
+    """Collects problems while a data set is read; the fatal ones are raised together at the end."""
+
+    def __init__(self) -> None:
+        self._fatal: list[Problem] = []
+        self._warnings: list[Problem] = []
+
+    def fatal(self, kind: str, message: str, *, id: str | None = None) -> None:
+        """Note something that stops every command."""
+        self._fatal.append(Problem(kind, True, _printable(message), id))
+
+    def warn(self, kind: str, message: str, *, id: str | None = None) -> None:
+        """Note something that is skipped or that the user should know."""
+        self._warnings.append(Problem(kind, False, _printable(message), id))
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What was found without stopping."""
+        return tuple(self._warnings)
+
+    def raise_fatal(self, where: str) -> None:
+        """Raise the fatal problems, if there are any.
+
+        Args:
+            where: name of the data set, which opens the message.
+
+        Raises:
+            BrokenSetError: all fatal problems, the first 20 in full and the others counted.
+        """
+        if not self._fatal:
+            return
+        count = len(self._fatal)
+        lines = [f"{where}: {count} problem{'s' if count > 1 else ''} to mend first:"]
+        lines += [f"  {problem.message}" for problem in self._fatal[:SHOWN]]
+        if count > SHOWN:
+            lines.append(f"  … and {count - SHOWN} more.")
+        raise BrokenSetError("\n".join(lines), (*self._fatal, *self._warnings))
+
+
+def _printable(message: str) -> str:
+    """The message with parts of file names that are no UTF-8 escaped, so that it can be written anywhere."""
+    return message.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,153 @@
+"""Scores: confusion matrix, intersection over union, average precision. Torch only, no state but one counter.
+
+Label images hold 0 for background and k+1 for class index k, so N = C + 1 labels; 255 is kept apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+IGNORED = 255
+"""Label of pixels that are not scored (truth), or not decided (prediction)."""
+
+
+def confusion_matrix(predicted: Tensor, truth: Tensor, *, labels: int) -> Tensor:
+    """Count the pixels of each truth under each prediction.
+
+    Pixels whose truth is 255 are left out. A predicted 255 ("undecided") is a miss of the true label and no
+    false alarm of another one; leaving such pixels out would let a method choose what it is scored on.
+
+    Args:
+        predicted: uint8 label image of any shape.
+        truth: uint8 label image of the same shape.
+        labels: number N of labels with background, 255 at most.
+
+    Returns:
+        (N, N+1) int64; rows are truths, columns are predictions, the last column holds undecided pixels.
+
+    Raises:
+        ValueError: shapes or types differ, or a value is neither below `labels` nor 255.
+    """
+    if predicted.shape != truth.shape:
+        raise ValueError(f"Expected equal shapes, got {tuple(predicted.shape)} and {tuple(truth.shape)}.")
+    if predicted.dtype != torch.uint8 or truth.dtype != torch.uint8:
+        raise ValueError(f"Expected uint8 label images, got {predicted.dtype} and {truth.dtype}.")
+    # All 256 × 256 pairs in one count: faster than masking first, and values out of range cannot hide.
+    pairs = truth.reshape(-1).int().mul_(256).add_(predicted.reshape(-1))
+    counts = torch.bincount(pairs, minlength=256 * 256).view(256, 256)
+    stray = counts[labels:IGNORED].sum() + counts[:, labels:IGNORED].sum()
+    if stray > 0:
+        raise ValueError(f"Expected values 0 to {labels - 1} or 255, got others in {int(stray)} pixels.")
+    return torch.cat([counts[:labels, :labels], counts[:labels, IGNORED:]], dim=1)
+
+
+class ConfusionMatrix:
+    """Confusion of a whole data set, added up image by image in int64.
+
+    Attributes:
+        counts: (N, N+1) int64, as `confusion_matrix` gives it.
+    """
+
+    def __init__(self, labels: int) -> None:
+        self.counts = torch.zeros(labels, labels + 1, dtype=torch.int64)
+
+    def update(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        """Add one image and return its own counts; see `confusion_matrix`."""
+        counts = confusion_matrix(predicted, truth, labels=len(self.counts))
+        self.counts += counts
+        return counts
+
+
+def iou_per_label(confusion: Tensor) -> Tensor:
+    """Intersection over union of each label: true positives / (truths + predictions − true positives).
+
+    Args:
+        confusion: (..., N, N) or (..., N, N+1) counts, rows truths; see `confusion_matrix`.
+
+    Returns:
+        (..., N) float64 in [0, 1]; nan for labels that are absent from truth and prediction.
+    """
+    labels = confusion.shape[-2]
+    hits = confusion.diagonal(dim1=-2, dim2=-1)
+    union = confusion.sum(-1) + confusion.sum(-2)[..., :labels] - hits
+    return hits.double() / union.double()
+
+
+def mean_iou(confusion: Tensor, *, over: Sequence[int] | None = None) -> Tensor:
+    """Mean of `iou_per_label` over the labels that occur in truth or prediction.
+
+    Args:
+        confusion: (..., N, N) or (..., N, N+1) counts over *all* labels.
+        over: labels that the mean runs over, all by default. Pixels that are another label, or are predicted
+            as one, still count as errors of those in the mean.
+
+    Returns:
+        (...) float64 in [0, 1]; nan where none of the labels occurs.
+    """
+    per_label = iou_per_label(confusion)
+    return (per_label if over is None else per_label[..., list(over)]).nanmean(-1)
+
+
+def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
+    """Textbook average precision along the first axis: sum over ranks of precision times gain in recall.
+
+    Equal scores share one rank, so the result doesn't depend on the order of the rows. No interpolation.
+
+    Args:
+        scores: (N, L) finite scores, higher means surer.
+        truth: (N, L) of 0 and 1.
+
+    Returns:
+        (L,) float64 in [0, 1], nan for columns without a positive.
+
+    Raises:
+        ValueError: the shapes differ, a score is not finite, or a truth is neither 0 nor 1.
+    """
+    if scores.shape != truth.shape or scores.ndim != 2:
+        raise ValueError(f"Expected two (N, L) tensors, got {tuple(scores.shape)} and {tuple(truth.shape)}.")
+    if not torch.isfinite(scores).all():
+        raise ValueError("Expected finite scores, got nan or infinity.")
+    if not ((truth == 0) | (truth == 1)).all():
+        raise ValueError("Expected truths of 0 and 1, got others.")
+    falling, order = scores.T.sort(dim=1, descending=True)
+    positives = truth.T.gather(1, order).double()
+    # Every row of a group of ties stands at the group's last rank.
+    rank = torch.searchsorted(-falling.contiguous(), -falling.contiguous(), right=True)
+    hits = torch.cat([positives.new_zeros(len(positives), 1), positives.cumsum(1)], dim=1).gather(1, rank)
+    return (positives * hits / rank).sum(1) / positives.sum(1)
+
+
+def average_precision_per_class(scores: Tensor, labels: Tensor) -> Tensor:
+    """AP of each class over the images: the textbook reading; its mean is `map_per_class`.
+
+    Args:
+        scores: (N, C) class scores of N images.
+        labels: (N, C) 0/1 image-level labels.
+
+    Returns:
+        (C,) float64, nan for classes without a positive image.
+    """
+    return average_precision(scores, labels)
+
+
+def average_precision_per_image(scores: Tensor, labels: Tensor) -> Tensor:
+    """AP of each image over the classes, as MCTformer's code has it; its mean is `map_per_image`.
+
+    It asks whether an image's own classes rank first, needs no ranking among images, and is usually higher.
+
+    Args:
+        scores: (N, C) class scores of N images.
+        labels: (N, C) 0/1 image-level labels.
+
+    Returns:
+        (N,) float64, nan for images without a label.
+    """
+    return average_precision(scores.T, labels.T)
+
+
+def mean_average_precision(average_precisions: Tensor) -> float:
+    """Mean of average precisions, leaving out the undefined ones (nan); nan when all are."""
+    return float(average_precisions.nanmean())

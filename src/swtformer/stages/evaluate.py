@@ -1,0 +1,260 @@
+"""Score a run's maps under all background policies in one pass, or a folder of masks (METHOD 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from swtformer.datasets.records import ImageSet
+from swtformer.errors import DataError
+from swtformer.functional.scores import IGNORED, ConfusionMatrix, mean_iou
+from swtformer.functional.thresholds import threshold_grid
+from swtformer.maps import ClassActivationMaps
+from swtformer.run import Progress, Run, read_json, silent, write_json
+from swtformer.settings import EvaluateSettings
+from swtformer.stages.in_order import in_order
+from swtformer.stages.map_scores import MapCounter, MapTotals
+from swtformer.stages.mask import (
+    CAM_ARGMAX_THRESHOLD,
+    MaskRule,
+    Source,
+    first_whole,
+    ids_with_maps,
+    source_and_policy,
+)
+from swtformer.stages.scores import (
+    BACKGROUND,
+    ClassificationScore,
+    ImageScore,
+    Scores,
+    classification_score,
+    require_same_classes,
+    scored_labels,
+    segmentation_score,
+)
+from swtformer.stages.truth import (
+    ground_truth_folder,
+    read_labels,
+    records_with_mask,
+    require_classes,
+    require_other_files,
+    require_same_size,
+)
+
+
+def evaluate(
+    run: Run, data: ImageSet, *, settings: EvaluateSettings | None = None, progress: Progress = silent
+) -> Scores:
+    """Score a run's maps against a data set and write scores.json.
+
+    Every source of maps (cam, refined) is scored under every policy of the settings:
+    `fixed` takes the threshold of the settings for the foreground channels; `argmax` lets the background map
+    compete, which is R-CAM's own first channel, and 1 − max (Eq. 3) for CAMs; `label_free` takes the
+    threshold that `mask` would choose, from the maps of all the run's images; `oracle` takes the best
+    threshold of the sweep and is flagged `uses_ground_truth`. Confusion is always counted over all labels;
+    the mean runs over the background and `settings.score_classes`.
+
+    Where the maps were made with the image labels given, only classes that are present can be predicted.
+
+    Args:
+        run: a run with maps.
+        data: images with masks, image-level labels, or both.
+        settings: the run's own where None.
+        progress: told about every image.
+
+    Raises:
+        DataError: maps are missing (unless they count as background), sizes or classes don't match, a mask is
+            no label image, or the set has neither masks nor labels.
+        SwtformerError: the run has no maps, or the maps come from different models or settings.
+    """
+    settings = run.settings().evaluate if settings is None else settings
+    require_same_classes(run.classes(), data)
+    over = scored_labels(data, settings.score_classes)
+    ids = ids_with_maps(run)
+    masked = records_with_mask(data)
+    folder = ground_truth_folder(masked)
+    missing = {record.id for record, _ in masked} - set(ids)
+    if missing and settings.missing == "error":
+        _refuse_missing(missing, len(masked), f"maps in {run.maps}", "Make them with `swtformer localize`")
+    first = first_whole(run, sorted({record.id for record in data.records} & set(ids)) or ids)
+    sources: list[Source] = ["cam"] if first.refined is None else ["cam", "refined"]
+    rule = _rule_of_masks(run, first)
+    known = [settings.threshold, *([] if rule.threshold is None else [rule.threshold])]
+    made = read_json(run.maps_file)
+    counter = MapCounter(
+        run=run,
+        records={record.id: record for record in data.records},
+        classes=data.classes,
+        sources=sources,
+        thresholds=threshold_grid(known),
+        rule=rule,
+        over=over,
+        made_by=made["made_by"],
+        missing=settings.missing,
+    )
+    totals = MapTotals(sources, counter.thresholds, len(data.classes) + 1)
+    for image in in_order("evaluate", counter, sorted({*ids, *missing}), progress):
+        totals.add(image)
+    require_classes(totals.truth(), totals.ignored, folder, data.classes)
+    classification = _classification(totals, data)
+    if not masked and classification is None:
+        raise DataError(f"{data.name} has neither masks nor image-level labels: there is nothing to score.")
+    names = (BACKGROUND, *data.classes)
+    segmentation = []
+    for source in sources if masked else []:
+        for policy in settings.policies:
+            threshold = _threshold(totals, source, policy, settings.threshold, over)
+            confusion = totals.confusion(source, threshold)
+            segmentation.append(segmentation_score(confusion, names, over, source, policy, threshold))
+    scores = Scores(
+        split=data.split or data.name,
+        images=len(masked) or (classification.images if classification else 0),
+        ground_truth=folder,
+        labels_from=data.labels_from,
+        predictions=str(run.maps),
+        classes=names,
+        scored_classes=tuple(names[label] for label in over),
+        scales=tuple(made["scales"]),
+        flip=made["flip"],
+        segmentation=tuple(segmentation),
+        classification=classification,
+        per_image=_per_image(totals, rule),
+        skipped=len(data) - len(masked),
+        missing=totals.missing,
+    )
+    write_json(run.scores_file, scores.as_json())
+    return scores
+
+
+def evaluate_folder(
+    predictions: Path,
+    data: ImageSet,
+    *,
+    settings: EvaluateSettings | None = None,
+    progress: Progress = silent,
+) -> Scores:
+    """Score a folder of label images `<id>.png`, wherever they come from; nothing is written.
+
+    A predicted 255 ("undecided") counts as a miss of the true label. Images of the folder that are not in the
+    set are not looked at.
+
+    Args:
+        predictions: folder of label images with the values of the data set.
+        data: images with masks.
+        settings: `score_classes` and `missing` are used.
+        progress: told about every image.
+
+    Raises:
+        DataError: the set has no masks, predictions are missing (unless they count as background) or are the
+            ground truth itself, sizes differ, or a file is no label image.
+    """
+    settings = settings or EvaluateSettings()
+    over = scored_labels(data, settings.score_classes)
+    masked = records_with_mask(data)
+    if not masked:
+        raise DataError(f"{data.name} has no masks to score against; name their folder with --data.masks.")
+    if not predictions.is_dir():
+        raise DataError(f"{predictions} is no folder; name the folder that holds the predicted masks.")
+    folder = ground_truth_folder(masked)
+    pairs = {record.id: (predictions / f"{record.id}.png", mask) for record, mask in masked}
+    require_other_files(predictions, list(pairs.values()))
+    missing = {id for id, (prediction, _) in pairs.items() if not prediction.is_file()}
+    if missing and settings.missing == "error":
+        _refuse_missing(missing, len(masked), f"masks <id>.png in {predictions}", "Add them")
+
+    def read(id: str) -> tuple[str, Tensor, Tensor]:
+        prediction, mask = pairs[id]
+        truth = read_labels(mask, data.classes)
+        if id in missing:
+            return id, torch.zeros_like(truth), truth
+        predicted = read_labels(prediction, data.classes)
+        require_same_size((predicted.shape[0], predicted.shape[1]), prediction, truth, mask)
+        return id, predicted, truth
+
+    total = ConfusionMatrix(len(data.classes) + 1)
+    ignored = 0
+    per_image = {}
+    for id, predicted, truth in in_order("evaluate", read, list(pairs), progress):
+        per_image[id] = float(mean_iou(total.update(predicted, truth), over=over))
+        ignored += int((truth == IGNORED).sum())
+    require_classes(total.counts.sum(1), ignored, folder, data.classes)
+    names = (BACKGROUND, *data.classes)
+    return Scores(
+        split=data.split or data.name,
+        images=len(masked),
+        ground_truth=folder,
+        labels_from=data.labels_from,
+        predictions=str(predictions),
+        classes=names,
+        scored_classes=tuple(names[label] for label in over),
+        scales=(),
+        flip=False,
+        segmentation=(segmentation_score(total.counts, names, over, "folder", "given", None),),
+        classification=None,
+        per_image=_image_scores(per_image),
+        skipped=len(data) - len(masked),
+        missing=len(missing),
+    )
+
+
+def _refuse_missing(ids: Iterable[str], total: int, what: str, remedy: str) -> NoReturn:
+    """Name the images without a prediction: leaving them out would flatter the score."""
+    ids = sorted(ids)
+    shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+    raise DataError(
+        f"{len(ids)} of {total} images with ground truth have no {what}: {shown}. {remedy}, or score them as "
+        "all background with --evaluate.missing background."
+    )
+
+
+def _rule_of_masks(run: Run, first: ClassActivationMaps) -> MaskRule:
+    """How the run's masks were made, or would be; a label-free threshold that is not known yet stays None."""
+    if run.masks_file.is_file():
+        recorded = read_json(run.masks_file)
+        return MaskRule(recorded["source"], recorded["policy"], recorded["threshold"])
+    settings = run.settings().mask
+    source, policy = source_and_policy(first, settings)
+    if policy == "fixed":
+        return MaskRule(source, policy, settings.threshold)
+    return MaskRule(source, policy, CAM_ARGMAX_THRESHOLD if (source, policy) == ("cam", "argmax") else None)
+
+
+def _threshold(
+    totals: MapTotals, source: Source, policy: str, fixed: float, over: Sequence[int]
+) -> float | None:
+    """The policy's background score for these maps; None where R-CAM's own background map competes."""
+    if policy == "fixed":
+        return fixed
+    if policy == "label_free":
+        return totals.label_free(source)
+    if policy == "oracle":
+        return totals.oracle(source, over)
+    return CAM_ARGMAX_THRESHOLD if source == "cam" else None
+
+
+def _classification(totals: MapTotals, data: ImageSet) -> ClassificationScore | None:
+    rows = [row for row, record in enumerate(data.records) if record.id in totals.probabilities]
+    if not rows:
+        return None
+    probabilities = torch.stack([totals.probabilities[data.records[row].id] for row in rows])
+    return classification_score(probabilities, torch.from_numpy(data.labels())[rows], data.classes)
+
+
+def _per_image(totals: MapTotals, rule: MaskRule) -> tuple[ImageScore, ...]:
+    """Scores of single images under the rule of the masks, in the order of their ids."""
+    if (rule.source, rule.policy) == ("refined", "argmax"):
+        place = 0
+    else:
+        threshold = totals.label_free(rule.source) if rule.threshold is None else rule.threshold
+        place = totals.sweeps[rule.source].index(threshold)
+    return _image_scores({id: float(curve[place]) for id, curve in totals.miou.items()})
+
+
+def _image_scores(miou: Mapping[str, float]) -> tuple[ImageScore, ...]:
+    """Leaves out images whose ground truth is ignored everywhere: they have no score."""
+    return tuple(ImageScore(id, value) for id, value in miou.items() if not math.isnan(value))

@@ -1,0 +1,175 @@
+"""Make class activation maps for a data set with a run's model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+
+from swtformer.datasets.images import read_image
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import DataError, ImageError, SwtformerError
+from swtformer.maps import ClassActivationMaps
+from swtformer.methods.pretrained import WEIGHTS, from_pretrained
+from swtformer.methods.views import summed_maps
+from swtformer.run import Failure, Progress, Run, sha256, silent, write_failures, write_json
+from swtformer.settings import Settings
+from swtformer.training.precision import autocast, pick_device
+
+AHEAD = 4
+"""Images that are read while the network is busy, per reading thread."""
+
+
+@dataclass(frozen=True)
+class LocalizeResult:
+    """What map making did.
+
+    Attributes:
+        done: images whose maps were made.
+        reused: images whose maps were there already, made by the same model and settings.
+        failures: images that were skipped.
+    """
+
+    done: int
+    reused: int
+    failures: tuple[Failure, ...]
+
+
+def localize(
+    run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = silent
+) -> LocalizeResult:
+    """Write one map file per image into the run's `maps` folder; stopped, it goes on where it was.
+
+    Maps that are there already, whole and made by the same model and settings, are kept.
+
+    Args:
+        run: a run with a finished model.
+        data: images; with `settings.localize.classes` given, their labels choose the classes.
+        settings: the data and localize sections are used; the run's own where None.
+        progress: told about every image.
+
+    Raises:
+        DataError: labels are wanted and missing, or the classes are not the model's.
+        CheckpointError: the model is missing or damaged.
+    """
+    settings = settings or run.settings()
+    options = settings.localize
+    model = from_pretrained(run.path)
+    if data.classes != model.classes and options.classes == "given":
+        raise DataError(
+            f"{data.name} has the classes {list(data.classes)}, the model knows {list(model.classes)}; "
+            "name them in the model's order with --data.classes, or use --localize.classes predicted."
+        )
+    if options.classes == "given":
+        unknown = [record.id for record in data.records if record.present is None]
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} images of {data.name} have no labels (the first is {unknown[0]}); "
+                "use --localize.classes predicted to let the model choose the classes."
+            )
+    device = pick_device(options.accelerator)
+    model.to(device)
+    made_by = _fingerprint(run, settings)
+    write_json(
+        run.maps_file,
+        {
+            "made_by": made_by,
+            "data": str(data.root.resolve()),
+            "data_name": data.name,
+            "split": data.split,
+            "images": len(data),
+            **options.model_dump(mode="json"),
+        },
+    )
+    todo = [record for record in data.records if not _is_done(run, record, made_by)]
+    reused = len(data) - len(todo)
+    failures: list[Failure] = []
+    done = 0
+    progress("localize", reused, len(data))
+    for batch in _batches(todo, settings, failures):
+        present = None
+        if options.classes == "given":
+            present = torch.zeros(len(batch), len(model.classes), device=device)
+            for row, (record, _) in zip(present, batch, strict=True):
+                row[list(record.present or ())] = 1
+        images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for _, image in batch]).to(device)
+        with autocast(options.precision, device):
+            made = summed_maps(model, images, present, settings=options)
+        for i, (record, image) in enumerate(batch):
+            chosen = made.present[i].nonzero()[:, 0].cpu()
+            refined = None
+            if made.refined is not None:
+                refined = made.refined[i].cpu()[torch.cat([torch.zeros(1, dtype=torch.long), chosen + 1])]
+            ClassActivationMaps(
+                values=(chosen + 1).numpy().astype(np.int16),
+                size=(image.shape[0], image.shape[1]),
+                cam=made.cam[i].cpu()[chosen].numpy().astype(np.float16),
+                refined=None if refined is None else refined.numpy().astype(np.float16),
+                probabilities=made.probabilities[i].cpu().numpy().astype(np.float32),
+                made_by=made_by,
+            ).save(run.map_file(record.id))
+        done += len(batch)
+        progress("localize", reused + done + len(failures), len(data))
+    write_failures(run, "localize", failures)
+    return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
+
+
+def _fingerprint(run: Run, settings: Settings) -> str:
+    """Equal for maps that would come out equal: the model's weights and what shapes the maps."""
+    shaping = settings.localize.model_dump_json(exclude={"workers", "batch_size", "accelerator"})
+    weights = sha256(run.model / WEIGHTS)
+    return hashlib.sha256(f"{weights} {shaping} {settings.data.exif}".encode()).hexdigest()[:32]
+
+
+def _is_done(run: Run, record: Record, made_by: str) -> bool:
+    path = run.map_file(record.id)
+    if not path.is_file():
+        return False
+    try:
+        return ClassActivationMaps.load(path).made_by == made_by
+    except SwtformerError:
+        return False  # truncated or foreign: made again
+
+
+def _batches(
+    records: list[Record], settings: Settings, failures: list[Failure]
+) -> Iterator[list[tuple[Record, np.ndarray]]]:
+    """Images in order, grouped while neighbours have one size and labels are of one kind."""
+    limit = settings.localize.batch_size
+    for _, group in groupby(_images(records, settings, failures), key=lambda item: item[1].shape):
+        batch: list[tuple[Record, np.ndarray]] = []
+        for item in group:
+            batch.append(item)
+            if len(batch) == limit:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def _images(
+    records: list[Record], settings: Settings, failures: list[Failure]
+) -> Iterator[tuple[Record, np.ndarray]]:
+    """Read images ahead in threads; those that cannot be read become failures."""
+    threads = max(settings.localize.workers, 1)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: list[tuple[Record, Future[np.ndarray]]] = []
+        remaining = iter(records)
+        try:
+            while True:
+                while len(waiting) < threads * AHEAD and (record := next(remaining, None)) is not None:
+                    waiting.append((record, pool.submit(read_image, record.image, exif=settings.data.exif)))
+                if not waiting:
+                    return
+                record, future = waiting.pop(0)
+                try:
+                    yield record, future.result()
+                except ImageError as error:
+                    failures.append(Failure(record.id, "localize", str(record.image), str(error)))
+        finally:
+            pool.shutdown(cancel_futures=True)

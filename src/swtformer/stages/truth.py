@@ -1,0 +1,106 @@
+"""Ground truth as the scores need it: read, checked, and never mistaken for a prediction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swtformer.datasets.images import read_mask
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import DataError
+from swtformer.functional.scores import IGNORED
+
+
+def records_with_mask(data: ImageSet) -> list[tuple[Record, Path]]:
+    """The records that have a ground-truth mask, each with it, in the set's order."""
+    return [(record, record.mask) for record in data.records if record.mask is not None]
+
+
+def ground_truth_folder(masked: Sequence[tuple[Record, Path]]) -> str:
+    """The deepest folder that holds all masks; empty where there are none."""
+    return os.path.commonpath([str(mask.parent) for _, mask in masked]) if masked else ""
+
+
+def read_labels(path: Path, classes: Sequence[str]) -> Tensor:
+    """Read a label image of a data set.
+
+    Args:
+        path: PNG of label values.
+        classes: the set's class names, without background.
+
+    Returns:
+        (H, W) uint8; 0 background, k+1 for class index k, 255 ignored or undecided.
+
+    Raises:
+        DataError: the file is no label image, or holds other values.
+    """
+    labels = read_mask(path)
+    counts = np.bincount(labels.reshape(-1), minlength=256)
+    strays = np.flatnonzero(counts[len(classes) + 1 : IGNORED]) + len(classes) + 1
+    if len(strays):
+        shown = ", ".join(map(str, strays[:5])) + (", …" if len(strays) > 5 else "")
+        raise DataError(
+            f"{path}: expected values 0 (background) to {len(classes)} ({classes[-1]}) or 255 (ignored), "
+            f"got {shown}. Are these the masks of another class list?"
+        )
+    return torch.from_numpy(labels)
+
+
+def require_same_size(labels: tuple[int, int], source: Path, truth: Tensor, mask: Path) -> None:
+    """Refuse a prediction whose size is not that of its ground truth: nothing is resized silently.
+
+    Raises:
+        DataError: the sizes differ; both files are named.
+    """
+    height, width = truth.shape
+    if labels != (height, width):
+        raise DataError(
+            f"{source} is for {labels[1]}×{labels[0]} pixels, its ground truth {mask} has {width}×{height}. "
+            "Expected equal sizes; is the image resized, or turned by its EXIF orientation (--data.exif)?"
+        )
+
+
+def require_classes(pixels_of_label: Tensor, ignored: int, folder: str, classes: Sequence[str]) -> None:
+    """Refuse masks that cannot tell anything: without a scored pixel, or 0/255 where 0/1 is meant.
+
+    Args:
+        pixels_of_label: (N,) number of ground-truth pixels of each label over the set.
+        ignored: number of pixels with value 255.
+        folder: where the masks lie, for the message.
+        classes: class names, without background.
+
+    Raises:
+        DataError: there is no pixel of any class, and some hold 255.
+    """
+    if ignored and not pixels_of_label[1:].any():
+        raise DataError(
+            f"{folder}: the masks hold no value but 0 and 255, and 255 means 'ignored', so no class can be "
+            f"scored. Are they binary masks? Write 1 instead of 255 for {classes[0]!r}."
+        )
+
+
+def require_other_files(predictions: Path, pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Refuse to score the ground truth with itself, however the folder is spelt or linked.
+
+    Args:
+        predictions: folder of predicted label images.
+        pairs: (prediction, ground truth) files; those that are missing are passed over.
+
+    Raises:
+        DataError: the folder, or any prediction, is the ground truth itself.
+    """
+    for folder in {truth.parent for _, truth in pairs}:
+        if predictions.samefile(folder):
+            raise DataError(
+                f"{predictions} is the folder of the ground truth ({folder}); name the folder of predictions."
+            )
+    for prediction, truth in pairs:
+        if prediction.exists() and prediction.samefile(truth):
+            raise DataError(
+                f"{prediction} is the ground truth itself ({truth}); name the folder of predictions."
+            )

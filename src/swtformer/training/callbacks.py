@@ -1,0 +1,128 @@
+"""Callbacks: progress with losses, metrics.csv, images that could not be read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from swtformer.run import Progress, write_text
+from swtformer.training.module import TrainingModule
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "learning_rate",
+    "loss",
+    "cls",
+    "gsc",
+    "ccl",
+    "validation_map_per_class",
+    "validation_map_per_image",
+    "seconds",
+)
+
+
+class EpochMetrics(Callback):
+    """Means of an epoch's losses and the validation mAP, one row of metrics.csv per epoch.
+
+    A resumed run keeps the rows of the epochs before the checkpoint.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, str]] = []
+        self._sums: dict[str, float] = {}
+        self._batches = 0
+        self._started = time.monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the rows of the epochs that a checkpoint already holds."""
+        if self.path.is_file():
+            with self.path.open(encoding="utf-8", newline="") as stream:
+                rows = list(csv.DictReader(stream))
+            self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the epoch's sums."""
+        self._sums, self._batches, self._started = {}, 0, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add one batch's losses."""
+        assert isinstance(pl_module, TrainingModule)
+        for name, value in pl_module.latest.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        self._batches += 1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the epoch's row."""
+        assert isinstance(pl_module, TrainingModule)
+        if not trainer.is_global_zero:
+            return
+        optimizer = trainer.optimizers[0]
+        row: dict[str, Any] = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "learning_rate": f"{optimizer.param_groups[0]['lr']:.6g}",
+            "seconds": f"{time.monotonic() - self._started:.2f}",
+        }
+        row |= {name: f"{total / self._batches:.6f}" for name, total in self._sums.items()}
+        row |= {name: f"{value:.6f}" for name, value in pl_module.validation.items()}
+        self.rows.append({name: str(row.get(name, "")) for name in COLUMNS})
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+        for logger in trainer.loggers:
+            logger.log_metrics(
+                {name: float(value) for name, value in row.items() if name != "epoch"}, trainer.global_step
+            )
+
+
+class ProgressReport(Callback):
+    """Tells the epoch and the smoothed losses to whoever watches."""
+
+    SMOOTHING = 0.9
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._means: dict[str, float] = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Report one batch."""
+        assert isinstance(pl_module, TrainingModule)
+        if not trainer.is_global_zero:
+            return
+        for name, value in pl_module.latest.items():
+            before = self._means.get(name, float(value))
+            self._means[name] = self.SMOOTHING * before + (1 - self.SMOOTHING) * float(value)
+        epochs = trainer.max_epochs or 1
+        note = f"epoch {trainer.current_epoch + 1}/{epochs}  " + "  ".join(
+            f"{name} {value:.3f}" for name, value in self._means.items()
+        )
+        if pl_module.validation:
+            note += f"  mAP {pl_module.validation['validation_map_per_class']:.3f}"
+        batches = pl_module.batches_in_epoch
+        self.progress("train", trainer.current_epoch * batches + batch_idx + 1, epochs * batches, note)
+
+
+class UnreadableImages(Callback):
+    """Collects the positions of images that the loader could not read and replaced by another."""
+
+    def __init__(self) -> None:
+        self.positions: set[int] = set()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take note of a batch's failed images."""
+        self.positions.update(int(position) for position in batch["failed"])

@@ -1,0 +1,150 @@
+"""RandAugment as timm's `rand-m9-mstd0.5-inc1`, with an explicit generator and a mask of the real pixels.
+
+timm's own draws from the global generators of `random` and NumPy and does not say which pixels came in from
+outside, so its samples could neither be resumed nor masked. Cubuk et al., doi:10.1109/CVPRW50498.2020.00359.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+LAYERS = 2
+PROBABILITY = 0.5
+MAGNITUDE = 9.0
+MAGNITUDE_DEVIATION = 0.5
+
+Fill = tuple[int, int, int]
+ColourOperation = Callable[[Image.Image, float], Image.Image]
+"""Colours of an RGB image at a strength in [-1, 1]; only some operations look at the sign."""
+ShapeOperation = Callable[[Image.Image, float, Image.Resampling, Any], Image.Image]
+"""An image of any mode moved at a strength in [-1, 1], resampled so, filled with this colour from outside."""
+
+
+def rand_augment(
+    image: Image.Image, generator: np.random.Generator, *, fill: Fill
+) -> tuple[Image.Image, Image.Image]:
+    """Apply two operations drawn with replacement from the fifteen, each with probability one half.
+
+    Args:
+        image: RGB.
+        generator: where every random number comes from.
+        fill: colour of what is turned or shifted in from outside the image.
+
+    Returns:
+        The image, and an L image of the same size: 255 where it shows the input, 0 on the filled pixels.
+    """
+    valid = Image.new("L", image.size, 255)
+    for name in generator.choice(sorted(COLOURS | SHAPES), LAYERS):
+        if generator.random() >= PROBABILITY:
+            continue
+        strength = float(np.clip(generator.normal(MAGNITUDE, MAGNITUDE_DEVIATION), 0, 10)) / 10
+        if generator.random() < 0.5:
+            strength = -strength
+        if name in COLOURS:
+            image = COLOURS[name](image, strength)
+        else:
+            image = SHAPES[name](image, strength, Image.Resampling.BICUBIC, fill)
+            valid = SHAPES[name](valid, strength, Image.Resampling.NEAREST, 0)
+    return image, valid
+
+
+def _auto_contrast(image: Image.Image, _: float) -> Image.Image:
+    return ImageOps.autocontrast(image)
+
+
+def _equalize(image: Image.Image, _: float) -> Image.Image:
+    return ImageOps.equalize(image)
+
+
+def _invert(image: Image.Image, _: float) -> Image.Image:
+    return ImageOps.invert(image)
+
+
+def _posterize(image: Image.Image, strength: float) -> Image.Image:
+    """Keep 4 to 1 bits of each channel; timm goes on to 0 bits, which Pillow 13 refuses."""
+    return ImageOps.posterize(image, max(1, 4 - int(abs(strength) * 4)))
+
+
+def _solarize(image: Image.Image, strength: float) -> Image.Image:
+    return ImageOps.solarize(image, 256 - int(abs(strength) * 256))
+
+
+def _solarize_add(image: Image.Image, strength: float) -> Image.Image:
+    """Brighten the dark half of each channel by up to 110."""
+    added = int(abs(strength) * 110)
+    return image.point([min(255, level + added) if level < 128 else level for level in range(256)] * 3)
+
+
+def _factor(strength: float) -> float:
+    """Enhancement factor in [0.1, 1.9]; 1 changes nothing."""
+    return max(0.1, 1 + 0.9 * strength)
+
+
+def _colour(image: Image.Image, strength: float) -> Image.Image:
+    return ImageEnhance.Color(image).enhance(_factor(strength))
+
+
+def _contrast(image: Image.Image, strength: float) -> Image.Image:
+    return ImageEnhance.Contrast(image).enhance(_factor(strength))
+
+
+def _brightness(image: Image.Image, strength: float) -> Image.Image:
+    return ImageEnhance.Brightness(image).enhance(_factor(strength))
+
+
+def _sharpness(image: Image.Image, strength: float) -> Image.Image:
+    return ImageEnhance.Sharpness(image).enhance(_factor(strength))
+
+
+def _rotate(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
+    return image.rotate(30 * strength, resample=resample, fillcolor=fill)
+
+
+def _affine(
+    image: Image.Image, matrix: tuple[float, ...], resample: Image.Resampling, fill: Any
+) -> Image.Image:
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample=resample, fillcolor=fill)
+
+
+def _shear_x(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
+    return _affine(image, (1, 0.3 * strength, 0, 0, 1, 0), resample, fill)
+
+
+def _shear_y(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
+    return _affine(image, (1, 0, 0, 0.3 * strength, 1, 0), resample, fill)
+
+
+def _translate_x(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
+    return _affine(image, (1, 0, 0.45 * strength * image.width, 0, 1, 0), resample, fill)
+
+
+def _translate_y(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
+    return _affine(image, (1, 0, 0, 0, 1, 0.45 * strength * image.height), resample, fill)
+
+
+COLOURS: dict[str, ColourOperation] = {
+    "AutoContrast": _auto_contrast,
+    "Equalize": _equalize,
+    "Invert": _invert,
+    "PosterizeIncreasing": _posterize,
+    "SolarizeIncreasing": _solarize,
+    "SolarizeAdd": _solarize_add,
+    "ColorIncreasing": _colour,
+    "ContrastIncreasing": _contrast,
+    "BrightnessIncreasing": _brightness,
+    "SharpnessIncreasing": _sharpness,
+}
+"""Operations that leave every pixel where it is, under timm's names."""
+
+SHAPES: dict[str, ShapeOperation] = {
+    "Rotate": _rotate,
+    "ShearX": _shear_x,
+    "ShearY": _shear_y,
+    "TranslateXRel": _translate_x,
+    "TranslateYRel": _translate_y,
+}
+"""Operations that move pixels, under timm's names."""

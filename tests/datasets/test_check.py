@@ -1,0 +1,178 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from swtformer.datasets.check import check
+from swtformer.datasets.records import ImageSet, Problem, Record
+from swtformer.settings import DataSettings
+
+CLASSES = ("cat", "dog", "cow")
+
+
+def save_image(path, *, size=(20, 30), orientation=1):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (size[1], size[0]), (90, 120, 30)).save(path, exif=exif)
+    return path
+
+
+def save_mask(path, *values, size=(20, 30)):
+    mask = np.zeros(size, dtype=np.uint8)
+    mask[0, : len(values)] = values
+    Image.fromarray(mask).save(path)
+    return path
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Six images: labelled, multi-label, background, unlabelled, cut off, and gone."""
+    cut = save_image(tmp_path / "cut.jpg")
+    cut.write_bytes(cut.read_bytes()[:-2])
+    records = (
+        Record("one", save_image(tmp_path / "one.jpg"), (0,), save_mask(tmp_path / "one.png", 1, 255)),
+        Record("two", save_image(tmp_path / "two.jpg", size=(40, 10), orientation=6), (0, 1)),
+        Record("none", save_image(tmp_path / "none.jpg"), ()),
+        Record("unknown", save_image(tmp_path / "unknown.jpg"), None),
+        Record("cut", cut, (1,), source="list.txt:5"),
+        Record("gone", tmp_path / "gone.jpg", (1,), source="list.txt:6"),
+    )
+    left_out = Problem("missing_image", False, "list.txt:7: image 'x' is missing.", "x")
+    return ImageSet("mixed", "voc", tmp_path, CLASSES, records, (left_out,), labels_from="list.txt")
+
+
+def test_counts(mixed):
+    report = check(mixed, settings=DataSettings())
+    assert report.images == 6
+    assert report.unreadable == 2
+    assert report.missing == 1
+    assert report.skipped == 3
+    assert report.classes == CLASSES
+    assert report.images_per_class == {"cat": 2, "dog": 3, "cow": 0}
+    assert report.classes_without_images == ("cow",)
+    assert report.images_per_label_count == {0: 1, 1: 3, 2: 1}
+    assert report.background_images == 1
+    assert report.unlabelled == 1
+    assert report.heights_px == (20, 40)
+    assert report.widths_px == (10, 30)
+    assert report.rotated == 1
+    assert (report.masks, report.usable_masks, report.masks_unlike_labels) == (1, 1, 0)
+
+
+def test_problems_name_file_and_line_in_the_order_of_the_set(mixed):
+    report = check(mixed, settings=DataSettings())
+    assert [(problem.kind, problem.id) for problem in report.problems] == [
+        ("missing_image", "x"),
+        ("unreadable_image", "cut"),
+        ("unreadable_image", "gone"),
+        ("exif_rotation", None),
+    ]
+    assert report.problem_counts == {"unreadable_image": 2, "missing_image": 1, "exif_rotation": 1}
+    assert not any(problem.fatal for problem in report.problems)
+    assert report.problems[1].message.startswith("list.txt:5: ")
+    assert "cut.jpg: is no whole image" in report.problems[1].message
+    assert "gone.jpg: does not exist" in report.problems[2].message
+    assert "1 image has (two) an EXIF orientation that is not applied" in report.problems[3].message
+
+
+def test_strict_makes_unreadable_images_fatal(mixed):
+    report = check(mixed, settings=DataSettings(strict=True))
+    assert [problem.id for problem in report.problems if problem.fatal] == ["cut", "gone"]
+
+
+def test_applied_exif_turns_sizes_and_is_no_problem(mixed):
+    report = check(mixed, settings=DataSettings(exif="apply"))
+    assert report.heights_px == (10, 20)
+    assert report.widths_px == (30, 40)
+    assert report.rotated == 1
+    assert "exif_rotation" not in report.problem_counts
+
+
+def mask_report(tmp_path, mask, *, present=(0,)):
+    record = Record("a", save_image(tmp_path / "a.jpg"), present, mask, source="list.txt:1")
+    report = check(ImageSet("set", "voc", tmp_path, CLASSES, (record,)), settings=DataSettings())
+    assert report.unreadable == 0
+    return report
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (
+            lambda path: save_mask(path, 1, 4, 254),
+            "mask_values",
+            r"values from 0 to 3, or 255 .* got 4, 254;",
+        ),
+        (lambda path: save_mask(path, 1, size=(30, 20)), "mask_size", r"is 20×30 pixels, its image .* 30×20"),
+        (lambda path: save_image(path), "unreadable_mask", r"got colours \(mode RGB\)"),
+        (lambda path: path, "unreadable_mask", r"does not exist"),
+    ],
+)
+def test_masks_that_cannot_be_used(tmp_path, make, kind, message):
+    report = mask_report(tmp_path, make(tmp_path / "a.png"))
+    (problem,) = report.problems
+    assert (problem.kind, problem.fatal, problem.id) == (kind, False, "a")
+    assert re.search(message, problem.message)
+    assert (report.masks, report.usable_masks) == (1, 0)
+
+
+def test_a_mask_can_be_wrong_in_two_ways(tmp_path):
+    report = mask_report(tmp_path, save_mask(tmp_path / "a.png", 4, size=(30, 20)))
+    assert list(report.problem_counts) == ["mask_size", "mask_values"]
+
+
+@pytest.mark.parametrize(("present", "unlike"), [((0,), 0), ((1,), 1), ((0, 1), 1), ((), 1), (None, 0)])
+def test_masks_that_show_other_classes_than_the_labels(tmp_path, present, unlike):
+    report = mask_report(tmp_path, save_mask(tmp_path / "a.png", 1, 255), present=present)
+    assert report.usable_masks == 1
+    assert report.masks_unlike_labels == unlike
+    assert report.problem_counts == ({"mask_unlike_labels": 1} if unlike else {})
+
+
+def test_shared_problems_name_five_images(tmp_path):
+    image = save_image(tmp_path / "a.jpg", orientation=3)
+    records = tuple(Record(f"r{number}", image, (0,)) for number in range(1200))
+    report = check(ImageSet("set", "voc", tmp_path, CLASSES, records), settings=DataSettings())
+    (problem,) = report.problems
+    assert problem.message.startswith("1,200 images have (r0, r1, r2, r3, r4, …) an EXIF orientation")
+
+
+def test_progress_counts_every_image(mixed):
+    calls = []
+    check(mixed, settings=DataSettings(), progress=lambda *told: calls.append(told))
+    assert calls == [("check", done, 6) for done in range(7)]
+
+
+def test_empty_and_wholly_unreadable_sets(mixed):
+    nothing = check(replace(mixed, records=(), problems=()), settings=DataSettings())
+    assert (nothing.images, nothing.heights_px, nothing.problems) == (0, None, ())
+    broken = check(replace(mixed, records=mixed.records[4:]), settings=DataSettings())
+    assert (broken.unreadable, broken.heights_px, broken.widths_px) == (2, None, None)
+
+
+def test_rows_leave_out_what_is_not_there(mixed):
+    rows = dict(check(mixed, settings=DataSettings()).rows())
+    assert rows["data set"] == "mixed (voc)"
+    assert rows["classes per image"] == "0: 1, 1: 3, 2: 1"
+    assert rows["height"] == "20 to 40 px"
+    assert rows["  that cannot be read"] == "2"
+    assert "  that cannot be used" not in rows
+    single = check(replace(mixed, records=mixed.records[:1], problems=()), settings=DataSettings())
+    assert dict(single.rows()) == {
+        "data set": "mixed (voc)",
+        "labels from": "list.txt",
+        "images": "1",
+        "classes": "3",
+        "classes per image": "1: 1",
+        "height": "20 px",
+        "width": "30 px",
+        "masks": "1",
+    }
+
+
+def test_a_folder_in_place_of_an_image_is_a_problem(tmp_path):
+    record = Record("folder", tmp_path, (0,))
+    report = check(ImageSet("set", "voc", tmp_path, CLASSES, (record,)), settings=DataSettings())
+    assert "is a folder; expected an image file" in report.problems[0].message

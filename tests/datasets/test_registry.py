@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from swtformer.datasets import open_dataset, recognise
+from swtformer.datasets.registry import READERS
+from swtformer.errors import DataError
+from swtformer.settings import DataSettings
+
+AUTO = DataSettings()
+
+
+@pytest.fixture
+def sets(tmp_path, write_images):
+    """One tiny data set of each format, by format name."""
+    for name, images in (
+        ("voc", "JPEGImages/a.jpg"),
+        ("coco", "images/a.jpg"),
+        ("table", "images/a.jpg"),
+        ("folder", "cat/a.jpg"),
+        ("shapes", "images/a.jpg"),
+    ):
+        write_images(tmp_path / name, [images])
+    (tmp_path / "voc" / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "voc" / "ImageSets" / "Main" / "train.txt").write_text("a")
+    (tmp_path / "voc" / "labels.csv").write_text("image,labels\na,cat\n")
+    (tmp_path / "coco" / "annotations").mkdir()
+    (tmp_path / "coco" / "annotations" / "instances_train.json").write_text(
+        '{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "cat"}],'
+        ' "annotations": [{"image_id": 1, "category_id": 1}]}'
+    )
+    (tmp_path / "table" / "anything.csv").write_text("image,labels\na,cat\n")
+    (tmp_path / "shapes" / "labels.csv").write_text("image,labels\na,cat\n")
+    (tmp_path / "shapes" / "shapes.json").write_text('{"classes": ["cat"]}')
+    return {name: tmp_path / name for name in READERS}
+
+
+@pytest.mark.parametrize("name", list(READERS))
+def test_every_format_is_recognised_and_read(sets, name):
+    assert recognise(sets[name]) == name
+    assert recognise(str(sets[name])) == name
+    for settings in (AUTO, DataSettings(format=name)):
+        data = open_dataset(sets[name], settings)
+        assert data.format == name
+        (record,) = data.records
+        assert "cat" in data.classes
+        assert record.present == (data.class_index("cat"),)
+        assert record.image.is_file()
+        assert record.id in {"a", "cat/a"}
+
+
+@pytest.mark.parametrize("name", list(READERS))
+def test_every_format_refuses_an_unknown_split(sets, name):
+    with pytest.raises(DataError, match="split 'tset'"):
+        open_dataset(sets[name], AUTO, split="tset")
+
+
+@pytest.mark.parametrize("name", list(READERS))
+def test_every_format_refuses_an_unknown_class(sets, name):
+    with pytest.raises(DataError, match=r"unknown class 'cat'\. Did you mean 'cap'\?"):
+        open_dataset(sets[name], DataSettings(classes=("dog", "cap")))
+
+
+def test_files_are_recognised(sets):
+    assert recognise(sets["table"] / "anything.csv") == "table"
+    assert recognise(sets["coco"] / "annotations" / "instances_train.json") == "coco"
+
+
+def test_paths_without_a_data_set(tmp_path, write_images):
+    with pytest.raises(DataError, match="is no data set; expected a VOC folder"):
+        recognise(tmp_path)
+    write_images(tmp_path, ["photo.jpg"])
+    with pytest.raises(DataError, match="is a single image; give the folder"):
+        recognise(tmp_path / "photo.jpg")
+    with pytest.raises(DataError, match=r"does not exist\. Did you mean 'photo\.jpg'\?"):
+        open_dataset(tmp_path / "foto.jpg", AUTO)
+    with pytest.raises(DataError, match="does not exist"):
+        open_dataset(tmp_path / "no" / "where", AUTO)
+    with pytest.raises(DataError, match="cannot be read"):
+        open_dataset(tmp_path / ("x" * 300), AUTO)
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(DataError, match="is neither a file nor a folder"):
+        open_dataset(tmp_path / "pipe.csv", AUTO)
+
+
+@pytest.mark.parametrize("format", list(READERS))
+def test_a_format_that_does_not_fit_is_a_data_error(tmp_path, format):
+    (tmp_path / "notes.md").write_text("# Nothing\n")
+    with pytest.raises(DataError, match=r"notes\.md"):
+        open_dataset(tmp_path / "notes.md", DataSettings(format=format))
+
+
+def test_readers_import_without_torch():
+    code = "import sys, swtformer.datasets; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,257 @@
+"""The drawn set: same bytes for the same seed, exact masks that agree with the labels, any size."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from swtformer.datasets.figures import FIGURES
+from swtformer.datasets.scenes import draw_scene
+from swtformer.datasets.shapes import CLASSES, draw_shapes
+from swtformer.errors import DataError
+
+
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    }
+
+
+def labels_of(folder: Path) -> dict[str, set[str]]:
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as stream:
+        return {row["image"]: set(filter(None, row["labels"].split(";"))) for row in csv.DictReader(stream)}
+
+
+def about(folder: Path) -> dict:
+    return json.loads((folder / "shapes.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_shapes(tmp_path_factory.mktemp("drawn") / "set", count=40, size=(64, 96), seed=3)
+
+
+def scenes(count: int, *, height: int = 96, width: int = 96, seed: int = 0, **options):
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        yield draw_scene(rng, height=height, width=width, **{"classes": CLASSES, **options})
+
+
+class TestSameSeedSameBytes:
+    def test_two_folders_are_identical(self, drawn: Path, tmp_path: Path) -> None:
+        again = draw_shapes(tmp_path / "again", count=40, size=(64, 96), seed=3)
+        assert digests(again) == digests(drawn)
+        assert len(digests(again)) == 2 * 40 + 2
+
+    def test_another_seed_draws_other_images(self, drawn: Path, tmp_path: Path) -> None:
+        other = draw_shapes(tmp_path / "other", count=3, size=(64, 96), seed=4)
+        assert not set(digests(other).values()) & set(digests(drawn).values())
+
+    def test_image_and_split_do_not_depend_on_the_count(self, drawn: Path, tmp_path: Path) -> None:
+        fewer = draw_shapes(tmp_path / "fewer", count=11, size=(64, 96), seed=3)
+        pictures = {name: digest for name, digest in digests(fewer).items() if "/" in name}
+        assert pictures.items() <= digests(drawn).items()
+        for split, ids in about(fewer)["splits"].items():
+            assert ids == about(drawn)["splits"][split][: len(ids)]
+
+    def test_the_global_generator_is_neither_read_nor_moved(self) -> None:
+        np.random.seed(1)  # noqa: NPY002
+        expected = np.random.random()  # noqa: NPY002
+        np.random.seed(1)  # noqa: NPY002
+        list(scenes(1))
+        assert np.random.random() == expected  # noqa: NPY002
+
+
+class TestMasksAgreeWithLabels:
+    def test_folder(self, drawn: Path) -> None:
+        classes = about(drawn)["classes"]
+        labels = labels_of(drawn)
+        assert len(labels) == 40
+        for name, given in labels.items():
+            values = np.unique(pixels(drawn / "masks" / f"{Path(name).stem}.png"))
+            assert {classes[value - 1] for value in values if value} == given
+
+    def test_every_labelled_class_is_visible(self) -> None:
+        for scene in scenes(60, height=64, width=80):
+            counts = np.bincount(scene.mask.ravel(), minlength=len(CLASSES) + 1)
+            assert scene.present == tuple(k for k in range(len(CLASSES)) if counts[k + 1])
+            # 16 px at least when placed, of which later objects leave at least half.
+            assert all(counts[k + 1] >= 8 for k in scene.present)
+
+    def test_all_classes_sizes_and_empty_scenes_occur(self) -> None:
+        drawn = list(scenes(150, background_fraction=0.1))
+        shares = [(scene.mask > 0).mean() for scene in drawn]
+        assert {k for scene in drawn for k in scene.present} == set(range(len(CLASSES)))
+        assert {len(scene.present) for scene in drawn} == {0, 1, 2, 3}
+        assert 5 <= sum(not scene.present for scene in drawn) <= 30
+        assert min(share for share in shares if share) < 0.04
+        assert max(shares) > 0.3
+
+    def test_objects_are_painted_inside_their_masks_only(self) -> None:
+        # Until the objects come, both scenes are the same; shadows make the ground darker, never brighter.
+        empty = next(scenes(1, seed=5, height=128, width=128, background_fraction=1.0))
+        scene = next(scenes(1, seed=5, height=128, width=128, background_fraction=0.0))
+        assert not empty.mask.any()
+        gain = (scene.image.astype(int) - empty.image).max(-1)
+        inside = scene.mask > 0
+        assert (gain[inside] > 40).mean() > 0.3
+        assert (gain[~inside] > 40).mean() < 0.01
+
+    def test_background_only_and_objects_only(self, tmp_path: Path) -> None:
+        empty = draw_shapes(tmp_path / "empty", count=5, size=(40, 40), background_fraction=1.0)
+        assert all(not labels for labels in labels_of(empty).values())
+        full = draw_shapes(tmp_path / "full", count=25, size=(40, 40), background_fraction=0.0)
+        assert all(labels_of(full).values())
+
+    def test_mask_values_follow_the_order_of_the_classes(self, tmp_path: Path) -> None:
+        size = (48, 48)
+        one = draw_shapes(tmp_path / "one", count=4, size=size, classes=("owl",), background_fraction=0.0)
+        assert all(labels == {"owl"} for labels in labels_of(one).values())
+        assert np.unique(pixels(one / "masks" / "00000.png")).tolist() == [0, 1]
+
+
+class TestFiles:
+    def test_images_and_masks_open_and_have_the_size(self, drawn: Path) -> None:
+        for index in range(40):
+            with Image.open(drawn / "images" / f"{index:05d}.jpg") as image:
+                image.load()
+                assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (96, 64))
+            with Image.open(drawn / "masks" / f"{index:05d}.png") as mask:
+                mask.load()
+                assert (mask.format, mask.mode, mask.size) == ("PNG", "P", (96, 64))
+
+    def test_palette_is_black_for_background_and_distinct_per_class(self, drawn: Path) -> None:
+        with Image.open(drawn / "masks" / "00000.png") as mask:
+            colours = np.array(mask.getpalette()).reshape(-1, 3)[: len(CLASSES) + 1]
+        assert colours[0].tolist() == [0, 0, 0]
+        assert len({tuple(colour) for colour in colours.tolist()}) == len(CLASSES) + 1
+
+    @pytest.mark.parametrize("size", [(32, 32), (33, 200), (210, 47), (150, 151)])
+    def test_any_size(self, tmp_path: Path, size: tuple[int, int]) -> None:
+        folder = draw_shapes(
+            tmp_path / "set", count=6, size=size, image_format="png", background_fraction=0.0
+        )
+        for name in labels_of(folder):
+            assert pixels(folder / "images" / name).shape == (*size, 3)
+            mask = pixels(folder / "masks" / name)
+            assert mask.shape == size
+            assert mask.any()
+
+    def test_size_ranges_are_drawn_per_image(self, tmp_path: Path) -> None:
+        folder = draw_shapes(tmp_path / "set", count=12, size=((40, 60), (64, 64)))
+        sizes = {pixels(file).shape for file in (folder / "masks").iterdir()}
+        assert {width for _, width in sizes} == {64}
+        assert all(40 <= height <= 60 for height, _ in sizes)
+        assert len(sizes) > 4
+
+    def test_splits_are_disjoint_and_whole(self, drawn: Path) -> None:
+        splits = about(drawn)["splits"]
+        assert len(splits["val"]) == 8
+        assert len(splits["train"]) == 32
+        assert set(splits["train"]) | set(splits["val"]) == {f"{index:05d}" for index in range(40)}
+
+    def test_shapes_json_says_how_it_was_drawn(self, drawn: Path) -> None:
+        facts = about(drawn)
+        assert facts["classes"] == list(FIGURES)
+        assert (facts["format"], facts["seed"], facts["count"], facts["size"]) == ("shapes", 3, 40, [64, 96])
+
+    def test_progress_is_told_after_each_image(self, tmp_path: Path) -> None:
+        told: list[tuple[int, int]] = []
+        draw_shapes(
+            tmp_path / "set", count=3, size=(32, 32), on_image=lambda done, total: told.append((done, total))
+        )
+        assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+class TestFolder:
+    def test_the_same_call_again_changes_nothing(self, tmp_path: Path) -> None:
+        folder = draw_shapes(tmp_path / "set", count=2, size=(32, 32))
+        (folder / "images" / "00000.jpg").write_bytes(b"touched")
+        assert draw_shapes(tmp_path / "set", count=2, size=(32, 32)) == folder
+        assert (folder / "images" / "00000.jpg").read_bytes() == b"touched"
+
+    def test_another_set_is_not_overwritten(self, tmp_path: Path) -> None:
+        draw_shapes(tmp_path / "set", count=2, size=(32, 32))
+        before = digests(tmp_path / "set")
+        with pytest.raises(DataError, match="already holds something else"):
+            draw_shapes(tmp_path / "set", count=2, size=(32, 32), seed=1)
+        assert digests(tmp_path / "set") == before
+
+    def test_a_file_in_the_way_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "set").write_text("mine")
+        with pytest.raises(DataError, match="already holds something else"):
+            draw_shapes(tmp_path / "set", count=1, size=(32, 32))
+
+    def test_an_empty_folder_is_filled(self, tmp_path: Path) -> None:
+        (tmp_path / "set").mkdir()
+        draw_shapes(tmp_path / "set", count=1, size=(32, 32))
+        assert (tmp_path / "set" / "shapes.json").is_file()
+
+    def test_an_interrupted_call_leaves_nothing_and_can_be_repeated(self, tmp_path: Path) -> None:
+        def interrupt(done: int, total: int) -> None:
+            if done == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            draw_shapes(tmp_path / "set", count=3, size=(32, 32), on_image=interrupt)
+        assert list(tmp_path.iterdir()) == []
+        draw_shapes(tmp_path / "set", count=3, size=(32, 32))
+        assert len(labels_of(tmp_path / "set")) == 3
+
+    def test_a_parent_that_is_a_file_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(DataError, match="cannot be written"):
+            draw_shapes(tmp_path / "file" / "set", count=1, size=(32, 32))
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"classes": ("owl", "fisch")}, "unknown 'fisch'. Did you mean 'fish'"),
+            ({"classes": ()}, "classes: expected at least one"),
+            ({"classes": ("owl", "owl")}, "each once"),
+            ({"count": 0}, "count: expected at least 1, got 0"),
+            ({"seed": -1}, "seed: expected 0 or more, got -1"),
+            ({"size": (31, 64)}, "height: expected 32 px or more"),
+            ({"size": (64, (80, 70))}, r"width: .*rising range, got \(80, 70\)"),
+            ({"background_fraction": 1.5}, "background_fraction: expected a number from 0 to 1, got 1.5"),
+            ({"validation_fraction": -0.1}, "validation_fraction: expected a number from 0 to 1"),
+            ({"image_format": "gif"}, "image_format: expected 'jpg' or 'png', got 'gif'"),
+        ],
+    )
+    def test_each_is_named(self, tmp_path: Path, options: dict, message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            draw_shapes(tmp_path / "set", **{"count": 1, "size": (32, 32), **options})
+        assert not (tmp_path / "set").exists()
+
+    def test_all_are_listed_at_once(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"(?s)count.*seed.*height"):
+            draw_shapes(tmp_path / "set", count=0, seed=-1, size=(1, 32))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_marks_lie_on_the_figure_and_cover_a_small_part_of_it(name: str) -> None:
+    figure = FIGURES[name](np.random.default_rng(0))
+    scale = 100.0
+
+    def covered(polygons) -> np.ndarray:
+        image = Image.new("L", (300, 300))
+        for polygon in polygons:
+            ImageDraw.Draw(image).polygon((polygon * scale + 150).ravel().tolist(), fill=1)
+        return np.asarray(image) > 0
+
+    whole, marks = covered(figure.silhouette), covered(part for part, _ in figure.inks)
+    assert marks.any()
+    assert (marks & whole).sum() < 0.35 * whole.sum()
+    assert (marks & ~whole).sum() < 0.05 * marks.sum()

@@ -1,0 +1,142 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from swtformer.errors import SwtformerError
+from swtformer.functional.thresholds import label_free_threshold, score_histogram
+from swtformer.run import read_json
+from swtformer.settings import MaskSettings, Settings
+from swtformer.stages.mask import MaskRule, mask
+
+IDS = ["a", "b", "none", "sub/c"]
+
+
+def read(drawn: Any, id: str) -> np.ndarray:
+    with Image.open(drawn.run.mask_file(id)) as image:
+        assert image.mode == "P"
+        return np.asarray(image)
+
+
+def naive(maps: np.ndarray, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Argmax over up-sampled channels, background first."""
+    full = F.interpolate(torch.from_numpy(maps).float()[None], size, mode="bilinear", align_corners=False)[0]
+    return np.array([0, *values])[full.argmax(0)]
+
+
+def with_background(cam: np.ndarray, threshold: float) -> np.ndarray:
+    return np.concatenate([np.full((1, *cam.shape[1:]), threshold), cam.astype(np.float64)])
+
+
+def test_auto_takes_the_argmax_of_refined_maps(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    calls: list[tuple[Any, ...]] = []
+    result = mask(drawn.run, progress=lambda *call: calls.append(call))
+    assert result.rule == MaskRule("refined", "argmax", None)
+    assert (result.done, result.failures) == (4, ())
+    assert calls[-1] == ("mask", 4, 4)
+    assert read_json(drawn.run.masks_file) == {
+        "source": "refined",
+        "policy": "argmax",
+        "threshold": None,
+        "images": 4,
+    }
+    for id in IDS:
+        maps = drawn.maps(id)
+        np.testing.assert_array_equal(read(drawn, id), naive(maps.refined, maps.values, maps.size))
+    assert set(np.unique(read(drawn, "b"))) == {0, 1, 3}
+    assert not read(drawn, "none").any()
+
+
+def test_auto_takes_the_label_free_threshold_for_cams(draw: Callable[..., Any]) -> None:
+    drawn = draw(refined=False)
+    rule = mask(drawn.run).rule
+    pooled = sum(score_histogram(torch.from_numpy(drawn.maps(id).cam)) for id in IDS)
+    assert isinstance(pooled, torch.Tensor)
+    assert rule == MaskRule("cam", "label_free", label_free_threshold(pooled))
+    assert rule.threshold is not None
+    for id in IDS:
+        maps = drawn.maps(id)
+        expected = naive(with_background(maps.cam, rule.threshold), maps.values, maps.size)
+        np.testing.assert_array_equal(read(drawn, id), expected)
+
+
+def test_argmax_of_cams_is_one_minus_the_maximum(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    assert mask(drawn.run, settings=MaskSettings(source="cam", policy="argmax")).rule.threshold == 0.5
+    maps = drawn.maps("a")
+    full = F.interpolate(torch.from_numpy(maps.cam).float()[None], maps.size, mode="bilinear")[0]
+    expected = torch.cat([1 - full, full]).argmax(0).numpy()
+    np.testing.assert_array_equal(read(drawn, "a"), expected)
+
+
+def test_another_threshold_replaces_all_masks(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    mask(drawn.run, settings=MaskSettings(source="cam", policy="fixed", threshold=0.1))
+    before = {id: read(drawn, id) for id in IDS}
+    mask(drawn.run, settings=MaskSettings(source="cam", policy="fixed", threshold=0.6))
+    assert read_json(drawn.run.masks_file)["threshold"] == 0.6
+    assert (read(drawn, "a") > 0).sum() < (before["a"] > 0).sum()
+
+
+def test_the_runs_own_settings_are_the_default(draw: Callable[..., Any]) -> None:
+    drawn = draw(settings=Settings(mask=MaskSettings(source="cam", policy="fixed", threshold=0.33)))
+    assert mask(drawn.run).rule == MaskRule("cam", "fixed", 0.33)
+
+
+@pytest.mark.parametrize("policy", ["argmax", "label_free"])
+def test_truncated_maps_are_skipped_recorded_and_leave_no_old_mask(
+    draw: Callable[..., Any], policy: str
+) -> None:
+    drawn = draw()
+    settings = MaskSettings(source="refined", policy=policy)
+    mask(drawn.run, settings=settings)
+    whole = drawn.run.map_file("a").read_bytes()
+    drawn.run.map_file("a").write_bytes(whole[:-2])
+    result = mask(drawn.run, settings=settings)
+    assert result.done == 3
+    assert [(failure.id, failure.stage) for failure in result.failures] == [("a", "mask")]
+    assert not drawn.run.mask_file("a").exists()
+    assert "a.npz" in drawn.run.failures_file.read_text()
+    assert read_json(drawn.run.masks_file)["images"] == 3
+    drawn.run.map_file("a").write_bytes(whole)
+    assert mask(drawn.run, settings=settings).failures == ()
+    assert not drawn.run.failures_file.exists()
+
+
+def test_maps_of_one_image_without_refined_ones_are_skipped(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    drawn.change("b", refined=None)
+    result = mask(drawn.run)
+    assert [failure.id for failure in result.failures] == ["b"]
+    assert "there are no refined maps" in result.failures[0].reason
+
+
+def test_an_interrupted_run_does_not_claim_the_old_rule(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    mask(drawn.run)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mask(drawn.run, settings=MaskSettings(policy="fixed"), progress=stop)
+    assert not drawn.run.masks_file.exists()
+
+
+def test_refusals(draw: Callable[..., Any]) -> None:
+    drawn = draw(refined=False)
+    with pytest.raises(SwtformerError, match=r"there are no refined maps.*--mask\.source cam"):
+        mask(drawn.run, settings=MaskSettings(source="refined"))
+    for id in IDS:
+        drawn.run.map_file(id).write_bytes(b"")
+    with pytest.raises(SwtformerError, match=r"c\.npz: holds no whole class activation maps"):
+        mask(drawn.run)
+    for id in IDS:
+        drawn.run.map_file(id).unlink()
+    with pytest.raises(SwtformerError, match="holds no maps; make them with `swtformer localize`"):
+        mask(drawn.run)

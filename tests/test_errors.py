@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from swtformer.errors import (
+    CheckpointError,
+    DataError,
+    ImageError,
+    NonFiniteError,
+    SettingsError,
+    SwtformerError,
+    nearest,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SwtformerError, 2),
+        (SettingsError, 2),
+        (DataError, 2),
+        (ImageError, 2),
+        (CheckpointError, 4),
+        (NonFiniteError, 5),
+    ],
+)
+def test_exit_codes(error: type[SwtformerError], code: int) -> None:
+    assert issubclass(error, SwtformerError)
+    assert error.exit_code == code
+
+
+def test_an_unreadable_image_is_a_data_error() -> None:
+    assert issubclass(ImageError, DataError)
+
+
+def test_nearest_names_the_closest() -> None:
+    assert nearest("swin_tny", ["swin_tiny", "swin_base", "resnet50"]) == "Did you mean 'swin_tiny'?"
+
+
+def test_nearest_lists_what_is_known_where_nothing_is_close() -> None:
+    assert nearest("zebra", ["dog", "cat", "dog"]) == "Known: cat, dog."
+
+
+def test_nearest_lists_thirty_at_most() -> None:
+    message = nearest("?", [f"{number:02}" for number in range(31)])
+    assert message.endswith("28, 29, ….")
+
+
+@pytest.mark.parametrize(("count", "end"), [(30, "29."), (1, "Known: 00.")])
+def test_nearest_lists_all_of_few(count: int, end: str) -> None:
+    assert nearest("?", [f"{number:02}" for number in range(count)]).endswith(end)

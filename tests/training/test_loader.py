@@ -1,0 +1,227 @@
+"""Loaders: the same samples whatever the workers, resumption and processes; and lost files."""
+
+import pickle
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import DataError
+from swtformer.settings import DataSettings, TrainSettings
+from swtformer.training.augment import WholeImage, sample_generator
+from swtformer.training.loader import Batch, EpochBatches, TrainingLoader, evaluation_loader, training_loader
+
+SETTINGS = TrainSettings(crop_px=32, long_side_px=(24, 48), batch_size=4, workers=0)
+DATA = DataSettings()
+
+
+@pytest.fixture
+def image_set(tmp_path: Path) -> ImageSet:
+    """Ten noise pictures of different sizes; image i shows the classes i % 3 and, if even, 2."""
+    records = []
+    for index in range(10):
+        noise = np.random.default_rng(index).integers(0, 256, (20 + index, 40 - index, 3), dtype=np.uint8)
+        path = tmp_path / f"{index}.png"
+        Image.fromarray(noise).save(path)
+        present = tuple(sorted({index % 3} | ({2} if index % 2 == 0 else set())))
+        records.append(Record(str(index), path, present))
+    return ImageSet("noise", "table", tmp_path, ("a", "b", "c"), tuple(records))
+
+
+def load(image_set: ImageSet, *, workers: int = 0, **options: int) -> TrainingLoader:
+    return training_loader(
+        image_set, SETTINGS.model_copy(update={"workers": workers}), DATA, seed=5, **options
+    )
+
+
+def epochs(loader: TrainingLoader, *numbers: int) -> list[Batch]:
+    batches = []
+    for number in numbers:
+        loader.set_epoch(number)
+        batches.extend(loader)
+    return batches
+
+
+def assert_equal(first: list[Batch], second: list[Batch]) -> None:
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        for name in ("image", "valid", "present", "index"):
+            assert torch.equal(one[name], other[name]), name
+        assert one["failed"] == other["failed"]
+
+
+def test_a_batch_holds_what_the_contract_says(image_set: ImageSet) -> None:
+    batches = list(load(image_set))
+    assert [len(batch["index"]) for batch in batches] == [4, 4, 2]
+    for batch in batches:
+        size = len(batch["index"])
+        assert batch["image"].shape == (size, 3, 32, 32)
+        assert batch["image"].dtype == torch.uint8
+        assert batch["valid"].shape == (size, 32, 32)
+        assert batch["valid"].dtype == torch.bool
+        assert batch["present"].dtype == torch.float32
+        assert batch["index"].dtype == torch.int64
+        assert batch["failed"] == []
+        assert torch.equal(batch["present"], torch.from_numpy(image_set.labels())[batch["index"]])
+    assert sorted(torch.cat([batch["index"] for batch in batches]).tolist()) == list(range(10))
+
+
+def test_each_epoch_has_its_own_order_and_samples(image_set: ImageSet) -> None:
+    loader = load(image_set)
+    first, second, again = (epochs(loader, number) for number in (0, 1, 0))
+    orders = [torch.cat([batch["index"] for batch in epoch]).tolist() for epoch in (first, second)]
+    assert orders[0] != orders[1]
+    assert_equal(first, again)
+    samples = [
+        {int(i): image for batch in epoch for i, image in zip(batch["index"], batch["image"], strict=True)}
+        for epoch in (first, second)
+    ]
+    assert all(not torch.equal(samples[0][index], samples[1][index]) for index in range(10))
+
+
+def test_seeds_give_different_epochs(image_set: ImageSet) -> None:
+    one, other = (
+        torch.cat([batch["image"] for batch in training_loader(image_set, SETTINGS, DATA, seed=seed)])
+        for seed in (0, 1)
+    )
+    assert not torch.equal(one, other)
+
+
+def test_two_workers_give_what_none_gives(image_set: ImageSet) -> None:
+    assert_equal(epochs(load(image_set), 0, 1, 2), epochs(load(image_set, workers=2), 0, 1, 2))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_resumed_in_the_middle_of_an_epoch_goes_on_as_if_unbroken(
+    image_set: ImageSet, workers: int
+) -> None:
+    unbroken = epochs(load(image_set), 0, 1, 2)
+    resumed = load(image_set, workers=workers, start_epoch=1, start_batch=2)
+    assert len(resumed) == 3
+    assert_equal(unbroken[5:], epochs(resumed, 1, 2))
+
+
+def test_the_epoch_may_be_set_after_the_iterator_is_open(image_set: ImageSet) -> None:
+    expected = epochs(load(image_set), 3)
+    loader = load(image_set, workers=2)
+    iterator = iter(loader)
+    loader.batch_sampler.sampler.set_epoch(3)
+    assert_equal(expected, list(iterator))
+
+
+@pytest.mark.parametrize("images", range(1, 20))
+def test_short_lists_are_used_whole(image_set: ImageSet, images: int) -> None:
+    records = tuple(replace(image_set.records[i % 10], id=str(i)) for i in range(images))
+    settings = SETTINGS.model_copy(update={"batch_size": 16})
+    loader = training_loader(replace(image_set, records=records), settings, DATA, seed=0)
+    sizes = [len(batch["index"]) for batch in loader]
+    assert sizes == ([images] if images <= 16 else [16, images - 16])
+    assert len(loader) == len(sizes)
+    validation = evaluation_loader(replace(image_set, records=records), settings, DATA)
+    assert torch.cat([batch["index"] for batch in validation]).tolist() == list(range(images))
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "world_size"), [(64, 16, 2), (67, 16, 2), (19, 16, 2), (7, 2, 3), (100, 4, 8)]
+)
+def test_processes_share_each_epoch_without_overlap(images: int, batch_size: int, world_size: int) -> None:
+    shards = [
+        list(EpochBatches(images, batch_size, seed=1, start_epoch=4, rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
+    assert len({len(shard) for shard in shards}) == 1
+    drawn = Counter(draw for shard in shards for batch in shard for draw in batch)
+    extra = (
+        max(0, world_size - images % (batch_size * world_size)) if images % (batch_size * world_size) else 0
+    )
+    assert set(drawn) == {(4, index) for index in range(images)}
+    assert sum(drawn.values()) == images + extra
+    assert all(0 < len(batch) <= batch_size for shard in shards for batch in shard)
+
+
+def test_every_process_has_work_when_there_are_fewer_images_than_processes() -> None:
+    shards = [list(EpochBatches(2, 16, seed=0, rank=rank, world_size=5)) for rank in range(5)]
+    assert [[len(batch) for batch in shard] for shard in shards] == [[1]] * 5
+    assert {index for shard in shards for _, index in shard[0]} == {0, 1}
+
+
+def test_resuming_counts_batches_of_each_process() -> None:
+    for rank in range(2):
+        whole = list(EpochBatches(50, 4, seed=3, rank=rank, world_size=2))
+        rest = EpochBatches(50, 4, seed=3, start_batch=3, rank=rank, world_size=2)
+        assert list(rest) == whole[3:]
+        rest.set_epoch(1)
+        assert len(list(rest)) == len(rest) == len(whole)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_vanished_image_gives_way_to_the_next(image_set: ImageSet, workers: int) -> None:
+    before = epochs(load(image_set), 0)
+    for lost in (3, 8, 9):
+        image_set.records[lost].image.unlink()
+    after = epochs(load(image_set, workers=workers), 0)
+    instead = {3: 4, 8: 0, 9: 0}
+    for old, new in zip(before, after, strict=True):
+        assert new["index"].tolist() == [instead.get(index, index) for index in old["index"].tolist()]
+        lost = [([8, 9] if index == 8 else [index]) for index in old["index"].tolist() if index in instead]
+        assert new["failed"] == [index for chain in lost for index in chain]
+        assert torch.equal(new["present"], torch.from_numpy(image_set.labels())[new["index"]])
+        kept = old["index"] == new["index"]
+        assert torch.equal(new["image"][kept], old["image"][kept])
+        assert new["valid"].flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_nothing_left_to_read_is_one_clear_message(image_set: ImageSet, workers: int) -> None:
+    for record in image_set.records:
+        record.image.write_bytes(b"")
+    with pytest.raises(DataError, match=r"^noise: none of its 10 images can be read any more\.$"):
+        list(load(image_set, workers=workers))
+
+
+def test_an_empty_set_is_refused(image_set: ImageSet) -> None:
+    with pytest.raises(DataError, match="noise holds no images"):
+        load(replace(image_set, records=()))
+
+
+def test_unlabelled_images_are_refused(image_set: ImageSet) -> None:
+    records = (*image_set.records[:8], *(replace(r, present=None) for r in image_set.records[8:]))
+    with pytest.raises(DataError, match="2 of 10 images have no known labels, '8' first"):
+        load(replace(image_set, records=records))
+
+
+def test_background_images_have_no_class(image_set: ImageSet) -> None:
+    records = tuple(replace(record, present=()) for record in image_set.records)
+    batch = next(iter(load(replace(image_set, records=records))))
+    assert torch.equal(batch["present"], torch.zeros(4, 3))
+
+
+def test_the_data_set_can_be_sent_to_a_spawned_worker(image_set: ImageSet) -> None:
+    dataset = load(image_set).dataset
+    sent = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(sent[2, 7]["image"], dataset[2, 7]["image"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_sees_whole_images_in_order(image_set: ImageSet, workers: int) -> None:
+    loader = evaluation_loader(image_set, SETTINGS.model_copy(update={"workers": workers}), DATA)
+    batches = list(loader)
+    assert torch.cat([batch["index"] for batch in batches]).tolist() == list(range(10))
+    assert torch.equal(
+        torch.cat([batch["present"] for batch in batches]), torch.from_numpy(image_set.labels())
+    )
+    with Image.open(image_set.records[5].image) as stored:
+        expected = WholeImage(32)(np.asarray(stored), sample_generator(0, 0, 0))
+    assert torch.equal(batches[1]["image"][1], expected.image)
+    assert torch.equal(batches[1]["valid"][1], expected.valid)
+
+
+def test_evaluation_is_divided_among_processes(image_set: ImageSet) -> None:
+    shards = [evaluation_loader(image_set, SETTINGS, DATA, rank=rank, world_size=3) for rank in range(3)]
+    indices = [torch.cat([batch["index"] for batch in shard]).tolist() for shard in shards]
+    assert indices == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
