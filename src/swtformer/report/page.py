@@ -1,0 +1,218 @@
+"""The page itself: everything that a run holds, put into one self-contained HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from swtformer.masks import voc_palette
+from swtformer.report.cases import Case
+from swtformer.report.colours import css, map_gradient
+from swtformer.report.history import History, curves
+from swtformer.report.scores import POLICIES, ScoreSheet, SegmentationScore
+from swtformer.run import Failure
+from swtformer.settings import Settings, dump_settings
+
+METHODS = {"swtformer_v1": "SWTformer-V1", "swtformer_v2": "SWTformer-V2"}
+"""Names of the methods on the page; others appear as the settings call them."""
+
+FAILURES_SHOWN = 200
+"""Rows of failures.csv on the page; further ones are counted."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """One group of cases.
+
+    Attributes:
+        id: anchor on the page.
+        title: heading.
+        lead: one sentence on how the images were chosen.
+        cases: the images.
+    """
+
+    id: str
+    title: str
+    lead: str
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that the page shows; None and empty where the run lacks it.
+
+    Attributes:
+        run_name: name of the run folder.
+        data_name: name of the data set, with its split.
+        settings: settings of the run.
+        classes: class names.
+        class_images: number of images labelled with each class; empty where labels are not known.
+        images: number of images of the data set; None where it could not be opened.
+        maps: number of images with maps.
+        masks: number of images with masks.
+        mask_rule: masks.json.
+        map_rule: maps.json.
+        history: the course of training.
+        scores: what `evaluate` measured.
+        galleries: pictures.
+        failures: images that a stage skipped.
+        environment: environment.json.
+        missing: one line for each part that is not there, saying how to make it.
+        written: date and time of the report.
+    """
+
+    run_name: str
+    data_name: str
+    settings: Settings
+    classes: tuple[str, ...]
+    class_images: Mapping[str, int]
+    images: int | None
+    maps: int
+    masks: int
+    mask_rule: Mapping[str, Any]
+    map_rule: Mapping[str, Any]
+    history: History | None
+    scores: ScoreSheet | None
+    galleries: tuple[Gallery, ...]
+    failures: tuple[Failure, ...]
+    environment: Mapping[str, Any]
+    missing: tuple[str, ...]
+    written: str
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One line of the table of classes; fractions, None where there is nothing to score."""
+
+    value: int
+    name: str
+    colour: str
+    images: int | None
+    scored: bool
+    iou: tuple[float | None, ...]
+    ap: float | None
+
+
+def render(contents: Contents) -> str:
+    """Draw the page; every text from the run is escaped."""
+    environment = Environment(
+        loader=PackageLoader("swtformer.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, share=share, plain=plain, number=number, marked=marked)
+    scores = contents.scores
+    method = contents.settings.model.method
+    return environment.get_template("report.html").render(
+        page=contents,
+        method=METHODS.get(method, method),
+        scores=scores,
+        decision=_decision(contents.mask_rule),
+        policies=_policies(scores),
+        policy_names={**{name: name for name in _policies(scores)}, **POLICIES},
+        score_rows=_score_rows(scores),
+        quoted=scores.quoted() if scores else (),
+        class_rows=_class_rows(contents),
+        curves=curves(contents.history) if contents.history else [],
+        gradient=map_gradient(),
+        failures=contents.failures[:FAILURES_SHOWN],
+        failures_left=max(0, len(contents.failures) - FAILURES_SHOWN),
+        settings_text=dump_settings(contents.settings),
+        facts={name: value for name, value in contents.environment.items() if name != "packages"},
+        packages=contents.environment.get("packages", {}),
+    )
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction in percent, without the sign; n/a for None."""
+    return "n/a" if value is None else f"{100 * value:.{digits}f}"
+
+
+def share(value: float | None) -> str:
+    """A fraction as a CSS length."""
+    return f"{100 * (value or 0):.1f}%"
+
+
+def number(value: float | None) -> str:
+    """A plain number with up to six significant digits; empty for None."""
+    return "" if value is None else f"{value:.6g}"
+
+
+def plain(value: Any) -> str:
+    """A value of a JSON file on one line: lists with commas, true as yes, null as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {plain(item)}" for name, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(plain(item) for item in value)
+    return str(value)
+
+
+def marked(text: str) -> Markup:
+    """Text with what stands between backticks set as code; all of it is escaped."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(part)
+        for i, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
+def _decision(rule: Mapping[str, Any]) -> str:
+    """How masks.json's rule decides on the background, in words."""
+    threshold = rule.get("threshold")
+    if threshold is None:
+        return "a pixel gets the channel that is highest there, background included"
+    how = f"a pixel is background where no class exceeds {threshold:.3g}"
+    return (
+        f"{how}, a threshold chosen without any ground truth" if rule.get("policy") == "label_free" else how
+    )
+
+
+def _policies(scores: ScoreSheet | None) -> list[str]:
+    """Policies that were scored, the oracle last."""
+    if scores is None:
+        return []
+    scored = {entry.policy for entry in scores.segmentation}
+    return [name for name in POLICIES if name in scored] + sorted(scored.difference(POLICIES))
+
+
+def _score_rows(scores: ScoreSheet | None) -> list[tuple[str, list[SegmentationScore | None]]]:
+    """Table of sources by policies."""
+    if scores is None:
+        return []
+    table = {(entry.source_name, entry.policy): entry for entry in scores.segmentation}
+    names = dict.fromkeys(entry.source_name for entry in scores.segmentation)
+    return [(name, [table.get((name, policy)) for policy in _policies(scores)]) for name in names]
+
+
+def _class_rows(contents: Contents) -> list[ClassRow]:
+    """Background, then the classes in the order of their mask values."""
+    scores = contents.scores
+    quoted = scores.quoted() if scores else ()
+    ap = scores.classification.ap if scores and scores.classification else {}
+    return [
+        ClassRow(
+            value=value,
+            name=name,
+            colour=colour,
+            images=contents.class_images.get(name),
+            scored=scores is None or name in scores.scored_classes,
+            iou=tuple(entry.iou.get(name) for entry in quoted),
+            ap=ap.get(name),
+        )
+        for value, name, colour in _mask_values(contents.classes)
+    ]
+
+
+def _mask_values(classes: Sequence[str]) -> list[tuple[int, str, str]]:
+    palette = voc_palette()
+    return [(value, name, css(palette[value])) for value, name in enumerate(("background", *classes))]

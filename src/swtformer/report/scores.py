@@ -1,0 +1,128 @@
+"""What `evaluate` wrote into scores.json, in the shape that the page shows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from swtformer.errors import SwtformerError
+from swtformer.run import Run, read_json
+
+SOURCES = {"cam": "CAM", "refined": "R-CAM", "folder": "Masks"}
+"""Names of map sources on the page, in the order of the columns."""
+
+POLICIES = {
+    "argmax": "Argmax",
+    "label_free": "Label-free threshold",
+    "fixed": "Fixed threshold",
+    "given": "As given",
+    "oracle": "Oracle threshold",
+}
+"""Names of background policies on the page."""
+
+_QUOTED = {"cam": ("label_free", "fixed", "argmax"), "refined": ("argmax", "label_free", "fixed")}
+"""Policy that speaks for a source where one figure must: never the oracle, unless there is nothing else."""
+
+
+def _finite(value: Any) -> Any:
+    """None for nan, which JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Fraction = Annotated[float | None, BeforeValidator(_finite)]
+
+
+class _Sheet(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SegmentationScore(_Sheet):
+    """IoU of the masks of one source under one policy; fractions, None where there is nothing to score."""
+
+    source: str
+    policy: str
+    threshold: float | None = None
+    uses_ground_truth: bool = False
+    miou: Fraction = None
+    iou: dict[str, Fraction] = {}
+
+    @property
+    def source_name(self) -> str:
+        """Source as the page calls it."""
+        return SOURCES.get(self.source, self.source)
+
+    @property
+    def policy_name(self) -> str:
+        """Policy as the page calls it."""
+        return POLICIES.get(self.policy, self.policy)
+
+
+class ClassificationScore(_Sheet):
+    """Average precision of the image-level classifier; fractions."""
+
+    map_per_class: Fraction = None
+    map_per_image: Fraction = None
+    ap: dict[str, Fraction] = {}
+    images: int = 0
+
+
+class ImageScore(_Sheet):
+    """Mean IoU of one image's mask."""
+
+    id: str
+    miou: Fraction = None
+
+
+class ScoreSheet(_Sheet):
+    """scores.json; keys that the page does not show are passed over."""
+
+    split: str
+    images: int
+    ground_truth: str = ""
+    labels_from: str = ""
+    classes: tuple[str, ...]
+    scored_classes: tuple[str, ...]
+    seeds: int = 1
+    scales: tuple[float, ...] = ()
+    flip: bool = False
+    segmentation: tuple[SegmentationScore, ...] = ()
+    classification: ClassificationScore | None = None
+    per_image: tuple[ImageScore, ...] = ()
+    skipped: int = 0
+    missing: int = 0
+
+    def quoted(self) -> tuple[SegmentationScore, ...]:
+        """One entry per source, by the policy that speaks for it."""
+        chosen = []
+        for source in dict.fromkeys(entry.source for entry in self.segmentation):
+            order = _QUOTED.get(source, ())
+            entries = [entry for entry in self.segmentation if entry.source == source]
+            chosen.append(min(entries, key=lambda entry: _place(entry, order)))
+        return tuple(chosen)
+
+
+def _place(entry: SegmentationScore, order: Sequence[str]) -> int:
+    if entry.uses_ground_truth:
+        return len(order) + 1
+    return order.index(entry.policy) if entry.policy in order else len(order)
+
+
+def read_scores(run: Run) -> ScoreSheet | None:
+    """Read scores.json; None where nothing was scored yet.
+
+    Raises:
+        SwtformerError: the file is damaged or not what `evaluate` writes.
+    """
+    if not run.scores_file.is_file():
+        return None
+    try:
+        return ScoreSheet.model_validate(read_json(run.scores_file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SwtformerError(
+            f"{run.scores_file}: {where}: {first['msg']}; make it again with `swtformer evaluate`."
+        ) from None

@@ -1,0 +1,288 @@
+"""Write the HTML report of a run from whatever the run holds."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from swtformer.datasets import ImageSet, Record, open_dataset
+from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.maps import ClassActivationMaps
+from swtformer.report import render
+from swtformer.report.cases import Case, Columns, Context, build_case
+from swtformer.report.history import read_history
+from swtformer.report.page import Contents, Gallery
+from swtformer.report.scores import ScoreSheet, read_scores
+from swtformer.report.selection import confidence, extremes, varied
+from swtformer.run import Progress, Run, read_failures, read_json, silent, write_text
+from swtformer.settings import DataSettings, Settings
+
+EXTREMES = 6
+"""Images at each end of the ranking."""
+
+RANKED_BY_CONFIDENCE = 500
+"""Images whose maps are read for a ranking where there are no scores; of more, an even part is taken."""
+
+
+def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress: Progress = silent) -> Path:
+    """Write report/index.html: one file with settings, curves, scores and pictures, readable anywhere.
+
+    Parts that the run lacks are left out, and the page says which command makes them. A page with 24 images
+    stays under 4 MB.
+
+    Args:
+        run: a run folder; settings.yaml is all that it must hold.
+        data: the images that the maps were made for; where None, they are opened again from where the run
+            says they lie.
+        images: size of the varied sample; the worst and best cases come on top.
+        progress: told about every picture.
+
+    Returns:
+        The file.
+
+    Raises:
+        SettingsError: `images` is negative.
+        SwtformerError: the folder is no run, or a file in it is damaged.
+    """
+    if images < 0:
+        raise SettingsError(f"The number of images in a report must be 0 or more, got {images}.")
+    settings = run.settings()
+    made_for = _made_for(run)
+    scores = read_scores(run)
+    history = read_history(run)
+    missing: list[str] = []
+    if data is None:
+        data, reason = _reopen(run, settings, made_for, scores)
+        if data is None:
+            missing.append(f"Pictures: {reason}")
+    made = _Made.of(run, data)
+    missing += _missing_parts(run, settings, made, data, scores=scores, has_history=history is not None)
+    galleries: tuple[Gallery, ...] = ()
+    if data is not None and made.shown:
+        galleries, unreadable = _galleries(
+            run, data, made, settings, scores, images=images, progress=progress
+        )
+        missing += unreadable
+    contents = Contents(
+        run_name=run.path.resolve().name,
+        data_name=_data_name(run, data, made_for),
+        settings=settings,
+        classes=_classes(run, data),
+        class_images=_class_images(data) if data else {},
+        images=len(data) if data else None,
+        maps=len(made.maps),
+        masks=len(made.masks),
+        mask_rule=_json(run.masks_file),
+        map_rule=_json(run.maps_file),
+        history=history,
+        scores=scores,
+        galleries=galleries,
+        failures=tuple(read_failures(run)),
+        environment=run.environment(),
+        missing=tuple(missing),
+        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+    )
+    write_text(run.report_file, render(contents))
+    return run.report_file
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Which records of the data set have what.
+
+    Attributes:
+        maps: ids with maps, of the whole run.
+        masks: ids with masks, of the whole run.
+        shown: records of the data set with maps or masks.
+        columns: columns of pictures that the run can fill.
+    """
+
+    maps: frozenset[str]
+    masks: frozenset[str]
+    shown: tuple[Record, ...]
+    columns: Columns
+
+    @classmethod
+    def of(cls, run: Run, data: ImageSet | None) -> _Made:
+        maps = frozenset(run.map_ids())
+        found = (file.relative_to(run.masks).as_posix() for file in run.masks.rglob("*.png"))
+        masks = frozenset(name.removesuffix(".png") for name in found)
+        records = data.records if data else ()
+        shown = tuple(record for record in records if record.id in maps or record.id in masks)
+        refined = False
+        for record in shown:
+            if record.id not in maps:
+                continue
+            try:
+                refined = ClassActivationMaps.load(run.map_file(record.id)).refined is not None
+            except SwtformerError:
+                continue  # its own tile says why
+            break
+        return cls(
+            maps,
+            masks,
+            shown,
+            Columns(
+                cam=bool(maps), refined=refined, mask=bool(masks), truth=any(record.mask for record in shown)
+            ),
+        )
+
+
+def _missing_parts(
+    run: Run,
+    settings: Settings,
+    made: _Made,
+    data: ImageSet | None,
+    *,
+    scores: ScoreSheet | None,
+    has_history: bool,
+) -> list[str]:
+    """One line per part that is not there, with the command that makes it."""
+    name = shlex.quote(str(run.path))
+    lines = []
+    if not has_history:
+        lines.append(f"Training curves: `swtformer train DATA --out {name}` writes them.")
+    if not made.maps:
+        lines.append(f"Maps: `swtformer localize {name}` makes them.")
+    elif not made.columns.refined and data is not None:
+        if settings.model.method == "swtformer_v1":
+            lines.append(
+                "R-CAM: SWTformer-V1 makes none; `swtformer train --model.method swtformer_v2` does."
+            )
+        else:
+            lines.append(f"R-CAM: `swtformer localize {name}` makes them.")
+    if not made.masks:
+        lines.append(f"Masks: `swtformer mask {name}` makes them from the maps.")
+    if scores is None:
+        lines.append(f"Scores: `swtformer evaluate {name}` measures them where there are masks or labels.")
+    if data is not None and not made.columns.truth:
+        lines.append(
+            "Truth: no ground-truth masks are known for these images; "
+            f"`swtformer evaluate {name} --data.masks FOLDER` scores against a folder of them."
+        )
+    if data is not None and (made.maps or made.masks) and not made.shown:
+        lines.append(
+            f"Pictures: none of the {len(data)} images of {data.name} has maps; `swtformer localize {name}` "
+            "makes them."
+        )
+    return lines
+
+
+def _galleries(
+    run: Run,
+    data: ImageSet,
+    made: _Made,
+    settings: Settings,
+    scores: ScoreSheet | None,
+    *,
+    images: int,
+    progress: Progress,
+) -> tuple[tuple[Gallery, ...], list[str]]:
+    """Choose the images, draw them, and say which could not be read."""
+    ranked, rank_name, note = _ranking(run, made, scores)
+    by_id = {record.id: record for record in made.shown}
+    lowest, highest = extremes({id: value for id, value in ranked.items() if id in by_id}, EXTREMES)
+    context = Context(run, _classes(run, data), data.classes, made.columns, settings.data.exif)
+    by_score = rank_name == "mIoU"
+    chosen = [
+        (
+            "pictures",
+            "Pictures",
+            "A varied sample: chosen so that every class is shown, without a look at the scores.",
+            [record.id for record in varied(made.shown, images)],
+        ),
+        ("worst", "Worst cases" if by_score else "Least confident", f"Lowest {note}, lowest first.", lowest),
+        ("best", "Best cases" if by_score else "Most confident", f"Highest {note}, highest first.", highest),
+    ]
+    total = sum(len(ids) for *_, ids in chosen)
+    galleries, unreadable, done = [], [], 0
+    for anchor, title, lead, ids in chosen:
+        cases: list[Case] = []
+        for id in ids:
+            score = f"{rank_name} {100 * ranked[id]:.1f} %" if id in ranked else ""
+            try:
+                cases.append(build_case(by_id[id], context, score=score))
+            except ImageError as error:
+                unreadable.append(f"Picture of {id}: {error}")
+            done += 1
+            progress("report", done, total)
+        if cases:
+            galleries.append(Gallery(anchor, title, lead, tuple(cases)))
+    return tuple(galleries), list(dict.fromkeys(unreadable))
+
+
+def _ranking(run: Run, made: _Made, scores: ScoreSheet | None) -> tuple[dict[str, float], str, str]:
+    """Values by id, the name of the value, and what it is in words."""
+    if scores is not None and scores.per_image:
+        values = {image.id: image.miou for image in scores.per_image if image.miou is not None}
+        return values, "mIoU", "mIoU of the image's mask against the ground truth"
+    mapped = [record.id for record in made.shown if record.id in made.maps]
+    step = -(-len(mapped) // RANKED_BY_CONFIDENCE) or 1
+    values = {}
+    for id in mapped[::step]:
+        try:
+            values[id] = confidence(ClassActivationMaps.load(run.map_file(id)))
+        except SwtformerError:
+            continue  # damaged maps have no rank; where the image is shown, its tile says why
+    of = f" (of every {step}th image)" if step > 1 else ""
+    return (
+        values,
+        "confidence",
+        f"confidence: the mean lead of the best class over the second best in the maps{of}",
+    )
+
+
+def _reopen(
+    run: Run, settings: Settings, made_for: Mapping[str, Any], scores: ScoreSheet | None
+) -> tuple[ImageSet | None, str]:
+    """The data set that the run knows, or the reason why it cannot be had."""
+    if not made_for.get("data"):
+        command = f"`swtformer localize {shlex.quote(str(run.path))} DATA`"
+        return None, f"the run does not know its data set; {command} makes maps for one."
+    path = Path(made_for["data"])
+    own = settings.data
+    if str(path) != run.environment().get("data"):
+        # Where things lie in the training set says nothing about another set.
+        own = DataSettings(classes=own.classes, exif=own.exif)
+    own = own.model_copy(update={"split": made_for.get("split")})
+    try:
+        data = open_dataset(path, own)
+    except SwtformerError as error:
+        return None, f"the data set cannot be opened: {error}"
+    if scores is not None and scores.ground_truth and not any(record.mask for record in data.records):
+        # The masks that `evaluate` was told of by a flag; if they are gone, the page says so.
+        with suppress(DataError):
+            data = open_dataset(path, own.model_copy(update={"masks": Path(scores.ground_truth)}))
+    return data, ""
+
+
+def _made_for(run: Run) -> Mapping[str, Any]:
+    """What the maps were made for, else what the run was trained on: `data`, `split`, `data_name`."""
+    return _json(run.maps_file) or run.environment()
+
+
+def _data_name(run: Run, data: ImageSet | None, made_for: Mapping[str, Any]) -> str:
+    if data is not None:
+        return data.name
+    return str(made_for.get("data_name") or made_for.get("data") or "an unknown data set")
+
+
+def _classes(run: Run, data: ImageSet | None) -> tuple[str, ...]:
+    if run.classes_file.is_file():
+        return run.classes()
+    return data.classes if data else ()
+
+
+def _class_images(data: ImageSet) -> dict[str, int]:
+    counts = Counter(index for record in data.records for index in record.present or ())
+    return {name: counts[index] for index, name in enumerate(data.classes)}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(read_json(path)) if path.is_file() else {}
