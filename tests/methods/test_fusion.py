@@ -63,7 +63,12 @@ def test_pair_by_hand() -> None:
         torch.nn.init.zeros_(down.weight)
         for channel in range(down.out_channels):
             down.weight.data[channel, channel, 1, 1] = 1
-    pyramid = [torch.ones(1, 1, 8, 8), -torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2), -torch.ones(1, 1, 1, 1)]
+    pyramid = [
+        torch.ones(1, 1, 8, 8),
+        -torch.ones(1, 1, 4, 4),
+        torch.ones(1, 1, 2, 2),
+        -torch.ones(1, 1, 1, 1),
+    ]
     pyramid[0][0, 0, 0, 0] = -3
     fused = fusion(pyramid)
     assert fused.shape == (1, 768, 2, 2)

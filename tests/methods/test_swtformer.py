@@ -13,7 +13,9 @@ from swtformer.settings import LossSettings
 from support.models import tiny
 
 
-def _gradient_of(loss: str, images: torch.Tensor, present: torch.Tensor, **settings: object) -> dict[str, float]:
+def _gradient_of(
+    loss: str, images: torch.Tensor, present: torch.Tensor, **settings: object
+) -> dict[str, float]:
     """Largest gradient that one loss sends to each part of the network."""
     model = tiny().train()
     options = LossSettings.model_validate(settings)

@@ -100,7 +100,9 @@ def test_pure_background(images: torch.Tensor) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 160), (3, 5), (33, 47)])
 def test_any_size_gives_finite_maps(size: tuple[int, int]) -> None:
     image = torch.full((1, 3, *size), 100, dtype=torch.uint8)
-    made = summed_maps(tiny(), image, torch.tensor([[1.0, 0.0, 0.0]]), settings=LocalizeSettings(scales=(0.5, 2.0)))
+    made = summed_maps(
+        tiny(), image, torch.tensor([[1.0, 0.0, 0.0]]), settings=LocalizeSettings(scales=(0.5, 2.0))
+    )
     assert made.refined is not None
     assert made.cam.shape[-2:] == (-(-size[0] // 4), -(-size[1] // 4))
     assert made.cam.isfinite().all()

@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
@@ -57,6 +58,7 @@ def localize(
         DataError: labels are wanted and missing, or the classes are not the model's.
         CheckpointError: the model is missing or damaged.
     """
+    keep_freed_memory()
     settings = settings or run.settings()
     options = settings.localize
     model = from_pretrained(run.path)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
@@ -61,6 +62,7 @@ def train(
         CheckpointError: weights or checkpoints are damaged or do not fit.
         NonFiniteError: the loss or a weight is not finite.
     """
+    keep_freed_memory()
     settings = settings or Settings()
     run = Run(Path(out))
     _check_folder(run, settings, resume=resume)
@@ -190,15 +192,15 @@ def _fit(
     resume: bool,
     progress: Progress,
 ) -> list[Failure]:
-    _quieten()
     from lightning.pytorch import Callback, Trainer
     from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
-    from swtformer.training.callbacks import EpochMetrics, ProgressReport, UnreadableImages
+    from swtformer.training.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
     from swtformer.training.checkpoints import BEST, AtomicCheckpointIO, EpochCheckpoints, newest_checkpoint
     from swtformer.training.loader import evaluation_loader, training_loader
     from swtformer.training.module import TrainingModule
 
+    _quieten()
     options = settings.train
     device = pick_device(options.accelerator)
     unreadable = UnreadableImages()
@@ -208,6 +210,7 @@ def _fit(
         ProgressReport(progress),
         unreadable,
         checkpoints,
+        OwnSignals(),
     ]
     if options.ema_decay > 0:
         callbacks.insert(0, EMAWeightAveraging(decay=options.ema_decay))
@@ -242,7 +245,8 @@ def _fit(
             default_root_dir=run.path,
         )
         module = TrainingModule(model, settings)
-        trainer.fit(
+        _run_fit(
+            trainer,
             module,
             training_loader(
                 training,
@@ -254,6 +258,7 @@ def _fit(
             ),
             evaluation_loader(validation, settings.train, settings.data) if validation else None,
             ckpt_path=newest_checkpoint(run.checkpoints) if resume else None,
+            weights_only=True,
         )
     if options.keep == "best" and checkpoints.best is not None:
         state = AtomicCheckpointIO().load_checkpoint(run.checkpoints / BEST)["state_dict"]
@@ -267,6 +272,16 @@ def _fit(
         )
         for position in sorted(unreadable.positions)
     ]
+
+
+def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
+    """Fit; an interrupt stays an interrupt, where Lightning would end the process."""
+    try:
+        trainer.fit(*arguments, **options)
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ class EpochMetrics(Callback):
         self._batches = 0
         self._started = time.monotonic()
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the rows of the epochs that a checkpoint already holds."""
         if self.path.is_file():
             with self.path.open(encoding="utf-8", newline="") as stream:
@@ -126,3 +128,25 @@ class UnreadableImages(Callback):
     ) -> None:
         """Take note of a batch's failed images."""
         self.positions.update(int(position) for position in batch["failed"])
+
+
+class OwnSignals(Callback):
+    """Leaves SIGTERM to whoever handled it before, and lets no process outlive a stop.
+
+    Lightning's own handler waits for all processes, which never answer when one of them is in a collective
+    operation.
+    """
+
+    def __init__(self) -> None:
+        self._before = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the handler back that was there before Lightning's."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._before)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """End the processes that were started beside this one when a signal stops it."""
+        launcher = trainer.strategy.launcher
+        if not isinstance(exception, Exception) and hasattr(launcher, "kill"):
+            launcher.kill(signal.SIGKILL)

@@ -1,0 +1,290 @@
+"""The commands: each opens what its stage needs, watches it, and says what came out and what comes next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from swtformer.cli.flags import gather, with_settings
+from swtformer.cli.screen import progress, say, warn, warn_of
+from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.run import Failure, Run, read_failures, read_json
+from swtformer.settings import DataSettings, Settings
+
+if TYPE_CHECKING:
+    from swtformer.datasets import ImageSet
+
+SKIPPED = 3
+"""Exit code of a command that finished but skipped images."""
+
+RunFolder = Annotated[Path, Parameter(help="Run folder, as `swtformer train --out` made it.")]
+OptionalData = Annotated[
+    Path | None,
+    Parameter(help="Data set: a file or folder in any known format. By default the one that the run knows."),
+]
+Config = Annotated[Path | None, Parameter(help="YAML file of settings; flags stand above it.", negative=())]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended.
+
+    Attributes:
+        exit_code: 0, or 3 where images were skipped.
+        run: the run that it worked on; its environment.json notes the command line.
+    """
+
+    exit_code: int = 0
+    run: Run | None = None
+
+
+@with_settings("seed")
+def demo(
+    *, out: Annotated[Path, Parameter(help="New run folder.")] = Path("runs/demo"), **flags: Any
+) -> Outcome:
+    """Draw images of shapes, train on their labels, make maps and masks, score them, open the report."""
+    settings = gather(flags=flags)
+    with progress(_again) as view:
+        from swtformer.stages.demo import demo as run_demo
+
+        run = run_demo(out, seed=settings.seed, progress=view)
+    _show_scores(read_json(run.scores_file))
+    say(f"The report is {run.report_file}.")
+    return Outcome(run=run)
+
+
+@with_settings("data")
+def check(
+    data: Annotated[Path, Parameter(help="Data set: a file or folder in any known format.")],
+    /,
+    *,
+    sheet: Annotated[
+        Path | None, Parameter(help="Draw a sheet of pictures into this file.", negative=())
+    ] = None,
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
+    """Read a data set whole and list every problem at once.
+
+    Exit code 2 where no command would take the data set; 3 where images would be skipped or masks cannot be
+    used.
+    """
+    settings = gather(config=config, flags=flags).data
+    with progress(_again) as view:
+        from swtformer.cli.tables import check_tables
+        from swtformer.datasets import open_dataset
+        from swtformer.datasets.check import check as check_images
+        from swtformer.datasets.check import picture_sheet
+
+        images = open_dataset(data, settings)
+        found = check_images(images, settings=settings, progress=view)
+        if sheet is not None:
+            picture_sheet(images, sheet, exif=settings.exif)
+    say(*check_tables(found))
+    if sheet is not None:
+        say(f"The picture sheet is {sheet}.")
+    if any(problem.fatal for problem in found.problems):
+        raise DataError(f"{found.name} cannot be used before these problems are mended.")
+    is_whole = found.skipped == 0 and found.usable_masks == found.masks
+    return Outcome(exit_code=0 if is_whole else SKIPPED)
+
+
+@with_settings("seed", "data", "model", "loss", "train")
+def train(
+    data: OptionalData = None,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Run folder to make, or to go on with by --resume.")],
+    resume: Annotated[bool, Parameter(help="Go on with an interrupted run, by its own settings.")] = False,
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
+    """Train a model from images and their labels; masks are never looked at."""
+    run = Run(out)
+    base = None
+    if resume:
+        base = run.settings()
+        data = data or _known(run.environment())
+    if data is None:
+        raise SettingsError("Name the data set to train on: swtformer train DATA --out RUN.")
+    settings = gather(base=base, config=config, flags=flags)
+    with progress(lambda: _resume_hint(run, data)) as view:
+        from swtformer.datasets import open_dataset
+        from swtformer.stages.train import train as run_train
+
+        images = open_dataset(data, settings.data)
+        warn_of(images.problems)
+        run = run_train(images, settings=settings, out=out, resume=resume, progress=view)
+    say(f"The trained run is in {run.path}.")
+    failures = [failure for failure in read_failures(run) if failure.stage == "train"]
+    return _done(run, failures, next_command=f"swtformer localize {shlex.quote(str(out))}")
+
+
+@with_settings("data", "localize")
+def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = None, **flags: Any) -> Outcome:
+    """Make class activation maps for a data set with a run's model.
+
+    Settings that are not given here are those of the run. What is there already is kept.
+    """
+    made = Run(run)
+    path, base = _data_of(made, data, made.environment())
+    settings = gather(base=base, config=config, flags=flags)
+    with progress(lambda: "Run the same command again; the maps made so far are kept.") as view:
+        images = _open(path, settings)
+        from swtformer.stages.localize import localize as run_localize
+
+        result = run_localize(made, images, settings=settings, progress=view)
+    kept = f", {result.reused} were there already" if result.reused else ""
+    say(f"Maps of {result.done} images made{kept}: {made.maps}")
+    return _done(made, result.failures, next_command=f"swtformer mask {shlex.quote(str(run))}")
+
+
+@with_settings("mask")
+def mask(run: RunFolder, /, *, config: Config = None, **flags: Any) -> Outcome:
+    """Make label images from a run's maps; the network is not needed.
+
+    Settings that are not given here are those of the run.
+    """
+    made = Run(run)
+    settings = gather(base=made.settings(), config=config, flags=flags)
+    with progress(_again) as view:
+        from swtformer.stages.mask import mask as run_mask
+
+        result = run_mask(made, settings=settings.mask, progress=view)
+    rule = result.rule
+    threshold = "" if rule.threshold is None else f" at {rule.threshold:.3g}"
+    how = f"from the {rule.source} maps, background by {rule.policy}{threshold}"
+    say(f"{result.done} masks made {how}: {made.masks}")
+    return _done(made, result.failures, next_command=f"swtformer evaluate {shlex.quote(str(run))}")
+
+
+@with_settings("data", "evaluate")
+def evaluate(
+    run: RunFolder,
+    data: OptionalData = None,
+    /,
+    *,
+    predictions: Annotated[
+        Path | None,
+        Parameter(
+            help="Score this folder of label images instead of the run's maps; nothing is written.",
+            negative=(),
+        ),
+    ] = None,
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
+    """Score a run's maps, or with --predictions any folder of masks, against masks and image labels.
+
+    By default the images that the maps were made for are scored. Settings that are not given here are those
+    of the run. With --predictions the data set alone will do: swtformer evaluate DATA --predictions MASKS.
+    """
+    made = Run(run)
+    base: Settings | None
+    if predictions is not None and data is None and not made.settings_file.is_file():
+        path, base = run, None
+    else:
+        made_for = read_json(made.maps_file) if made.maps_file.is_file() else made.environment()
+        path, base = _data_of(made, data, made_for)
+    settings = gather(base=base, config=config, flags=flags)
+    with progress(_again) as view:
+        images = _open(path, settings)
+        from swtformer.stages.evaluate import evaluate as run_evaluate
+        from swtformer.stages.evaluate import evaluate_folder
+
+        if predictions is not None:
+            scores = evaluate_folder(predictions, images, settings=settings.evaluate, progress=view)
+        else:
+            scores = run_evaluate(made, images, settings=settings.evaluate, progress=view)
+    _show_scores(scores.as_json())
+    if predictions is not None:
+        return Outcome()
+    return _done(made, (), next_command=f"swtformer report {shlex.quote(str(run))}")
+
+
+@with_settings()
+def report(run: RunFolder, /) -> Outcome:
+    """Write one self-contained HTML page about a run: settings, curves, scores, pictures."""
+    made = Run(run)
+    made.settings()
+    with progress(_again) as view:
+        from swtformer.stages.report import report as run_report
+
+        page = run_report(made, progress=view)
+    say(f"The report is {page}.")
+    return Outcome(run=made)
+
+
+def version() -> Outcome:
+    """Print the version."""
+    import swtformer
+
+    say(swtformer.__version__)
+    return Outcome()
+
+
+def _again() -> str:
+    return "Run the same command again."
+
+
+def _resume_hint(run: Run, data: Path) -> str:
+    if not any(run.checkpoints.glob("*.ckpt")):
+        return f"No epoch had ended, so there is nothing to go on with; remove {run.path} and start again."
+    words = ["swtformer", "train", str(data), "--out", str(run.path), "--resume"]
+    return f"Go on with: {shlex.join(words)}"
+
+
+def _known(facts: Mapping[str, Any]) -> Path | None:
+    return Path(facts["data"]) if "data" in facts else None
+
+
+def _data_of(run: Run, data: Path | None, made_for: Mapping[str, Any]) -> tuple[Path, Settings]:
+    """Where the data of a command lies, and the run's settings as far as they hold for it.
+
+    Of the run's data settings, those that say where things lie (format, splits, folders) hold for the run's
+    own data set only.
+
+    Args:
+        run: the run that the command works on.
+        data: what the user named, if anything.
+        made_for: "data" and "split" that the run's last result is about.
+    """
+    settings = run.settings()
+    path = data or _known(made_for)
+    if path is None:
+        raise SwtformerError(f"{run.path} does not know its data set; name it after the run.")
+    own = settings.data
+    if path.resolve() != _known(run.environment()):
+        own = DataSettings(classes=own.classes, exif=own.exif, strict=own.strict)
+    if path.resolve() == _known(made_for):
+        own = own.model_copy(update={"split": made_for.get("split")})
+    return path, settings.model_copy(update={"data": own})
+
+
+def _open(path: Path, settings: Settings) -> ImageSet:
+    from swtformer.datasets import open_dataset
+
+    images = open_dataset(path, settings.data)
+    warn_of(images.problems)
+    return images
+
+
+def _show_scores(scores: Mapping[str, Any]) -> None:
+    from swtformer.cli.tables import score_tables
+
+    say(*score_tables(scores))
+
+
+def _done(run: Run, failures: Sequence[Failure], *, next_command: str) -> Outcome:
+    """Say what was skipped and what comes next."""
+    say(f"Next: {next_command}")
+    if not failures:
+        return Outcome(run=run)
+    images = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
+    warn(f"{images} skipped; {run.failures_file} says which and why.")
+    return Outcome(exit_code=SKIPPED, run=run)

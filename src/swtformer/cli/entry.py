@@ -1,0 +1,143 @@
+"""Starts a command and answers for it: exit codes, messages, signals."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
+
+from swtformer.cli import commands
+from swtformer.cli.flags import flowing, join_booleans
+from swtformer.cli.screen import is_main_process
+from swtformer.cli.signals import Stopped, stop_on_signals
+from swtformer.errors import SwtformerError
+
+USAGE = 2
+UNEXPECTED = 1
+
+
+def build_app() -> App:
+    """The commands with their help."""
+    app = App(
+        name="swtformer",
+        help="Pixel masks from image-level labels. Start with: swtformer demo",
+        help_format="plaintext",
+        version=_version,
+        help_epilogue="Exit codes: 0 done, 2 bad input, 3 images skipped, 4 bad checkpoint, "
+        "5 numbers not finite, 130 and 143 stopped by a signal.",
+    )
+    data = App(name="data", help="Look at a data set before work starts.", sort_key=1)
+    app.command(data)
+    for order, (owner, function, usage) in enumerate(
+        (
+            (app, commands.demo, "demo [--out RUN]"),
+            (data, commands.check, "data check DATA"),
+            (app, commands.train, "train DATA --out RUN"),
+            (app, commands.localize, "localize RUN [DATA]"),
+            (app, commands.mask, "mask RUN"),
+            (app, commands.evaluate, "evaluate RUN [DATA]"),
+            (app, commands.report, "report RUN"),
+            (app, commands.version, "version"),
+        )
+    ):
+        # The usage is spelled out: deriving it from the signature takes a fifth of the time of `--help`.
+        owner.command(
+            function,
+            sort_key=order,
+            help=flowing(function.__doc__ or ""),
+            usage=f"Usage: swtformer {usage} [OPTIONS]",
+        )
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; those of the process where None.
+
+    Returns:
+        0 done; 1 unexpected; 2 bad input or usage; 3 images skipped; 4 bad checkpoint; 5 non-finite numbers;
+        130 and 143 stopped by SIGINT and SIGTERM.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    is_verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
+    with stop_on_signals(), _library_messages(shown=is_verbose):
+        try:
+            return _run(arguments)
+        except CycloptsError as error:
+            return _refuse(_usage(error), USAGE)
+        except SwtformerError as error:
+            if is_verbose:
+                traceback.print_exc()
+            return _refuse(str(error), error.exit_code)
+        except Stopped as stop:
+            if is_verbose:
+                traceback.print_exc()
+            if is_main_process():
+                print(f"\nStopped by {stop}. {stop.hint}".rstrip(), file=sys.stderr)
+            return stop.exit_code
+        except Exception as error:
+            traceback.print_exc()
+            if "out of memory" in str(error).lower():
+                return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
+            return _refuse(
+                f"{type(error).__name__}. This is a bug: please report it with the lines above.", UNEXPECTED
+            )
+
+
+def _run(arguments: list[str]) -> int:
+    app = build_app()
+    command, bound, _ = app.parse_args(
+        join_booleans(arguments, also=("--resume",)), exit_on_error=False, print_error=False
+    )
+    outcome = command(*bound.args, **bound.kwargs)
+    if not isinstance(outcome, commands.Outcome):
+        return 0  # help and version
+    if outcome.run is not None and is_main_process():
+        done = outcome.run.environment().get("commands", [])
+        outcome.run.update_environment(commands=[*done, shlex.join(["swtformer", *arguments])])
+    return outcome.exit_code
+
+
+def _version() -> str:
+    from swtformer import __version__
+
+    return __version__
+
+
+def _usage(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        message = f"Unexpected arguments: {' '.join(error.unused_tokens or [])}."
+    else:
+        message = str(error)
+    words = " ".join(["swtformer", *(error.command_chain or [])])
+    return f"{message} See `{words} --help`."
+
+
+def _refuse(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+@contextmanager
+def _library_messages(*, shown: bool) -> Iterator[None]:
+    """Keep other libraries' warnings out of the terminal; our own log messages are always shown."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    own = logging.getLogger("swtformer")
+    own.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            if not shown:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        own.removeHandler(handler)

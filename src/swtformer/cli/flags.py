@@ -1,0 +1,207 @@
+"""Flags derived from the settings, and settings put together from a run, a file and flags."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from cyclopts import Group, Parameter
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from swtformer.settings import Settings, merge, read_settings, validate
+
+Result = TypeVar("Result")
+
+ALIASES = {"data.strict": "--strict"}
+"""Short spellings of settings that are asked for often."""
+
+VERBOSE = Annotated[
+    bool | None,
+    Parameter(name=["--verbose", "-v"], negative=(), help="Show library messages and tracebacks."),
+]
+"""The flag that every command has."""
+
+_BOOLEAN_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n", "1", "0"})
+_METAVARS = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
+
+
+def with_settings(*sections: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Give a command one flag per field of some sections of the settings.
+
+    The command receives those that the user gave as keyword arguments `section__field`, as plain text (or
+    bool): `gather` checks them all together. Every command gets `--verbose` as well, which `entry` acts on.
+
+    Args:
+        sections: names of fields of Settings; `seed` stands for itself.
+    """
+
+    def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
+        @functools.wraps(command)
+        def call(*args: Any, **kwargs: Any) -> Result:
+            given = {name: value for name, value in kwargs.items() if value is not None and name != "verbose"}
+            return command(*args, **given)
+
+        own = inspect.signature(command, eval_str=True)
+        parameters = [item for item in own.parameters.values() if item.kind is not item.VAR_KEYWORD]
+        for order, section in enumerate(sections, start=1):
+            parameters += _section_parameters(section, order)
+        parameters.append(
+            inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, annotation=VERBOSE, default=None)
+        )
+        call.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {item.name: item.annotation for item in parameters}
+        return call
+
+    return decorate
+
+
+def gather(*, base: Settings | None = None, config: Path | None = None, flags: Mapping[str, Any]) -> Settings:
+    """Settings by rising precedence: defaults, the base's, the file's, the flags'.
+
+    Args:
+        base: settings of a run, which lie below the file and the flags.
+        config: YAML file; only the values that it holds count.
+        flags: `section__field` and text, as a command decorated by `with_settings` receives them.
+
+    Raises:
+        SettingsError: unknown keys or wrong values, all of one source at once.
+    """
+    values: dict[str, Any] = {} if base is None else base.model_dump(mode="json")
+    if config is not None:
+        values = merge(values, read_settings(config))
+    return validate(Settings, merge(values, _nested(flags)), where="command line")
+
+
+def join_booleans(arguments: Iterable[str], *, also: Iterable[str] = ()) -> list[str]:
+    """Turn `--flag false` into `--flag=false`, so that the word does not count as a path.
+
+    Args:
+        arguments: the command line.
+        also: boolean flags besides those of the settings.
+    """
+    names = {
+        *also,
+        *ALIASES.values(),
+        *(f"--{name}" for name, field in _fields() if field.annotation is bool),
+    }
+    joined: list[str] = []
+    for argument in arguments:
+        if argument.lower() in _BOOLEAN_WORDS and joined and joined[-1] in names:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def flowing(text: str) -> str:
+    """A docstring's paragraphs as one line each, for the terminal to break."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n")).strip()
+
+
+def _fields() -> Iterable[tuple[str, FieldInfo]]:
+    for section, info in Settings.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            for name, field in info.annotation.model_fields.items():
+                yield f"{section}.{name}", field
+
+
+def _section_parameters(section: str, order: int) -> list[inspect.Parameter]:
+    info = Settings.model_fields[section]
+    if not (isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)):
+        return [_parameter(section, section, info, None)]
+    title = f"{section.capitalize()} settings"
+    group = Group(title, help=flowing(info.annotation.__doc__ or ""), sort_key=order)
+    return [
+        _parameter(f"{section}__{name}", f"{section}.{name}", field, group)
+        for name, field in info.annotation.model_fields.items()
+    ]
+
+
+def _parameter(python_name: str, dotted: str, field: FieldInfo, group: Group | None) -> inspect.Parameter:
+    """A keyword-only parameter: None where not given, else the user's text, which pydantic checks later."""
+    default = field.get_default(call_default_factory=True)
+    shown = _text(default)
+    names = [f"--{dotted}", *([ALIASES[dotted]] if dotted in ALIASES else [])]
+    shared: dict[str, Any] = {
+        "name": names,
+        "help": flowing(field.description or ""),
+        "show_default": False if default is None else lambda _: shown,
+    }
+    if group is not None:
+        shared["group"] = group
+    hint: Any
+    if field.annotation is bool:
+        negative = ".no-".join(dotted.rsplit(".", 1))
+        hint = Annotated[bool | None, Parameter(**shared, negative=f"--{negative}")]
+    else:
+        annotation = list[str] if _is_tuple(field.annotation) else str
+        shared |= {"negative": (), "metavar": _metavar(field.annotation), "allow_leading_hyphen": True}
+        hint = Annotated[annotation | None, Parameter(**shared)]
+    return inspect.Parameter(python_name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=None)
+
+
+def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
+    known = dict(_fields()) | {"seed": Settings.model_fields["seed"]}
+    nested: dict[str, Any] = {}
+    for name, text in flags.items():
+        dotted = name.replace("__", ".", 1)
+        section, _, key = dotted.rpartition(".")
+        owner = nested.setdefault(section, {}) if section else nested
+        owner[key] = _plain(text, known[dotted].annotation)
+    return nested
+
+
+def _plain(text: Any, annotation: Any) -> Any:
+    """What YAML would have given for the text of a flag."""
+    if isinstance(text, bool):
+        return text
+    texts = text if isinstance(text, list) else [text]
+    if _is_optional(annotation) and [item.lower() for item in texts] == ["none"]:
+        return None
+    if _is_tuple(annotation):
+        return [part.strip() for item in texts for part in item.split(",")]
+    if get_origin(annotation) is Literal:
+        return next((option for option in get_args(annotation) if str(option) == text), text)
+    return text
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union without None, or the annotation itself."""
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(item for item in get_args(annotation) if item is not types.NoneType)
+    return (annotation,)
+
+
+def _is_optional(annotation: Any) -> bool:
+    return types.NoneType in get_args(annotation)
+
+
+def _is_tuple(annotation: Any) -> bool:
+    return any(get_origin(item) is tuple for item in _alternatives(annotation))
+
+
+def _metavar(annotation: Any) -> str:
+    first = _alternatives(annotation)[0]
+    if get_origin(first) is tuple:
+        inner = get_args(first)
+        count = "..." if inner[-1] is Ellipsis else ""
+        return ",".join(_metavar(item) for item in inner if item is not Ellipsis) + f",{count}" * bool(count)
+    if get_origin(first) is Literal:
+        return "|".join(str(option) for option in get_args(first))
+    return _METAVARS[first]
+
+
+def _text(value: Any) -> str:
+    """A default as the user would type it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(_text(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,56 @@
+"""Ctrl-C and SIGTERM as one exception that stages and libraries let pass."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(BaseException):
+    """A signal asks the program to stop; `finally` blocks run on its way up.
+
+    It is no KeyboardInterrupt on purpose: Lightning answers that one by ending the process with exit code 1.
+
+    Attributes:
+        signum: the signal.
+        hint: how the user goes on.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+        self.hint = ""
+
+    @property
+    def exit_code(self) -> int:
+        """130 for SIGINT and 143 for SIGTERM, as shells expect."""
+        return 128 + self.signum
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Raise Stopped at SIGINT and SIGTERM; the handlers of before come back at the end.
+
+    Processes forked meanwhile (loader workers) get Python's own KeyboardInterrupt, which they expect. Outside
+    of the main thread, where Python allows no handlers, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:
+            raise KeyboardInterrupt
+        raise Stopped(signum)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,109 @@
+"""Scores and checks as tables for the terminal, with all that a number needs to be understood."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from swtformer.datasets.check import CheckReport
+
+
+def score_tables(scores: Mapping[str, Any]) -> list[RenderableType]:
+    """Captions and tables of what scores.json holds; all figures in percent.
+
+    Args:
+        scores: the contents of scores.json.
+    """
+    shown: list[RenderableType] = [_about(scores)]
+    if scores["segmentation"]:
+        shown += ["\nmIoU of the masks, in %:", _miou_table(scores)]
+        shown += ["\nIoU per class, in %:", _iou_table(scores)]
+    if any(row["uses_ground_truth"] for row in scores["segmentation"]):
+        shown.append("* oracle: the threshold was chosen by looking at the ground truth.")
+    if scores["classification"] is not None:
+        shown += _classification(scores["classification"])
+    return shown
+
+
+def check_tables(report: CheckReport) -> list[RenderableType]:
+    """What a data set holds, its classes, and every problem under its kind."""
+    facts = Table(show_header=False)
+    for row in report.rows():
+        facts.add_row(*row)
+    classes = Table("class")
+    classes.add_column("images", justify="right")
+    for name, count in report.images_per_class.items():
+        classes.add_row(name, f"{count:,}")
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for problem in report.problems:
+        kinds[problem.kind].append(problem.message)
+    lines = ["No problems found."] if not kinds else []
+    for kind, messages in kinds.items():
+        lines.append(f"{kind.replace('_', ' ')}: {len(messages)}")
+        lines += [f"  {message}" for message in messages]
+    return [facts, classes, "\n".join(lines)]
+
+
+def _about(scores: Mapping[str, Any]) -> str:
+    lines = [f"Split {scores['split']}, {scores['images']} images, number of seeds: {scores['seeds']}."]
+    if scores["ground_truth"]:
+        lines.append(f"Masks: {scores['ground_truth']}")
+    if scores["labels_from"]:
+        lines.append(f"Image labels: {scores['labels_from']}")
+    if scores["scales"]:
+        mirrored = ", each with its mirror image" if scores["flip"] else ""
+        lines.append(f"Scales: {', '.join(f'{scale:g}' for scale in scores['scales'])}{mirrored}.")
+    names = scores["scored_classes"]
+    if len(names) < len(scores["classes"]):
+        lines.append(f"Means over {len(names)} of {len(scores['classes'])} classes; the others in brackets.")
+    if scores["skipped"]:
+        lines.append(f"{scores['skipped']} images have no ground truth and were not scored.")
+    if scores.get("missing"):
+        lines.append(f"{scores['missing']} images have no prediction and were scored as all background.")
+    return "\n".join(lines)
+
+
+def _miou_table(scores: Mapping[str, Any]) -> Table:
+    table = Table("maps", "background by", "threshold")
+    table.add_column("mIoU", justify="right")
+    for row in scores["segmentation"]:
+        threshold = "" if row["threshold"] is None else f"{row['threshold']:.3g}"
+        table.add_row(row["source"], _policy(row), threshold, _percent(row["miou"]))
+    return table
+
+
+def _iou_table(scores: Mapping[str, Any]) -> Table:
+    table = Table("class")
+    for row in scores["segmentation"]:
+        table.add_column(f"{row['source']}\n{_policy(row)}", justify="right")
+    for name in scores["classes"]:
+        label = name if name in scores["scored_classes"] else f"({name})"
+        table.add_row(label, *(_percent(row["iou"].get(name)) for row in scores["segmentation"]))
+    return table
+
+
+def _classification(scores: Mapping[str, Any]) -> list[RenderableType]:
+    table = Table("class")
+    table.add_column("AP", justify="right")
+    for name, value in scores["ap"].items():
+        table.add_row(name, _percent(value))
+    per_class, per_image = _percent(scores["map_per_class"]), _percent(scores["map_per_image"])
+    caption = "\nAverage precision (AP) of the classifier on image labels, in %:"
+    return [
+        caption,
+        table,
+        f"mAP per class {per_class} %, mAP per image {per_image} % ({scores['images']} images)",
+    ]
+
+
+def _policy(row: Mapping[str, Any]) -> str:
+    return f"{row['policy']}*" if row["uses_ground_truth"] else str(row["policy"])
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import pytest
+
+from swtformer import __version__
+from swtformer.cli import commands, entry, main
+from swtformer.errors import CheckpointError, DataError, NonFiniteError
+
+COMMANDS = ("demo", "data check", "train", "localize", "mask", "evaluate", "report", "version")
+IMPORTED = """
+import sys
+from swtformer.cli import main
+assert main(sys.argv[1:]) == 0
+heavy = {"torch", "torchvision", "timm", "lightning", "numpy", "PIL"} & set(sys.modules)
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+
+
+def fail_with(error: BaseException) -> Any:
+    def version() -> None:
+        raise error
+
+    return version
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *command.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.stderr == ""
+    assert result.returncode == 0
+    assert "Usage: swtformer" in result.stdout
+
+
+def test_help_lists_the_commands_in_the_order_of_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    places = [text.index(f"│ {name.split()[0]} ") for name in COMMANDS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown", "hidden"),
+    [
+        (
+            "train",
+            ["--seed", "--data.split", "--model.method", "--loss.gsc", "--train.epochs"],
+            ["--localize."],
+        ),
+        ("localize", ["--data.split", "--localize.scales"], ["--train.", "--seed"]),
+        ("mask", ["--mask.policy"], ["--data.", "--train."]),
+        ("evaluate", ["--data.masks", "--evaluate.policies", "--predictions"], ["--localize."]),
+        ("data check", ["--data.strict", "--strict", "--sheet"], ["--train."]),
+        ("report", ["--verbose"], ["--data."]),
+        ("demo", ["--out", "--seed"], ["--train."]),
+    ],
+)
+def test_help_shows_the_sections_that_concern_a_command(
+    command: str, shown: list[str], hidden: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(flag in text for flag in shown)
+    assert not any(flag in text for flag in hidden)
+
+
+def test_help_gives_text_choices_and_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["mask", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "auto|cam|refined" in words
+    assert "Background score of the fixed policy. [default: 0.15]" in words
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"]])
+def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], 'Unknown command "trian". Did you mean "train"?'),
+        (
+            ["mask", "run", "--mask.polcy=fixed"],
+            "Unknown option: --mask.polcy. Did you mean --mask.policy?",
+        ),
+        (["mask", "run", "--train.epochs=5"], "Unknown option: --train.epochs. See"),
+        (["mask", "run", "more"], "Unexpected arguments: more. See `swtformer mask --help`."),
+        (["mask"], "requires an argument"),
+        (["train", "data"], "--out requires an argument. See `swtformer train --help`."),
+        (["train", "data", "--out"], "--out requires an argument"),
+        (["train", "data", "--out=o", "--seed=1", "--seed=2"], "--seed specified multiple times."),
+        (["train", "data", "--out=o", "--resume", "maybe"], "Unexpected arguments: maybe."),
+        (
+            ["train", "data", "--out=o", "--train.epochs=many"],
+            "train.epochs: input should be a valid integer",
+        ),
+        (["data", "check", "data", "--data.strict=perhaps"], "--data.strict"),
+    ],
+)
+def test_usage_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(DataError("no such class"), 2), (CheckpointError("damaged"), 4), (NonFiniteError("step 3"), 5)],
+)
+def test_errors_give_one_message_and_their_exit_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "version", fail_with(error))
+    assert main(["version"]) == code
+    assert capsys.readouterr() == ("", f"error: {error}\n")
+
+
+def test_unexpected_errors_are_shown_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "version", fail_with(ZeroDivisionError("by nothing")))
+    assert main(["version"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.splitlines()[-2] == "ZeroDivisionError: by nothing"
+    assert err.splitlines()[-1].startswith("error: ZeroDivisionError. This is a bug")
+
+
+def test_out_of_memory_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(commands, "version", fail_with(RuntimeError("CUDA out of memory. Tried to allocate")))
+    assert main(["version"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: Out of memory. Lower the batch size")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swtformer", "train", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait(timeout=60)
+
+
+def test_libraries_are_quiet_and_our_log_is_heard(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def version() -> commands.Outcome:
+        warnings.warn("a library's advice", stacklevel=1)
+        logging.getLogger("swtformer.training").warning("resuming from the checkpoint before it")
+        return commands.Outcome()
+
+    monkeypatch.setattr(commands, "version", version)
+    assert main(["version"]) == 0
+    assert capsys.readouterr().err == "WARNING: resuming from the checkpoint before it\n"
+
+
+def test_nothing_stays_changed_after_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    handlers, filters = list(logging.getLogger("swtformer").handlers), list(warnings.filters)
+    assert main(["version"]) == 0
+    assert logging.getLogger("swtformer").handlers == handlers
+    assert list(warnings.filters) == filters
+
+
+def test_every_command_is_built_from_the_settings() -> None:
+    assert set(entry.build_app()) >= {name.split()[0] for name in COMMANDS}

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swtformer.cli.flags import gather, join_booleans, with_settings
+from swtformer.errors import SettingsError
+from swtformer.settings import LocalizeSettings, Settings, TrainSettings
+
+
+@with_settings("seed", "train", "localize")
+def command(data: Path, /, *, out: Path, **flags: Any) -> dict[str, Any]:
+    return {"data": data, "out": out, **flags}
+
+
+def test_every_field_becomes_a_keyword_only_flag() -> None:
+    parameters = inspect.signature(command).parameters
+    expected = {
+        "seed",
+        *(f"train__{name}" for name in TrainSettings.model_fields),
+        *(f"localize__{name}" for name in LocalizeSettings.model_fields),
+    }
+    assert expected <= set(parameters)
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in expected)
+    assert "flags" not in parameters
+
+
+def test_every_flag_has_help() -> None:
+    for section in Settings.model_fields.values():
+        fields = getattr(section.annotation, "model_fields", {"": section})
+        assert all(field.description for field in fields.values())
+
+
+def test_command_receives_only_what_was_given() -> None:
+    received = command(Path("d"), out=Path("o"), seed=None, train__epochs="3", verbose=True)
+    assert received == {"data": Path("d"), "out": Path("o"), "train__epochs": "3"}
+
+
+def test_precedence_defaults_base_file_flags(tmp_path: Path) -> None:
+    base = Settings.model_validate({"train": {"epochs": 2, "batch_size": 3, "crop_px": 64}})
+    config = tmp_path / "settings.yaml"
+    config.write_text("train: {epochs: 20, batch_size: 30}\n")
+    settings = gather(base=base, config=config, flags={"train__epochs": "200"})
+    assert settings.train.epochs == 200
+    assert settings.train.batch_size == 30
+    assert settings.train.crop_px == 64
+    assert settings.train.weight_decay == TrainSettings().weight_decay
+
+
+def test_a_default_in_the_file_overrides_the_base(tmp_path: Path) -> None:
+    config = tmp_path / "settings.yaml"
+    config.write_text("train: {epochs: 30}\n")
+    base = Settings.model_validate({"train": {"epochs": 2}})
+    assert gather(base=base, config=config, flags={}).train.epochs == 30
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "expected"),
+    [
+        ("train__learning_rate", "1e-3", 1e-3),
+        ("train__long_side_px", ["320,640"], (320, 640)),
+        ("train__long_side_px", ["320", "640"], (320, 640)),
+        ("train__long_side_px", ["none"], None),
+        ("train__start_from", "none", None),
+        ("train__start_from", "runs/v1", Path("runs/v1")),
+        ("localize__scales", ["0.5, 1", "2"], (0.5, 1.0, 2.0)),
+        ("localize__flip", False, False),
+        ("model__kernel", "1", 1),
+        ("model__weights", "none", "none"),
+        ("data__split", "None", None),
+        ("data__classes", ["cat,dog"], ("cat", "dog")),
+        ("evaluate__policies", ["argmax"], ("argmax",)),
+    ],
+)
+def test_text_of_flags(flag: str, text: Any, expected: Any) -> None:
+    section, name = flag.split("__")
+    assert getattr(getattr(gather(flags={flag: text}), section), name) == expected
+
+
+def test_seed_is_a_setting_of_its_own() -> None:
+    assert gather(flags={"seed": "7"}).seed == 7
+
+
+def test_all_wrong_flags_are_named_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"train\.epochs.*\n.*train\.keep.*Did you mean 'best'") as caught:
+        gather(flags={"train__epochs": "0", "train__keep": "bets", "model__kernel": "5"})
+    assert "model.kernel: '5' is not one of 3, 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["false", "False", "no", "0", "true"])
+def test_words_after_boolean_flags_are_joined(word: str) -> None:
+    before = ["localize", "run", "--localize.flip", word, "--resume", word, "data"]
+    after = ["localize", "run", f"--localize.flip={word}", f"--resume={word}", "data"]
+    assert join_booleans(before, also=["--resume"]) == after
+
+
+def test_other_words_stay() -> None:
+    arguments = ["--strict", "data", "--data.split", "true", "--localize.flip", "--seed", "0", "false"]
+    assert join_booleans(arguments) == arguments

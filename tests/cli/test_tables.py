@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swtformer.cli.screen import say
+from swtformer.cli.tables import score_tables
+
+
+def scores(**changed: Any) -> dict[str, Any]:
+    return {
+        "split": "val",
+        "images": 1449,
+        "ground_truth": "/data/masks",
+        "labels_from": "labels.csv",
+        "classes": ["background", "cat", "dog"],
+        "scored_classes": ["background", "cat"],
+        "seeds": 2,
+        "scales": [0.5, 1.0],
+        "flip": True,
+        "segmentation": [
+            {
+                "source": "refined",
+                "policy": "oracle",
+                "threshold": 0.375,
+                "uses_ground_truth": True,
+                "miou": 0.61234,
+                "iou": {"background": 0.9, "cat": None, "dog": 0.5},
+            }
+        ],
+        "classification": {
+            "map_per_class": 0.95,
+            "map_per_image": 0.97,
+            "ap": {"cat": 1.0, "dog": None},
+            "images": 9,
+        },
+        "per_image": [],
+        "skipped": 3,
+        "missing": 2,
+    } | changed
+
+
+def shown(capsys: pytest.CaptureFixture[str], **changed: Any) -> str:
+    say(*score_tables(scores(**changed)))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Split val, 1449 images, number of seeds: 2.",
+        "Masks: /data/masks",
+        "Image labels: labels.csv",
+        "Scales: 0.5, 1, each with its mirror image.",
+        "Means over 2 of 3 classes",
+        "3 images have no ground truth",
+        "2 images have no prediction",
+        "* oracle: the threshold was chosen by looking at the ground truth.",
+        "mAP per class 95.00 %, mAP per image 97.00 % (9 images)",
+    ],
+)
+def test_every_figure_says_what_it_is(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert text in shown(capsys)
+
+
+def test_rows_of_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown(capsys).splitlines()]
+    assert ["refined", "oracle*", "0.375", "61.23"] in cells
+    assert ["background", "90.00"] in cells
+    assert ["cat", "n/a"] in cells
+    assert ["(dog)", "50.00"] in cells
+    assert ["dog", "n/a"] in cells
+
+
+def test_what_was_not_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(
+        capsys,
+        segmentation=[],
+        classification=None,
+        ground_truth="",
+        labels_from="",
+        scales=[],
+        scored_classes=["background", "cat", "dog"],
+        skipped=0,
+        missing=0,
+    )
+    assert text == "Split val, 1449 images, number of seeds: 2.\n"
