@@ -9,54 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
+
+from support.squares import draw_squares, quick_settings
 
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.run import Run, read_failures
-from swtformer.settings import Settings, merge, validate
+from swtformer.settings import Settings, merge
 from swtformer.stages.train import train
 from swtformer.training.callbacks import COLUMNS
 from swtformer.training.checkpoints import AtomicCheckpointIO, newest_checkpoint
 
-COLOURS = ((220, 40, 40), (40, 220, 40))
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
-    """Twelve noisy images with a red square, a green one, both or none."""
-    folder = tmp_path_factory.mktemp("squares")
-    rng = np.random.default_rng(0)
-    records = []
-    for i in range(12):
-        present = ((0,), (1,), (0, 1), ())[i % 4]
-        pixels = rng.integers(60, 120, (40, 48, 3), dtype=np.uint8)
-        for k in present:
-            y, x = rng.integers(0, 20, 2)
-            pixels[y : y + 16, x : x + 16] = COLOURS[k]
-        path = folder / f"{i}.png"
-        Image.fromarray(pixels).save(path)
-        records.append(Record(id=str(i), image=path, present=present))
-    return ImageSet("squares", "table", folder, ("red", "green"), tuple(records), labels_from="drawn")
-
-
-def _settings(**changes: dict[str, Any]) -> Settings:
-    base = {
-        "data": {"validation_fraction": 0},
-        "model": {"backbone": "swin_nano", "weights": "none"},
-        "train": {
-            "epochs": 3,
-            "batch_size": 4,
-            "crop_px": 32,
-            "long_side_px": [40, 48],
-            "workers": 0,
-            "precision": "fp32",
-            "learning_rate": 1e-3,
-        },
-    }
-    return validate(Settings, merge(base, changes), where="test")
+    return draw_squares(tmp_path_factory.mktemp("squares"))
 
 
 def _weights(run: Run) -> dict[str, torch.Tensor]:
@@ -71,11 +40,11 @@ def _assert_same(first: Run, second: Run) -> None:
 
 @pytest.fixture(scope="module")
 def unbroken(data: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(data, settings=_settings(), out=tmp_path_factory.mktemp("run") / "unbroken")
+    return train(data, settings=quick_settings(), out=tmp_path_factory.mktemp("run") / "unbroken")
 
 
 def test_run_folder(unbroken: Run, data: ImageSet) -> None:
-    assert unbroken.settings() == _settings()
+    assert unbroken.settings() == quick_settings()
     assert unbroken.classes() == ("red", "green")
     with unbroken.metrics_file.open() as stream:
         rows = list(csv.DictReader(stream))
@@ -95,7 +64,7 @@ def test_run_folder(unbroken: Run, data: ImageSet) -> None:
 def test_the_total_is_the_weighted_sum(unbroken: Run) -> None:
     with unbroken.metrics_file.open() as stream:
         for row in csv.DictReader(stream):
-            parts = _settings().loss
+            parts = quick_settings().loss
             expected = (
                 parts.cls * float(row["cls"]) + parts.gsc * float(row["gsc"]) + parts.ccl * float(row["ccl"])
             )
@@ -106,12 +75,12 @@ def test_the_total_is_the_weighted_sum(unbroken: Run) -> None:
 def test_same_seed_gives_the_same_weights_with_any_workers(
     workers: int, unbroken: Run, data: ImageSet, tmp_path: Path
 ) -> None:
-    again = train(data, settings=_settings(train={"workers": workers}), out=tmp_path / "again")
+    again = train(data, settings=quick_settings(train={"workers": workers}), out=tmp_path / "again")
     _assert_same(unbroken, again)
 
 
 def test_another_seed_gives_other_weights(unbroken: Run, data: ImageSet, tmp_path: Path) -> None:
-    other = train(data, settings=_settings().model_copy(update={"seed": 1}), out=tmp_path / "other")
+    other = train(data, settings=quick_settings().model_copy(update={"seed": 1}), out=tmp_path / "other")
     assert not torch.equal(_weights(unbroken)["head.weight"], _weights(other)["head.weight"])
 
 
@@ -127,11 +96,11 @@ def _interrupting(step: int) -> Any:
 def test_an_interrupted_run_resumes_to_the_same_weights(
     settings: dict[str, Any], data: ImageSet, tmp_path: Path
 ) -> None:
-    whole = train(data, settings=_settings(**settings), out=tmp_path / "whole")
+    whole = train(data, settings=quick_settings(**settings), out=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(data, settings=_settings(**settings), out=tmp_path / "run", progress=_interrupting(5))
+        train(data, settings=quick_settings(**settings), out=tmp_path / "run", progress=_interrupting(5))
     assert not (tmp_path / "run" / "model").exists()
-    resumed = train(data, settings=_settings(**settings), out=tmp_path / "run", resume=True)
+    resumed = train(data, settings=quick_settings(**settings), out=tmp_path / "run", resume=True)
     _assert_same(whole, resumed)
     with resumed.metrics_file.open() as stream:
         assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2", "3"]
@@ -139,16 +108,18 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
 
 def test_resume_falls_back_to_the_checkpoint_before(unbroken: Run, data: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(data, settings=_settings(), out=tmp_path / "run", progress=_interrupting(8))
+        train(data, settings=quick_settings(), out=tmp_path / "run", progress=_interrupting(8))
     run = Run(tmp_path / "run")
     newest = newest_checkpoint(run.checkpoints)
     assert newest.name == "epoch-0002.ckpt"
     newest.write_bytes(newest.read_bytes()[:-1])
-    _assert_same(unbroken, train(data, settings=_settings(), out=run.path, resume=True))
+    _assert_same(unbroken, train(data, settings=quick_settings(), out=run.path, resume=True))
 
 
 def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(data: ImageSet, tmp_path: Path) -> None:
-    settings = _settings(train={"learning_rate": 1e10, "clip_norm": 0, "epochs": 5, "warmup_fraction": 0})
+    settings = quick_settings(
+        train={"learning_rate": 1e10, "clip_norm": 0, "epochs": 5, "warmup_fraction": 0}
+    )
     with pytest.raises(NonFiniteError, match=r"not finite at step \d+") as caught:
         train(data, settings=settings, out=tmp_path / "run")
     assert caught.value.exit_code == 5
@@ -160,42 +131,42 @@ def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(data: ImageSet, tmp_p
 
 def test_a_folder_with_a_run_is_refused(unbroken: Run, data: ImageSet) -> None:
     with pytest.raises(SettingsError, match="already holds a run"):
-        train(data, settings=_settings(), out=unbroken.path)
+        train(data, settings=quick_settings(), out=unbroken.path)
 
 
-def test_resume_refuses_other_settings(unbroken: Run, data: ImageSet) -> None:
-    changed = _settings(train={"learning_rate": 0.5, "workers": 1}, loss={"gsc": 0.25})
+def test_resume_refuses_otherquick_settings(unbroken: Run, data: ImageSet) -> None:
+    changed = quick_settings(train={"learning_rate": 0.5, "workers": 1}, loss={"gsc": 0.25})
     with pytest.raises(SettingsError, match=r"other settings: loss\.gsc, train\.learning_rate"):
         train(data, settings=changed, out=unbroken.path, resume=True)
 
 
 def test_resume_needs_a_run(data: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds no run to resume"):
-        train(data, settings=_settings(), out=tmp_path / "none", resume=True)
+        train(data, settings=quick_settings(), out=tmp_path / "none", resume=True)
 
 
 def test_resume_needs_a_checkpoint(data: ImageSet, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    run.write_settings(_settings())
+    run.writequick_settings(quick_settings())
     with pytest.raises(CheckpointError, match="no checkpoint to resume"):
-        train(data, settings=_settings(), out=run.path, resume=True)
+        train(data, settings=quick_settings(), out=run.path, resume=True)
 
 
 def test_images_without_known_labels_are_not_trained_on(data: ImageSet, tmp_path: Path) -> None:
     unknown = [Record(record.id, record.image, None) for record in data.records]
     none = ImageSet("unknown", "folder", data.root, data.classes, tuple(unknown))
     with pytest.raises(DataError, match="no image has labels"):
-        train(none, settings=_settings(), out=tmp_path / "run")
+        train(none, settings=quick_settings(), out=tmp_path / "run")
 
 
 def test_an_image_that_vanishes_is_a_failure_row(data: ImageSet, tmp_path: Path) -> None:
     missing = Record("gone", tmp_path / "gone.png", (0,))
     damaged = ImageSet("damaged", "table", data.root, data.classes, (*data.records, missing))
-    run = train(damaged, settings=_settings(train={"epochs": 1}), out=tmp_path / "run")
+    run = train(damaged, settings=quick_settings(train={"epochs": 1}), out=tmp_path / "run")
     (failure,) = read_failures(run)
     assert (failure.id, failure.stage) == ("gone", "train")
     with pytest.raises(DataError, match=r"1 images cannot be read \(--data.strict\)"):
-        train(damaged, settings=_settings(data={"strict": True}), out=tmp_path / "strict")
+        train(damaged, settings=quick_settings(data={"strict": True}), out=tmp_path / "strict")
     assert not (tmp_path / "strict" / "checkpoints").exists()
 
 
@@ -204,7 +175,7 @@ def test_lists_shorter_than_a_batch(count: int, data: ImageSet, tmp_path: Path) 
     few = data.subset(list(range(count)))
     settings = Settings.model_validate(
         merge(
-            _settings().model_dump(),
+            quick_settings().model_dump(),
             {"train": {"epochs": 1, "batch_size": 16}, "data": {"validation_fraction": 0.1}},
         )
     )
@@ -213,7 +184,7 @@ def test_lists_shorter_than_a_batch(count: int, data: ImageSet, tmp_path: Path) 
 
 
 def test_validation_chooses_the_best_epoch(data: ImageSet, tmp_path: Path) -> None:
-    settings = _settings(train={"keep": "best", "early_stopping_patience": 5})
+    settings = quick_settings(train={"keep": "best", "early_stopping_patience": 5})
     run = train(data, settings=settings, out=tmp_path / "run", validation=data)
     with run.metrics_file.open() as stream:
         rows = list(csv.DictReader(stream))
@@ -226,7 +197,7 @@ def test_validation_chooses_the_best_epoch(data: ImageSet, tmp_path: Path) -> No
 
 
 def test_early_stopping_ends_a_run_that_does_not_improve(data: ImageSet, tmp_path: Path) -> None:
-    settings = _settings(
+    settings = quick_settings(
         train={"learning_rate": 1e-12, "minimum_learning_rate": 0, "epochs": 9, "early_stopping_patience": 2}
     )
     run = train(data, settings=settings, out=tmp_path / "run", validation=data)
@@ -238,13 +209,13 @@ def test_choosing_by_validation_needs_validation(
     choice: dict[str, Any], data: ImageSet, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingsError, match="need validation images"):
-        train(data, settings=_settings(train=choice), out=tmp_path / "run")
+        train(data, settings=quick_settings(train=choice), out=tmp_path / "run")
 
 
 def test_v2_starts_from_v1(data: ImageSet, tmp_path: Path) -> None:
-    first = train(data, settings=_settings(model={"method": "swtformer_v1"}), out=tmp_path / "v1")
+    first = train(data, settings=quick_settings(model={"method": "swtformer_v1"}), out=tmp_path / "v1")
     frozen = {"start_from": str(first.path), "freeze_stages": 4, "epochs": 1}
-    second = train(data, settings=_settings(train=frozen), out=tmp_path / "v2")
+    second = train(data, settings=quick_settings(train=frozen), out=tmp_path / "v2")
     one, two = _weights(first), _weights(second)
     backbone = [name for name in one if name.startswith("backbone.")]
     assert backbone
@@ -255,16 +226,16 @@ def test_v2_starts_from_v1(data: ImageSet, tmp_path: Path) -> None:
 def test_validation_of_other_classes_is_refused(data: ImageSet, tmp_path: Path) -> None:
     other = ImageSet("other", "table", data.root, ("green", "red"), data.records)
     with pytest.raises(DataError, match="name them in one order"):
-        train(data, settings=_settings(), out=tmp_path / "run", validation=other)
+        train(data, settings=quick_settings(), out=tmp_path / "run", validation=other)
 
 
 def test_a_file_in_the_way(data: ImageSet, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SwtformerError, match="cannot be created"):
-        train(data, settings=_settings(), out=tmp_path / "file" / "run")
+        train(data, settings=quick_settings(), out=tmp_path / "file" / "run")
 
 
 def test_tensorboard_logs(data: ImageSet, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    run = train(data, settings=_settings(train={"tensorboard": True, "epochs": 1}), out=tmp_path / "run")
+    run = train(data, settings=quick_settings(train={"tensorboard": True, "epochs": 1}), out=tmp_path / "run")
     assert list((run.path / "tensorboard").glob("events.*"))

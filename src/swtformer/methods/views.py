@@ -89,7 +89,8 @@ def summed_maps(
         similarities = similarities + _on_grid(made.similarities, mirrored, grid)
     refined = torch.zeros((len(cam), cam.shape[1] + 1, *grid), device=cam.device)
     scaled = scaled_to_maximum(similarities)
-    refined[:, 0] = scaled[:, 0]
+    is_background = ~present.any(1)
+    refined[:, 0] = torch.where(is_background[:, None, None], 1.0, scaled[:, 0])
     refined[:, wanted + 1] = scaled[:, 1:]
     return SummedMaps(present, cam, refined, probabilities)
 

@@ -35,7 +35,9 @@ SETTINGS = {
 """A small Swin from scratch: what suits two cores and a few minutes, not what suits photographs."""
 
 
-def demo(out: str | Path, *, seed: int = 0, images: int = IMAGES, epochs: int = EPOCHS, progress: Progress = silent) -> Run:
+def demo(
+    out: str | Path, *, seed: int = 0, images: int = IMAGES, epochs: int = EPOCHS, progress: Progress = silent
+) -> Run:
     """Draw `shapes`, train V2 on their labels, make maps and masks of unseen images, score them, report.
 
     Interrupted and called again with the same arguments, it goes on where it was.

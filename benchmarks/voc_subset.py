@@ -1,0 +1,245 @@
+"""Train, map and score SWTformer on a part of PASCAL VOC, and write benchmarks/voc-subset.md from the results.
+
+    python benchmarks/voc_subset.py run --data VOC_SUBSET --weights WEIGHTS --out runs/voc-subset [NAME ...]
+    python benchmarks/voc_subset.py table --out runs/voc-subset > benchmarks/voc-subset.md
+
+`run` makes what is missing and may be stopped and called again; NAMEs choose experiments by prefix. Ground-truth
+masks are read by the scoring alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swtformer.datasets import open_dataset
+from swtformer.methods import create_model
+from swtformer.methods.pretrained import WEIGHTS, load_weights, read_weights, save_pretrained
+from swtformer.run import Run, read_json, write_json
+from swtformer.settings import Settings, merge, validate
+from swtformer.stages.evaluate import evaluate
+from swtformer.stages.localize import localize
+from swtformer.stages.train import train
+
+CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
+SINGLE, MULTI = [1.0], [0.5, 1.0, 1.5, 2.0]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training (or none) and the maps that are made with it."""
+
+    name: str
+    note: str
+    settings: dict[str, Any]
+    seeds: tuple[int, ...] = (0,)
+    scales: tuple[tuple[float, ...], ...] = (tuple(SINGLE),)
+    starts_from_v1: bool = True
+    trains: bool = True
+    localize: dict[str, Any] = field(default_factory=dict)
+
+
+V1_TRAINING = {"epochs": 5, "learning_rate": 1e-4, "augmentation": "advcam_scaled", "freeze_stages": 2}
+V2_TRAINING = {"epochs": 1, "learning_rate": 3e-5, "augmentation": "advcam_scaled", "freeze_stages": 2}
+
+
+def _ablation(name: str, note: str, loss: dict[str, Any], model: dict[str, Any] | None = None) -> Experiment:
+    return Experiment(name, note, {"loss": loss, "model": model or {}})
+
+
+EXPERIMENTS: list[Experiment] = []
+
+
+def _settings(experiment: Experiment, seed: int, weights: Path) -> Settings:
+    method = "swtformer_v1" if experiment.name == "v1" else "swtformer_v2"
+    base = {
+        "seed": seed,
+        "data": {"validation_fraction": 0},
+        "model": {"method": method, "backbone": "mobilenetv2_100", "weights": str(weights)},
+        "train": {"workers": 1, **(V1_TRAINING if experiment.name == "v1" else V2_TRAINING)},
+        "localize": experiment.localize,
+        "evaluate": {"score_classes": CLASSES},
+    }
+    return validate(Settings, merge(base, experiment.settings), where=experiment.name)
+
+
+def _note(stage: str, done: int, total: int, note: str = "") -> None:
+    if done == total or done % 100 == 0:
+        print(f"  {stage} {done}/{total} {note}", file=sys.stderr, flush=True)
+
+
+def _prepare(experiment: Experiment, seed: int, out: Path, data: Path, weights: Path) -> Run:
+    """Train one experiment, or put V1's weights beside an untrained fusion."""
+    run = Run(out / f"{experiment.name}-seed{seed}")
+    if (run.model / WEIGHTS).is_file():
+        return run
+    settings = _settings(experiment, seed, weights)
+    first = Run(out / f"v1-seed{seed}")
+    training = open_dataset(data, settings.data, split="trainaug")
+    if not experiment.trains:
+        torch.manual_seed(seed)
+        model = create_model(settings.model.model_copy(update={"weights": "none"}), training.classes)
+        load_weights(model, read_weights(first.model / WEIGHTS), source=first.model, partly=True)
+        run.write_settings(settings)
+        write_json(run.classes_file, list(training.classes))
+        save_pretrained(model, run.model)
+        return run
+    if experiment.starts_from_v1:
+        settings = validate(
+            Settings,
+            merge(settings.model_dump(mode="json"), {"train": {"start_from": str(first.path)}}),
+            where=experiment.name,
+        )
+    resume = any(run.checkpoints.glob("epoch-*.ckpt"))
+    return train(training, settings=settings, out=run.path, resume=resume, progress=_note)
+
+
+def run_all(arguments: argparse.Namespace) -> None:
+    """Make every chosen experiment's model, maps and scores."""
+    for experiment in EXPERIMENTS:
+        if arguments.names and not any(experiment.name.startswith(name) for name in arguments.names):
+            continue
+        for seed in experiment.seeds:
+            started = time.monotonic()
+            run = _prepare(experiment, seed, arguments.out, arguments.data, arguments.weights)
+            trained = time.monotonic() - started
+            for scales in experiment.scales:
+                result = arguments.out / "results" / f"{experiment.name}-seed{seed}-{len(scales)}scales.json"
+                if result.is_file():
+                    continue
+                settings = validate(
+                    Settings,
+                    merge(
+                        _settings(experiment, seed, arguments.weights).model_dump(mode="json"),
+                        {"localize": {"scales": list(scales)}},
+                    ),
+                    where=experiment.name,
+                )
+                scored = open_dataset(arguments.data, settings.data, split="train")
+                started = time.monotonic()
+                localize(run, scored, settings=settings, progress=_note)
+                mapped = time.monotonic() - started
+                evaluate(run, scored, settings=settings.evaluate)
+                write_json(
+                    result,
+                    {
+                        "name": experiment.name,
+                        "note": experiment.note,
+                        "seed": seed,
+                        "train_seconds": trained,
+                        "map_seconds_per_image": mapped / len(scored),
+                        "scores": read_json(run.scores_file),
+                        "date": date.today().isoformat(),
+                        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+                    },
+                )
+                print(f"{result.stem}: {_line(read_json(result))}", flush=True)
+
+
+def _score(result: dict[str, Any], source: str, policy: str) -> float | None:
+    for row in result["scores"]["segmentation"]:
+        if row["source"] == source and row["policy"] == policy:
+            return 100 * row["miou"]
+    return None
+
+
+def _line(result: dict[str, Any]) -> str:
+    cells = [
+        ("CAM oracle", "cam", "oracle"),
+        ("CAM label-free", "cam", "label_free"),
+        ("R-CAM argmax", "refined", "argmax"),
+    ]
+    return ", ".join(
+        f"{title} {value:.2f}"
+        for title, source, policy in cells
+        if (value := _score(result, source, policy)) is not None
+    )
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """Print the Markdown page of all results."""
+    results = [json.loads(path.read_text()) for path in sorted((arguments.out / "results").glob("*.json"))]
+    template = (Path(__file__).parent / "voc_subset.md.in").read_text()
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault((result["name"], len(result["scores"]["scales"])), []).append(result)
+    rows = [
+        "| experiment | scales | seeds | CAM 0.15 | CAM label-free | CAM oracle* | R-CAM argmax | mAP class / image |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for experiment in EXPERIMENTS:
+        for scales in experiment.scales:
+            found = groups.get((experiment.name, len(scales)))
+            if found:
+                rows.append(_row(experiment, len(scales), found))
+    first = results[0]
+    print(
+        template.format(
+            table="\n".join(rows),
+            machine=first["machine"],
+            date=max(result["date"] for result in results),
+            images=first["scores"]["images"],
+        ),
+        end="",
+    )
+
+
+def _row(experiment: Experiment, scales: int, results: list[dict[str, Any]]) -> str:
+    def cell(source: str, policy: str) -> str:
+        values = [value for result in results if (value := _score(result, source, policy)) is not None]
+        if not values:
+            return "–"
+        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):.2f}{spread}"
+
+    precisions = [
+        statistics.mean(100 * result["scores"]["classification"][key] for result in results)
+        for key in ("map_per_class", "map_per_image")
+    ]
+    cells = [
+        f"`{experiment.name}` {experiment.note}",
+        str(scales),
+        ", ".join(str(result["seed"]) for result in results),
+        cell("cam", "fixed"),
+        cell("cam", "label_free"),
+        cell("cam", "oracle"),
+        cell("refined", "argmax"),
+        f"{precisions[0]:.1f} / {precisions[1]:.1f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True)
+    running = commands.add_parser("run")
+    running.add_argument("--data", type=Path, required=True)
+    running.add_argument("--weights", type=Path, required=True)
+    running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--threads", type=int, default=torch.get_num_threads())
+    running.add_argument("names", nargs="*")
+    running.set_defaults(call=run_all)
+    printing = commands.add_parser("table")
+    printing.add_argument("--out", type=Path, required=True)
+    printing.set_defaults(call=table)
+    arguments = parser.parse_args()
+    if "threads" in arguments:
+        torch.set_num_threads(arguments.threads)
+    arguments.call(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Map making on small images: what lies on disk, what is reused, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.models import tiny
+from support.squares import draw_squares, quick_settings
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import CheckpointError, DataError
+from swtformer.maps import ClassActivationMaps
+from swtformer.methods import create_model
+from swtformer.methods.pretrained import save_pretrained
+from swtformer.run import Run, read_failures, read_json
+from swtformer.settings import ModelSettings
+from swtformer.stages.localize import localize
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    return draw_squares(tmp_path_factory.mktemp("squares"))
+
+
+def _run(folder: Path, method: str = "swtformer_v2") -> Run:
+    tiny()  # fixes the seed of the weights
+    model = create_model(ModelSettings(method=method, backbone="swin_nano", weights="none"), ("red", "green"))
+    run = Run(folder)
+    run.write_settings(quick_settings())
+    save_pretrained(model, run.model)
+    return run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return _run(tmp_path / "run")
+
+
+def test_one_file_per_image_with_only_its_classes(run: Run, data: ImageSet) -> None:
+    result = localize(run, data)
+    assert (result.done, result.reused, result.failures) == (12, 0, ())
+    for record in data.records:
+        maps = ClassActivationMaps.load(run.map_file(record.id))
+        assert maps.values.tolist() == [k + 1 for k in record.present or ()]
+        assert maps.size == (40, 48)
+        assert maps.cam.shape == (len(record.present or ()), 10, 12)
+        assert maps.cam.dtype == np.float16
+        assert maps.refined is not None
+        assert maps.refined.shape == (len(record.present or ()) + 1, 10, 12)
+        assert maps.probabilities.shape == (2,)
+    facts = read_json(run.maps_file)
+    assert (facts["scales"], facts["flip"], facts["images"]) == ([1.0], True, 12)
+
+
+def test_v1_makes_no_refined_maps(data: ImageSet, tmp_path: Path) -> None:
+    first = _run(tmp_path / "v1", "swtformer_v1")
+    localize(first, data.subset([0]))
+    assert ClassActivationMaps.load(first.map_file("0")).refined is None
+
+
+def test_what_is_whole_is_kept_and_the_rest_made_again(run: Run, data: ImageSet) -> None:
+    localize(run, data)
+    kept, truncated = run.map_file("0"), run.map_file("1")
+    before = kept.stat().st_mtime_ns, truncated.read_bytes()
+    truncated.write_bytes(before[1][:100])
+    result = localize(run, data)
+    assert (result.done, result.reused) == (1, 11)
+    assert kept.stat().st_mtime_ns == before[0]
+    np.testing.assert_array_equal(
+        ClassActivationMaps.load(truncated).cam, ClassActivationMaps.load(run.map_file("1")).cam
+    )
+
+
+def test_other_settings_or_another_model_make_maps_again(run: Run, data: ImageSet) -> None:
+    few = data.subset([0, 1])
+    localize(run, few)
+    assert localize(run, few, settings=quick_settings(localize={"flip": False})).done == 2
+    assert localize(run, few, settings=quick_settings(localize={"flip": False, "workers": 3})).reused == 2
+    _run(run.path)
+    again = create_model(ModelSettings(backbone="swin_nano", weights="none"), ("red", "green"))
+    save_pretrained(again, run.model)
+    assert localize(run, few, settings=quick_settings(localize={"flip": False})).done == 2
+
+
+def test_batches_give_the_maps_of_single_images(data: ImageSet, tmp_path: Path) -> None:
+    one, many = _run(tmp_path / "one"), _run(tmp_path / "many")
+    localize(one, data)
+    localize(many, data, settings=quick_settings(localize={"batch_size": 5}))
+    for record in data.records:
+        first, second = (ClassActivationMaps.load(item.map_file(record.id)) for item in (one, many))
+        np.testing.assert_allclose(first.cam.astype(float), second.cam.astype(float), atol=2e-3)
+        assert first.refined is not None
+        assert second.refined is not None
+        np.testing.assert_allclose(first.refined.astype(float), second.refined.astype(float), atol=2e-3)
+
+
+def test_images_that_cannot_be_read_are_skipped(run: Run, data: ImageSet, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(data.records[0].image.read_bytes()[:-20])
+    records = (data.records[0], Record("broken", broken, (0,)), Record("gone", tmp_path / "gone.png", (1,)))
+    mixed = ImageSet("mixed", "table", data.root, data.classes, records)
+    result = localize(run, mixed)
+    assert result.done == 1
+    assert [failure.id for failure in result.failures] == ["broken", "gone"]
+    assert [failure.stage for failure in read_failures(run)] == ["localize", "localize"]
+    assert not run.map_file("broken").exists()
+
+
+def test_labels_are_needed_or_predicted(run: Run, data: ImageSet) -> None:
+    unlabelled = ImageSet(
+        "photos", "folder", data.root, data.classes, tuple(Record(r.id, r.image, None) for r in data.records)
+    )
+    with pytest.raises(DataError, match="12 images of photos have no labels"):
+        localize(run, unlabelled)
+    localize(run, unlabelled, settings=quick_settings(localize={"classes": "predicted"}))
+    assert all(len(ClassActivationMaps.load(run.map_file(r.id)).values) >= 1 for r in unlabelled.records)
+
+
+def test_classes_must_be_the_model_s(run: Run, data: ImageSet) -> None:
+    other = ImageSet("other", "table", data.root, ("green", "red"), data.records)
+    with pytest.raises(DataError, match="the model knows"):
+        localize(run, other)
+
+
+def test_a_run_without_a_model(data: ImageSet, tmp_path: Path) -> None:
+    run = Run(tmp_path / "empty")
+    run.write_settings(quick_settings())
+    with pytest.raises(CheckpointError, match="holds no model"):
+        localize(run, data)
+
+
+def test_stopped_and_called_again_it_goes_on(run: Run, data: ImageSet) -> None:
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        localize(run, data, progress=stop)
+    result = localize(run, data)
+    assert (result.done, result.reused) == (7, 5)
+    assert not list(run.maps.glob(".*"))
