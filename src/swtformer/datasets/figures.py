@@ -114,7 +114,7 @@ def _butterfly(rng: np.random.Generator) -> Figure:
         ),
         inks=(*spots, *((part, (48, 34, 30)) for part in (feeler, mirrored(feeler), trunk))),
         turn=180,
-        hues=(_VIOLET, _ROSE),
+        hues=(_MOSS, _TEAL),
     )
 
 
@@ -243,7 +243,7 @@ def _fish(rng: np.random.Generator) -> Figure:
             (mouth, (150, 0, 110)),
         ),
         turn=40,
-        hues=(_MOSS, _TEAL),
+        hues=(_VIOLET, _ROSE),
     )
 
 
