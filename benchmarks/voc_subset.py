@@ -1,10 +1,10 @@
-"""Train, map and score SWTformer on a part of PASCAL VOC, and write benchmarks/voc-subset.md from the results.
+"""Train, map and score SWTformer on a part of PASCAL VOC, and write benchmarks/voc-subset.md from it.
 
     python benchmarks/voc_subset.py run --data VOC_SUBSET --weights WEIGHTS --out runs/voc-subset [NAME ...]
     python benchmarks/voc_subset.py table --out runs/voc-subset > benchmarks/voc-subset.md
 
-`run` makes what is missing and may be stopped and called again; NAMEs choose experiments by prefix. Ground-truth
-masks are read by the scoring alone.
+`run` makes what is missing and may be stopped and called again; NAMEs choose experiments by prefix.
+Ground-truth masks are read by the scoring alone.
 """
 
 from __future__ import annotations
@@ -140,7 +140,8 @@ def run_all(arguments: argparse.Namespace) -> None:
                         "map_seconds_per_image": mapped / len(scored),
                         "scores": read_json(run.scores_file),
                         "date": date.today().isoformat(),
-                        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+                        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
+                        f"torch {torch.__version__}",
                     },
                 )
                 print(f"{result.stem}: {_line(read_json(result))}", flush=True)
@@ -174,7 +175,8 @@ def table(arguments: argparse.Namespace) -> None:
     for result in results:
         groups.setdefault((result["name"], len(result["scores"]["scales"])), []).append(result)
     rows = [
-        "| experiment | scales | seeds | CAM 0.15 | CAM label-free | CAM oracle* | R-CAM argmax | mAP class / image |",
+        "| experiment | scales | seeds | CAM 0.15 | CAM label-free | CAM oracle* | R-CAM argmax "
+        "| mAP class / image |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for experiment in EXPERIMENTS:

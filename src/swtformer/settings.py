@@ -88,11 +88,11 @@ class LossSettings(Section):
     """Weight of the consistency loss between CAM and R-CAM."""
     ccl: NonNegative = 1.0
     """Weight of the class-wise contrastive loss."""
-    gsc_over: Literal["all", "present"] = "all"
+    gsc_over: Literal["all", "present"] = "present"
     """Channels that the consistency loss averages over."""
     ccl_reading: Literal["literal", "per_class", "matrix", "off"] = "matrix"
     """How Eq. 6 is read: cosine of whole maps, per present class, between all pairs of classes, or not."""
-    detach: Literal["none", "cam", "refined"] = "none"
+    detach: Literal["none", "cam", "refined"] = "cam"
     """Side of GSC and CCL that receives no gradient."""
     ramp_epochs: NonNegative = 0.0
     """Epochs over which the weights of GSC and CCL rise linearly from 0."""

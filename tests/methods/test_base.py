@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from support.models import CLASSES, tiny
 from swtformer.errors import SettingsError
 from swtformer.methods import METHODS, create_model
 from swtformer.settings import LossSettings, ModelSettings
-
-from support.models import CLASSES, tiny
 
 
 @pytest.mark.parametrize("method", METHODS)

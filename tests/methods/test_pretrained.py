@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.methods.pretrained import from_pretrained, load_weights, read_weights, save_pretrained
-
-from support.models import CLASSES, tiny
 
 
 @pytest.mark.parametrize("method", ["swtformer_v1", "swtformer_v2"])

@@ -7,10 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from support.models import tiny
 from swtformer.functional.seeds import locate_seeds, refined_maps
 from swtformer.settings import LossSettings
-
-from support.models import tiny
 
 
 def _gradient_of(

@@ -6,10 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from support.models import tiny
 from swtformer.methods.views import summed_maps
 from swtformer.settings import LocalizeSettings
-
-from support.models import tiny
 
 
 def _settings(**values: object) -> LocalizeSettings:

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 from support.squares import draw_squares, quick_settings
-
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.methods.pretrained import from_pretrained

@@ -15,6 +15,7 @@ from swtformer.datasets.figures import COAT_HUES, FIGURES, Figure, blob, stroke
 _OVER = 3  # Super-sampling. Odd, so that one sample lies on the pixel's centre and decides the mask.
 _KEPT_VISIBLE = 0.5  # Part of an object that later ones must leave visible.
 _SMALLEST_AREA_PX = 16
+_CLUTTER_VIVID = 0.4  # Saturation of clutter relative to objects.
 _TRIES = 8
 _COATS = ("upright stripes", "level stripes", "spots", "patches", "plain")
 _GROUNDS = ("moss", "grass", "ripples", "planks", "pebbles", "haze")
@@ -86,7 +87,7 @@ def draw_scene(
     """
     canvas = _ground(rng, height, width)
     light = rng.uniform(0, 2 * np.pi)
-    for _ in range(int(rng.integers(2, 9))):
+    for _ in range(int(rng.integers(1, 7))):
         _paint(canvas, _clutter(rng, height, width), rng, light)
     label = np.zeros((height, width), dtype=np.uint8)
     if rng.random() >= background_fraction:
@@ -104,7 +105,7 @@ def draw_scene(
 
 def _compose(rng: np.random.Generator, height: int, width: int, classes: Sequence[str]) -> list[_Placed]:
     """One to four objects of one to three classes, each left at least half visible by the later ones."""
-    kinds = min(int(rng.choice(3, p=(0.5, 0.35, 0.15))) + 1, len(classes))
+    kinds = min(int(rng.choice(3, p=(0.6, 0.3, 0.1))) + 1, len(classes))
     values = [int(value) + 1 for value in rng.permutation(len(classes))[:kinds]]
     largest = (0.78, 0.6, 0.5)[kinds - 1]
     wanted = [(value, _log_uniform(rng, 0.32, largest)) for value in values]
@@ -201,7 +202,7 @@ def _paint(canvas: np.ndarray, placed: _Placed, rng: np.random.Generator, light:
     _cast_shadow(canvas, coverage, placed.pose, light)
     ground = canvas[y0:y1, x0:x1]
     u, v = _figure_coordinates(placed.pose)
-    paint = _coat(rng, figure.hues, u, v)
+    paint = _coat(rng, figure.hues, 1.0 if placed.value else _CLUTTER_VIVID, u, v)
     height = np.asarray(coverage.filter(ImageFilter.BoxBlur(max(extent * 0.05, 0.7))), dtype=np.float32) / 255
     shade = 0.62 + 0.42 * height
     shade[1:-1, 1:-1] += (
@@ -242,10 +243,12 @@ def _figure_coordinates(pose: _Pose) -> tuple[np.ndarray, np.ndarray]:
     return x * ux + y * uy, x * vx + y * vy
 
 
-def _coat(rng: np.random.Generator, hues: Sequence[float], u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """(h, w, 3) float32 coat over figure coordinates: one hue out of `hues`, and a pattern."""
+def _coat(
+    rng: np.random.Generator, hues: Sequence[float], vivid: float, u: np.ndarray, v: np.ndarray
+) -> np.ndarray:
+    """(h, w, 3) float32 coat over figure coordinates: one hue out of `hues`, saturation scaled by `vivid`."""
     hue = hues[int(rng.integers(len(hues)))] + rng.uniform(-0.045, 0.045)
-    saturation, value = rng.uniform(0.3, 0.6), rng.uniform(0.6, 0.95)
+    saturation, value = rng.uniform(0.3, 0.6) * vivid, rng.uniform(0.6, 0.95)
     base = _rgb(hue, saturation, value)
     second = _rgb(hue + rng.uniform(-0.03, 0.03), saturation, value * rng.uniform(0.45, 0.7))
     if rng.random() < 0.35:

@@ -11,7 +11,7 @@ EPSILON = 1e-5
 """Added to the maximum that a map is divided by."""
 
 RANK_DECAY = 0.996
-"""Weight ratio between neighbouring ranks in globally weighted rank pooling (Kolesnikov and Lampert, 2016)."""
+"""Weight ratio between neighbouring ranks in globally weighted rank pooling (Kolesnikov, Lampert, 2016)."""
 
 
 def class_logits(activations: Tensor, *, pooling: Literal["gap", "gmp", "gwrp"]) -> Tensor:
@@ -19,8 +19,8 @@ def class_logits(activations: Tensor, *, pooling: Literal["gap", "gmp", "gwrp"])
 
     Args:
         activations: (B, C, h, w) raw output of the CAM head, any sign.
-        pooling: gap takes the mean, gmp the maximum; gwrp sorts each class in falling order and weights rank i
-            by 0.996^i, the weights summing to 1.
+        pooling: gap takes the mean, gmp the maximum; gwrp sorts each class in falling order and weights
+            rank i by 0.996^i, the weights summing to 1.
 
     Returns:
         (B, C) logits.

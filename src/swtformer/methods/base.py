@@ -63,6 +63,7 @@ class Method(nn.Module, ABC):
             backbone.channels[-1], len(classes), settings.kernel, padding=settings.kernel // 2
         )
         nn.init.trunc_normal_(self.head.weight, std=0.02)
+        assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
         self.mean: Tensor
         self.std: Tensor
@@ -73,8 +74,8 @@ class Method(nn.Module, ABC):
         """Features, raw class activations and logits.
 
         Args:
-            images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and standard deviation
-                are applied here. H and W are at least 32.
+            images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and
+                standard deviation are applied here. H and W are at least 32.
         """
         if images.dtype == torch.uint8:
             images = images.float() / 255
@@ -95,8 +96,8 @@ class Method(nn.Module, ABC):
         Args:
             encoding: of the images.
             present: (B, C) 0/1 image-level labels.
-            maps: (B, C, h, w) normalised foreground maps in [0, 1] to use in place of the encoding's own, such
-                as maps summed over several views.
+            maps: (B, C, h, w) normalised foreground maps in [0, 1] to use in place of the encoding's own,
+                such as maps summed over several views.
         """
 
     @abstractmethod

@@ -54,7 +54,7 @@ class HierarchicalFeatureFusion(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
 
     def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """Fuse four (B, Dk, hk, wk) maps into (B, 768, h, w) on the grid of stage 3 (pair_coarse: stage 4)."""
+        """Fuse four (B, Dk, hk, wk) maps into (B, 768, h, w) on stage 3's grid (pair_coarse: stage 4's)."""
         projected = [project(stage) for project, stage in zip(self.projections, pyramid, strict=True)]
         s1, s2, s3, s4 = (item / (item.norm(dim=1, keepdim=True) + EPSILON) for item in projected)
         if self.hff == "single":

@@ -47,8 +47,8 @@ def summed_maps(
     Args:
         model: in eval mode.
         images: (B, 3, H, W) uint8 RGB of one size.
-        present: (B, C) 0/1 labels, or None to let the classifier choose: every class with a mean probability of
-            at least `settings.class_threshold`, and the most probable one in any case.
+        present: (B, C) 0/1 labels, or None to let the classifier choose: every class with a mean probability
+            of at least `settings.class_threshold`, and the most probable one in any case.
         settings: scales, mirror, output stride, seeds.
 
     Returns:

@@ -41,16 +41,16 @@ def train(
 ) -> Run:
     """Train on image-level labels and leave the model, its curves and its settings in a run folder.
 
-    Ground-truth masks are never looked at. Interrupted, the run goes on with `resume` from the last whole epoch
-    and ends with the weights of an unbroken one (same machine, same number of threads).
+    Ground-truth masks are never looked at. Interrupted, the run goes on with `resume` from the last whole
+    epoch and ends with the weights of an unbroken one (same machine, same number of threads).
 
     Args:
         data: training images; images of unknown labels (`present` None) are left out.
         settings: all settings; defaults where None.
         out: the run folder; it must not hold a run yet unless `resume`.
         resume: go on from the newest whole checkpoint.
-        validation: images that mAP is measured on; by default `settings.data.validation_split`, else a seeded part
-            of `data` that is then not trained on.
+        validation: images that mAP is measured on; by default `settings.data.validation_split`, else a seeded
+            part of `data` that is then not trained on.
         progress: told about every batch.
 
     Returns:
@@ -99,7 +99,7 @@ def _check_folder(run: Run, settings: Settings, *, resume: bool) -> None:
             if not _is_main_process():
                 return
             raise SettingsError(
-                f"{run.path} already holds a run. Go on with it by --resume, or name another folder with --out."
+                f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
             )
         changed = [
             name
@@ -146,8 +146,8 @@ def _sets(
         data, validation = split_off(data, settings.data.validation_fraction, settings.seed)
     if validation.classes != data.classes:
         raise DataError(
-            f"{validation.name} has the classes {list(validation.classes)}, {data.name} has {list(data.classes)}; "
-            "name them in one order with --data.classes."
+            f"{validation.name} has the classes {list(validation.classes)}, "
+            f"{data.name} has {list(data.classes)}; name them in one order with --data.classes."
         )
     if len(validation) == 0:
         if settings.train.keep == "best" or settings.train.early_stopping_patience:
