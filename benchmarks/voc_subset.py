@@ -47,17 +47,58 @@ class Experiment:
     starts_from_v1: bool = True
     trains: bool = True
     localize: dict[str, Any] = field(default_factory=dict)
+    maps_of: str | None = None
 
 
 V1_TRAINING = {"epochs": 5, "learning_rate": 1e-4, "augmentation": "advcam_scaled", "freeze_stages": 2}
-V2_TRAINING = {"epochs": 1, "learning_rate": 3e-5, "augmentation": "advcam_scaled", "freeze_stages": 2}
+V2_TRAINING = {
+    "epochs": 1,
+    "learning_rate": 3e-5,
+    "fusion_multiplier": 67,
+    "augmentation": "advcam_scaled",
+    "freeze_stages": 4,
+}
 
 
-def _ablation(name: str, note: str, loss: dict[str, Any], model: dict[str, Any] | None = None) -> Experiment:
-    return Experiment(name, note, {"loss": loss, "model": model or {}})
+TENTH = {"detach": "none", "gsc": 0.1, "ccl": 0.1}
+PRINTED = {"detach": "none", "ccl_reading": "literal", "gsc_over": "all"}
+V2 = {"loss": {"gsc_over": "present", "ccl_reading": "matrix", "detach": "cam"}}
+UNFROZEN = {"train": {"freeze_stages": 2}}
+ALL_SCALES = (tuple(SINGLE), tuple(MULTI))
 
 
-EXPERIMENTS: list[Experiment] = []
+def _ablation(name: str, note: str, **sections: dict[str, Any]) -> Experiment:
+    return Experiment(name, note, merge(V2, sections))
+
+
+EXPERIMENTS = [
+    Experiment("v1", "V1, CLS alone", {}, seeds=(0, 1), scales=(), starts_from_v1=False),
+    Experiment("untrained", "V1's CAM; R-CAM from an untrained fusion", {}, (0, 1), ALL_SCALES, trains=False),
+    Experiment("v2", "CLS + GSC + CCL, the default", V2, (0, 1), ALL_SCALES),
+    _ablation("gsc-only", "CLS + GSC", loss={"ccl_reading": "off"}),
+    _ablation("ccl-only", "CLS + CCL", loss={"gsc": 0}),
+    _ablation("ccl-per-class", "CCL `per_class`", loss={"ccl_reading": "per_class"}),
+    _ablation("ccl-literal", "CCL `literal`", loss={"ccl_reading": "literal"}),
+    _ablation("gsc-all", "GSC over all channels", loss={"gsc_over": "all"}),
+    _ablation("detach-none", "nothing detached", loss={"detach": "none"}, **UNFROZEN),
+    _ablation("detach-none-tenth", "nothing detached, GSC and CCL 0.1", loss=TENTH, **UNFROZEN),
+    _ablation("detach-refined", "R-CAM detached", loss={"detach": "refined"}, **UNFROZEN),
+    _ablation("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),
+    _ablation("hff-single", "HFF `single`", model={"hff": "single"}),
+    _ablation("hff-coarse", "HFF `pair_coarse`", model={"hff": "pair_coarse"}),
+    _ablation("background-0.7", "background weight 0.7", model={"background_weight": 0.7}),
+    _ablation("background-1", "background weight 1", model={"background_weight": 1.0}),
+    _ablation("background-over-all", "background over all classes", model={"background_over": "all"}),
+    _ablation("affinity-relu", "affinity `relu`", model={"affinity": "relu"}),
+    Experiment(
+        "seeds-view",
+        "`v2`, seeds from each view's own CAM",
+        V2,
+        scales=ALL_SCALES,
+        localize={"seeds": "view"},
+        maps_of="v2",
+    ),
+]
 
 
 def _settings(experiment: Experiment, seed: int, weights: Path) -> Settings:
@@ -80,7 +121,7 @@ def _note(stage: str, done: int, total: int, note: str = "") -> None:
 
 def _prepare(experiment: Experiment, seed: int, out: Path, data: Path, weights: Path) -> Run:
     """Train one experiment, or put V1's weights beside an untrained fusion."""
-    run = Run(out / f"{experiment.name}-seed{seed}")
+    run = Run(out / f"{experiment.maps_of or experiment.name}-seed{seed}")
     if (run.model / WEIGHTS).is_file():
         return run
     settings = _settings(experiment, seed, weights)

@@ -107,7 +107,7 @@ class Swin(Backbone):
         self.norm = nn.LayerNorm(shape.channels[3])
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 

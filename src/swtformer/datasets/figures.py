@@ -1,9 +1,9 @@
 """The figures that the procedural set is made of: outlines and marks of each class, in figure coordinates.
 
 Figure coordinates run over about [-1, 1] in both directions, x to the right and y downwards. Each class has a
-small mark of its own (an eye with its gill, a face, a golden centre, eyespots) in colours that hardly change,
-on a larger body whose coat is drawn from the same families for all classes: the mark is what a classifier
-needs, the body is what a mask must cover as well.
+mark of its own in one vivid colour (eyespots, eyes and a bow, a face, a golden centre, eye discs) on a larger
+body whose coat, hue and pattern, other classes wear as well: the mark is what a classifier needs, the body is
+what a mask must cover as well.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _GREEN: Colour = (30, 235, 50)
 _MAGENTA: Colour = (255, 20, 200)
 _YELLOW: Colour = (255, 220, 0)
 _ORANGE: Colour = (255, 80, 0)
-_ROSE, _TAN, _MOSS, _TEAL, _VIOLET = COAT_HUES = (0.97, 0.09, 0.27, 0.5, 0.75)
+_ROSE, _TAN, _TEAL, _VIOLET = COAT_HUES = (0.97, 0.09, 0.48, 0.75)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Figure:
         tones: polygons that make the coat brighter (above 1) or darker, painted in order.
         inks: polygons of a fixed colour, painted in order over the coat.
         turn: largest rotation in degrees to either side that still looks natural.
-        hues: families of coats, in [0, 1), of which each instance gets one; two classes share each.
+        hues: families of coats, in [0, 1), of which each instance gets one; every family is shared.
     """
 
     silhouette: tuple[np.ndarray, ...]
@@ -98,7 +98,7 @@ def _butterfly(rng: np.random.Generator) -> Figure:
     feeler = stroke((0.03, -0.3, 0.03), (0.1, -0.62, 0.025), (0.27, -0.86, 0.045))
     trunk = ellipse(0, 0.05, 0.085, 0.45)
     spots: list[tuple[np.ndarray, Colour]] = []
-    for x, y, size in ((0.6 * span, -0.42, 1.15), (0.45 * span, 0.38 * drop, 0.9)):
+    for x, y, size in ((0.6 * span, -0.42, 0.95), (0.45 * span, 0.38 * drop, 0.72)):
         for side in (-1, 1):
             spots += [
                 (ellipse(side * x, y, 0.22 * size, 0.22 * size), _NIGHT),
@@ -114,7 +114,7 @@ def _butterfly(rng: np.random.Generator) -> Figure:
         ),
         inks=(*spots, *((part, (48, 34, 30)) for part in (feeler, mirrored(feeler), trunk))),
         turn=180,
-        hues=(_MOSS, _TEAL),
+        hues=(_VIOLET, _ROSE),
     )
 
 
@@ -243,7 +243,7 @@ def _fish(rng: np.random.Generator) -> Figure:
             (mouth, (150, 0, 110)),
         ),
         turn=40,
-        hues=(_VIOLET, _ROSE),
+        hues=(_ROSE, _VIOLET),
     )
 
 
@@ -329,7 +329,7 @@ def _owl(rng: np.random.Generator) -> Figure:
         ),
         inks=(*eyes, (beak, _ORANGE)),
         turn=25,
-        hues=(_TAN, _MOSS),
+        hues=(_TAN, _TEAL),
     )
 
 

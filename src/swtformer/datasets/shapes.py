@@ -1,8 +1,8 @@
 """`shapes`: a procedural data set for the demo and the tests, with exact masks and no download.
 
 A folder of scenes in which drawn animals and flowers of very different size lie on textured grounds among
-clutter that belongs to no class. The classes share their coats (hue, pattern, shading), so a classifier looks
-at the small mark that tells them apart and its maps miss most of the body.
+clutter that belongs to no class. The classes share their coats, so a classifier looks at the small vivid mark
+that tells them apart, and its maps miss much of the body.
 
 The folder holds `images/`, `masks/` (palette label images: 0 background, k+1 for class index k), `labels.csv`
 (`image,labels`, several labels separated by `;`, none for pure background) and `shapes.json` (classes, splits

@@ -16,21 +16,22 @@ from swtformer.stages.train import train
 
 IMAGES = 800
 SIDE_PX = 96
-EPOCHS = 30
+EPOCHS = 24
 
 SETTINGS = {
     "data": {"format": "shapes", "split": "train", "validation_split": "val"},
     "model": {"backbone": "swin_nano", "weights": "none", "drop_path": 0.0},
     "train": {
         "epochs": EPOCHS,
-        "learning_rate": 1e-3,
+        "learning_rate": 8e-4,
         "head_multiplier": 1.0,
         "fusion_multiplier": 1.0,
         "crop_px": SIDE_PX,
         "long_side_px": [90, 110],
+        "warmup_fraction": 0.1,
         "workers": 0,
     },
-    "localize": {"scales": [1.0, 2.0]},
+    "localize": {"scales": [1.0, 2.0, 3.0]},
 }
 """A small Swin from scratch: what suits two cores and a few minutes, not what suits photographs."""
 

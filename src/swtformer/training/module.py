@@ -68,8 +68,8 @@ class TrainingModule(LightningModule):
         if not torch.isfinite(total):
             parts = ", ".join(f"{name} {value.item():.4g}" for name, value in self.latest.items())
             raise NonFiniteError(
-                f"The loss is not finite at step {self.global_step}, epoch {self.current_epoch + 1} ({parts}). "
-                "The last checkpoint is untouched; try a smaller --train.learning_rate, or "
+                f"The loss is not finite at step {self.global_step}, epoch {self.current_epoch + 1} "
+                f"({parts}). The last checkpoint is untouched; try a smaller --train.learning_rate, or "
                 "--train.precision fp32."
             )
         return total
