@@ -62,7 +62,10 @@ V2_TRAINING = {
 
 TENTH = {"detach": "none", "gsc": 0.1, "ccl": 0.1}
 PRINTED = {"detach": "none", "ccl_reading": "literal", "gsc_over": "all"}
-V2 = {"loss": {"gsc_over": "present", "ccl_reading": "matrix", "detach": "cam"}}
+V2 = {
+    "model": {"background_weight": 0.7},
+    "loss": {"gsc_over": "present", "ccl_reading": "matrix", "detach": "cam"},
+}
 UNFROZEN = {"train": {"freeze_stages": 2}}
 ALL_SCALES = (tuple(SINGLE), tuple(MULTI))
 
@@ -73,8 +76,8 @@ def _ablation(name: str, note: str, **sections: dict[str, Any]) -> Experiment:
 
 EXPERIMENTS = [
     Experiment("v1", "V1, CLS alone", {}, seeds=(0, 1), scales=(), starts_from_v1=False),
-    Experiment("untrained", "V1's CAM; R-CAM from an untrained fusion", {}, (0, 1), ALL_SCALES, trains=False),
-    Experiment("v2", "CLS + GSC + CCL, the default", V2, (0, 1), ALL_SCALES),
+    Experiment("untrained", "V1's CAM; R-CAM from an untrained fusion", V2, (0, 1), ALL_SCALES, trains=False),
+    Experiment("v2", "CLS + GSC + CCL", V2, (0, 1), ALL_SCALES),
     _ablation("gsc-only", "CLS + GSC", loss={"ccl_reading": "off"}),
     _ablation("ccl-only", "CLS + CCL", loss={"gsc": 0}),
     _ablation("ccl-per-class", "CCL `per_class`", loss={"ccl_reading": "per_class"}),
@@ -86,7 +89,7 @@ EXPERIMENTS = [
     _ablation("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),
     _ablation("hff-single", "HFF `single`", model={"hff": "single"}),
     _ablation("hff-coarse", "HFF `pair_coarse`", model={"hff": "pair_coarse"}),
-    _ablation("background-0.7", "background weight 0.7", model={"background_weight": 0.7}),
+    _ablation("background-0.5", "background weight 0.5", model={"background_weight": 0.5}),
     _ablation("background-1", "background weight 1", model={"background_weight": 1.0}),
     _ablation("background-over-all", "background over all classes", model={"background_over": "all"}),
     _ablation("affinity-relu", "affinity `relu`", model={"affinity": "relu"}),
@@ -151,6 +154,8 @@ def run_all(arguments: argparse.Namespace) -> None:
         if arguments.names and not any(experiment.name.startswith(name) for name in arguments.names):
             continue
         for seed in experiment.seeds:
+            if arguments.seeds and seed not in arguments.seeds:
+                continue
             started = time.monotonic()
             run = _prepare(experiment, seed, arguments.out, arguments.data, arguments.weights)
             trained = time.monotonic() - started
@@ -273,6 +278,7 @@ def main() -> None:
     running.add_argument("--weights", type=Path, required=True)
     running.add_argument("--out", type=Path, required=True)
     running.add_argument("--threads", type=int, default=torch.get_num_threads())
+    running.add_argument("--seeds", type=int, nargs="*")
     running.add_argument("names", nargs="*")
     running.set_defaults(call=run_all)
     printing = commands.add_parser("table")

@@ -222,6 +222,22 @@ def test_v2_starts_from_v1(data: ImageSet, tmp_path: Path) -> None:
     assert not torch.equal(one["head.weight"], two["head.weight"])
 
 
+def test_batch_statistics_that_came_with_the_weights_are_kept(data: ImageSet, tmp_path: Path) -> None:
+    """In a run that starts from another one, and in its resumed rest."""
+    first = train(data, settings=quick_settings(model={"backbone": "resnet10t"}), out=tmp_path / "first")
+    settings = quick_settings(model={"backbone": "resnet10t"}, train={"start_from": str(first.path)})
+    whole = train(data, settings=settings, out=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(data, settings=settings, out=tmp_path / "run", progress=_interrupting(5))
+    resumed = train(data, settings=settings, out=tmp_path / "run", resume=True)
+    before, after = _weights(first), _weights(whole)
+    statistics = [name for name in before if "running_" in name]
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith("backbone."))
+    _assert_same(whole, resumed)
+
+
 def test_validation_of_other_classes_is_refused(data: ImageSet, tmp_path: Path) -> None:
     other = ImageSet("other", "table", data.root, ("green", "red"), data.records)
     with pytest.raises(DataError, match="name them in one order"):

@@ -176,6 +176,9 @@ def _model(settings: Settings, classes: tuple[str, ...], *, resume: bool) -> Met
     if not resume and start is None:
         return create_model(settings.model, classes)
     model = create_model(settings.model.model_copy(update={"weights": "none"}), classes)
+    # The statistics of batch norm come with the weights that are loaded here or from the checkpoint.
+    model.backbone.keeps_batch_statistics = settings.model.weights != "none" or start is not None
+    model.train()
     if start is not None and not resume:
         folder = start / "model" if (start / "model").is_dir() else start
         load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS, partly=True)
