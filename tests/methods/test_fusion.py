@@ -76,3 +76,15 @@ def test_pair_by_hand() -> None:
     torch.testing.assert_close(fused[0, 128], -torch.ones(2, 2), atol=1e-4, rtol=0)
     torch.testing.assert_close(fused[0, 256], torch.ones(2, 2), atol=1e-4, rtol=0)
     torch.testing.assert_close(fused[0, 512], -torch.ones(2, 2), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("hff", ["pair", "pair_coarse", "single"])
+def test_a_uniform_image_has_uniform_features(hff: str) -> None:
+    """No frame at the borders, as padding with zeros would draw."""
+    fusion = HierarchicalFeatureFusion(CHANNELS, hff=hff)
+    pyramid = [
+        item[..., :1, :1].expand(-1, -1, *item.shape[-2:])
+        for item in _pyramid([(16, 24), (8, 12), (4, 6), (2, 3)])
+    ]
+    fused = fusion(pyramid)
+    torch.testing.assert_close(fused, fused[..., :1, :1].expand_as(fused))

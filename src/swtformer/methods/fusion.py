@@ -15,7 +15,8 @@ WIDTHS = (128, 128, 256, 256)
 
 
 def _halving(channels: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False)
+    # Edges are repeated: zeros would make every border of the image look alike, and its R-CAM a frame.
+    return nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False, padding_mode="replicate")
 
 
 class HierarchicalFeatureFusion(nn.Module):
