@@ -146,7 +146,7 @@ def test_resume_needs_a_run(data: ImageSet, tmp_path: Path) -> None:
 
 def test_resume_needs_a_checkpoint(data: ImageSet, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    run.writequick_settings(quick_settings())
+    run.write_settings(quick_settings())
     with pytest.raises(CheckpointError, match="no checkpoint to resume"):
         train(data, settings=quick_settings(), out=run.path, resume=True)
 
