@@ -54,7 +54,7 @@ V1_TRAINING = {"epochs": 5, "learning_rate": 1e-4, "augmentation": "advcam_scale
 V2_TRAINING = {
     "epochs": 1,
     "learning_rate": 3e-5,
-    "fusion_multiplier": 67,
+    "fusion_multiplier": 20,
     "augmentation": "advcam_scaled",
     "freeze_stages": 4,
 }
@@ -62,10 +62,7 @@ V2_TRAINING = {
 
 TENTH = {"detach": "none", "gsc": 0.1, "ccl": 0.1}
 PRINTED = {"detach": "none", "ccl_reading": "literal", "gsc_over": "all"}
-V2 = {
-    "model": {"background_weight": 0.7},
-    "loss": {"gsc_over": "present", "ccl_reading": "matrix", "detach": "cam"},
-}
+V2 = {"loss": {"gsc_over": "present", "ccl_reading": "matrix", "detach": "cam"}}
 UNFROZEN = {"train": {"freeze_stages": 2}}
 ALL_SCALES = (tuple(SINGLE), tuple(MULTI))
 
@@ -77,6 +74,14 @@ def _ablation(name: str, note: str, **sections: dict[str, Any]) -> Experiment:
 EXPERIMENTS = [
     Experiment("v1", "V1, CLS alone", {}, seeds=(0, 1), scales=(), starts_from_v1=False),
     Experiment("untrained", "V1's CAM; R-CAM from an untrained fusion", V2, (0, 1), ALL_SCALES, trains=False),
+    Experiment(
+        "untrained-0.7",
+        "the same, background weight 0.7",
+        {"model": {"background_weight": 0.7}},
+        (0, 1),
+        ALL_SCALES,
+        trains=False,
+    ),
     Experiment("v2", "CLS + GSC + CCL", V2, (0, 1), ALL_SCALES),
     _ablation("gsc-only", "CLS + GSC", loss={"ccl_reading": "off"}),
     _ablation("ccl-only", "CLS + CCL", loss={"gsc": 0}),
@@ -89,7 +94,7 @@ EXPERIMENTS = [
     _ablation("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),
     _ablation("hff-single", "HFF `single`", model={"hff": "single"}),
     _ablation("hff-coarse", "HFF `pair_coarse`", model={"hff": "pair_coarse"}),
-    _ablation("background-0.5", "background weight 0.5", model={"background_weight": 0.5}),
+    _ablation("background-0.7", "background weight 0.7", model={"background_weight": 0.7}),
     _ablation("background-1", "background weight 1", model={"background_weight": 1.0}),
     _ablation("background-over-all", "background over all classes", model={"background_over": "all"}),
     _ablation("affinity-relu", "affinity `relu`", model={"affinity": "relu"}),
