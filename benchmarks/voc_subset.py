@@ -149,7 +149,7 @@ def _prepare(experiment: Experiment, seed: int, out: Path, data: Path, weights: 
             merge(settings.model_dump(mode="json"), {"train": {"start_from": str(first.path)}}),
             where=experiment.name,
         )
-    resume = any(run.checkpoints.glob("epoch-*.ckpt"))
+    resume = run.settings_file.is_file()
     return train(training, settings=settings, out=run.path, resume=resume, progress=_note)
 
 

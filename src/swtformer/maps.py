@@ -25,6 +25,7 @@ class ClassActivationMaps:
         refined: (K+1, h, w) float16 in [0, 1], background first (R-CAM, Sec. 3-5); None for V1.
         probabilities: (C,) float32 class probabilities of the classifier, mean over the views.
         made_by: fingerprint of model and settings; maps of another one are made again.
+        made_from: fingerprint of the image file and its labels; maps of others are made again.
     """
 
     values: np.ndarray
@@ -33,6 +34,7 @@ class ClassActivationMaps:
     refined: np.ndarray | None
     probabilities: np.ndarray
     made_by: str = ""
+    made_from: str = ""
 
     def save(self, path: Path) -> None:
         """Write the maps atomically as compressed npz."""
@@ -42,6 +44,7 @@ class ClassActivationMaps:
             "cam": self.cam.astype(np.float16),
             "probabilities": self.probabilities.astype(np.float32),
             "made_by": np.asarray(self.made_by),
+            "made_from": np.asarray(self.made_from),
         }
         if self.refined is not None:
             arrays["refined"] = self.refined.astype(np.float16)
@@ -64,6 +67,7 @@ class ClassActivationMaps:
                     refined=arrays.get("refined"),
                     probabilities=arrays["probabilities"],
                     made_by=str(arrays["made_by"]),
+                    made_from=str(arrays["made_from"]),
                 )
             maps._check()
         except FileNotFoundError:

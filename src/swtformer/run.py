@@ -125,7 +125,7 @@ class Run:
 
     def update_environment(self, **facts: Any) -> None:
         """Add facts (data fingerprint, command lines …) to environment.json."""
-        write_json(self.environment_file, {**describe_environment(), **self.environment(), **facts})
+        write_json(self.environment_file, {**self.environment(), **describe_environment(), **facts})
 
 
 def describe_environment() -> dict[str, Any]:

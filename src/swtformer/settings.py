@@ -208,7 +208,7 @@ class EvaluateSettings(Section):
 class Settings(Section):
     """All sections; this is what a `--config` file and a run's settings.yaml hold."""
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of everything random."""
     data: DataSettings = Field(default_factory=DataSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)

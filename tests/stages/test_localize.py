@@ -64,13 +64,28 @@ def test_what_is_whole_is_kept_and_the_rest_made_again(run: Run, data: ImageSet)
     localize(run, data)
     kept, truncated = run.map_file("0"), run.map_file("1")
     before = kept.stat().st_mtime_ns, truncated.read_bytes()
+    whole = ClassActivationMaps.load(truncated).cam
     truncated.write_bytes(before[1][:100])
     result = localize(run, data)
     assert (result.done, result.reused) == (1, 11)
     assert kept.stat().st_mtime_ns == before[0]
-    np.testing.assert_array_equal(
-        ClassActivationMaps.load(truncated).cam, ClassActivationMaps.load(run.map_file("1")).cam
+    np.testing.assert_array_equal(ClassActivationMaps.load(truncated).cam, whole)
+
+
+def test_other_labels_or_another_image_make_maps_again(run: Run, data: ImageSet, tmp_path: Path) -> None:
+    few = data.subset([0, 1])
+    localize(run, few)
+    first, second = few.records
+    relabelled = Record(first.id, first.image, (1,))
+    moved = tmp_path / "1.png"
+    moved.write_bytes(second.image.read_bytes())
+    changed = ImageSet("changed", "table", data.root, data.classes, (relabelled, second))
+    assert (localize(run, changed).done, localize(run, changed).reused) == (1, 2)
+    assert ClassActivationMaps.load(run.map_file("0")).values.tolist() == [2]
+    elsewhere = ImageSet(
+        "elsewhere", "table", tmp_path, data.classes, (relabelled, Record(second.id, moved, second.present))
     )
+    assert localize(run, elsewhere).done == 1
 
 
 def test_other_settings_or_another_model_make_maps_again(run: Run, data: ImageSet) -> None:

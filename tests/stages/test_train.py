@@ -144,11 +144,27 @@ def test_resume_needs_a_run(data: ImageSet, tmp_path: Path) -> None:
         train(data, settings=quick_settings(), out=tmp_path / "none", resume=True)
 
 
-def test_resume_needs_a_checkpoint(data: ImageSet, tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    run.write_settings(quick_settings())
-    with pytest.raises(CheckpointError, match="no checkpoint to resume"):
-        train(data, settings=quick_settings(), out=run.path, resume=True)
+def test_a_run_stopped_in_its_first_epoch_resumes_from_its_start(
+    unbroken: Run, data: ImageSet, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(data, settings=quick_settings(), out=tmp_path / "run", progress=_interrupting(2))
+    _assert_same(unbroken, train(data, settings=quick_settings(), out=tmp_path / "run", resume=True))
+
+
+def test_a_start_with_other_classes_is_refused(unbroken: Run, data: ImageSet, tmp_path: Path) -> None:
+    turned = ImageSet("turned", "table", data.root, ("green", "red"), data.records)
+    settings = quick_settings(train={"start_from": str(unbroken.path)})
+    with pytest.raises(CheckpointError, match="was made for the classes"):
+        train(turned, settings=settings, out=tmp_path / "run")
+
+
+def test_resuming_a_finished_run_changes_nothing(data: ImageSet, tmp_path: Path) -> None:
+    settings = quick_settings(train={"ema_decay": 0.5})
+    run = train(data, settings=settings, out=tmp_path / "run")
+    before = _weights(run)
+    train(data, settings=settings, out=run.path, resume=True)
+    assert all(torch.equal(value, before[name]) for name, value in _weights(run).items())
 
 
 def test_images_without_known_labels_are_not_trained_on(data: ImageSet, tmp_path: Path) -> None:
@@ -189,8 +205,9 @@ def test_validation_chooses_the_best_epoch(data: ImageSet, tmp_path: Path) -> No
         rows = list(csv.DictReader(stream))
     scores = [float(row["validation_map_per_class"]) for row in rows]
     assert all(0 <= float(row["validation_map_per_image"]) <= 1 for row in rows)
-    best = AtomicCheckpointIO().load_checkpoint(run.checkpoints / "best.ckpt")
-    assert best["epoch"] == int(np.argmax(scores))
+    best_epoch = int(np.argmax(scores))
+    best = AtomicCheckpointIO().load_checkpoint(run.checkpoints / f"best-{best_epoch + 1:04d}.ckpt")
+    assert best["epoch"] == best_epoch
     kept = _weights(run)
     assert all(torch.equal(kept[name], best["state_dict"][f"model.{name}"]) for name in kept)
 

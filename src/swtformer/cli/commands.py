@@ -233,8 +233,6 @@ def _again() -> str:
 
 
 def _resume_hint(run: Run, data: Path) -> str:
-    if not any(run.checkpoints.glob("*.ckpt")):
-        return f"No epoch had ended, so there is nothing to go on with; remove {run.path} and start again."
     words = ["swtformer", "train", str(data), "--out", str(run.path), "--resume"]
     return f"Go on with: {shlex.join(words)}"
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from swtformer.datasets.images import has_rotation, read_image, read_mask
+from swtformer.datasets.images import check_readable, has_rotation, read_image, read_mask
 from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.datasets.sheet import picture_sheet
 from swtformer.errors import DataError, ImageError
@@ -275,3 +276,17 @@ def _remarks(
 def _images(ids: Sequence[str]) -> str:
     shown = ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")
     return f"{len(ids):,} image{'s have' if len(ids) > 1 else ' has'} ({shown})"
+
+
+def refuse_unreadable(image_set: ImageSet, *, exif: Literal["raw", "apply"]) -> None:
+    """Decode every image before work starts.
+
+    Raises:
+        DataError: some cannot be read; the first twenty are named.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        reasons = pool.map(lambda record: check_readable(record.image, exif=exif), image_set.records)
+        problems = [reason for reason in reasons if reason is not None]
+    if problems:
+        shown = "\n".join(f"  {line}" for line in problems[:20])
+        raise DataError(f"{len(problems)} images cannot be read (--data.strict):\n{shown}")

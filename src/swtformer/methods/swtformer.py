@@ -75,6 +75,16 @@ class SWTformer(Method):
             refined = refined.detach()
         if valid is not None:
             valid = F.interpolate(valid.to(cam.dtype), cam.shape[-2:], mode="nearest")
+        # Cosines near 1 need more digits than autocast's products keep.
+        with torch.autocast(cam.device.type, enabled=False):
+            losses |= self._map_losses(cam, refined, present, settings=settings, valid=valid)
+        return losses
+
+    @staticmethod
+    def _map_losses(
+        cam: Tensor, refined: Tensor, present: Tensor, *, settings: LossSettings, valid: Tensor | None
+    ) -> dict[str, Tensor]:
+        losses = {}
         if settings.gsc > 0:
             losses["gsc"] = consistency_loss(cam, refined, present, over=settings.gsc_over, valid=valid)
         if settings.ccl_reading != "off" and settings.ccl > 0:

@@ -66,9 +66,8 @@ def demo(
         seed=seed,
         on_image=lambda done, total: progress("draw", done, total),
     )
-    has_checkpoint = any(run.checkpoints.glob("epoch-*.ckpt"))
     training = open_dataset(folder, settings.data)
-    train(training, settings=settings, out=run.path, resume=has_checkpoint, progress=progress)
+    train(training, settings=settings, out=run.path, resume=run.settings_file.is_file(), progress=progress)
     unseen = open_dataset(folder, settings.data, split="val")
     localize(run, unseen, settings=settings, progress=progress)
     mask(run, settings=settings.mask, progress=progress)

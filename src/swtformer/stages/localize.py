@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from swtformer.allocator import keep_freed_memory
+from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
@@ -74,6 +75,8 @@ def localize(
                 f"{len(unknown)} images of {data.name} have no labels (the first is {unknown[0]}); "
                 "use --localize.classes predicted to let the model choose the classes."
             )
+    if settings.data.strict:
+        refuse_unreadable(data, exif=settings.data.exif)
     device = pick_device(options.accelerator)
     model.to(device)
     made_by = _fingerprint(run, settings)
@@ -88,7 +91,7 @@ def localize(
             **options.model_dump(mode="json"),
         },
     )
-    todo = [record for record in data.records if not _is_done(run, record, made_by)]
+    todo = [record for record in data.records if not _is_done(run, record, made_by, settings)]
     reused = len(data) - len(todo)
     failures: list[Failure] = []
     done = 0
@@ -114,6 +117,7 @@ def localize(
                 refined=None if refined is None else refined.numpy().astype(np.float16),
                 probabilities=made.probabilities[i].cpu().numpy().astype(np.float32),
                 made_by=made_by,
+                made_from=_source(record, settings),
             ).save(run.map_file(record.id))
         done += len(batch)
         progress("localize", reused + done + len(failures), len(data))
@@ -128,20 +132,32 @@ def _fingerprint(run: Run, settings: Settings) -> str:
     return hashlib.sha256(f"{weights} {shaping} {settings.data.exif}".encode()).hexdigest()[:32]
 
 
-def _is_done(run: Run, record: Record, made_by: str) -> bool:
+def _source(record: Record, settings: Settings) -> str:
+    """Equal while an image's file and, where they choose the classes, its labels are what they were."""
+    try:
+        facts = record.image.stat()
+        file = f"{record.image.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+    except OSError:
+        file = "missing"
+    labels = record.present if settings.localize.classes == "given" else None
+    return hashlib.sha256(f"{file} {labels}".encode()).hexdigest()[:32]
+
+
+def _is_done(run: Run, record: Record, made_by: str, settings: Settings) -> bool:
     path = run.map_file(record.id)
     if not path.is_file():
         return False
     try:
-        return ClassActivationMaps.load(path).made_by == made_by
+        maps = ClassActivationMaps.load(path)
     except SwtformerError:
         return False  # truncated or foreign: made again
+    return maps.made_by == made_by and maps.made_from == _source(record, settings)
 
 
 def _batches(
     records: list[Record], settings: Settings, failures: list[Failure]
 ) -> Iterator[list[tuple[Record, np.ndarray]]]:
-    """Images in order, grouped while neighbours have one size and labels are of one kind."""
+    """Images in order, grouped while neighbours have one size."""
     limit = settings.localize.batch_size
     for _, group in groupby(_images(records, settings, failures), key=lambda item: item[1].shape):
         batch: list[tuple[Record, np.ndarray]] = []

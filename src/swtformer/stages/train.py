@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,12 @@ import torch
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
-from swtformer.datasets.images import read_image
+from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.errors import CheckpointError, DataError, SettingsError, SwtformerError
 from swtformer.methods import Method, create_model
-from swtformer.methods.pretrained import WEIGHTS, load_weights, read_weights, save_pretrained
-from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
+from swtformer.methods.pretrained import CONFIG, WEIGHTS, load_weights, read_weights, save_pretrained
+from swtformer.run import Failure, Progress, Run, read_failures, read_json, silent, write_failures, write_json
 from swtformer.settings import Settings
 from swtformer.training.precision import lightning_precision, pick_device
 
@@ -68,9 +70,12 @@ def train(
     _check_folder(run, settings, resume=resume)
     training, validation = _sets(data, settings, validation)
     if settings.data.strict:
-        _refuse_unreadable(training, settings)
+        for images in filter(None, (training, validation)):
+            refuse_unreadable(images, exif=settings.data.exif)
     torch.manual_seed(settings.seed)
-    model = _model(settings, data.classes, resume=resume)
+    # Stopped before its first checkpoint, a run goes on from its start.
+    has_checkpoint = resume and any(run.checkpoints.glob("epoch-*.ckpt"))
+    model = _model(settings, data.classes, has_checkpoint=has_checkpoint)
     if _is_main_process():
         run.write_settings(settings)
         write_json(run.classes_file, list(data.classes))
@@ -86,7 +91,12 @@ def train(
             threads=torch.get_num_threads(),
             parameters=sum(parameter.numel() for parameter in model.parameters()),
         )
-    failed = _fit(model, training, validation, run=run, settings=settings, resume=resume, progress=progress)
+    failed = _fit(
+        model, training, validation, run=run, settings=settings, resume=has_checkpoint, progress=progress
+    )
+    if resume:
+        known = {failure.id for failure in failed}
+        failed += [item for item in read_failures(run) if item.stage == "train" and item.id not in known]
     if _is_main_process():
         save_pretrained(model, run.model)
         write_failures(run, "train", failed)
@@ -159,28 +169,22 @@ def _sets(
     return data, validation
 
 
-def _refuse_unreadable(data: ImageSet, settings: Settings) -> None:
-    problems = []
-    for record in data.records:
-        try:
-            read_image(record.image, exif=settings.data.exif)
-        except ImageError as error:
-            problems.append(str(error))
-    if problems:
-        shown = "\n".join(f"  {line}" for line in problems[:20])
-        raise DataError(f"{len(problems)} images cannot be read (--data.strict):\n{shown}")
-
-
-def _model(settings: Settings, classes: tuple[str, ...], *, resume: bool) -> Method:
+def _model(settings: Settings, classes: tuple[str, ...], *, has_checkpoint: bool) -> Method:
     start = settings.train.start_from
-    if not resume and start is None:
+    if not has_checkpoint and start is None:
         return create_model(settings.model, classes)
     model = create_model(settings.model.model_copy(update={"weights": "none"}), classes)
     # The statistics of batch norm come with the weights that are loaded here or from the checkpoint.
     model.backbone.keeps_batch_statistics = settings.model.weights != "none" or start is not None
     model.train()
-    if start is not None and not resume:
+    if start is not None and not has_checkpoint:
         folder = start / "model" if (start / "model").is_dir() else start
+        known = tuple(read_json(folder / CONFIG)["classes"])
+        if known != classes:
+            raise CheckpointError(
+                f"{folder} was made for the classes {list(known)}, the data set has {list(classes)}; "
+                "name them in the model's order with --data.classes."
+            )
         load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS, partly=True)
     return model
 
@@ -199,7 +203,7 @@ def _fit(
     from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
     from swtformer.training.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
-    from swtformer.training.checkpoints import BEST, AtomicCheckpointIO, EpochCheckpoints, newest_checkpoint
+    from swtformer.training.checkpoints import AtomicCheckpointIO, EpochCheckpoints, newest_checkpoint
     from swtformer.training.loader import evaluation_loader, training_loader
     from swtformer.training.module import TrainingModule
 
@@ -231,7 +235,7 @@ def _fit(
             accelerator=device,
             devices=options.devices,
             num_nodes=options.nodes,
-            strategy="ddp" if options.devices * options.nodes > 1 else "auto",
+            strategy=_strategy(settings),
             precision=lightning_precision(options.precision, device),
             max_epochs=options.epochs,
             accumulate_grad_batches=options.accumulate,
@@ -263,28 +267,47 @@ def _fit(
             ckpt_path=newest_checkpoint(run.checkpoints) if resume else None,
             weights_only=True,
         )
-    if options.keep == "best" and checkpoints.best is not None:
-        state = AtomicCheckpointIO().load_checkpoint(run.checkpoints / BEST)["state_dict"]
-        module.load_state_dict(state)
+    kept = newest_checkpoint(run.checkpoints)
+    if options.keep == "best" and checkpoints.best_file is not None:
+        kept = run.checkpoints / checkpoints.best_file
+    # Under EMA the checkpoint holds the averaged weights, a finished run that is resumed the others.
+    module.load_state_dict(AtomicCheckpointIO().load_checkpoint(kept)["state_dict"])
+    records = [training.records[position] for position in sorted(unreadable.training)]
+    if validation is not None:
+        records += [validation.records[position] for position in sorted(unreadable.validation)]
     return [
         Failure(
-            id=training.records[position].id,
+            id=record.id,
             stage="train",
-            path=str(training.records[position].image),
+            path=str(record.image),
             reason="cannot be read; another image took its place",
         )
-        for position in sorted(unreadable.positions)
+        for record in records
     ]
+
+
+def _strategy(settings: Settings) -> str:
+    """Lightning's name of how processes share the work."""
+    if settings.train.devices * settings.train.nodes == 1:
+        return "auto"
+    loss = settings.loss
+    has_contrast = loss.ccl > 0 and loss.ccl_reading != "off"
+    fusion_idles = loss.detach == "refined" or (loss.gsc == 0 and not has_contrast)
+    return "ddp_find_unused_parameters_true" if fusion_idles else "ddp"
 
 
 def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
     """Fit; an interrupt stays an interrupt, where Lightning would end the process."""
+    before = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(*arguments, **options)
     except SystemExit:
         if trainer.interrupted:
             raise KeyboardInterrupt from None
         raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored after an interrupt
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -118,16 +118,29 @@ class ProgressReport(Callback):
 
 
 class UnreadableImages(Callback):
-    """Collects the positions of images that the loader could not read and replaced by another."""
+    """Collects the positions of images that the loaders could not read and replaced by another."""
 
     def __init__(self) -> None:
-        self.positions: set[int] = set()
+        self.training: set[int] = set()
+        self.validation: set[int] = set()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Take note of a batch's failed images."""
-        self.positions.update(int(position) for position in batch["failed"])
+        self.training.update(int(position) for position in batch["failed"])
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take note of a validation batch's failed images."""
+        self.validation.update(int(position) for position in batch["failed"])
 
 
 class OwnSignals(Callback):

@@ -19,7 +19,6 @@ from swtformer.run import atomic_file, write_text
 GENERATIONS = 2
 """Checkpoints that are kept, so that one damaged file does not end a run."""
 
-BEST = "best.ckpt"
 logger = logging.getLogger("swtformer")
 
 
@@ -128,25 +127,30 @@ class EpochCheckpoints(Checkpoint):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.best: float | None = None
+        self.best_file: str | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the state of the epoch that just ended."""
         value = trainer.callback_metrics.get("validation_map_per_class")
         is_best = value is not None and (self.best is None or float(value) > self.best)
+        epoch = trainer.current_epoch + 1
         if is_best:
             self.best = float(cast(Tensor, value))
-        trainer.save_checkpoint(self.folder / f"epoch-{trainer.current_epoch + 1:04d}.ckpt")
-        if is_best:
-            trainer.save_checkpoint(self.folder / BEST)
+            self.best_file = f"best-{epoch:04d}.ckpt"
+            # Before the epoch's own file: whoever resumes from that one finds the best it speaks of.
+            trainer.save_checkpoint(self.folder / self.best_file)
+        trainer.save_checkpoint(self.folder / f"epoch-{epoch:04d}.ckpt")
         if trainer.is_global_zero:
             storage = AtomicCheckpointIO()
             for path in sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)[GENERATIONS:]:
                 storage.remove_checkpoint(path)
+            for path in sorted(self.folder.glob("best-*.ckpt"), reverse=True)[GENERATIONS:]:
+                storage.remove_checkpoint(path)
 
     def state_dict(self) -> dict[str, Any]:
         """Best validation mAP so far."""
-        return {"best": self.best}
+        return {"best": self.best, "best_file": self.best_file}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the best validation mAP so far."""
-        self.best = state_dict["best"]
+        self.best, self.best_file = state_dict["best"], state_dict["best_file"]
