@@ -122,14 +122,14 @@ def test_a_stopped_training_tells_how_to_go_on(
     assert last == f"Stopped by {name}. Go on with: swtformer train {shapes} --out {out} --resume"
 
 
-def test_a_training_stopped_before_its_first_checkpoint_says_so(
+def test_a_training_stopped_before_its_first_checkpoint_can_go_on(
     shapes: Path, tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     with signal_when_there("settings.yaml", out, signal.SIGINT):
         assert main(["train", str(shapes), f"--out={out}", "--train.epochs=1000", *tiny]) == 130
     assert not list(out.glob("checkpoints/*.ckpt"))
-    assert "No epoch had ended" in capsys.readouterr().err
+    assert "--resume" in capsys.readouterr().err
 
 
 def test_numbers_that_are_not_finite_end_with_5(
