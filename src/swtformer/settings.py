@@ -144,7 +144,7 @@ class TrainSettings(Section):
     devices: Count = 1
     """Processes (CPU) or GPUs per machine."""
     nodes: Count = 1
-    """Machines, launched by torchrun or a cluster's scheduler."""
+    """Machines, launched by torchrun."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Where to compute."""
     tensorboard: bool = False
