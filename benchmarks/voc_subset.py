@@ -76,7 +76,7 @@ EXPERIMENTS = [
     Experiment("untrained", "V1's CAM; R-CAM from an untrained fusion", V2, (0, 1), ALL_SCALES, trains=False),
     Experiment(
         "untrained-0.7",
-        "the same, background weight 0.7",
+        "V1's CAM; R-CAM from an untrained fusion, background weight 0.7",
         {"model": {"background_weight": 0.7}},
         (0, 1),
         ALL_SCALES,

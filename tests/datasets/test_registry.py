@@ -100,3 +100,9 @@ def test_a_format_that_does_not_fit_is_a_data_error(tmp_path, format):
 def test_readers_import_without_torch():
     code = "import sys, swtformer.datasets; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_settings_may_be_left_out(tmp_path, write_images):
+    write_images(tmp_path, ["a.jpg"])
+    (tmp_path / "labels.csv").write_text("image,labels\na.jpg,cow\n")
+    assert open_dataset(tmp_path / "labels.csv").classes == ("cow",)

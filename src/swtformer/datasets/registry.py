@@ -52,12 +52,15 @@ def recognise(path: Path | str) -> str:
     raise DataError(f"{path}: is no data set; {expected}.")
 
 
-def open_dataset(path: Path | str, settings: DataSettings, *, split: str | None = None) -> ImageSet:
+def open_dataset(
+    path: Path | str, settings: DataSettings | None = None, *, split: str | None = None
+) -> ImageSet:
     """Open a data set, or one split of it.
 
     Args:
         path: file or folder.
-        settings: format, classes, folders of images and masks; `settings.split` unless `split` is given.
+        settings: format, classes, folders of images and masks, defaults where None; its split holds unless
+            `split` is given.
         split: overrides `settings.split`.
 
     Returns:
@@ -67,6 +70,7 @@ def open_dataset(path: Path | str, settings: DataSettings, *, split: str | None 
         DataError: the data set cannot be used; the message lists every fatal problem at once.
     """
     path = Path(path)
+    settings = settings or DataSettings()
     try:
         name = recognise(path) if settings.format == "auto" else settings.format
         return READERS[name].read(_existing(path), settings, split or settings.split)
