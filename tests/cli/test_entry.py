@@ -10,6 +10,7 @@ import pytest
 
 from swtformer import __version__
 from swtformer.cli import commands, entry, main
+from swtformer.cli.outcome import Outcome
 from swtformer.errors import CheckpointError, DataError, NonFiniteError
 
 COMMANDS = ("demo", "data check", "train", "localize", "mask", "evaluate", "report", "version")
@@ -163,10 +164,10 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 def test_libraries_are_quiet_and_our_log_is_heard(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def version() -> commands.Outcome:
+    def version() -> Outcome:
         warnings.warn("a library's advice", stacklevel=1)
         logging.getLogger("swtformer.training").warning("resuming from the checkpoint before it")
-        return commands.Outcome()
+        return Outcome()
 
     monkeypatch.setattr(commands, "version", version)
     assert main(["version"]) == 0

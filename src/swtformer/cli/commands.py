@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from swtformer.cli.flags import gather, with_settings
-from swtformer.cli.screen import progress, say, warn, warn_of
-from swtformer.errors import DataError, SettingsError, SwtformerError
-from swtformer.run import Failure, Run, read_failures, read_json
-from swtformer.settings import DataSettings, Settings
-
-if TYPE_CHECKING:
-    from swtformer.datasets import ImageSet
-
-SKIPPED = 3
-"""Exit code of a command that finished but skipped images."""
-
-RunFolder = Annotated[Path, Parameter(help="Run folder, as `swtformer train --out` made it.")]
-OptionalData = Annotated[
-    Path | None,
-    Parameter(help="Data set: a file or folder in any known format. By default the one that the run knows."),
-]
-Config = Annotated[Path | None, Parameter(help="YAML file of settings; flags stand above it.", negative=())]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended.
-
-    Attributes:
-        exit_code: 0, or 3 where images were skipped.
-        run: the run that it worked on; its environment.json notes the command line.
-    """
-
-    exit_code: int = 0
-    run: Run | None = None
+from swtformer.cli.outcome import (
+    SKIPPED,
+    Config,
+    OptionalData,
+    Outcome,
+    RunFolder,
+    again,
+    data_of,
+    finish,
+    known_data,
+    open_images,
+)
+from swtformer.cli.screen import progress, say, warn_of
+from swtformer.errors import DataError, SettingsError
+from swtformer.run import Run, read_failures, read_json
+from swtformer.settings import Settings
 
 
 @with_settings("seed")
@@ -49,7 +34,7 @@ def demo(
 ) -> Outcome:
     """Draw images of shapes, train on their labels, make maps and masks, score them, open the report."""
     settings = gather(flags=flags)
-    with progress(_again) as view:
+    with progress(again) as view:
         from swtformer.stages.demo import demo as run_demo
 
         run = run_demo(out, seed=settings.seed, progress=view)
@@ -75,7 +60,7 @@ def check(
     used.
     """
     settings = gather(config=config, flags=flags).data
-    with progress(_again) as view:
+    with progress(again) as view:
         from swtformer.cli.tables import check_tables
         from swtformer.datasets import open_dataset
         from swtformer.datasets.check import check as check_images
@@ -109,7 +94,7 @@ def train(
     base = None
     if resume:
         base = run.settings()
-        data = data or _known(run.environment())
+        data = data or known_data(run.environment())
     if data is None:
         raise SettingsError("Name the data set to train on: swtformer train DATA --out RUN.")
     settings = gather(base=base, config=config, flags=flags)
@@ -122,7 +107,7 @@ def train(
         run = run_train(images, settings=settings, out=out, resume=resume, progress=view)
     say(f"The trained run is in {run.path}.")
     failures = [failure for failure in read_failures(run) if failure.stage == "train"]
-    return _done(run, failures, next_command=f"swtformer localize {shlex.quote(str(out))}")
+    return finish(run, failures, next_command=f"swtformer localize {shlex.quote(str(out))}")
 
 
 @with_settings("data", "localize")
@@ -132,16 +117,16 @@ def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = N
     Settings that are not given here are those of the run. What is there already is kept.
     """
     made = Run(run)
-    path, base = _data_of(made, data, made.environment())
+    path, base = data_of(made, data, made.environment())
     settings = gather(base=base, config=config, flags=flags)
     with progress(lambda: "Run the same command again; the maps made so far are kept.") as view:
-        images = _open(path, settings)
+        images = open_images(path, settings)
         from swtformer.stages.localize import localize as run_localize
 
         result = run_localize(made, images, settings=settings, progress=view)
     kept = f", {result.reused} were there already" if result.reused else ""
     say(f"Maps of {result.done} images made{kept}: {made.maps}")
-    return _done(made, result.failures, next_command=f"swtformer mask {shlex.quote(str(run))}")
+    return finish(made, result.failures, next_command=f"swtformer mask {shlex.quote(str(run))}")
 
 
 @with_settings("mask")
@@ -152,7 +137,7 @@ def mask(run: RunFolder, /, *, config: Config = None, **flags: Any) -> Outcome:
     """
     made = Run(run)
     settings = gather(base=made.settings(), config=config, flags=flags)
-    with progress(_again) as view:
+    with progress(again) as view:
         from swtformer.stages.mask import mask as run_mask
 
         result = run_mask(made, settings=settings.mask, progress=view)
@@ -160,7 +145,7 @@ def mask(run: RunFolder, /, *, config: Config = None, **flags: Any) -> Outcome:
     threshold = "" if rule.threshold is None else f" at {rule.threshold:.3g}"
     how = f"from the {rule.source} maps, background by {rule.policy}{threshold}"
     say(f"{result.done} masks made {how}: {made.masks}")
-    return _done(made, result.failures, next_command=f"swtformer evaluate {shlex.quote(str(run))}")
+    return finish(made, result.failures, next_command=f"swtformer evaluate {shlex.quote(str(run))}")
 
 
 @with_settings("data", "evaluate")
@@ -190,10 +175,10 @@ def evaluate(
         path, base = run, None
     else:
         made_for = read_json(made.maps_file) if made.maps_file.is_file() else made.environment()
-        path, base = _data_of(made, data, made_for)
+        path, base = data_of(made, data, made_for)
     settings = gather(base=base, config=config, flags=flags)
-    with progress(_again) as view:
-        images = _open(path, settings)
+    with progress(again) as view:
+        images = open_images(path, settings)
         from swtformer.stages.evaluate import evaluate as run_evaluate
         from swtformer.stages.evaluate import evaluate_folder
 
@@ -204,7 +189,7 @@ def evaluate(
     _show_scores(scores.as_json())
     if predictions is not None:
         return Outcome()
-    return _done(made, (), next_command=f"swtformer report {shlex.quote(str(run))}")
+    return finish(made, (), next_command=f"swtformer report {shlex.quote(str(run))}")
 
 
 @with_settings()
@@ -212,7 +197,7 @@ def report(run: RunFolder, /) -> Outcome:
     """Write one self-contained HTML page about a run: settings, curves, scores, pictures."""
     made = Run(run)
     made.settings()
-    with progress(_again) as view:
+    with progress(again) as view:
         from swtformer.stages.report import report as run_report
 
         page = run_report(made, progress=view)
@@ -228,61 +213,12 @@ def version() -> Outcome:
     return Outcome()
 
 
-def _again() -> str:
-    return "Run the same command again."
-
-
 def _resume_hint(run: Run, data: Path) -> str:
     words = ["swtformer", "train", str(data), "--out", str(run.path), "--resume"]
     return f"Go on with: {shlex.join(words)}"
-
-
-def _known(facts: Mapping[str, Any]) -> Path | None:
-    return Path(facts["data"]) if "data" in facts else None
-
-
-def _data_of(run: Run, data: Path | None, made_for: Mapping[str, Any]) -> tuple[Path, Settings]:
-    """Where the data of a command lies, and the run's settings as far as they hold for it.
-
-    Of the run's data settings, those that say where things lie (format, splits, folders) hold for the run's
-    own data set only.
-
-    Args:
-        run: the run that the command works on.
-        data: what the user named, if anything.
-        made_for: "data" and "split" that the run's last result is about.
-    """
-    settings = run.settings()
-    path = data or _known(made_for)
-    if path is None:
-        raise SwtformerError(f"{run.path} does not know its data set; name it after the run.")
-    own = settings.data
-    if path.resolve() != _known(run.environment()):
-        own = DataSettings(classes=own.classes, exif=own.exif, strict=own.strict)
-    if path.resolve() == _known(made_for):
-        own = own.model_copy(update={"split": made_for.get("split")})
-    return path, settings.model_copy(update={"data": own})
-
-
-def _open(path: Path, settings: Settings) -> ImageSet:
-    from swtformer.datasets import open_dataset
-
-    images = open_dataset(path, settings.data)
-    warn_of(images.problems)
-    return images
 
 
 def _show_scores(scores: Mapping[str, Any]) -> None:
     from swtformer.cli.tables import score_tables
 
     say(*score_tables(scores))
-
-
-def _done(run: Run, failures: Sequence[Failure], *, next_command: str) -> Outcome:
-    """Say what was skipped and what comes next."""
-    say(f"Next: {next_command}")
-    if not failures:
-        return Outcome(run=run)
-    images = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
-    warn(f"{images} skipped; {run.failures_file} says which and why.")
-    return Outcome(exit_code=SKIPPED, run=run)

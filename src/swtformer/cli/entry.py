@@ -15,6 +15,7 @@ from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from swtformer.cli import commands
 from swtformer.cli.flags import flowing, join_booleans
+from swtformer.cli.outcome import Outcome
 from swtformer.cli.screen import is_main_process
 from swtformer.cli.signals import Stopped, stop_on_signals
 from swtformer.errors import SwtformerError
@@ -99,7 +100,7 @@ def _run(arguments: list[str]) -> int:
         join_booleans(arguments, also=("--resume",)), exit_on_error=False, print_error=False
     )
     outcome = command(*bound.args, **bound.kwargs)
-    if not isinstance(outcome, commands.Outcome):
+    if not isinstance(outcome, Outcome):
         return 0  # help and version
     if outcome.run is not None and is_main_process():
         done = outcome.run.environment().get("commands", [])

@@ -1,0 +1,30 @@
+"""Every setting once: typed sections, from which YAML files and command-line flags are derived."""
+
+from swtformer.settings.reading import dump_settings, merge, read_settings, validate
+from swtformer.settings.sections import (
+    DataSettings,
+    EvaluateSettings,
+    LocalizeSettings,
+    LossSettings,
+    MaskSettings,
+    ModelSettings,
+    Section,
+    Settings,
+    TrainSettings,
+)
+
+__all__ = [
+    "DataSettings",
+    "EvaluateSettings",
+    "LocalizeSettings",
+    "LossSettings",
+    "MaskSettings",
+    "ModelSettings",
+    "Section",
+    "Settings",
+    "TrainSettings",
+    "dump_settings",
+    "merge",
+    "read_settings",
+    "validate",
+]
