@@ -65,17 +65,25 @@ def test_affinity_by_hand() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_seeds_against_a_loop(affinity: str, weight: float, seed: int) -> None:
     features, maps, present = _inputs(seed)
-    seeds = locate_seeds(features, maps, present, affinity=affinity, background_weight=weight)
+    seeds = locate_seeds(
+        features, maps, present, affinity=affinity, background_weight=weight, seedless="none"
+    )
     expected = _seeds_by_loop(features.numpy(), maps.numpy(), present.numpy(), affinity, weight)
     np.testing.assert_array_equal(seeds.numpy(), expected)
 
 
 def test_seeds_do_not_depend_on_the_block_size() -> None:
     features, maps, present = _inputs(3, h=5, w=7)
-    whole = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    whole = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
     for rows in (1, 4, 34):
         blocks = locate_seeds(
-            features, maps, present, affinity="abs", background_weight=0.5, rows_per_block=rows
+            features,
+            maps,
+            present,
+            affinity="abs",
+            background_weight=0.5,
+            seedless="none",
+            rows_per_block=rows,
         )
         assert torch.equal(whole, blocks)
 
@@ -88,33 +96,66 @@ def test_seeds_follow_two_clear_regions() -> None:
     maps = torch.zeros(1, 2, 2, 4)
     maps[0, 1, 0, 0] = 1  # a CAM that lights up one token only
     maps[0, 0] = 1 - maps[0, 1]
-    seeds = locate_seeds(features, maps, torch.ones(1, 1), affinity="abs", background_weight=0.5)
+    seeds = locate_seeds(
+        features, maps, torch.ones(1, 1), affinity="abs", background_weight=0.5, seedless="none"
+    )
     # Left tokens: class 1 shares 1 of 4 tokens' mass (1/4), background 3/(4+7-3) * 0.5 = 0.1875.
     assert seeds[0, 1].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
     # With the factor at 1 the background (0.375) takes the left half as well.
-    even = locate_seeds(features, maps, torch.ones(1, 1), affinity="abs", background_weight=1.0)
+    even = locate_seeds(
+        features, maps, torch.ones(1, 1), affinity="abs", background_weight=1.0, seedless="none"
+    )
     assert not even[0, 1].any()
 
 
 def test_seeds_are_one_hot_among_the_present_and_carry_no_gradient() -> None:
     features, maps, present = _inputs()
     maps.requires_grad_()
-    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
     assert not seeds.requires_grad
     assert (seeds.sum(1) == 1).all()
     assert not seeds[0, 2].any()
     assert not seeds[1, [1, 3]].any()
 
 
+def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest() -> None:
+    """By hand: tokens of one kind on a 1×3 grid, so that every token overlaps a class alike but for itself."""
+    features = torch.eye(3).reshape(1, 3, 1, 3)  # every token is like itself alone: S is the identity
+    maps = torch.tensor([[[0.2, 0.9, 0.5]], [[0.8, 0.6, 0.7]], [[0.1, 0.3, 0.3]]])[None]
+    present = torch.ones(1, 2)
+    options = {"affinity": "abs", "background_weight": 1.0}
+    # S_ii = 1, so the overlap of token i is M_i / (1 + sum M - M_i):
+    #   background (sum 1.6)  0.2/2.4  0.9/1.7  0.5/2.1  = .083 .529 .238
+    #   class 1    (sum 2.1)  0.8/2.3  0.6/2.5  0.7/2.4  = .348 .240 .292
+    #   class 2    (sum 0.7)  0.1/1.6  0.3/1.4  0.3/1.4  = .063 .214 .214
+    # class 2 wins none; its share of the winner's is .180, .405, .735.
+    dark = locate_seeds(features, maps, present, seedless="none", **options)
+    assert dark[0, :, 0].tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 0]]
+    seeds = locate_seeds(features, maps, present, seedless="closest", **options)
+    assert seeds[0, :, 0].tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 1]]
+    for rows in (1, 2):
+        blocks = locate_seeds(features, maps, present, seedless="closest", rows_per_block=rows, **options)
+        assert torch.equal(seeds, blocks)
+
+
+def test_absent_classes_and_the_background_are_given_no_seed() -> None:
+    features = torch.eye(3).reshape(1, 3, 1, 3)
+    maps = torch.stack([torch.full((1, 3), value) for value in (0.1, 0.9, 0.5)])[None]
+    seeds = locate_seeds(
+        features, maps, torch.tensor([[1.0, 0.0]]), affinity="abs", background_weight=0.5, seedless="closest"
+    )
+    assert seeds[0, :, 0].tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 0]]
+
+
 def test_seeds_refuse_two_grids() -> None:
     features, maps, present = _inputs()
     with pytest.raises(ValueError, match="share a grid"):
-        locate_seeds(features[..., :2], maps, present, affinity="abs", background_weight=0.5)
+        locate_seeds(features[..., :2], maps, present, affinity="abs", background_weight=0.5, seedless="none")
 
 
 def test_prototypes_and_refined_maps_against_a_loop() -> None:
     features, maps, present = _inputs(5)
-    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
     centres = prototypes(features, seeds)
     refined = refined_maps(features, seeds, present)
     for b in range(2):
@@ -170,7 +211,7 @@ def test_scaling_leaves_dead_maps_dead() -> None:
 
 def test_gradients_reach_the_features() -> None:
     features, maps, present = _inputs(9)
-    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5)
+    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
     features = features[:1].clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: refined_maps(x, seeds[:1], present[:1]), features)
 
@@ -189,6 +230,12 @@ def test_no_tensor_grows_with_classes_times_tokens_squared() -> None:
 
     with Watch():
         locate_seeds(
-            features, maps, torch.ones(1, 20), affinity="abs", background_weight=0.5, rows_per_block=256
+            features,
+            maps,
+            torch.ones(1, 20),
+            affinity="abs",
+            background_weight=0.5,
+            seedless="none",
+            rows_per_block=256,
         )
     assert max(sizes) <= 256 * 64 * 64

@@ -44,6 +44,7 @@ def locate_seeds(
     *,
     affinity: Literal["abs", "relu"],
     background_weight: float,
+    seedless: Literal["closest", "none"],
     rows_per_block: int = ROWS_PER_BLOCK,
 ) -> Tensor:
     """Give every token the present class whose map overlaps its affinity most (Sec. 3-5, after SIPE).
@@ -55,16 +56,22 @@ def locate_seeds(
     the background's times `background_weight` (SIPE's code has the factor, the paper is silent). Of equal
     overlaps the lowest class wins. No gradient flows through.
 
+    A present class that wins no token has no prototype, so its refined map would be dark although the label
+    says that it is there. With `seedless="closest"` it gets the token where its overlap comes closest to the
+    winner's (as a ratio), beside the winner. This departs from the paper, which does not mention the case.
+
     Args:
         features: (B, D, h, w) tokens of the last stage.
         maps: (B, C+1, h, w) in [0, 1] on the same grid; index 0 is background.
         present: (B, C) 0/1 image-level labels; background is always present.
         affinity: reading of Eq. 4, see `token_affinity`.
         background_weight: factor on the background's overlap.
+        seedless: what a present class without a seed gets, see above; none leaves it without.
         rows_per_block: tokens whose affinity is held at a time.
 
     Returns:
-        (B, C+1, h, w) one-hot seeds, in the dtype of `maps`.
+        (B, C+1, h, w) 0/1 seeds in the dtype of `maps`; one class a token, but for the tokens that a
+        seedless class was given.
 
     Raises:
         ValueError: features and maps lie on different grids.
@@ -77,17 +84,24 @@ def locate_seeds(
     activations = maps.flatten(2).float()
     allowed = with_background_present(present) > 0
     map_sums = activations.sum(-1)[:, None, :]
-    winners = []
+    winners, closeness = [], []
     for rows in tokens.split(rows_per_block, dim=1):
         similarity = token_affinity(rows, tokens, affinity=affinity)
         shared = similarity @ activations.mT
         union = similarity.sum(-1, keepdim=True) + map_sums - shared
         overlap = shared / union.clamp_min(EPSILON)
         overlap[..., 0] *= background_weight
-        winners.append(overlap.masked_fill(~allowed[:, None, :], -1.0).argmax(-1))
-    chosen = torch.cat(winners, dim=1)
-    seeds = F.one_hot(chosen, maps.shape[1]).mT.reshape(maps.shape)
-    return seeds.to(maps.dtype)
+        overlap = overlap.masked_fill(~allowed[:, None, :], -1.0)
+        best, winner = overlap.max(-1, keepdim=True)
+        winners.append(winner[..., 0])
+        closeness.append(overlap / best.clamp_min(EPSILON))
+    seeds = F.one_hot(torch.cat(winners, dim=1), maps.shape[1]).mT
+    if seedless == "closest":
+        lacks_seeds = allowed & ~seeds.any(-1)
+        lacks_seeds[:, 0] = False  # an object that fills the image leaves no background
+        closest = torch.cat(closeness, dim=1).argmax(1)
+        seeds = seeds.scatter_add(2, closest[..., None], lacks_seeds[..., None].to(seeds.dtype))
+    return seeds.reshape(maps.shape).to(maps.dtype)
 
 
 def prototypes(features: Tensor, seeds: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ class SWTformer(Method):
                 present,
                 affinity=self.settings.affinity,
                 background_weight=self.settings.background_weight,
+                seedless=self.settings.seedless,
             )
         features = self.fusion([stage.detach() for stage in encoding.pyramid])
         with torch.autocast(features.device.type, enabled=False):

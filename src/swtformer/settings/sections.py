@@ -72,6 +72,8 @@ class ModelSettings(Section):
     """Token affinity: absolute cosine as in Eq. 4, or its positive part."""
     background_weight: Positive = 0.5
     """Factor on the background's overlap when seeds are located."""
+    seedless: Literal["closest", "none"] = "closest"
+    """A present class that wins no seed: gets the token where it comes closest to winning, or stays dark."""
     background_over: Literal["present", "all"] = "present"
     """Classes whose maximum is taken away from 1 for the background map."""
 
