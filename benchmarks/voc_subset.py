@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,8 @@ from typing import Any
 import torch
 
 from swtformer.datasets import open_dataset
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.machine import machine_line
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import WEIGHTS, load_weights, read_weights, save_pretrained
 from swtformer.run import Run, read_json, write_json
@@ -30,6 +32,7 @@ from swtformer.settings import Settings, merge, validate
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.localize import localize
 from swtformer.stages.train import train
+from swtformer.training.precision import pick_device, pick_precision
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 SINGLE, MULTI = [1.0], [0.5, 1.0, 1.5, 2.0]
@@ -48,80 +51,97 @@ class Experiment:
     trains: bool = True
     localize: dict[str, Any] = field(default_factory=dict)
     maps_of: str | None = None
+    v1: str = "v1"
 
 
-V1_TRAINING = {"epochs": 5, "learning_rate": 1e-4, "augmentation": "advcam_scaled", "freeze_stages": 2}
-V2_TRAINING = {
-    "epochs": 1,
-    "learning_rate": 3e-5,
-    "fusion_multiplier": 20,
-    "augmentation": "advcam_scaled",
-    "freeze_stages": 4,
-}
-
-
-TENTH = {"detach": "none", "gsc": 0.1, "ccl": 0.1}
+V1_TRAINING = {"epochs": 5, "learning_rate": 1e-4, "augmentation": "advcam_scaled"}
+V2_TRAINING = {"epochs": 1, "learning_rate": 1e-5, "augmentation": "advcam_scaled", "freeze_stages": 4}
 PRINTED = {"detach": "none", "ccl_reading": "literal", "gsc_over": "all"}
-V2 = {"loss": {"gsc_over": "present", "ccl_reading": "matrix", "detach": "cam"}}
-UNFROZEN = {"train": {"freeze_stages": 2}}
+UNFROZEN = {"train": {"learning_rate": 3e-5, "fusion_multiplier": 3.3, "freeze_stages": 0}}
 ALL_SCALES = (tuple(SINGLE), tuple(MULTI))
+BOTH_SEEDS = (0, 1)
 
 
-def _ablation(name: str, note: str, **sections: dict[str, Any]) -> Experiment:
-    return Experiment(name, note, merge(V2, sections))
+def _loss(name: str, note: str, **sections: dict[str, Any]) -> Experiment:
+    """V2 trained from V1, with another reading of the losses."""
+    return Experiment(name, note, sections)
+
+
+def _reading(name: str, note: str, **model: Any) -> Experiment:
+    """A reading that needs no training: V1's weights beside an untrained fusion."""
+    return Experiment(name, note, {"model": model}, trains=False)
 
 
 EXPERIMENTS = [
-    Experiment("v1", "V1, CLS alone", {}, seeds=(0, 1), scales=(), starts_from_v1=False),
-    Experiment("untrained", "V1's CAM; R-CAM from an untrained fusion", V2, (0, 1), ALL_SCALES, trains=False),
-    Experiment(
-        "untrained-0.7",
-        "V1's CAM; R-CAM from an untrained fusion, background weight 0.7",
-        {"model": {"background_weight": 0.7}},
-        (0, 1),
-        ALL_SCALES,
-        trains=False,
-    ),
-    Experiment("v2", "CLS + GSC + CCL", V2, (0, 1), ALL_SCALES),
-    Experiment(
-        "background-0.7",
-        "`v2`, background weight 0.7",
-        merge(V2, {"model": {"background_weight": 0.7}}),
-        (0, 1),
-        ALL_SCALES,
-    ),
-    _ablation("gsc-only", "CLS + GSC", loss={"ccl_reading": "off"}),
-    _ablation("ccl-only", "CLS + CCL", loss={"gsc": 0}),
-    _ablation("ccl-per-class", "CCL `per_class`", loss={"ccl_reading": "per_class"}),
-    _ablation("ccl-literal", "CCL `literal`", loss={"ccl_reading": "literal"}),
-    _ablation("gsc-all", "GSC over all channels", loss={"gsc_over": "all"}),
-    _ablation("detach-none", "nothing detached", loss={"detach": "none"}, **UNFROZEN),
-    _ablation("detach-none-tenth", "nothing detached, GSC and CCL 0.1", loss=TENTH, **UNFROZEN),
-    _ablation("detach-refined", "R-CAM detached", loss={"detach": "refined"}, **UNFROZEN),
-    _ablation("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),
-    _ablation("hff-single", "HFF `single`", model={"hff": "single"}),
-    _ablation("hff-coarse", "HFF `pair_coarse`", model={"hff": "pair_coarse"}),
-    _ablation("background-1", "background weight 1", model={"background_weight": 1.0}),
-    _ablation("background-over-all", "background over all classes", model={"background_over": "all"}),
-    _ablation("affinity-relu", "affinity `relu`", model={"affinity": "relu"}),
+    Experiment("v1", "V1, CLS alone", {}, BOTH_SEEDS, scales=(), starts_from_v1=False),
+    Experiment("untrained", "V1's CAM; fusion never trained", {}, BOTH_SEEDS, ALL_SCALES, trains=False),
+    Experiment("v2", "CLS + GSC + CCL, the default", {}, BOTH_SEEDS, ALL_SCALES),
+    _loss("gsc-only", "CLS + GSC", loss={"ccl_reading": "off"}),
+    _loss("ccl-only", "CLS + CCL", loss={"gsc": 0}),
+    _loss("ccl-per-class", "CCL `per_class`", loss={"ccl_reading": "per_class"}),
+    _loss("ccl-literal", "CCL `literal`", loss={"ccl_reading": "literal"}),
+    _loss("gsc-all", "GSC over all channels", loss={"gsc_over": "all"}),
+    _loss("detach-none", "nothing detached", loss={"detach": "none"}, **UNFROZEN),
+    _loss("detach-refined", "R-CAM detached", loss={"detach": "refined"}, **UNFROZEN),
+    _loss("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),
+    _loss("hff-single", "HFF `single`", model={"hff": "single"}),
+    _loss("hff-coarse", "HFF `pair_coarse`", model={"hff": "pair_coarse"}),
+    _reading("background-0.7", "as `untrained`, background weight 0.7", background_weight=0.7),
+    _reading("background-1", "as `untrained`, background weight 1", background_weight=1.0),
+    _reading("background-over-all", "as `untrained`, background over all classes", background_over="all"),
+    _reading("affinity-relu", "as `untrained`, affinity `relu`", affinity="relu"),
+    _reading("seedless-none", "as `untrained`, no seed for a class that wins none", seedless="none"),
     Experiment(
         "seeds-view",
         "`v2`, seeds from each view's own CAM",
-        V2,
+        {},
         scales=ALL_SCALES,
         localize={"seeds": "view"},
         maps_of="v2",
+    ),
+    Experiment(
+        "kernel-3-v1", "V1 with a 3×3 head", {"model": {"kernel": 3}}, scales=(), starts_from_v1=False
+    ),
+    Experiment(
+        "kernel-3-untrained",
+        "kernel 3, fusion never trained",
+        {"model": {"kernel": 3}},
+        scales=ALL_SCALES,
+        trains=False,
+        v1="kernel-3-v1",
+    ),
+    Experiment(
+        "kernel-3-v2",
+        "kernel 3, CLS + GSC + CCL",
+        {"model": {"kernel": 3}},
+        scales=ALL_SCALES,
+        v1="kernel-3-v1",
+    ),
+    Experiment(
+        "kernel-3-0.7-untrained",
+        "kernel 3, background weight 0.7, fusion never trained",
+        {"model": {"kernel": 3, "background_weight": 0.7}},
+        scales=ALL_SCALES,
+        trains=False,
+        v1="kernel-3-v1",
+    ),
+    Experiment(
+        "kernel-3-0.7-v2",
+        "kernel 3, background weight 0.7, CLS + GSC + CCL",
+        {"model": {"kernel": 3, "background_weight": 0.7}},
+        scales=ALL_SCALES,
+        v1="kernel-3-v1",
     ),
 ]
 
 
 def _settings(experiment: Experiment, seed: int, weights: Path) -> Settings:
-    method = "swtformer_v1" if experiment.name == "v1" else "swtformer_v2"
+    method = "swtformer_v2" if experiment.starts_from_v1 else "swtformer_v1"
     base = {
         "seed": seed,
         "data": {"validation_fraction": 0},
         "model": {"method": method, "backbone": "mobilenetv2_100", "weights": str(weights)},
-        "train": {"workers": 1, **(V1_TRAINING if experiment.name == "v1" else V2_TRAINING)},
+        "train": {"workers": 1, **(V2_TRAINING if experiment.starts_from_v1 else V1_TRAINING)},
         "localize": experiment.localize,
         "evaluate": {"score_classes": CLASSES},
     }
@@ -139,7 +159,7 @@ def _prepare(experiment: Experiment, seed: int, out: Path, data: Path, weights: 
     if (run.model / WEIGHTS).is_file():
         return run
     settings = _settings(experiment, seed, weights)
-    first = Run(out / f"v1-seed{seed}")
+    first = Run(out / f"{experiment.v1}-seed{seed}")
     training = open_dataset(data, settings.data, split="trainaug")
     if not experiment.trains:
         torch.manual_seed(seed)
@@ -161,47 +181,78 @@ def _prepare(experiment: Experiment, seed: int, out: Path, data: Path, weights: 
 
 def run_all(arguments: argparse.Namespace) -> None:
     """Make every chosen experiment's model, maps and scores."""
-    for experiment in EXPERIMENTS:
-        if arguments.names and not any(experiment.name.startswith(name) for name in arguments.names):
-            continue
-        for seed in experiment.seeds:
-            if arguments.seeds and seed not in arguments.seeds:
+    chosen = [
+        (experiment, seed)
+        for experiment in EXPERIMENTS
+        if not arguments.names or experiment.name.startswith(tuple(arguments.names))
+        for seed in experiment.seeds
+        if not arguments.seeds or seed in arguments.seeds
+    ]
+    _require_v1(chosen, arguments.out)
+    for experiment, seed in chosen:
+        started = time.monotonic()
+        run = _prepare(experiment, seed, arguments.out, arguments.data, arguments.weights)
+        trained = time.monotonic() - started
+        for scales in experiment.scales:
+            result = arguments.out / "results" / f"{experiment.name}-seed{seed}-{len(scales)}scales.json"
+            if result.is_file():
                 continue
+            settings = validate(
+                Settings,
+                merge(
+                    _settings(experiment, seed, arguments.weights).model_dump(mode="json"),
+                    {"localize": {"scales": list(scales)}},
+                ),
+                where=experiment.name,
+            )
+            scored = open_dataset(arguments.data, settings.data, split="train")
             started = time.monotonic()
-            run = _prepare(experiment, seed, arguments.out, arguments.data, arguments.weights)
-            trained = time.monotonic() - started
-            for scales in experiment.scales:
-                result = arguments.out / "results" / f"{experiment.name}-seed{seed}-{len(scales)}scales.json"
-                if result.is_file():
-                    continue
-                settings = validate(
-                    Settings,
-                    merge(
-                        _settings(experiment, seed, arguments.weights).model_dump(mode="json"),
-                        {"localize": {"scales": list(scales)}},
+            localize(run, scored, settings=settings, progress=_note)
+            mapped = time.monotonic() - started
+            evaluate(run, scored, settings=settings.evaluate)
+            options = settings.localize
+            write_json(
+                result,
+                {
+                    "name": experiment.name,
+                    "note": experiment.note,
+                    "seed": seed,
+                    "train_seconds": trained,
+                    "map_seconds_per_image": mapped / len(scored),
+                    "scores": read_json(run.scores_file),
+                    "date": date.today().isoformat(),
+                    "machine": machine_line(
+                        threads=torch.get_num_threads(),
+                        torch_version=torch.__version__,
+                        precision=pick_precision(options.precision, pick_device(options.accelerator)),
                     ),
-                    where=experiment.name,
-                )
-                scored = open_dataset(arguments.data, settings.data, split="train")
-                started = time.monotonic()
-                localize(run, scored, settings=settings, progress=_note)
-                mapped = time.monotonic() - started
-                evaluate(run, scored, settings=settings.evaluate)
-                write_json(
-                    result,
-                    {
-                        "name": experiment.name,
-                        "note": experiment.note,
-                        "seed": seed,
-                        "train_seconds": trained,
-                        "map_seconds_per_image": mapped / len(scored),
-                        "scores": read_json(run.scores_file),
-                        "date": date.today().isoformat(),
-                        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-                        f"torch {torch.__version__}",
-                    },
-                )
-                print(f"{result.stem}: {_line(read_json(result))}", flush=True)
+                },
+            )
+            print(f"{result.stem}: {_line(read_json(result))}", flush=True)
+
+
+def _require_v1(chosen: list[tuple[Experiment, int]], out: Path) -> None:
+    """Refuse to begin where a V1 that others start from is neither there nor chosen."""
+    made = {(experiment.name, seed) for experiment, seed in chosen if not experiment.starts_from_v1}
+    missing = sorted(
+        {
+            (experiment.v1, seed)
+            for experiment, seed in chosen
+            if experiment.starts_from_v1
+            and (experiment.v1, seed) not in made
+            and not (out / f"{experiment.v1}-seed{seed}" / "model" / WEIGHTS).is_file()
+            and not (
+                out / f"{experiment.maps_of or experiment.name}-seed{seed}" / "model" / WEIGHTS
+            ).is_file()
+        }
+    )
+    if missing:
+        name, seed = missing[0]
+        raise SettingsError(
+            f"{out} holds no finished {name} of seed {seed}, which {len(missing)} of the chosen experiments "
+            f"start from. First: python benchmarks/voc_subset.py run {name} --data … --weights … --out {out} "
+            f"--seeds {seed}"
+        )
 
 
 def _score(result: dict[str, Any], source: str, policy: str) -> float | None:
@@ -227,6 +278,11 @@ def _line(result: dict[str, Any]) -> str:
 def table(arguments: argparse.Namespace) -> None:
     """Print the Markdown page of all results."""
     results = [json.loads(path.read_text()) for path in sorted((arguments.out / "results").glob("*.json"))]
+    if not results:
+        raise SettingsError(
+            f"{arguments.out} holds no results yet. First: python benchmarks/voc_subset.py run … --out "
+            f"{arguments.out}"
+        )
     template = (Path(__file__).parent / "voc_subset.md.in").read_text()
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:
@@ -241,13 +297,12 @@ def table(arguments: argparse.Namespace) -> None:
             found = groups.get((experiment.name, len(scales)))
             if found:
                 rows.append(_row(experiment, len(scales), found))
-    first = results[0]
     print(
         template.format(
             table="\n".join(rows),
-            machine=first["machine"],
+            machine="; ".join(sorted({result["machine"] for result in results})),
             date=max(result["date"] for result in results),
-            images=first["scores"]["images"],
+            images=", ".join(sorted({str(result["scores"]["images"]) for result in results})),
         ),
         end="",
     )
@@ -278,7 +333,7 @@ def _row(experiment: Experiment, scales: int, results: list[dict[str, Any]]) -> 
     return "| " + " | ".join(cells) + " |"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -295,10 +350,13 @@ def main() -> None:
     printing = commands.add_parser("table")
     printing.add_argument("--out", type=Path, required=True)
     printing.set_defaults(call=table)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if "threads" in arguments:
         torch.set_num_threads(arguments.threads)
-    arguments.call(arguments)
+    try:
+        arguments.call(arguments)
+    except SwtformerError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

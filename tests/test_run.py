@@ -7,9 +7,11 @@ import pytest
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.run import (
     Failure,
+    RefinedRun,
     Run,
     atomic_file,
     describe_environment,
+    file_stamp,
     read_json,
     sha256,
     silent,
@@ -225,3 +227,22 @@ def test_failures_of_one_stage_replace_only_its_own_rows(tmp_path: Path) -> None
 def test_silent_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     silent("train", 1, 2, "loss 0.1")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_refined_run_puts_refined_maps_in_the_place_of_maps(tmp_path: Path) -> None:
+    run, refined = Run(tmp_path), RefinedRun(tmp_path)
+    assert refined.map_file("a/b") == run.refined_map_file("a/b") == tmp_path / "refined" / "a" / "b.npz"
+    assert refined.maps_file == run.refined_file
+    assert refined.scores_file == run.refined_scores_file != run.scores_file
+    assert refined.masks_file != run.masks_file
+    assert refined.settings_file == run.settings_file
+
+
+def test_a_file_stamp_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    assert file_stamp(path) == "missing"
+    path.write_text("one")
+    stamp = file_stamp(path)
+    assert file_stamp(path) == stamp
+    path.write_text("more")
+    assert file_stamp(path) != stamp

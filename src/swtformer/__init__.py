@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from swtformer.cam import CAM
     from swtformer.datasets import open_dataset
     from swtformer.errors import SwtformerError
     from swtformer.methods import create_model
@@ -26,12 +27,17 @@ if TYPE_CHECKING:
     from swtformer.stages.evaluate import evaluate
     from swtformer.stages.localize import localize
     from swtformer.stages.mask import mask
+    from swtformer.stages.predict import predict
+    from swtformer.stages.pseudo_label import pseudo_label
+    from swtformer.stages.refine import refine
     from swtformer.stages.report import report as write_report
+    from swtformer.stages.segment import segment
     from swtformer.stages.train import train
 
     __version__: str
 
 __all__ = [
+    "CAM",
     "Run",
     "Settings",
     "SwtformerError",
@@ -42,12 +48,17 @@ __all__ = [
     "localize",
     "mask",
     "open_dataset",
+    "predict",
+    "pseudo_label",
+    "refine",
     "save_pretrained",
+    "segment",
     "train",
     "write_report",
 ]
 
 _HOMES = {
+    "CAM": "swtformer.cam:CAM",
     "Run": "swtformer.run:Run",
     "Settings": "swtformer.settings:Settings",
     "SwtformerError": "swtformer.errors:SwtformerError",
@@ -57,7 +68,11 @@ _HOMES = {
     "localize": "swtformer.stages.localize:localize",
     "mask": "swtformer.stages.mask:mask",
     "open_dataset": "swtformer.datasets:open_dataset",
+    "predict": "swtformer.stages.predict:predict",
+    "pseudo_label": "swtformer.stages.pseudo_label:pseudo_label",
+    "refine": "swtformer.stages.refine:refine",
     "save_pretrained": "swtformer.methods.pretrained:save_pretrained",
+    "segment": "swtformer.stages.segment:segment",
     "train": "swtformer.stages.train:train",
     # Not `report`: that is the package of the report's templates.
     "write_report": "swtformer.stages.report:report",

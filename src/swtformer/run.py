@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from swtformer.errors import SwtformerError
+from swtformer.machine import processor_name
 from swtformer.settings import Settings, dump_settings, read_settings, validate
 
 
@@ -91,6 +91,63 @@ class Run:
         return sorted(file.relative_to(self.maps).as_posix().removesuffix(".npz") for file in files)
 
     @property
+    def refined(self) -> Path:
+        """Folder of maps that follow the images' edges, one .npz per image."""
+        return self.path / "refined"
+
+    @property
+    def refined_file(self) -> Path:
+        """refined/refined.json: how they were made (method, settings, data, fingerprint)."""
+        return self.refined / "refined.json"
+
+    @property
+    def refined_scores_file(self) -> Path:
+        """refined/scores.json: what `evaluate --evaluate.maps refined` measured."""
+        return self.refined / "scores.json"
+
+    def refined_map_file(self, id: str) -> Path:
+        """File of one image's refined maps."""
+        return self.refined / f"{id}.npz"
+
+    def refined_model(self, method: str) -> Path:
+        """Weights of a learned refiner."""
+        return self.refined / f"{method}.safetensors"
+
+    @property
+    def pseudo_masks(self) -> Path:
+        """Folder of label images to train on, one palette .png per image, 255 where the evidence is weak."""
+        return self.path / "pseudo_masks"
+
+    @property
+    def pseudo_masks_file(self) -> Path:
+        """pseudo_masks/pseudo_masks.json: how they were made."""
+        return self.pseudo_masks / "pseudo_masks.json"
+
+    def pseudo_mask_file(self, id: str) -> Path:
+        """File of one image's pseudo-mask."""
+        return self.pseudo_masks / f"{id}.png"
+
+    @property
+    def review_file(self) -> Path:
+        """pseudo_masks/review.csv: every image and its confidence, the least sure first."""
+        return self.pseudo_masks / "review.csv"
+
+    @property
+    def decisions_file(self) -> Path:
+        """pseudo_masks/decisions.csv: what people who looked at the pseudo-masks decided."""
+        return self.pseudo_masks / "decisions.csv"
+
+    @property
+    def corrected_masks(self) -> Path:
+        """Folder of masks that came back from another tool; its corrections.json says which were changed."""
+        return self.path / "corrected_masks"
+
+    @property
+    def segmentation(self) -> Path:
+        """Folder of the segmentation network's training, laid out as a run of its own."""
+        return self.path / "segmentation"
+
+    @property
     def scores_file(self) -> Path:
         """scores.json: what `evaluate` measured."""
         return self.path / "scores.json"
@@ -128,8 +185,34 @@ class Run:
         write_json(self.environment_file, {**self.environment(), **describe_environment(), **facts})
 
 
+class RefinedRun(Run):
+    """The same run with the maps that `refine` made in the place of those of `localize`."""
+
+    @property
+    def maps(self) -> Path:
+        """Folder of the refined maps."""
+        return self.refined
+
+    @property
+    def maps_file(self) -> Path:
+        """refined/refined.json."""
+        return self.refined_file
+
+    @property
+    def masks(self) -> Path:
+        """refined/masks, which no command writes: the rule of the run's masks is not for these maps."""
+        return self.refined / "masks"
+
+    @property
+    def scores_file(self) -> Path:
+        """refined/scores.json."""
+        return self.refined_scores_file
+
+
 def describe_environment() -> dict[str, Any]:
     """Versions and machine, as every result carries them."""
+    from importlib import metadata  # with all of `email`, a tenth of the time of `--help`
+
     packages = ("swtformer", "torch", "torchvision", "timm", "lightning", "numpy", "pillow")
     versions = {}
     for package in packages:
@@ -140,7 +223,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor_name(),
         "cpu_count": os.cpu_count(),
         "packages": versions,
     }
@@ -218,6 +301,15 @@ def sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_stamp(path: Path) -> str:
+    """Equal while a file is what it was, as far as its place, size and time of change tell."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return "missing"
+    return f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import timm
 import torch
 import torchvision
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from swtformer.backbones.swin import ALIASES, SHAPES, Swin, SwinShape, create_swin, known_names, timm_names
 from swtformer.backbones.weights import fill
@@ -148,3 +151,47 @@ def test_names_and_aliases_lead_to_sizes() -> None:
     assert create_swin("swin_nano", weights="none").name == "swin_nano"
     with torch.device("meta"):
         assert create_swin("swin_tiny", weights="none").channels == (96, 192, 384, 768)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Watches for the largest tensor that is made, in numbers."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for item in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(item, Tensor):
+                self.largest = max(self.largest, item.numel())
+        return result
+
+
+@torch.no_grad()
+def test_a_large_image_needs_no_tensor_larger_than_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    swin = Swin("swin", SMALL).eval()
+    images = torch.randn(1, 3, 410, 620)
+    with LargestTensor() as whole:
+        expected = swin(images)
+    assert whole.largest >= 4 * 32 * 103 * 155  # the hidden layer of an MLP: the watch works
+    monkeypatch.setattr("swtformer.backbones.swin.TOKENS_AT_ONCE", 2048)
+    monkeypatch.setattr("swtformer.backbones.window_attention.TOKENS_AT_ONCE", 2048)
+    with LargestTensor() as parts:
+        found = swin(images)
+    assert parts.largest == 3 * 412 * 620  # padded to patches; stage 1 has 32 * 105 * 161 with padding
+    for one, two in zip(expected, found, strict=True):
+        torch.testing.assert_close(two, one, rtol=0, atol=1e-5)
+
+
+def test_parts_and_gradients_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With gradients everything goes through as a whole."""
+    torch.manual_seed(0)
+    swin = Swin("swin", SMALL).eval()
+    images = torch.randn(2, 3, 100, 132)
+    monkeypatch.setattr("swtformer.backbones.swin.TOKENS_AT_ONCE", 7)
+    monkeypatch.setattr("swtformer.backbones.window_attention.TOKENS_AT_ONCE", 7)
+    whole = swin(images)
+    assert all(stage.requires_grad for stage in whole)
+    with torch.no_grad():
+        for one, two in zip(whole, swin(images), strict=True):
+            torch.testing.assert_close(two, one, rtol=0, atol=1e-5)

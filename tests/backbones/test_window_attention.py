@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pytest
 import torch
 
+from swtformer.backbones import window_attention
 from swtformer.backbones.window_attention import WindowAttention
 
 WINDOW = 7
-GRIDS = [(7, 7), (14, 14), (16, 16), (24, 24), (9, 17), (5, 20), (20, 5), (8, 7), (3, 4), (1, 1)]
+GRIDS = [(7, 7), (14, 14), (16, 16), (24, 24), (9, 17), (5, 20), (20, 5), (8, 7), (29, 15), (3, 4), (1, 1)]
 
 
 def attention(shift: int, *, width: int = 8, heads: int = 2) -> WindowAttention:
@@ -62,13 +64,25 @@ def attend_by_loops(module: WindowAttention, tokens: np.ndarray) -> np.ndarray:
     return result @ state["proj.weight"].T + state["proj.bias"]
 
 
+@functools.cache
+def attended_by_loops(grid: tuple[int, int], shift: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Two images' tokens, and what comes of them."""
+    tokens = torch.randn(2, *grid, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    module = attention(shift)
+    return tokens, np.stack([attend_by_loops(module, image) for image in tokens.numpy()])
+
+
+@pytest.mark.parametrize("tokens_at_once", [1, 500, 10**6])
 @pytest.mark.parametrize("shift", [0, 3])
 @pytest.mark.parametrize("grid", GRIDS)
 @torch.no_grad()
-def test_equals_attention_by_loops_on_any_grid(grid: tuple[int, int], shift: int) -> None:
-    module = attention(shift)
-    tokens = torch.randn(2, *grid, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    expected = np.stack([attend_by_loops(module, image) for image in tokens.numpy()])
+def test_equals_attention_by_loops_on_any_grid(
+    grid: tuple[int, int], shift: int, tokens_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bands of one row of windows, of two on the wider grids, and as a whole."""
+    monkeypatch.setattr(window_attention, "TOKENS_AT_ONCE", tokens_at_once)
+    module = attention(shift).eval()
+    tokens, expected = attended_by_loops(grid, shift)
     np.testing.assert_allclose(module(tokens).numpy(), expected, rtol=0, atol=1e-12)
 
 

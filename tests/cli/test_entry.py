@@ -13,12 +13,31 @@ from swtformer.cli import commands, entry, main
 from swtformer.cli.outcome import Outcome
 from swtformer.errors import CheckpointError, DataError, NonFiniteError
 
-COMMANDS = ("demo", "data check", "train", "localize", "mask", "evaluate", "report", "version")
+COMMANDS = (
+    "demo",
+    "data check",
+    "train",
+    "localize",
+    "mask",
+    "refine",
+    "pseudo-label",
+    "segment",
+    "predict",
+    "evaluate",
+    "export",
+    "import",
+    "onnx",
+    "push",
+    "pull",
+    "report",
+    "app",
+    "version",
+)
 IMPORTED = """
 import sys
 from swtformer.cli import main
 assert main(sys.argv[1:]) == 0
-heavy = {"torch", "torchvision", "timm", "lightning", "numpy", "PIL"} & set(sys.modules)
+heavy = {"torch", "torchvision", "timm", "lightning", "numpy", "PIL", "yaml", "email"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
 """
 

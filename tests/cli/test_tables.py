@@ -86,3 +86,12 @@ def test_what_was_not_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -
         missing=0,
     )
     assert text == "Split val, 1449 images, number of seeds: 2.\n"
+
+
+def test_scores_of_a_part_of_the_pixels_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    given = {**scores()["segmentation"][0], "source": "folder", "policy": "given", "uses_ground_truth": False}
+    decided = {**given, "policy": "decided", "coverage": 0.875}
+    say(*score_tables(scores(segmentation=[given])))
+    assert "undecided" not in capsys.readouterr().out
+    say(*score_tables(scores(segmentation=[given, decided])))
+    assert "decided: without them, 87.50 % of the pixels" in " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""Writers of tiny data sets."""
+"""Writers of tiny data sets, and a picture in every format."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from support.pictures import ENCODINGS, draw_scene, encode
 
 
 @pytest.fixture
@@ -46,3 +48,16 @@ def photos(tmp_path, write_images):
     """A folder with images a.jpg to d.jpg in images/."""
     write_images(tmp_path / "images", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
     return tmp_path
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    """A smooth picture without symmetry, (60, 80, 3)."""
+    return draw_scene()
+
+
+@pytest.fixture(params=ENCODINGS)
+def encoded(request: pytest.FixtureRequest, scene: np.ndarray) -> bytes:
+    """The file of that picture in each of the formats."""
+    format, options = ENCODINGS[request.param]
+    return encode(Image.fromarray(scene), format, **options)

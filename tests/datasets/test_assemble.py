@@ -77,12 +77,8 @@ def test_empty_tables_are_refused(photos, text):  # fault 21
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("../../etc/passwd", r"labels\.csv:3: image name '\.\./\.\./etc/passwd' leaves the images' folder"),
-        ("images/../../x.jpg", "leaves the images' folder"),
-        ("..\\x.jpg", "leaves the images' folder"),
-        ("/etc/passwd", "is an absolute path"),
-        ("C:\\x.jpg", "is an absolute path"),
-        ("x\0.jpg", r"holds a NUL character"),
+        ("../../x.jpg", r"labels\.csv:3: image name '\.\./\.\./x\.jpg' leaves the images' folder"),
+        ("x\0.jpg", r"labels\.csv:3: image name 'x\\x00\.jpg' holds a NUL character"),
     ],
 )
 def test_names_that_leave_the_folder_are_refused(photos, write_images, name, message):  # faults 22, 24
@@ -96,9 +92,6 @@ def test_two_images_with_one_output_name_are_refused(photos, write_images):  # f
     write_images(photos / "images", ["a.png"])
     (photos / "labels.csv").write_text("image,labels\na.jpg,cat\na.png,cat\n")
     with pytest.raises(DataError, match=r"'a\.png' and 'a\.jpg' .* would have the same output name 'a'"):
-        open_dataset(photos, AUTO)
-    (photos / "labels.csv").write_text("image,labels\na,cat\n")
-    with pytest.raises(DataError, match=r"'a' fits 'a\.jpg' and 'a\.png'; write the extension"):
         open_dataset(photos, AUTO)
 
 
@@ -147,10 +140,3 @@ def test_all_problems_are_listed_at_once(photos):
         assert f"labels.csv:{line}: " in str(error.value)
         assert text in str(error.value)
     assert len(error.value.problems) == 5
-
-
-def test_long_lists_of_problems_are_cut_and_counted(photos):
-    (photos / "labels.csv").write_text("image,labels\n" + "".join(f"../{i}.jpg,cat\n" for i in range(30)))
-    with pytest.raises(DataError, match="… and 11 more") as error:  # 30 names, and then no image is left
-        open_dataset(photos, AUTO)
-    assert len(str(error.value).splitlines()) == 22

@@ -1,4 +1,4 @@
-"""Every fault is made for real: files are cut, flipped, emptied, replaced and removed."""
+"""What damaged, hostile and missing files are answered with; every fault is made for real."""
 
 import io
 import os
@@ -16,56 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.pictures import ENCODINGS, LOSSY, distance, encode, write
 from swtformer.datasets import images
 from swtformer.datasets.images import check_readable, has_rotation, image_size, read_image, read_mask
 from swtformer.errors import DataError, ImageError
-
-HEIGHT, WIDTH = 60, 80
-LOSSY = 6.0
-
-
-@pytest.fixture
-def scene():
-    """A smooth picture without symmetry, (60, 80, 3)."""
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    return np.stack([columns * 3, rows * 4, rows + columns], axis=-1).astype(np.uint8)
-
-
-def encode(picture, format, **options):
-    stream = io.BytesIO()
-    picture.save(stream, format, **options)
-    return stream.getvalue()
-
-
-ENCODINGS = {
-    "jpeg": ("JPEG", {"quality": 90}),
-    "progressive": ("JPEG", {"quality": 90, "progressive": True}),
-    "png": ("PNG", {}),
-    "webp": ("WEBP", {"quality": 90}),
-    "webp-lossless": ("WEBP", {"lossless": True}),
-    "gif": ("GIF", {}),
-    "tiff": ("TIFF", {}),
-    "tiff-lzw": ("TIFF", {"compression": "tiff_lzw"}),
-    "tiff-jpeg": ("TIFF", {"compression": "jpeg"}),
-    "bmp": ("BMP", {}),
-    "ppm": ("PPM", {}),
-}
-
-
-@pytest.fixture(params=ENCODINGS)
-def encoded(request, scene):
-    format, options = ENCODINGS[request.param]
-    return encode(Image.fromarray(scene), format, **options)
-
-
-def write(folder, data, name="picture.jpg"):
-    path = folder / name
-    path.write_bytes(data)
-    return path
-
-
-def distance(pixels, expected):
-    return np.abs(pixels.astype(int) - expected.astype(int)).mean()
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.9, -2, -1])
@@ -85,7 +39,7 @@ def test_every_flipped_bit_of_a_png_is_found(tmp_path, scene):
             read_image(write(tmp_path, bytes(flipped)))
 
 
-def test_damaged_scan_of_a_jpeg_is_refused_where_pillow_fills_it_up(tmp_path, scene):
+def test_damaged_scan_of_a_jpeg_is_refused_where_pillow_fills_it_up(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     texture = Image.fromarray(noise).resize((320, 240), Image.Resampling.BICUBIC)
     data = encode(texture, "JPEG", quality=80)

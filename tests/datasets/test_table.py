@@ -125,29 +125,6 @@ def test_class_order_from_settings_and_from_files(photos):
     assert open_dataset(photos, AUTO).classes == ("cat", "dog")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("cat\ndog\ncat\n", "names the class 'cat' twice"),
-        ("cat\nbackground\n", "'background' cannot be a class"),
-        ("background\n", "names no class"),
-    ],
-)
-def test_class_files_that_cannot_be_used(photos, content, message):
-    (photos / "labels.csv").write_text("image,labels\na.jpg,\n")
-    (photos / "classes.txt").write_text(content)
-    with pytest.raises(DataError, match=message):
-        open_dataset(photos, AUTO)
-
-
-@pytest.mark.parametrize(("content", "message"), [("{", "is no JSON"), ('{"cat": 1}', "expected a list")])
-def test_class_json_that_cannot_be_used(photos, content, message):
-    (photos / "labels.csv").write_text("image,labels\na.jpg,\n")
-    (photos / "classes.json").write_text(content)
-    with pytest.raises(DataError, match=message):
-        open_dataset(photos, AUTO)
-
-
 def test_a_declared_class_may_hold_a_separator(photos):
     (photos / "classes.txt").write_text("tench, Tinca tinca\nbackground noise|hum\n")
     (photos / "labels.csv").write_text(
@@ -209,78 +186,6 @@ def test_masks_outside_the_folder_are_refused(photos):
     (photos / "labels.csv").write_text("image,labels,mask\na.jpg,cat,../a.png\n")
     with pytest.raises(DataError, match=r"labels\.csv:2: mask: .*leaves the images' folder"):
         open_dataset(photos, AUTO)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "imgae,labels\na.jpg,cat\n",
-            r"labels\.csv:1: expected .* found: imgae, labels\. Did you mean 'image'",
-        ),
-        ("a.jpg,cat\nb.jpg,dog\n", r"expected a header with a column image or file_name"),
-        (
-            "image,lables\na.jpg,cat\n",
-            r"column labels or label .* found: image, lables\. Did you mean 'label",
-        ),
-        ("image,labels\na.jpg,cat,dog\n", r"labels\.csv:2: has 3 cells by ',', the header has 2\. Quote"),
-        ("image,labels\na.jpg\n", r"labels\.csv:2: has 1 cells"),
-        ('image,labels\na.jpg,cat\nb.jpg,"dog\n', r"labels\.csv:3: cannot be read as CSV"),
-        ("image,labels,labels\na.jpg,cat,dog\n", "column 'labels' is there twice"),
-        ("image,labels\na.jpg,[cat]\n", r"labels\.csv:2: '\[cat\]' is no JSON list"),
-        ('image,labels\na.jpg,"[1.5]"\n', r"labels must be names"),
-        (
-            "image,cat,dog\na.jpg,1,0\nb.jpg,0,1\nc.jpg,2,0\n",
-            r"labels\.csv:4: column 'cat' must be 0 or 1, got '2'",
-        ),
-    ],
-)
-def test_tables_that_cannot_be_read(photos, text, message):
-    (photos / "labels.csv").write_text(text)
-    with pytest.raises(DataError, match=message):
-        open_dataset(photos, AUTO)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"image": "a.jpg", "labels": ["cat"]}\n{"image": \n', r"labels\.jsonl:2: is no JSON"),
-        ('["a.jpg", "cat"]\n', r"labels\.jsonl:1: expected a JSON object"),
-        (
-            '{"image": "a.jpg", "labels": []}\n{"image": "b.jpg"}\n',
-            r"labels\.jsonl:2: has no 'labels'; write \[\]",
-        ),
-        (
-            '{"image": "\\ud800.jpg", "labels": []}\n',
-            r"labels\.jsonl:1: is no JSON .*stands alone",
-        ),
-        ('{"image": 5, "labels": []}\n', r"holds no image name, got 5"),
-        ('{"image": "a.jpg", "labels": {"cat": 1}}\n', r"labels must be names, got \{'cat': 1\}"),
-        ("[" * 100_000, r"labels\.jsonl:1: is no JSON"),
-    ],
-)
-def test_json_lines_that_cannot_be_read(photos, text, message):
-    (photos / "labels.jsonl").write_text(text)
-    with pytest.raises(DataError, match=message):
-        open_dataset(photos, AUTO)
-
-
-def test_encodings_are_named(photos):
-    (photos / "labels.csv").write_bytes(CLEAN.encode("utf-16"))
-    with pytest.raises(DataError, match="is UTF-16 text; save it as UTF-8"):
-        open_dataset(photos, AUTO)
-    (photos / "labels.csv").write_bytes("image,labels\na.jpg,Gänse\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"labels\.csv:2: is no UTF-8 text"):
-        open_dataset(photos, AUTO)
-
-
-def test_columns_that_hold_no_class_are_named(photos):
-    (photos / "labels.csv").write_text("image,cat,width\na.jpg,1,300\nb.jpg,0,500\n")
-    data = open_dataset(photos, AUTO)
-    assert data.classes == ("cat",)
-    assert [p.message.split(": ", 1)[1] for p in data.problems] == [
-        "columns that are not 0/1 hold no class: width; left out."
-    ]
 
 
 def test_the_images_folder_can_be_named(photos, write_images):

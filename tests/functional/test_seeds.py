@@ -119,8 +119,8 @@ def test_seeds_are_one_hot_among_the_present_and_carry_no_gradient() -> None:
 
 
 def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest() -> None:
-    """By hand: tokens of one kind on a 1×3 grid, so that every token overlaps a class alike but for itself."""
-    features = torch.eye(3).reshape(1, 3, 1, 3)  # every token is like itself alone: S is the identity
+    """By hand: three tokens that are each like themselves alone."""
+    features = torch.eye(3).reshape(1, 3, 1, 3)  # S is the identity
     maps = torch.tensor([[[0.2, 0.9, 0.5]], [[0.8, 0.6, 0.7]], [[0.1, 0.3, 0.3]]])[None]
     present = torch.ones(1, 2)
     options = {"affinity": "abs", "background_weight": 1.0}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from support.models import CLASSES, tiny
-from swtformer.errors import CheckpointError, SwtformerError
+from swtformer.errors import CheckpointError
 from swtformer.methods.pretrained import from_pretrained, load_weights, read_weights, save_pretrained
 
 
@@ -85,8 +85,52 @@ def test_damaged_config(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is no swtformer model config"):
         from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(SwtformerError, match="cannot be read as JSON"):
+    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
         from_pretrained(tmp_path)
+
+
+def test_a_newer_format_is_refused_and_both_are_named(tmp_path: Path) -> None:
+    save_pretrained(tiny(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "format": 2}))
+    with pytest.raises(CheckpointError, match=r"has the format 2, .* reads the format 1;") as caught:
+        from_pretrained(tmp_path)
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "name", ["runs/frm", "frm", "./farm", "~/runs/farm", "other/runs/farm", "/nowhere/farm", "a b/c"]
+)
+def test_what_looks_like_a_path_is_never_asked_for_on_the_hub(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "farm").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", _never)
+    with pytest.raises(CheckpointError, match=r"does not exist\.( Did you mean 'runs/farm'\?)?$") as caught:
+        from_pretrained(name)
+    assert ("Did you mean" in str(caught.value)) is (name == "runs/frm")
+
+
+def test_a_hub_id_is_asked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = tmp_path / "hub"
+    save_pretrained(tiny(), hub)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: {"farm/cows": hub}[name])
+    assert from_pretrained("farm/cows").classes == CLASSES
+
+
+def test_no_network_is_one_clear_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", _never)
+    with pytest.raises(
+        CheckpointError, match=r"^farm/cows: is no folder here and cannot be downloaded .*: no network"
+    ):
+        from_pretrained("farm/cows")
+
+
+def _never(*_: object, **__: object) -> None:
+    raise OSError("no network\nin this test")
 
 
 def test_weights_file_must_exist(tmp_path: Path) -> None:

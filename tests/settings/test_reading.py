@@ -5,13 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
 
 from swtformer.errors import SettingsError
 from swtformer.settings import (
     LocalizeSettings,
     LossSettings,
-    ModelSettings,
     Settings,
     TrainSettings,
     dump_settings,
@@ -25,11 +23,6 @@ def write(folder: Path, text: str) -> Path:
     file = folder / "settings.yaml"
     file.write_text(text, encoding="utf-8")
     return file
-
-
-def test_settings_cannot_be_changed_in_place() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        Settings().train.epochs = 3  # type: ignore[misc]
 
 
 def test_dump_and_read_give_the_same_settings(tmp_path: Path) -> None:
@@ -71,10 +64,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         ("model: {method: swtformer_v3}\n", r"'swtformer_v3' is not one of .* Did you mean 'swtformer_v2'\?"),
         ("model: {kernel: 5}\n", r"model\.kernel: 5 is not one of 3, 1\. Known: 1, 3\."),
         ("data: {split: no}\n", r"data\.split: input should be a valid string, got False"),
-        ("localize: {scales: []}\n", r"localize\.scales: .*at least 1 item.*got \[\]"),
         ("localize: {scales: [1, 0]}\n", r"localize\.scales\.1: input should be greater than 0, got 0"),
-        ("train: {early_stopping_patience: -1}\n", "greater than or equal to 0, got -1"),
-        ("loss: {gsc: .nan}\n", r"loss\.gsc: .*got nan"),
         ("train: {long_side_px: [320]}\n", r"train\.long_side_px\.1: field required"),
         ("1: 2\n", "keys should be strings"),
     ],
@@ -125,10 +115,3 @@ def test_merge(base: dict[str, Any], over: dict[str, Any], merged: dict[str, Any
     before = yaml.safe_dump(base)
     assert merge(base, over) == merged
     assert yaml.safe_dump(base) == before
-
-
-def test_the_papers_own_recipe_is_the_default() -> None:
-    train = TrainSettings()
-    assert (train.batch_size, train.epochs, train.crop_px) == (16, 30, 224)
-    assert ModelSettings().backbone == "swin_tiny_patch4_window7_224"
-    assert LocalizeSettings().scales == (0.5, 1.0, 1.5, 2.0)

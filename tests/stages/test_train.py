@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,30 @@ def test_a_run_stopped_in_its_first_epoch_resumes_from_its_start(
     _assert_same(unbroken, train(data, settings=quick_settings(), out=tmp_path / "run", resume=True))
 
 
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("{folder}/unbrokn", r"unbrokn: does not exist\. Did you mean '.+/unbroken'\?"),
+        ("{folder}", "holds no model"),
+    ],
+)
+def test_a_start_that_is_not_there_is_refused(
+    start: str, message: str, unbroken: Run, data: ImageSet, tmp_path: Path
+) -> None:
+    settings = quick_settings(train={"start_from": start.format(folder=unbroken.path.parent)})
+    with pytest.raises(CheckpointError, match=message):
+        train(data, settings=settings, out=tmp_path / "run")
+
+
+def test_a_start_of_a_newer_format_is_refused(unbroken: Run, data: ImageSet, tmp_path: Path) -> None:
+    shutil.copytree(unbroken.model, tmp_path / "newer")
+    config = tmp_path / "newer" / "config.json"
+    config.write_text(config.read_text().replace('"format": 1', '"format": 2'))
+    settings = quick_settings(train={"start_from": str(tmp_path / "newer")})
+    with pytest.raises(CheckpointError, match="has the format 2"):
+        train(data, settings=settings, out=tmp_path / "run")
+
+
 def test_a_start_with_other_classes_is_refused(unbroken: Run, data: ImageSet, tmp_path: Path) -> None:
     turned = ImageSet("turned", "table", data.root, ("green", "red"), data.records)
     settings = quick_settings(train={"start_from": str(unbroken.path)})
@@ -159,12 +184,21 @@ def test_a_start_with_other_classes_is_refused(unbroken: Run, data: ImageSet, tm
         train(turned, settings=settings, out=tmp_path / "run")
 
 
-def test_resuming_a_finished_run_changes_nothing(data: ImageSet, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_changes_nothing(
+    data: ImageSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = quick_settings(train={"ema_decay": 0.5})
     run = train(data, settings=settings, out=tmp_path / "run")
     before = _weights(run)
-    train(data, settings=settings, out=run.path, resume=True)
+    for path in run.model.iterdir():  # stopped before the model was written
+        path.unlink()
+    train(data, settings=settings, out=run.path, resume=True, progress=_never)
     assert all(torch.equal(value, before[name]) for name, value in _weights(run).items())
+    assert "is finished (all 3 epochs); there is nothing left to train" in caplog.text
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("a batch was trained")
 
 
 def test_images_without_known_labels_are_not_trained_on(data: ImageSet, tmp_path: Path) -> None:
@@ -212,12 +246,31 @@ def test_validation_chooses_the_best_epoch(data: ImageSet, tmp_path: Path) -> No
     assert all(torch.equal(kept[name], best["state_dict"][f"model.{name}"]) for name in kept)
 
 
-def test_early_stopping_ends_a_run_that_does_not_improve(data: ImageSet, tmp_path: Path) -> None:
-    settings = quick_settings(
-        train={"learning_rate": 1e-12, "minimum_learning_rate": 0, "epochs": 9, "early_stopping_patience": 2}
-    )
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_early_stopping_ends_a_run_that_does_not_improve_for_good(
+    keep: str, data: ImageSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flat = {"learning_rate": 1e-12, "minimum_learning_rate": 0, "epochs": 9, "early_stopping_patience": 2}
+    settings = quick_settings(train={**flat, "keep": keep})
     run = train(data, settings=settings, out=tmp_path / "run", validation=data)
-    assert len(run.metrics_file.read_text().splitlines()) < 9
+    rows = run.metrics_file.read_text().splitlines()
+    assert len(rows) == 1 + 3
+    before = _weights(run)
+    train(data, settings=settings, out=run.path, validation=data, resume=True, progress=_never)
+    assert "is finished (stopped early, after epoch 3 of 9); there is nothing left to train" in caplog.text
+    assert run.metrics_file.read_text().splitlines() == rows
+    assert all(torch.equal(value, before[name]) for name, value in _weights(run).items())
+
+
+def test_an_early_stop_is_not_forgotten_where_its_checkpoint_is_lost(data: ImageSet, tmp_path: Path) -> None:
+    flat = {"learning_rate": 1e-12, "minimum_learning_rate": 0, "epochs": 9, "early_stopping_patience": 2}
+    run = train(data, settings=quick_settings(train=flat), out=tmp_path / "run", validation=data)
+    rows = run.metrics_file.read_text().splitlines()
+    newest_checkpoint(run.checkpoints).write_bytes(b"damaged")
+    train(data, settings=quick_settings(train=flat), out=run.path, validation=data, resume=True)
+    assert [row.split(",")[0] for row in run.metrics_file.read_text().splitlines()] == [
+        row.split(",")[0] for row in rows
+    ]
 
 
 @pytest.mark.parametrize("choice", [{"keep": "best"}, {"early_stopping_patience": 1}])

@@ -224,4 +224,11 @@ def test_evaluation_sees_whole_images_in_order(image_set: ImageSet, workers: int
 def test_evaluation_is_divided_among_processes(image_set: ImageSet) -> None:
     shards = [evaluation_loader(image_set, SETTINGS, DATA, rank=rank, world_size=3) for rank in range(3)]
     indices = [torch.cat([batch["index"] for batch in shard]).tolist() for shard in shards]
-    assert indices == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
+    # All have equally many batches: the last round begins again with the first images.
+    assert indices == [[0, 3, 6, 9], [1, 4, 7, 0], [2, 5, 8, 1]]
+
+
+def test_evaluation_of_fewer_images_than_processes(image_set: ImageSet) -> None:
+    few = image_set.subset([0, 1])
+    shards = [evaluation_loader(few, SETTINGS, DATA, rank=rank, world_size=5) for rank in range(5)]
+    assert [next(iter(shard))["index"].tolist() for shard in shards] == [[0], [1], [0], [1], [0]]

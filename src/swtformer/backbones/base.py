@@ -68,5 +68,5 @@ class Backbone(nn.Module, ABC):
 
 def check_images(images: Tensor) -> None:
     """Raise ValueError unless `images` is a (B, 3, H, W) batch of at least 32×32 px."""
-    if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 32:
+    if images.ndim != 4 or images.shape[1] != 3 or any(side < 32 for side in images.shape[2:]):
         raise ValueError(f"Expected images (B, 3, H, W) of at least 32×32 px, got {tuple(images.shape)}.")

@@ -25,7 +25,7 @@ from torchvision.ops import StochasticDepth
 
 from swtformer.backbones.base import Backbone, Pyramid, check_images
 from swtformer.backbones.weights import load_into
-from swtformer.backbones.window_attention import WindowAttention
+from swtformer.backbones.window_attention import TOKENS_AT_ONCE, WindowAttention, goes_in_parts
 
 PATCH_PX = 4
 
@@ -207,8 +207,13 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, h, w, width) to the same shape."""
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens)))
-        result: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
-        return result
+        if not goes_in_parts(self):
+            result: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
+            return result
+        rows = tokens.reshape(-1, tokens.shape[-1])
+        for part in rows.split(TOKENS_AT_ONCE):
+            part += self.mlp(self.norm2(part))
+        return rows.view(tokens.shape)
 
 
 class Mlp(nn.Module):

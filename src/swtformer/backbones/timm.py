@@ -64,7 +64,7 @@ class TimmBackbone(Backbone):
         self.eval()
         self.multiple_px = self._find_multiple()
         self._final_is_map = self._finds_final_map()
-        load_into(model, weights, name=name, rename=lambda tensors: _timm_names(model, tensors))
+        load_into(model, weights, name=name, rename=lambda tensors: timm_names(model, tensors))
         self.norm = _take_head_norm(model)
         self._stages = self._find_stages()
         self.train()
@@ -72,6 +72,8 @@ class TimmBackbone(Backbone):
     def forward(self, images: Tensor) -> Pyramid:
         """Feature maps of normalised images (B, 3, H, W); see `Backbone.forward`."""
         check_images(images)
+        if self.multiple_px == 1:
+            return self._pyramid(images)
         size = tuple(images.shape[2:])
         fitting = tuple(max(32, round(side / self.multiple_px) * self.multiple_px) for side in size)
         if fitting != size:
@@ -219,7 +221,7 @@ def _take_head_norm(model: Any) -> nn.Module:
     return nn.Identity()
 
 
-def _timm_names(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def timm_names(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """A published checkpoint under the network's present names, without its classifier.
 
     timm keeps with most families a function that renames what their authors published; it is asked only where

@@ -145,8 +145,6 @@ def pretrained_file(name: str) -> Path:
             which file to put where and which flag to give.
     """
     import timm
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         published = timm.models.get_pretrained_cfg(name, allow_unregistered=False)
@@ -158,9 +156,25 @@ def pretrained_file(name: str) -> Path:
             f"No pretrained weights are published for backbone {name!r}: give --model.weights none or a "
             "local file." + (f" {nearest(name, tagged)}" if tagged else "")
         )
-    repository = published.hf_hub_id
-    file = published.hf_hub_filename or "model.safetensors"
-    cached = try_to_load_from_cache(repository, file, cache_dir=constants.HF_HUB_CACHE)
+    return fetched(published.hf_hub_id, published.hf_hub_filename or "model.safetensors", name=name)
+
+
+def fetched(repository: str, file: str, *, name: str, revision: str | None = None) -> Path:
+    """A file of the hub, fetched unless it is cached.
+
+    Args:
+        repository: "owner/name".
+        file: its name there.
+        name: of the network that it belongs to, for messages.
+        revision: commit; the newest where None.
+
+    Raises:
+        SwtformerError: it cannot be fetched; the message says which file to put where and which flag to give.
+    """
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    cached = try_to_load_from_cache(repository, file, cache_dir=constants.HF_HUB_CACHE, revision=revision)
     if isinstance(cached, str):
         return Path(cached)
     by_hand = (
@@ -178,6 +192,7 @@ def pretrained_file(name: str) -> Path:
             repository,
             file,
             cache_dir=constants.HF_HUB_CACHE,
+            revision=revision,
             etag_timeout=PROBE_SECONDS,
         )
     except (HfHubHTTPError, OSError, ValueError) as error:

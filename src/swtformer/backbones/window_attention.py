@@ -1,4 +1,8 @@
-"""Self-attention inside (shifted) windows of a grid of any size; see `swin` for what it does at odd sizes."""
+"""Self-attention inside (shifted) windows of a grid of any size; see `swin` for what it does at odd sizes.
+
+Where no gradient is kept, bands of window rows are attended one after the other, so that a large image needs
+little more memory than its tokens.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,17 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+TOKENS_AT_ONCE = 2**15
+"""Tokens that are projected together where no gradient is kept; a single row of windows may be more."""
+
+
+def goes_in_parts(module: nn.Module) -> bool:
+    """Whether a module may take tokens in parts: not where gradients would keep all of them anyway.
+
+    A traced graph cannot hold a number of parts that depends on the size of the image.
+    """
+    return not (module.training or torch.is_grad_enabled() or torch.compiler.is_exporting())
 
 
 class WindowAttention(nn.Module):
@@ -33,36 +48,44 @@ class WindowAttention(nn.Module):
         Returns:
             (B, h, w, width).
         """
-        batch, height, width, channels = tokens.shape
+        batch, height, width = tokens.shape[:3]
         rows, columns = _Side.of(height, self.window, self.shift), _Side.of(width, self.window, self.shift)
         if rows.padding or columns.padding:
             tokens = F.pad(tokens, (0, 0, 0, columns.padding, 0, rows.padding))
         if rows.shift or columns.shift:
             tokens = tokens.roll((-rows.shift, -columns.shift), dims=(1, 2))
 
-        area = rows.window * columns.window
-        windows = tokens.reshape(batch, rows.count, rows.window, columns.count, columns.window, channels)
-        windows = windows.transpose(2, 3).reshape(-1, area, channels)
-        projected = self.qkv(windows).view(-1, area, 3, self.heads, channels // self.heads)
-        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=self._attention_bias(rows, columns, batch, query)
-        )
-        windows = self.proj(attended.transpose(1, 2).reshape(-1, area, channels))
-
-        tokens = windows.view(batch, rows.count, columns.count, rows.window, columns.window, channels)
-        tokens = tokens.transpose(2, 3).reshape(batch, rows.padded, columns.padded, channels)
+        band = rows.padded
+        if goes_in_parts(self):
+            band = max(TOKENS_AT_ONCE // (batch * rows.window * columns.padded), 1) * rows.window
+        bands = [
+            self._attend(part, rows, columns, rows.regions[first * band : (first + 1) * band])
+            for first, part in enumerate(tokens.split(band, dim=1))
+        ]
+        tokens = torch.cat(bands, dim=1) if len(bands) > 1 else bands[0]
         if rows.shift or columns.shift:
             tokens = tokens.roll((rows.shift, columns.shift), dims=(1, 2))
         return tokens[:, :height, :width]
 
-    def _attention_bias(self, rows: _Side, columns: _Side, batch: int, query: Tensor) -> Tensor:
-        """Relative-position bias, minus infinity between tokens that must not meet; broadcasts to windows."""
+    def _attend(self, tokens: Tensor, rows: _Side, columns: _Side, regions: tuple[int, ...]) -> Tensor:
+        """Attend inside the windows of a band (B, n, w, width); `regions` are those of its n rows."""
+        batch, height, width, channels = tokens.shape
+        area = rows.window * columns.window
+        cut = (batch, height // rows.window, columns.count)
+        windows = tokens.reshape(batch, cut[1], rows.window, columns.count, columns.window, channels)
+        windows = windows.transpose(2, 3).reshape(-1, area, channels)
+        projected = self.qkv(windows).view(-1, area, 3, self.heads, channels // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
         bias = self._relative_position_bias(rows.window, columns.window, query.dtype)
-        if not any((rows.padding, rows.shift, columns.padding, columns.shift)):
-            return bias
-        mask = _region_mask(rows, columns, query.dtype, query.device)
-        return (bias + mask).expand(batch, -1, -1, -1, -1).flatten(0, 1)
+        if any((*regions, *columns.regions)):
+            shape = (rows.window, columns.window)
+            mask = _region_mask(regions, columns.regions, shape, query.dtype, query.device)
+            bias = (bias + mask).expand(batch, -1, -1, -1, -1).flatten(0, 1)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        windows = self.proj(attended.transpose(1, 2).reshape(-1, area, channels))
+        windows = windows.view(*cut, rows.window, columns.window, channels)
+        band: Tensor = windows.transpose(2, 3).reshape(batch, height, width, channels)
+        return band
 
     def _relative_position_bias(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
         """(1, heads, area, area) bias; kept between calls while the table needs no gradient."""
@@ -118,26 +141,38 @@ class _Side:
         """Number of windows."""
         return self.padded // self.window
 
+    @property
+    def regions(self) -> tuple[int, ...]:
+        """Of every rolled token, in order: -1 padding, 1 come round from the other end, 0 any other."""
+        unrolled = ((place + self.shift) % self.padded for place in range(self.padded))
+        return tuple(-1 if place >= self.length else int(place < self.shift) for place in unrolled)
+
 
 # Tensors in these caches are made outside inference mode: one made inside could never be trained with later.
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 @torch.inference_mode(mode=False)
-def _region_mask(rows: _Side, columns: _Side, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _region_mask(
+    rows: tuple[int, ...],
+    columns: tuple[int, ...],
+    window: tuple[int, int],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
     """0 between tokens of one region, minus infinity elsewhere: (windows, 1, area, area).
 
     A region is what lies together in the unrolled grid; all padding is one region, so that no row is empty.
+
+    Args:
+        rows: regions of the rows, see `_Side.regions`; bands that are alike share a mask.
+        columns: regions of the columns.
+        window: rows and columns of a window.
+        dtype: of the mask.
+        device: where it goes.
     """
-
-    def wrapped_and_real(side: _Side) -> tuple[Tensor, Tensor]:
-        position = torch.arange(side.padded).roll(-side.shift)
-        return position < side.shift, position < side.length
-
-    wrapped_rows, real_rows = wrapped_and_real(rows)
-    wrapped_columns, real_columns = wrapped_and_real(columns)
-    region = 2 * wrapped_rows[:, None].int() + wrapped_columns[None, :].int()
-    region = region.where(real_rows[:, None] & real_columns[None, :], -1)
-    region = region.view(rows.count, rows.window, columns.count, columns.window)
-    region = region.transpose(1, 2).reshape(rows.count * columns.count, 1, -1)
+    of_rows, of_columns = torch.tensor(rows)[:, None], torch.tensor(columns)[None, :]
+    region = (2 * of_rows + of_columns).where((of_rows >= 0) & (of_columns >= 0), -1)
+    region = region.view(len(rows) // window[0], window[0], len(columns) // window[1], window[1])
+    region = region.transpose(1, 2).flatten(0, 1).flatten(1)[:, None]
     apart = region[..., :, None] != region[..., None, :]
     return torch.zeros(apart.shape, dtype=dtype).masked_fill(apart, -torch.inf).to(device)
 

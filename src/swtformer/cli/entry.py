@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
-from swtformer.cli import commands
+from swtformer.cli import commands, exchange, models, pseudo_labels, segmentation
+from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans
 from swtformer.cli.outcome import Outcome
-from swtformer.cli.screen import is_main_process
 from swtformer.cli.signals import Stopped, stop_on_signals
 from swtformer.errors import SwtformerError
+from swtformer.processes import is_main_process
 
 USAGE = 2
 UNEXPECTED = 1
@@ -43,8 +44,18 @@ def build_app() -> App:
             (app, commands.train, "train DATA --out RUN"),
             (app, commands.localize, "localize RUN [DATA]"),
             (app, commands.mask, "mask RUN"),
+            (app, pseudo_labels.refine, "refine RUN [DATA]"),
+            (app, pseudo_labels.pseudo_label, "pseudo-label RUN"),
+            (app, segmentation.segment, "segment RUN [DATA]"),
+            (app, segmentation.predict, "predict MODEL INPUT... --out FOLDER"),
             (app, commands.evaluate, "evaluate RUN [DATA]"),
+            (app, exchange.export, "export RUN --format FORMAT --out PATH"),
+            (app, exchange.import_, "import RUN FILE"),
+            (app, models.onnx, "onnx RUN|MODEL --out FILE.onnx"),
+            (app, models.push, "push RUN|MODEL OWNER/NAME"),
+            (app, models.pull, "pull OWNER/NAME --out FOLDER"),
             (app, commands.report, "report RUN"),
+            (app, browse, "app RUN [--port PORT] [--host HOST]"),
             (app, commands.version, "version"),
         )
     ):
@@ -97,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     app = build_app()
     command, bound, _ = app.parse_args(
-        join_booleans(arguments, also=("--resume",)), exit_on_error=False, print_error=False
+        join_booleans(arguments, also=("--resume", "--private")), exit_on_error=False, print_error=False
     )
     outcome = command(*bound.args, **bound.kwargs)
     if not isinstance(outcome, Outcome):

@@ -110,11 +110,12 @@ def _fields() -> Iterable[tuple[str, FieldInfo]]:
                 yield f"{section}.{name}", field
 
 
+@functools.cache  # the commands share sections
 def _section_parameters(section: str, order: int) -> list[inspect.Parameter]:
     info = Settings.model_fields[section]
     if not (isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)):
         return [_parameter(section, section, info, None)]
-    title = f"{section.capitalize()} settings"
+    title = f"{section.replace('_', ' ').capitalize()} settings"
     group = Group(title, help=flowing(info.annotation.__doc__ or ""), sort_key=order)
     return [
         _parameter(f"{section}__{name}", f"{section}.{name}", field, group)
@@ -175,7 +176,8 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     if get_origin(annotation) is Annotated:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(item for item in get_args(annotation) if item is not types.NoneType)
+        members = [item for item in get_args(annotation) if item is not types.NoneType]
+        return tuple(plain for item in members for plain in _alternatives(item))
     return (annotation,)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from swtformer.cli.screen import say, warn, warn_of
-from swtformer.errors import SwtformerError
 from swtformer.run import Failure, Run
-from swtformer.settings import DataSettings, Settings
+from swtformer.settings import Settings
+from swtformer.stages.known_data import data_of as data_of
+from swtformer.stages.known_data import known_data as known_data
 
 if TYPE_CHECKING:
     from swtformer.datasets import ImageSet
@@ -44,34 +45,6 @@ class Outcome:
 def again() -> str:
     """What to do after an interruption of a command that starts over or keeps what is there."""
     return "Run the same command again."
-
-
-def known_data(facts: Mapping[str, Any]) -> Path | None:
-    """Where the data set of a run's environment or of a result lies, if it is noted."""
-    return Path(facts["data"]) if "data" in facts else None
-
-
-def data_of(run: Run, data: Path | None, made_for: Mapping[str, Any]) -> tuple[Path, Settings]:
-    """Where the data of a command lies, and the run's settings as far as they hold for it.
-
-    Of the run's data settings, those that say where things lie (format, splits, folders) hold for the run's
-    own data set only.
-
-    Args:
-        run: the run that the command works on.
-        data: what the user named, if anything.
-        made_for: "data" and "split" that the run's last result is about.
-    """
-    settings = run.settings()
-    path = data or known_data(made_for)
-    if path is None:
-        raise SwtformerError(f"{run.path} does not know its data set; name it after the run.")
-    own = settings.data
-    if path.resolve() != known_data(run.environment()):
-        own = DataSettings(classes=own.classes, exif=own.exif, strict=own.strict)
-    if path.resolve() == known_data(made_for):
-        own = own.model_copy(update={"split": made_for.get("split")})
-    return path, settings.model_copy(update={"data": own})
 
 
 def open_images(path: Path, settings: Settings) -> ImageSet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from swtformer.cli.signals import Stopped
+from swtformer.processes import is_main_process
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -25,11 +25,6 @@ SHOWN = 5
 
 PLAIN_SECONDS = 10.0
 """Shortest time between two lines of progress where stderr is no terminal."""
-
-
-def is_main_process() -> bool:
-    """False in the processes that a launcher started beside the first; they print no results."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def say(*lines: RenderableType) -> None:

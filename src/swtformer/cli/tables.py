@@ -23,6 +23,12 @@ def score_tables(scores: Mapping[str, Any]) -> list[RenderableType]:
     if scores["segmentation"]:
         shown += ["\nmIoU of the masks, in %:", _miou_table(scores)]
         shown += ["\nIoU per class, in %:", _iou_table(scores)]
+    partial = [row["coverage"] for row in scores["segmentation"] if row.get("coverage", 1) < 1]
+    if partial:
+        shown.append(
+            "given: undecided pixels (255) count as misses. decided: without them, "
+            f"{_percent(partial[0])} % of the pixels; no score of whole masks."
+        )
     if any(row["uses_ground_truth"] for row in scores["segmentation"]):
         shown.append("* oracle: the threshold was chosen by looking at the ground truth.")
     if scores["classification"] is not None:

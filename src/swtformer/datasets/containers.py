@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -49,30 +49,46 @@ def jpeg_header(stream: IO[bytes]) -> JpegHeader:
     Raises:
         ValueError: the header is cut off or damaged.
     """
-    stream.seek(2)
     frame: tuple[int, int, int] | None = None
     orientation = 1
+    for marker, start, end in jpeg_segments(stream):
+        if marker in _FRAMES and frame is None:
+            segment = stream.read(end - start)
+            if len(segment) < 6:
+                raise ValueError("its header is cut off")
+            frame = struct.unpack_from(">xHHB", segment)
+        elif marker == _APP1 and orientation == 1:
+            segment = stream.read(end - start)
+            if segment.startswith(b"Exif\0\0"):
+                orientation = exif_orientation(segment)
+    if frame is None:
+        raise ValueError("its header does not give its size")
+    height, width, components = frame
+    return JpegHeader(height, width, components, orientation)
+
+
+def jpeg_segments(stream: IO[bytes]) -> Iterator[tuple[int, int, int]]:
+    """Segments before the first scan of a JPEG: marker, and where the content begins and ends.
+
+    The stream stands at the content of the segment just given, and in the end behind the marker of the scan.
+
+    Args:
+        stream: at any position, of a file that opens with `JPEG_SIGNATURE`.
+
+    Raises:
+        ValueError: the header is cut off or damaged.
+    """
+    stream.seek(2)
     while (marker := _next_marker(stream)) != _START_OF_SCAN:
         if marker in _WITHOUT_LENGTH:
             continue
         length = int.from_bytes(stream.read(2), "big")
         if marker == _END_OF_IMAGE or length < 2:
             raise ValueError("its header is damaged")
-        if marker in _FRAMES and frame is None:
-            segment = stream.read(length - 2)
-            if len(segment) < 6:
-                raise ValueError("its header is cut off")
-            frame = struct.unpack_from(">xHHB", segment)
-        elif marker == _APP1 and orientation == 1:
-            segment = stream.read(length - 2)
-            if segment.startswith(b"Exif\0\0"):
-                orientation = exif_orientation(segment)
-        else:
-            stream.seek(length - 2, 1)
-    if frame is None:
-        raise ValueError("its header does not give its size")
-    height, width, components = frame
-    return JpegHeader(height, width, components, orientation)
+        start = stream.tell()
+        end = start + length - 2
+        yield marker, start, end
+        stream.seek(end)
 
 
 def _next_marker(stream: IO[bytes]) -> int:

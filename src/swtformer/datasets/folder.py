@@ -92,6 +92,11 @@ def _walk(base: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
+def image_files_below(base: Path) -> Iterator[Path]:
+    """Files below a folder that are images by their extension, unsorted; hidden ones are left out."""
+    return (path for path in _walk(base) if is_image_name(path.name))
+
+
 def _image_files(base: Path, problems: Problems) -> Iterator[_File]:
     """Images below `base`, sorted by path; other files are noted."""
     files = sorted(_walk(base))

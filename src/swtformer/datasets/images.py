@@ -6,9 +6,10 @@ fills what is missing with grey. Everything else is decoded by Pillow.
 
 Truncation is always found, and so is any flipped bit of a PNG, which has checksums. JPEG, WebP, GIF, BMP
 and TIFF have none. In a JPEG most single flipped bits give another, equally valid picture that no decoder
-can tell from the right one: of photographs at quality 80, libjpeg notices about one in seven single
-flipped bits in the scan, three in four of those with ten flipped bits, and nine in ten of those with
-twenty.
+can tell from the right one. What is looked for is what libjpeg warns of, and blocks of impossible
+brightness (see `jpeg_damage`): of photographs at quality 80, one in five single flipped bits in the scan is
+found (by libjpeg alone one in eight), two in three of those with five flipped bits (one in two), nine in
+ten of those with ten (three in four) and 97 in 100 of those with twenty (85).
 
 Colour profiles are not applied. All functions may be called from several threads.
 """
@@ -38,6 +39,7 @@ from swtformer.datasets.containers import (
     jpeg_header,
     require_whole,
 )
+from swtformer.datasets.jpeg_damage import require_possible_brightness
 from swtformer.errors import DataError, ImageError
 
 MAX_PIXELS = 178_956_970
@@ -224,6 +226,7 @@ def _require_size(height: int, width: int) -> None:
 def _decode_jpeg(data: bytes, components: int) -> np.ndarray:
     pixels: np.ndarray = simplejpeg.decode_jpeg(data, "CMYK" if components == 4 else "RGB")
     if components != 4:
+        require_possible_brightness(data)
         return pixels
     inks = 255 - pixels
     image = Image.frombytes("CMYK", (inks.shape[1], inks.shape[0]), inks.tobytes())

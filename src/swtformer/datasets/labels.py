@@ -222,7 +222,8 @@ def split_labels(value: Any, known: frozenset[str] = frozenset()) -> tuple[str, 
             value = text.split(mark)
     if value is None:
         value = []
-    if not isinstance(value, list) or not all(isinstance(name, str | int) for name in value):
+    # By exact type: True and False are ints, but no names.
+    if not isinstance(value, list) or not all(type(name) in (str, int) for name in value):
         raise ValueError(f"labels must be names, got {value!r:.60}")
     names = dict.fromkeys(str(name).strip() for name in value)
     return tuple(name for name in names if name and (name in known or name.lower() not in BACKGROUND_NAMES))

@@ -76,7 +76,7 @@ def read_text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = len(_LINE_END.split(error.object[: error.start].decode()))
         raise DataError(f"{path}:{line}: is no UTF-8 text; save it as UTF-8.") from None
 
 
@@ -117,14 +117,14 @@ def read_rows(path: Path) -> Rows:
 
 def _read_csv(path: Path, text: str) -> Rows:
     header = next((line for line in text.splitlines() if line.strip()), "")
-    # The delimiter that cuts the header into most columns: header cells hold names, not lists.
-    delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: tuple[str, ...] = ()
     rows: list[Row] = []
     faults: list[str] = []
     line = 1
     try:
+        # The delimiter that cuts the header into most columns: header cells hold names, not lists.
+        delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
             if not any(stripped):

@@ -85,7 +85,9 @@ def locate_seeds(
     allowed = with_background_present(present) > 0
     map_sums = activations.sum(-1)[:, None, :]
     winners, closeness = [], []
-    for rows in tokens.split(rows_per_block, dim=1):
+    # A traced graph cannot hold a number of blocks that depends on the size of the image.
+    blocks = (tokens,) if torch.compiler.is_exporting() else tokens.split(rows_per_block, dim=1)
+    for rows in blocks:
         similarity = token_affinity(rows, tokens, affinity=affinity)
         shared = similarity @ activations.mT
         union = similarity.sum(-1, keepdim=True) + map_sums - shared

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,9 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from swtformer.errors import CheckpointError
+from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.methods import Method, create_model
 from swtformer.run import read_json, write_json, write_with
 from swtformer.settings import ModelSettings
@@ -20,6 +23,9 @@ from swtformer.settings import ModelSettings
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 FORMAT = 1
+"""Layout of config.json; a change that older versions of the package would misread raises it."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def save_pretrained(model: Method, folder: str | Path) -> Path:
@@ -51,23 +57,68 @@ def from_pretrained(source: str | Path) -> Method:
     """Load a model that `save_pretrained` wrote, in eval mode on the CPU.
 
     Args:
-        source: a model folder, a run folder (its `model` folder is used), or a Hugging Face hub id
-            "owner/name", which is downloaded.
+        source: as for `model_folder`.
 
     Raises:
-        CheckpointError: a file is missing, damaged or does not fit its config.
+        CheckpointError: a file is missing, damaged, of a newer version or does not fit its config.
     """
-    folder = _folder(source)
-    config_file = folder / CONFIG
-    config = read_json(config_file)
-    try:
-        settings = ModelSettings.model_validate({**config["model"], "weights": "none"})
-        classes = tuple(str(name) for name in config["classes"])
-    except (KeyError, TypeError, ValidationError) as error:
-        raise CheckpointError(f"{config_file}: is no swtformer model config: {error}") from None
+    folder = model_folder(source)
+    settings, classes = read_config(folder)
     model = create_model(settings, classes)
     load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
     return model.eval()
+
+
+def model_folder(source: str | Path) -> Path:
+    """The folder that holds a model.
+
+    Args:
+        source: a model folder, a run folder (its `model` folder is meant), or a Hugging Face hub id
+            "owner/name", which is downloaded. What looks like a path is never asked for on the hub: one that
+            exists or whose parent folder does, or that is no two names with a slash between.
+
+    Raises:
+        CheckpointError: there is no model, here or on the hub.
+    """
+    folder = Path(source)
+    if (folder / "model" / CONFIG).is_file():
+        return folder / "model"
+    if (folder / CONFIG).is_file():
+        return folder
+    if folder.exists():
+        raise CheckpointError(
+            f"{folder}: holds no model ({CONFIG} is missing); name a model folder or a finished run."
+        )
+    name = str(source)
+    if folder.parent.exists() or not _HUB_ID.fullmatch(name):
+        raise CheckpointError(f"{folder}: does not exist.{_nearest_folder(folder)}")
+    return _downloaded(name)
+
+
+def read_config(folder: Path) -> tuple[ModelSettings, tuple[str, ...]]:
+    """A saved model's settings, with `weights` none, and its class names.
+
+    Raises:
+        CheckpointError: config.json is missing, damaged, no model's, or written by a newer version.
+    """
+    path = folder / CONFIG
+    try:
+        config = read_json(path)
+    except SwtformerError as error:
+        raise CheckpointError(str(error)) from None
+    try:
+        if config["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path}: has the format {config['format']!r}, this version of swtformer reads the format "
+                f"{FORMAT}; update swtformer, or save the model anew with this version."
+            )
+        settings = ModelSettings.model_validate({**config["model"], "weights": "none"})
+        classes = tuple(str(name) for name in config["classes"])
+    except KeyError as error:
+        raise CheckpointError(f"{path}: is no swtformer model config: {error} is missing.") from None
+    except (TypeError, ValidationError) as error:
+        raise CheckpointError(f"{path}: is no swtformer model config: {error}") from None
+    return settings, classes
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -85,7 +136,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(
-    model: Method, tensors: Mapping[str, Tensor], *, source: Path, partly: bool = False
+    model: nn.Module, tensors: Mapping[str, Tensor], *, source: Path, partly: bool = False
 ) -> list[str]:
     """Put tensors into a model.
 
@@ -125,19 +176,16 @@ def load_weights(
     return missing
 
 
-def _folder(source: str | Path) -> Path:
-    folder = Path(source)
-    if (folder / "model" / CONFIG).is_file():
-        return folder / "model"
-    if folder.exists():
-        if (folder / CONFIG).is_file():
-            return folder
-        raise CheckpointError(
-            f"{folder}: holds no model ({CONFIG} is missing); name a model folder or a finished run."
-        )
-    name = str(source)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise CheckpointError(f"{folder}: does not exist.")
+def _nearest_folder(folder: Path) -> str:
+    """Ask whether a folder beside it was meant whose name is nearly the same."""
+    if not folder.parent.is_dir() or not os.access(folder.parent, os.R_OK):
+        return ""
+    beside = [path.name for path in folder.parent.iterdir() if path.is_dir()]
+    close = difflib.get_close_matches(folder.name, beside, n=1)
+    return f" Did you mean {str(folder.parent / close[0])!r}?" if close else ""
+
+
+def _downloaded(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 

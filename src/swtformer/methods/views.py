@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -56,7 +57,10 @@ def summed_maps(
     """
     height, width = images.shape[-2:]
     grid = (-(-height // settings.stride), -(-width // settings.stride))
-    encodings = [(mirrored, model.encode(view)) for mirrored, view in _views(images, settings)]
+    encodings = [
+        (mirrored, model.encode(view))
+        for mirrored, view in views(images, scales=settings.scales, flip=settings.flip)
+    ]
     probabilities = torch.stack([encoding.logits.float().sigmoid() for _, encoding in encodings]).mean(0)
     if present is None:
         likely = probabilities >= settings.class_threshold
@@ -102,17 +106,26 @@ def _on_grid(maps: Tensor, mirrored: bool, grid: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, grid, mode="bilinear", align_corners=False)
 
 
-def _views(images: Tensor, settings: LocalizeSettings) -> list[tuple[bool, Tensor]]:
-    """Every scale of the images and, if wanted, its mirror image, with a flag that says which is mirrored."""
+def views(images: Tensor, *, scales: Sequence[float], flip: bool) -> list[tuple[bool, Tensor]]:
+    """Every scale of the images and, if wanted, its mirror image, with a flag that says which is mirrored.
+
+    Args:
+        images: (B, 3, H, W) uint8 RGB.
+        scales: of the size; no side becomes shorter than `SMALLEST_SIDE_PX`.
+        flip: add each scale's mirror image.
+
+    Returns:
+        (mirrored, (B, 3, h, w) floats in [0, 1]) for each view.
+    """
     height, width = images.shape[-2:]
-    views = []
-    for scale in settings.scales:
+    made = []
+    for scale in scales:
         factor = max(scale, SMALLEST_SIDE_PX / min(height, width))
         size = (round(height * factor), round(width * factor))
         view = images.float() / 255
         if size != (height, width):
             view = F.interpolate(view, size, mode="bilinear", align_corners=False, antialias=True)
-        views.append((False, view))
-        if settings.flip:
-            views.append((True, view.flip(-1)))
-    return views
+        made.append((False, view))
+        if flip:
+            made.append((True, view.flip(-1)))
+    return made

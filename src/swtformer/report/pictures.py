@@ -63,7 +63,7 @@ def mask_overlay(photograph: np.ndarray, labels: np.ndarray) -> np.ndarray:
     height, width = photograph.shape[:2]
     small = np.asarray(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
     opacity = np.where(small == 0, 0.0, 0.62)
-    opacity[_outline(small)] = 1.0
+    opacity[outline(small)] = 1.0
     return _blend(105 + 150 / 255 * _grey(photograph), voc_palette()[small], opacity[..., None])
 
 
@@ -97,7 +97,7 @@ def _blend(below: np.ndarray, above: np.ndarray, opacity: np.ndarray) -> np.ndar
     return mixed.round().astype(np.uint8)
 
 
-def _outline(labels: np.ndarray) -> np.ndarray:
+def outline(labels: np.ndarray) -> np.ndarray:
     """Pixels of a class whose right or lower neighbour, or left or upper one, has another label."""
     differs = np.zeros(labels.shape, dtype=bool)
     across = labels[:, 1:] != labels[:, :-1]

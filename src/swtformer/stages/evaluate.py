@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor
 
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SwtformerError
 from swtformer.functional.scores import IGNORED, ConfusionMatrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
 from swtformer.maps import ClassActivationMaps
-from swtformer.run import Progress, Run, read_json, silent, write_json
+from swtformer.run import Progress, RefinedRun, Run, read_json, silent, write_json
 from swtformer.settings import EvaluateSettings
 from swtformer.stages.in_order import in_order
 from swtformer.stages.map_scores import MapCounter, MapTotals
@@ -32,6 +33,7 @@ from swtformer.stages.scores import (
     ClassificationScore,
     ImageScore,
     Scores,
+    SegmentationScore,
     classification_score,
     require_same_classes,
     scored_labels,
@@ -57,7 +59,8 @@ def evaluate(
     compete, which is R-CAM's own first channel, and 1 − max (Eq. 3) for CAMs; `label_free` takes the
     threshold that `mask` would choose, from the maps of all the run's images; `oracle` takes the best
     threshold of the sweep and is flagged `uses_ground_truth`. Confusion is always counted over all labels;
-    the mean runs over the background and `settings.score_classes`.
+    the mean runs over the background and `settings.score_classes`. With `settings.maps` refined, "refined"
+    are the maps that `refine` made, and the scores go to refined/scores.json.
 
     Where the maps were made with the image labels given, only classes that are present can be predicted.
 
@@ -73,6 +76,10 @@ def evaluate(
         SwtformerError: the run has no maps, or the maps come from different models or settings.
     """
     settings = run.settings().evaluate if settings is None else settings
+    if settings.maps == "refined":
+        run = RefinedRun(run.path)
+        if not run.maps_file.is_file():
+            raise SwtformerError(f"{run.maps} holds no refined maps; make them with `swtformer refine`.")
     require_same_classes(run.classes(), data)
     over = scored_labels(data, settings.score_classes)
     ids = ids_with_maps(run)
@@ -140,8 +147,9 @@ def evaluate_folder(
 ) -> Scores:
     """Score a folder of label images `<id>.png`, wherever they come from; nothing is written.
 
-    A predicted 255 ("undecided") counts as a miss of the true label. Images of the folder that are not in the
-    set are not looked at.
+    A predicted 255 ("undecided") counts as a miss of the true label under the policy "given". Where there are
+    such pixels, a second score, "decided", leaves them out and says what part of the pixels it is about.
+    Images of the folder that are not in the set are not looked at.
 
     Args:
         predictions: folder of label images with the values of the data set.
@@ -150,14 +158,16 @@ def evaluate_folder(
         progress: told about every image.
 
     Raises:
-        DataError: the set has no masks, predictions are missing (unless they count as background) or are the
-            ground truth itself, sizes differ, or a file is no label image.
+        DataError: the set has no masks or no classes, predictions are missing (unless they count as
+            background) or are the ground truth itself, sizes differ, or a file is no label image.
     """
     settings = settings or EvaluateSettings()
     over = scored_labels(data, settings.score_classes)
     masked = records_with_mask(data)
     if not masked:
         raise DataError(f"{data.name} has no masks to score against; name their folder with --data.masks.")
+    if not data.classes:
+        raise DataError(f"{data.name} has masks but no class names; name them in order with --data.classes.")
     if not predictions.is_dir():
         raise DataError(f"{predictions} is no folder; name the folder that holds the predicted masks.")
     folder = ground_truth_folder(masked)
@@ -194,12 +204,25 @@ def evaluate_folder(
         scored_classes=tuple(names[label] for label in over),
         scales=(),
         flip=False,
-        segmentation=(segmentation_score(total.counts, names, over, "folder", "given", None),),
+        segmentation=_folder_scores(total.counts, names, over),
         classification=None,
         per_image=_image_scores(per_image),
         skipped=len(data) - len(masked),
         missing=len(missing),
     )
+
+
+def _folder_scores(
+    counts: Tensor, names: tuple[str, ...], over: Sequence[int]
+) -> tuple[SegmentationScore, ...]:
+    """The score of all pixels and, where masks leave some undecided, that of the decided ones."""
+    given = segmentation_score(counts, names, over, "folder", "given", None)
+    decided = counts[:, :-1]
+    coverage = float(decided.sum() / counts.sum().clamp(min=1))
+    if coverage == 1:
+        return (given,)
+    sure = segmentation_score(decided, names, over, "folder", "decided", None)
+    return (given, replace(sure, coverage=coverage))
 
 
 def _refuse_missing(ids: Iterable[str], total: int, what: str, remedy: str) -> NoReturn:

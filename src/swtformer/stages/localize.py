@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,18 +12,15 @@ import torch
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
-from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods.pretrained import WEIGHTS, from_pretrained
 from swtformer.methods.views import summed_maps
-from swtformer.run import Failure, Progress, Run, sha256, silent, write_failures, write_json
+from swtformer.run import Failure, Progress, Run, file_stamp, sha256, silent, write_failures, write_json
 from swtformer.settings import Settings
+from swtformer.stages.read_ahead import read_ahead
 from swtformer.training.precision import autocast, pick_device
-
-AHEAD = 4
-"""Images that are read while the network is busy, per reading thread."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +130,8 @@ def _fingerprint(run: Run, settings: Settings) -> str:
 
 def _source(record: Record, settings: Settings) -> str:
     """Equal while an image's file and, where they choose the classes, its labels are what they were."""
-    try:
-        facts = record.image.stat()
-        file = f"{record.image.resolve()} {facts.st_size} {facts.st_mtime_ns}"
-    except OSError:
-        file = "missing"
     labels = record.present if settings.localize.classes == "given" else None
-    return hashlib.sha256(f"{file} {labels}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{file_stamp(record.image)} {labels}".encode()).hexdigest()[:32]
 
 
 def _is_done(run: Run, record: Record, made_by: str, settings: Settings) -> bool:
@@ -173,21 +164,10 @@ def _batches(
 def _images(
     records: list[Record], settings: Settings, failures: list[Failure]
 ) -> Iterator[tuple[Record, np.ndarray]]:
-    """Read images ahead in threads; those that cannot be read become failures."""
-    threads = max(settings.localize.workers, 1)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: list[tuple[Record, Future[np.ndarray]]] = []
-        remaining = iter(records)
-        try:
-            while True:
-                while len(waiting) < threads * AHEAD and (record := next(remaining, None)) is not None:
-                    waiting.append((record, pool.submit(read_image, record.image, exif=settings.data.exif)))
-                if not waiting:
-                    return
-                record, future = waiting.pop(0)
-                try:
-                    yield record, future.result()
-                except ImageError as error:
-                    failures.append(Failure(record.id, "localize", str(record.image), str(error)))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    """The images that can be read; the others become failures."""
+    options = settings.localize
+    for record, image in read_ahead(records, exif=settings.data.exif, threads=options.workers):
+        if isinstance(image, ImageError):
+            failures.append(Failure(record.id, "localize", str(record.image), str(image)))
+        else:
+            yield record, image

@@ -202,7 +202,7 @@ class MapTotals:
         """The sweep's threshold of the best mean IoU, the lowest of equals; it uses the ground truth."""
         sweep = self.sweeps[source]
         best = int(mean_iou(sweep.counts, over=over).nan_to_num(nan=-1).argmax())
-        return round(float(sweep.thresholds[best]), 6)
+        return float(str(sweep.thresholds.numpy()[best]))  # 0.15, not 0.15000000596
 
     def confusion(self, source: Source, threshold: float | None) -> Tensor:
         """Confusion over all images at a threshold of the sweep; None stands for the refined maps' argmax."""

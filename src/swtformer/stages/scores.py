@@ -28,12 +28,14 @@ class SegmentationScore:
 
     Attributes:
         source: "cam", "refined", or "folder" for masks from elsewhere.
-        policy: fixed, argmax, label_free, oracle, or "given" for masks from elsewhere.
+        policy: fixed, argmax, label_free, oracle; for masks from elsewhere "given" or, without their
+            undecided pixels, "decided".
         threshold: background score; None where a background map competed, or where it is not known.
         uses_ground_truth: the threshold was chosen by looking at the ground truth (oracle).
         miou: mean over the scored labels that occur; None if none does.
         iou: IoU of every label, 0 to 1; None where it is absent from truth and masks.
         absent: number of scored labels left out of the mean for that reason.
+        coverage: part of the pixels with ground truth that the score is about; below 1 only for "decided".
     """
 
     source: str
@@ -43,6 +45,7 @@ class SegmentationScore:
     miou: float | None
     iou: dict[str, float | None]
     absent: int
+    coverage: float = 1.0
 
 
 @dataclass(frozen=True)

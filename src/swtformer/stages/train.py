@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import threading
-import warnings
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,12 +11,20 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import CheckpointError, DataError, SettingsError, SwtformerError
+from swtformer.errors import CheckpointError, DataError, SettingsError
 from swtformer.methods import Method, create_model
-from swtformer.methods.pretrained import CONFIG, WEIGHTS, load_weights, read_weights, save_pretrained
-from swtformer.run import Failure, Progress, Run, read_failures, read_json, silent, write_failures, write_json
+from swtformer.methods.pretrained import (
+    WEIGHTS,
+    load_weights,
+    model_folder,
+    read_config,
+    read_weights,
+    save_pretrained,
+)
+from swtformer.processes import is_main_process
+from swtformer.run import Failure, Progress, Run, read_failures, silent, write_failures, write_json
 from swtformer.settings import Settings
-from swtformer.training.precision import lightning_precision, pick_device
+from swtformer.stages.run_folder import prepare_folder
 
 FREE_TO_CHANGE = {
     "train.workers",
@@ -44,7 +47,8 @@ def train(
     """Train on image-level labels and leave the model, its curves and its settings in a run folder.
 
     Ground-truth masks are never looked at. Interrupted, the run goes on with `resume` from the last whole
-    epoch and ends with the weights of an unbroken one (same machine, same number of threads).
+    epoch and ends with the weights of an unbroken one (same machine, same number of threads). A finished run
+    is left as it is.
 
     Args:
         data: training images; images of unknown labels (`present` None) are left out.
@@ -67,7 +71,9 @@ def train(
     keep_freed_memory()
     settings = settings or Settings()
     run = Run(Path(out))
-    _check_folder(run, settings, resume=resume)
+    prepare_folder(
+        run, settings, sections=("data", "model", "loss", "train"), free=FREE_TO_CHANGE, resume=resume
+    )
     training, validation = _sets(data, settings, validation)
     if settings.data.strict:
         for images in filter(None, (training, validation)):
@@ -76,7 +82,7 @@ def train(
     # Stopped before its first checkpoint, a run goes on from its start.
     has_checkpoint = resume and any(run.checkpoints.glob("epoch-*.ckpt"))
     model = _model(settings, data.classes, has_checkpoint=has_checkpoint)
-    if _is_main_process():
+    if is_main_process():
         run.write_settings(settings)
         write_json(run.classes_file, list(data.classes))
         run.update_environment(
@@ -97,50 +103,10 @@ def train(
     if resume:
         known = {failure.id for failure in failed}
         failed += [item for item in read_failures(run) if item.stage == "train" and item.id not in known]
-    if _is_main_process():
+    if is_main_process():
         save_pretrained(model, run.model)
         write_failures(run, "train", failed)
     return run
-
-
-def _check_folder(run: Run, settings: Settings, *, resume: bool) -> None:
-    if run.settings_file.is_file():
-        if not resume:
-            if not _is_main_process():
-                return
-            raise SettingsError(
-                f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
-            )
-        changed = [
-            name
-            for name, before, now in _differences(run.settings(), settings)
-            if name not in FREE_TO_CHANGE and before != now
-        ]
-        if changed:
-            raise SettingsError(
-                f"{run.path} was started with other settings: {', '.join(changed)}. "
-                "A resumed run keeps its settings; start a new run to change them."
-            )
-    elif resume and _is_main_process():
-        raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SwtformerError(f"{run.path}: cannot be created: {error.strerror}.") from None
-    if not os.access(run.path, os.W_OK):
-        raise SwtformerError(f"{run.path}: is not writable; name another folder with --out.")
-
-
-def _differences(before: Settings, now: Settings) -> list[tuple[str, Any, Any]]:
-    """Values of the settings that decide the trained weights, pairwise by dotted name."""
-    rows: list[tuple[str, Any, Any]] = [("seed", before.seed, now.seed)]
-    for section in ("data", "model", "loss", "train"):
-        first, second = getattr(before, section), getattr(now, section)
-        rows += [
-            (f"{section}.{name}", getattr(first, name), getattr(second, name))
-            for name in type(first).model_fields
-        ]
-    return rows
 
 
 def _sets(
@@ -178,8 +144,8 @@ def _model(settings: Settings, classes: tuple[str, ...], *, has_checkpoint: bool
     model.backbone.keeps_batch_statistics = settings.model.weights != "none" or start is not None
     model.train()
     if start is not None and not has_checkpoint:
-        folder = start / "model" if (start / "model").is_dir() else start
-        known = tuple(read_json(folder / CONFIG)["classes"])
+        folder = model_folder(start)
+        _, known = read_config(folder)
         if known != classes:
             raise CheckpointError(
                 f"{folder} was made for the classes {list(known)}, the data set has {list(classes)}; "
@@ -199,79 +165,19 @@ def _fit(
     resume: bool,
     progress: Progress,
 ) -> list[Failure]:
-    from lightning.pytorch import Callback, Trainer
-    from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
-
-    from swtformer.training.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
-    from swtformer.training.checkpoints import AtomicCheckpointIO, EpochCheckpoints, newest_checkpoint
+    from swtformer.training.fitting import fit
     from swtformer.training.loader import evaluation_loader, training_loader
     from swtformer.training.module import TrainingModule
 
-    _quieten()
-    options = settings.train
-    device = pick_device(options.accelerator)
-    unreadable = UnreadableImages()
-    checkpoints = EpochCheckpoints(run.checkpoints)
-    callbacks: list[Callback] = [
-        EpochMetrics(run.metrics_file),
-        ProgressReport(progress),
-        unreadable,
-        checkpoints,
-        OwnSignals(),
-    ]
-    if options.ema_decay > 0:
-        callbacks.insert(0, EMAWeightAveraging(decay=options.ema_decay))
-    if options.early_stopping_patience > 0:
-        callbacks.append(
-            EarlyStopping("validation_map_per_class", mode="max", patience=options.early_stopping_patience)
-        )
-    loggers: list[Any] = []
-    if options.tensorboard:
-        loggers.append(_tensorboard(run.path))
-    with warnings.catch_warnings():
-        # Lightning's advice on worker counts, and notes on its own deprecated calls into torch.
-        warnings.filterwarnings("ignore", module=r"lightning\..*")
-        trainer = Trainer(
-            accelerator=device,
-            devices=options.devices,
-            num_nodes=options.nodes,
-            strategy=_strategy(settings),
-            precision=lightning_precision(options.precision, device),
-            max_epochs=options.epochs,
-            accumulate_grad_batches=options.accumulate,
-            gradient_clip_val=options.clip_norm or None,
-            callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
-            logger=loggers or False,
-            use_distributed_sampler=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-            deterministic="warn" if device == "cuda" else False,
-            default_root_dir=run.path,
-        )
-        module = TrainingModule(model, settings)
-        _run_fit(
-            trainer,
-            module,
-            training_loader(
-                training,
-                settings.train,
-                settings.data,
-                seed=settings.seed,
-                rank=trainer.global_rank,
-                world_size=trainer.world_size,
-            ),
-            evaluation_loader(validation, settings.train, settings.data) if validation else None,
-            ckpt_path=newest_checkpoint(run.checkpoints) if resume else None,
-            weights_only=True,
-        )
-    kept = newest_checkpoint(run.checkpoints)
-    if options.keep == "best" and checkpoints.best_file is not None:
-        kept = run.checkpoints / checkpoints.best_file
-    # Under EMA the checkpoint holds the averaged weights, a finished run that is resumed the others.
-    module.load_state_dict(AtomicCheckpointIO().load_checkpoint(kept)["state_dict"])
+    unreadable = fit(
+        TrainingModule(model, settings),
+        partial(training_loader, training, settings.train, settings.data, seed=settings.seed),
+        partial(evaluation_loader, validation, settings.train, settings.data) if validation else None,
+        run=run,
+        strategy=_strategy(settings),
+        resume=resume,
+        progress=progress,
+    )
     records = [training.records[position] for position in sorted(unreadable.training)]
     if validation is not None:
         records += [validation.records[position] for position in sorted(unreadable.validation)]
@@ -294,37 +200,3 @@ def _strategy(settings: Settings) -> str:
     has_contrast = loss.ccl > 0 and loss.ccl_reading != "off"
     fusion_idles = loss.detach == "refined" or (loss.gsc == 0 and not has_contrast)
     return "ddp_find_unused_parameters_true" if fusion_idles else "ddp"
-
-
-def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
-    """Fit; an interrupt stays an interrupt, where Lightning would end the process."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(*arguments, **options)
-    except SystemExit:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored after an interrupt
-
-
-def _tensorboard(folder: Path) -> Any:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    try:
-        return TensorBoardLogger(folder, name="tensorboard", version="")
-    except ModuleNotFoundError:
-        raise SettingsError("--train.tensorboard needs TensorBoard: pip install 'swtformer[log]'.") from None
-
-
-def _quieten() -> None:
-    """Keep Lightning's notes on devices and seeds out of the terminal; its warnings and errors stay."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _is_main_process() -> bool:
-    """False in the processes that a launcher started beside the first."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0

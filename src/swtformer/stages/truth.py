@@ -94,6 +94,7 @@ def require_other_files(predictions: Path, pairs: Sequence[tuple[Path, Path]]) -
     Raises:
         DataError: the folder, or any prediction, is the ground truth itself.
     """
+    pairs = [(prediction, truth) for prediction, truth in pairs if truth.exists()]
     for folder in {truth.parent for _, truth in pairs}:
         if predictions.samefile(folder):
             raise DataError(

@@ -146,8 +146,8 @@ class LongSideCrop:
         height, width = image.shape[:2]
         long_side = int(generator.integers(*self.long_side_px, endpoint=True))
         scaled_height, scaled_width = scaled_size(height, width, long_side)
-        rows = _random_window(scaled_height, self.crop_px, generator)
-        columns = _random_window(scaled_width, self.crop_px, generator)
+        rows = random_window(scaled_height, self.crop_px, generator)
+        columns = random_window(scaled_width, self.crop_px, generator)
         mirrored = generator.random() < 0.5
         left, right = columns.source(width / scaled_width, width)
         top, bottom = rows.source(height / scaled_height, height)
@@ -196,7 +196,7 @@ class RandomResizedCrop:
         pixels = np.array(crop)
         if generator.random() < self.erase_probability:
             erase(pixels, generator)
-        return Sample(_channels_first(pixels), torch.from_numpy(np.array(valid) > 0))
+        return Sample(channels_first(pixels), torch.from_numpy(np.array(valid) > 0))
 
 
 def random_box(
@@ -273,7 +273,7 @@ def scaled_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-class _Window(NamedTuple):
+class Window(NamedTuple):
     """What a crop takes along one side, in resized pixels.
 
     Attributes:
@@ -291,10 +291,11 @@ class _Window(NamedTuple):
         return self.start * scale, min((self.start + self.length) * scale, size)
 
 
-def _random_window(size: int, crop: int, generator: np.random.Generator) -> _Window:
+def random_window(size: int, crop: int, generator: np.random.Generator) -> Window:
+    """A random place of a crop in a longer side, or of a shorter side in the crop, in pixels."""
     gap = size - crop
     offset = int(generator.integers(abs(gap), endpoint=True))
-    return _Window(offset, 0, crop) if gap > 0 else _Window(0, offset, size)
+    return Window(offset, 0, crop) if gap > 0 else Window(0, offset, size)
 
 
 def _pad(pixels: Photograph, crop_px: int, top: int, left: int) -> Sample:
@@ -304,8 +305,9 @@ def _pad(pixels: Photograph, crop_px: int, top: int, left: int) -> Sample:
     padded[top : top + height, left : left + width] = pixels
     valid = torch.zeros(crop_px, crop_px, dtype=torch.bool)
     valid[top : top + height, left : left + width] = True
-    return Sample(_channels_first(padded), valid)
+    return Sample(channels_first(padded), valid)
 
 
-def _channels_first(pixels: Photograph) -> Tensor:
+def channels_first(pixels: Photograph) -> Tensor:
+    """(3, H, W) of an (H, W, 3) image."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

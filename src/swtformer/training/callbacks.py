@@ -7,13 +7,15 @@ import io
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from swtformer.run import Progress, write_text
-from swtformer.training.module import TrainingModule
+from swtformer.training.base import FittedModule
 
 COLUMNS = (
     "epoch",
@@ -33,10 +35,15 @@ class EpochMetrics(Callback):
     """Means of an epoch's losses and the validation mAP, one row of metrics.csv per epoch.
 
     A resumed run keeps the rows of the epochs before the checkpoint.
+
+    Args:
+        path: the CSV file.
+        columns: its columns; values of other names are not written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Sequence[str] = COLUMNS) -> None:
         self.path = path
+        self.columns = columns
         self.rows: list[dict[str, str]] = []
         self._sums: dict[str, float] = {}
         self._batches = 0
@@ -57,14 +64,14 @@ class EpochMetrics(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add one batch's losses."""
-        assert isinstance(pl_module, TrainingModule)
+        assert isinstance(pl_module, FittedModule)
         for name, value in pl_module.latest.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value)
         self._batches += 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's row."""
-        assert isinstance(pl_module, TrainingModule)
+        assert isinstance(pl_module, FittedModule)
         if not trainer.is_global_zero:
             return
         optimizer = trainer.optimizers[0]
@@ -76,9 +83,9 @@ class EpochMetrics(Callback):
         }
         row |= {name: f"{total / self._batches:.6f}" for name, total in self._sums.items()}
         row |= {name: f"{value:.6f}" for name, value in pl_module.validation.items()}
-        self.rows.append({name: str(row.get(name, "")) for name in COLUMNS})
+        self.rows.append({name: str(row.get(name, "")) for name in self.columns})
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, fieldnames=self.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.path, text.getvalue())
@@ -93,15 +100,16 @@ class ProgressReport(Callback):
 
     SMOOTHING = 0.9
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, stage: str = "train") -> None:
         self.progress = progress
+        self.stage = stage
         self._means: dict[str, float] = {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Report one batch."""
-        assert isinstance(pl_module, TrainingModule)
+        assert isinstance(pl_module, FittedModule)
         if not trainer.is_global_zero:
             return
         for name, value in pl_module.latest.items():
@@ -112,9 +120,9 @@ class ProgressReport(Callback):
             f"{name} {value:.3f}" for name, value in self._means.items()
         )
         if pl_module.validation:
-            note += f"  mAP {pl_module.validation['validation_map_per_class']:.3f}"
+            note += f"  {pl_module.monitored_name} {pl_module.validation[pl_module.monitored]:.3f}"
         batches = pl_module.batches_in_epoch
-        self.progress("train", trainer.current_epoch * batches + batch_idx + 1, epochs * batches, note)
+        self.progress(self.stage, trainer.current_epoch * batches + batch_idx + 1, epochs * batches, note)
 
 
 class UnreadableImages(Callback):
@@ -141,6 +149,14 @@ class UnreadableImages(Callback):
     ) -> None:
         """Take note of a validation batch's failed images."""
         self.validation.update(int(position) for position in batch["failed"])
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Learn what the other processes met."""
+        if trainer.world_size > 1:
+            found: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(found, (self.training, self.validation))
+            self.training = set().union(*(training for training, _ in found))
+            self.validation = set().union(*(validation for _, validation in found))
 
 
 class OwnSignals(Callback):

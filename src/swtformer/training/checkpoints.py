@@ -122,18 +122,27 @@ def newest_checkpoint(folder: Path) -> Path:
 
 
 class EpochCheckpoints(Checkpoint):
-    """Saves after every epoch, keeps the last two and, by validation mAP per class, the best."""
+    """Saves after every epoch, keeps the last two and, by a validation score, the best.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where the checkpoints go.
+        monitored: name of the score; higher is better.
+    """
+
+    def __init__(self, folder: Path, monitored: str = "validation_map_per_class") -> None:
         self.folder = folder
+        self.monitored = monitored
         self.best: float | None = None
         self.best_file: str | None = None
+        self.is_finished = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the state of the epoch that just ended."""
-        value = trainer.callback_metrics.get("validation_map_per_class")
+        value = trainer.callback_metrics.get(self.monitored)
         is_best = value is not None and (self.best is None or float(value) > self.best)
         epoch = trainer.current_epoch + 1
+        # Early stopping decides before checkpoints are written.
+        self.is_finished = trainer.should_stop or epoch == trainer.max_epochs
         if is_best:
             self.best = float(cast(Tensor, value))
             self.best_file = f"best-{epoch:04d}.ckpt"
@@ -148,9 +157,10 @@ class EpochCheckpoints(Checkpoint):
                 storage.remove_checkpoint(path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Best validation mAP so far."""
-        return {"best": self.best, "best_file": self.best_file}
+        """Best validation score so far, and whether the training ended with this epoch."""
+        return {"best": self.best, "best_file": self.best_file, "is_finished": self.is_finished}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best validation mAP so far."""
+        """Take up what `state_dict` gave."""
         self.best, self.best_file = state_dict["best"], state_dict["best_file"]
+        self.is_finished = state_dict.get("is_finished", False)

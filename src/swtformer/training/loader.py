@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError
-from swtformer.settings import DataSettings, TrainSettings
+from swtformer.settings import DataSettings, OptimisationSettings, TrainSettings
 from swtformer.training.augment import Augmentation, WholeImage, create_augmentation, sample_generator
 
 Draw = tuple[int, int]
@@ -120,8 +120,8 @@ class EpochBatches(Sampler[list[Draw]]):
 
     Every image is drawn once an epoch and none is dropped: the last batch is as short as it has to be.
     Processes take turns on each stretch of `batch_size * world_size` images, so all have the same number of
-    batches and no image in common; only where the last stretch is shorter than the number of processes do the
-    first images of the permutation fill it up.
+    batches and no image in common; only where the last stretch is shorter than it has to be do the first
+    images of the permutation fill it up.
 
     Args:
         images: number of images, at least 1.
@@ -131,6 +131,7 @@ class EpochBatches(Sampler[list[Draw]]):
         start_batch: batches of that epoch that are already done; other epochs are whole.
         rank: this process, from 0.
         world_size: number of processes.
+        smallest: images that a batch must have at least, as batch norm needs two.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class EpochBatches(Sampler[list[Draw]]):
         start_batch: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        smallest: int = 1,
     ) -> None:
         self._images = images
         self._stretch = batch_size * world_size
@@ -151,6 +153,7 @@ class EpochBatches(Sampler[list[Draw]]):
         self._start_batch = start_batch
         self._rank = rank
         self._world_size = world_size
+        self._least = smallest * world_size
 
     @property
     def sampler(self) -> EpochBatches:
@@ -172,15 +175,15 @@ class EpochBatches(Sampler[list[Draw]]):
         done = self._start_batch if self._epoch == self._start_epoch else 0
         for start in range(done * self._stretch, self._images, self._stretch):
             stretch = order[start : start + self._stretch]
-            if len(stretch) < self._world_size:
-                stretch = np.concatenate([stretch, np.resize(order, self._world_size - len(stretch))])
+            if len(stretch) < self._least:
+                stretch = np.concatenate([stretch, np.resize(order, self._least - len(stretch))])
             yield [(self._epoch, int(index)) for index in stretch[self._rank :: self._world_size]]
 
 
-class SampleLoader(DataLoader[Batch]):
+class SampleLoader(DataLoader[Any]):
     """DataLoader whose workers begin late and fail with a clear message."""
 
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Batches.
 
         Workers begin when the first batch is asked for, not before: Lightning opens the iterator of a resumed
@@ -251,8 +254,8 @@ def training_loader(
         collate_fn=collate,
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,
-        worker_init_fn=_leave_interrupts_to_the_main_process,
-        pin_memory=_pins_memory(settings),
+        worker_init_fn=leave_interrupts_to_the_main_process,
+        pin_memory=pins_memory(settings),
     )
 
 
@@ -266,7 +269,9 @@ def evaluation_loader(
 ) -> SampleLoader:
     """Loader of whole images in the set's order, padded to squares, for validation of the classifier.
 
-    Nothing is random. Process `rank` takes every `world_size`-th image; numbers of batches may differ by one.
+    Nothing is random. Process `rank` takes every `world_size`-th image. All take equally many, as their
+    networks may wait for one another in every batch: where the images do not come out even, the last round
+    begins again with the first images.
 
     Args:
         image_set: images with known labels.
@@ -278,21 +283,23 @@ def evaluation_loader(
     Raises:
         DataError: no images, or images without known labels.
     """
+    images = len(image_set)
     return SampleLoader(
         LabelledSamples(image_set, WholeImage(settings.crop_px), data_settings, seed=0),
         batch_size=settings.batch_size,
-        sampler=[(0, index) for index in range(rank, len(image_set), world_size)],
+        sampler=[(0, index % images) for index in range(rank, images + -images % world_size, world_size)],
         collate_fn=collate,
         num_workers=settings.workers,
-        worker_init_fn=_leave_interrupts_to_the_main_process,
-        pin_memory=_pins_memory(settings),
+        worker_init_fn=leave_interrupts_to_the_main_process,
+        pin_memory=pins_memory(settings),
     )
 
 
-def _leave_interrupts_to_the_main_process(_: int) -> None:
+def leave_interrupts_to_the_main_process(_: int) -> None:
     """Ctrl-C reaches every process of the group; workers end when the main process shuts them down."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _pins_memory(settings: TrainSettings) -> bool:
+def pins_memory(settings: OptimisationSettings) -> bool:
+    """Whether batches are copied to a GPU, which is faster from pinned memory."""
     return settings.accelerator in ("auto", "gpu") and torch.cuda.is_available()

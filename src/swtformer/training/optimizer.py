@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from torch import nn
 from torch.optim import AdamW
 
 from swtformer.methods import Method
-from swtformer.settings import TrainSettings
+from swtformer.settings import OptimisationSettings, TrainSettings
 
 UNDECAYED = ("relative_position_bias_table",)
 """Matrices that are no weights of a product and so are not decayed."""
@@ -22,19 +23,19 @@ def freeze(model: Method, stages: int) -> None:
             module.requires_grad_(False)
 
 
-def parameter_groups(model: Method, settings: TrainSettings) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, settings: OptimisationSettings) -> list[dict[str, Any]]:
     """Trainable parameters by learning rate and decay.
 
+    The module `backbone` has the plain learning rate; every other one at the top of the model is new.
     Biases, norms (all tensors of one dimension) and relative-position tables are not decayed.
 
     Returns:
         Groups of AdamW with `params`, `lr`, `weight_decay` and a `name` such as "head/decay".
     """
-    rates = {
-        "backbone": settings.learning_rate,
-        "head": settings.learning_rate * settings.head_multiplier,
-        "fusion": settings.learning_rate * settings.fusion_multiplier,
-    }
+    new = settings.learning_rate * settings.head_multiplier
+    rates = {"backbone": settings.learning_rate}
+    if isinstance(settings, TrainSettings):
+        rates["fusion"] = settings.learning_rate * settings.fusion_multiplier
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -46,7 +47,7 @@ def parameter_groups(model: Method, settings: TrainSettings) -> list[dict[str, A
             key,
             {
                 "params": [],
-                "lr": rates[part],
+                "lr": rates.get(part, new),
                 "weight_decay": settings.weight_decay if decays else 0.0,
                 "name": key,
             },
@@ -55,12 +56,12 @@ def parameter_groups(model: Method, settings: TrainSettings) -> list[dict[str, A
     return list(groups.values())
 
 
-def create_optimizer(model: Method, settings: TrainSettings) -> AdamW:
+def create_optimizer(model: nn.Module, settings: OptimisationSettings) -> AdamW:
     """AdamW over `parameter_groups`."""
     return AdamW(parameter_groups(model, settings))
 
 
-def learning_rate_factor(settings: TrainSettings, steps: int) -> Callable[[int], float]:
+def learning_rate_factor(settings: OptimisationSettings, steps: int) -> Callable[[int], float]:
     """Factor on every group's learning rate at a step: linear warm-up, then a cosine to the minimum.
 
     Args:

@@ -1,0 +1,218 @@
+"""Measure every refiner on a run with maps: mIoU before and after, seconds per image, peak memory.
+
+    python benchmarks/refiners.py RUN --out runs/refiners [--images N] [--threads N] [NAME ...] > refiners.md
+
+RUN is left as it is: its model and the chosen maps are copied under --out, one folder per refiner, which may
+be stopped and called again. Ground-truth masks are read by the scoring alone. Each speed is measured in a
+process of its own, on one photograph resized to 375×500 and to 1000×1000: the median of three calls after one
+to warm up, and the growth of the process's peak memory over that of a call on 32×32 pixels (on a GPU, the
+peak of what was allocated). Learned refiners are timed with their weights unfitted, which takes as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from swtformer.datasets import open_dataset
+from swtformer.datasets.images import read_image
+from swtformer.datasets.records import ImageSet
+from swtformer.maps import ClassActivationMaps
+from swtformer.methods.pretrained import from_pretrained
+from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
+from swtformer.run import Run, read_json, write_json
+from swtformer.settings import EvaluateSettings, RefineSettings
+from swtformer.stages.evaluate import evaluate
+from swtformer.stages.known_data import data_of
+from swtformer.stages.pseudo_label import pseudo_label
+from swtformer.stages.refine import refine
+from swtformer.training.precision import pick_device
+
+SIZES = ((375, 500), (1000, 1000))
+FILES = ("settings.yaml", "environment.json", "classes.json", "model")
+
+
+def _data(run: Run, count: int | None) -> ImageSet:
+    """The images that the run's maps were made for, or `count` of them spread evenly."""
+    path, settings = data_of(run, None, read_json(run.maps_file))
+    data = open_dataset(path, settings.data)
+    mapped = set(run.map_ids())
+    keep = [place for place, record in enumerate(data.records) if record.id in mapped]
+    step = max(len(keep) // count, 1) if count else 1
+    return data.subset(keep[::step][:count])
+
+
+def _copy(run: Run, data: ImageSet, folder: Path) -> Run:
+    """What refinement needs of a run, with the maps of these images."""
+    copy = Run(folder)
+    for name in FILES:
+        source = run.path / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, dirs_exist_ok=True)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    for source, target in [
+        (run.maps_file, copy.maps_file),
+        *((run.map_file(record.id), copy.map_file(record.id)) for record in data.records),
+    ]:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+    return copy
+
+
+def _miou(scores: Any, source: str, policy: str) -> float:
+    return 100 * next(row.miou for row in scores.segmentation if (row.source, row.policy) == (source, policy))
+
+
+def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str, Any]:
+    """Refine copies of the maps, and score before, after, and the pseudo-masks' coverage."""
+    copy = _copy(run, data, out / name)
+    settings = run.settings()
+    settings = settings.model_copy(update={"refine": settings.refine.model_copy(update={"method": name})})
+    started = time.monotonic()
+    refine(copy, data, settings=settings, progress=_note)
+    seconds = time.monotonic() - started
+    source = read_json(copy.refined_file)["source"]
+    policy = "argmax" if source == "refined" else "label_free"
+    scored: EvaluateSettings = settings.evaluate
+    before = evaluate(copy, data, settings=scored.model_copy(update={"maps": "maps"}))
+    after = evaluate(copy, data, settings=scored.model_copy(update={"maps": "refined"}))
+    labelled = pseudo_label(copy)
+    return {
+        "images": before.images,
+        "scored_classes": before.scored_classes,
+        "start": f"{'R-CAM' if source == 'refined' else 'CAM'}, {policy}",
+        "before": _miou(before, source, policy),
+        "after": _miou(after, "refined", "argmax"),
+        "decided": 100 * (1 - labelled.undecided),
+        "seconds_all": seconds,
+    }
+
+
+def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float]:
+    """Seconds and MiB of one refiner on one photograph of a size; to be called in a fresh process."""
+    device = pick_device("auto")
+    refiner = create_refiner(RefineSettings.model_validate({"method": name}), device=device)
+    if isinstance(refiner, LearnedRefiner):
+        refiner.build(from_pretrained(run.path).backbone)
+    data = _data(run, None)
+    record = max(data.records[:50], key=lambda item: len(item.present or ()))
+    photograph = torch.from_numpy(read_image(record.image)).permute(2, 0, 1)[None].float() / 255
+    image = F.interpolate(photograph, size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    maps = ClassActivationMaps.load(run.map_file(record.id))
+    start = torch.from_numpy(maps.cam if maps.refined is None else maps.refined).float()
+    if maps.refined is None:
+        start = torch.cat([1 - start.amax(0, keepdim=True), start])
+    grid = (-(-size[0] // 4), -(-size[1] // 4))
+    start = F.interpolate(start[None], grid, mode="bilinear")[0]
+    refiner.refine(image[:, :32, :32].contiguous(), start[:, :8, :8].contiguous())
+    base = _peak(device)
+    seconds = []
+    for _ in range(4):
+        started = time.monotonic()
+        refiner.refine(image, start)
+        seconds.append(time.monotonic() - started)
+    return {
+        "seconds": statistics.median(seconds[1:]),
+        "mebibytes": _peak(device) - base,
+        "classes": len(start) - 1,
+    }
+
+
+def _peak(device: str) -> float:
+    """Peak memory so far in MiB."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _note(stage: str, done: int, total: int, note: str = "") -> None:
+    if done == total or done % 50 == 0:
+        print(f"  {stage} {done}/{total} {note}", file=sys.stderr, flush=True)
+
+
+def table(results: dict[str, dict[str, Any]], command: str) -> str:
+    """The results as a page of Markdown."""
+    first = next(iter(results.values()))
+    names = ", ".join(first["quality"]["scored_classes"])
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    heads = " | ".join(f"s at {h}×{w} | MiB at {h}×{w}" for h, w in SIZES)
+    lines = [
+        "# Refiners",
+        "",
+        f"mIoU in % over {len(first['quality']['scored_classes'])} classes ({names}); "
+        f"{first['quality']['images']} images; start: {first['quality']['start']}; after: argmax; one seed. "
+        "Decided: mean part of the pixels that `pseudo-label` labels at its defaults.",
+        "",
+        f"| refiner | before | after | gain | decided | {heads} |",
+        "|" + "---|" * (5 + 2 * len(SIZES)),
+    ]
+    for name, result in results.items():
+        quality = result["quality"]
+        speeds = [f"{speed['seconds']:.2f} | {speed['mebibytes']:.0f}" for speed in result["speeds"]]
+        lines.append(
+            f"| `{name}` | {quality['before']:.2f} | {quality['after']:.2f} "
+            f"| {quality['after'] - quality['before']:+.2f} | {quality['decided']:.1f} % "
+            f"| {' | '.join(speeds)} |"
+        )
+    lines += [
+        "",
+        f"{platform.machine()} {device}, {first['threads']} threads, torch {torch.__version__}, "
+        f"{date.today().isoformat()}; speeds with {first['speeds'][0]['classes']:.0f} classes in the image.",
+        "",
+        f"    {command}",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("names", nargs="*", default=list(REFINERS))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--speed-at", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    run = Run(arguments.run)
+    if arguments.speed_at:
+        print(json.dumps(measure_speed(run, arguments.names[0], tuple(arguments.speed_at))))
+        return
+    if arguments.out is None:
+        parser.error("--out is needed")
+    results = {}
+    data = _data(run, arguments.images)
+    for name in arguments.names:
+        print(name, file=sys.stderr, flush=True)
+        own = [sys.executable, __file__, str(run.path), name, "--threads", str(arguments.threads)]
+        speeds = [
+            json.loads(subprocess.check_output([*own, "--speed-at", *map(str, size)], text=True))
+            for size in SIZES
+        ]
+        quality = measure_quality(run, data, name, arguments.out)
+        results[name] = {"quality": quality, "speeds": speeds, "threads": arguments.threads}
+        write_json(arguments.out / f"{name}.json", results[name])
+    print(table(results, shlex.join(["python", "benchmarks/refiners.py", *sys.argv[1:]])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""How far a segmentation network trained on pseudo-masks is from the same network trained on true masks.
+
+    swtformer localize RUN VOC_SUBSET --data.split trainaug
+    swtformer refine RUN && swtformer pseudo-label RUN
+    python benchmarks/segmentation.py --run RUN --data VOC_SUBSET --out runs/distance --steps 2000 \\
+        --classes cat cow dog horse sheep person > benchmarks/segmentation.md
+
+The images that have true masks (`--masked`, VOC's train.txt) are split into two halves of about equal
+class counts, A and B. All networks start from the same weights, take the same number of steps with the same
+settings (`--config`), and are scored on the true masks of B, which none of them is trained on in any form:
+
+- `true A`       the true masks of A. The supervised network.
+- `pseudo A`     the pseudo-masks of the same images: what the masks' quality alone costs.
+- `pseudo all`   the pseudo-masks of all images with labels (`--labelled`, VOC's trainaug) but those of B:
+                 what weak supervision is for, many images with cheap labels against few with dear ones.
+- `masks of B`   no network: the pseudo-masks of B themselves, made with B's image-level labels known, which
+                 the networks are not told.
+
+What is not independent of B: the run's CAM model was trained with the image-level labels of all images,
+B's included, so where the encoder is the run's, all three networks start from a backbone that has seen
+them. For a figure without that, train the run on a list without B (`--print-half` writes B's ids to
+stdout). No choice is made by looking at B: no validation, the last weights are kept.
+
+Experiments that are done are kept in OUT; stopped, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swtformer.datasets import open_dataset, split_off
+from swtformer.datasets.records import ImageSet
+from swtformer.run import Run, read_json, write_json
+from swtformer.settings import Settings, merge, read_settings, validate
+from swtformer.stages.evaluate import evaluate_folder
+from swtformer.stages.predict import predict
+from swtformer.stages.segment import segment
+from swtformer.stages.truth import ground_truth_folder, records_with_mask
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One network: what it is trained on."""
+
+    name: str
+    note: str
+    images: ImageSet
+    masks: Path
+
+
+def _settings(arguments: argparse.Namespace, run: Run) -> Settings:
+    """The run's settings below those of the file and the classes that are scored."""
+    values = run.settings().model_dump(mode="json")
+    if arguments.config is not None:
+        values = merge(values, read_settings(arguments.config))
+    if arguments.classes:
+        values = merge(values, {"evaluate": {"score_classes": arguments.classes}})
+    return validate(Settings, values, where="benchmark")
+
+
+def _for(settings: Settings, experiment: Experiment, *, steps: int, seed: int) -> Settings:
+    """The settings of one network: as many epochs as the steps take."""
+    segment_values = {
+        "masks": str(experiment.masks),
+        "epochs": max(1, round(steps * settings.segment.batch_size / len(experiment.images))),
+        "validation_fraction": 0.0,
+        "keep": "last",
+        "early_stopping_patience": 0,
+    }
+    values = merge(settings.model_dump(mode="json"), {"seed": seed, "segment": segment_values})
+    return validate(Settings, values, where="benchmark")
+
+
+def _note(stage: str, done: int, total: int, note: str = "") -> None:
+    if done == total or done % 100 == 0:
+        print(f"  {stage} {done}/{total} {note}", file=sys.stderr, flush=True)
+
+
+def _halves(data: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
+    masked = data.subset([place for place, record in enumerate(data.records) if record.mask is not None])
+    return split_off(masked, 0.5, seed)
+
+
+def _without(data: ImageSet, other: ImageSet, masks: Path) -> ImageSet:
+    """The images of a set that have a mask and are not of the other set."""
+    left_out = {record.id for record in other.records}
+    return data.subset(
+        [
+            place
+            for place, record in enumerate(data.records)
+            if record.id not in left_out and (masks / f"{record.id}.png").is_file()
+        ]
+    )
+
+
+def _result(
+    run: Run, experiment: Experiment, scored: ImageSet, *, settings: Settings, folder: Path
+) -> dict[str, Any]:
+    """Train, predict and score, unless that is done."""
+    file = folder / "result.json"
+    if file.is_file():
+        return dict(read_json(file))
+    trained = Run(folder / "network")
+    started = time.monotonic()
+    result = segment(
+        run,
+        experiment.images,
+        settings=settings,
+        out=trained.path,
+        resume=trained.settings_file.is_file(),
+        progress=_note,
+    )
+    seconds = time.monotonic() - started
+    made = predict(trained.path, scored, folder / "predicted", settings=settings.predict, progress=_note)
+    scores = evaluate_folder(made.masks, scored, settings=settings.evaluate)
+    row = {
+        "supervision": result.supervision,
+        "images": result.images,
+        "epochs": settings.segment.epochs,
+        "seconds": seconds,
+        "miou": scores.segmentation[0].miou,
+    }
+    write_json(file, row)
+    return row
+
+
+def main() -> None:
+    """Run what is missing and print the Markdown page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True, help="run with pseudo-masks of the labelled split")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--masked", default="train", help="split whose images have true masks")
+    parser.add_argument("--labelled", default="trainaug", help="split whose images have pseudo-masks")
+    parser.add_argument(
+        "--classes", nargs="*", help="classes that the mean runs over, besides the background"
+    )
+    parser.add_argument("--steps", type=int, default=2000, help="optimiser steps of every network")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--config", type=Path, help="YAML file of settings above the run's")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--print-half", action="store_true", help="print the ids of half B and stop")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    run = Run(arguments.run)
+    settings = _settings(arguments, run)
+    data = settings.data.model_copy(update={"split": None, "format": "auto", "classes": run.classes()})
+    masked = open_dataset(arguments.data, data, split=arguments.masked)
+    half_a, half_b = _halves(masked, seed=0)
+    if arguments.print_half:
+        print("\n".join(record.id for record in half_b.records))
+        return
+    truth = Path(ground_truth_folder(records_with_mask(masked)))
+    labelled = _without(
+        open_dataset(arguments.data, data, split=arguments.labelled), half_b, run.pseudo_masks
+    )
+    same = _without(half_a, half_b, run.pseudo_masks)
+    experiments = [
+        Experiment("true A", "true masks of half A", half_a, truth),
+        Experiment("pseudo A", "pseudo-masks of the same images", same, run.pseudo_masks),
+        Experiment("pseudo all", "pseudo-masks of all labelled images but B's", labelled, run.pseudo_masks),
+    ]
+    results = [
+        (
+            experiment,
+            seed,
+            _result(
+                run,
+                experiment,
+                half_b,
+                settings=_for(settings, experiment, steps=arguments.steps, seed=seed),
+                folder=arguments.out / f"{experiment.name.replace(' ', '-')}-seed{seed}",
+            ),
+        )
+        for experiment in experiments
+        for seed in arguments.seeds
+    ]
+    _print(arguments, run, settings, half_a, half_b, results)
+
+
+def _print(
+    arguments: argparse.Namespace,
+    run: Run,
+    settings: Settings,
+    half_a: ImageSet,
+    half_b: ImageSet,
+    results: list[tuple[Experiment, int, dict[str, Any]]],
+) -> None:
+    over = ", ".join(settings.evaluate.score_classes or half_b.classes)
+    print("# Distance of pseudo-masks to full supervision\n")
+    print(f"    python benchmarks/segmentation.py {' '.join(sys.argv[1:])}\n")
+    print(
+        f"{date.today().isoformat()}, {platform.machine()}, {torch.get_num_threads()} threads, torch "
+        f"{torch.__version__}; seeds {', '.join(map(str, arguments.seeds))}.\nScored: half B of "
+        f"`{half_b.name}`, {len(half_b)} images (half A: {len(half_a)}), true masks, "
+        f"mean over background, {over}.\n"
+        f"{settings.segment.decoder} on {settings.segment.encoder}, {arguments.steps} steps of "
+        f"{settings.segment.batch_size}, crop {settings.segment.crop_px}; prediction at scales "
+        f"{', '.join(f'{scale:g}' for scale in settings.predict.scales)}"
+        f"{' with mirror image' if settings.predict.flip else ''}.\n"
+    )
+    print(
+        "| trained on | seed | images | epochs | mIoU of half B, % | training, s |\n|---|---|---|---|---|---|"
+    )
+    for experiment, seed, row in results:
+        print(
+            f"| {experiment.note} | {seed} | {row['images']} | {row['epochs']} | {100 * row['miou']:.2f} "
+            f"| {row['seconds']:.0f} |"
+        )
+    if all(run.pseudo_mask_file(record.id).is_file() for record in half_b.records):
+        own = evaluate_folder(run.pseudo_masks, half_b, settings=settings.evaluate).segmentation[0].miou
+        print(f"| no network: the pseudo-masks of B, image labels known | | | | {100 * own:.2f} | |")
+    print(
+        "\nPseudo-masks hold 255 where the evidence is weak, which counts as a miss here. "
+        "What the columns leave out is in the docstring of the script."
+    )
+
+
+if __name__ == "__main__":
+    main()

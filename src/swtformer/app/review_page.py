@@ -1,0 +1,197 @@
+"""The page that walks the review queue: widgets around `reviewing`."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from swtformer.app.pictures import described, laid_over, legend
+from swtformer.app.reviewing import Card, Cards, export_commands
+from swtformer.app.segment_page import message
+from swtformer.errors import SwtformerError
+from swtformer.run import Run
+from swtformer.stages.review import Decision, ReviewItem, ReviewQueue, Shown, decide, open_queue
+
+SHOWN: dict[Shown, str] = {
+    "open": "open",
+    "correct": "marked for correction",
+    "skip": "skipped",
+    "accept": "accepted",
+    "all": "all",
+}
+DECIDED: dict[Decision, str] = {
+    "accept": "accepted",
+    "skip": "skipped for now",
+    "correct": "marked for correction",
+}
+
+
+def progress_line(queue: ReviewQueue) -> str:
+    """How far the review is, as HTML."""
+    total, left = len(queue.items), len(queue.part("open"))
+    done = total - left
+    counts = ", ".join(f"{len(queue.part(decision))} {text}" for decision, text in DECIDED.items())
+    return (
+        f'<div class="looked-at"><progress max="{total}" value="{done}" aria-label="looked at"></progress>'
+        f"<p>{done} of {total} looked at: {counts}.</p></div>"
+    )
+
+
+def facts(card: Card, queue: ReviewQueue) -> str:
+    """What is known about a mask, as HTML."""
+    review = card.item.review
+    place = queue.items.index(card.item) + 1
+    agreed = "" if review.agreement is None else f", agreement of the maps {review.agreement:.2f}"
+    decision = "not looked at yet" if card.item.decision is None else DECIDED[card.item.decision]
+    return (
+        f'<p class="facts"><b>{escape(review.id)}</b>: number {place} of {len(queue.items)}, {decision}.<br>'
+        f"Confidence <b>{review.confidence:.2f}</b> (certainty {review.certainty:.2f}{agreed}); "
+        f"{100 * review.undecided:.0f} % of the pixels have no label.</p>"
+    )
+
+
+def review_page(run: Run, blocks: gr.Blocks) -> None:
+    """Put the page's widgets into the surrounding Blocks."""
+    cards = Cards(run)
+    current = gr.State(None)
+    masks = gr.State("")
+    progress = gr.HTML(elem_id="progress")
+    note = gr.HTML(elem_id="note", elem_classes="gap-less")
+    shown = gr.Radio(
+        [(text, name) for name, text in SHOWN.items()], value="open", label="Show", elem_id="queue"
+    )
+    about = gr.HTML(elem_id="about")
+    with gr.Row():
+        photograph = gr.Image(
+            label="Photograph",
+            format="jpeg",
+            interactive=False,
+            min_width=280,
+            buttons=["fullscreen"],
+            elem_classes="picture",
+            elem_id="review-photograph",
+            alt_text="The photograph.",
+        )
+        overlay = gr.Image(
+            label="Pseudo-mask",
+            format="jpeg",
+            interactive=False,
+            min_width=280,
+            buttons=["fullscreen"],
+            elem_classes="picture",
+            elem_id="review-overlay",
+            alt_text="The pseudo-mask.",
+        )
+    legend_box = gr.HTML(elem_id="review-legend")
+    with gr.Row(elem_classes="decisions"):
+        buttons: dict[Decision, gr.Button] = {
+            "accept": gr.Button("Accept", variant="primary", elem_id="accept", min_width=90),
+            "skip": gr.Button("Skip", elem_id="skip", min_width=90),
+            "correct": gr.Button("Mark for correction", variant="stop", elem_id="correct", min_width=90),
+        }
+    with gr.Row():
+        earlier = gr.Button("Previous", size="sm", elem_id="earlier", min_width=90)
+        later = gr.Button("Next", size="sm", elem_id="later", min_width=90)
+    opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity of the mask", elem_id="review-opacity")
+    gr.HTML(
+        '<p class="keys">Keys: <kbd>A</kbd> accept, <kbd>S</kbd> skip, <kbd>C</kbd> mark for correction, '
+        "<kbd>J</kbd> next, <kbd>K</kbd> previous.</p>"
+    )
+    with gr.Accordion("Correct the marked masks in another tool", open=False):
+        gr.Code(
+            export_commands(run),
+            language=None,
+            interactive=False,
+            show_label=False,
+            wrap_lines=True,
+            show_line_numbers=False,
+            buttons=["copy"],
+            elem_id="export",
+        )
+
+    outputs = [current, masks, progress, note, about, photograph, overlay, legend_box]
+
+    def view(queue: ReviewQueue, item: ReviewItem | None, part: Shown, strength: float) -> list[Any]:
+        if item is None:
+            said = "Every mask has been looked at." if part == "open" else f"No mask is {SHOWN[part]}."
+            return [None, queue.masks, progress_line(queue), message(said), "", None, None, ""]
+        try:
+            card = cards.card(queue, item)
+        except SwtformerError as error:
+            said = message(str(error), is_bad=True)
+            return [item.review.id, queue.masks, progress_line(queue), said, "", None, None, ""]
+        words = f"Pseudo-mask: {described(card.rows)}"
+        return [
+            item.review.id,
+            queue.masks,
+            progress_line(queue),
+            message(card.remark, is_bad=True),
+            facts(card, queue),
+            card.photograph,
+            gr.Image(laid_over(card.photograph, card.labels, strength), alt_text=words),
+            legend(card.rows),
+        ]
+
+    def refused(error: SwtformerError) -> list[Any]:
+        kept = [gr.skip() for _ in outputs]
+        return [*kept[:3], message(str(error), is_bad=True), *kept[4:]]
+
+    def start(part: Shown, strength: float) -> list[Any]:
+        """The first mask of a part of the queue."""
+        try:
+            queue = open_queue(run)
+        except SwtformerError as error:
+            return refused(error)
+        return view(queue, queue.after(None, part), part, strength)
+
+    def move(id: str | None, part: Shown, strength: float, *, forward: bool) -> list[Any]:
+        """The mask before or behind this one."""
+        try:
+            queue = open_queue(run)
+        except SwtformerError as error:
+            return refused(error)
+        return view(queue, queue.after(id, part) if forward else queue.before(id, part), part, strength)
+
+    def judge(id: str | None, seen: str, part: Shown, strength: float, *, decision: Decision) -> list[Any]:
+        """Note a decision and go on."""
+        if id is None:
+            return refused(SwtformerError("There is no mask to decide about."))
+        try:
+            queue = decide(run, id, decision, masks=seen)
+        except SwtformerError as error:
+            return refused(error)
+        return view(queue, queue.after(id, part), part, strength)
+
+    def redraw(id: str | None, strength: float) -> Any:
+        """The same mask in another opacity."""
+        try:
+            queue = open_queue(run)
+            item = None if id is None else queue.item(id)
+            if item is None:
+                return gr.skip()
+            card = cards.card(queue, item)
+        except SwtformerError:
+            return gr.skip()  # what is wrong was said when the mask came up
+        return laid_over(card.photograph, card.labels, strength)
+
+    quiet: dict[str, Any] = {"show_progress": "hidden"}
+    blocks.load(start, [shown, opacity], outputs, api_visibility="private")
+    shown.input(start, [shown, opacity], outputs, api_name="queue")
+    for decision, button in buttons.items():
+        button.click(
+            partial(judge, decision=decision),
+            [current, masks, shown, opacity],
+            outputs,
+            api_name=decision,
+            **quiet,
+        )
+    earlier.click(
+        partial(move, forward=False), [current, shown, opacity], outputs, api_name="earlier", **quiet
+    )
+    later.click(partial(move, forward=True), [current, shown, opacity], outputs, api_name="later", **quiet)
+    opacity.input(
+        redraw, [current, opacity], overlay, api_visibility="private", trigger_mode="always_last", **quiet
+    )

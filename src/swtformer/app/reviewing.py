@@ -1,0 +1,105 @@
+"""What the review page shows: a pseudo-mask with its photograph, and the way to correct the marked ones."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+from PIL import Image
+
+from swtformer.app.pictures import LegendRow, legend_rows
+from swtformer.datasets import open_dataset
+from swtformer.datasets.images import read_image, read_mask
+from swtformer.errors import SwtformerError
+from swtformer.report.pictures import thumbnail
+from swtformer.run import Run, read_json
+from swtformer.stages.known_data import data_of
+from swtformer.stages.review import ReviewItem, ReviewQueue
+
+SHOWN_PX = 1024
+"""Longer side of the pictures at most."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One pseudo-mask as it is shown.
+
+    Attributes:
+        item: its place in the queue.
+        photograph: (h, w, 3) uint8 RGB; grey where there is none to be read.
+        labels: (h, w) uint8.
+        rows: the legend.
+        remark: what keeps the photograph from being shown; empty where nothing does.
+    """
+
+    item: ReviewItem
+    photograph: np.ndarray
+    labels: np.ndarray
+    rows: tuple[LegendRow, ...]
+    remark: str
+
+
+class Cards:
+    """Finds photographs and masks of a run; one object serves all visitors."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._classes = run.classes()
+        self._images: tuple[str, dict[str, Path]] | None = None
+        self._opening = threading.Lock()
+
+    def card(self, queue: ReviewQueue, item: ReviewItem) -> Card:
+        """Read one mask and its photograph.
+
+        Raises:
+            SwtformerError: the mask cannot be read; or the data set is gone.
+        """
+        id = item.review.id
+        labels = read_mask(self._run.pseudo_mask_file(id))
+        rows = tuple(legend_rows(labels, self._classes))
+        small = _shrunk(labels)
+        remark = ""
+        try:
+            photograph = self._photograph(queue, id, small.shape)
+        except SwtformerError as error:
+            remark = str(error)
+            photograph = np.full((*small.shape, 3), 128, np.uint8)
+        return Card(item, photograph, small, rows, remark)
+
+    def _photograph(self, queue: ReviewQueue, id: str, size: tuple[int, ...]) -> np.ndarray:
+        path = self._known_images(queue).get(id)
+        if path is None:
+            raise SwtformerError(f"The run's data set has no image {id!r} any more.")
+        image = thumbnail(read_image(path, exif=self._run.settings().data.exif), side_px=SHOWN_PX)
+        if image.shape[:2] != size:
+            raise SwtformerError(f"{path}: has not the size of its mask; is it another image by now?")
+        return image
+
+    def _known_images(self, queue: ReviewQueue) -> dict[str, Path]:
+        """Image files by id; the data set is opened once for each making of the masks."""
+        with self._opening:
+            if self._images is None or self._images[0] != queue.masks:
+                path, settings = data_of(self._run, None, read_json(self._run.pseudo_masks_file))
+                records = open_dataset(path, settings.data).records
+                self._images = queue.masks, {record.id: record.image for record in records}
+            return self._images[1]
+
+
+def export_commands(run: Run) -> str:
+    """The commands that bring the marked masks into another tool and back."""
+    folder = quote(str(run.path))
+    return (
+        f"swtformer export {folder} --decision correct --format label-studio --out marked.json\n"
+        f"swtformer import {folder} corrected.json\n"
+        f"swtformer segment {folder} --segment.masks {quote(str(run.corrected_masks))}"
+    )
+
+
+def _shrunk(labels: np.ndarray) -> np.ndarray:
+    """A label image at the size of its photograph's thumbnail."""
+    height, width = thumbnail(labels, side_px=SHOWN_PX).shape
+    picture = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
+    return np.asarray(picture)

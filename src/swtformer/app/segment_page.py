@@ -1,0 +1,275 @@
+"""The page that segments one photograph: widgets around `study`."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+import numpy as np
+
+from swtformer.app.pictures import described, laid_over, legend, legend_rows
+from swtformer.app.study import (
+    MOST_CLASSES,
+    Background,
+    LabelSource,
+    RefinerName,
+    Studio,
+    Study,
+    Views,
+    class_maps,
+    labels_of,
+    write_full_size,
+)
+from swtformer.errors import SwtformerError
+from swtformer.report.colours import map_gradient
+from swtformer.report.pictures import map_overlay
+
+SOURCES: dict[LabelSource, str] = {
+    "cam": "CAM",
+    "rcam": "R-CAM",
+    "refined": "Refined maps",
+    "network": "Segmentation network",
+}
+REFINERS: dict[RefinerName, str] = {"par": "PAR", "dense_crf": "dense CRF"}
+VIEWS: dict[Views, str] = {"one": "one (quick)", "many": "as localize does (slow)"}
+BACKGROUNDS: dict[Background, str] = {"map": "its own map", "threshold": "the threshold"}
+EXIF: dict[Literal["raw", "apply"], str] = {"raw": "as stored", "apply": "upright"}
+
+FORGOTTEN_SECONDS = 3600
+"""Maps of a visitor who does nothing are kept this long."""
+
+INVITATION = "Drop a photograph above."
+
+SAVE = """(file) => {
+  if (!file) return;
+  const link = document.createElement("a");
+  link.href = file.url; link.download = file.orig_name; link.click();
+}"""
+"""Downloads the file that an event has just made."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the visitor has set, as the widgets hold it."""
+
+    source: LabelSource
+    background: Background
+    threshold: float
+    opacity: float
+
+
+def message(text: str, *, is_bad: bool = False) -> str:
+    """A line that screen readers announce."""
+    kind = "message bad" if is_bad else "message"
+    return f'<p class="{kind}" role="{"alert" if is_bad else "status"}">{escape(text)}</p>' if text else ""
+
+
+def found(study: Study, studio: Studio) -> str:
+    """What was found, in a sentence."""
+    names = [studio.classes[value - 1] for value in study.maps.values.tolist()]
+    height, width = study.size
+    listed = ", ".join(names) if names else "no class"
+    return " ".join([f"{study.name} ({width}×{height} px): {listed}.", *study.remarks])
+
+
+def picture_of_mask(studio: Studio, study: Study, choices: Choices) -> tuple[np.ndarray, str, str]:
+    """The mask over the photograph, its legend, and the picture in words."""
+    labels = labels_of(study, choices.source, choices.background, choices.threshold)
+    values = study.maps.values.tolist()
+    probabilities = {value: float(study.maps.probabilities[value - 1]) for value in values}
+    rows = legend_rows(labels, studio.classes, probabilities)
+    return laid_over(study.photograph, labels, choices.opacity), legend(rows), described(rows)
+
+
+def pictures_of_maps(study: Study, label: int) -> dict[LabelSource, np.ndarray]:
+    """The maps of one label over the photograph, by source."""
+    return {source: map_overlay(study.photograph, map) for source, map in class_maps(study, label).items()}
+
+
+def segment_page(studio: Studio) -> None:
+    """Put the page's widgets into the surrounding Blocks."""
+    state = gr.State(None, time_to_live=FORGOTTEN_SECONDS)
+    with gr.Row():
+        with gr.Column(scale=2, min_width=280):
+            file = gr.File(label="Photograph", height=150, elem_id="photograph")
+            status = gr.HTML(message(INVITATION), elem_id="status")
+            classes = gr.Dropdown(
+                list(studio.classes),
+                value=[],
+                multiselect=True,
+                max_choices=MOST_CLASSES,
+                label="Classes in the picture",
+                info="Leave empty to let the model choose; type to search.",
+                elem_id="classes",
+            )
+            with gr.Accordion("Views and orientation", open=False):
+                views = gr.Radio(_choices(VIEWS), value="one", label="Views", elem_id="views")
+                exif = gr.Radio(_choices(EXIF), value=studio.exif, label="Orientation", elem_id="exif")
+            again = gr.Button("Look again", elem_id="again")
+        with gr.Column(scale=3, min_width=300):
+            overlay = _picture("Mask", "overlay", "The mask over the photograph, once there is one.")
+            with gr.Column(visible=False) as controls:
+                legend_box = gr.HTML(elem_id="legend")
+                source = gr.Radio(
+                    [(SOURCES[name], name) for name in studio.sources],
+                    value="refined",
+                    label="Mask from",
+                    elem_id="source",
+                )
+                with gr.Row():
+                    background = gr.Radio(
+                        _choices(BACKGROUNDS),
+                        value="map",
+                        label="Background decided by",
+                        elem_id="background",
+                    )
+                    refiner = gr.Radio(_choices(REFINERS), value="par", label="Refined by", elem_id="refiner")
+                with gr.Row():
+                    threshold = gr.Slider(
+                        0, 1, value=studio.threshold, step=0.01, label="Threshold", elem_id="threshold"
+                    )
+                    opacity = gr.Slider(
+                        0, 1, value=0.6, step=0.05, label="Opacity of the mask", elem_id="opacity"
+                    )
+                save = gr.Button("Download mask (PNG)", elem_id="save")
+                saved = gr.File(visible=False)
+                command = gr.Textbox(
+                    interactive=False, label="The same for many images", buttons=["copy"], elem_id="command"
+                )
+    with gr.Column(visible=False) as all_maps:
+        shown = gr.Dropdown([("background", 0)], value=0, label="Maps of", elem_id="shown", interactive=True)
+        with gr.Row():
+            heats = {
+                name: _picture(
+                    SOURCES[name],
+                    f"map-{name}",
+                    f"{SOURCES[name]} of the chosen class, dark where it is 0 and bright where it is 1.",
+                )
+                for name in studio.sources
+                if name != "network"
+            }
+        gr.HTML(
+            f'<p class="scale">0 <span style="background: linear-gradient(90deg, {map_gradient()})"></span> '
+            "1</p>"
+        )
+
+    drawing = [overlay, legend_box, command]
+    settings = [source, background, threshold, opacity]
+
+    def drawn(study: Study | None, *chosen: Any) -> list[Any]:
+        choices = Choices(*chosen)
+        if study is None:
+            return [None, "", ""]
+        picture, legend_html, words = picture_of_mask(studio, study, choices)
+        line = studio.command(choices.source, choices.background, choices.threshold, study.refiner)
+        return [gr.Image(picture, alt_text=f"Mask: {words}"), legend_html, line]
+
+    def drawn_at(study: Study | None, source: LabelSource, _: Background, *chosen: Any) -> list[Any]:
+        return drawn(study, source, "threshold", *chosen)
+
+    def heated(study: Study | None, label: int) -> list[Any]:
+        is_known = study is not None and label in study.maps.values
+        made = {} if study is None else pictures_of_maps(study, label if is_known else 0)
+        return [made.get(name) for name in heats]
+
+    def look(
+        path: str | None,
+        names: list[str],
+        how: Views,
+        turned: Literal["raw", "apply"],
+        method: RefinerName,
+    ) -> list[Any]:
+        """Segment a photograph and keep its maps."""
+        study: Study | None = None
+        text, is_bad = INVITATION, False
+        if path is not None:
+            try:
+                study = studio.study(Path(path), classes=names, views=how, refiner=method, exif=turned)
+                text = found(study, studio)
+            except SwtformerError as error:
+                text, is_bad = str(error), True
+        values = [] if study is None else study.maps.values.tolist()
+        label = values[0] if values else 0
+        listed = [(studio.classes[value - 1], value) for value in values] + [("background", 0)]
+        return [
+            study,
+            message(text, is_bad=is_bad),
+            gr.Column(visible=study is not None),
+            gr.Column(visible=study is not None),
+            gr.Dropdown(listed, value=label),
+        ]
+
+    def refine(study: Study | None, method: RefinerName) -> Study | None:
+        """Refine the maps in another way."""
+        if study is not None:
+            try:
+                study = studio.refine(study, method)
+            except SwtformerError as error:
+                gr.Warning(escape(str(error)))
+        return study
+
+    def write(study: Study | None, *chosen: Any) -> str | None:
+        """Write the mask at the photograph's size."""
+        if study is None:
+            gr.Warning("There is no mask yet: drop a photograph first.")
+            return None
+        choices = Choices(*chosen)
+        labels = labels_of(study, choices.source, choices.background, choices.threshold)
+        # Below the app's own folder, which is served and goes with it.
+        folder = Path(tempfile.mkdtemp(dir=file.GRADIO_CACHE))
+        try:
+            return str(write_full_size(study, labels, folder))
+        except SwtformerError as error:
+            gr.Warning(escape(str(error)))
+            return None
+
+    # Slow work changes the state alone. What is seen is drawn afterwards, from the widgets as they are then,
+    # and one drawing at a time: none shows older settings than the one before.
+    network: dict[str, Any] = {
+        "concurrency_id": "network",
+        "concurrency_limit": 1,
+        "show_progress_on": overlay,
+    }
+    drawings: dict[str, Any] = {
+        "concurrency_id": "drawing",
+        "concurrency_limit": 1,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    asked = [file, classes, views, exif, refiner]
+    answered = [state, status, controls, all_maps, shown]
+    for event in (
+        file.upload(look, asked, answered, api_name="segment", **network),
+        file.clear(look, asked, answered, api_visibility="private", **network),
+        again.click(look, asked, answered, api_visibility="private", **network),
+        refiner.change(refine, [state, refiner], state, api_visibility="private", **network),
+    ):
+        event.then(drawn, [state, *settings], drawing, **drawings)
+        event.then(heated, [state, shown], list(heats.values()), **drawings)
+    threshold.input(None, None, background, js="() => 'threshold'")
+    threshold.input(drawn_at, [state, *settings], drawing, trigger_mode="always_last", **drawings)
+    for widget in (source.input, background.input, opacity.input):
+        widget(drawn, [state, *settings], drawing, trigger_mode="always_last", **drawings)
+    shown.input(heated, [state, shown], list(heats.values()), trigger_mode="always_last", **drawings)
+    save.click(write, [state, *settings], saved, api_name="mask").then(None, saved, None, js=SAVE)
+
+
+def _picture(label: str, elem_id: str, words: str) -> gr.Image:
+    return gr.Image(
+        label=label,
+        format="jpeg",
+        interactive=False,
+        min_width=220,
+        buttons=["fullscreen"],
+        elem_classes="picture",
+        elem_id=elem_id,
+        alt_text=words,
+    )
+
+
+def _choices(names: dict[Any, str]) -> list[tuple[str, Any]]:
+    return [(text, name) for name, text in names.items()]

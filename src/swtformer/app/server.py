@@ -1,0 +1,225 @@
+"""Serves the pages: on loopback unless told otherwise, without telemetry, and nothing but its own files."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from swtformer.app.review_page import review_page
+from swtformer.app.segment_page import segment_page
+from swtformer.app.study import Studio
+from swtformer.app.style import CSS, SHORTCUTS
+from swtformer.errors import SettingsError
+from swtformer.run import Run
+
+MOST_BYTES = "100mb"
+"""Larger uploads are refused while they arrive."""
+
+CLEANED_SECONDS = 3600
+"""Uploads and pictures are deleted when they are this old, and all of them when the app ends."""
+
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "frame-ancestors 'self'; base-uri 'self'; form-action 'self'"
+)
+"""What a browser may do with the pages: load from this server, and ask no other one."""
+
+_FETCHING = ("/gradio_api/file=http", "/gradio_api/proxy=")
+"""Routes of Gradio by which a server fetches what lies elsewhere."""
+
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Guard:
+    """Keeps the server to itself: no fetching from elsewhere, and on loopback no foreign host names.
+
+    A page of another site whose name is made to mean 127.0.0.1 could otherwise talk to the app from the
+    visitor's browser.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: frozenset[str] | None) -> None:
+        """Wrap an app.
+
+        Args:
+            app: the app.
+            hosts: names that a request may be for; any where None.
+        """
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer or pass on one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._hosts is not None and _name(Headers(scope=scope).get("host", "")) not in self._hosts:
+            await PlainTextResponse("Unknown host.", 400)(scope, receive, send)
+            return
+        if scope["path"].startswith(_FETCHING):
+            await PlainTextResponse("Nothing is fetched from elsewhere.", 403)(scope, receive, send)
+            return
+
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        await self._app(scope, receive, send_with_policy)
+
+
+def build(run: Run, studio: Studio) -> gr.Blocks:
+    """Both pages; `running` serves them."""
+    name = run.path.resolve().name
+    with gr.Blocks(
+        title=f"{name} · swtformer", analytics_enabled=False, delete_cache=(CLEANED_SECONDS, CLEANED_SECONDS)
+    ) as blocks:
+        gr.Markdown(f"# {name}\n{len(studio.classes)} classes; files stay on the machine that this runs on.")
+        with gr.Tabs():
+            with gr.Tab("Segment", id="segment"):
+                segment_page(studio)
+            with gr.Tab("Review", id="review"):
+                review_page(run, blocks)
+    return blocks
+
+
+@contextmanager
+def running(run: Run, *, host: str = "127.0.0.1", port: int = 7860) -> Iterator[str]:
+    """Serve a run's pages while the context lasts.
+
+    Args:
+        run: with a finished model.
+        host: address to listen on; anything but loopback lets others in.
+        port: of the server.
+
+    Yields:
+        The address of the pages.
+
+    Raises:
+        SettingsError: the port is taken or none, or the host is no address of this machine.
+        CheckpointError: a model is missing or damaged.
+    """
+    _require_free(host, port)
+    studio = Studio(run)
+    with (
+        tempfile.TemporaryDirectory(prefix="swtformer-app-") as folder,
+        _environment(folder),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        # Where no event loop runs, Gradio makes some that it never closes.
+        starting = pool.submit(asyncio.run, _launched(run, studio, host=host, port=port, folder=folder))
+        try:
+            yield starting.result()[1]
+        finally:
+            if starting.exception() is None:  # waits, should a signal have come while it started
+                starting.result()[0].close(verbose=False)
+
+
+async def _launched(run: Run, studio: Studio, *, host: str, port: int, folder: str) -> tuple[gr.Blocks, str]:
+    """Build the pages and start the server, which runs in a thread of its own."""
+    blocks = build(run, studio)
+    hosts = _LOCAL_NAMES | {host} if is_loopback(host) else None
+    try:
+        _, address, _ = blocks.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            inbrowser=False,
+            prevent_thread_lock=True,
+            quiet=True,
+            allowed_paths=[folder],
+            app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)]},
+            max_file_size=MOST_BYTES,
+            enable_monitoring=False,
+            run_history=False,
+            ssr_mode=False,
+            mcp_server=False,
+            pwa=False,
+            footer_links=[],
+            theme=_theme(),
+            css=CSS,
+            head=SHORTCUTS,
+        )
+    except OSError as error:
+        raise SettingsError(f"The app cannot listen on {host}:{port}: {error}") from None
+    return blocks, address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(host: str) -> str:
+    """The Host header without its port."""
+    return host if host.endswith("]") else host.rsplit(":", 1)[0]
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse before models are loaded."""
+    if not 1 <= port <= 65535:
+        raise SettingsError(f"--port must be from 1 to 65535, got {port}.")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"The app cannot listen on {host}:{port}: {error.strerror or error}. Name another --port or "
+            "--host."
+        ) from None
+
+
+@contextmanager
+def _environment(folder: str) -> Iterator[None]:
+    """Gradio takes these from the environment only."""
+    wanted = {
+        "GRADIO_TEMP_DIR": folder,
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _theme() -> Any:
+    """Fonts of the visitor's own system, and small print that can be read."""
+    return gr.themes.Default(
+        primary_hue="blue",
+        font=["system-ui", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"],
+        font_mono=["ui-monospace", "Consolas", "monospace"],
+    ).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )

@@ -1,0 +1,276 @@
+"""What a run's models make of one photograph; the maps are kept, so that thresholds cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from swtformer.allocator import keep_freed_memory
+from swtformer.datasets.images import has_rotation, image_size, read_image
+from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, nearest
+from swtformer.maps import ClassActivationMaps
+from swtformer.masks import write_mask
+from swtformer.methods.pretrained import CONFIG
+from swtformer.refiners import create_refiner
+from swtformer.report.pictures import thumbnail
+from swtformer.run import Run, read_json
+from swtformer.settings import PredictSettings
+from swtformer.stages.mask import CAM_ARGMAX_THRESHOLD, MaskRule, Source, label_image
+from swtformer.stages.predictor import CamPredictor, SegmentationPredictor, load_predictor
+from swtformer.stages.start_maps import all_channels, power_for
+from swtformer.training.precision import pick_device
+
+SEEN_PX = 1024
+"""Photographs with a longer side are shrunk to it before a model sees them; their masks are enlarged."""
+
+MAX_PIXELS = 50_000_000
+"""Larger uploads are refused from their header."""
+
+MOST_CLASSES = 20
+"""Classes that are mapped at most: memory and time grow with them."""
+
+RefinerName = Literal["par", "dense_crf"]
+Views = Literal["one", "many"]
+Background = Literal["map", "threshold"]
+LabelSource = Literal["cam", "rcam", "refined", "network"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One photograph and all that is known about it.
+
+    Attributes:
+        name: of the file, without extension.
+        size: (height, width) of the photograph.
+        photograph: (h, w, 3) uint8 RGB as the models saw it, at most `SEEN_PX` long.
+        maps: CAMs and, where the method makes them, R-CAMs.
+        refined: the same with the refined maps in the place of the R-CAMs.
+        refiner: what refined them.
+        predicted: (h, w) uint8 labels of the segmentation network; None where the run has none.
+        remarks: what the user should know.
+    """
+
+    name: str
+    size: tuple[int, int]
+    photograph: np.ndarray
+    maps: ClassActivationMaps
+    refined: ClassActivationMaps
+    refiner: RefinerName
+    predicted: np.ndarray | None
+    remarks: tuple[str, ...]
+
+
+class Studio:
+    """A run's models, ready for photographs; one object serves all visitors.
+
+    Attributes:
+        run: the run.
+        classes: class names; a label is index + 1.
+        sources: what masks can be made from, the plainest first.
+        exif: how photographs are read unless the visitor says otherwise.
+        threshold: background score that a threshold starts at.
+    """
+
+    def __init__(self, run: Run) -> None:
+        """Load the models.
+
+        Raises:
+            SwtformerError: the folder is no run.
+            CheckpointError: a model is missing or damaged.
+        """
+        keep_freed_memory()
+        self.run = run
+        self._settings = run.settings()
+        loaded = load_predictor(run.path, PredictSettings(network="cam", window_px=SEEN_PX))
+        if not isinstance(loaded, CamPredictor):
+            raise SettingsError(f"{run.path} is no run with a model that makes maps.")
+        self._maps = loaded
+        self._network: SegmentationPredictor | None = None
+        if (run.segmentation / "model" / CONFIG).is_file():
+            network = load_predictor(run.path, PredictSettings(network="segmentation", window_px=SEEN_PX))
+            assert isinstance(network, SegmentationPredictor)
+            self._network = network
+        self.classes = loaded.classes
+        self.exif = loaded.exif
+        self.threshold = (
+            self._settings.mask.threshold if loaded.rule.threshold is None else loaded.rule.threshold
+        )
+        self.sources: tuple[LabelSource, ...] = (
+            "cam",
+            *(("rcam",) if loaded.has_refined else ()),
+            "refined",
+            *(("network",) if self._network is not None else ()),
+        )
+
+    def study(
+        self,
+        path: Path,
+        *,
+        classes: Sequence[str] = (),
+        views: Views = "one",
+        refiner: RefinerName = "par",
+        exif: Literal["raw", "apply"] | None = None,
+    ) -> Study:
+        """Read a photograph and let the models see it.
+
+        Args:
+            path: any file; it is judged by its content.
+            classes: names of those in the picture; the model chooses where there are none.
+            views: the photograph and its mirror image (one), or those at all scales of `localize` (many).
+            refiner: what makes the maps follow the picture's edges.
+            exif: as stored (raw) or turned upright (apply); the run's way where None.
+
+        Raises:
+            ImageError: the file cannot be read whole, or is too large.
+            DataError: a class is unknown, or there are more than `MOST_CLASSES`.
+        """
+        exif = exif or self.exif
+        present = self._indices(classes)
+        image, remarks = self._read(path, exif)
+        seen = np.array(thumbnail(image, side_px=SEEN_PX))  # a thumbnail may be read-only
+        scales = self._settings.localize.scales if views == "many" else (1.0,)
+        maps = self._maps.maps(seen, present=present, scales=scales)
+        if len(maps.values) > MOST_CLASSES:
+            likely = np.argsort(-maps.probabilities)[:MOST_CLASSES].tolist()
+            maps = self._maps.maps(seen, present=likely, scales=scales)
+            remarks.append(f"Only the {MOST_CLASSES} most probable classes are mapped.")
+        if seen.shape != image.shape:
+            remarks.append(
+                f"It was looked at in {seen.shape[1]}×{seen.shape[0]} px; the mask is enlarged to its size."
+            )
+        return Study(
+            name=path.stem,
+            size=(image.shape[0], image.shape[1]),
+            photograph=seen,
+            maps=maps,
+            refined=self._refined(seen, maps, refiner),
+            refiner=refiner,
+            predicted=None if self._network is None else self._network.predict(seen).labels,
+            remarks=tuple(remarks),
+        )
+
+    def refine(self, study: Study, refiner: RefinerName) -> Study:
+        """The study with the maps refined in another way; the network does not run."""
+        if study.refiner == refiner:
+            return study
+        return replace(study, refined=self._refined(study.photograph, study.maps, refiner), refiner=refiner)
+
+    def command(
+        self, source: LabelSource, background: Background, threshold: float, refiner: RefinerName
+    ) -> str:
+        """The command line that makes masks in this way of many images."""
+        run = quote(str(self.run.path))
+        if source == "network":
+            return f"swtformer predict {run} PHOTOS --out FOLDER"
+        if source == "refined":
+            return f"swtformer refine {run} --refine.method {refiner} && swtformer pseudo-label {run}"
+        name = {"cam": "cam", "rcam": "refined"}[source]
+        policy = f"fixed --mask.threshold {threshold:g}" if background == "threshold" else "argmax"
+        return f"swtformer mask {run} --mask.source {name} --mask.policy {policy}"
+
+    def _indices(self, classes: Sequence[str]) -> list[int] | None:
+        if not classes:
+            return None
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown:
+            raise DataError(f"Unknown class {unknown[0]!r}. {nearest(unknown[0], self.classes)}")
+        if len(classes) > MOST_CLASSES:
+            raise DataError(f"Choose at most {MOST_CLASSES} classes; got {len(classes)}.")
+        return [self.classes.index(name) for name in classes]
+
+    def _read(self, path: Path, exif: Literal["raw", "apply"]) -> tuple[np.ndarray, list[str]]:
+        """The photograph and remarks; messages name the file as its owner does."""
+        try:
+            height, width = image_size(path, exif=exif)
+            if height * width > MAX_PIXELS:
+                raise ImageError(
+                    f"{path.name}: has {width}×{height} pixels, at most {MAX_PIXELS:,} are taken here; use "
+                    "`swtformer predict`."
+                )
+            image = read_image(path, exif=exif)
+            is_turned = exif == "raw" and has_rotation(path)
+        except ImageError as error:
+            raise ImageError(str(error).replace(str(path), path.name)) from None
+        if not is_turned:
+            return image, []
+        return image, [
+            "Its EXIF orientation was not applied: picture and mask lie on the stored pixel grid, as the "
+            "run's masks do."
+        ]
+
+    def _refined(
+        self, photograph: np.ndarray, maps: ClassActivationMaps, method: RefinerName
+    ) -> ClassActivationMaps:
+        source: Source = "cam" if maps.refined is None else "refined"
+        options = self._settings.refine.model_copy(update={"method": method})
+        refiner = create_refiner(options, device=pick_device("auto"))
+        channels = all_channels(maps, source, power=self._background_power())
+        image = torch.tensor(photograph).permute(2, 0, 1).float() / 255
+        return replace(maps, refined=refiner.refine(image, channels).to(torch.float16).numpy())
+
+    def _background_power(self) -> float:
+        """That of the run's refined maps, else one that fits the threshold of its masks."""
+        noted = (
+            read_json(self.run.refined_file).get("background_power")
+            if self.run.refined_file.is_file()
+            else None
+        )
+        return float(noted or self._settings.refine.background_power or power_for(self.threshold))
+
+
+def labels_of(study: Study, source: LabelSource, background: Background, threshold: float) -> np.ndarray:
+    """(h, w) uint8 label image of a photograph as the models saw it.
+
+    Args:
+        study: the photograph.
+        source: what the mask is made from; `background` and `threshold` do not concern the network.
+        background: its own map competes with the classes (map; for CAMs 1 − max), or it has the score
+            `threshold` everywhere.
+        threshold: in [0, 1].
+
+    Raises:
+        SwtformerError: there is no such source.
+    """
+    if source == "network":
+        if study.predicted is None:
+            raise SwtformerError("The run has no segmentation network; `swtformer segment` trains one.")
+        return study.predicted
+    maps = study.refined if source == "refined" else study.maps
+    kind: Source = "cam" if source == "cam" else "refined"
+    if background == "threshold":
+        return label_image(maps, MaskRule(kind, "fixed", threshold)).numpy()
+    return label_image(
+        maps, MaskRule(kind, "argmax", CAM_ARGMAX_THRESHOLD if kind == "cam" else None)
+    ).numpy()
+
+
+def write_full_size(study: Study, labels: np.ndarray, folder: Path) -> Path:
+    """Write a mask of the photograph's own size as palette PNG, enlarged without mixing labels."""
+    height, width = study.size
+    picture = Image.fromarray(labels)
+    if labels.shape != study.size:
+        picture = picture.resize((width, height), Image.Resampling.NEAREST)
+    path = folder / f"{study.name}.png"
+    write_mask(path, np.asarray(picture))
+    return path
+
+
+def class_maps(study: Study, label: int) -> dict[LabelSource, np.ndarray]:
+    """The (h, w) maps of one label, by source; 0 is the background, which CAMs have as 1 − max (Eq. 3)."""
+    place = 0 if label == 0 else study.maps.values.tolist().index(label) + 1
+    cam = study.maps.cam
+    found: dict[LabelSource, np.ndarray] = {
+        "cam": 1 - cam.max(0, initial=0) if label == 0 else cam[place - 1]
+    }
+    if study.maps.refined is not None:
+        found["rcam"] = study.maps.refined[place]
+    assert study.refined.refined is not None
+    found["refined"] = study.refined.refined[place]
+    return found

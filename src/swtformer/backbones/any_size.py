@@ -1,0 +1,133 @@
+"""Swin without branches on the size of the image, for exporters that trace a network once for all sizes.
+
+`swin` and `window_attention` look at a grid and choose: pad or not, shift or not, one window or several. A
+traced graph keeps the choices of the example that it was traced with. The modules here compute the same for
+every size by arithmetic alone; they are slower, and made for export only.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swtformer.backbones.swin import PATCH_PX, PatchEmbed, PatchMerging
+from swtformer.backbones.window_attention import WindowAttention
+
+
+def without_size_branches(model: nn.Module) -> nn.Module:
+    """A copy of a network, in eval mode, in which Swin's parts take every size by the same operations.
+
+    Networks without a Swin of this package are copied as they are.
+    """
+    copy = deepcopy(model).eval()
+    replacements: dict[type[nn.Module], type[nn.Module]] = {
+        WindowAttention: _AnySizeAttention,
+        PatchEmbed: _AnySizePatchEmbed,
+        PatchMerging: _AnySizeMerging,
+    }
+    for module in list(copy.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) in replacements:
+                setattr(module, name, replacements[type(child)](child))
+    return copy
+
+
+class _AnySizePatchEmbed(nn.Module):
+    def __init__(self, original: PatchEmbed) -> None:
+        super().__init__()
+        self.proj, self.norm = original.proj, original.norm
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = _filled(_filled(images, 2, PATCH_PX), 3, PATCH_PX)
+        tokens: Tensor = self.norm(self.proj(images).permute(0, 2, 3, 1))
+        return tokens
+
+
+class _AnySizeMerging(nn.Module):
+    def __init__(self, original: PatchMerging) -> None:
+        super().__init__()
+        self.norm, self.reduction = original.norm, original.reduction
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = _filled(_filled(tokens, 1, 2), 2, 2)
+        # Corners in the order of the original: row by row within a column.
+        corners = [tokens[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        merged: Tensor = self.reduction(self.norm(torch.cat(corners, dim=-1)))
+        return merged
+
+
+class _AnySizeAttention(nn.Module):
+    """Pads each side to whole windows; a side that fits one window is not shifted, its padding is masked."""
+
+    def __init__(self, original: WindowAttention) -> None:
+        super().__init__()
+        self.heads, self.window, self.shift = original.heads, original.window, original.shift
+        self.qkv, self.proj = original.qkv, original.proj
+        position = torch.stack(
+            torch.meshgrid(torch.arange(self.window), torch.arange(self.window), indexing="ij")
+        ).flatten(1)
+        offset = position[:, :, None] - position[:, None, :] + self.window - 1
+        index = offset[0] * (2 * self.window - 1) + offset[1]
+        bias = original.relative_position_bias_table.detach()[index.to(original.qkv.weight.device)]
+        self.bias: Tensor
+        self.register_buffer("bias", bias.permute(2, 0, 1).contiguous())
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        batch, height, width, channels = tokens.shape
+        window, area = self.window, self.window**2
+        rows, columns = _windows(height, window), _windows(width, window)
+        tokens = F.pad(tokens, (0, 0, 0, columns * window - width, 0, rows * window - height))
+        row_places = self._places(height, self._shift(height), tokens.device)
+        column_places = self._places(width, self._shift(width), tokens.device)
+        tokens = tokens.index_select(1, row_places).index_select(2, column_places)
+
+        windows = tokens.reshape(batch, rows, window, columns, window, channels)
+        windows = windows.transpose(2, 3).reshape(batch * rows * columns, area, channels)
+        projected = self.qkv(windows).view(-1, area, 3, self.heads, channels // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
+        region = self._regions(row_places, column_places, height, width)
+        region = region.reshape(rows, window, columns, window).transpose(1, 2).reshape(rows * columns, area)
+        apart = region[:, None, :, None] != region[:, None, None, :]
+        bias = torch.where(apart, -torch.inf, self.bias.to(query.dtype))
+        bias = bias[None].expand(batch, -1, -1, -1, -1).flatten(0, 1)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        windows = self.proj(attended.transpose(1, 2).reshape(-1, area, channels))
+
+        tokens = windows.view(batch, rows, columns, window, window, channels).transpose(2, 3)
+        tokens = tokens.reshape(batch, rows * window, columns * window, channels)
+        back_rows = self._places(height, -self._shift(height), tokens.device)
+        back_columns = self._places(width, -self._shift(width), tokens.device)
+        return tokens.index_select(1, back_rows[:height]).index_select(2, back_columns[:width])
+
+    def _shift(self, length: int) -> int:
+        """0 where the side fits one window, else the block's shift."""
+        return self.shift * cast(int, torch.sym_min(1, (length - 1) // self.window))
+
+    def _places(self, length: int, shift: int, device: torch.device) -> Tensor:
+        """Which place of the padded side each place of the side rolled back by `shift` comes from."""
+        padded = _windows(length, self.window) * self.window
+        places = torch.arange(padded, device=device) + shift
+        # No remainder: ONNX has none by a number that is known at run time only.
+        places = torch.where(places < 0, places + padded, places)
+        return torch.where(places < padded, places, places - padded)
+
+    def _regions(self, rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
+        """(padded height, padded width) number of what lies together; all padding is one region, -1."""
+        wrapped = 2 * (rows < self._shift(height)).int()[:, None] + (columns < self._shift(width)).int()[None]
+        return wrapped.where((rows < height)[:, None] & (columns < width)[None], -1)
+
+
+def _windows(length: int, window: int) -> int:
+    """Windows that cover a side. (ONNX divides towards 0: the usual double minus would round down.)"""
+    return (length + window - 1) // window
+
+
+def _filled(maps: Tensor, axis: int, multiple: int) -> Tensor:
+    """Repeat the last row (or column) until the axis is a multiple."""
+    length = maps.shape[axis]
+    places = torch.arange(_windows(length, multiple) * multiple, device=maps.device)
+    return maps.index_select(axis, places.clamp(max=length - 1))

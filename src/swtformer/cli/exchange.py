@@ -1,0 +1,153 @@
+"""The commands `export` and `import`: masks to other tools, and corrected masks back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from swtformer.cli.flags import gather, with_settings
+from swtformer.cli.outcome import SKIPPED, Config, Outcome, RunFolder, again, data_of, open_images
+from swtformer.cli.screen import progress, say, warn
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.run import Failure, Run, read_json, write_failures
+from swtformer.settings import Settings
+
+Format = Literal["coco", "voc", "yolo", "label-studio", "cvat"]
+
+SHOWN = 5
+"""Left-out masks that are named where no run keeps a failure report."""
+
+
+@with_settings("data", "export")
+def export(
+    masks: Annotated[Path, Parameter(help="Run folder, a folder of masks <id>.png, or what predict made.")],
+    /,
+    *,
+    format: Annotated[Format, Parameter(help="Format to write.")],
+    out: Annotated[
+        Path, Parameter(help="File (coco, label-studio: .json; cvat: .zip) or folder (voc, yolo) to make.")
+    ],
+    data: Annotated[
+        Path | None,
+        Parameter(help="Data set of the images; by default the one that the run knows.", negative=()),
+    ] = None,
+    source: Annotated[
+        Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predictions"],
+        Parameter(help="Which masks of a run; auto takes pseudo_masks, else masks."),
+    ] = "auto",
+    decision: Annotated[
+        Literal["all", "accept", "skip", "correct"],
+        Parameter(help="Only the pseudo-masks with this decision of the review in `swtformer app`."),
+    ] = "all",
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
+    """Write masks in the format of another tool, to look at them, correct them or train on them there.
+
+    Masks whose image is missing or damaged are left out (exit code 3). Corrected masks come back by
+    `swtformer import`.
+    """
+    run = Run(masks)
+    is_run = run.settings_file.is_file()
+    path, base = _data(run, data) if is_run else (data, None)
+    settings = gather(base=base, config=config, flags=flags)
+    with progress(again) as view:
+        images = None if path is None else open_images(path, settings)
+        from swtformer.stages.export import declared_classes, mask_folder, masks_in
+        from swtformer.stages.export import export as run_export
+
+        if not is_run and source != "auto":
+            raise SettingsError("--source chooses among a run's masks; a folder of masks is exported whole.")
+        folder = mask_folder(run, source) if is_run else masks_in(masks)
+        classes = run.classes() if is_run else declared_classes(folder)
+        if classes is None and images is not None:
+            classes = images.classes
+        if classes is None:
+            raise SwtformerError(f"{folder}: its class names are not known; name the data set by --data.")
+        only = None
+        if decision != "all":
+            if folder != run.pseudo_masks:
+                raise SettingsError("--decision chooses among a run's pseudo_masks; name that run.")
+            from swtformer.stages.review import decided_ids
+
+            only = decided_ids(run, decision)
+        result = run_export(
+            folder,
+            out,
+            only=only,
+            format=format,
+            classes=classes,
+            data=images,
+            exif=settings.data.exif,
+            settings=settings.export,
+            progress=view,
+        )
+    say(f"{result.images} masks of {folder} written as {format}: {out}")
+    for warning in result.warnings:
+        warn(warning)
+    if is_run:
+        write_failures(run, "export", result.failures)
+        say(f"Next, once corrected: swtformer import {shlex.quote(str(masks))} FILE")
+    return _outcome(result.failures, run if is_run else None)
+
+
+@with_settings()
+def import_(
+    run: RunFolder,
+    file: Annotated[Path, Parameter(help="File or folder that the tool exported.")],
+    /,
+    *,
+    format: Annotated[Literal["auto", Format], Parameter(help="Its format; auto recognises it.")] = "auto",
+    base: Annotated[
+        Literal["auto", "pseudo_masks", "masks", "corrected_masks"],
+        Parameter(
+            help="The run's masks that were corrected, kept where the file has none; auto takes "
+            "pseudo_masks, else masks. corrected_masks adds to an earlier import."
+        ),
+    ] = "auto",
+    out: Annotated[
+        Path | None, Parameter(help="Folder to make; by default corrected_masks in the run.", negative=())
+    ] = None,
+) -> Outcome:
+    """Bring masks back that were corrected in another tool.
+
+    Every image of the run gets a mask: the corrected one, or the one that it had. corrections.json in the
+    folder says which is which. Images that the run does not have are left out (exit code 3).
+    """
+    made = Run(run)
+    made.settings()
+    with progress(again) as view:
+        from swtformer.stages.import_masks import import_masks
+
+        result = import_masks(made, file, format=format, base=base, out=out, progress=view)
+    say(
+        f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} came back as they were, "
+        f"{len(result.kept)} are kept from {result.base}: {result.folder}"
+    )
+    for warning in result.warnings:
+        warn(warning)
+    folder = shlex.quote(str(result.folder))
+    say(f"Next: swtformer segment {shlex.quote(str(run))} --segment.masks {folder}")
+    return _outcome(result.failures, made)
+
+
+def _data(run: Run, data: Path | None) -> tuple[Path, Settings]:
+    made_for = read_json(run.maps_file) if run.maps_file.is_file() else run.environment()
+    return data_of(run, data, made_for)
+
+
+def _outcome(failures: Sequence[Failure], run: Run | None) -> Outcome:
+    """Say what was left out: in the run's failure report, or here where there is no run."""
+    if not failures:
+        return Outcome(run=run)
+    count = "1 mask was" if len(failures) == 1 else f"{len(failures)} masks were"
+    if run is not None:
+        warn(f"{count} left out; {run.failures_file} says which and why.")
+    else:
+        lines = [f"{count} left out:", *(f"{item.id}: {item.reason}" for item in failures[:SHOWN])]
+        warn("\n  ".join(lines + (["…"] if len(failures) > SHOWN else [])))
+    return Outcome(exit_code=SKIPPED, run=run)

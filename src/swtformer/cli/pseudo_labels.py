@@ -1,0 +1,67 @@
+"""From maps to masks to train on: the commands `refine` and `pseudo-label`."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from swtformer.cli.flags import gather, with_settings
+from swtformer.cli.outcome import (
+    Config,
+    OptionalData,
+    Outcome,
+    RunFolder,
+    again,
+    data_of,
+    finish,
+    open_images,
+)
+from swtformer.cli.screen import progress, say, warn
+from swtformer.run import Run, read_json
+
+
+@with_settings("seed", "data", "refine")
+def refine(run: RunFolder, data: OptionalData = None, /, *, config: Config = None, **flags: Any) -> Outcome:
+    """Make a run's maps follow the edges of the images.
+
+    By default the images that the maps were made for. Settings that are not given here are those of the run.
+    What is there already is kept.
+    """
+    made = Run(run)
+    made_for = read_json(made.maps_file) if made.maps_file.is_file() else made.environment()
+    path, base = data_of(made, data, made_for)
+    settings = gather(base=base, config=config, flags=flags)
+    with progress(lambda: "Run the same command again; what was refined so far is kept.") as view:
+        images = open_images(path, settings)
+        from swtformer.stages.refine import refine as run_refine
+
+        result = run_refine(made, images, settings=settings, progress=view)
+    kept = f", {result.reused} were there already" if result.reused else ""
+    say(f"Maps of {result.done} images refined by {result.method}{kept}: {made.refined}")
+    if result.unmapped:
+        warn(f"Left out, having no maps: {result.unmapped}. Make them with `swtformer localize`.")
+    return finish(made, result.failures, next_command=f"swtformer pseudo-label {shlex.quote(str(run))}")
+
+
+@with_settings("pseudo_label")
+def pseudo_label(run: RunFolder, /, *, config: Config = None, **flags: Any) -> Outcome:
+    """Make masks to train on from a run's maps, with 255 where the evidence is weak.
+
+    review.csv beside them lists the images by confidence, the least sure first. Ground truth is never looked
+    at. Settings that are not given here are those of the run.
+    """
+    made = Run(run)
+    settings = gather(base=made.settings(), config=config, flags=flags)
+    with progress(again) as view:
+        from swtformer.stages.pseudo_label import pseudo_label as run_pseudo_label
+
+        result = run_pseudo_label(made, settings=settings.pseudo_label, progress=view)
+    source = made.refined if result.source == "refined" else made.maps
+    say(
+        f"{result.done} pseudo-masks made from {source}, {100 * result.undecided:.1f} % of the pixels "
+        f"undecided (255): {made.pseudo_masks}"
+    )
+    say(f"Images to look at first: {made.review_file}")
+    if result.unrefined:
+        warn(f"Left out, having maps that were not refined: {result.unrefined}.")
+    return finish(made, result.failures, next_command=f"swtformer segment {shlex.quote(str(run))}")

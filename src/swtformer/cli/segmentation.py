@@ -1,0 +1,133 @@
+"""The final model: the commands `segment` and `predict`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from swtformer.cli.flags import gather, with_settings
+from swtformer.cli.outcome import (
+    SKIPPED,
+    Config,
+    OptionalData,
+    Outcome,
+    RunFolder,
+    again,
+    finish,
+    known_data,
+    open_images,
+)
+from swtformer.cli.screen import progress, say, warn
+from swtformer.run import Run
+
+MASKS_ARE = {
+    "pseudo_masks": "pseudo-masks",
+    "ground_truth": "THE TRUE MASKS of the data set: a supervised comparison, no weakly supervised result",
+    "given": "masks of a folder; whether they are ground truth is not known",
+}
+
+
+@with_settings("seed", "data", "segment")
+def segment(
+    run: RunFolder,
+    data: OptionalData = None,
+    /,
+    *,
+    resume: Annotated[bool, Parameter(help="Go on with an interrupted training.")] = False,
+    out: Annotated[
+        Path | None,
+        Parameter(help="Folder of the training; by default `segmentation` in the run.", negative=()),
+    ] = None,
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
+    """Train a segmentation network on a run's pseudo-masks, or on any folder of masks.
+
+    A part of the images is set aside; the printed mIoU is against their masks of the same folder, never
+    against ground truth unless --segment.masks names it. Settings that are not given here are those of the
+    run.
+    """
+    made = Run(run)
+    trained = Run(made.segmentation if out is None else out)
+    base = made.settings()
+    if resume:
+        base = trained.settings()
+        data = data or known_data(trained.environment())
+    wanted = gather(base=base, config=config, flags=flags)
+    with progress(lambda: _resume_hint(made, data, out)) as view:
+        from swtformer.stages.segment import data_for
+        from swtformer.stages.segment import segment as run_segment
+
+        path, own = data_for(made, data, wanted.segment)
+        if not resume:
+            base = base.model_copy(update={"data": own.data})
+            wanted = gather(base=base, config=config, flags=flags)
+        images = open_images(path, wanted)
+        result = run_segment(made, images, settings=wanted, out=out, resume=resume, progress=view)
+    say(f"Trained on {result.images} images with {MASKS_ARE[result.supervision]} ({result.masks}).")
+    if result.without_mask:
+        warn(f"{result.without_mask} images of the data set have no mask and were left out.")
+    if result.validation_miou is not None:
+        say(
+            f"mIoU against the held-out masks of the same folder: {100 * result.validation_miou:.2f} % "
+            f"({result.validation_images} images)."
+        )
+    say(f"The network is in {result.trained.model}.")
+    model = run if out is None else out
+    return finish(
+        made, result.failures, next_command=f"swtformer predict {shlex.quote(str(model))} PHOTOS --out FOLDER"
+    )
+
+
+@with_settings("predict")
+def predict(
+    model: Annotated[
+        Path, Parameter(help="A run (its segmentation network, else its CAM model) or a saved model.")
+    ],
+    /,
+    *inputs: Annotated[
+        str,
+        Parameter(
+            help="Images, folders, quoted patterns, or - for a list of files on stdin.",
+            allow_leading_hyphen=True,
+        ),
+    ],
+    out: Annotated[Path, Parameter(help="Folder of the masks, areas and what else is asked for.")],
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
+    """Make masks of photographs that have no labels, and tell the area of every class.
+
+    `swtformer evaluate DATA --predictions OUT/masks` scores them where there are true masks.
+    """
+    settings = gather(config=config, flags=flags).predict
+    with progress(again) as view:
+        from swtformer.stages.inputs import LIST
+        from swtformer.stages.predict import predict as run_predict
+
+        listed = sys.stdin.read().splitlines() if LIST in inputs else ()
+        result = run_predict(model, inputs, out, settings=settings, listed=listed, progress=view)
+    how = "the segmentation network" if result.kind == "segmentation" else "class activation maps"
+    say(f"{result.done} images segmented by {how}: {result.masks}")
+    say(f"Areas of the classes: {result.out / 'areas.csv'}")
+    if result.rotated:
+        warn(
+            f"{result.rotated} images have an EXIF orientation that was not applied: their masks lie on the "
+            "stored pixel grid. --predict.exif apply turns them upright."
+        )
+    if not result.failures:
+        return Outcome()
+    images = "1 image was" if len(result.failures) == 1 else f"{len(result.failures)} images were"
+    warn(f"{images} skipped; {Run(result.out).failures_file} says which and why.")
+    return Outcome(exit_code=SKIPPED)
+
+
+def _resume_hint(run: Run, data: Path | None, out: Path | None) -> str:
+    words = ["swtformer", "segment", str(run.path)]
+    words += [str(data)] if data is not None else []
+    words += ["--out", str(out)] if out is not None else []
+    return f"Go on with: {shlex.join([*words, '--resume'])}"

@@ -1,0 +1,156 @@
+"""Read a folder or a zip file of untrusted origin: nothing is unpacked, and no name leaves its root.
+
+Members are read one at a time and up to a limit that their reader names, so a zip bomb costs no memory.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from swtformer.datasets.paths import safe_name
+from swtformer.errors import DataError
+
+TEXT_BYTES = 64 * 2**20
+"""Largest list or table that is read from an archive."""
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError)
+"""What zip members raise: bad stream or checksum, unknown compression, encryption."""
+
+
+class Tree(Protocol):
+    """Files of a folder or an archive."""
+
+    path: Path
+    names: tuple[str, ...]
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Content of one file.
+
+        Raises:
+            DataError: it is longer than `limit` bytes, damaged or encrypted.
+        """
+
+
+class _Folder:
+    """The files below a folder; links that lead out of it are refused when they are read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names = tuple(
+            sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        )
+
+    def read(self, name: str, limit: int) -> bytes:
+        file = self.path / name
+        if not file.resolve().is_relative_to(self.path.resolve()):
+            raise DataError(f"{file}: is a link out of {self.path}; put the file itself there.")
+        try:
+            size = file.stat().st_size
+            if size > limit:
+                raise DataError(f"{file}: has {size:,} bytes; at most {limit:,} are read.")
+            return file.read_bytes()
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read: {error.strerror}.") from error
+
+
+class _Zip:
+    """The files in a zip archive."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path = path
+        self._archive = archive
+        names = [member.filename for member in archive.infolist() if not member.is_dir()]
+        for name in names:
+            try:
+                is_safe = safe_name(name) == name
+            except ValueError as error:
+                raise DataError(f"{path}: {error}. The archive is refused.") from None
+            if not is_safe:
+                raise DataError(f"{path}: holds the odd file name {name!r}. The archive is refused.")
+        if len(set(names)) < len(names):
+            raise DataError(f"{path}: holds two files of one name. The archive is refused.")
+        self.names = tuple(sorted(names))
+
+    def read(self, name: str, limit: int) -> bytes:
+        size = self._archive.getinfo(name).file_size
+        if size > limit:
+            raise DataError(f"{self.path}: {name} unpacks to {size:,} bytes; at most {limit:,} are read.")
+        try:
+            # zipfile gives no more bytes than the size that was just checked, whatever the stream holds.
+            return self._archive.read(name)
+        except _DAMAGE as error:
+            raise DataError(f"{self.path}: {name} cannot be read ({error}).") from error
+
+
+@contextmanager
+def open_tree(path: Path) -> Iterator[Tree]:
+    """Open a folder or a zip file for reading.
+
+    Raises:
+        DataError: it is neither, is damaged, or holds names that are absolute, doubled or lead out of it.
+    """
+    if path.is_dir():
+        yield _Folder(path)
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except _DAMAGE as error:
+        raise DataError(f"{path}: is no whole zip file ({error}).") from error
+    with archive:
+        yield _Zip(path, archive)
+
+
+def read_text(tree: Tree, name: str) -> str:
+    """UTF-8 text of one file, without byte-order mark.
+
+    Raises:
+        DataError: it is no UTF-8, or has more than `TEXT_BYTES`.
+    """
+    try:
+        return tree.read(name, TEXT_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{tree.path}: {name} is no UTF-8 text.") from None
+
+
+def root_of(names: tuple[str, ...], folder: str) -> str | None:
+    """What stands before a folder's name in a tree: "" or "top/"; None where there is no such folder.
+
+    Packing a folder instead of what is in it adds a level, so the shallowest place counts.
+    """
+    places = []
+    for name in names:
+        parts = name.split("/")[:-1]
+        if folder in parts:
+            places.append(parts[: parts.index(folder)])
+    return None if not places else "".join(f"{part}/" for part in min(places, key=len))
+
+
+def has_folder(path: Path, folder: str) -> bool:
+    """Whether a folder or zip file holds a folder of this name; False for what cannot be opened."""
+    if path.is_file() and not zipfile.is_zipfile(path):
+        return False
+    try:
+        with open_tree(path) as tree:
+            return root_of(tree.names, folder) is not None
+    except (DataError, OSError):
+        return False
+
+
+def relative_files(tree: Tree, prefix: str, suffix: str) -> dict[str, str]:
+    """Files below a folder of a tree, by their name relative to it without suffix."""
+    return {
+        name[len(prefix) : -len(suffix)]: name
+        for name in tree.names
+        if name.startswith(prefix) and name.lower().endswith(suffix) and not _is_hidden(name)
+    }
+
+
+def _is_hidden(name: str) -> bool:
+    """Files that macOS adds: ``__MACOSX/…`` and ``._x``."""
+    return name.startswith("__MACOSX/") or os.path.basename(name).startswith(".")

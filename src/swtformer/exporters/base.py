@@ -1,0 +1,138 @@
+"""The contract of an exchange format: masks go out with `write` and come back, corrected, with `read`."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.errors import SwtformerError
+from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
+from swtformer.settings import ExportSettings
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image and its mask on their way out.
+
+    Attributes:
+        id: record id, a relative POSIX path that stays in its folder.
+        file_name: name of the image file relative to the images' folder: the id and an extension.
+        image: the image file; None where no data set was named.
+        labels: (H, W) uint8; 0 background, k+1 for class index k, 255 ignored.
+    """
+
+    id: str
+    file_name: str
+    image: Path | None
+    labels: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        height, width = self.labels.shape
+        return height, width
+
+
+class Exporter(ABC):
+    """One format. It holds no state; every file that it opens is closed when its method returns."""
+
+    name: ClassVar[str]
+    """What the user calls it."""
+    suffix: ClassVar[str]
+    """Ending of the file that it writes; empty where it writes a folder."""
+    is_lossless: ClassVar[bool]
+    """Whether `read` gives back every pixel that `write` took."""
+
+    @abstractmethod
+    def write(
+        self,
+        images: Iterable[LabelledImage],
+        out: Path,
+        *,
+        classes: Sequence[str],
+        settings: ExportSettings,
+    ) -> list[str]:
+        """Write masks; `out` appears only when all of it is there.
+
+        Args:
+            images: taken one by one, and not kept.
+            out: file that ends in `suffix`, or folder. A file is replaced; a folder must be new or empty.
+            classes: class names in the order of the mask values 1, 2, …
+            settings: what the user chose.
+
+        Returns:
+            Warnings: what the format could not hold, with counts.
+
+        Raises:
+            SwtformerError: `out` cannot be written, or a class name cannot be held.
+        """
+
+    @abstractmethod
+    def recognises(self, path: Path) -> bool:
+        """Whether an existing file or folder looks like this format."""
+
+    @abstractmethod
+    def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
+        """Read masks of images that `reading` knows, one by one.
+
+        What is wrong with one image or label is noted in `reading`, and that image is passed over.
+
+        Raises:
+            DataError: the file as a whole cannot be used.
+        """
+
+
+def require_free_names(classes: Sequence[str]) -> None:
+    """Refuse class names that mean background or ignored in every format with named labels.
+
+    Raises:
+        SwtformerError: naming the class.
+    """
+    for name in classes:
+        if name.lower() in {IGNORED_NAME, *BACKGROUND_NAMES}:
+            raise SwtformerError(
+                f"The class name {name!r} stands for background or ignored pixels in exported files; rename "
+                "it in the data set and the run's classes.json."
+            )
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write into, which takes its name when the block ends well.
+
+    Raises:
+        SwtformerError: `out` already holds something, or cannot be written.
+    """
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise SwtformerError(f"{out}: already holds something; name a new folder or delete this one.")
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        partial.replace(out)
+    except OSError as error:
+        raise SwtformerError(f"{out}: cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def copy_image(item: LabelledImage, folder: Path, settings: ExportSettings) -> None:
+    """Copy an image's file under `folder`, where the settings ask for it and it is known."""
+    if settings.images == "copy" and item.image is not None:
+        target = folder / item.file_name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(item.image, target)
+
+
+def kept(labels: np.ndarray, settings: ExportSettings) -> np.ndarray:
+    """The labels as the settings want them out: with `ignored: drop`, 255 becomes background."""
+    return np.where(labels == IGNORED, 0, labels) if settings.ignored == "drop" else labels

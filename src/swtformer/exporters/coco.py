@@ -1,0 +1,190 @@
+"""COCO's annotation JSON with run-length masks.
+
+Value 255 is a category of its own, "ignored" with id 255, whose annotations are marked iscrowd and ignore;
+it is listed only where the masks hold it. COCO has no regions that are ignored whatever their class is, and
+tools leave iscrowd annotations out of training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from swtformer.datasets.rows import parse_json, read_text
+from swtformer.errors import DataError
+from swtformer.exporters.base import Exporter, LabelledImage, kept, require_free_names
+from swtformer.exporters.coco_rle import decode_rle
+from swtformer.exporters.objects import objects
+from swtformer.exporters.outlines import fill
+from swtformer.exporters.reading import (
+    IGNORED,
+    IGNORED_NAME,
+    Canvas,
+    Correction,
+    Reading,
+    contested_warning,
+)
+from swtformer.run import write_text
+from swtformer.settings import ExportSettings
+
+LISTS = ("images", "annotations", "categories")
+
+
+class CocoExporter(Exporter):
+    """One JSON file; the images are named relative to their folder."""
+
+    name = "coco"
+    suffix = ".json"
+    is_lossless = True
+
+    def write(
+        self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
+    ) -> list[str]:
+        """Write one annotation per object; category ids are the mask values, image ids count from 1."""
+        require_free_names(classes)
+        listed: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for image_id, item in enumerate(images, start=1):
+            height, width = item.size
+            listed.append({"id": image_id, "file_name": item.file_name, "width": width, "height": height})
+            for value, region in objects(kept(item.labels, settings), settings.objects):
+                annotations.append(_annotation(len(annotations) + 1, image_id, value, region))
+        categories = [{"id": k + 1, "name": name} for k, name in enumerate(classes)]
+        if any(item["category_id"] == IGNORED for item in annotations):
+            categories.append({"id": IGNORED, "name": IGNORED_NAME})
+        content = {
+            "info": {"description": "Masks of swtformer; category ids are mask values."},
+            "images": listed,
+            "annotations": annotations,
+            "categories": categories,
+        }
+        write_text(out, json.dumps(content, ensure_ascii=False) + "\n")
+        return []
+
+    def recognises(self, path: Path) -> bool:
+        """A .json file that holds an object."""
+        if not path.is_file() or path.suffix.lower() != ".json":
+            return False
+        with path.open("rb") as stream:
+            return stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+
+    def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
+        """Masks of all images in the file, from run-length codes and polygons; crowds count as their class.
+
+        An image without annotations is all background.
+        """
+        content = _content(path)
+        names = _categories(content["categories"], path)
+        regions = _by_image(content["annotations"], path)
+        pixels = images = 0
+        for index, image in enumerate(content["images"]):
+            source = f"{path}: images[{index}]"
+            if not _has(image, "file_name"):
+                raise DataError(f"{source}: needs an id and a file_name, got {image!r:.80}.")
+            if (id := reading.image(image["file_name"], source)) is None:
+                continue
+            size = (image.get("height"), image.get("width"))
+            if not reading.has_size(id, size, f"{source} ({image['file_name']})"):
+                continue
+            canvas = _painted(regions[image["id"]], reading.images[id].size, names, path, reading)
+            if canvas is not None:
+                pixels += canvas.contested
+                images += canvas.contested > 0
+                yield Correction(id, canvas.labels, source)
+        if pixels:
+            reading.problems.warn("overlap", f"{path}: {contested_warning(pixels, images)}")
+
+
+def _annotation(id: int, image_id: int, value: int, region: np.ndarray) -> dict[str, Any]:
+    code = coco_mask.encode(np.asfortranarray(region, dtype=np.uint8))
+    annotation = {
+        "id": id,
+        "image_id": image_id,
+        "category_id": value,
+        "segmentation": {"size": list(region.shape), "counts": code["counts"].decode("ascii")},
+        "area": int(coco_mask.area(code)),
+        "bbox": [float(side) for side in coco_mask.toBbox(code)],
+        "iscrowd": int(value == IGNORED),
+    }
+    return annotation | ({"ignore": 1} if value == IGNORED else {})
+
+
+def _content(path: Path) -> dict[str, list[Any]]:
+    try:
+        content = parse_json(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path}: is no whole JSON ({error}).") from None
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in LISTS):
+        raise DataError(f"{path}: is no COCO file; expected the lists {', '.join(LISTS)}.")
+    return {key: content[key] for key in LISTS}
+
+
+def _categories(categories: Sequence[Any], path: Path) -> dict[Any, tuple[str, str]]:
+    """Name and position of each category by id; names are looked up when an annotation uses them."""
+    names = {}
+    for index, category in enumerate(categories):
+        source = f"{path}: categories[{index}]"
+        if not _has(category, "name"):
+            raise DataError(f"{source}: needs an id and a name, got {category!r:.80}.")
+        names[category["id"]] = (category["name"], source)
+    return names
+
+
+def _has(item: Any, key: str) -> bool:
+    """Whether an item of a list has a text under a key, and an id."""
+    return isinstance(item, dict) and isinstance(item.get(key), str) and isinstance(item.get("id"), int | str)
+
+
+def _by_image(annotations: Sequence[Any], path: Path) -> dict[Any, list[tuple[int, Mapping[str, Any]]]]:
+    """Annotations with their positions, by image id."""
+    found: dict[Any, list[tuple[int, Mapping[str, Any]]]] = defaultdict(list)
+    for index, annotation in enumerate(annotations):
+        if not isinstance(annotation, dict) or not isinstance(annotation.get("image_id"), int | str):
+            raise DataError(f"{path}: annotations[{index}]: needs an image_id, got {annotation!r:.80}.")
+        found[annotation["image_id"]].append((index, annotation))
+    return found
+
+
+def _painted(
+    annotations: Sequence[tuple[int, Mapping[str, Any]]],
+    size: tuple[int, int],
+    names: Mapping[Any, tuple[str, str]],
+    path: Path,
+    reading: Reading,
+) -> Canvas | None:
+    """Paint an image's annotations in the order of the file; None where one has been noted as unusable."""
+    canvas = Canvas(size)
+    for index, annotation in annotations:
+        source = f"{path}: annotations[{index}]"
+        category = annotation.get("category_id")
+        if not isinstance(category, int | str) or category not in names:
+            reading.problems.fatal("category", f"{source}: category_id {category!r} is no id in categories.")
+            return None
+        value = reading.value(*names[category])
+        if value is None:
+            return None
+        try:
+            region = _region(annotation.get("segmentation"), size)
+        except (ValueError, TypeError) as error:
+            reading.problems.fatal("segmentation", f"{source}: {error}.")
+            return None
+        canvas.paint(region, value)
+    return canvas
+
+
+def _region(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    if isinstance(segmentation, dict):
+        if segmentation.get("size") != list(size):
+            raise ValueError(
+                f"the RLE has the size {segmentation.get('size')}, its image {list(size)} (height, width)"
+            )
+        return decode_rle(segmentation.get("counts"), size)
+    if isinstance(segmentation, list) and segmentation:
+        return fill(segmentation, size)
+    raise ValueError("it has no segmentation; boxes alone are no masks")

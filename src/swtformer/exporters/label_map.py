@@ -1,0 +1,211 @@
+"""Masks as colours, the way VOC and CVAT hold them: labelmap.txt and SegmentationClass/<id>.png.
+
+A line of labelmap.txt is ``name:red,green,blue:parts:actions``; lines that begin with # are comments.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from swtformer.datasets.containers import PNG_SIGNATURE, require_whole
+from swtformer.errors import DataError, SwtformerError
+from swtformer.exporters.archive import Tree, has_folder, open_tree, read_text, relative_files, root_of
+from swtformer.exporters.base import require_free_names
+from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
+from swtformer.masks import voc_palette
+
+CLASS_FOLDER = "SegmentationClass"
+OBJECT_FOLDER = "SegmentationObject"
+IMAGE_FOLDER = "JPEGImages"
+LIST_FILE = "ImageSets/Segmentation/default.txt"
+MAP_FILE = "labelmap.txt"
+
+PNG_SLACK_BYTES = 2**20
+"""Room for a PNG's header and metadata beside its pixels."""
+
+PNG_HEADER_BYTES = 33
+
+SHOWN = 3
+
+_HEADER = "# label:color_rgb:parts:actions\n"
+_PNG_DAMAGE = (OSError, SyntaxError, ValueError, LookupError, EOFError)
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """What the colours and the grey values of masks mean.
+
+    Attributes:
+        values: mask value (0, k+1 or 255) by 0xRRGGBB.
+        greys: mask value by grey level or palette index, for masks that hold label numbers.
+    """
+
+    values: Mapping[int, int]
+    greys: Mapping[int, int]
+
+
+def label_map_text(classes: Sequence[str], *, with_ignored: bool) -> str:
+    """Content of labelmap.txt in the colours of `masks.voc_palette`.
+
+    Args:
+        classes: class names in the order of the mask values 1, 2, …
+        with_ignored: whether value 255 has a line too. CVAT takes it for a label, "ignored", which the
+            task must then have.
+
+    Raises:
+        SwtformerError: a name that the file cannot hold.
+    """
+    require_free_names(classes)
+    for name in classes:
+        if ":" in name or name.startswith("#") or not name.isprintable() or name != name.strip():
+            raise SwtformerError(
+                f"The class name {name!r} cannot stand in labelmap.txt: no colon, line break, blank at the "
+                "ends or # in front is allowed. Rename the class, or export another format."
+            )
+    palette = voc_palette()
+    lines = [("background", 0), *((name, k + 1) for k, name in enumerate(classes))]
+    lines += [(IGNORED_NAME, IGNORED)] if with_ignored else []
+    return _HEADER + "".join(f"{name}:{','.join(map(str, palette[value]))}::\n" for name, value in lines)
+
+
+def looks_like_class_masks(path: Path) -> bool:
+    """Whether a folder or zip file holds a folder SegmentationClass."""
+    return has_folder(path, CLASS_FOLDER)
+
+
+def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
+    """Masks of SegmentationClass in a folder or zip file, whatever their colours are.
+
+    An image that is listed in ImageSets/Segmentation but has no mask is all background: CVAT writes no
+    mask where nothing is drawn. Without labelmap.txt the colours and values are those that we write.
+
+    Raises:
+        DataError: the file as a whole cannot be used.
+    """
+    with open_tree(path) as tree:
+        root = root_of(tree.names, CLASS_FOLDER)
+        if root is None:
+            raise DataError(f"{path}: holds no folder {CLASS_FOLDER}.")
+        colours = _read_map(tree, root + MAP_FILE, reading)
+        masks = relative_files(tree, f"{root}{CLASS_FOLDER}/", ".png")
+        for name, file in masks.items():
+            source = f"{path}: {file}"
+            if (id := reading.image(name, source)) is not None:
+                labels = _read_mask(tree, file, id, colours, reading)
+                if labels is not None:
+                    yield Correction(id, labels, source)
+        yield from _undrawn(tree, root, set(masks), reading)
+
+
+def _undrawn(tree: Tree, root: str, drawn: set[str], reading: Reading) -> Iterator[Correction]:
+    """All-background masks of the images that a list names and nothing is drawn in."""
+    listed: dict[str, str] = {}
+    for name in relative_files(tree, f"{root}ImageSets/Segmentation/", ".txt").values():
+        for line in read_text(tree, name).splitlines():
+            listed.setdefault(line.strip(), f"{tree.path}: {name}")
+    listed.pop("", None)
+    for name, file in listed.items():
+        source = f"{file}: {name}"
+        if name not in drawn and (id := reading.image(name, source)) is not None:
+            yield Correction(id, np.zeros(reading.images[id].size, dtype=np.uint8), source)
+
+
+def _read_map(tree: Tree, name: str, reading: Reading) -> LabelMap:
+    palette = voc_palette()
+    own = [*range(len(reading.classes) + 1), IGNORED]
+    conventional = {_code(palette[0]): 0, _code(palette[IGNORED]): IGNORED}
+    if name not in tree.names:
+        return LabelMap({_code(palette[value]): value for value in own}, {value: value for value in own})
+    values: dict[int, int] = {}
+    greys: dict[int, int] = {}
+    lines = [line.strip() for line in read_text(tree, name).splitlines()]
+    entries = [(n, line) for n, line in enumerate(lines, start=1) if line and not line.startswith("#")]
+    for index, (number, line) in enumerate(entries):
+        source = f"{tree.path}: {name}:{number}"
+        label, *rest = line.split(":")
+        value = reading.value(label, source)
+        colour = _colour(rest[0] if rest else "")
+        if colour is None:
+            raise DataError(f"{source}: expected name:red,green,blue:parts:actions, got {line!r:.80}.")
+        if colour in values:
+            raise DataError(f"{source}: the colour {_shown(colour)} is there twice; give each label its own.")
+        if value is not None:
+            values[colour] = greys[index] = value
+    return LabelMap(conventional | values, {IGNORED: IGNORED} | greys)
+
+
+def _colour(text: str) -> int | None:
+    parts = text.split(",")
+    try:
+        channels = [int(part) for part in parts]
+    except ValueError:
+        return None
+    if len(channels) != 3 or not all(0 <= channel <= 255 for channel in channels):
+        return None
+    return _code(channels)
+
+
+def _code(colour: Sequence[int] | np.ndarray) -> int:
+    red, green, blue = (int(channel) for channel in colour)
+    return red << 16 | green << 8 | blue
+
+
+def _shown(code: int) -> str:
+    return f"({code >> 16}, {code >> 8 & 255}, {code & 255})"
+
+
+def _read_mask(tree: Tree, name: str, id: str, colours: LabelMap, reading: Reading) -> np.ndarray | None:
+    """(H, W) uint8 labels; None where they cannot be used, which is noted."""
+    source = f"{tree.path}: {name}"
+    height, width = reading.images[id].size
+    try:
+        # Eight bytes hold a pixel of any PNG, uncompressed.
+        data = tree.read(name, 8 * (height + 1) * (width + 1) + PNG_SLACK_BYTES)
+        size = _png_size(data)
+        if not reading.has_size(id, size, source):
+            return None
+        require_whole(data, "PNG")
+        image = Image.open(io.BytesIO(data), formats=("PNG",))
+        codes, known = _codes(image, data[24], colours)
+    except DataError as error:
+        reading.problems.fatal("mask", str(error), id=id)
+        return None
+    except _PNG_DAMAGE as error:
+        reading.problems.fatal("mask", f"{source}: is no usable mask: {error}.", id=id)
+        return None
+    used, inverse = np.unique(codes, return_inverse=True)
+    strays = [code for code in used.tolist() if code not in known]
+    if strays:
+        is_colour = known is colours.values
+        shown = ", ".join(_shown(code) if is_colour else str(code) for code in strays[:SHOWN])
+        more = f" and {len(strays) - SHOWN} more" if len(strays) > SHOWN else ""
+        message = f"{source}: {MAP_FILE} has no label of {'colour' if is_colour else 'value'} {shown}{more}."
+        reading.problems.fatal("unknown_colour", message, id=id)
+        return None
+    table = np.array([known[code] for code in used.tolist()], dtype=np.uint8)
+    return table[inverse].reshape(codes.shape)
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """(height, width) that a PNG's header claims; looked at before anything is decoded."""
+    if not data.startswith(PNG_SIGNATURE) or len(data) < PNG_HEADER_BYTES:
+        raise ValueError("it is no PNG")
+    width, height = struct.unpack_from(">II", data, 16)
+    return height, width
+
+
+def _codes(image: Image.Image, bits: int, colours: LabelMap) -> tuple[np.ndarray, Mapping[int, int]]:
+    """(H, W) colours or grey values of a mask, and what they mean."""
+    if image.mode == "L" and bits == 8:
+        return np.asarray(image), colours.greys
+    if image.mode not in {"P", "RGB"}:
+        raise ValueError(f"expected colours, a palette or 8-bit greys, got mode {image.mode}")
+    rgb = np.asarray(image.convert("RGB")).astype(np.uint32)
+    return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2], colours.values

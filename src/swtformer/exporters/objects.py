@@ -1,0 +1,47 @@
+"""From a mask to the objects that annotation tools edit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from swtformer.errors import SwtformerError
+from swtformer.exporters.reading import IGNORED
+
+
+def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[tuple[int, np.ndarray]]:
+    """The objects of a mask, by rising value.
+
+    Args:
+        labels: (H, W) uint8; 0 is no object.
+        how: one object per class, or one per connected part of it (pixels that touch at a corner are
+            connected). Value 255 is one object always.
+
+    Yields:
+        Mask value and (H, W) bool region.
+
+    Raises:
+        SwtformerError: components are asked for and scipy lacks.
+    """
+    for value in np.unique(labels).tolist():
+        if value == 0:
+            continue
+        region = labels == value
+        if how == "class" or value == IGNORED:
+            yield value, region
+        else:
+            yield from ((value, part) for part in _components(region))
+
+
+def _components(region: np.ndarray) -> Iterator[np.ndarray]:
+    try:
+        from scipy import ndimage
+    except ImportError:
+        raise SwtformerError(
+            "--export.objects component needs scipy: pip install 'swtformer[export]'"
+        ) from None
+    numbers, count = ndimage.label(region, structure=np.ones((3, 3)))
+    for number in range(1, count + 1):
+        yield numbers == number

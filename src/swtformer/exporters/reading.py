@@ -1,0 +1,172 @@
+"""What the readers of all formats share: whose masks are wanted, what labels mean, what was wrong."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.paths import record_id, safe_name
+from swtformer.datasets.problems import Problems
+from swtformer.errors import nearest
+
+IGNORED = 255
+"""Mask value of pixels that no class is known for."""
+
+IGNORED_NAME = "ignored"
+"""What 255 is called in formats that only know named labels; VOC and CVAT call it so."""
+
+UNKNOWN_IMAGE = "unknown_image"
+"""Kind of the warnings about images that the run has no masks of."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An image whose mask may come back.
+
+    Attributes:
+        size: (height, width) in pixels.
+        source: the file that says so, for messages.
+    """
+
+    size: tuple[int, int]
+    source: Path
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One mask that came back: (H, W) uint8 labels of the image `id`, and where they stood."""
+
+    id: str
+    labels: np.ndarray
+    source: str
+
+
+class Reading:
+    """One import: the images that are wanted, the classes, and notes of everything that is wrong."""
+
+    def __init__(self, images: Mapping[str, Known], classes: Sequence[str], problems: Problems) -> None:
+        """Prepare to match names.
+
+        Args:
+            images: by id.
+            classes: class names in the order of the mask values 1, 2, …
+            problems: where to note what is wrong; the caller raises it.
+        """
+        self.images = images
+        self.classes = classes
+        self.problems = problems
+        self._values = {name: k + 1 for k, name in enumerate(classes)}
+        self._unknown: set[str] = set()
+        self._taken: dict[str, str] = {}
+        self._by_base: dict[str, list[str]] = defaultdict(list)
+        for id in images:
+            self._by_base[_composed(id).rpartition("/")[2]].append(id)
+
+    def image(self, name: str, source: str) -> str | None:
+        """The id that a tool's name of an image stands for; None is noted.
+
+        Tools add or drop folders before a name, so the longer of id and name may end with the other.
+        """
+        try:
+            safe = safe_name(name)
+        except ValueError as error:
+            self.problems.fatal("unsafe_name", f"{source}: {error}.")
+            return None
+        fitting = self._fitting(safe) or self._fitting(record_id(safe))
+        if not fitting:
+            message = f"{source}: the run has no mask of the image {name!r}; left out."
+            self.problems.warn(UNKNOWN_IMAGE, message, id=record_id(safe))
+            return None
+        if len(fitting) > 1:
+            shown = " and ".join(map(repr, sorted(fitting)[:5]))
+            self.problems.fatal(
+                "ambiguous_name", f"{source}: {name!r} fits {shown}; write it with its folder."
+            )
+            return None
+        return self._take(fitting[0], source)
+
+    def _fitting(self, name: str) -> list[str]:
+        if name in self.images:
+            return [name]
+        parts = _composed(name).split("/")
+        same_base = self._by_base.get(parts[-1], [])
+        fitting = []
+        for id in same_base:
+            own = _composed(id).split("/")
+            shorter = min(len(own), len(parts))
+            if own[-shorter:] == parts[-shorter:]:
+                fitting.append(id)
+        exact = [id for id in fitting if _composed(id) == _composed(name)]
+        return exact or fitting
+
+    def _take(self, id: str, source: str) -> str | None:
+        first = self._taken.setdefault(id, source)
+        if first != source:
+            self.problems.fatal(
+                "twice", f"{source}: is the image {id!r}, and so is {first}; keep one of them."
+            )
+            return None
+        return id
+
+    def value(self, label: str, source: str) -> int | None:
+        """The mask value of a label; None, for a class that the run does not have, is noted once."""
+        name = label.strip()
+        if name in self._values:
+            return self._values[name]
+        if name.lower() in BACKGROUND_NAMES:
+            return 0
+        if name.lower() == IGNORED_NAME:
+            return IGNORED
+        if name not in self._unknown:
+            self._unknown.add(name)
+            self.problems.fatal(
+                "unknown_class", f"{source}: unknown class {name!r}. {nearest(name, self.classes)}"
+            )
+        return None
+
+    def has_size(self, id: str, size: tuple[int, int], source: str) -> bool:
+        """Whether a mask has its image's size; nothing is ever resized, so another size is noted."""
+        known = self.images[id]
+        if size != known.size:
+            self.problems.fatal(
+                "size",
+                f"{source} is for {size[1]}×{size[0]} pixels, {known.source} has "
+                f"{known.size[1]}×{known.size[0]}. Expected equal sizes; was the image resized, or turned by "
+                "its EXIF orientation?",
+                id=id,
+            )
+        return size == known.size
+
+
+class Canvas:
+    """Labels painted region by region; where two meet, the later one lies on top."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.labels = np.zeros(size, dtype=np.uint8)
+        self._painted = np.zeros(size, dtype=bool)
+        self.contested = 0
+        """Pixels that changed their label after they had been painted."""
+
+    def paint(self, region: np.ndarray, value: int) -> None:
+        """Give the pixels of a (H, W) bool region a label."""
+        self.contested += int(np.count_nonzero(region & self._painted & (self.labels != value)))
+        self._painted |= region
+        self.labels[region] = value
+
+
+def contested_warning(pixels: int, images: int) -> str:
+    """What to say about regions that overlap."""
+    return (
+        f"{pixels:,} pixels in {images} images lie in regions of two classes; the one that stands later in "
+        "the file was taken."
+    )
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,58 @@
+"""PASCAL VOC's folders: palette masks in SegmentationClass, a list of ids, labelmap.txt and classes.txt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from swtformer.exporters.base import Exporter, LabelledImage, copy_image, kept, new_folder
+from swtformer.exporters.label_map import (
+    CLASS_FOLDER,
+    IMAGE_FOLDER,
+    LIST_FILE,
+    MAP_FILE,
+    label_map_text,
+    looks_like_class_masks,
+    read_class_masks,
+)
+from swtformer.exporters.reading import IGNORED, Correction, Reading
+from swtformer.masks import write_mask
+from swtformer.run import write_text
+from swtformer.settings import ExportSettings
+
+
+class VocExporter(Exporter):
+    """A folder as PASCAL VOC has it, which `swtformer train` reads too once JPEGImages is there."""
+
+    name = "voc"
+    suffix = ""
+    is_lossless = True
+
+    def write(
+        self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
+    ) -> list[str]:
+        """Write label values as palette PNGs in VOC's colours; 255 is VOC's own "ignored"."""
+        ids = []
+        with_ignored = False
+        label_map_text(classes, with_ignored=True)  # refuses names before work starts
+        with new_folder(out) as folder:
+            for item in images:
+                labels = kept(item.labels, settings)
+                with_ignored = with_ignored or bool(np.any(labels == IGNORED))
+                write_mask(folder / CLASS_FOLDER / f"{item.id}.png", labels)
+                copy_image(item, folder / IMAGE_FOLDER, settings)
+                ids.append(item.id)
+            write_text(folder / LIST_FILE, "".join(f"{id}\n" for id in ids))
+            write_text(folder / MAP_FILE, label_map_text(classes, with_ignored=with_ignored))
+            write_text(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
+        return []
+
+    def recognises(self, path: Path) -> bool:
+        """A folder with SegmentationClass."""
+        return path.is_dir() and looks_like_class_masks(path)
+
+    def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
+        """Masks by the colours of labelmap.txt, or by VOC's colours without one; from a zip file as well."""
+        return read_class_masks(path, reading)

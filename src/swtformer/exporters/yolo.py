@@ -1,0 +1,182 @@
+"""YOLO segmentation: one text file per image with a polygon per line, in fractions of the image's size.
+
+The polygons run along the edges of the pixels. Holes cannot be said and are lost; larger polygons stand
+first, so that what lies in a hole survives a reader that paints in order, as Ultralytics and ours do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from swtformer.errors import DataError
+from swtformer.exporters.archive import (
+    Tree,
+    has_folder,
+    open_tree,
+    read_text,
+    relative_files,
+    root_of,
+)
+from swtformer.exporters.base import Exporter, LabelledImage, copy_image, new_folder, require_free_names
+from swtformer.exporters.outlines import Outline, fill, outlines
+from swtformer.exporters.reading import IGNORED, Canvas, Correction, Reading
+from swtformer.run import write_text
+from swtformer.settings import ExportSettings
+
+IMAGE_FOLDER = "images"
+LABEL_FOLDER = "labels"
+DATA_FILE = "data.yaml"
+
+_VALUES_OF_A_BOX = 5
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """What one image's mask has that polygons cannot say."""
+
+    holes: int
+    ignored_pixels: int
+
+
+class YoloExporter(Exporter):
+    """A folder with data.yaml, labels/<id>.txt and, where asked for, images."""
+
+    name = "yolo"
+    suffix = ""
+    is_lossless = False
+
+    def write(
+        self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
+    ) -> list[str]:
+        """Write a line per connected part, parts that touch at a corner apart; class numbers count from 0."""
+        require_free_names(classes)
+        lost = []
+        with new_folder(out) as folder:
+            for item in images:
+                text, missing = _lines(item)
+                write_text(folder / LABEL_FOLDER / f"{item.id}.txt", text)
+                copy_image(item, folder / IMAGE_FOLDER, settings)
+                lost.append(missing)
+            names = yaml.safe_dump(dict(enumerate(classes)), allow_unicode=True, sort_keys=True)
+            indented = "".join(f"  {line}\n" for line in names.splitlines())
+            write_text(
+                folder / DATA_FILE,
+                f"path: .\ntrain: {IMAGE_FOLDER}\n# The same images: divide them for a real validation.\n"
+                f"val: {IMAGE_FOLDER}\nnames:\n{indented}",
+            )
+        return _warnings(lost, keeps_ignored=settings.ignored == "keep")
+
+    def recognises(self, path: Path) -> bool:
+        """A folder or zip file with labels."""
+        return has_folder(path, LABEL_FOLDER)
+
+    def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
+        """Masks from polygons, painted in the order of the lines; from a zip file as well.
+
+        Without data.yaml, class numbers are those of the run.
+        """
+        with open_tree(path) as tree:
+            root = root_of(tree.names, LABEL_FOLDER)
+            if root is None:
+                raise DataError(f"{path}: holds no folder {LABEL_FOLDER}.")
+            names = _names(tree, root + DATA_FILE) or dict(enumerate(reading.classes))
+            for name, file in relative_files(tree, f"{root}{LABEL_FOLDER}/", ".txt").items():
+                source = f"{path}: {file}"
+                if (id := reading.image(name, source)) is None:
+                    continue
+                canvas = _painted(read_text(tree, file), reading.images[id].size, names, source, reading)
+                if canvas is not None:
+                    yield Correction(id, canvas.labels, source)
+
+
+def _lines(item: LabelledImage) -> tuple[str, _Lost]:
+    found: list[tuple[int, Outline]] = []
+    for value in np.unique(item.labels).tolist():
+        if value not in (0, IGNORED):
+            found.extend((value, outline) for outline in outlines(item.labels == value))
+    parts = [(value, outline) for value, outline in found if not outline.is_hole]
+    parts.sort(key=lambda part: -part[1].area)
+    scale = np.array(item.size[::-1])
+    lines = []
+    for value, outline in parts:
+        points = (outline.points / scale).ravel().tolist()
+        lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in points)}\n")
+    lost = _Lost(len(found) - len(parts), int(np.count_nonzero(item.labels == IGNORED)))
+    return "".join(lines), lost
+
+
+def _warnings(lost: Sequence[_Lost], *, keeps_ignored: bool) -> list[str]:
+    warnings = []
+    holes = [item.holes for item in lost if item.holes]
+    pixels = [item.ignored_pixels for item in lost if item.ignored_pixels]
+    if holes:
+        warnings.append(
+            f"{sum(holes)} holes in {len(holes)} images are filled: YOLO's polygons have none. Use coco, "
+            "voc, cvat or label-studio where holes matter."
+        )
+    if pixels and keeps_ignored:
+        warnings.append(
+            f"{sum(pixels):,} pixels with 255 (ignored) in {len(pixels)} images become background: YOLO has "
+            "no such label."
+        )
+    return warnings
+
+
+def _names(tree: Tree, name: str) -> dict[int, str]:
+    """Class names by number; empty without data.yaml."""
+    if name not in tree.names:
+        return {}
+    try:
+        content = yaml.safe_load(read_text(tree, name))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{tree.path}: {name} is no YAML ({error}).") from None
+    names = content.get("names") if isinstance(content, dict) else None
+    numbered = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(numbered, dict) or not all(
+        isinstance(number, int) and isinstance(text, str) for number, text in numbered.items()
+    ):
+        raise DataError(f"{tree.path}: {name}: expected names, a list or numbers and names.")
+    return numbered
+
+
+def _painted(
+    text: str, size: tuple[int, int], names: Mapping[int, str], source: str, reading: Reading
+) -> Canvas | None:
+    """Paint a file's polygons; None where a line has been noted as unusable."""
+    canvas = Canvas(size)
+    scale = np.array(size[::-1], dtype=np.float64)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        at = f"{source}:{number}"
+        try:
+            index, points = _parsed(line)
+            if index not in names:
+                raise ValueError(f"class number {index} has no name")
+            region = fill([(points.reshape(-1, 2) * scale).ravel().tolist()], size)
+        except ValueError as error:
+            reading.problems.fatal("polygon", f"{at}: {error}.")
+            return None
+        value = reading.value(names[index], at)
+        if value is None:
+            return None
+        canvas.paint(region, value)
+    return canvas
+
+
+def _parsed(line: str) -> tuple[int, np.ndarray]:
+    words = line.split()
+    if len(words) == _VALUES_OF_A_BOX:
+        raise ValueError("is a box; expected a polygon: class number, then x and y of three points or more")
+    try:
+        index, values = int(words[0]), np.array([float(word) for word in words[1:]])
+    except ValueError:
+        raise ValueError("expected a class number and fractions of the image's size") from None
+    if len(values) % 2:
+        raise ValueError(f"expected x and y of each point, got {len(values)} numbers")
+    return index, values

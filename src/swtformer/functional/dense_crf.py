@@ -1,0 +1,108 @@
+"""Mean-field inference in a fully connected CRF with Gaussian pairwise terms.
+
+Krähenbühl and Koltun, Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials, NeurIPS
+2011.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+import torch
+from torch import Tensor
+
+from swtformer.functional.permutohedral import PermutohedralLattice
+
+
+@dataclass(frozen=True)
+class PairwiseTerms:
+    """Potts terms between all pairs of pixels; the defaults are METHOD 7's.
+
+    Attributes:
+        gaussian_px: standard deviation in pixels of the smoothness kernel.
+        gaussian_weight: what it costs two near pixels to differ in their labels.
+        bilateral_px: standard deviation in pixels of the appearance kernel.
+        bilateral_rgb: its standard deviation in colour, on the scale of 0 to 255.
+        bilateral_weight: what it costs two near pixels of like colour to differ in their labels.
+    """
+
+    gaussian_px: float = 3.0
+    gaussian_weight: float = 3.0
+    bilateral_px: float = 50.0
+    bilateral_rgb: float = 5.0
+    bilateral_weight: float = 10.0
+
+
+def label_energies(labels: Tensor, *, count: int, certainty: float = 0.7) -> Tensor:
+    """−log p of every label, where each pixel's own label has p = `certainty` and the others share the rest.
+
+    Args:
+        labels: (H, W) int64, 0 to count − 1.
+        count: number of labels, 2 at least.
+        certainty: in (0, 1).
+
+    Returns:
+        (count, H, W) float32.
+    """
+    energies = torch.full((count, *labels.shape), -log((1 - certainty) / (count - 1)), device=labels.device)
+    return energies.scatter_(0, labels[None], -log(certainty))
+
+
+def map_energies(maps: Tensor, *, smallest: float = 1e-5) -> Tensor:
+    """−log p, where p is each pixel's maps divided by their sum; at least `smallest`, so never infinite.
+
+    Args:
+        maps: (L, H, W), not below 0.
+        smallest: lower limit of p.
+
+    Returns:
+        (L, H, W).
+    """
+    return -(maps / maps.sum(0).clamp(min=smallest)).clamp(min=smallest).log()
+
+
+def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterations: int = 10) -> Tensor:
+    """Marginals Q of the labels: Q ← softmax(−energies + Σ_k w_k K_k Q), `iterations` times.
+
+    K is the kernel of each term, normalised on both sides by the root of its row sums, as `pydensecrf` does
+    by default; a pixel's own Q is part of the sum, as there. Memory grows linearly with the pixels; most of
+    it is the lattices', and it peaks while they are made (benchmarks/refiners.py measures it).
+
+    Args:
+        energies: (L, H, W) float32 unary energies.
+        image: (3, H, W) float32 RGB in [0, 1], on the same device.
+        terms: the pairwise terms.
+        iterations: rounds of message passing.
+
+    Returns:
+        (L, H, W) in [0, 1], sums to 1 over the labels.
+
+    Raises:
+        ValueError: the sizes differ, or a standard deviation is too small for the image.
+    """
+    if energies.shape[1:] != image.shape[1:]:
+        raise ValueError(f"Expected energies and image of one size, got {energies.shape} and {image.shape}.")
+    labels, height, width = energies.shape
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=image.device), torch.arange(width, device=image.device), indexing="ij"
+    )
+    positions = torch.stack([columns, rows]).to(image)
+    colours = image * (255 / terms.bilateral_rgb)
+    kernels = []
+    for weight, features in (
+        (terms.gaussian_weight, positions / terms.gaussian_px),
+        (terms.bilateral_weight, torch.cat([positions / terms.bilateral_px, colours])),
+    ):
+        if weight > 0:
+            lattice = PermutohedralLattice(features.flatten(1).T)
+            lattice.normalise()
+            kernels.append((weight, lattice))
+    unary = -energies.reshape(labels, -1).T
+    marginals = unary.softmax(1)
+    for _ in range(iterations):
+        logits = unary.clone()
+        for weight, lattice in kernels:
+            logits.add_(lattice.filter(marginals), alpha=weight)
+        marginals = logits.softmax(1)
+    return marginals.T.reshape(labels, height, width)

@@ -1,0 +1,154 @@
+"""Gaussian filtering in many dimensions on the permutohedral lattice.
+
+Adams, Baek and Davis, Fast High-Dimensional Filtering Using the Permutohedral Lattice, Eurographics 2010.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class PermutohedralLattice:
+    """Σ_j exp(−|f_i − f_j|² / 2) v_j for N points in d dimensions, at a cost linear in N, up to a factor.
+
+    Each point lies in a simplex of the lattice A*_d and spreads its value over the d + 1 corners ("splat");
+    the corners are blurred with [½, 1, ½] along each of the d + 1 axes, and each point gathers them again
+    ("slice"). Only corners that some point touches exist. It computes what `pydensecrf` computes, on any
+    device, and the same at every call: sums run over sorted neighbours, without atomic additions.
+
+    Args:
+        features: (N, d) floats on any device, N at least 1, divided by the standard deviations wanted.
+
+    Raises:
+        ValueError: the features spread over more standard deviations than 64-bit keys can count.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        points, dimensions = features.shape
+        corners = dimensions + 1
+        rounded, rank, weights = _simplices(features)
+        keys, step = _corner_keys(rounded, rank)
+        order = keys.view(-1).argsort()
+        keys = keys.view(-1)[order]
+        first = torch.cat([keys.new_ones(1, dtype=torch.bool), keys[1:] != keys[:-1]])
+        vertices = torch.empty_like(order)
+        vertices[order] = first.cumsum(0) - 1
+        # As int32, which halves the memory and is all that embedding_bag needs.
+        self._corners = vertices.view(points, corners).int()
+        self._weights = weights
+        self._splat_points = (order // corners).int()
+        self._splat_weights = weights.view(-1)[order]
+        self._splat_starts = first.nonzero()[:, 0].int()
+        self._neighbours = _blur_neighbours(keys[first], step)
+
+    def normalise(self) -> None:
+        """Divide the kernel on both sides by the roots of its row sums, as `pydensecrf` does by default."""
+        sums = self.filter(self._weights.new_ones(len(self._weights), 1))
+        roots = sums.clamp(min=1e-20).rsqrt()
+        self._weights *= roots
+        self._splat_weights *= roots[:, 0][self._splat_points]
+
+    def filter(self, values: Tensor) -> Tensor:
+        """Filter values of the points.
+
+        Args:
+            values: (N, C), of the features' type and device.
+
+        Returns:
+            (N, C).
+        """
+        # A bag of embeddings is a sparse matrix times a dense one.
+        vertices = F.embedding_bag(
+            self._splat_points,
+            values,
+            self._splat_starts,
+            mode="sum",
+            per_sample_weights=self._splat_weights,
+        )
+        vertices = torch.cat([vertices, vertices.new_zeros(1, vertices.shape[1])])  # the last: no such vertex
+        for below, above in self._neighbours:
+            around = vertices[below].add_(vertices[above])
+            vertices[:-1].add_(around, alpha=0.5)
+        return F.embedding_bag(self._corners, vertices, mode="sum", per_sample_weights=self._weights)
+
+
+def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The simplex around each point.
+
+    Returns:
+        Its remainder-0 corner (N, d+1) int64; the rank (N, d+1) int64 of each coordinate's distance from it,
+        0 for the largest; and the weights (N, d+1) of the corners by remainder, which sum to 1.
+    """
+    dimensions = features.shape[1]
+    corners = dimensions + 1
+    # Onto the plane Σx = 0, scaled such that the blur has a standard deviation of 1 in the features.
+    places = torch.arange(1, corners, device=features.device, dtype=features.dtype)
+    scaled = features * (corners * (2 / 3) ** 0.5 / (places * (places + 1)).sqrt())
+    tail = scaled.flip(1).cumsum(1).flip(1)
+    elevated = F.pad(tail, (0, 1)) - F.pad(places * scaled, (1, 0))
+    # The nearest lattice point whose coordinates are multiples of d + 1; its sum may be off by some of them.
+    steps = (elevated / corners).round().long()
+    distance = elevated - steps * corners
+    rank = torch.zeros_like(steps)
+    for i in range(corners):
+        for j in range(i + 1, corners):
+            is_behind = distance[:, i] < distance[:, j]
+            rank[:, i] += is_behind
+            rank[:, j] += ~is_behind
+    rank += steps.sum(1, keepdim=True)
+    shift = (rank < 0).long() - (rank > dimensions).long()
+    rank += shift * corners
+    steps += shift
+    # Barycentric coordinates: differences of the distances in falling order.
+    falling = torch.empty_like(elevated).scatter_(1, rank, elevated / corners - steps)
+    between = falling.flip(1).diff(dim=1)
+    weights = torch.cat([1 + falling[:, -1:] - falling[:, :1], between], dim=1)
+    return steps * corners, rank, weights
+
+
+def _corner_keys(rounded: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
+    """One int64 per corner, and what a unit of each coordinate adds to it.
+
+    Returns:
+        keys (N, d+1), equal for equal corners; steps (d,). The last coordinate follows from the others.
+    """
+    dimensions = rounded.shape[1] - 1
+    margin = dimensions + 1  # a corner, and a neighbour of it, lie less than this beyond the extremes
+    lowest = rounded[:, :-1].amin(0) - 2 * margin
+    extents = (rounded[:, :-1].amax(0) + 2 * margin + 1 - lowest).tolist()
+    steps = [1]
+    for extent in extents:
+        steps.append(steps[-1] * extent)
+    if steps.pop() >= 2**63:
+        raise ValueError("The standard deviations are too small for this many dimensions and this range.")
+    step = torch.tensor(steps, device=rounded.device)
+    base = ((rounded[:, :-1] - lowest) * step).sum(1)
+    keys = [base]
+    for remainder in range(1, dimensions + 1):
+        is_wrapped = rank[:, :-1] > dimensions - remainder
+        keys.append(base + ((remainder - margin * is_wrapped) * step).sum(1))
+    return torch.stack(keys, dim=1), step
+
+
+def _blur_neighbours(keys: Tensor, step: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """For each axis the two (M,) int64 neighbours of each vertex; M stands for one that is not there.
+
+    Args:
+        keys: (M,) the vertices, rising.
+        step: see `_corner_keys`.
+    """
+    count, corners = len(keys), len(step) + 1
+    total = step.sum()
+    neighbours = []
+    for axis in range(corners):
+        delta = -total if axis == corners - 1 else corners * step[axis] - total
+        wanted = keys + delta
+        place = torch.searchsorted(keys, wanted).clamp_(max=count - 1)
+        is_there = keys[place] == wanted
+        above = torch.where(is_there, place, count)
+        below = torch.full_like(above, count)
+        below[place[is_there]] = is_there.nonzero()[:, 0]
+        neighbours.append((below, above))
+    return neighbours

@@ -1,0 +1,80 @@
+"""Losses of a segmentation network on label images, where 255 means: not known, no loss."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from swtformer.functional.scores import IGNORED
+
+
+def pixel_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    image_weights: Tensor | None = None,
+) -> Tensor:
+    """Weighted mean of the cross-entropy over the known pixels of a batch.
+
+    sum_p w_p · −log softmax(logits_p)[label_p] / sum_p w_p, where w_p is the weight of the pixel's class
+    times that of its image.
+
+    Args:
+        logits: (B, N, H, W), N labels with background.
+        labels: (B, H, W) integers below N, or 255.
+        class_weights: (N,), not negative; 1 where None.
+        image_weights: (B,), not negative; 1 where None.
+
+    Returns:
+        Scalar; 0 where no pixel is known or all weigh nothing.
+    """
+    truth = labels.long()
+    losses = F.cross_entropy(logits, truth, ignore_index=IGNORED, reduction="none")
+    weights = (truth != IGNORED).to(losses.dtype)
+    if class_weights is not None:
+        weights = weights * class_weights[truth.where(truth != IGNORED, 0)]
+    if image_weights is not None:
+        weights = weights * image_weights[:, None, None]
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-8)
+
+
+def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """One minus the soft dice coefficient, mean over the labels that occur in the batch.
+
+    1 − 2 sum_p q_p g_p / (sum_p q_p + sum_p g_p) with the probabilities q and the one-hot labels g over the
+    known pixels of the whole batch (Milletari et al. 2016, without their squares, as is usual since).
+
+    Args:
+        logits: (B, N, H, W), N labels with background.
+        labels: (B, H, W) integers below N, or 255.
+
+    Returns:
+        Scalar in [0, 1]; 0 where no pixel is known.
+    """
+    known = labels != IGNORED
+    # (pixels, N) of the known pixels.
+    probabilities = logits.softmax(1).movedim(1, -1)[known]
+    truth = F.one_hot(labels[known].long(), logits.shape[1]).to(probabilities.dtype)
+    sizes = truth.sum(0)
+    dice = 2 * (probabilities * truth).sum(0) / (probabilities.sum(0) + sizes).clamp(min=1e-8)
+    occurs = sizes > 0
+    return ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)
+
+
+def rarity_weights(pixels: Tensor) -> Tensor:
+    """Weights of labels by how rare they are: 1 / sqrt(share of the pixels), scaled to mean 1 over pixels.
+
+    The root keeps a class of few pixels from outweighing all others.
+
+    Args:
+        pixels: (N,) number of pixels of each label.
+
+    Returns:
+        (N,) float32; 0 for labels without pixels, which no loss meets.
+    """
+    shares = pixels.double() / pixels.sum().clamp(min=1)
+    weights = torch.where(shares > 0, shares.clamp(min=1e-12).rsqrt(), 0.0)
+    mean = (weights * shares).sum()
+    return (weights / mean.clamp(min=1e-12)).float()

@@ -1,0 +1,117 @@
+"""Random walk of maps over pixel affinities (METHOD 7), without the dense (hw)² matrix and at any size."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from swtformer.functional.affinity import half_disc
+
+TOLERANCE = 1e-7
+"""Most that the walk's polynomial leaves away, as a part of the maps' norm: as much as fp32 rounds off."""
+
+
+@torch.no_grad()
+def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, steps: int) -> Tensor:
+    """Average every map over where a random walker gets in `steps` steps: Tⁿ M with T = D⁻¹ A.
+
+    A is the symmetric matrix of affinity^beta between neighbours, with 1 on its diagonal (a walker may stay),
+    and D its row sums. PSA and IRN build T densely and square it t times, so n = 2^t. Here
+
+    - A is a stencil: P weights per pixel, applied to flat maps as 2P shifted multiply-adds;
+    - Tⁿ = D^-½ Sⁿ D^½ with the symmetric S = D^-½ A D^-½, whose eigenvalues lie in [-1, 1];
+    - Sⁿ is expanded in Chebyshev polynomials, xⁿ = Σ_k c_k T_k(x), where c_k is the probability that n fair
+      coins end k apart. Their sum is 1 and beyond a few √n they vanish, so 256 steps take 84 products;
+      what is left away is at most `TOLERANCE` (Sachdeva and Vishnoi 2014, doi:10.1561/0400000065, ch. 3).
+
+    This is the same walk up to rounding; the tests hold it against the dense matrix. Inside, numbers are
+    float64: the recurrence of the polynomials makes fp32's rounding visible (5e-4).
+
+    Args:
+        maps: (K, h, w) float, any K.
+        affinity: (P, h, w) in [0, 1] of pairs as in `functional.affinity`; what lies beyond the border is 0.
+        radius: that the pairs were made with.
+        beta: power of the affinities; larger ones keep the walker inside objects.
+        steps: n, at least 0.
+
+    Returns:
+        (K, h, w) float32, within the range of each map.
+
+    Raises:
+        ValueError: maps and affinities lie on different grids, or their number is not that of the radius.
+    """
+    offsets = half_disc(radius)
+    if affinity.shape != (len(offsets), *maps.shape[-2:]):
+        raise ValueError(
+            f"Expected affinities {(len(offsets), *maps.shape[-2:])} for maps of {tuple(maps.shape)} and "
+            f"radius {radius}, got {tuple(affinity.shape)}."
+        )
+    if not maps.numel():
+        return maps.float()
+    device = maps.device
+    if device.type == "mps":  # has no float64
+        maps, affinity = maps.cpu(), affinity.cpu()
+    maps = maps.double()
+    count, height, width = maps.shape
+    # Rows padded to the right make a step to any neighbour one shift of a flat map; a weight of 0 stops those
+    # that leave the image.
+    stride = width + radius - 1
+    shifts = [dy * stride + dx for dy, dx in offsets]
+    weights = maps.new_zeros(len(offsets), height, stride)
+    weights[..., :width] = affinity.double().clamp(0, 1) ** beta
+    state = maps.new_zeros(count, height, stride)
+    state[..., :width] = maps
+    state = state.flatten(1)
+
+    length = height * stride
+    stencil = [
+        (shift, weight[: length - shift])
+        for shift, weight in zip(shifts, weights.flatten(1), strict=True)
+        if shift < length
+    ]
+
+    ones = state.new_ones(1, length)
+    root = _stepped(ones, stencil, ones[0])[0].rsqrt_()
+    for shift, weight in stencil:
+        weight *= root[: length - shift]
+        weight *= root[shift:]
+    diagonal = root * root
+
+    state /= root
+    coefficients = _coefficients(steps)
+    before, current = state, _stepped(state, stencil, diagonal)
+    walked = coefficients[0] * before
+    for k, coefficient in enumerate(coefficients[1:], start=1):
+        if k > 1:
+            before, current = current, _stepped(current, stencil, diagonal).mul_(2).sub_(before)
+        if coefficient:
+            walked.add_(current, alpha=coefficient)
+    walked = (walked * root).view(count, height, stride)[..., :width]
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    return walked.clamp(low, high).float().to(device)
+
+
+def _stepped(state: Tensor, stencil: list[tuple[int, Tensor]], diagonal: Tensor) -> Tensor:
+    """Product of a symmetric stencil of (shift, weights) with flat maps (K, N)."""
+    length = state.shape[1]
+    product = state * diagonal
+    for shift, weight in stencil:
+        product[:, : length - shift].addcmul_(weight, state[:, shift:])
+        product[:, shift:].addcmul_(weight, state[:, : length - shift])
+    return product
+
+
+@cache
+def _coefficients(steps: int) -> tuple[float, ...]:
+    """Chebyshev coefficients of x^steps, cut where the rest sums to no more than `TOLERANCE`."""
+    coefficients = [
+        0.0 if (steps - k) % 2 else math.comb(steps, (steps - k) // 2) * (2 if k else 1) / 2**steps
+        for k in range(steps + 1)
+    ]
+    rest = 0.0
+    while rest + coefficients[-1] <= TOLERANCE:
+        rest += coefficients.pop()
+    return tuple(coefficients)

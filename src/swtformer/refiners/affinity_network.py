@@ -1,0 +1,52 @@
+"""What the networks of PSA and IRN are to the code that fits them: images in, affinities out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from swtformer.backbones.base import Backbone
+
+
+class AffinityNetwork(nn.Module, ABC):
+    """A backbone with new layers that tell how likely neighbouring pixels are to belong to one object.
+
+    Args:
+        backbone: with trained weights; its batch norm keeps the statistics that came with them.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        backbone.keeps_batch_statistics = True
+        self.backbone = backbone
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Draw the new layers' weights from torch's generator."""
+
+    @abstractmethod
+    def affinity(self, images: Tensor, *, radius: int) -> Tensor:
+        """Affinities of neighbours, as in `functional.affinity`.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1], H and W at least 32.
+            radius: neighbours closer than this, on the network's grid, are paired.
+
+        Returns:
+            (B, P, h, w) in [0, 1].
+        """
+
+    def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's four maps of (B, 3, H, W) RGB images in [0, 1]."""
+        images = (images - self.mean) / self.std
+        return tuple(self.backbone(images.contiguous(memory_format=torch.channels_last)))
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Parameters that the backbone did not bring."""
+        return [parameter for name, parameter in self.named_parameters() if not name.startswith("backbone.")]

@@ -1,0 +1,100 @@
+"""IRN: boundaries between objects, learned from pairs of pixels, and a random walk that they stop.
+
+Ahn, Cho and Kwak, Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations, CVPR 2019,
+doi:10.1109/CVPR.2019.00231. Its displacement branch tells instances apart; for semantic labels only the
+boundary branch reaches the walk, so only that one is here.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swtformer.backbones.base import Backbone
+from swtformer.functional.affinity import boundary_affinity
+from swtformer.refiners.affinity_network import AffinityNetwork
+from swtformer.refiners.walk import WalkRefiner, as_batch, resized
+
+WIDTH = 32
+"""Channels that each stage is projected to."""
+
+
+@final
+class BoundaryNetwork(AffinityNetwork):
+    """Stage maps, projected and joined on the grid of stage 1 (stride 4), to a boundary map.
+
+    The backbone stays as it is: its features are not trained and its random depth is off. IRN joins five
+    levels of a ResNet; a pyramid has four.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone)
+        backbone.requires_grad_(False)
+        self.projections = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, WIDTH, 1, bias=False), nn.GroupNorm(4, WIDTH), nn.ReLU())
+            for channels in backbone.channels
+        )
+        self.boundary = nn.Conv2d(len(backbone.channels) * WIDTH, 1, 1)
+
+    def reset(self) -> None:
+        """Draw the new layers' weights as torch does by default."""
+        for module in (*self.projections.modules(), self.boundary):
+            if isinstance(module, nn.Conv2d | nn.GroupNorm):
+                module.reset_parameters()
+
+    def train(self, mode: bool = True) -> BoundaryNetwork:
+        """Switch the new layers between training and evaluation; the backbone stays in evaluation."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def boundaries(self, images: Tensor) -> Tensor:
+        """(B, h, w) boundaries in [0, 1] of (B, 3, H, W) images in [0, 1]."""
+        with torch.no_grad():
+            pyramid = self.pyramid(images)
+        grid = pyramid[0].shape[-2:]
+        projected = [
+            F.interpolate(project(stage), grid, mode="bilinear", align_corners=False)
+            for project, stage in zip(self.projections, pyramid, strict=True)
+        ]
+        boundaries: Tensor = self.boundary(torch.cat(projected, dim=1))
+        return boundaries[:, 0].sigmoid()
+
+    def affinity(self, images: Tensor, *, radius: int) -> Tensor:
+        """1 - the largest boundary between neighbours; see `AffinityNetwork.affinity`."""
+        return boundary_affinity(self.boundaries(images), radius=radius)
+
+
+@final
+class IRN(WalkRefiner):
+    """Maps walk at stride 4 until boundaries stop them; the boundaries themselves start from 0.
+
+    Boundaries are the mean over the image and its mirror image. As published, classes walk alone and are
+    divided by their common maximum, beside a constant background of 0.25 (`irn_background`); by default the
+    background walks like the classes, which needs no threshold that truth was used for.
+    """
+
+    name = "irn"
+    network_type = BoundaryNetwork
+    network: BoundaryNetwork
+    beta = 10.0
+    crop_px = 512
+    radius = 10
+    scales = (0.5, 1.5)
+
+    def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
+        images = as_batch(image)
+        straight, mirrored = self.network.boundaries(torch.cat([images, images.flip(-1)]))
+        boundaries = (straight + mirrored.flip(-1)) / 2
+        affinity = boundary_affinity(boundaries[None], radius=self.settings.walk_radius)[0]
+        start = resized(maps, boundaries.shape) * (1 - boundaries)
+        background = self.settings.irn_background
+        if background is None:
+            return self.walked(start, affinity)
+        walked = self.walked(start[1:], affinity)
+        if len(walked):
+            walked = walked / walked.amax().clamp_min(torch.finfo(walked.dtype).tiny)
+        return torch.cat([torch.full_like(start[:1], background), walked])

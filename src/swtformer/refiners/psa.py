@@ -1,0 +1,83 @@
+"""PSA: affinities from learned features, and a random walk along them.
+
+Ahn and Kwak, Learning Pixel-level Semantic Affinity with Image-level Supervision, CVPR 2018,
+doi:10.1109/CVPR.2018.00523.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swtformer.backbones.base import Backbone
+from swtformer.functional.affinity import feature_affinity
+from swtformer.refiners.affinity_network import AffinityNetwork
+from swtformer.refiners.walk import WalkRefiner, as_batch, resized
+
+WIDTHS = (64, 64, 128, 192)
+"""Channels that each stage is projected to; 448 together, as in PSA's three levels of 64, 128 and 256."""
+
+
+@final
+class FeatureAffinityNetwork(AffinityNetwork):
+    """Stage maps, projected and joined on the grid of stage 2 (stride 8), to features of each pixel.
+
+    PSA's ResNet-38 ends its stages in batch norm and ReLU; other backbones do not, so each projection is
+    followed by a group norm.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone)
+        self.projections = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.GroupNorm(4, width), nn.ELU())
+            for channels, width in zip(backbone.channels, WIDTHS, strict=True)
+        )
+        self.mixing = nn.Conv2d(sum(WIDTHS), sum(WIDTHS), 1, bias=False)
+        self.reset()
+
+    def reset(self) -> None:
+        """Draw the new layers' weights as PSA does."""
+        for projection in self.projections.modules():
+            if isinstance(projection, nn.Conv2d):
+                nn.init.kaiming_normal_(projection.weight)
+            elif isinstance(projection, nn.GroupNorm):
+                projection.reset_parameters()
+        nn.init.xavier_uniform_(self.mixing.weight, gain=4)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 448, h, w) features of (B, 3, H, W) images in [0, 1]."""
+        pyramid = self.pyramid(images)
+        grid = pyramid[1].shape[-2:]
+        projected = [
+            F.interpolate(
+                project(stage), grid, mode="bilinear", align_corners=False, antialias=stage is pyramid[0]
+            )
+            for project, stage in zip(self.projections, pyramid, strict=True)
+        ]
+        return F.elu(self.mixing(torch.cat(projected, dim=1)))
+
+    def affinity(self, images: Tensor, *, radius: int) -> Tensor:
+        """exp(-L1 distance) of neighbours' features; see `AffinityNetwork.affinity`."""
+        return feature_affinity(self.features(images), radius=radius)
+
+
+@final
+class PSA(WalkRefiner):
+    """Background and classes walk together along the affinities of learned features, at stride 8.
+
+    PSA's background, (1 - max)^16, is the one that `--refine.background_power 16` gives.
+    """
+
+    name = "psa"
+    network_type = FeatureAffinityNetwork
+    beta = 8.0
+    crop_px = 448
+    radius = 5
+    scales = (1.0, 1.0)
+
+    def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
+        affinity = self.network.affinity(as_batch(image), radius=self.settings.walk_radius)[0]
+        return self.walked(resized(maps, affinity.shape[-2:]), affinity)

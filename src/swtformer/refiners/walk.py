@@ -1,0 +1,90 @@
+"""What PSA and IRN have in common: they learn affinities, and their maps walk along them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from swtformer.backbones.base import Backbone
+from swtformer.functional.random_walk import random_walk
+from swtformer.refiners.affinity_fit import fit_affinity
+from swtformer.refiners.affinity_network import AffinityNetwork
+from swtformer.refiners.base import Example, LearnedRefiner
+from swtformer.run import Progress, silent
+
+SMALLEST_SIDE_PX = 32
+"""Backbones take no smaller image; shorter sides are enlarged to it."""
+
+
+class WalkRefiner(LearnedRefiner):
+    """Learns affinities from the surest labels of the run's maps, then lets the maps walk along them.
+
+    Departures of the fitting from the reference code: labels as in `functional.affinity.surest_labels`, AdamW
+    in place of SGD, no colour jitter.
+
+    Attributes:
+        network_type: what `build` makes.
+        beta: published power of the affinities in the walk.
+        crop_px: published side of the training crop.
+        radius: published radius of the pairs that are learned from.
+        scales: range of the random size of training images.
+    """
+
+    network: AffinityNetwork
+    network_type: ClassVar[type[AffinityNetwork]]
+    beta: ClassVar[float]
+    crop_px: ClassVar[int]
+    radius: ClassVar[int]
+    scales: ClassVar[tuple[float, float]]
+
+    def build(self, backbone: Backbone) -> None:
+        """Make the network; see `LearnedRefiner.build`."""
+        self.network = self.network_type(backbone).to(self.device).eval()
+
+    def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress = silent) -> None:
+        """Train the network on random crops; see `LearnedRefiner.fit`.
+
+        Raises:
+            DataError: there is no example.
+            NonFiniteError: the loss is not finite.
+        """
+        torch.manual_seed(seed)
+        self.network.reset()
+        fit_affinity(
+            self.network,
+            examples,
+            settings=self.settings,
+            crop_px=self.settings.fit_crop_px or self.crop_px,
+            radius=self.settings.fit_radius or self.radius,
+            scales=self.scales,
+            seed=seed,
+            progress=lambda done, total, note: progress(f"fit {self.name}", done, total, note),
+        )
+
+    def walked(self, maps: Tensor, affinity: Tensor) -> Tensor:
+        """Random walk of (K, h, w) maps over (P, h, w) affinities, by the settings."""
+        return random_walk(
+            maps,
+            affinity,
+            radius=self.settings.walk_radius,
+            beta=self.settings.walk_beta or self.beta,
+            steps=self.settings.walk_steps,
+        )
+
+
+def as_batch(image: Tensor) -> Tensor:
+    """A (3, H, W) image as a batch of one, each side enlarged to what backbones need."""
+    height, width = image.shape[1:]
+    size = max(height, SMALLEST_SIDE_PX), max(width, SMALLEST_SIDE_PX)
+    return resized(image, size)[None]
+
+
+def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """(K, h, w) maps on another grid; bilinear, and with a filter as wide as a cell where it is coarser."""
+    if tuple(maps.shape[1:]) == tuple(size):
+        return maps
+    return F.interpolate(maps[None], tuple(size), mode="bilinear", align_corners=False, antialias=True)[0]

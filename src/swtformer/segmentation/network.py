@@ -1,0 +1,140 @@
+"""The network: encoder, decoder and a 1×1 convolution to class logits at the size of the image."""
+
+from __future__ import annotations
+
+from typing import Literal, cast, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swtformer.errors import SettingsError
+from swtformer.methods import Method
+from swtformer.segmentation.decoders import DecoderName, create_decoder
+from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
+from swtformer.settings import Section, SegmentSettings
+
+MULTIPLE_PX = 32
+"""Height and width that encoders and decoders agree on are multiples of this."""
+
+
+class NetworkSettings(Section):
+    """What a network is built from again when it is loaded."""
+
+    decoder: DecoderName
+    """The decoder."""
+    encoder: str
+    """Name of the encoder in its family."""
+    family: Literal["backbone", "smp"]
+    """Whose encoder: one of our backbones, or one of segmentation-models-pytorch."""
+    mean: tuple[float, float, float]
+    """Per-channel mean of images in [0, 1] that is taken away."""
+    std: tuple[float, float, float]
+    """Per-channel standard deviation that is divided by."""
+
+
+@final
+class SegmentationNetwork(nn.Module):
+    """Images of any size to logits of background and classes at that size.
+
+    Encoders and decoders need sides that are multiples of 32. An image of another size is resized (bilinear)
+    to the nearest such size, at most 16 px away and at least 32 px; its logits are resized back to the image.
+    Padding instead would change features well inside the image.
+
+    Attributes:
+        settings: what it was built from.
+        classes: class names in order; channel k+1 of the logits is class k, channel 0 background.
+    """
+
+    def __init__(self, settings: NetworkSettings, encoder: Encoder, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        self.settings = settings
+        self.classes = classes
+        self.backbone = encoder
+        self.decoder, width = create_decoder(settings.decoder, encoder.channels)
+        self.head = nn.Conv2d(width, len(classes) + 1, 1)
+        nn.init.xavier_uniform_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(settings.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(settings.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of every pixel.
+
+        Args:
+            images: (B, 3, H, W) RGB, uint8 or floats in [0, 1], of any size from 1 px.
+
+        Returns:
+            (B, C+1, H, W) logits, background first.
+        """
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        size = (images.shape[-2], images.shape[-1])
+        images = _resized((images - self.mean) / self.std, (_fitting(size[0]), _fitting(size[1])))
+        features = self.backbone(images.contiguous(memory_format=torch.channels_last))
+        if self.settings.decoder == "deeplabv3plus":
+            # Its last map has stride 16; encoders that cannot be dilated have it enlarged from stride 32.
+            features[-1] = _resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
+        return _resized(self.head(self.decoder(features)), size)
+
+
+def _fitting(side: int) -> int:
+    """The nearest multiple, a half to the even one, in integers: exporters cannot follow a rounded float."""
+    whole, rest = side // MULTIPLE_PX, side % MULTIPLE_PX
+    nearest = whole + (rest + MULTIPLE_PX // 2 - 1 + whole % 2) // MULTIPLE_PX
+    return cast(int, torch.sym_max(MULTIPLE_PX, nearest * MULTIPLE_PX))
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(maps.shape[-2:]) == size:
+        return maps
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def create_network(
+    settings: SegmentSettings, classes: tuple[str, ...], *, start: Method | None = None
+) -> SegmentationNetwork:
+    """Build a network as the settings of its training say.
+
+    Args:
+        settings: encoder, its weights, and decoder.
+        classes: class names in order, at least one.
+        start: the run's model, whose backbone with its weights becomes the encoder where that is "run".
+
+    Raises:
+        SettingsError: no class was given, or the encoder is "run" and there is no run.
+        SwtformerError: the encoder is unknown, its weights are not to be had, or the extra is missing.
+        CheckpointError: the weights file is damaged, unsafe or made for another network.
+    """
+    if not classes:
+        raise SettingsError("A segmentation network needs at least one class; the data set names none.")
+    encoder: Encoder
+    if settings.encoder == "run":
+        if start is None:
+            raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
+        name, family = start.backbone.name, "backbone"
+        encoder = BackboneEncoder(start.backbone, keeps_batch_statistics=True)
+    else:
+        name, family = settings.encoder, family_of(settings.encoder)
+        encoder = create_encoder(
+            name, family=family, weights=settings.weights, dilated=settings.decoder == "deeplabv3plus"
+        )
+    about = NetworkSettings.model_validate(
+        {
+            "decoder": settings.decoder,
+            "encoder": name,
+            "family": family,
+            "mean": encoder.mean,
+            "std": encoder.std,
+        }
+    )
+    return assemble(about, encoder, classes)
+
+
+def assemble(settings: NetworkSettings, encoder: Encoder, classes: tuple[str, ...]) -> SegmentationNetwork:
+    """Put a network together, in training mode, on the memory layout that convolutions are fastest on."""
+    network = SegmentationNetwork(settings, encoder, classes).train()
+    return network.to(memory_format=torch.channels_last)

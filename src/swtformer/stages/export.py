@@ -1,0 +1,240 @@
+"""Write a run's masks, or any folder of masks, in the format of another tool."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from swtformer.datasets.images import has_rotation, read_image, read_mask
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import DataError, ImageError, SwtformerError
+from swtformer.exporters import Exporter, LabelledImage, exporter
+from swtformer.run import Failure, Progress, Run, read_json, silent
+from swtformer.settings import ExportSettings
+from swtformer.stages.in_order import in_order
+
+MaskSource = Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predictions"]
+SOURCES: tuple[MaskSource, ...] = ("pseudo_masks", "masks")
+"""Folders of a run that `auto` looks for masks in, in this order."""
+
+PREDICTIONS_FILE = "predictions.json"
+"""File of `swtformer predict` beside its folder of masks."""
+
+UNNAMED_EXTENSION = ".jpg"
+"""Extension that image files are taken to have where no data set says so."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was exported.
+
+    Attributes:
+        images: number of masks written.
+        failures: masks that were left out.
+        warnings: what the format could not hold, and what the user should know.
+    """
+
+    images: int
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
+
+
+def mask_folder(run: Run, source: MaskSource = "auto") -> Path:
+    """Folder of a run's masks.
+
+    Raises:
+        SwtformerError: the run has none, or not those that are asked for.
+    """
+    wanted = SOURCES if source == "auto" else (source,)
+    for name in wanted:
+        if (run.path / name).is_dir():
+            return masks_in(run.path / name)
+    raise SwtformerError(
+        f"{run.path} has no folder {' or '.join(wanted)}; make masks with `swtformer pseudo-label` or "
+        "`swtformer mask`, or name another --source."
+    )
+
+
+def masks_in(folder: Path) -> Path:
+    """The folder that masks lie in: the sub-folder masks of what `swtformer predict` made, else itself."""
+    return folder / "masks" if (folder / PREDICTIONS_FILE).is_file() else folder
+
+
+def declared_classes(folder: Path) -> tuple[str, ...] | None:
+    """Class names that belong to a folder of masks; None where nobody says so.
+
+    They come from classes.json in the folder or the one above it, else from what `swtformer predict` wrote
+    there.
+
+    Raises:
+        SwtformerError: the file holds no list of names.
+    """
+    for place in (folder, folder.parent):
+        file = place / "classes.json"
+        if file.is_file():
+            return _names(read_json(file), file)
+    file = folder.parent / PREDICTIONS_FILE
+    if file.is_file():
+        facts = read_json(file)
+        names = _names(facts.get("classes") if isinstance(facts, dict) else None, file)
+        return names[1:]  # the first is background
+    return None
+
+
+def _names(value: object, file: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise SwtformerError(f"{file}: expected a list of class names.")
+    return tuple(value)
+
+
+def export(
+    folder: Path,
+    out: Path,
+    *,
+    only: Collection[str] | None = None,
+    format: str,
+    classes: Sequence[str],
+    data: ImageSet | None = None,
+    exif: Literal["raw", "apply"] = "raw",
+    settings: ExportSettings | None = None,
+    progress: Progress = silent,
+) -> ExportResult:
+    """Write all masks of a folder in another tool's format.
+
+    A mask is left out, with a row among the failures, when it cannot be read, when the data set has no
+    image of its id, or when that image cannot be read whole.
+
+    Args:
+        folder: <id>.png label images, in sub-folders too.
+        out: file or folder to make, as the format wants.
+        only: ids of the masks to export; all of them where None.
+        format: name of a format (`exporters.EXPORTERS`).
+        classes: class names in the order of the mask values 1, 2, …
+        data: the images; without them file names end in .jpg, and sizes are not checked.
+        exif: grid that the masks lie on (`DataSettings.exif`).
+        settings: defaults where None.
+        progress: told about every mask.
+
+    Raises:
+        SwtformerError: there is no mask that can be exported, `out` is not what the format writes or already
+            holds something, a mask has values that are no class, or not its image's size.
+    """
+    settings = settings or ExportSettings()
+    plug_in = exporter(format)
+    _require_target(plug_in, out)
+    ids = [id for id in mask_ids(folder) if only is None or id in only]
+    if not ids:
+        raise SwtformerError(f"{folder}: holds none of the {len(only or ())} masks that are asked for.")
+    records = None if data is None else {record.id: record for record in data.records}
+    failures: list[Failure] = []
+    written = rotated = 0
+
+    def load(id: str) -> LabelledImage | Failure:
+        return _load(folder / f"{id}.png", id, classes, records, exif)
+
+    def images() -> Iterator[LabelledImage]:
+        nonlocal written, rotated
+        for item in in_order("export", load, ids, progress):
+            if isinstance(item, Failure):
+                failures.append(item)
+            else:
+                written += 1
+                rotated += exif == "raw" and _is_rotated(item)
+                yield item
+        if not written:
+            raise DataError(f"{folder}: none of its {len(ids)} masks can be exported: {failures[0].reason}")
+
+    warnings = plug_in.write(images(), out, classes=classes, settings=settings)
+    if records is None:
+        warnings.append(
+            f"No data set is named, so the images are taken to be called <id>{UNNAMED_EXTENSION} and to have "
+            "the masks' sizes; name it by --data."
+        )
+    if rotated:
+        warnings.append(
+            f"{rotated} images have an EXIF orientation. Their masks lie on the stored pixel grid, but most "
+            "tools turn such images upright; make the masks with --data.exif apply."
+        )
+    return ExportResult(written, tuple(failures), tuple(warnings))
+
+
+def mask_ids(folder: Path) -> list[str]:
+    """Ids of the masks in a folder, sorted.
+
+    Raises:
+        SwtformerError: there are none.
+    """
+    files = (file.relative_to(folder) for file in folder.rglob("*.png"))
+    ids = sorted(
+        file.as_posix().removesuffix(".png")
+        for file in files
+        if not any(part.startswith(".") for part in file.parts)
+    )
+    if not ids:
+        raise SwtformerError(f"{folder}: holds no masks; expected <id>.png files.")
+    return ids
+
+
+def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
+    """(H, W) uint8 labels of one mask.
+
+    Raises:
+        ImageError: the file cannot be read.
+        DataError: it is no label image, or holds values that are no class.
+    """
+    labels = read_mask(path)
+    used = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+    strays = [value for value in used.tolist() if len(classes) < value < 255]
+    if strays:
+        raise DataError(
+            f"{path}: expected values 0 (background) to {len(classes)} or 255 (ignored), got "
+            f"{', '.join(map(str, strays[:5]))}. Are these the masks of another class list?"
+        )
+    return labels
+
+
+def _require_target(plug_in: Exporter, out: Path) -> None:
+    if plug_in.suffix and out.suffix.lower() != plug_in.suffix:
+        raise SwtformerError(
+            f"{out}: the format {plug_in.name} writes one file; its name must end in {plug_in.suffix}."
+        )
+    if plug_in.suffix and out.is_dir():
+        raise SwtformerError(f"{out}: is a folder; expected the name of a {plug_in.suffix} file.")
+
+
+def _load(
+    path: Path,
+    id: str,
+    classes: Sequence[str],
+    records: Mapping[str, Record] | None,
+    exif: Literal["raw", "apply"],
+) -> LabelledImage | Failure:
+    """Read one mask and, where there is a data set, its image.
+
+    Raises:
+        DataError: the mask is no label image of these classes, or not of its image's size.
+    """
+    record = None if records is None else records.get(id)
+    if records is not None and record is None:
+        return Failure(id, "export", str(path), "the data set has no image of this id")
+    try:
+        labels = read_labels(path, classes)
+        if record is None:
+            return LabelledImage(id, id + UNNAMED_EXTENSION, None, labels)
+        height, width, _ = read_image(record.image, exif=exif).shape
+    except ImageError as error:
+        return Failure(id, "export", str(path if record is None else record.image), str(error))
+    if labels.shape != (height, width):
+        raise DataError(
+            f"{path} is for {labels.shape[1]}×{labels.shape[0]} pixels, its image {record.image} has "
+            f"{width}×{height}. Expected equal sizes; is it turned by its EXIF orientation? See --data.exif."
+        )
+    return LabelledImage(id, id + record.image.suffix, record.image, labels)
+
+
+def _is_rotated(item: LabelledImage) -> bool:
+    return item.image is not None and has_rotation(item.image)

@@ -1,0 +1,138 @@
+"""What `predict` is asked to segment: files, folders, patterns and lists, and what the outputs are called."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swtformer.datasets.folder import image_files_below
+from swtformer.datasets.paths import record_id
+from swtformer.datasets.records import Record
+from swtformer.errors import DataError
+
+LIST = "-"
+"""The input that stands for a list on stdin, one path per line."""
+NAMED = 5
+_WILDCARDS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An image and the folder that its name is relative to; None where all single files decide."""
+
+    path: Path
+    base: Path | None
+
+
+def find_inputs(
+    inputs: Sequence[str], *, listed: Iterable[str] = (), leave_out: Sequence[Path] = ()
+) -> list[Record]:
+    """Images to segment, in order, without doubles.
+
+    - A folder stands for all images below it, sorted so that frame 2 comes before frame 10. Their names are
+      relative to the folder.
+    - A pattern (``*``, ``?``, ``[…]``, ``**``) that no shell resolved stands for the files that it fits.
+      Their names are relative to its part before the first wildcard.
+    - A file, and a line of the list, stands for itself. All of these together are named relative to the
+      deepest folder that holds them.
+
+    Args:
+        inputs: paths and patterns; "-" stands for the list.
+        listed: lines of the list; empty ones are passed over.
+        leave_out: folders of earlier results, whose pictures are no photographs where a folder is searched.
+
+    Returns:
+        Records without labels; `id` is the name of the outputs. A file of the list may be missing.
+
+    Raises:
+        DataError: an input is missing, a folder or pattern holds no image, there is nothing at all, or two
+            images would have one output name.
+    """
+    if not inputs:
+        raise DataError("Name what to segment: files, folders, patterns, or - for a list on stdin.")
+    found: list[_Found] = []
+    for text in inputs:
+        found += _of_list(listed) if text == LIST else _of_argument(text, leave_out)
+    if not found:
+        raise DataError("There is no image to segment: the list is empty.")
+    base = _common_folder([item.path for item in found if item.base is None])
+    records: dict[str, Record] = {}
+    clashes: list[str] = []
+    for item in found:
+        name = record_id(Path(os.path.relpath(item.path, item.base or base)).as_posix())
+        known = records.setdefault(name, Record(name, item.path, None))
+        if os.path.abspath(known.image) != os.path.abspath(item.path):
+            clashes.append(f"{known.image} and {item.path} would both be {name}.png")
+    if clashes:
+        shown = "; ".join(clashes[:NAMED]) + ("; …" if len(clashes) > NAMED else "")
+        raise DataError(
+            f"{len(clashes)} images would overwrite the result of another: {shown}. Rename them, or segment "
+            "them in separate calls with an --out each."
+        )
+    return list(records.values())
+
+
+def _of_list(lines: Iterable[str]) -> list[_Found]:
+    found = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip().removeprefix("\ufeff")
+        if "\0" in text:
+            raise DataError(f"Line {number} of the list holds a NUL character; expected one path per line.")
+        if text:
+            found.append(_Found(Path(text), None))
+    return found
+
+
+def _of_argument(text: str, leave_out: Sequence[Path]) -> list[_Found]:
+    path = Path(text)
+    if path.is_dir():
+        images = sorted(image_files_below(path), key=_in_counting_order)
+        kept = [image for image in images if not any(_is_below(image, path, folder) for folder in leave_out)]
+        if not kept:
+            raise DataError(f"{path}: holds no image, by the extensions of its files.")
+        return [_Found(image, path) for image in kept]
+    if path.exists():
+        return [_Found(path, None)]
+    if not _WILDCARDS.isdisjoint(text):
+        matches = sorted((Path(match) for match in glob.glob(text, recursive=True)), key=_in_counting_order)
+        files = [match for match in matches if match.is_file()]
+        if not files:
+            raise DataError(f"{text}: no file fits this pattern.")
+        return [_Found(file, _before_wildcard(path)) for file in files]
+    raise DataError(f"{path}: does not exist; expected a file, a folder, a pattern or - for a list on stdin.")
+
+
+def _before_wildcard(pattern: Path) -> Path:
+    parts = []
+    for part in pattern.parts[:-1]:
+        if not _WILDCARDS.isdisjoint(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _is_below(image: Path, searched: Path, folder: Path) -> bool:
+    """Whether an image lies in a folder of results that is itself below the folder that is searched."""
+    results = folder.resolve()
+    return results != searched.resolve() and image.resolve().is_relative_to(results)
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    return Path(os.path.commonpath(folders)) if folders else Path()
+
+
+def _in_counting_order(path: Path) -> list[list[tuple[bool, int, str]]]:
+    """Sort key under which numbers in names count as numbers."""
+    return [
+        [
+            (False, int(piece), "") if piece.isdecimal() else (True, 0, piece)
+            for piece in re.split(r"(\d+)", part)
+            if piece
+        ]
+        for part in path.parts
+    ]

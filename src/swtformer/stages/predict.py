@@ -1,0 +1,219 @@
+"""Masks of photographs that have no labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from swtformer.allocator import keep_freed_memory
+from swtformer.datasets.images import check_readable, has_rotation
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.masks import write_mask
+from swtformer.report.pictures import mask_overlay, thumbnail
+from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json, write_text, write_with
+from swtformer.settings import PredictSettings
+from swtformer.stages.inputs import find_inputs
+from swtformer.stages.predictor import Predictor, load_predictor
+from swtformer.stages.read_ahead import read_ahead
+from swtformer.stages.scores import BACKGROUND
+
+MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
+OVERLAY_PX = 2048
+"""Longer side of an overlay at most; masks keep the size of their image."""
+NAMED = 5
+COLUMNS = ("image", "file", "label", "class", "pixels", "fraction")
+"""Columns of areas.csv: one row per image and class, background included."""
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What prediction did.
+
+    Attributes:
+        out: the folder of the results.
+        kind: "segmentation" or "cam", the kind of the model.
+        done: images that were segmented.
+        rotated: images whose EXIF orientation was not applied, though it turns them.
+        failures: images that could not be read.
+    """
+
+    out: Path
+    kind: str
+    done: int
+    rotated: int
+    failures: tuple[Failure, ...]
+
+    @property
+    def masks(self) -> Path:
+        """Folder of the masks, as `evaluate --predictions` takes it."""
+        return self.out / MASKS
+
+
+def predict(
+    model: str | Path,
+    inputs: Sequence[str | Path] | ImageSet,
+    out: str | Path,
+    *,
+    settings: PredictSettings | None = None,
+    listed: Iterable[str] = (),
+    progress: Progress = silent,
+) -> PredictResult:
+    """Segment photographs; labels are not needed.
+
+    Into `out`: masks/<name>.png (palette, 0 background, k+1 for class index k), areas.csv and areas.json with
+    the pixels and fractions of every class, predictions.json with model and settings, and, if asked for,
+    overlays/<name>.jpg (at most 2048 px long) and probabilities/<name>.npz (array `probabilities`, (C+1,
+    ceil(H/4), ceil(W/4)) float16). Files of an earlier call with the same names are replaced; photographs
+    never are. areas.* and predictions.json are there only after a whole pass.
+
+    Args:
+        model: a run or a saved model; see `load_predictor`.
+        inputs: files, folders, patterns, and "-" for `listed` (see `find_inputs`), or the images of a data
+            set, whose masks are then called by their ids.
+        out: folder of the results.
+        settings: how; defaults where None.
+        listed: lines of a list of files.
+        progress: told about every image.
+
+    Raises:
+        DataError: inputs are missing, would share an output name, or would be overwritten; with
+            `settings.strict`, when any cannot be read.
+        CheckpointError: the model is missing or damaged.
+        SettingsError: the windows overlap by half or more.
+    """
+    keep_freed_memory()
+    settings = settings or PredictSettings()
+    if 2 * settings.overlap_px >= settings.window_px:
+        raise SettingsError(
+            f"predict.overlap_px ({settings.overlap_px}) must be less than half of predict.window_px "
+            f"({settings.window_px})."
+        )
+    target = Run(Path(out))
+    results = [target.path / name for name in (MASKS, OVERLAYS, PROBABILITIES)]
+    if isinstance(inputs, ImageSet):
+        records = list(inputs.records)
+    else:
+        records = find_inputs([str(item) for item in inputs], listed=listed, leave_out=results)
+    _refuse_overwriting(records, target.path)
+    predictor = load_predictor(model, settings)
+    if settings.strict:
+        _refuse_unreadable(records, predictor)
+    rows: list[dict[str, Any]] = []
+    failures: list[Failure] = []
+    rotated = 0
+    progress("predict", 0, len(records))
+    for place, (record, image) in enumerate(
+        read_ahead(records, exif=predictor.exif, threads=settings.workers), start=1
+    ):
+        if isinstance(image, ImageError):
+            failures.append(Failure(record.id, "predict", str(record.image), str(image)))
+        else:
+            rotated += predictor.exif == "raw" and _is_rotated(record.image)
+            rows.append(_segmented(predictor, record, image, target.path, settings))
+        progress("predict", place, len(records))
+    write_failures(target, "predict", failures)
+    _write_areas(target.path, rows, predictor)
+    write_json(
+        target.path / "predictions.json",
+        {
+            "model": str(predictor.folder.resolve()),
+            "kind": predictor.kind,
+            **predictor.about,
+            "classes": [BACKGROUND, *predictor.classes],
+            "images": len(rows),
+            "skipped": len(failures),
+            **settings.model_dump(mode="json"),
+            "exif": predictor.exif,
+        },
+    )
+    return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures))
+
+
+def _is_rotated(path: Path) -> bool:
+    """Whether EXIF turns an image that was read a moment ago; False where it is gone since."""
+    try:
+        return has_rotation(path)
+    except ImageError:
+        return False
+
+
+def _segmented(
+    predictor: Predictor, record: Record, image: np.ndarray, out: Path, settings: PredictSettings
+) -> dict[str, Any]:
+    """Segment one image, write its files, and tell its areas."""
+    made = predictor.predict(image)
+    write_mask(_inside(out, MASKS, f"{record.id}.png"), made.labels)
+    if settings.overlays:
+        picture = Image.fromarray(mask_overlay(thumbnail(image, side_px=OVERLAY_PX), made.labels))
+        path = _inside(out, OVERLAYS, f"{record.id}.jpg")
+        write_with(path, lambda stream: picture.save(stream, format="JPEG", quality=90))
+    probabilities = made.probabilities
+    if probabilities is not None:
+        path = _inside(out, PROBABILITIES, f"{record.id}.npz")
+        write_with(path, lambda stream: np.savez_compressed(stream, probabilities=probabilities))
+    height, width = made.labels.shape
+    pixels = np.bincount(made.labels.reshape(-1), minlength=len(predictor.classes) + 1)
+    return {
+        "image": record.id,
+        "file": str(record.image),
+        "width": width,
+        "height": height,
+        "areas": {
+            name: {"pixels": int(count), "fraction": round(int(count) / (height * width), 6)}
+            for name, count in zip((BACKGROUND, *predictor.classes), pixels, strict=True)
+        },
+    }
+
+
+def _write_areas(out: Path, rows: Sequence[dict[str, Any]], predictor: Predictor) -> None:
+    write_json(out / "areas.json", {"classes": [BACKGROUND, *predictor.classes], "images": list(rows)})
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        for label, (name, area) in enumerate(row["areas"].items()):
+            writer.writerow([row["image"], row["file"], label, name, area["pixels"], area["fraction"]])
+    write_text(out / "areas.csv", text.getvalue())
+
+
+def _inside(out: Path, folder: str, name: str) -> Path:
+    """A file below the folder of the results.
+
+    Raises:
+        SwtformerError: a symlink leads out of it.
+    """
+    path = out / folder / name
+    if not path.parent.resolve().is_relative_to(out.resolve()):
+        raise SwtformerError(f"{path}: a link leads out of {out}; remove the link or name another --out.")
+    return path
+
+
+def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:
+    """A photograph that lies where a result would be written is never replaced."""
+    photographs = {record.image.resolve() for record in records}
+    endings = ((MASKS, ".png"), (OVERLAYS, ".jpg"), (PROBABILITIES, ".npz"))
+    hit = [
+        path
+        for record in records
+        for folder, ending in endings
+        if (path := out / folder / f"{record.id}{ending}").resolve() in photographs
+    ]
+    if hit:
+        shown = ", ".join(map(str, hit[:NAMED])) + (", …" if len(hit) > NAMED else "")
+        raise DataError(f"{len(hit)} photographs would be overwritten: {shown}. Name another --out.")
+
+
+def _refuse_unreadable(records: Sequence[Record], predictor: Predictor) -> None:
+    reasons = [check_readable(record.image, exif=predictor.exif) for record in records]
+    problems = [reason for reason in reasons if reason is not None]
+    if problems:
+        shown = "\n".join(f"  {line}" for line in problems[:NAMED])
+        raise DataError(f"{len(problems)} images cannot be read (--predict.strict):\n{shown}")

@@ -1,0 +1,237 @@
+"""Make masks to train on from a run's maps: 255 where the evidence is weak, and a queue for review."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.functional.pseudo_labels import (
+    STEPS,
+    Evidence,
+    agreement,
+    certainty,
+    evidence,
+    labels_by_margin,
+    labels_by_thresholds,
+    margin_histogram,
+    margins_to_keep,
+)
+from swtformer.functional.scores import IGNORED
+from swtformer.maps import ClassActivationMaps
+from swtformer.masks import write_mask
+from swtformer.run import (
+    Failure,
+    Progress,
+    RefinedRun,
+    Run,
+    read_json,
+    silent,
+    write_failures,
+    write_json,
+    write_text,
+)
+from swtformer.settings import PseudoLabelSettings
+from swtformer.stages.in_order import in_order
+from swtformer.stages.mask import Source, ids_with_maps
+from swtformer.stages.start_maps import all_channels, label_free_power, source_of
+
+
+@dataclass(frozen=True)
+class Review:
+    """One row of review.csv.
+
+    Attributes:
+        id: record id.
+        confidence: mean of certainty and agreement, in [0, 1].
+        certainty: how far the best map is ahead (`functional.pseudo_labels.certainty`).
+        agreement: mean IoU between the best labels before and after refinement
+            (`functional.pseudo_labels.agreement`); empty where the maps were not refined.
+        undecided: part of the pixels that are 255.
+    """
+
+    id: str
+    confidence: float
+    certainty: float
+    agreement: float | None
+    undecided: float
+
+
+@dataclass(frozen=True)
+class PseudoLabelResult:
+    """What making pseudo-masks did.
+
+    Attributes:
+        source: "refined" or "maps".
+        done: masks written.
+        unrefined: images with maps that `refine` did not reach; they have no pseudo-mask.
+        undecided: mean part of the pixels that are 255.
+        reviews: every mask, the least sure first.
+        failures: images whose maps could not be used.
+    """
+
+    source: Literal["refined", "maps"]
+    done: int
+    unrefined: int
+    undecided: float
+    reviews: tuple[Review, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """The maps that masks are made of."""
+
+    run: Run
+    ids: list[str]
+    source: Source
+    power: float
+    made_by: str
+
+    def evidence(self, id: str) -> tuple[Evidence, Tensor]:
+        """What the maps of an image say, and the (K,) labels of its classes.
+
+        Raises:
+            SwtformerError: they are damaged, or of an older making than the others.
+        """
+        maps = ClassActivationMaps.load(self.run.map_file(id))
+        if maps.made_by != self.made_by:
+            raise SwtformerError(
+                f"the maps were made by another model or with other settings than {self.run.maps_file} says; "
+                "run the command that made them again."
+            )
+        values = torch.from_numpy(maps.values).long()
+        return evidence(all_channels(maps, self.source, power=self.power), values, maps.size), values
+
+
+def pseudo_label(
+    run: Run, *, settings: PseudoLabelSettings | None = None, progress: Progress = silent
+) -> PseudoLabelResult:
+    """Write pseudo_masks/<id>.png, pseudo_masks.json, and review.csv with the least sure image first.
+
+    Ground truth is never looked at. All masks are made anew at each call; pseudo_masks.json and review.csv
+    are there only while all masks follow the same rule. An image without a present class is all background.
+
+    An image's confidence is the mean of two figures in [0, 1]. Certainty is the mean margin (best share less
+    second share) of each label's pixels, averaged over the background and the image's classes; a class that
+    wins no pixel counts with 0. Agreement is the mean IoU between the best labels before and after
+    refinement: where the edges of the image overturn what the network saw, one of them is wrong. Without
+    refinement, confidence is certainty.
+
+    Args:
+        run: a run with maps, refined or not.
+        settings: those of the run where None.
+        progress: told about every image.
+
+    Raises:
+        SettingsError: the low threshold is above the high one.
+        SwtformerError: the run has no usable maps, or not those that the settings ask for.
+    """
+    settings = run.settings().pseudo_label if settings is None else settings
+    if settings.low > settings.high:
+        raise SettingsError(
+            f"pseudo_label.low ({settings.low:g}) must not be above pseudo_label.high ({settings.high:g})."
+        )
+    source, maps, start = _maps(run, settings)
+    decide = _rule(maps, settings, progress)
+    run.pseudo_masks_file.unlink(missing_ok=True)
+    run.review_file.unlink(missing_ok=True)
+
+    def make(id: str) -> Review | Failure:
+        try:
+            pixels, values = maps.evidence(id)
+            agreed = None if start is None else agreement(start.evidence(id)[0].labels, pixels.labels, values)
+        except SwtformerError as error:
+            run.pseudo_mask_file(id).unlink(missing_ok=True)
+            return Failure(id, "pseudo-label", str(maps.run.map_file(id)), str(error))
+        labels = decide(pixels)
+        write_mask(run.pseudo_mask_file(id), labels.numpy())
+        sure = certainty(pixels, values)
+        return Review(
+            id,
+            confidence=round(sure if agreed is None else (sure + agreed) / 2, 4),
+            certainty=round(sure, 4),
+            agreement=None if agreed is None else round(agreed, 4),
+            undecided=round(float((labels == IGNORED).float().mean()), 4),
+        )
+
+    results = list(in_order("pseudo-label", make, maps.ids, progress))
+    failures = tuple(item for item in results if isinstance(item, Failure))
+    reviews = tuple(
+        sorted(
+            (item for item in results if isinstance(item, Review)),
+            key=lambda item: (item.confidence, item.id),
+        )
+    )
+    undecided = sum(item.undecided for item in reviews) / max(len(reviews), 1)
+    write_failures(run, "pseudo-label", failures)
+    _write_reviews(run, reviews)
+    write_json(
+        run.pseudo_masks_file,
+        {
+            **_provenance(maps.run),
+            **settings.model_dump(mode="json"),
+            "source": source,
+            "images": len(reviews),
+            "undecided": round(undecided, 4),
+        },
+    )
+    unrefined = len(set(run.map_ids()) - set(maps.ids))
+    return PseudoLabelResult(source, len(reviews), unrefined, undecided, reviews, failures)
+
+
+def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "maps"], _Maps, _Maps | None]:
+    """The maps that the settings mean and, if they are refined, those that refinement started from."""
+    refined = RefinedRun(run.path)
+    if settings.source == "refined" or (settings.source == "auto" and refined.maps_file.is_file()):
+        if not refined.maps_file.is_file():
+            raise SwtformerError(f"{run.refined} holds no refined maps; make them with `swtformer refine`.")
+        facts = read_json(refined.maps_file)
+        ids = ids_with_maps(refined)
+        made_by = read_json(run.maps_file)["made_by"]
+        start = _Maps(run, ids, facts["source"], facts["background_power"] or 1.0, made_by)
+        return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"]), start
+    ids = ids_with_maps(run)
+    source = source_of(run, ids, "auto")
+    power = label_free_power(run, ids) if source == "cam" else 1.0
+    return "maps", _Maps(run, ids, source, power, read_json(run.maps_file)["made_by"]), None
+
+
+def _rule(maps: _Maps, settings: PseudoLabelSettings, progress: Progress) -> Callable[[Evidence], Tensor]:
+    """What turns evidence into labels; with the keep rule, after a first pass over all images."""
+    if settings.rule == "thresholds":
+        return lambda pixels: labels_by_thresholds(pixels, low=settings.low, high=settings.high)
+    smallest = torch.full((256,), settings.margin)
+    if settings.rule == "keep":
+        total = torch.zeros(256, STEPS, dtype=torch.int64)
+        for histogram in in_order("weigh", lambda id: _histogram(maps, id), maps.ids, progress):
+            total += histogram
+        smallest = margins_to_keep(total, settings.keep)
+    return lambda pixels: labels_by_margin(pixels, smallest)
+
+
+def _histogram(maps: _Maps, id: str) -> Tensor:
+    try:
+        return margin_histogram(maps.evidence(id)[0])
+    except SwtformerError:
+        return torch.zeros(1, 1, dtype=torch.int64)  # recorded as a failure when its mask is made
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    """Of which images, and by which refiner."""
+    facts = read_json(run.maps_file)
+    return {key: facts[key] for key in ("data", "data_name", "split", "made_by", "method") if key in facts}
+
+
+def _write_reviews(run: Run, reviews: tuple[Review, ...]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=[item.name for item in fields(Review)])
+    writer.writeheader()
+    writer.writerows(asdict(review) for review in reviews)
+    write_text(run.review_file, text.getvalue())

@@ -1,0 +1,185 @@
+"""Make a run's maps follow the edges of its images; stopped, it goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swtformer.allocator import keep_freed_memory
+from swtformer.datasets import open_dataset
+from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import ImageError, SwtformerError
+from swtformer.maps import ClassActivationMaps
+from swtformer.refiners import LearnedRefiner, create_refiner
+from swtformer.run import Failure, Progress, Run, file_stamp, read_json, silent, write_failures, write_json
+from swtformer.settings import RefineSettings, Settings
+from swtformer.stages.fit_refiner import Start, fit_or_load
+from swtformer.stages.known_data import data_of
+from swtformer.stages.mask import ids_with_maps
+from swtformer.stages.read_ahead import read_ahead
+from swtformer.stages.start_maps import label_free_power, source_of
+from swtformer.training.precision import pick_device
+
+COMPUTING = {"accelerator", "workers"}
+"""Settings that leave the refined maps as they are."""
+
+
+@dataclass(frozen=True)
+class RefineResult:
+    """What refinement did.
+
+    Attributes:
+        method: the refiner.
+        done: images whose maps were refined.
+        reused: images whose refined maps were there already, made in the same way.
+        unmapped: images of the data set that have no maps.
+        failures: images that were skipped.
+    """
+
+    method: str
+    done: int
+    reused: int
+    unmapped: int
+    failures: tuple[Failure, ...]
+
+
+def refine(
+    run: Run,
+    data: ImageSet | None = None,
+    *,
+    settings: Settings | None = None,
+    progress: Progress = silent,
+) -> RefineResult:
+    """Write refined/<id>.npz for every image of the data set that has maps, and refined.json.
+
+    The files are `ClassActivationMaps`: `refined` holds the result, `cam` the CAM as it was. What is there
+    already, whole and made in the same way from the same maps and image, is kept. A learned refiner is fitted
+    first, on these images and maps alone, unless its weights are there.
+
+    Args:
+        run: a run with maps.
+        data: images; those that the maps were made for where None.
+        settings: the seed, data and refine sections are used; the run's own where None.
+        progress: told about every image.
+
+    Raises:
+        SwtformerError: there are no usable maps, none of the data set's images has maps, the start that the
+            settings ask for was never made, or an optional library is not installed.
+    """
+    keep_freed_memory()
+    made = read_json(run.maps_file) if run.maps_file.is_file() else {}
+    if data is None:
+        path, known = data_of(run, None, made)
+        data = open_dataset(path, known.data)
+    settings = settings or run.settings()
+    options = settings.refine
+    mapped = set(ids_with_maps(run))
+    records = [record for record in data.records if record.id in mapped]
+    if not records:
+        raise SwtformerError(
+            f"None of the {len(data)} images of {data.name} has maps in {run.maps}; make them with "
+            "`swtformer localize`."
+        )
+    if settings.data.strict:
+        refuse_unreadable(data, exif=settings.data.exif)
+    refiner = create_refiner(options, device=pick_device(options.accelerator))
+    start = _start(run, [record.id for record in records], options)
+    weights = ""
+    if isinstance(refiner, LearnedRefiner):
+        weights = fit_or_load(refiner, run, records, start, settings=settings, progress=progress)
+    shaping = options.model_dump_json(exclude=COMPUTING)
+    made_by = _digest(made.get("made_by"), shaping, start.source, start.power, settings.data.exif, weights)
+    write_json(
+        run.refined_file,
+        {
+            **{key: made[key] for key in ("data_name", "scales", "flip") if key in made},
+            "made_by": made_by,
+            "data": str(data.root.resolve()),
+            "split": data.split,
+            "images": len(records),
+            **options.model_dump(mode="json"),
+            "source": start.source,
+            "background_power": None if start.source == "refined" else start.power,
+        },
+    )
+    failures: list[Failure] = []
+    todo = list(_todo(run, records, made_by, failures))
+    reused = len(records) - len(todo) - len(failures)
+    done = 0
+    progress("refine", reused + len(failures), len(records))
+    for record, image in read_ahead(todo, exif=settings.data.exif, threads=options.workers):
+        try:
+            if isinstance(image, ImageError):
+                raise image
+            maps = ClassActivationMaps.load(run.map_file(record.id))
+            refined = refiner.refine(*start.tensors(image, maps))
+        except SwtformerError as error:
+            failures.append(_failure(run, record, error))
+        else:
+            replace(
+                maps, refined=_as_fp16(refined), made_by=made_by, made_from=_made_from(record, maps)
+            ).save(run.refined_map_file(record.id))
+            done += 1
+        progress("refine", reused + done + len(failures), len(records))
+    write_failures(run, "refine", failures)
+    return RefineResult(
+        options.method, done, reused, unmapped=len(data) - len(records), failures=tuple(failures)
+    )
+
+
+def _start(run: Run, ids: list[str], options: RefineSettings) -> Start:
+    """Settle what the refiner starts from, before the first image."""
+    source = source_of(run, ids, options.source)
+    if source == "refined":
+        return Start(source, power=1.0)
+    return Start(source, power=options.background_power or label_free_power(run, ids))
+
+
+def _todo(run: Run, records: list[Record], made_by: str, failures: list[Failure]) -> Iterator[Record]:
+    """The images whose refined maps are missing, damaged or out of date; those without whole maps fail."""
+    for record in records:
+        try:
+            maps = ClassActivationMaps.load(run.map_file(record.id))
+        except SwtformerError as error:
+            failures.append(_failure(run, record, error))
+            continue
+        if not _is_done(run, record, maps, made_by):
+            yield record
+
+
+def _is_done(run: Run, record: Record, maps: ClassActivationMaps, made_by: str) -> bool:
+    path = run.refined_map_file(record.id)
+    if not path.is_file():
+        return False
+    try:
+        refined = ClassActivationMaps.load(path)
+    except SwtformerError:
+        return False  # truncated or foreign: made again
+    return refined.made_by == made_by and refined.made_from == _made_from(record, maps)
+
+
+def _made_from(record: Record, maps: ClassActivationMaps) -> str:
+    """Equal while the image and the maps that it is refined from are what they were."""
+    return _digest(file_stamp(record.image), maps.made_by, maps.made_from)
+
+
+def _digest(*facts: object) -> str:
+    return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:32]
+
+
+def _failure(run: Run, record: Record, error: SwtformerError) -> Failure:
+    """What could not be refined, and no older result in its place."""
+    run.refined_map_file(record.id).unlink(missing_ok=True)
+    path = record.image if isinstance(error, ImageError) else run.map_file(record.id)
+    return Failure(record.id, "refine", str(path), str(error))
+
+
+def _as_fp16(maps: Tensor) -> np.ndarray:
+    """fp16 with steps of 1/1024: what lies below is noise, and would not compress."""
+    return ((maps * 1024).round() / 1024).to(torch.float16).numpy()

@@ -1,0 +1,244 @@
+"""Review of a run's pseudo-masks by people: a queue, the least sure first, and decisions that last."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+from filelock import FileLock, Timeout
+
+from swtformer.datasets.paths import safe_name
+from swtformer.errors import SwtformerError
+from swtformer.run import Run, write_text
+from swtformer.stages.pseudo_label import Review
+
+Decision = Literal["accept", "skip", "correct"]
+"""accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand."""
+
+Shown = Literal["open", "accept", "skip", "correct", "all"]
+"""Which part of the queue: without a decision (open), with this one, or all of it."""
+
+COLUMNS = ("id", "decision", "decided_at", "masks")
+"""Columns of decisions.csv: `decided_at` is ISO 8601 in UTC, `masks` tells which making was looked at."""
+
+PATIENCE_SECONDS = 10.0
+"""Longest wait for another process that writes a decision."""
+
+
+@dataclass(frozen=True)
+class ReviewItem:
+    """One pseudo-mask and what was decided about it.
+
+    Attributes:
+        review: its row of review.csv.
+        decision: the last one; None where nobody has decided about this making of the mask.
+    """
+
+    review: Review
+    decision: Decision | None
+
+
+@dataclass(frozen=True)
+class ReviewQueue:
+    """All pseudo-masks of a run, the least sure first.
+
+    Attributes:
+        masks: equal while the pseudo-masks are of one making; decisions about an earlier one are void.
+        items: as in review.csv.
+    """
+
+    masks: str
+    items: tuple[ReviewItem, ...]
+
+    def part(self, shown: Shown) -> tuple[ReviewItem, ...]:
+        """The items that belong to a part of the queue, in its order."""
+        if shown == "all":
+            return self.items
+        wanted = None if shown == "open" else shown
+        return tuple(item for item in self.items if item.decision == wanted)
+
+    def after(self, id: str | None, shown: Shown) -> ReviewItem | None:
+        """The item of a part of the queue that comes behind `id`, else the first; None where it is empty.
+
+        `id` itself need not belong to the part: a decision may just have taken it out.
+        """
+        part = self.part(shown)
+        place = self._place(id)
+        behind = (item for item in part if self._place(item.review.id) > place)
+        return next(behind, part[0] if part else None)
+
+    def before(self, id: str | None, shown: Shown) -> ReviewItem | None:
+        """The item of a part of the queue that comes before `id`, else the last; None where it is empty."""
+        part = self.part(shown)
+        place = self._place(id)
+        ahead = [item for item in part if self._place(item.review.id) < place]
+        return (ahead or part or (None,))[-1]
+
+    def item(self, id: str) -> ReviewItem | None:
+        """The item of an id; None where there is none."""
+        place = self._place(id)
+        return None if place < 0 else self.items[place]
+
+    def _place(self, id: str | None) -> int:
+        return self._places.get(id, -1) if id is not None else -1
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {item.review.id: place for place, item in enumerate(self.items)}
+
+
+def open_queue(run: Run) -> ReviewQueue:
+    """Read review.csv and the decisions.
+
+    Raises:
+        SwtformerError: there are no pseudo-masks to review, or a file is damaged; it names file and line.
+    """
+    if not run.review_file.is_file() or not run.pseudo_masks_file.is_file():
+        raise SwtformerError(
+            f"{run.path} has no pseudo-masks to review; make them with `swtformer pseudo-label`."
+        )
+    masks = hashlib.sha256(run.pseudo_masks_file.read_bytes()).hexdigest()[:16]
+    decided = {
+        row["id"]: row["decision"] for row in _read_decisions(run.decisions_file) if row["masks"] == masks
+    }
+    items = [ReviewItem(review, _decision(decided.get(review.id))) for review in _read_reviews(run)]
+    return ReviewQueue(masks, tuple(items))
+
+
+def decide(run: Run, id: str, decision: Decision, *, masks: str) -> ReviewQueue:
+    """Note a decision; an earlier one about the same image is replaced, all others are kept.
+
+    Several people, in one app or in several, may decide at the same time: the file is read again and written
+    whole under a lock.
+
+    Args:
+        run: with pseudo-masks.
+        id: of an image in the queue.
+        decision: what was decided.
+        masks: `ReviewQueue.masks` of the queue that was looked at.
+
+    Returns:
+        The queue as it is then, with everybody's decisions.
+
+    Raises:
+        SwtformerError: the masks were made anew since, the queue has no such image, or the file cannot be
+            read or written.
+    """
+    with _alone(run):
+        queue = open_queue(run)
+        if queue.masks != masks:
+            raise SwtformerError(
+                "The pseudo-masks were made anew since this page was opened. Nothing was noted; reload it."
+            )
+        if queue.item(id) is None:
+            raise SwtformerError(f"{run.review_file} holds no image {id!r}.")
+        kept = [row for row in _read_decisions(run.decisions_file) if row["id"] != id]
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        kept.append({"id": id, "decision": decision, "decided_at": moment, "masks": masks})
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=COLUMNS)
+        writer.writeheader()
+        writer.writerows(kept)
+        write_text(run.decisions_file, text.getvalue())
+        return open_queue(run)
+
+
+def decided_ids(run: Run, decision: Decision) -> frozenset[str]:
+    """Ids of the images whose present pseudo-mask has this decision.
+
+    Raises:
+        SwtformerError: there is none, or no queue.
+    """
+    found = frozenset(item.review.id for item in open_queue(run).part(decision))
+    if not found:
+        raise SwtformerError(
+            f"No pseudo-mask of {run.path} has the decision {decision!r}; decide about them in "
+            "`swtformer app`."
+        )
+    return found
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Keep other threads and processes from deciding at the same moment."""
+    lock = FileLock(run.pseudo_masks / ".decisions.lock", timeout=PATIENCE_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SwtformerError(
+            f"{run.decisions_file}: is being written by another process for too long; try again."
+        ) from None
+    except OSError as error:
+        raise SwtformerError(
+            f"{run.decisions_file}: cannot be written: {error.strerror or error}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_reviews(run: Run) -> list[Review]:
+    path = run.review_file
+    rows = _rows(path, [item.name for item in fields(Review)])
+    reviews = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            if safe_name(row["id"]) != row["id"]:
+                raise ValueError(f"{row['id']!r} is no plain image id")
+            reviews.append(
+                Review(
+                    row["id"],
+                    confidence=float(row["confidence"]),
+                    certainty=float(row["certainty"]),
+                    agreement=float(row["agreement"]) if row["agreement"] else None,
+                    undecided=float(row["undecided"]),
+                )
+            )
+        except ValueError as error:
+            raise SwtformerError(
+                f"{path}, line {line}: {error}; make it again with `swtformer pseudo-label`."
+            ) from None
+    return reviews
+
+
+def _read_decisions(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    rows = _rows(path, COLUMNS)
+    for line, row in enumerate(rows, start=2):
+        if row["decision"] not in get_args(Decision):
+            raise SwtformerError(
+                f"{path}, line {line}: expected {', '.join(get_args(Decision))}, got {row['decision']!r}."
+            )
+    return rows
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file with exactly these columns, cut short nowhere."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SwtformerError(f"{path}: cannot be read: {error}.") from None
+    if list(reader.fieldnames or ()) != list(columns):
+        raise SwtformerError(
+            f"{path}: expected the columns {', '.join(columns)}, got {', '.join(reader.fieldnames or ())}."
+        )
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise SwtformerError(f"{path}, line {line}: expected {len(columns)} values.")
+    return rows
+
+
+def _decision(text: str | None) -> Decision | None:
+    return next((known for known in get_args(Decision) if known == text), None)

@@ -1,0 +1,67 @@
+"""The folder of a training: new, or gone on with by the settings that it was started with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.processes import is_main_process
+from swtformer.run import Run
+from swtformer.settings import Settings
+
+
+def prepare_folder(
+    run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str], resume: bool
+) -> None:
+    """Make the folder of a training, or check that it may be gone on with.
+
+    Args:
+        run: the folder.
+        settings: what is asked for now.
+        sections: sections that decide the trained weights, besides the seed.
+        free: settings of them, by dotted name, that a resumed training may change.
+        resume: whether the training goes on.
+
+    Raises:
+        SettingsError: the folder holds another training, or none to resume, or one with other settings.
+        SwtformerError: the folder cannot be made or written.
+    """
+    if run.settings_file.is_file():
+        if not resume:
+            if not is_main_process():
+                return
+            raise SettingsError(
+                f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
+            )
+        changed = [
+            name
+            for name, before, now in _differences(run.settings(), settings, sections)
+            if name not in free and before != now
+        ]
+        if changed:
+            raise SettingsError(
+                f"{run.path} was started with other settings: {', '.join(changed)}. "
+                "A resumed run keeps its settings; start a new run to change them."
+            )
+    elif resume and is_main_process():
+        raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SwtformerError(f"{run.path}: cannot be created: {error.strerror}.") from None
+    if not os.access(run.path, os.W_OK):
+        raise SwtformerError(f"{run.path}: is not writable; name another folder with --out.")
+
+
+def _differences(before: Settings, now: Settings, sections: Sequence[str]) -> list[tuple[str, Any, Any]]:
+    """Values of the settings that decide the trained weights, pairwise by dotted name."""
+    rows: list[tuple[str, Any, Any]] = [("seed", before.seed, now.seed)]
+    for section in sections:
+        first, second = getattr(before, section), getattr(now, section)
+        rows += [
+            (f"{section}.{name}", getattr(first, name), getattr(second, name))
+            for name in type(first).model_fields
+        ]
+    return rows

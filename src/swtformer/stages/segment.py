@@ -1,0 +1,256 @@
+"""Train a segmentation network on masks, pseudo-masks as a rule."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from swtformer.allocator import keep_freed_memory
+from swtformer.datasets import open_dataset, split_off
+from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.records import ImageSet
+from swtformer.errors import DataError, SettingsError
+from swtformer.functional.pixel_losses import rarity_weights
+from swtformer.methods.pretrained import from_pretrained
+from swtformer.processes import is_main_process
+from swtformer.run import Failure, Progress, Run, read_failures, read_json, silent, write_failures, write_json
+from swtformer.segmentation import SegmentationNetwork, create_network
+from swtformer.segmentation.pretrained import save_network
+from swtformer.settings import SegmentSettings, Settings
+from swtformer.stages.known_data import data_of
+from swtformer.stages.pairs import Pairs, Supervision, find_pairs, with_confidence
+from swtformer.stages.run_folder import prepare_folder
+from swtformer.training.pair_loader import MaskedImage
+
+FREE_TO_CHANGE = {
+    "segment.workers",
+    "segment.accelerator",
+    "segment.tensorboard",
+    "data.strict",
+}
+"""Settings that a resumed training may change: they do not touch the weights that come out."""
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """What training the network did.
+
+    Attributes:
+        trained: folder of the training, laid out as a run: settings, metrics, checkpoints, model.
+        masks: folder of the masks.
+        supervision: what they are; with "ground_truth" the network is not weakly supervised.
+        images: number of images trained on.
+        validation_images: number of images that were set aside.
+        without_mask: number of images that have no mask and were left out.
+        validation_miou: of the kept weights, against the held-out masks of the same folder, in [0, 1]; None
+            where none were held out.
+        failures: images or masks that could not be read.
+    """
+
+    trained: Run
+    masks: Path
+    supervision: Supervision
+    images: int
+    validation_images: int
+    without_mask: int
+    validation_miou: float | None
+    failures: tuple[Failure, ...]
+
+
+def segment(
+    run: Run,
+    data: ImageSet | None = None,
+    *,
+    settings: Settings | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> SegmentResult:
+    """Train a segmentation network on a run's pseudo-masks, or on any folder of masks.
+
+    A part of the images is set aside, and mIoU is measured against *their masks of the same folder*: it says
+    how well the network learnt to imitate the masks, not how right they are. Ground truth is looked at only
+    where `settings.segment.masks` names it, which the result then says.
+
+    Interrupted, the training goes on with `resume` from the last whole epoch and ends with the weights of an
+    unbroken one (same machine, same number of threads).
+
+    Args:
+        run: a run with pseudo-masks, and a trained model where the encoder is "run".
+        data: the images; by default those that the masks were made for.
+        settings: seed, data and segment are used; the run's own where None.
+        out: folder of the training; `run.segmentation` where None.
+        resume: go on from the newest whole checkpoint.
+        progress: told about every mask that is checked and every batch.
+
+    Raises:
+        DataError: there are no masks, they do not fit images or classes, or too few images are left.
+        SettingsError: the folder holds another training, or resumed settings or masks differ.
+        CheckpointError: weights or checkpoints are damaged or do not fit.
+        NonFiniteError: the loss or a weight is not finite.
+    """
+    keep_freed_memory()
+    settings = run.settings() if settings is None else settings
+    trained = Run(run.segmentation if out is None else out)
+    masks = run.pseudo_masks if settings.segment.masks is None else settings.segment.masks
+    data = _default_data(run, settings.segment) if data is None else data
+    if data.classes != run.classes():
+        raise DataError(
+            f"{data.name} has the classes {list(data.classes)}, the run has {list(run.classes())}; name them "
+            "in the run's order with --data.classes."
+        )
+    prepare_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume)
+    pairs = find_pairs(data, masks, exif=settings.data.exif, progress=progress)
+    if settings.segment.weighting == "confidence":
+        pairs = with_confidence(pairs, masks)
+    if settings.data.strict:
+        if pairs.failures:
+            raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
+        refuse_unreadable(pairs.images, exif=settings.data.exif)
+    _require_same_masks(trained, pairs)
+    training, validation = _divided(pairs, settings)
+    torch.manual_seed(settings.seed)
+    # Stopped before its first checkpoint, a training goes on from its start.
+    has_checkpoint = resume and any(trained.checkpoints.glob("epoch-*.ckpt"))
+    start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
+    network = create_network(settings.segment, data.classes, start=start)
+    if is_main_process():
+        trained.write_settings(settings)
+        write_json(trained.classes_file, list(data.classes))
+        trained.update_environment(
+            data=str(data.root.resolve()),
+            split=data.split,
+            data_name=data.name,
+            masks=str(masks.resolve()),
+            masks_fingerprint=pairs.fingerprint,
+            supervision=pairs.supervision,
+            training_images=len(training),
+            validation_images=len(validation),
+            seed=settings.seed,
+            threads=torch.get_num_threads(),
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+        )
+    failures = _fit(
+        network,
+        training,
+        validation,
+        pairs=pairs,
+        trained=trained,
+        settings=settings,
+        resume=has_checkpoint,
+        progress=progress,
+    )
+    if resume:
+        known = {failure.id for failure in failures}
+        failures += [item for item in read_failures(run) if item.stage == "segment" and item.id not in known]
+    score = _kept_score(trained, settings.segment) if validation else None
+    if is_main_process():
+        save_network(network, trained.model)
+        write_failures(run, "segment", failures)
+        write_json(
+            trained.scores_file,
+            {
+                "validation_miou": score,
+                "against": "held-out masks of the same folder",
+                "masks": str(masks.resolve()),
+                "supervision": pairs.supervision,
+                "training_images": len(training),
+                "validation_images": len(validation),
+            },
+        )
+    return SegmentResult(
+        trained=trained,
+        masks=masks,
+        supervision=pairs.supervision,
+        images=len(training),
+        validation_images=len(validation),
+        without_mask=pairs.without_mask,
+        validation_miou=score,
+        failures=tuple(failures),
+    )
+
+
+def data_for(run: Run, data: Path | None, settings: SegmentSettings) -> tuple[Path, Settings]:
+    """Where the images of a training lie, and the run's settings as far as they hold for them.
+
+    By default the images that the pseudo-masks were made for; with masks of another folder, those that the
+    run was trained on.
+    """
+    made_for = run.environment()
+    if settings.masks is None and run.pseudo_masks_file.is_file():
+        made_for |= read_json(run.pseudo_masks_file)
+    return data_of(run, data, made_for)
+
+
+def _default_data(run: Run, settings: SegmentSettings) -> ImageSet:
+    path, base = data_for(run, None, settings)
+    return open_dataset(path, base.data)
+
+
+def _require_same_masks(trained: Run, pairs: Pairs) -> None:
+    before = trained.environment().get("masks_fingerprint", pairs.fingerprint)
+    if before != pairs.fingerprint:
+        raise SettingsError(
+            f"{trained.path} was started with other masks or images. A resumed training keeps them; "
+            "remove the folder to train anew."
+        )
+
+
+def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[MaskedImage]]:
+    """Training and validation pairs."""
+    training, validation = split_off(pairs.images, settings.segment.validation_fraction, settings.seed)
+    chooses = settings.segment.keep == "best" or settings.segment.early_stopping_patience
+    if chooses and len(validation) == 0:
+        raise SettingsError(
+            "--segment.keep best and --segment.early_stopping_patience need images that are set aside: set "
+            "--segment.validation_fraction above 0 and give at least 10 images."
+        )
+    return pairs.of(training), pairs.of(validation)
+
+
+def _fit(
+    network: SegmentationNetwork,
+    training: list[MaskedImage],
+    validation: list[MaskedImage],
+    *,
+    pairs: Pairs,
+    trained: Run,
+    settings: Settings,
+    resume: bool,
+    progress: Progress,
+) -> list[Failure]:
+    from swtformer.training.fitting import fit
+    from swtformer.training.pair_loader import evaluation_pairs, training_pairs
+    from swtformer.training.segmentation import SEGMENT_COLUMNS, SegmentationModule
+
+    options = settings.segment
+    weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
+    # Encoders may hold layers that no map of theirs needs.
+    several = "ddp_find_unused_parameters_true"
+    unreadable = fit(
+        SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
+        partial(training_pairs, training, options, settings.data, seed=settings.seed),
+        partial(evaluation_pairs, validation, options, settings.data) if validation else None,
+        run=trained,
+        strategy="auto" if options.devices * options.nodes == 1 else several,
+        resume=resume,
+        progress=progress,
+        columns=SEGMENT_COLUMNS,
+    )
+    replaced = [training[place] for place in sorted(unreadable.training)]
+    replaced += [validation[place] for place in sorted(unreadable.validation)]
+    reason = "cannot be read, or its mask cannot; another image took its place"
+    return [*pairs.failures, *(Failure(item.id, "segment", str(item.image), reason) for item in replaced)]
+
+
+def _kept_score(trained: Run, settings: SegmentSettings) -> float | None:
+    """Validation mIoU of the weights that are kept, from metrics.csv."""
+    with trained.metrics_file.open(encoding="utf-8", newline="") as stream:
+        values = [float(row["validation_miou"]) for row in csv.DictReader(stream) if row["validation_miou"]]
+    if not values:
+        return None
+    return max(values) if settings.keep == "best" else values[-1]

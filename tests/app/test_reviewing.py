@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from swtformer.app.reviewing import Cards, export_commands
+from swtformer.cli import main
+from swtformer.errors import SwtformerError
+from swtformer.run import Run
+from swtformer.stages.review import decide, open_queue
+
+
+@pytest.fixture
+def run(drawn: Path, tmp_path: Path) -> Run:
+    shutil.copytree(drawn.parent, tmp_path / "copy")
+    run = Run(tmp_path / "copy" / "run")
+    for file in (run.environment_file, run.pseudo_masks_file):
+        file.write_text(file.read_text().replace(str(drawn.parent), str(tmp_path / "copy")))
+    return run
+
+
+def test_a_card_holds_photograph_and_mask(run: Run) -> None:
+    queue = open_queue(run)
+    card = Cards(run).card(queue, queue.items[0])
+    assert card.item.review.id == "2"
+    assert card.photograph.shape == (56, 64, 3)
+    assert set(np.unique(card.labels).tolist()) == {0, 3, 255}
+    assert [row.name for row in card.rows] == ["background", "cow", "no label (too unsure)"]
+    assert card.remark == ""
+
+
+def test_a_missing_photograph_does_not_end_the_review(run: Run) -> None:
+    queue = open_queue(run)
+    (run.path.parent / "images" / "2.png").unlink()
+    card = Cards(run).card(queue, queue.items[0])
+    assert "2.png" in card.remark or "no image '2'" in card.remark
+    assert (card.photograph == 128).all()
+
+
+def test_a_photograph_of_another_size(run: Run) -> None:
+    queue = open_queue(run)
+    (run.pseudo_mask_file("2")).unlink()
+    with pytest.raises(SwtformerError, match="does not exist"):
+        Cards(run).card(queue, queue.items[0])
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(run.pseudo_mask_file("2"))
+    assert "has not the size of its mask" in Cards(run).card(queue, queue.items[0]).remark
+
+
+def test_the_commands_export_what_is_marked(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decide(run, "3", "correct", masks=open_queue(run).masks)
+    line = export_commands(run).splitlines()[0]
+    monkeypatch.chdir(tmp_path)
+    assert line.startswith(f"swtformer export {run.path} ")
+    assert main(line.split()[1:]) == 0
+    text = (tmp_path / "marked.json").read_text()
+    assert "3.png" in text
+    assert "2.png" not in text
+    run.pseudo_mask_file("3").unlink()
+    capsys.readouterr()
+    assert main([*line.split()[1:-1], "other.json"]) == 2
+    assert "holds none of the 1 masks that are asked for" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["run", "folder"])
+def test_export_needs_marked_masks_of_a_run(
+    run: Run, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = run.path if source == "run" else run.pseudo_masks
+    wanted = "has the decision 'correct'" if source == "run" else "--decision chooses"
+    command = ["export", str(place), "--decision=correct", "--format=voc", f"--out={tmp_path / 'voc'}"]
+    if source == "folder":
+        command.append(f"--data={run.path.parent / 'images' / 'labels.csv'}")
+    assert main(command) == 2
+    assert wanted in capsys.readouterr().err

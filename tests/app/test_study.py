@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from support.models import CLASSES
+from swtformer.app import study as module
+from swtformer.app.study import Studio, class_maps, labels_of, write_full_size
+from swtformer.datasets.images import read_mask
+from swtformer.errors import CheckpointError, DataError, ImageError, SwtformerError
+from swtformer.run import Run, write_json
+from swtformer.settings import PredictSettings
+from swtformer.stages.predictor import load_predictor
+
+
+def test_a_run_has_what_its_models_make(studio: Studio, drawn: Path, tmp_path: Path) -> None:
+    assert studio.sources == ("cam", "rcam", "refined", "network")
+    assert studio.classes == CLASSES
+    run = Path(shutil.copytree(drawn, tmp_path / "run"))
+    shutil.rmtree(run / "segmentation")
+    write_json(run / "masks" / "masks.json", {"source": "cam", "policy": "fixed", "threshold": 0.3})
+    plain = Studio(Run(run))
+    assert plain.sources == ("cam", "rcam", "refined")
+    assert plain.threshold == 0.3
+    (run / "model" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="damaged"):
+        Studio(Run(run))
+
+
+def test_the_visitor_chooses_the_classes(studio: Studio, photograph: Path) -> None:
+    made = studio.study(photograph, classes=["cow", "cat"])
+    assert made.maps.values.tolist() == [1, 3]
+    assert made.size == made.photograph.shape[:2] == (56, 64)
+    assert made.name == "1"
+    assert made.refined.refined is not None
+    assert made.refined.refined.shape == (3, 28, 32)
+    assert studio.study(photograph).maps.values.size >= 1  # the model's choice
+
+
+def test_more_views_make_other_maps(studio: Studio, photograph: Path) -> None:
+    one, many = (studio.study(photograph, classes=["dog"], views=views) for views in ("one", "many"))
+    assert one.maps.cam.shape == many.maps.cam.shape
+    assert not np.array_equal(one.maps.cam, many.maps.cam)
+
+
+def test_masks_are_those_of_predict(studio: Studio, photograph: Path, drawn: Path) -> None:
+    made = studio.study(photograph)
+    image = made.photograph
+    for network, source in (("cam", "rcam"), ("segmentation", "network")):
+        predictor = load_predictor(drawn, PredictSettings.model_validate({"network": network}))
+        assert np.array_equal(
+            predictor.predict(image).labels,
+            labels_of(made, source, "map", 0.15),  # type: ignore[arg-type]
+        )
+
+
+def test_the_threshold_moves_the_mask_without_the_network(
+    studio: Studio, photograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = studio.study(photograph, classes=["dog"])
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network ran")
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", refuse)
+    for source in ("cam", "rcam", "refined"):
+        areas = [(labels_of(made, source, "threshold", t) == 2).sum() for t in (0.0, 0.3, 0.9, 1.0)]
+        assert areas == sorted(areas, reverse=True)
+        assert areas[0] > areas[-1] == 0
+    crf = studio.refine(made, "dense_crf")
+    assert crf.refiner == "dense_crf"
+    assert crf.maps is made.maps
+    assert studio.refine(crf, "dense_crf") is crf
+
+
+def test_maps_of_one_label(studio: Studio, photograph: Path) -> None:
+    made = studio.study(photograph, classes=["dog", "cow"])
+    maps = class_maps(made, 3)
+    assert list(maps) == ["cam", "rcam", "refined"]
+    assert np.array_equal(maps["cam"], made.maps.cam[1])
+    assert made.maps.refined is not None
+    assert np.array_equal(maps["rcam"], made.maps.refined[2])
+    background = class_maps(made, 0)
+    assert np.allclose(background["cam"], 1 - made.maps.cam.max(0))
+
+
+def test_large_photographs_are_shrunk_and_their_masks_enlarged(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "wide.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 1300, 3), dtype=np.uint8)).save(path)
+    made = studio.study(path, classes=["cat"])
+    assert made.photograph.shape == (47, 1024, 3)
+    assert "looked at in 1024×47 px" in made.remarks[0]
+    written = write_full_size(made, labels_of(made, "cam", "threshold", 0.2), tmp_path / "out")
+    labels = read_mask(written)
+    assert written.name == "wide.png"
+    assert labels.shape == (60, 1300)
+    assert set(np.unique(labels).tolist()) == {0, 1}
+    monkeypatch.setattr(module, "MAX_PIXELS", 70_000)
+    with pytest.raises(ImageError, match=r"^wide\.jpg: has 1300×60 pixels, at most 70,000"):
+        studio.study(path)
+
+
+def test_orientation(studio: Studio, tmp_path: Path) -> None:
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(path, exif=exif)
+    raw, upright = studio.study(path, classes=["cat"]), studio.study(path, classes=["cat"], exif="apply")
+    assert raw.size == (40, 60)
+    assert "EXIF orientation was not applied" in raw.remarks[0]
+    assert upright.size == (60, 40)
+    assert upright.remarks == ()
+
+
+def test_many_classes_are_bounded(studio: Studio, photograph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CLASSES", 1)
+    with pytest.raises(DataError, match="Choose at most 1 classes; got 2"):
+        studio.study(photograph, classes=["cat", "dog"])
+    made = studio.study(photograph)
+    assert len(made.maps.values) == 1
+    with pytest.raises(DataError, match="Did you mean 'cow'"):
+        studio.study(photograph, classes=["cows"])
+
+
+def test_a_network_that_is_not_there(studio: Studio, photograph: Path) -> None:
+    made = replace(studio.study(photograph, classes=["cat"]), predicted=None)
+    with pytest.raises(SwtformerError, match="has no segmentation network"):
+        labels_of(made, "network", "map", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ("cam", "threshold", 0.25),
+            "mask {run} --mask.source cam --mask.policy fixed --mask.threshold 0.25",
+        ),
+        (("rcam", "map", 0.25), "mask {run} --mask.source refined --mask.policy argmax"),
+        (("network", "map", 0.25), "predict {run} PHOTOS --out FOLDER"),
+        (("refined", "map", 0.25), "refine {run} --refine.method par && swtformer pseudo-label {run}"),
+    ],
+)
+def test_commands(studio: Studio, drawn: Path, arguments: tuple[str, str, float], expected: str) -> None:
+    line = studio.command(*arguments, "par")  # type: ignore[arg-type]
+    assert line == "swtformer " + expected.format(run=drawn)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.mask_runs import SIZES, draw_mask_run
+from swtformer.cli import main
+from swtformer.run import Run, read_failures, read_json
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return draw_mask_run(tmp_path)
+
+
+def test_masks_go_out_and_come_back(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "masks.zip"
+    assert main(["export", str(run.path), "--format=cvat", f"--out={out}", "--export.objects=component"]) == 0
+    said = capsys.readouterr()
+    assert f"4 masks of {run.pseudo_masks} written as cvat: {out}" in said.out
+    assert f"Next, once corrected: swtformer import {run.path} FILE" in said.out
+    assert 'the label "ignored"' in said.err
+    assert main(["import", str(run.path), str(out)]) == 0
+    said = capsys.readouterr()
+    assert f"0 masks were corrected, 4 came back as they were, 0 are kept from {run.pseudo_masks}" in said.out
+    assert f"swtformer segment {run.path} --segment.masks {run.corrected_masks}" in said.out
+    assert len(run.environment()["commands"]) == 2
+
+
+def test_left_out_masks_are_reported_and_give_3(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "coco.json"
+    (tmp_path / "photos/images/a.png").write_bytes(b"")
+    assert main(["export", str(run.path), "--format=coco", f"--out={out}"]) == 3
+    assert f"1 mask was left out; {run.failures_file} says which and why." in capsys.readouterr().err
+    assert [(row.id, row.stage) for row in read_failures(run)] == [("a", "export")]
+    content = json.loads(out.read_text(encoding="utf-8"))
+    content["images"].append({"id": 99, "file_name": "new.jpg", "width": 1, "height": 1})
+    out.write_text(json.dumps(content))
+    assert main(["import", str(run.path), str(out), "--format=coco"]) == 3
+    assert sorted((row.id, row.stage) for row in read_failures(run)) == [("a", "export"), ("new", "import")]
+
+
+def test_any_folder_of_masks(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = tmp_path / "elsewhere" / "masks"
+    shutil.copytree(run.pseudo_masks, masks)
+    arguments = ["export", str(masks), "--format=voc", f"--out={tmp_path / 'voc'}"]
+    assert main(arguments) == 2
+    assert "masks: its class names are not known; name the data set by --data." in capsys.readouterr().err
+    assert main([*arguments, "--source=masks"]) == 2
+    assert "--source chooses among a run's masks" in capsys.readouterr().err
+    (tmp_path / "photos/images/a.png").write_bytes(b"")
+    assert main([*arguments, f"--data={tmp_path / 'photos' / 'labels.csv'}"]) == 3
+    assert "1 mask was left out:\n  a: " in capsys.readouterr().err
+    assert len(list((tmp_path / "voc").rglob("*.png"))) == len(SIZES) - 1
+
+
+def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["import", str(tmp_path), "x.json"], "is no run folder"),
+        (["import", str(run.path), str(tmp_path / "x.json")], "x.json: does not exist"),
+        (["export", str(run.path), "--format=coco"], "--out requires an argument"),
+        (["export", str(run.path), "--format=coc", "--out=x"], "coc"),
+        (["export", str(run.path), "--format=coco", "--out=x.json", "--source=predictions"], "predictions"),
+        (
+            ["export", str(run.path), "--format=coco", "--out=x.json", "--export.objects=all"],
+            "export.objects",
+        ),
+    ):
+        assert main(arguments) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_hostile_names_write_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "evil.json"
+    content = {
+        "images": [{"id": 1, "file_name": "../../a.jpg", "width": 12, "height": 8}],
+        "annotations": [],
+        "categories": [],
+    }
+    file.write_text(json.dumps(content))
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["import", str(run.path), str(file)]) == 2
+    assert "leaves the images' folder by '..'" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_notes_say_where_corrections_came_from(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "x.json"
+    assert main(["export", str(run.path), "--format=coco", f"--out={out}"]) == 0
+    assert main(["import", str(run.path), str(out), f"--out={tmp_path / 'mine'}"]) == 0
+    notes = read_json(tmp_path / "mine" / "corrections.json")
+    assert (notes["format"], notes["file"], notes["base"]) == ("coco", str(out), str(run.pseudo_masks))

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swtformer.cli.outcome import Outcome, finish, open_images
+from swtformer.errors import DataError
+from swtformer.run import Failure, Run
+from swtformer.settings import DataSettings, Settings
+
+
+def failures(count: int) -> list[Failure]:
+    return [Failure(f"{number}", "mask", f"{number}.npz", "is damaged") for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "code", "warning"),
+    [
+        (0, 0, ""),
+        (1, 3, "warning: 1 image was skipped; {file} says which and why.\n"),
+        (2, 3, "warning: 2 images were skipped; {file} says which and why.\n"),
+    ],
+)
+def test_a_command_ends_with_what_comes_next_and_what_was_skipped(
+    count: int, code: int, warning: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path)
+    assert finish(run, failures(count), next_command="swtformer mask 'a run'") == Outcome(code, run)
+    out, err = capsys.readouterr()
+    assert out == "Next: swtformer mask 'a run'\n"
+    assert err == warning.format(file=run.failures_file)
+
+
+def test_a_command_that_says_nothing_of_itself_went_well() -> None:
+    assert (Outcome().exit_code, Outcome().run) == (0, None)
+
+
+def test_a_data_set_s_problems_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jpg").touch()
+    table = tmp_path / "labels.csv"
+    table.write_text("image,labels,split\na,cat,train\na,cat,train\nb,dog,val\n")
+    images = open_images(tmp_path, Settings(data=DataSettings(split="train", classes=("cat",))))
+    assert (len(images), images.classes) == (1, ("cat",))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"warning: {table}:3: 'a' is listed again")
+    with pytest.raises(DataError, match="has no split 'test'"):
+        open_images(tmp_path, Settings(data=DataSettings(split="test")))

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.masked_squares import draw_run
+from swtformer.cli import main
+from swtformer.run import Run
+
+QUICK = [
+    "--segment.decoder=segformer",
+    "--segment.epochs=1",
+    "--segment.batch_size=4",
+    "--segment.crop_px=32",
+    "--segment.workers=0",
+    "--segment.precision=fp32",
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("squares")
+    draw_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def segmented(drawn: Path) -> Path:
+    """The drawn run with a network that the command line trained."""
+    copy = Path(shutil.copytree(drawn, drawn.parent / "segmented"))
+    assert main(["segment", str(copy / "run"), *QUICK]) == 0
+    return copy
+
+
+def test_segment_says_what_it_trained_on(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a network"
+    command = ["segment", str(drawn / "run"), f"--out={out}", *QUICK, "--segment.validation_fraction=0.2"]
+    assert main(command) == 0
+    text, errors = capsys.readouterr()
+    assert "Trained on 9 images with pseudo-masks" in text
+    assert "mIoU against the held-out masks of the same folder" in text
+    assert f"Next: swtformer predict '{out}' PHOTOS" in text
+    assert "Traceback" not in errors
+    assert Run(out).settings().segment.epochs == 1
+    assert Run(out).environment()["data"] == str(drawn / "images" / "labels.csv")
+    assert main(command) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_segment_resumes_by_its_own_settings(segmented: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["segment", str(segmented / "run"), "--resume"]) == 0
+    assert "nothing left to train" in capsys.readouterr().err
+    assert main(["segment", str(segmented / "run"), "--resume", "--segment.epochs=5"]) == 2
+    assert "segment.epochs" in capsys.readouterr().err
+
+
+def test_segment_without_masks(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = Path(shutil.copytree(drawn, tmp_path / "copy"))
+    shutil.rmtree(copy / "run" / "pseudo_masks")
+    assert main(["segment", str(copy / "run"), *QUICK]) == 2
+    assert "make them with `swtformer pseudo-label`" in capsys.readouterr().err
+
+
+def test_predict_then_evaluate(segmented: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, images, out = segmented / "run", segmented / "images", tmp_path / "out"
+    assert main(["predict", str(run), str(images), f"--out={out}", "--predict.overlays", "true"]) == 0
+    text = capsys.readouterr().out
+    assert f"12 images segmented by the segmentation network: {out / 'masks'}" in text
+    assert len(list((out / "overlays").glob("*.jpg"))) == 12
+    assert (
+        main(
+            [
+                "evaluate",
+                str(images / "labels.csv"),
+                f"--predictions={out / 'masks'}",
+                f"--data.masks={run / 'pseudo_masks'}",
+            ]
+        )
+        == 0
+    )
+    assert "mIoU" in capsys.readouterr().out
+
+
+def test_predict_reads_a_list_and_skips(
+    segmented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = f"{segmented / 'images' / '3.png'}\n{segmented / 'images' / 'gone.png'}\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    command = ["predict", str(segmented / "run"), "-", f"--out={tmp_path}", "--predict.network=cam"]
+    assert main(command) == 3
+    out, err = capsys.readouterr()
+    assert "1 images segmented by class activation maps" in out
+    assert f"1 image was skipped; {tmp_path / 'failures.csv'}" in err
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["3.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{run}", "--out=o"], 2, "Name what to segment"),
+        (["{run}", "gone.jpg", "--out=o"], 2, "gone.jpg: does not exist"),
+        (["{run}", "gone.jpg"], 2, "--out requires an argument"),
+        (["{images}", "{images}", "--out=o"], 4, "holds no model"),
+        (["{run}", "{images}", "--out=o", "--predict.scales=0"], 2, "predict.scales"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str],
+    code: int,
+    message: str,
+    segmented: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = {"run": str(segmented / "run"), "images": str(segmented / "images")}
+    assert main(["predict", *(item.format(**places) for item in arguments)]) == code
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "o").exists()

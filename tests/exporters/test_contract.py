@@ -1,0 +1,163 @@
+"""What every format must do; a new plug-in is tested here by being in the registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.label_images import CLASSES, as_annotated, by_id, labelled_images, reading_of
+from swtformer.errors import DataError, SwtformerError
+from swtformer.exporters import EXPORTERS, Exporter, LabelledImage, exporter, recognise
+from swtformer.settings import ExportSettings
+
+LOSSLESS = [name for name, plug_in in EXPORTERS.items() if plug_in.is_lossless]
+
+
+@pytest.fixture(params=EXPORTERS)
+def plug_in(request: pytest.FixtureRequest) -> Exporter:
+    return EXPORTERS[request.param]
+
+
+def write(
+    plug_in: Exporter,
+    folder: Path,
+    images: list[LabelledImage],
+    *,
+    classes: tuple[str, ...] = CLASSES,
+    **settings: str,
+) -> tuple[Path, list[str]]:
+    out = folder / f"out{plug_in.suffix}"
+    chosen = ExportSettings.model_validate(settings)
+    return out, plug_in.write(iter(images), out, classes=classes, settings=chosen)
+
+
+@pytest.mark.parametrize("seed", [0, 100, 200])
+@pytest.mark.parametrize("objects", ["class", "component"])
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_every_pixel_comes_back(name: str, objects: str, seed: int, tmp_path: Path) -> None:
+    images = labelled_images(seed)
+    out, _ = write(EXPORTERS[name], tmp_path, images, objects=objects)
+    as_annotated(name, out)
+    reading, problems = reading_of(images)
+    found = by_id(list(EXPORTERS[name].read(out, reading)))
+    problems.raise_fatal("contract")
+    assert problems.warnings == ()
+    assert found.keys() == {image.id for image in images}
+    for image in images:
+        np.testing.assert_array_equal(found[image.id], image.labels, err_msg=image.id)
+        assert found[image.id].dtype == np.uint8
+
+
+def test_a_solid_region_comes_back_from_every_format(plug_in: Exporter, tmp_path: Path) -> None:
+    labels = np.zeros((9, 14), dtype=np.uint8)
+    labels[2:7, 3:11] = 3
+    labels[4, 5:8] = 1
+    images = [LabelledImage("a/b", "a/b.jpg", None, labels)]
+    out, _ = write(plug_in, tmp_path, images)
+    as_annotated(plug_in.name, out)
+    reading, problems = reading_of(images)
+    found = by_id(list(plug_in.read(out, reading)))
+    problems.raise_fatal("contract")
+    np.testing.assert_array_equal(found["a/b"], labels)
+
+
+def test_ignored_pixels_are_dropped_where_asked(plug_in: Exporter, tmp_path: Path) -> None:
+    labels = np.full((4, 6), 255, dtype=np.uint8)
+    labels[:, :3] = 2
+    images = [LabelledImage("a", "a.jpg", None, labels)]
+    out, warnings = write(plug_in, tmp_path, images, ignored="drop")
+    as_annotated(plug_in.name, out)
+    reading, _ = reading_of(images)
+    found = by_id(list(plug_in.read(out, reading)))
+    np.testing.assert_array_equal(found["a"], np.where(labels == 255, 0, labels))
+    assert warnings == []
+
+
+def test_what_was_written_is_recognised(plug_in: Exporter, tmp_path: Path) -> None:
+    out, _ = write(plug_in, tmp_path, labelled_images())
+    assert recognise(out) is plug_in
+
+
+def test_equal_masks_give_equal_bytes(plug_in: Exporter, tmp_path: Path) -> None:
+    contents = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        out, _ = write(plug_in, folder, labelled_images())
+        files = sorted(out.rglob("*")) if out.is_dir() else [out]
+        contents.append({file.relative_to(folder): file.read_bytes() for file in files if file.is_file()})
+    assert contents[0] == contents[1]
+
+
+def test_nothing_is_left_when_work_stops(plug_in: Exporter, tmp_path: Path) -> None:
+    def images():  # type: ignore[no-untyped-def]
+        yield labelled_images()[0]
+        raise KeyboardInterrupt
+
+    out = tmp_path / f"out{plug_in.suffix}"
+    with pytest.raises(KeyboardInterrupt):
+        plug_in.write(images(), out, classes=CLASSES, settings=ExportSettings())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_other_runs_are_noted_and_passed_over(plug_in: Exporter, tmp_path: Path) -> None:
+    images = labelled_images()
+    out, _ = write(plug_in, tmp_path, images)
+    as_annotated(plug_in.name, out)
+    reading, problems = reading_of(images[:2])
+    found = by_id(list(plug_in.read(out, reading)))
+    assert found.keys() == {image.id for image in images[:2]}
+    assert {problem.id for problem in problems.warnings} >= {"row", "empty"}
+
+
+def test_a_class_that_the_run_lacks_is_fatal_and_names_the_nearest(plug_in: Exporter, tmp_path: Path) -> None:
+    images = labelled_images(values=(1, 2))[:3]
+    out, _ = write(plug_in, tmp_path, images, classes=("cat", "traktor"))
+    as_annotated(plug_in.name, out)
+    reading, problems = reading_of(images)
+    list(plug_in.read(out, reading))
+    with pytest.raises(DataError, match=r"unknown class 'traktor'. Did you mean 'träktor'\?"):
+        problems.raise_fatal("contract")
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_another_size_is_fatal_and_names_both(name: str, tmp_path: Path) -> None:
+    images = [LabelledImage("a", "a.jpg", None, np.ones((4, 6), dtype=np.uint8))]
+    out, _ = write(EXPORTERS[name], tmp_path, images)
+    as_annotated(name, out)
+    reading, problems = reading_of([LabelledImage("a", "a.jpg", None, np.ones((6, 4), dtype=np.uint8))])
+    assert list(EXPORTERS[name].read(out, reading)) == []
+    with pytest.raises(DataError, match=r"is for 6×4 pixels, masks/a\.png has 4×6\. Expected equal sizes"):
+        problems.raise_fatal("contract")
+
+
+@pytest.mark.parametrize("reserved", ["background", "Ignored"])
+def test_reserved_class_names_are_refused(plug_in: Exporter, reserved: str, tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=f"The class name '{reserved}' stands for background or ignored"):
+        write(plug_in, tmp_path, labelled_images(), classes=("cat", reserved))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
+    for name in ("voc", "yolo"):
+        (tmp_path / name / "out").mkdir(parents=True)
+        (tmp_path / name / "out" / "thesis.txt").write_text("mine")
+        with pytest.raises(SwtformerError, match="out: already holds something; name a new folder"):
+            write(EXPORTERS[name], tmp_path / name, labelled_images())
+        assert (tmp_path / name / "out" / "thesis.txt").read_text() == "mine"
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    out, _ = write(EXPORTERS["voc"], tmp_path, labelled_images())
+    assert (out / "labelmap.txt").is_file()
+
+
+def test_unknown_formats_and_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=r"Unknown format 'cooc'. Did you mean 'coco'\?"):
+        exporter("cooc")
+    with pytest.raises(DataError, match="nothing: does not exist"):
+        recognise(tmp_path / "nothing")
+    (tmp_path / "notes.txt").write_text("[]")
+    with pytest.raises(DataError, match=r"notes\.txt: is in no format that comes back"):
+        recognise(tmp_path / "notes.txt")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from support.label_images import random_labels
+from swtformer.exporters.outlines import fill, outlines
+
+
+def flat(points: np.ndarray) -> list[float]:
+    return points.ravel().tolist()
+
+
+def test_one_pixel_is_a_square_of_its_edges() -> None:
+    region = np.zeros((3, 5), dtype=bool)
+    region[1, 3] = True
+    (outline,) = outlines(region)
+    assert sorted(map(tuple, outline.points.tolist())) == [(3, 1), (3, 2), (4, 1), (4, 2)]
+    assert (outline.area, outline.is_hole) == (1, False)
+
+
+def test_a_ring_has_a_part_and_a_hole() -> None:
+    region = np.ones((5, 6), dtype=bool)
+    region[2, 2:4] = False
+    found = sorted(outlines(region), key=lambda outline: outline.is_hole)
+    assert [(outline.area, outline.is_hole) for outline in found] == [(30, False), (2, True)]
+    assert len(found[0].points) == len(found[1].points) == 4
+
+
+def test_parts_that_touch_at_a_corner_are_two() -> None:
+    for region in (np.eye(2, dtype=bool), np.eye(2, dtype=bool)[::-1]):
+        assert [outline.area for outline in outlines(region)] == [1, 1]
+
+
+def test_a_hole_that_touches_the_outside_at_a_corner_is_none() -> None:
+    region = np.ones((4, 4), dtype=bool)
+    region[1, 1] = region[0, 0] = False
+    (outline,) = outlines(region)
+    assert (outline.area, outline.is_hole) == (14, False)
+
+
+def test_nothing_has_no_outline() -> None:
+    assert outlines(np.zeros((4, 4), dtype=bool)) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_parts_less_holes_are_the_region(seed: int) -> None:
+    size = [(17, 29), (40, 8), (1, 12), (33, 33)][seed % 4]
+    region = random_labels(seed, size, values=(0, 1)) > 0
+    found = outlines(region)
+    counts = np.zeros(size, dtype=int)
+    for outline in found:
+        filled = fill([flat(outline.points)], size)
+        assert filled.sum() == outline.area
+        counts += np.where(filled, -1 if outline.is_hole else 1, 0)
+    np.testing.assert_array_equal(counts, region)
+
+
+def test_fill_takes_the_union_of_polygons() -> None:
+    filled = fill([[0, 0, 2, 0, 2, 2, 0, 2], [3, 1, 5, 1, 5, 3, 3, 3]], (4, 6))
+    expected = np.zeros((4, 6), dtype=bool)
+    expected[:2, :2] = expected[1:3, 3:5] = True
+    np.testing.assert_array_equal(filled, expected)
+
+
+@pytest.mark.parametrize(
+    ("polygon", "message"),
+    [
+        ([0, 0, 2, 2], "three points or more, got 4 numbers"),
+        ([0, 0, 2, 2, 3, 3, 4], "three points or more, got 7 numbers"),
+        ([0, 0, 2, 2, float("nan"), 3], "far outside the 6×4 pixels"),
+        ([0, 0, 2, 2, 1e300, 3], "far outside the 6×4 pixels"),
+        ([0, 0, 2, 2, 3, -5], "far outside the 6×4 pixels"),
+        (["x"] * 6, "could not convert"),
+    ],
+)
+def test_polygons_that_cannot_be_filled(polygon: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fill([polygon], (4, 6))

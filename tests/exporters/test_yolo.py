@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy import ndimage
+
+from support.label_images import CLASSES, by_id, labelled_images, random_labels, reading_of
+from swtformer.errors import DataError
+from swtformer.exporters import LabelledImage
+from swtformer.exporters.yolo import YoloExporter
+from swtformer.settings import ExportSettings
+
+IMAGE = LabelledImage("a/b", "a/b.jpg", None, np.zeros((4, 8), dtype=np.uint8))
+
+
+def written(folder: Path, images: list[LabelledImage]) -> tuple[Path, list[str]]:
+    out = folder / "yolo"
+    warnings = YoloExporter().write(images, out, classes=CLASSES, settings=ExportSettings())
+    return out, warnings
+
+
+def read(path: Path, images: list[LabelledImage]) -> dict[str, np.ndarray]:
+    reading, problems = reading_of(images)
+    found = by_id(list(YoloExporter().read(path, reading)))
+    problems.raise_fatal("yolo")
+    return found
+
+
+def one(labels: np.ndarray) -> list[LabelledImage]:
+    return [LabelledImage("a", "a.jpg", None, labels)]
+
+
+def test_the_lines_are_fractions_of_the_image(tmp_path: Path) -> None:
+    labels = np.zeros((4, 8), dtype=np.uint8)
+    labels[1:3, 2:6] = 3
+    out, warnings = written(tmp_path, one(labels))
+    number, *values = (out / "labels" / "a.txt").read_text().split()
+    points = list(zip(map(float, values[::2]), map(float, values[1::2]), strict=True))
+    assert number == "2"
+    assert sorted(points) == [(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]
+    assert warnings == []
+    content = yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8"))
+    assert content == {
+        "path": ".",
+        "train": "images",
+        "val": "images",
+        "names": dict(enumerate(CLASSES)),
+    }
+
+
+def test_parts_are_lines_of_their_own_and_an_empty_mask_is_an_empty_file(tmp_path: Path) -> None:
+    labels = np.zeros((6, 9), dtype=np.uint8)
+    labels[0, 0] = labels[5, 3:9] = labels[2, 4] = 1
+    images = [*one(labels), LabelledImage("none", "none.jpg", None, np.zeros((3, 3), dtype=np.uint8))]
+    out, _ = written(tmp_path, images)
+    assert len((out / "labels" / "a.txt").read_text().splitlines()) == 3
+    assert (out / "labels" / "none.txt").read_text() == ""
+    assert not read(out, images)["none"].any()
+
+
+def test_holes_and_ignored_pixels_are_counted(tmp_path: Path) -> None:
+    ring = np.ones((7, 7), dtype=np.uint8)
+    ring[3, 3] = ring[1, 1] = 0
+    ring[5, 5] = 255
+    plain = np.ones((4, 4), dtype=np.uint8)
+    out, warnings = written(tmp_path, [*one(ring), LabelledImage("b", "b.jpg", None, plain)])
+    assert warnings == [
+        "3 holes in 1 images are filled: YOLO's polygons have none. Use coco, voc, cvat or label-studio "
+        "where holes matter.",
+        "1 pixels with 255 (ignored) in 1 images become background: YOLO has no such label.",
+    ]
+    assert (read(out, one(ring))["a"] == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_class_comes_back_with_its_holes_filled(seed: int, tmp_path: Path) -> None:
+    labels = random_labels(seed, (31, 23), values=(0, 2))
+    out, _ = written(tmp_path, one(labels))
+    # A hole that reaches the outside over a corner is open.
+    filled = ndimage.binary_fill_holes(labels == 2, structure=np.ones((3, 3)))
+    np.testing.assert_array_equal(read(out, one(labels))["a"], np.where(filled, 2, 0))
+
+
+def test_what_lies_in_a_hole_survives_ours_and_every_reader_that_paints_in_order(tmp_path: Path) -> None:
+    labels = np.full((9, 9), 1, dtype=np.uint8)
+    labels[2:7, 2:7] = 4
+    labels[4, 4] = 2
+    out, _ = written(tmp_path, one(labels))
+    np.testing.assert_array_equal(read(out, one(labels))["a"], labels)
+
+
+def test_zip_files_and_lists_of_names_come_back(tmp_path: Path) -> None:
+    images = labelled_images(values=(0, 1))
+    out, _ = written(tmp_path, images)
+    expected = read(out, images)
+    (out / "data.yaml").write_text(yaml.safe_dump({"names": list(CLASSES)}))
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "yolo")
+    for id, labels in read(Path(archive), images).items():
+        np.testing.assert_array_equal(labels, expected[id])
+
+
+def test_names_are_mapped_and_numbers_are_the_runs_without_them(tmp_path: Path) -> None:
+    (tmp_path / "labels" / "a").mkdir(parents=True)
+    (tmp_path / "labels" / "a" / "b.txt").write_text("1 0 0 1 0 1 1 0 1\n\n")
+    assert (read(tmp_path, [IMAGE])["a/b"] == 2).all()
+    (tmp_path / "data.yaml").write_text("names: {0: dog, 1: cat}")
+    assert (read(tmp_path, [IMAGE])["a/b"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 .5 .5 .1 .1", r"labels/a/b\.txt:1: is a box; expected a polygon"),
+        ("0 0 0 1 0", "is a box"),
+        ("0 0 0 1 0 1", "expected x and y of each point, got 5 numbers"),
+        ("0 0 0", "three points or more"),
+        ("cat 0 0 1 0 1 1", "expected a class number and fractions"),
+        ("0 0 0 1 0 1 x", "expected a class number and fractions"),
+        ("9 0 0 1 0 1 1", "class number 9 has no name"),
+        ("0 0 0 1 0 1 nan", "far outside"),
+        ("0 0 0 1 0 900 900", "far outside"),
+    ],
+)
+def test_lines_that_cannot_be_used_are_named(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "labels" / "a").mkdir(parents=True)
+    (tmp_path / "labels" / "a" / "b.txt").write_text(line)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, [IMAGE])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("names: [", r"data\.yaml is no YAML"),
+        ("names: cat", r"data\.yaml: expected names"),
+        ("names: {cat: 0}", r"data\.yaml: expected names"),
+        ("- 1", r"data\.yaml: expected names"),
+        ("!!python/object/apply:os.system [true]", r"data\.yaml is no YAML"),
+    ],
+)
+def test_a_data_file_that_cannot_be_used_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "b.txt").write_text("")
+    (tmp_path / "data.yaml").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, [IMAGE])
+
+
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no folder labels"):
+        read(tmp_path, [IMAGE])

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from swtformer.functional.pixel_losses import dice_loss, pixel_cross_entropy, rarity_weights
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(2, 3, 4, 5)))
+    labels = rng.choice([0, 1, 2, 255], size=(2, 4, 5)).astype(np.uint8)
+    return logits, torch.from_numpy(labels)
+
+
+def softmax(logits: torch.Tensor) -> np.ndarray:
+    values = np.exp(logits.numpy() - logits.numpy().max(1, keepdims=True))
+    return values / values.sum(1, keepdims=True)
+
+
+def test_cross_entropy_of_two_pixels_by_hand() -> None:
+    logits = torch.tensor([[[[0.0, math.log(3), 9.0]], [[0.0, 0.0, -9.0]]]])
+    labels = torch.tensor([[[0, 1, 255]]], dtype=torch.uint8)
+    # −log(1/2) and −log(1/4); the third pixel is not known.
+    assert pixel_cross_entropy(logits, labels).item() == pytest.approx((math.log(2) + math.log(4)) / 2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_equals_a_loop(weighted: bool, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logits, labels = batch
+    by_class, by_image = [0.5, 2.0, 0.0], [1.0, 0.25]
+    probabilities = softmax(logits)
+    total = weight = 0.0
+    for b, y, x in np.ndindex(2, 4, 5):
+        label = int(labels[b, y, x])
+        if label == 255:
+            continue
+        w = by_class[label] * by_image[b] if weighted else 1.0
+        total += -w * math.log(probabilities[b, label, y, x])
+        weight += w
+    options = {}
+    if weighted:
+        options = {
+            "class_weights": torch.tensor(by_class, dtype=torch.float64),
+            "image_weights": torch.tensor(by_image, dtype=torch.float64),
+        }
+    assert pixel_cross_entropy(logits, labels, **options).item() == pytest.approx(total / weight)
+
+
+def test_dice_equals_a_loop(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logits, labels = batch
+    probabilities = softmax(logits)
+    known = labels.numpy() != 255
+    losses = []
+    for label in range(3):
+        truth = (labels.numpy() == label) & known
+        q = probabilities[:, label]
+        losses.append(1 - 2 * q[truth].sum() / (q[known].sum() + truth.sum()))
+    assert dice_loss(logits, labels).item() == pytest.approx(np.mean(losses))
+
+
+def test_dice_runs_over_labels_that_occur() -> None:
+    logits = torch.full((1, 3, 2, 2), -40.0)
+    logits[:, 1] = 40.0
+    assert dice_loss(logits, torch.ones(1, 2, 2, dtype=torch.uint8)).item() == pytest.approx(0, abs=1e-6)
+    assert dice_loss(logits, torch.zeros(1, 2, 2, dtype=torch.uint8)).item() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [pixel_cross_entropy, dice_loss])
+def test_nothing_known_is_no_loss_and_no_gradient(loss) -> None:
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    value = loss(logits, torch.full((1, 2, 2), 255, dtype=torch.uint8))
+    value.backward()
+    assert value.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize("loss", [pixel_cross_entropy, dice_loss])
+def test_gradients(loss, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logits, labels = batch
+    assert torch.autograd.gradcheck(lambda x: loss(x, labels), logits.requires_grad_())
+
+
+def test_rarity_weights_by_hand() -> None:
+    # Shares 0.8 and 0.2: 1/sqrt gives 1.118 and 2.236, whose mean over pixels is 1.3416.
+    weights = rarity_weights(torch.tensor([80, 20, 0]))
+    assert weights.tolist() == pytest.approx([0.8333, 1.6667, 0.0], abs=1e-4)

@@ -1,0 +1,67 @@
+"""The model card says what the run knows, with the labels of its numbers, and nothing of the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from huggingface_hub import ModelCard
+
+from swtformer.publishing.card import model_card
+from swtformer.publishing.saved import find_model
+from swtformer.run import Run
+
+
+def card(run: Run, **options: str) -> str:
+    saved = find_model(run.path)
+    return model_card(saved, saved.load(), name="anna/farm", license=options.get("license"))
+
+
+def test_metadata_are_those_that_the_hub_reads(run: Run) -> None:
+    text = card(run, license="cc-by-4.0")
+    parsed = ModelCard(text).data.to_dict()
+    assert parsed["license"] == "cc-by-4.0"
+    assert parsed["library_name"] == "swtformer"
+    assert parsed["pipeline_tag"] == "image-segmentation"
+    assert yaml.safe_load(text.split("---")[1]) == parsed
+
+
+def test_a_model_that_makes_maps(run: Run) -> None:
+    text = card(run)
+    assert "# farm\n" in text
+    assert 'swtformer.from_pretrained("anna/farm")' in text
+    assert "| 2 | dog\\|wolf |" in text
+    assert "- fingerprint of the data: f1ngerpr1nt" in text
+    assert "- supervision: image-level labels" in text
+    assert "Split farm/val, 40 images; ground truth from the folder `truth`" in text
+    assert "scales 0.5, 1, mirrored as well; training seeds: 1" in text
+    assert "| cam | label_free | 0.31 | 45.67 | no |" in text
+    assert "| cam | oracle | 0.28 | 47.00 | **yes** |" in text
+    assert "mAP 90.00 % (mean over classes), – % (mean over images)" in text
+    assert "None is stated for these weights" in text
+
+
+def test_a_segmentation_network(run_with_network: Run) -> None:
+    text = card(run_with_network)
+    assert 'load_network(model_folder("anna/farm"))(images)' in text
+    assert "to (B, 4, H, W)" in text
+    assert "pseudo-masks made from image-level labels; no drawn mask was used" in text
+    assert (
+        "mIoU 61.00 % against 11 held-out masks of the kind that it was trained on (pseudo-masks, **not**"
+        in text
+    )
+    assert "- fingerprint of the masks: m4sks" in text
+
+
+def test_nothing_of_the_machine_is_told(run: Run, run_with_network: Run) -> None:
+    assert "secret" not in card(run)
+    assert "secret" not in card(run_with_network)
+
+
+def test_a_model_without_its_run(run: Run, tmp_path: Path) -> None:
+    for file in run.model.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    saved = find_model(tmp_path)
+    text = model_card(saved, saved.load(), name="anna/farm", license=None)
+    assert "the model was published without its run" in text
+    assert "## Scores\n\nNone recorded." in text

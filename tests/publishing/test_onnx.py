@@ -1,0 +1,100 @@
+"""ONNX files: onnxruntime says what torch says, at sizes that the network was not traced with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from swtformer.backbones.swin import Swin, SwinShape
+from swtformer.errors import SwtformerError
+from swtformer.methods import METHODS
+from swtformer.publishing.graphs import graph_of
+from swtformer.publishing.onnx import OnnxGraph, export_onnx
+from swtformer.publishing.saved import find_model
+from swtformer.run import Run
+from swtformer.settings import ModelSettings
+
+
+class Shrinks(nn.Module):
+    """Averages 2×2 pixels and counts what is bright."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        small = nn.functional.avg_pool2d(images, 2)
+        return small, (images > 0.5).float().mean((1, 2, 3))
+
+
+def graph(module: nn.Module, reference: nn.Module | None = None) -> OnnxGraph:
+    return OnnxGraph(
+        module=module.eval(),
+        inputs={"images": {0: "batch", 2: "height", 3: "width"}},
+        outputs=("small", "bright"),
+        example=lambda batch, height, width: (torch.rand(batch, 3, height, width),),
+        sizes=((2, 8, 12), (1, 31, 17)),
+        reference=reference,
+        metadata={"classes": "[]"},
+    )
+
+
+def test_any_network_with_named_inputs_and_outputs(tmp_path: Path) -> None:
+    result = export_onnx(graph(Shrinks()), tmp_path / "a" / "net.onnx")
+    assert result.path == tmp_path / "a" / "net.onnx"
+    assert set(result.differences) == {(2, 8, 12), (1, 31, 17)}
+    assert max(max(gaps.values()) for gaps in result.differences.values()) < 1e-6
+    session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
+    assert session.get_modelmeta().custom_metadata_map == {"classes": "[]"}
+    images = np.random.default_rng(0).random((3, 3, 10, 6), dtype=np.float32)
+    small, _ = session.run(["small", "bright"], {"images": images})
+    np.testing.assert_allclose(small, images.reshape(3, 3, 5, 2, 3, 2).mean((3, 5)), rtol=1e-5)
+
+
+def test_a_network_that_differs_is_not_written(tmp_path: Path) -> None:
+    class Other(Shrinks):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            small, bright = super().forward(images)
+            return small + 1e-3, bright
+
+    path = tmp_path / "net.onnx"
+    path.write_text("what was there")
+    with pytest.raises(SwtformerError, match=r"differs from torch at 8×12 px \(small 0.001, bright 0\)"):
+        export_onnx(graph(Shrinks(), Other()), path)
+    assert path.read_text() == "what was there"
+
+
+def test_a_network_that_cannot_be_followed(tmp_path: Path) -> None:
+    class Looks(Shrinks):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            if images.mean().item() > 0.5:
+                images = images + 1
+            return super().forward(images)
+
+    with pytest.raises(
+        SwtformerError, match=r"cannot follow this network: .* Fix the size of the images with --size"
+    ):
+        export_onnx(graph(Looks()), tmp_path / "net.onnx")
+    assert not any(tmp_path.iterdir())
+
+
+def test_v2_on_a_swin_at_a_fixed_size(tmp_path: Path) -> None:
+    """Any size takes the exporter a minute with a Swin; `test_any_size` shows that the network is right."""
+    torch.manual_seed(0)
+    swin = Swin("swin_nano", SwinShape(16, (1, 2, 1, 1), (1, 1, 2, 2)))
+    model = METHODS["swtformer_v2"](swin, ModelSettings(), ("a", "b"))
+    result = export_onnx(graph_of(model), tmp_path / "net.onnx", size=(64, 96))
+    assert set(result.differences) == {(1, 64, 96), (3, 64, 96)}
+    assert all(set(gaps) == {"logits", "cam", "refined"} for gaps in result.differences.values())
+    session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
+    assert [item.shape for item in session.get_inputs()] == [["batch", 3, 64, 96], ["batch", 2]]
+
+
+def test_a_segmentation_network_of_any_size(run_with_network: Run, tmp_path: Path) -> None:
+    model = find_model(run_with_network.path).load()
+    result = export_onnx(graph_of(model), tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": np.zeros((1, 3, 70, 45), np.float32)})
+    assert logits.shape == (1, 4, 70, 45)

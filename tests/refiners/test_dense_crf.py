@@ -1,0 +1,73 @@
+import sys
+
+import pytest
+import torch
+
+from swtformer.errors import SwtformerError
+from swtformer.functional.dense_crf import PairwiseTerms, label_energies, map_energies, mean_field
+from swtformer.functional.labels import upsample
+from swtformer.refiners import create_refiner
+from swtformer.settings import RefineSettings
+
+
+def disc() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A bright disc on dark ground, a map of a square that covers most of it, and the disc."""
+    y, x = torch.meshgrid(torch.arange(40), torch.arange(48), indexing="ij")
+    inside = (y - 20) ** 2 + (x - 24) ** 2 < 14**2
+    image = torch.where(inside, 0.8, 0.1).expand(3, 40, 48).contiguous()
+    maps = torch.zeros(2, 10, 12)
+    maps[1, 2:8, 3:9] = 0.9
+    maps[0] = 0.8 - maps[1] * 0.8
+    return image, maps, inside
+
+
+def test_the_square_becomes_the_disc() -> None:
+    image, maps, inside = disc()
+    labels = create_refiner(RefineSettings(method="dense_crf")).refine(image, maps).argmax(0).bool()
+    start = upsample(maps, (40, 48)).argmax(0).bool()
+    assert float((start == inside).float().mean()) < 0.95
+    assert float((labels == inside).float().mean()) > 0.98
+
+
+@pytest.mark.parametrize("unary", ["labels", "maps"])
+def test_the_settings_are_those_of_the_mean_field(unary: str) -> None:
+    image, maps, _ = disc()
+    settings = RefineSettings.model_validate(
+        {
+            "method": "dense_crf",
+            "crf_unary": unary,
+            "crf_certainty": 0.6,
+            "crf_iterations": 3,
+            "crf_gaussian_px": 2,
+            "crf_gaussian_weight": 1,
+            "crf_bilateral_px": 9,
+            "crf_bilateral_rgb": 11,
+            "crf_bilateral_weight": 2,
+        }
+    )
+    full = upsample(maps, (40, 48))
+    energies = (
+        label_energies(full.argmax(0), count=2, certainty=0.6) if unary == "labels" else map_energies(full)
+    )
+    expected = mean_field(energies, image, terms=PairwiseTerms(2, 1, 9, 11, 2), iterations=3)
+    torch.testing.assert_close(create_refiner(settings).refine(image, maps), expected)
+
+
+@pytest.mark.parametrize("changes", [{}, {"crf_gaussian_weight": 0}, {"crf_unary": "maps"}])
+def test_both_engines_agree(changes: dict[str, object]) -> None:
+    pytest.importorskip("pydensecrf.densecrf")
+    image, maps, _ = disc()
+    image = (image * 255).round() / 255
+    found = [
+        create_refiner(
+            RefineSettings.model_validate({"method": "dense_crf", "crf_engine": engine, **changes})
+        ).refine(image, maps)
+        for engine in ("torch", "pydensecrf")
+    ]
+    torch.testing.assert_close(found[0], found[1], atol=2e-3, rtol=0)
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    with pytest.raises(SwtformerError, match=r"pip install 'swtformer\[crf\]'.*--refine\.crf_engine torch"):
+        create_refiner(RefineSettings(method="dense_crf", crf_engine="pydensecrf"))

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from swtformer.errors import CheckpointError, SwtformerError
+from swtformer.segmentation.encoders import create_encoder, family_of
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [("mit_b0", "smp"), ("resnet50", "smp"), ("tu-convnext_tiny", "smp"), ("swin_tiny", "backbone")],
+)
+def test_family(name: str, family: str) -> None:
+    assert family_of(name) == family
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["mit_b0", "mobilenet_v2", "tu-mobilenetv3_small_050"])
+def test_maps_have_the_channels_that_are_promised(name: str) -> None:
+    encoder = create_encoder(name, family="smp", weights="none").eval()
+    maps = encoder(torch.rand(1, 3, 64, 96))
+    assert [each.shape[1] for each in maps] == list(encoder.channels)
+    assert [tuple(each.shape[2:]) for each in maps[2:]] == [(16, 24), (8, 12), (4, 6), (2, 3)]
+
+
+@torch.no_grad()
+def test_dilation_where_the_encoder_can() -> None:
+    images = torch.rand(1, 3, 64, 64)
+    dilated = create_encoder("mobilenet_v2", family="smp", weights="none", dilated=True).eval()
+    assert dilated(images)[-1].shape[2:] == (4, 4)
+    other = create_encoder("tu-pvt_v2_b0", family="smp", weights="none", dilated=True).eval()
+    assert other(images)[-1].shape[2:] == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "tu-mobilenetv3_small_050"])
+def test_weights_from_a_file(name: str, tmp_path: Path) -> None:
+    """A published file has a classifier besides; every other tensor must find its place."""
+    if name.startswith("tu-"):
+        import timm
+
+        tensors = timm.create_model(name.removeprefix("tu-"), num_classes=10).state_dict()
+    else:
+        source = create_encoder(name, family="smp", weights="none").model
+        tensors = {**source.state_dict(), "classifier.1.weight": torch.zeros(10, 4)}
+    marked = {key: value.clone().contiguous() for key, value in tensors.items()}
+    save_file(marked, tmp_path / "weights.safetensors")
+    encoder = create_encoder(name, family="smp", weights=str(tmp_path / "weights.safetensors"))
+    sums = {round(float(value.double().sum()), 6) for value in marked.values()}
+    assert all(round(float(value.double().sum()), 6) in sums for value in encoder.model.state_dict().values())
+    assert encoder.keeps_batch_statistics
+    del marked[next(iter(marked))]
+    save_file(marked, tmp_path / "short.safetensors")
+    with pytest.raises(CheckpointError, match="are missing"):
+        create_encoder(name, family="smp", weights=str(tmp_path / "short.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "message"),
+    [
+        ("tu-convnext_tny", "smp", "Unknown encoder 'tu-convnext_tny'. Did you mean 'tu-convnext_tiny'"),
+        ("tu-vit_tiny_patch16_224", "smp", "cannot be used"),
+        ("swin_tny", "backbone", "Unknown backbone 'swin_tny'"),
+    ],
+)
+def test_names_that_are_none(name: str, family, message: str) -> None:
+    with pytest.raises(SwtformerError, match=message):
+        create_encoder(name, family=family, weights="none")
+
+
+def test_a_missing_file_names_the_flag_of_this_stage(tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=r"--segment\.weights"):
+        create_encoder("mit_b0", family="smp", weights=str(tmp_path / "none.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["mit_b0", "tu-mobilenetv3_small_050"])
+def test_no_network_names_the_file_and_the_flag(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(SwtformerError, match=r"cannot be reached.*--segment\.weights"):
+        create_encoder(name, family="smp", weights="pretrained")

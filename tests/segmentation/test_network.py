@@ -1,0 +1,97 @@
+"""Contract of every decoder on one of our backbones and one encoder of segmentation-models-pytorch."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from support.models import CLASSES, tiny
+from swtformer.errors import SettingsError
+from swtformer.segmentation import SegmentationNetwork, create_network
+from swtformer.segmentation.decoders import DecoderName
+from swtformer.settings import SegmentSettings
+
+ENCODERS = ("run", "mobilenet_v2")
+
+
+def build(decoder: str, encoder: str) -> SegmentationNetwork:
+    torch.manual_seed(0)
+    settings = SegmentSettings.model_validate({"decoder": decoder, "encoder": encoder, "weights": "none"})
+    return create_network(settings, CLASSES, start=tiny("swtformer_v1") if encoder == "run" else None)
+
+
+@pytest.fixture(scope="module", params=get_args(DecoderName))
+def decoder(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def network(decoder: str, request: pytest.FixtureRequest) -> SegmentationNetwork:
+    return build(decoder, request.param)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(1, 1), (37, 70), (64, 96)])
+def test_logits_have_the_size_of_the_image(network: SegmentationNetwork, size: tuple[int, int]) -> None:
+    network.eval()
+    images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
+    logits = network(images)
+    assert logits.shape == (1, len(CLASSES) + 1, *size)
+    assert logits.isfinite().all()
+    torch.testing.assert_close(network(images.float() / 255), logits)
+
+
+def test_every_part_learns(network: SegmentationNetwork) -> None:
+    network.train()
+    network(torch.rand(2, 3, 64, 64)).square().mean().backward()
+    for part in (network.backbone, network.decoder, network.head):
+        gradients = [p.grad for p in part.parameters() if p.requires_grad]
+        assert gradients
+        assert sum(g is not None and bool(g.abs().sum() > 0) for g in gradients) > 0.9 * len(gradients)
+    network.zero_grad()
+
+
+@torch.no_grad()
+def test_an_image_is_seen_alone_or_in_a_batch(network: SegmentationNetwork) -> None:
+    network.eval()
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(network(images)[1:], network(images[1:]), atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_the_mirror_and_place_of_the_logits(network: SegmentationNetwork) -> None:
+    """What changes in a corner of the image changes the logits there most."""
+    network.eval()
+    images = torch.full((1, 3, 128, 128), 0.5)
+    changed = images.clone()
+    changed[..., :32, 96:] = torch.rand(3, 32, 32)
+    gap = (network(changed) - network(images)).abs().mean((0, 1))
+    assert gap[:64, 64:].mean() > 1.2 * gap[64:, :64].mean()
+
+
+def test_the_runs_backbone_comes_with_its_weights_and_its_batch_statistics() -> None:
+    start = tiny("swtformer_v1", backbone="resnet10t")
+    before = {name: value.clone() for name, value in start.backbone.state_dict().items()}
+    settings = SegmentSettings(decoder="segformer")
+    network = create_network(settings, CLASSES, start=start)
+    network(torch.rand(2, 3, 64, 64))
+    after = network.backbone.model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert network.settings.encoder == "resnet10t"
+    assert network.settings.family == "backbone"
+
+
+def test_an_encoder_without_trained_weights_learns_its_batch_statistics() -> None:
+    network = build("segformer", "mobilenet_v2")
+    before = network.backbone.state_dict()["model.features.0.1.running_mean"].clone()
+    network(torch.rand(2, 3, 64, 64))
+    assert not torch.equal(before, network.backbone.state_dict()["model.features.0.1.running_mean"])
+
+
+def test_mistakes() -> None:
+    with pytest.raises(SettingsError, match="needs a run with a trained model"):
+        create_network(SegmentSettings(), CLASSES)
+    with pytest.raises(SettingsError, match="needs at least one class"):
+        create_network(SegmentSettings(), ())

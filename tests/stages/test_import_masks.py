@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.label_images import as_annotated
+from support.mask_runs import CLASSES, SIZES, draw_mask_run
+from swtformer.datasets.images import read_mask
+from swtformer.errors import DataError, SwtformerError
+from swtformer.exporters import EXPORTERS
+from swtformer.masks import write_mask
+from swtformer.run import Run, read_failures, read_json
+from swtformer.stages.export import export
+from swtformer.stages.import_masks import NOTES, import_masks
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return draw_mask_run(tmp_path)
+
+
+def read(folder: Path) -> dict[str, np.ndarray]:
+    return {id: read_mask(folder / f"{id}.png") for id in SIZES}
+
+
+def correct(run: Run, out: Path, *, format: str = "cvat", ids: tuple[str, ...] = ("sub/b",)) -> np.ndarray:
+    """Export some masks of a run, with one pixel more of class 1, and return the first."""
+    folder = out.parent / f"{out.name}.edited"
+    for id in ids:
+        labels = read_mask(run.pseudo_mask_file(id))
+        labels[0, 0] = 1
+        write_mask(folder / f"{id}.png", labels)
+    export(folder, out, format=format, classes=CLASSES)
+    as_annotated(format, out)
+    return read_mask(folder / f"{ids[0]}.png")
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / f"corrected{EXPORTERS[name].suffix}"
+    expected = correct(run, file, format=name)
+    if name == "yolo":
+        expected[expected == 255] = 2  # a hole, which polygons fill
+    before = read(run.pseudo_masks)
+    calls: list[tuple[int, int]] = []
+    result = import_masks(run, file, progress=lambda stage, done, total, note="": calls.append((done, total)))
+    found = read(run.corrected_masks)
+    np.testing.assert_array_equal(found["sub/b"], expected)
+    for id in SIZES.keys() - {"sub/b"}:
+        np.testing.assert_array_equal(found[id], before[id])
+    changed = 2 if name == "yolo" else 1
+    assert result.corrected == {"sub/b": changed}
+    assert (result.unchanged, result.kept, result.failures) == ((), ("a", "none", "sub/ü c"), ())
+    assert read_json(run.corrected_masks / NOTES) == {
+        "format": name,
+        "file": str(file),
+        "base": str(run.pseudo_masks),
+        "corrected": {"sub/b": changed},
+        "unchanged": [],
+        "not_in_file": ["a", "none", "sub/ü c"],
+    }
+    assert calls[-1] == (4, 4)
+
+
+@pytest.mark.parametrize("name", [name for name, plug_in in EXPORTERS.items() if plug_in.is_lossless])
+def test_what_was_not_touched_comes_back_unchanged(name: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / f"all{EXPORTERS[name].suffix}"
+    export(run.pseudo_masks, file, format=name, classes=CLASSES)
+    as_annotated(name, file)
+    result = import_masks(run, file)
+    assert (result.corrected, result.kept) == ({}, ())
+    assert result.unchanged == tuple(sorted(SIZES))
+    for id, labels in read(run.pseudo_masks).items():
+        np.testing.assert_array_equal(read_mask(run.corrected_masks / f"{id}.png"), labels)
+
+
+def test_an_import_replaces_the_one_before_or_adds_to_it(run: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.zip", tmp_path / "2.zip"
+    correct(run, first, ids=("a",))
+    correct(run, second, ids=("sub/b",))
+    import_masks(run, first)
+    assert import_masks(run, second, base="corrected_masks").corrected == {"sub/b": 1}
+    assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
+    import_masks(run, second)
+    assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
+    hidden = [path.name for path in run.path.iterdir() if path.name.startswith(".")]
+    assert hidden == []
+
+
+def test_the_format_can_be_named_and_another_folder_taken(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "voc"
+    correct(run, folder, format="voc")
+    result = import_masks(run, folder, format="cvat", out=tmp_path / "mine")
+    assert result.folder == tmp_path / "mine"
+    assert (tmp_path / "mine" / "a.png").is_file()
+    assert not run.corrected_masks.exists()
+
+
+def test_other_peoples_images_are_rows_of_the_report(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.zip"
+    correct(run, file, ids=("a", "sub/b"))
+    run.pseudo_mask_file("sub/b").unlink()
+    result = import_masks(run, file)
+    assert [failure.id for failure in result.failures] == ["sub/b"]
+    (row,) = read_failures(run)
+    assert (row.id, row.stage) == ("sub/b", "import")
+    assert "the run has no mask of the image 'sub/b'" in row.reason
+    run.pseudo_mask_file("a").write_bytes(b"")
+    with pytest.raises(DataError, match=r"x\.zip: has no mask of any image in .*pseudo_masks"):
+        import_masks(run, file)
+
+
+def test_a_mask_that_lost_everything_is_named(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "edited"
+    write_mask(folder / "a.png", np.zeros(SIZES["a"], dtype=np.uint8))
+    export(folder, tmp_path / "x.json", format="coco", classes=CLASSES)
+    (warning,) = import_masks(run, tmp_path / "x.json").warnings
+    assert warning.startswith("1 images come back all background, though their masks had classes: a.")
+
+
+def test_damaged_masks_are_replaced_or_left_out(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.zip"
+    correct(run, file, ids=("a",))
+    for id in ("a", "none"):
+        path = run.pseudo_mask_file(id)
+        path.write_bytes(path.read_bytes()[:-2])
+    result = import_masks(run, file)
+    assert result.corrected == {"a": 8 * 12}
+    assert [failure.id for failure in result.failures] == ["none"]
+    assert not (run.corrected_masks / "none.png").exists()
+
+
+def test_a_bad_file_changes_nothing_and_all_that_is_wrong_is_listed(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    correct(run, file, format="coco", ids=("a", "sub/b", "none"))
+    import_masks(run, file)
+    before = read(run.corrected_masks)
+    content = json.loads(file.read_text())
+    content["images"][0]["width"] += 1
+    content["images"][1]["file_name"] = "../sub/b.png"
+    content["categories"][0]["name"] = "cats"
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError) as caught:
+        import_masks(run, file)
+    message = str(caught.value)
+    assert "x.json: 3 problems to mend first" in message
+    for part in ("has 12×8. Expected equal sizes", "leaves the images' folder", "Did you mean 'cat'?"):
+        assert part in message
+    for id, labels in before.items():
+        np.testing.assert_array_equal(read_mask(run.corrected_masks / f"{id}.png"), labels)
+
+
+def test_folders_that_hold_something_else_are_left_alone(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.zip"
+    correct(run, file)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "link").symlink_to(outside)
+    for out in (run.pseudo_masks, file, tmp_path / "link"):
+        with pytest.raises(SwtformerError, match="holds something else than an earlier import; name another"):
+            import_masks(run, file, out=out)
+    assert list(outside.iterdir()) == []
+    assert len(read(run.pseudo_masks)) == 4
+
+
+def test_an_import_stopped_between_its_last_steps_is_put_right(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.zip"
+    correct(run, file)
+    import_masks(run, file)
+    run.corrected_masks.rename(run.path / ".corrected_masks.old")
+    with pytest.raises(DataError, match="has no mask of any image"):
+        import_masks(run, _empty(tmp_path))
+    assert (run.corrected_masks / NOTES).is_file()
+
+
+def _empty(folder: Path) -> Path:
+    path = folder / "none.json"
+    path.write_text('{"images": [], "annotations": [], "categories": []}')
+    return path
+
+
+def test_a_stop_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.zip"
+    correct(run, file)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_masks(run, file, progress=stop)
+    assert not run.corrected_masks.exists()
+    assert not list(run.path.glob(".*"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.zip"
+    correct(run, file)
+    with pytest.raises(SwtformerError, match=r"x\.zip/out: cannot be written"):
+        import_masks(run, file, out=file / "out")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swtformer.errors import DataError
+from swtformer.stages.inputs import find_inputs
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("a.jpg", "sub/b.png", "frames/f2.jpg", "frames/f10.jpg", "notes.txt", ".hidden.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "photos"
+
+
+def ids(*inputs: str, **options) -> list[str]:
+    return [record.id for record in find_inputs(inputs, **options)]
+
+
+def test_a_folder_is_searched_and_frames_count_upwards(photos: Path) -> None:
+    assert ids("photos") == ["a", "frames/f2", "frames/f10", "sub/b"]
+    assert ids(str(photos / "frames")) == ["f2", "f10"]
+
+
+def test_patterns_keep_what_follows_their_fixed_part(photos: Path) -> None:
+    assert ids("photos/*.jpg") == ["a"]
+    assert ids("photos/**/*.[jp][pn]g") == ["a", "frames/f2", "frames/f10", "sub/b"]
+    assert ids("photos/s*/b.png") == ["sub/b"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern(photos: Path) -> None:
+    (photos / "odd[1].jpg").touch()
+    assert ids("photos/odd[1].jpg") == ["odd[1]"]
+
+
+def test_single_files_are_named_from_their_common_folder(photos: Path) -> None:
+    assert ids("photos/a.jpg") == ["a"]
+    assert ids("photos/a.jpg", "photos/sub/b.png") == ["a", "sub/b"]
+    assert ids("photos/sub/b.png", "photos/frames/f2.jpg") == ["sub/b", "frames/f2"]
+
+
+def test_a_list(photos: Path) -> None:
+    lines = ["\ufeffphotos/a.jpg\r", "", f"  {photos / 'sub' / 'b.png'}  ", "photos/gone.jpg"]
+    assert ids("-", listed=lines) == ["a", "sub/b", "gone"]
+
+
+def test_doubles_count_once(photos: Path) -> None:
+    assert ids("photos/a.jpg", "photos/a.jpg", str(photos / "a.jpg")) == ["a"]
+    assert ids("photos", "photos/frames") == ["a", "frames/f2", "frames/f10", "sub/b", "f2", "f10"]
+
+
+def test_results_of_before_are_no_photographs(photos: Path) -> None:
+    for name in ("out/masks/a.png", "out/overlays/a.jpg", "out/mine.jpg"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).touch()
+    results = [photos / "out" / "masks", photos / "out" / "overlays"]
+    assert "out/mine" in ids("photos", leave_out=results)
+    assert not any(name.startswith("out/masks") for name in ids("photos", leave_out=results))
+    assert ids("photos/out/masks", leave_out=results) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((), "Name what to segment"),
+        (("-",), "the list is empty"),
+        (("gone.jpg",), r"gone\.jpg: does not exist; expected a file, a folder, a pattern or -"),
+        (("photos/*.tif",), "no file fits this pattern"),
+        (("empty",), "holds no image"),
+        (("photos/a.jpg", "other/a.jpg", "photos", "other"), "would overwrite the result of another"),
+        (("photos/a.jpg", "photos/a.png"), r"photos/a\.jpg and photos/a\.png would both be a\.png"),
+    ],
+)
+def test_mistakes(photos: Path, inputs: tuple[str, ...], message: str) -> None:
+    Path("empty").mkdir()
+    Path("other").mkdir()
+    Path("other/a.jpg").touch()
+    (photos / "a.png").touch()
+    with pytest.raises(DataError, match=message):
+        find_inputs(inputs)
+
+
+def test_a_nul_in_the_list() -> None:
+    with pytest.raises(DataError, match="Line 2 of the list holds a NUL"):
+        find_inputs(["-"], listed=["a.jpg", "b\0.jpg"])

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from swtformer.errors import SwtformerError
+from swtformer.run import Run
+from swtformer.settings import DataSettings, Settings
+from swtformer.stages.known_data import data_of, known_data
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "run")
+    run.write_settings(Settings(data=DataSettings(split="train", format="voc", exif="apply")))
+    run.update_environment(data=str(tmp_path / "own"))
+    return run
+
+
+def test_the_runs_own_data_keep_its_settings(run: Run, tmp_path: Path) -> None:
+    path, settings = data_of(run, None, {"data": str(tmp_path / "own"), "split": "val"})
+    assert path == tmp_path / "own"
+    assert (settings.data.split, settings.data.format) == ("val", "voc")
+
+
+def test_other_data_keep_what_is_not_about_places(run: Run, tmp_path: Path) -> None:
+    path, settings = data_of(run, tmp_path / "other", {"data": str(tmp_path / "own"), "split": "val"})
+    assert path == tmp_path / "other"
+    assert (settings.data.split, settings.data.format, settings.data.exif) == (None, "auto", "apply")
+
+
+def test_a_run_that_knows_no_data(run: Run) -> None:
+    assert known_data({}) is None
+    with pytest.raises(SwtformerError, match="does not know its data set; name it after the run"):
+        data_of(run, None, {})

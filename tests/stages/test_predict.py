@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from support.masked_squares import draw_pair
+from support.models import CLASSES, tiny
+from swtformer.datasets.images import read_mask
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import CheckpointError, DataError, SettingsError, SwtformerError
+from swtformer.masks import write_mask
+from swtformer.methods.pretrained import save_pretrained
+from swtformer.run import Run, write_json
+from swtformer.segmentation import create_network
+from swtformer.segmentation.pretrained import save_network
+from swtformer.segmentation.views import class_probabilities
+from swtformer.settings import PredictSettings, SegmentSettings, Settings
+from swtformer.stages.evaluate import evaluate_folder
+from swtformer.stages.predict import predict
+from swtformer.stages.predictor import load_predictor
+
+QUICK = {"precision": "fp32", "flip": False}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with untrained networks of both kinds, whose segmentation says more than one class."""
+    made = Run(tmp_path_factory.mktemp("model") / "run")
+    model = tiny("swtformer_v2")
+    made.write_settings(Settings.model_validate({"model": model.settings.model_dump()}))
+    write_json(made.classes_file, list(CLASSES))
+    save_pretrained(model, made.model)
+    network = create_network(SegmentSettings(decoder="segformer"), CLASSES, start=tiny("swtformer_v2"))
+    image = torch.from_numpy(draw_pair(0)[0]).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        network.head.weight.normal_()
+        network.head.bias -= network.eval()(image).mean((0, 2, 3))
+    save_network(network, made.segmentation / "model")
+    return made
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for index in range(3):
+        path = tmp_path / "photos" / "sub" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw_pair(index)[0]).save(path)
+    return tmp_path / "photos"
+
+
+def settings(**changes: Any) -> PredictSettings:
+    return PredictSettings.model_validate({**QUICK, **changes})
+
+
+def test_masks_are_what_the_network_says(run: Run, photos: Path, tmp_path: Path) -> None:
+    result = predict(run.path, [photos], tmp_path / "out", settings=settings())
+    assert (result.kind, result.done, result.rotated, result.failures) == ("segmentation", 3, 0, ())
+    network = load_predictor(run.path, settings())._network
+    image = torch.from_numpy(draw_pair(1)[0]).permute(2, 0, 1)[None]
+    expected = class_probabilities(network, image, scales=(1.0,), flip=False)[0].argmax(0).numpy()
+    with Image.open(result.masks / "sub" / "1.png") as mask:
+        assert mask.mode == "P"
+    labels = read_mask(result.masks / "sub" / "1.png")
+    assert (labels == expected).all()
+    assert len(np.unique(labels)) > 1
+
+
+def test_areas_count_the_masks(run: Run, photos: Path, tmp_path: Path) -> None:
+    predict(run.path, [photos], tmp_path / "out", settings=settings())
+    with (tmp_path / "out" / "areas.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 3 * 4
+    whole = json.loads((tmp_path / "out" / "areas.json").read_text())
+    assert whole["classes"] == ["background", *CLASSES]
+    for number, image in enumerate(whole["images"]):
+        labels = read_mask(tmp_path / "out" / "masks" / f"{image['image']}.png")
+        assert (image["height"], image["width"]) == labels.shape
+        for label, name in enumerate(whole["classes"]):
+            pixels = int((labels == label).sum())
+            row = rows[4 * number + label]
+            assert image["areas"][name]["pixels"] == pixels == int(row["pixels"])
+            assert image["areas"][name]["fraction"] == pytest.approx(pixels / labels.size, abs=1e-6)
+            assert (row["image"], row["class"], int(row["label"])) == (image["image"], name, label)
+    about = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (about["kind"], about["decoder"], about["images"]) == ("segmentation", "segformer", 3)
+
+
+def test_overlays_and_probabilities(run: Run, photos: Path, tmp_path: Path) -> None:
+    chosen = settings(overlays=True, probabilities=True)
+    result = predict(run.path, [photos / "sub" / "0.png"], tmp_path / "out", settings=chosen)
+    with Image.open(tmp_path / "out" / "overlays" / "0.jpg") as overlay:
+        assert overlay.size == (64, 56)
+        assert np.ptp(np.asarray(overlay), axis=2).max() > 50  # the photograph beneath is grey
+    with np.load(tmp_path / "out" / "probabilities" / "0.npz", allow_pickle=False) as arrays:
+        probabilities = arrays["probabilities"]
+    assert probabilities.shape == (4, 14, 16)
+    assert probabilities.dtype == np.float16
+    np.testing.assert_allclose(probabilities.astype(float).sum(0), 1, atol=2e-3)
+    labels = read_mask(result.masks / "0.png")
+    agreement = (probabilities.argmax(0).repeat(4, 0).repeat(4, 1) == labels).mean()
+    assert agreement > 0.8
+
+
+def test_masks_can_be_scored(run: Run, photos: Path, tmp_path: Path) -> None:
+    records = []
+    for index in range(3):
+        truth = tmp_path / "truth" / "sub" / f"{index}.png"
+        write_mask(truth, draw_pair(index)[1])
+        records.append(Record(f"sub/{index}", photos / "sub" / f"{index}.png", (index,), truth))
+    data = ImageSet("squares", "table", photos, CLASSES, tuple(records))
+    result = predict(run.path, [photos], tmp_path / "out", settings=settings())
+    scores = evaluate_folder(result.masks, data)
+    assert 0 <= scores.segmentation[0].miou < 1
+    again = predict(run.path, data, tmp_path / "again", settings=settings())
+    assert evaluate_folder(again.masks, data).segmentation == scores.segmentation
+
+
+def test_a_large_image_is_seen_in_windows(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (70, 300, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
+    chosen = settings(window_px=64, overlap_px=16, probabilities=True)
+    result = predict(run.path, [tmp_path / "wide.png"], tmp_path / "out", settings=chosen)
+    assert read_mask(result.masks / "wide.png").shape == (70, 300)
+    with np.load(tmp_path / "out" / "probabilities" / "wide.npz", allow_pickle=False) as arrays:
+        np.testing.assert_allclose(arrays["probabilities"].astype(float).sum(0), 1, atol=2e-3)
+        assert arrays["probabilities"].shape == (4, 18, 75)
+
+
+@pytest.mark.parametrize("network", ["segmentation", "cam"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (130, 40)])
+def test_odd_sizes_with_both_kinds(run: Run, network: str, size: tuple[int, int], tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    chosen = settings(network=network, window_px=96, overlap_px=8, probabilities=True)
+    made = load_predictor(run.path, chosen).predict(image)
+    assert made.labels.shape == size
+    assert made.labels.max() <= len(CLASSES)
+    assert made.probabilities is not None
+    assert made.probabilities.shape == (4, -(-size[0] // 4), -(-size[1] // 4))
+    np.testing.assert_allclose(made.probabilities.astype(float).sum(0), 1, atol=5e-3)
+
+
+def test_a_run_without_a_network_predicts_by_maps(run: Run, photos: Path, tmp_path: Path) -> None:
+    result = predict(run.path, [photos], tmp_path / "out", settings=settings(network="cam"))
+    assert result.kind == "cam"
+    about = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (about["source"], about["policy"]) == ("refined", "argmax")
+    alone = predict(run.model, [photos], tmp_path / "alone", settings=settings())
+    assert alone.kind == "cam"
+    assert (read_mask(alone.masks / "sub" / "1.png") == read_mask(result.masks / "sub" / "1.png")).all()
+    saved = predict(run.segmentation / "model", [photos], tmp_path / "saved", settings=settings())
+    assert saved.kind == "segmentation"
+
+
+def test_the_rule_of_the_runs_masks_is_followed(run: Run, tmp_path: Path) -> None:
+    other = Run(tmp_path / "run")
+    other.write_settings(run.settings())
+    save_pretrained(tiny("swtformer_v2"), other.model)
+    write_json(other.masks_file, {"source": "cam", "policy": "label_free", "threshold": 0.25, "images": 1})
+    about = load_predictor(other.path, settings()).about
+    assert (about["source"], about["policy"], about["threshold"]) == ("cam", "label_free", 0.25)
+    with pytest.raises(CheckpointError, match="holds a model that makes maps, no segmentation network"):
+        load_predictor(other.path, settings(network="segmentation"))
+
+
+def test_unreadable_images_are_failures(run: Run, photos: Path, tmp_path: Path) -> None:
+    (photos / "sub" / "1.png").write_text("<html>")
+    listed = [str(path) for path in sorted((photos / "sub").iterdir())] + [str(photos / "sub" / "gone.jpg")]
+    result = predict(run.path, ["-"], tmp_path / "out", listed=listed, settings=settings())
+    assert [failure.id for failure in result.failures] == ["1", "gone"]
+    assert result.done == 2
+    assert sorted(path.name for path in result.masks.iterdir()) == ["0.png", "2.png"]
+    assert "does not exist" in (tmp_path / "out" / "failures.csv").read_text()
+    with pytest.raises(DataError, match="1 images cannot be read"):
+        predict(run.path, [photos], tmp_path / "strict", settings=settings(strict=True))
+    assert not (tmp_path / "strict").exists()
+    (photos / "sub" / "1.png").unlink()
+    predict(run.path, [photos], tmp_path / "out", settings=settings())
+    assert not (tmp_path / "out" / "failures.csv").exists()
+
+
+def test_photographs_are_never_overwritten(run: Run, photos: Path) -> None:
+    masks = photos.parent / "out" / "masks"
+    masks.mkdir(parents=True)
+    (photos / "sub" / "0.png").rename(masks / "0.png")
+    before = (masks / "0.png").read_bytes()
+    with pytest.raises(DataError, match=r"1 photographs would be overwritten: .*0\.png. Name another --out"):
+        predict(run.path, [masks], photos.parent / "out", settings=settings())
+    assert (masks / "0.png").read_bytes() == before
+
+
+def test_a_link_out_of_the_results_is_refused(run: Run, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "masks").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SwtformerError, match="a link leads out of"):
+        predict(run.path, [photos], tmp_path / "out", settings=settings())
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@contextmanager
+def rotated(photos: Path) -> Iterator[Path]:
+    path = photos / "turned.jpg"
+    picture = Image.fromarray(draw_pair(0)[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(path, exif=exif)
+    yield path
+
+
+def test_exif(run: Run, photos: Path, tmp_path: Path) -> None:
+    with rotated(photos) as path:
+        raw = predict(run.path, [path], tmp_path / "raw", settings=settings())
+        upright = predict(run.path, [path], tmp_path / "upright", settings=settings(exif="apply"))
+    assert (raw.rotated, read_mask(raw.masks / "turned.png").shape) == (1, (56, 64))
+    assert (upright.rotated, read_mask(upright.masks / "turned.png").shape) == (0, (64, 56))
+
+
+def test_mistakes(run: Run, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="must be less than half"):
+        predict(run.path, [photos], tmp_path / "out", settings=settings(window_px=64, overlap_px=32))
+    with pytest.raises(CheckpointError, match="does not exist"):
+        predict(tmp_path / "nothing", [photos], tmp_path / "out", settings=settings())

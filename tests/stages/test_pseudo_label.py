@@ -1,0 +1,182 @@
+"""Pseudo-masks of drawn maps against a loop in NumPy, and the review queue."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.run import RefinedRun, Run, read_failures, read_json, write_json
+from swtformer.settings import PseudoLabelSettings, Settings
+from swtformer.stages.pseudo_label import pseudo_label
+
+IDS = ["a", "b", "none", "sub/c"]
+
+
+def read(run: Run, id: str) -> np.ndarray:
+    with Image.open(run.pseudo_mask_file(id)) as image:
+        assert image.mode == "P"
+        return np.asarray(image)
+
+
+def shares(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    full = F.interpolate(torch.from_numpy(maps).float()[None], size, mode="bilinear")[0].numpy()
+    return np.asarray(full / full.sum(0))
+
+
+def refine_by_hand(drawn: Any, ids: list[str]) -> None:
+    """Refined maps that are the R-CAMs squared."""
+    for id in ids:
+        maps = drawn.maps(id)
+        replace(maps, refined=maps.refined**2, made_by="refiner").save(drawn.run.refined_map_file(id))
+    facts = {"made_by": "refiner", "method": "par", "source": "refined", "background_power": None}
+    write_json(drawn.run.refined_file, facts)
+
+
+def test_margins_below_the_limit_are_undecided(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.3))
+    assert (result.source, result.done, result.unrefined, result.failures) == ("maps", 4, 0, ())
+    undecided = []
+    for id in IDS:
+        maps = drawn.maps(id)
+        rising = np.sort(shares(maps.refined, maps.size), axis=0)
+        margins = rising[-1] - (rising[-2] if len(rising) > 1 else 0)
+        labels = np.array([0, *maps.values])[shares(maps.refined, maps.size).argmax(0)]
+        labels[margins < 0.3] = 255
+        assert (read(drawn.run, id) == labels).mean() > 0.999
+        undecided.append((labels == 255).mean())
+    assert 0 < undecided[0] < 1
+    assert result.undecided == pytest.approx(np.mean(undecided), abs=1e-3)
+    facts = read_json(drawn.run.pseudo_masks_file)
+    assert (facts["source"], facts["rule"], facts["margin"], facts["images"]) == ("maps", "margin", 0.3, 4)
+
+
+def test_thresholds_leave_the_middle_undecided(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="thresholds", low=0.3, high=0.7))
+    maps = drawn.maps("sub/c")
+    share = shares(maps.refined, maps.size)[1]
+    expected = np.where(share >= 0.7, maps.values[0], np.where(share <= 0.3, 0, 255))
+    assert (read(drawn.run, "sub/c") == expected).mean() > 0.999
+
+
+def test_each_label_keeps_its_part_over_all_images(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0))
+    before = {id: read(drawn.run, id).copy() for id in IDS}
+    assert all(255 not in np.unique(labels) for labels in before.values())
+    pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="keep", keep=0.5))
+    for label in (1, 2, 3):
+        all_pixels = sum((before[id] == label).sum() for id in IDS)
+        kept = sum((read(drawn.run, id) == label).sum() for id in IDS)
+        assert kept / all_pixels == pytest.approx(0.5, abs=0.02)
+
+
+def test_refined_maps_are_taken_where_there_are_some(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    refine_by_hand(drawn, ["a", "b", "none"])
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.5))
+    assert (result.source, result.done, result.unrefined) == ("refined", 3, 1)
+    assert read_json(drawn.run.pseudo_masks_file)["method"] == "par"
+    refined = read(drawn.run, "a").copy()
+    assert pseudo_label(drawn.run, settings=PseudoLabelSettings(source="maps", margin=0.5)).done == 4
+    assert (refined == 255).sum() < (read(drawn.run, "a") == 255).sum()
+
+
+def test_a_run_with_cams_alone_gets_the_label_free_background(draw: Callable[..., Any]) -> None:
+    drawn = draw(refined=False)
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0))
+    assert set(np.unique(read(drawn.run, "a"))) == {0, 1}
+    assert all(review.agreement is None for review in result.reviews)
+    assert all(review.confidence == review.certainty for review in result.reviews)
+
+
+def test_refinement_that_overturns_the_labels_lowers_the_confidence(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    refine_by_hand(drawn, IDS)
+    before = {review.id: review for review in pseudo_label(drawn.run).reviews}
+    assert before["sub/c"].agreement == 1  # squares leave the order of the maps as it is
+    maps = drawn.maps("sub/c")
+    turned = replace(maps, refined=maps.refined[:, ::-1] ** 2, made_by="refiner")
+    turned.save(drawn.run.refined_map_file("sub/c"))
+    after = {review.id: review for review in pseudo_label(drawn.run).reviews}
+    assert after["sub/c"].agreement is not None
+    assert after["sub/c"].agreement < 0.9
+    assert after["sub/c"].certainty == pytest.approx(before["sub/c"].certainty, abs=1e-3)
+    assert after["sub/c"].confidence < before["sub/c"].confidence
+
+
+def test_the_review_queue_rises(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    refine_by_hand(drawn, IDS)
+    maps = drawn.maps("b")
+    unsure = replace(maps, refined=np.full_like(maps.refined, 0.4), made_by="refiner")
+    unsure.save(drawn.run.refined_map_file("b"))
+    result = pseudo_label(drawn.run)
+    with drawn.run.review_file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    confidences = [float(row["confidence"]) for row in rows]
+    assert confidences == sorted(confidences)
+    assert [row["id"] for row in rows] == [review.id for review in result.reviews]
+    assert rows[0]["id"] == "b"
+    assert rows[0]["undecided"] == "1.0"
+    assert rows[-1]["id"] == "none"
+    assert confidences[-1] == 1
+    for row in rows:
+        mean = (float(row["certainty"]) + float(row["agreement"])) / 2
+        assert float(row["confidence"]) == pytest.approx(mean, abs=1e-4)
+
+
+def test_the_runs_own_settings_are_the_default(draw: Callable[..., Any]) -> None:
+    drawn = draw(settings=Settings(pseudo_label=PseudoLabelSettings(rule="keep", keep=0.31)))
+    pseudo_label(drawn.run)
+    assert read_json(drawn.run.pseudo_masks_file)["keep"] == 0.31
+
+
+@pytest.mark.parametrize("rule", ["margin", "keep"])
+def test_maps_that_cannot_be_used_are_skipped(draw: Callable[..., Any], rule: str) -> None:
+    drawn = draw()
+    settings = PseudoLabelSettings.model_validate({"rule": rule})
+    pseudo_label(drawn.run, settings=settings)
+    drawn.run.map_file("a").write_bytes(b"")
+    drawn.change("b", made_by="another model")
+    result = pseudo_label(drawn.run, settings=settings)
+    assert result.done == 2
+    reasons = {failure.id: failure.reason for failure in read_failures(drawn.run)}
+    assert reasons.keys() == {"a", "b"}
+    assert "made by another model" in reasons["b"]
+    assert not drawn.run.pseudo_mask_file("a").exists()
+
+
+def test_an_interrupted_run_does_not_claim_the_old_rule(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    pseudo_label(drawn.run)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.9), progress=stop)
+    assert not drawn.run.pseudo_masks_file.exists()
+    assert not drawn.run.review_file.exists()
+
+
+def test_refusals(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    with pytest.raises(SettingsError, match=r"pseudo_label\.low \(0\.8\) must not be above"):
+        pseudo_label(drawn.run, settings=PseudoLabelSettings(low=0.8))
+    with pytest.raises(SwtformerError, match="holds no refined maps; make them with `swtformer refine`"):
+        pseudo_label(drawn.run, settings=PseudoLabelSettings(source="refined"))
+    refine_by_hand(drawn, [])
+    with pytest.raises(SwtformerError, match="refined holds no maps"):
+        pseudo_label(drawn.run)
+    assert RefinedRun(drawn.run.path).map_ids() == []

@@ -1,0 +1,166 @@
+"""Refinement of drawn maps: what lies on disk, what is reused, what is skipped, what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from swtformer.errors import SwtformerError
+from swtformer.maps import ClassActivationMaps
+from swtformer.refiners import create_refiner
+from swtformer.run import Run, read_failures, read_json, write_json
+from swtformer.settings import RefineSettings, Settings, merge, validate
+from swtformer.stages.refine import refine
+
+IDS = ["a", "b", "sub/c", "none"]
+
+
+@pytest.fixture
+def drawn(draw: Callable[..., Any]) -> Any:
+    """The run with drawn maps, and its images on disk."""
+    drawn = draw(settings=quick())
+    rng = np.random.default_rng(0)
+    for record in drawn.data.records:
+        height, width = drawn.maps(record.id).size
+        record.image.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        image.save(record.image, quality=95)
+    return drawn
+
+
+def quick(**changes: Any) -> Settings:
+    base = {"refine": {"par_iterations": 2, "par_dilations": [1, 3], "accelerator": "cpu"}}
+    return validate(Settings, merge(base, {"refine": changes}), where="test")
+
+
+def load(run: Run, id: str) -> ClassActivationMaps:
+    return ClassActivationMaps.load(run.refined_map_file(id))
+
+
+def test_every_image_is_refined_by_the_settings(drawn: Any) -> None:
+    calls: list[tuple[Any, ...]] = []
+    result = refine(drawn.run, drawn.data, progress=lambda *call: calls.append(call))
+    assert (result.method, result.done, result.reused, result.unmapped) == ("par", 4, 0, 0)
+    assert result.failures == ()
+    assert calls[-1] == ("refine", 4, 4)
+    refiner = create_refiner(quick().refine)
+    for record in drawn.data.records:
+        maps, refined = drawn.maps(record.id), load(drawn.run, record.id)
+        with Image.open(record.image) as image:
+            pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+        expected = refiner.refine(pixels, torch.from_numpy(maps.refined).float())
+        assert refined.refined is not None
+        np.testing.assert_allclose(refined.refined, expected, atol=1e-3)
+        np.testing.assert_array_equal(refined.cam, maps.cam)
+        np.testing.assert_array_equal(refined.values, maps.values)
+        assert refined.size == maps.size
+    facts = read_json(drawn.run.refined_file)
+    assert (facts["method"], facts["source"], facts["split"], facts["images"]) == ("par", "refined", "val", 4)
+    assert facts["scales"] == [0.5, 1.0]
+    assert facts["background_power"] is None
+
+
+def test_cams_get_a_background(drawn: Any) -> None:
+    refine(drawn.run, drawn.data, settings=quick(source="cam"))
+    assert read_json(drawn.run.refined_file)["background_power"] > 1
+    refined = load(drawn.run, "b").refined
+    assert refined is not None
+    assert refined.shape[0] == 3
+    refine(drawn.run, drawn.data, settings=quick(source="cam", background_power=2.5))
+    assert read_json(drawn.run.refined_file)["background_power"] == 2.5
+
+
+def test_44_what_is_whole_is_kept_and_the_rest_made_again(drawn: Any) -> None:
+    refine(drawn.run, drawn.data)
+    kept, truncated = drawn.run.refined_map_file("a"), drawn.run.refined_map_file("sub/c")
+    before = kept.stat().st_mtime_ns, truncated.read_bytes()
+    truncated.write_bytes(before[1][:100])
+    drawn.run.refined_map_file("b").unlink()
+    result = refine(drawn.run, drawn.data)
+    assert (result.done, result.reused) == (2, 2)
+    assert kept.stat().st_mtime_ns == before[0]
+    np.testing.assert_array_equal(load(drawn.run, "a").refined, ClassActivationMaps.load(kept).refined)
+
+
+@pytest.mark.parametrize("change", ["maps", "image", "settings", "workers"])
+def test_44_what_comes_from_something_else_is_made_again(drawn: Any, change: str) -> None:
+    refine(drawn.run, drawn.data)
+    settings = quick()
+    if change == "maps":
+        drawn.change("a", made_from="another image")
+    elif change == "image":
+        os.utime(drawn.data.records[0].image, (1, 1))
+    elif change == "settings":
+        settings = quick(par_iterations=3)
+    else:
+        settings = quick(workers=3)
+    done = {"maps": 1, "image": 1, "settings": 4, "workers": 0}[change]
+    result = refine(drawn.run, drawn.data, settings=settings)
+    assert (result.done, result.reused) == (done, 4 - done)
+
+
+def test_an_interrupted_run_goes_on(drawn: Any) -> None:
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refine(drawn.run, drawn.data, progress=stop)
+    result = refine(drawn.run, drawn.data)
+    assert (result.done, result.reused) == (2, 2)
+
+
+def test_what_cannot_be_used_is_skipped_and_recorded(drawn: Any) -> None:
+    refine(drawn.run, drawn.data)
+    first, second, third, _ = drawn.data.records
+    first.image.write_bytes(first.image.read_bytes()[:-40])
+    drawn.run.map_file(second.id).write_bytes(b"")
+    Image.new("RGB", (9, 7)).save(third.image)
+    result = refine(drawn.run, drawn.data)
+    assert (result.done, result.reused) == (0, 1)
+    assert {failure.id for failure in result.failures} == {"a", "b", "sub/c"}
+    reasons = {failure.id: failure for failure in read_failures(drawn.run)}
+    assert reasons["a"].path == str(first.image)
+    assert reasons["b"].path.endswith("b.npz")
+    assert "the image is 7×9 pixels" in reasons["sub/c"].reason
+    for id in ("a", "b", "sub/c"):
+        assert not drawn.run.refined_map_file(id).exists()
+    shutil.rmtree(drawn.run.maps)
+    with pytest.raises(SwtformerError, match="holds no maps"):
+        refine(drawn.run, drawn.data)
+
+
+def test_images_without_maps_are_counted(drawn: Any) -> None:
+    drawn.run.map_file("a").unlink()
+    result = refine(drawn.run, drawn.data)
+    assert (result.done, result.unmapped) == (3, 1)
+    others = replace(drawn.data, records=(replace(drawn.data.records[1], id="other"),))
+    with pytest.raises(SwtformerError, match="None of the 1 images of drawn/val has maps"):
+        refine(drawn.run, others)
+
+
+def test_the_data_that_the_maps_were_made_for_are_the_default(drawn: Any, tmp_path: Path) -> None:
+    table = tmp_path / "images" / "labels.csv"
+    rows = [f"{record.id}.jpg,{'' if not record.present else 'cat'}" for record in drawn.data.records]
+    table.write_text("image,labels\n" + "\n".join(rows) + "\n")
+    write_json(drawn.run.maps_file, {**read_json(drawn.run.maps_file), "data": str(table), "split": None})
+    result = refine(drawn.run)
+    assert result.done + result.unmapped == 4
+    assert result.done > 0
+
+
+def test_the_dense_crf_is_one_setting_away(drawn: Any) -> None:
+    settings = Settings(refine=RefineSettings(method="dense_crf", crf_iterations=1, accelerator="cpu"))
+    assert refine(drawn.run, drawn.data, settings=settings).method == "dense_crf"
+    refined = load(drawn.run, "a").refined
+    assert refined is not None
+    assert refined.shape == (2, 40, 60)

@@ -1,0 +1,243 @@
+"""Training of the segmentation network end to end on a dozen small images."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from support.masked_squares import draw_pair, draw_run, quick, save_mask
+from swtformer.datasets.records import ImageSet
+from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError
+from swtformer.functional.scores import ConfusionMatrix, mean_iou
+from swtformer.run import Run, read_failures
+from swtformer.segmentation.pretrained import load_network
+from swtformer.segmentation.views import class_probabilities
+from swtformer.stages.segment import segment
+from swtformer.training.segmentation import SEGMENT_COLUMNS
+
+Squares = tuple[Run, ImageSet]
+
+
+@pytest.fixture
+def squares(tmp_path: Path) -> Squares:
+    return draw_run(tmp_path)
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return dict(load_file(run.segmentation / "model" / "model.safetensors"))
+
+
+def differing(first: Run, second: Run) -> list[str]:
+    one, two = weights(first), weights(second)
+    assert one.keys() == two.keys()
+    return [name for name in one if not torch.equal(one[name], two[name])]
+
+
+def rows(trained: Run) -> list[dict[str, str]]:
+    with trained.metrics_file.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def interrupting(step: int) -> Callable[..., None]:
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "segment" and done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_it_learns_the_squares(tmp_path: Path) -> None:
+    run, _ = draw_run(tmp_path, count=24)
+    settings = quick(run, epochs=5, validation_fraction=0.1, dice=0.5, warmup_fraction=0.0)
+    result = segment(run, settings=settings)
+    trained = rows(result.trained)
+    assert tuple(trained[0]) == SEGMENT_COLUMNS
+    assert float(trained[-1]["loss"]) < 0.7 * float(trained[0]["loss"])
+    assert result.validation_images == 3
+    assert result.validation_miou == pytest.approx(float(trained[-1]["validation_miou"]))
+    network = load_network(result.trained.model)
+    confusion = ConfusionMatrix(4)
+    for index in range(100, 106):
+        image, mask = draw_pair(index)
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+        made = class_probabilities(network, pixels, scales=(1.0,), flip=False)[0].argmax(0)
+        confusion.update(made.to(torch.uint8), torch.from_numpy(mask))
+    # All background would have a mean of 0.2.
+    assert float(mean_iou(confusion.counts)) > 0.5
+
+
+def test_what_the_folder_holds(squares: Squares) -> None:
+    run, data = squares
+    result = segment(run, data, settings=quick(run))
+    trained = Run(run.segmentation)
+    assert result.trained == trained
+    assert (result.supervision, result.images, result.without_mask) == ("pseudo_masks", 12, 0)
+    assert result.validation_miou is None
+    assert trained.settings() == quick(run)
+    assert trained.classes() == data.classes
+    assert trained.environment()["supervision"] == "pseudo_masks"
+    assert json.loads(trained.scores_file.read_text())["masks"] == str(run.pseudo_masks)
+    assert [row["epoch"] for row in rows(trained)] == ["1", "2"]
+    assert len(list(trained.checkpoints.glob("*.ckpt"))) == 2
+    assert not run.failures_file.exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.5, "weighting": "per_class", "workers": 1}])
+def test_an_interrupted_training_resumes_to_the_same_weights(options: dict[str, Any], tmp_path: Path) -> None:
+    whole, _ = draw_run(tmp_path / "whole")
+    broken, _ = draw_run(tmp_path / "broken")
+    segment(whole, settings=quick(whole, **options))
+    with pytest.raises(KeyboardInterrupt):
+        segment(broken, settings=quick(broken, **options), progress=interrupting(5))
+    assert not (broken.segmentation / "model").exists()
+    segment(broken, settings=quick(broken, **options), resume=True)
+    assert differing(whole, broken) == []
+    assert [row["epoch"] for row in rows(Run(broken.segmentation))] == ["1", "2"]
+
+
+def test_the_start_is_the_runs_backbone(squares: Squares) -> None:
+    run, data = squares
+    frozen = quick(run, epochs=1, learning_rate=1e-12, minimum_learning_rate=0.0)
+    segment(run, data, settings=frozen)
+    start = load_file(run.model / "model.safetensors")
+    made = weights(run)
+    names = [name for name in start if name.startswith("backbone.")]
+    assert names
+    for name in names:
+        torch.testing.assert_close(made[name.replace("backbone.", "backbone.model.", 1)], start[name])
+
+
+def test_an_encoder_by_name_needs_no_trained_model(squares: Squares) -> None:
+    run, data = squares
+    (run.model / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="holds no model"):
+        segment(run, data, settings=quick(run))
+    out = run.path / "other"
+    settings = quick(run, encoder="mobilenet_v2", weights="none", epochs=1)
+    result = segment(run, data, settings=settings, out=out)
+    assert load_network(out / "model").settings.encoder == "mobilenet_v2"
+    assert result.trained.path == out
+
+
+def test_images_without_a_mask_are_left_out(squares: Squares) -> None:
+    run, data = squares
+    for index in (3, 4):
+        run.pseudo_mask_file(str(index)).unlink()
+    result = segment(run, data, settings=quick(run, epochs=1))
+    assert (result.images, result.without_mask) == (10, 2)
+
+
+def test_damaged_files_are_failures_and_exit_the_set(squares: Squares) -> None:
+    run, data = squares
+    data.records[0].image.unlink()
+    run.pseudo_mask_file("1").write_bytes(run.pseudo_mask_file("1").read_bytes()[:-20])
+    # Its header is whole, so that only the loader meets the damage.
+    data.records[2].image.write_bytes(data.records[2].image.read_bytes()[:-300])
+    result = segment(run, data, settings=quick(run, epochs=1))
+    assert sorted(item.id for item in result.failures) == ["0", "1", "2"]
+    assert sorted(item.id for item in read_failures(run)) == ["0", "1", "2"]
+    assert result.images == 10
+    strict = quick(run).model_copy(update={"data": run.settings().data.model_copy(update={"strict": True})})
+    with pytest.raises(DataError, match="2 images cannot be used"):
+        segment(run, data, settings=strict, out=run.path / "strict")
+
+
+def test_true_masks_are_told(squares: Squares, tmp_path: Path) -> None:
+    run, data = squares
+    records = []
+    for index, record in enumerate(data.records):
+        path = tmp_path / "truth" / f"{index}.png"
+        save_mask(path, draw_pair(index)[1])
+        records.append(replace(record, mask=path))
+    with_truth = replace(data, records=tuple(records))
+    settings = quick(run, epochs=1, masks=str(tmp_path / "truth"))
+    assert segment(run, with_truth, settings=settings).supervision == "ground_truth"
+    scores = json.loads((run.segmentation / "scores.json").read_text())
+    assert scores["supervision"] == "ground_truth"
+    assert segment(run, data, settings=settings, out=tmp_path / "given").supervision == "given"
+
+
+def test_confidence_weighs_images(squares: Squares, tmp_path: Path) -> None:
+    run, data = squares
+    settings = quick(run, epochs=1, weighting="confidence")
+    with pytest.raises(
+        DataError, match=r"review\.csv: does not exist; --segment.weighting confidence needs it"
+    ):
+        segment(run, data, settings=settings, out=tmp_path / "a")
+    run.review_file.write_text("id,confidence\n" + "".join(f"{i},0.5\n" for i in range(11)))
+    with pytest.raises(DataError, match=r"1 of 12 images with masks have no confidence in \[0, 1\], '11'"):
+        segment(run, data, settings=settings, out=tmp_path / "b")
+    run.review_file.write_text("id,sure\n1,2\n")
+    with pytest.raises(DataError, match="expected columns id and confidence"):
+        segment(run, data, settings=settings, out=tmp_path / "c")
+    run.review_file.write_text("id,confidence\n" + "".join(f"{i},{i % 2}\n" for i in range(12)))
+    segment(run, data, settings=settings, out=tmp_path / "odd")
+    segment(run, data, settings=quick(run, epochs=1), out=tmp_path / "all")
+    odd, everything = (
+        load_file(tmp_path / name / "model" / "model.safetensors")["head.weight"] for name in ("odd", "all")
+    )
+    assert not torch.equal(odd, everything)
+
+
+def test_wrong_masks_are_listed_at_once(squares: Squares) -> None:
+    run, data = squares
+    save_mask(run.pseudo_mask_file("0"), np.full((5, 5), 1, np.uint8))
+    save_mask(run.pseudo_mask_file("1"), np.full((56, 64), 9, np.uint8))
+    with pytest.raises(DataError, match=r"(?s)2 of 12 masks.*5×5 pixels.*64×56.*expected values 0"):
+        segment(run, data, settings=quick(run))
+    for index in range(12):
+        save_mask(run.pseudo_mask_file(str(index)), np.where(draw_pair(index)[1], 255, 0).astype(np.uint8))
+    with pytest.raises(DataError, match="no value but 0 and 255"):
+        segment(run, data, settings=quick(run))
+
+
+def test_mistakes(squares: Squares, tmp_path: Path) -> None:
+    run, data = squares
+    with pytest.raises(
+        DataError, match=r"there are no masks to train on; make them with `swtformer pseudo-label`"
+    ):
+        segment(run, data, settings=quick(run, masks=str(tmp_path / "nowhere")))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no mask of the 12 images"):
+        segment(run, data, settings=quick(run, masks=str(tmp_path / "empty")), out=tmp_path / "b")
+    with pytest.raises(DataError, match="name them in the run's order"):
+        segment(run, replace(data, classes=("a", "b", "c")), settings=quick(run))
+    with pytest.raises(SettingsError, match="need images that are set aside"):
+        segment(run, data, settings=quick(run, keep="best"), out=tmp_path / "c")
+
+
+def test_resume_refuses_other_settings_and_masks(squares: Squares) -> None:
+    run, data = squares
+    segment(run, data, settings=quick(run, epochs=1))
+    with pytest.raises(SettingsError, match="already holds a run"):
+        segment(run, data, settings=quick(run, epochs=1))
+    with pytest.raises(SettingsError, match=r"other settings: segment\.decoder"):
+        segment(run, data, settings=quick(run, epochs=1, decoder="fpn"), resume=True)
+    save_mask(run.pseudo_mask_file("0"), np.zeros((56, 64), np.uint8))
+    with pytest.raises(SettingsError, match="was started with other masks"):
+        segment(run, data, settings=quick(run, epochs=1), resume=True)
+
+
+def test_nan_stops(squares: Squares) -> None:
+    run, data = squares
+    settings = quick(run, learning_rate=1e30, clip_norm=0.0, warmup_fraction=0.0, epochs=3)
+    with pytest.raises(NonFiniteError, match=r"--segment\.learning_rate|weights .* are not finite"):
+        segment(run, data, settings=settings)
+    assert not (run.segmentation / "model").exists()
+
+
+def test_the_best_epoch_is_kept(squares: Squares) -> None:
+    run, data = squares
+    settings = quick(run, epochs=3, validation_fraction=0.2, keep="best")
+    result = segment(run, data, settings=settings)
+    scores = [float(row["validation_miou"]) for row in rows(result.trained)]
+    assert result.validation_miou == pytest.approx(max(scores), abs=1e-6)
