@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 
-MILLISECONDS = 60_000
+MILLISECONDS = 150_000
 PHONE = {"width": 390, "height": 844}
 
 

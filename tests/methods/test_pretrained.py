@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from support.models import CLASSES, tiny
-from swtformer.errors import CheckpointError
+from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.methods.pretrained import from_pretrained, load_weights, read_weights, save_pretrained
 
 
@@ -124,9 +124,10 @@ def test_no_network_is_one_clear_message(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.snapshot_download", _never)
     with pytest.raises(
-        CheckpointError, match=r"^farm/cows: is no folder here and cannot be downloaded .*: no network"
-    ):
+        SwtformerError, match=r"^farm/cows: is no folder here and cannot be downloaded .*: no network"
+    ) as caught:
         from_pretrained("farm/cows")
+    assert caught.value.exit_code == 2
 
 
 def _never(*_: object, **__: object) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,15 +14,14 @@ from torch import Tensor, nn
 
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.methods import Method, create_model
+from swtformer.model_folders import CONFIG as CONFIG
+from swtformer.model_folders import local_model_folder
 from swtformer.run import read_json, write_json, write_with
 from swtformer.settings import ModelSettings
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 FORMAT = 1
 """Layout of config.json; a change that older versions of the package would misread raises it."""
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def save_pretrained(model: Method, folder: str | Path) -> Path:
@@ -78,21 +74,11 @@ def model_folder(source: str | Path) -> Path:
             exists or whose parent folder does, or that is no two names with a slash between.
 
     Raises:
-        CheckpointError: there is no model, here or on the hub.
+        CheckpointError: there is no such folder, or it holds no model.
+        SwtformerError: the hub cannot be asked or knows no such model.
     """
-    folder = Path(source)
-    if (folder / "model" / CONFIG).is_file():
-        return folder / "model"
-    if (folder / CONFIG).is_file():
-        return folder
-    if folder.exists():
-        raise CheckpointError(
-            f"{folder}: holds no model ({CONFIG} is missing); name a model folder or a finished run."
-        )
-    name = str(source)
-    if folder.parent.exists() or not _HUB_ID.fullmatch(name):
-        raise CheckpointError(f"{folder}: does not exist.{_nearest_folder(folder)}")
-    return _downloaded(name)
+    folder = local_model_folder(source)
+    return _downloaded(str(source)) if folder is None else folder
 
 
 def read_config(folder: Path) -> tuple[ModelSettings, tuple[str, ...]]:
@@ -176,15 +162,6 @@ def load_weights(
     return missing
 
 
-def _nearest_folder(folder: Path) -> str:
-    """Ask whether a folder beside it was meant whose name is nearly the same."""
-    if not folder.parent.is_dir() or not os.access(folder.parent, os.R_OK):
-        return ""
-    beside = [path.name for path in folder.parent.iterdir() if path.is_dir()]
-    close = difflib.get_close_matches(folder.name, beside, n=1)
-    return f" Did you mean {str(folder.parent / close[0])!r}?" if close else ""
-
-
 def _downloaded(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -193,6 +170,6 @@ def _downloaded(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS], etag_timeout=5))
     except (HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(
+        raise SwtformerError(
             f"{name}: is no folder here and cannot be downloaded from the hub: {reason}"
         ) from None
