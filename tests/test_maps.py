@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swtformer.errors import SwtformerError
+from swtformer.errors import NonFiniteError, SwtformerError
 from swtformer.maps import ClassActivationMaps
 
 
@@ -101,7 +101,8 @@ def test_pickles_are_never_executed(tmp_path: Path) -> None:
         ({"values": np.array([0, 2])}, "do not rise from 1"),
         ({"values": np.array([1, 2, 3])}, "expected 3 cam maps"),
         ({"cam": np.zeros((2, 8))}, r"expected 2 cam maps, got an array of shape \(2, 8\)"),
-        ({"cam": np.full((2, 8, 11), np.nan)}, "finite float16 cam maps"),
+        ({"cam": np.full((2, 8, 11), np.nan, np.float16)}, "finite float16 cam maps"),
+        ({"cam": np.zeros((2, 8, 11))}, "finite float16 cam maps"),
         ({"refined": np.zeros((2, 8, 11))}, "expected 3 refined maps"),
         ({"probabilities": np.array([np.inf])}, "finite probability"),
     ],
@@ -109,9 +110,18 @@ def test_pickles_are_never_executed(tmp_path: Path) -> None:
 def test_arrays_that_do_not_belong_together(
     tmp_path: Path, change: dict[str, np.ndarray], message: str
 ) -> None:
-    replace(example(), **change).save(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", **{**vars(example()), **change})
     with pytest.raises(SwtformerError, match=message):
         ClassActivationMaps.load(tmp_path / "a.npz")
+
+
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    for change in ({"refined": np.full((3, 8, 11), np.nan)}, {"probabilities": np.array([np.inf])}):
+        with pytest.raises(NonFiniteError, match=r"a\.npz: not written, since its maps are not finite"):
+            replace(example(), **change).save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="expected 2 cam maps"):
+        replace(example(), cam=np.zeros((3, 8, 11))).save(tmp_path / "a.npz")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bare_array(tmp_path: Path) -> None:

@@ -170,7 +170,9 @@ def test_looking_at_a_run_creates_nothing(tmp_path: Path) -> None:
     assert run.environment() == {}
     assert run.map_ids() == []
     assert not run.path.exists()
-    with pytest.raises(SwtformerError, match=r"is no run folder: it has no settings\.yaml"):
+    with pytest.raises(
+        SwtformerError, match=r"is no run folder: it has no settings\.yaml; make one with `swtformer train"
+    ):
         run.settings()
 
 

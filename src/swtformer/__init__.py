@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from swtformer.methods.pretrained import from_pretrained, save_pretrained
     from swtformer.run import Run
     from swtformer.settings import Settings
+    from swtformer.stages.chain import run_stages
     from swtformer.stages.evaluate import evaluate
     from swtformer.stages.localize import localize
     from swtformer.stages.mask import mask
@@ -51,6 +52,7 @@ __all__ = [
     "predict",
     "pseudo_label",
     "refine",
+    "run_stages",
     "save_pretrained",
     "segment",
     "train",
@@ -71,6 +73,7 @@ _HOMES = {
     "predict": "swtformer.stages.predict:predict",
     "pseudo_label": "swtformer.stages.pseudo_label:pseudo_label",
     "refine": "swtformer.stages.refine:refine",
+    "run_stages": "swtformer.stages.chain:run_stages",
     "save_pretrained": "swtformer.methods.pretrained:save_pretrained",
     "segment": "swtformer.stages.segment:segment",
     "train": "swtformer.stages.train:train",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from swtformer.errors import SwtformerError
+from swtformer.errors import NonFiniteError, SwtformerError
 from swtformer.run import write_with
 
 
@@ -37,17 +37,36 @@ class ClassActivationMaps:
     made_from: str = ""
 
     def save(self, path: Path) -> None:
-        """Write the maps atomically as compressed npz."""
+        """Write the maps atomically as compressed npz.
+
+        Raises:
+            NonFiniteError: a value is not finite; nothing is written.
+            ValueError: the arrays do not belong together.
+        """
+        maps = replace(
+            self,
+            values=self.values.astype(np.int16),
+            cam=self.cam.astype(np.float16),
+            refined=None if self.refined is None else self.refined.astype(np.float16),
+            probabilities=self.probabilities.astype(np.float32),
+        )
+        for array in (maps.cam, maps.refined, maps.probabilities):
+            if array is not None and not np.isfinite(array).all():
+                raise NonFiniteError(
+                    f"{path}: not written, since its maps are not finite; the weights that made them are "
+                    "broken. Train with a smaller learning rate."
+                )
+        maps._check()
         arrays: dict[str, Any] = {
-            "values": self.values.astype(np.int16),
-            "size": np.asarray(self.size, dtype=np.int32),
-            "cam": self.cam.astype(np.float16),
-            "probabilities": self.probabilities.astype(np.float32),
-            "made_by": np.asarray(self.made_by),
-            "made_from": np.asarray(self.made_from),
+            "values": maps.values,
+            "size": np.asarray(maps.size, dtype=np.int32),
+            "cam": maps.cam,
+            "probabilities": maps.probabilities,
+            "made_by": np.asarray(maps.made_by),
+            "made_from": np.asarray(maps.made_from),
         }
-        if self.refined is not None:
-            arrays["refined"] = self.refined.astype(np.float16)
+        if maps.refined is not None:
+            arrays["refined"] = maps.refined
         write_with(path, lambda stream: np.savez_compressed(stream, **arrays))
 
     @classmethod

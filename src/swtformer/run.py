@@ -165,7 +165,10 @@ class Run:
     def settings(self) -> Settings:
         """The settings that the run was made with."""
         if not self.settings_file.is_file():
-            raise SwtformerError(f"{self.path} is no run folder: it has no settings.yaml.")
+            raise SwtformerError(
+                f"{self.path} is no run folder: it has no settings.yaml; make one with "
+                "`swtformer train DATA --out RUN`."
+            )
         return validate(Settings, read_settings(self.settings_file), where=str(self.settings_file))
 
     def write_settings(self, settings: Settings) -> None:

@@ -54,7 +54,9 @@ def test_the_commands_export_what_is_marked(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decide(run, "3", "correct", masks=open_queue(run).masks)
-    line = export_commands(run).splitlines()[0]
+    commands = export_commands(run).splitlines()
+    assert [line.split()[1] for line in commands] == ["export", "import", "segment", "predict"]
+    line = commands[0]
     monkeypatch.chdir(tmp_path)
     assert line.startswith(f"swtformer export {run.path} ")
     assert main(line.split()[1:]) == 0

@@ -15,7 +15,9 @@ import yaml
 from PIL import Image
 
 from swtformer.cli import main
+from swtformer.cli.commands import _resume_hint
 from swtformer.run import Run
+from swtformer.settings import Settings
 
 WEIGHTS = Path("model") / "model.safetensors"
 
@@ -120,6 +122,20 @@ def test_a_stopped_training_tells_how_to_go_on(
     name = signal.Signals(signum).name
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"Stopped by {name}. Go on with: swtformer train {shapes} --out {out} --resume"
+
+
+def test_a_stop_before_there_are_settings_starts_over(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert _resume_hint(run, Path("data")) == "Run the same command again."
+    run.write_settings(Settings())
+    assert _resume_hint(run, Path("data")) == f"Go on with: swtformer train data --out {run.path} --resume"
+
+
+def test_train_says_when_data_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "With --resume the one" in text
+    assert "By default the one" not in text
 
 
 def test_a_training_stopped_before_its_first_checkpoint_can_go_on(

@@ -15,6 +15,7 @@ from swtformer.errors import CheckpointError, DataError, NonFiniteError
 
 COMMANDS = (
     "demo",
+    "run",
     "data check",
     "train",
     "localize",

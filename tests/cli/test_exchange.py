@@ -26,8 +26,19 @@ def test_masks_go_out_and_come_back(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert main(["import", str(run.path), str(out)]) == 0
     said = capsys.readouterr()
     assert f"0 masks were corrected, 4 came back as they were, 0 are kept from {run.pseudo_masks}" in said.out
-    assert f"swtformer segment {run.path} --segment.masks {run.corrected_masks}" in said.out
+    assert f"swtformer segment {run.path} --segment.masks {run.corrected_masks}\n" in said.out
+    assert f"swtformer predict {run.path} PHOTOS --out FOLDER\n" in said.out
     assert len(run.environment()["commands"]) == 2
+
+
+def test_a_network_that_is_there_stays(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "x.json"
+    assert main(["export", str(run.path), "--format=coco", f"--out={out}"]) == 0
+    run.segmentation.mkdir()
+    assert main(["import", str(run.path), str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"--segment.masks {run.corrected_masks} --out {run.path}/segmentation-corrected\n" in said
+    assert f"swtformer predict {run.path}/segmentation-corrected PHOTOS" in said
 
 
 def test_left_out_masks_are_reported_and_give_3(

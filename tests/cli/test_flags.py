@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclopts import App
 
 from swtformer.cli.flags import gather, join_booleans, with_settings
 from swtformer.errors import SettingsError
@@ -95,6 +96,20 @@ def test_words_after_boolean_flags_are_joined(word: str) -> None:
     before = ["localize", "run", "--localize.flip", word, "--resume", word, "data"]
     after = ["localize", "run", f"--localize.flip={word}", f"--resume={word}", "data"]
     assert join_booleans(before, also=["--resume"]) == after
+
+
+def test_sections_are_spelled_with_hyphens_as_well() -> None:
+    app = App()
+
+    @app.command
+    @with_settings("pseudo_label")
+    def label(**flags: Any) -> dict[str, Any]:
+        return flags
+
+    for spelling in ("pseudo-label", "pseudo_label"):
+        found, bound, _ = app.parse_args(["label", f"--{spelling}.margin", "0.3"], exit_on_error=False)
+        assert found(*bound.args, **bound.kwargs) == {"pseudo_label__margin": "0.3"}
+    assert gather(flags={"pseudo_label__margin": "0.3"}).pseudo_label.margin == 0.3
 
 
 def test_other_words_stay() -> None:

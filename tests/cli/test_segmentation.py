@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from support.masked_squares import draw_run
 from swtformer.cli import main
+from swtformer.cli.segmentation import _resume_hint
 from swtformer.run import Run
+from swtformer.settings import Settings
 
 QUICK = [
     "--segment.decoder=segformer",
@@ -64,6 +68,40 @@ def test_segment_without_masks(drawn: Path, tmp_path: Path, capsys: pytest.Captu
     shutil.rmtree(copy / "run" / "pseudo_masks")
     assert main(["segment", str(copy / "run"), *QUICK]) == 2
     assert "make them with `swtformer pseudo-label`" in capsys.readouterr().err
+
+
+def test_a_stop_is_gone_on_with_as_far_as_there_is_anything(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    trained = Run(run.segmentation)
+    assert _resume_hint(run, trained, None, None) == "Run the same command again."
+    trained.write_settings(Settings())
+    assert _resume_hint(run, trained, None, None) == f"Go on with: swtformer segment {run.path} --resume"
+
+
+def test_nothing_to_resume(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["segment", str(drawn / "run"), f"--out={tmp_path / 'none'}", "--resume"]
+    assert main(command) == 2
+    assert "holds no run to resume" in capsys.readouterr().err
+
+
+def test_masks_of_an_earlier_call_are_told(
+    segmented: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("3.png", "4.png"):
+        command = ["predict", str(segmented / "run"), str(segmented / "images" / name), f"--out={tmp_path}"]
+        assert main(command) == 0
+    assert f"1 mask in {tmp_path / 'masks'} of images that were not named now" in capsys.readouterr().err
+
+
+def test_a_wrong_model_is_said_before_torch_is_there(tmp_path: Path) -> None:
+    script = (
+        "import sys; from swtformer.cli import main; "
+        f"code = main(['predict', {str(tmp_path)!r}, 'x.jpg', '--out', 'o']); "
+        "sys.exit(code + 10 * ('torch' in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "holds no model (config.json is missing)" in done.stderr
+    assert done.returncode == 4
 
 
 def test_predict_then_evaluate(segmented: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,20 @@ def test_every_pixel_comes_back(name: str, objects: str, seed: int, tmp_path: Pa
         assert found[image.id].dtype == np.uint8
 
 
+@pytest.mark.parametrize("name", [name for name, plug_in in EXPORTERS.items() if not plug_in.suffix])
+def test_the_current_folder_is_not_replaced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in (".", ".."):
+        with pytest.raises(SwtformerError, match="is the current folder or one around it; name a new folder"):
+            EXPORTERS[name].write(iter(()), Path(out), classes=CLASSES, settings=ExportSettings())
+    EXPORTERS[name].write(
+        iter(labelled_images()), Path("inner/../new"), classes=CLASSES, settings=ExportSettings()
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
 def test_a_solid_region_comes_back_from_every_format(plug_in: Exporter, tmp_path: Path) -> None:
     labels = np.zeros((9, 14), dtype=np.uint8)
     labels[2:7, 3:11] = 3

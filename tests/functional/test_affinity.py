@@ -158,3 +158,5 @@ def test_surest_labels_without_classes_or_evidence() -> None:
     assert surest_labels(torch.rand(1, 1, 1), torch.zeros(0, dtype=torch.long), part=0.6).tolist() == [[0]]
     dead = torch.cat([torch.ones(1, 2, 2), torch.zeros(1, 2, 2)])
     assert surest_labels(dead, torch.tensor([1]), part=0.6).eq(0).all()
+    half_empty = torch.tensor([[[0.0, 0.0, 0.9, 0.0]], [[0.0, 0.0, 0.1, 0.5]]])
+    assert surest_labels(half_empty, torch.tensor([5]), part=1.0).tolist() == [[255, 255, 0, 5]]

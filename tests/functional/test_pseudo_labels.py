@@ -41,8 +41,9 @@ def test_margin_rule() -> None:
 
 
 def test_threshold_rule() -> None:
-    assert labels_by_thresholds(PIXELS, low=0.2, high=0.7).tolist() == [[0, 255, 7, 0, 255]]
-    assert labels_by_thresholds(PIXELS, low=0.4, high=0.4).tolist() == [[0, 2, 7, 0, 2]]
+    assert labels_by_thresholds(PIXELS, low=0.2, high=0.7).tolist() == [[0, 255, 7, 255, 255]]
+    assert labels_by_thresholds(PIXELS, low=0.4, high=0.4).tolist() == [[0, 2, 7, 255, 2]]
+    assert labels_by_thresholds(PIXELS, low=0, high=0)[0, 3] == 255  # where there is no evidence
     nothing = evidence(torch.ones(1, 1, 2), torch.zeros(0), (1, 2))
     assert labels_by_thresholds(nothing, low=0, high=0).tolist() == [[0, 0]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import yaml
@@ -9,7 +10,7 @@ from huggingface_hub import ModelCard
 
 from swtformer.publishing.card import model_card
 from swtformer.publishing.saved import find_model
-from swtformer.run import Run
+from swtformer.run import Run, read_json, write_json
 
 
 def card(run: Run, **options: str) -> str:
@@ -51,6 +52,19 @@ def test_a_segmentation_network(run_with_network: Run) -> None:
         in text
     )
     assert "- fingerprint of the masks: m4sks" in text
+
+
+def test_corrected_masks_are_told(run_with_network: Run, tmp_path: Path) -> None:
+    copied = Run(Path(shutil.copytree(run_with_network.path, tmp_path / "farm")))
+    trained = Run(copied.segmentation)
+    corrections = {"base": "/home/anna/secret/pseudo_masks", "count": 7}
+    trained.update_environment(supervision="corrected", corrections=corrections)
+    write_json(trained.scores_file, {**read_json(trained.scores_file), "supervision": "corrected"})
+    text = card(copied)
+    assert "- supervision: pseudo-masks, some of them **corrected by hand**" in text
+    assert "- masks corrected by hand: 7; the others as in `pseudo_masks`" in text
+    assert "(pseudo-masks, some of them corrected by hand, **not** true masks)" in text
+    assert "secret" not in text
 
 
 def test_nothing_of_the_machine_is_told(run: Run, run_with_network: Run) -> None:

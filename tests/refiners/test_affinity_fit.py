@@ -112,6 +112,18 @@ def test_a_diverging_fit_stops() -> None:
         refiner.fit(examples, seed=0)
 
 
+def test_a_last_step_that_breaks_a_weight_is_not_kept() -> None:
+    refiner = built("irn", fit_epochs=2)
+
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        if done == total:
+            with torch.no_grad():
+                next(iter(refiner.network.new_parameters())).fill_(torch.nan)
+
+    with pytest.raises(NonFiniteError, match=r"After the last of 2 steps 1 weights .* not finite"):
+        refiner.fit(draw_blocks(2), seed=0, progress=progress)
+
+
 def test_crops_show_image_and_labels_of_one_place() -> None:
     height, width = 40, 56
     values = torch.arange(height * width).view(1, height, width) / (height * width)

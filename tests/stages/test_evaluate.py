@@ -19,6 +19,7 @@ from swtformer.run import read_json, write_json
 from swtformer.settings import EvaluateSettings, MaskSettings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.mask import mask
+from swtformer.stages.refined_maps import maps_stamp
 from swtformer.stages.scores import Scores, SegmentationScore
 
 NAMES = ("background", "cat", "dog", "sheep")
@@ -490,14 +491,21 @@ def test_refined_maps_are_scored_by_themselves(draw: Draw) -> None:
     pairs = []
     for record in drawn.data.records:
         maps = drawn.maps(record.id)
-        sharper = replace(maps, refined=maps.refined**3, made_by="refiner")
+        sharper = replace(maps, refined=maps.refined**3, made_by="refiner", made_from=maps_stamp(maps))
         sharper.save(drawn.run.refined_map_file(record.id))
         predicted = predict(maps.refined.astype(np.float32) ** 3, maps.values, maps.size, None)
         pairs.append((predicted, read(record.mask)))
-    write_json(drawn.run.refined_file, {"made_by": "refiner", "scales": [1.0], "flip": False})
+    facts = {"made_by": "refiner", "maps_made_by": "model", "scales": [1.0], "flip": False}
+    write_json(drawn.run.refined_file, facts)
     scores = evaluate(drawn.run, drawn.data, settings=settings)
     found = entry(scores, "refined", "argmax")
     assert [found.iou[name] for name in NAMES] == pytest.approx(iou(pairs), abs=2e-3)
     assert scores.predictions == str(drawn.run.refined)
     assert read_json(drawn.run.refined_scores_file)["predictions"] == str(drawn.run.refined)
     assert drawn.run.scores_file.read_bytes() == before
+    drawn.change("a", made_from="another image")
+    with pytest.raises(SwtformerError, match=r"a\.npz was made from other maps .*`swtformer refine` again"):
+        evaluate(drawn.run, drawn.data, settings=settings)
+    write_json(drawn.run.maps_file, {**read_json(drawn.run.maps_file), "made_by": "a better model"})
+    with pytest.raises(SwtformerError, match=r"refined was made from other maps .*`swtformer refine` again"):
+        evaluate(drawn.run, drawn.data, settings=settings)

@@ -13,8 +13,9 @@ from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
 from swtformer.masks import write_mask
 from swtformer.run import Run, read_failures, read_json
+from swtformer.stages.corrections import NOTES
 from swtformer.stages.export import export
-from swtformer.stages.import_masks import NOTES, import_masks
+from swtformer.stages.import_masks import import_masks
 
 
 @pytest.fixture
@@ -84,6 +85,9 @@ def test_an_import_replaces_the_one_before_or_adds_to_it(run: Run, tmp_path: Pat
     import_masks(run, first)
     assert import_masks(run, second, base="corrected_masks").corrected == {"sub/b": 1}
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
+    notes = read_json(run.corrected_masks / NOTES)
+    assert (notes["base"], notes["corrected"]) == (str(run.pseudo_masks), {"a": 1, "sub/b": 1})
+    assert "a" not in notes["not_in_file"]
     import_masks(run, second)
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
     hidden = [path.name for path in run.path.iterdir() if path.name.startswith(".")]
@@ -97,6 +101,21 @@ def test_the_format_can_be_named_and_another_folder_taken(run: Run, tmp_path: Pa
     assert result.folder == tmp_path / "mine"
     assert (tmp_path / "mine" / "a.png").is_file()
     assert not run.corrected_masks.exists()
+
+
+@pytest.mark.parametrize("out", [".", ".."])
+def test_the_current_folder_is_not_replaced(
+    out: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "x.zip"
+    correct(run, file)
+    import_masks(run, file)
+    place = run.corrected_masks if out == "." else run.corrected_masks / "sub"
+    monkeypatch.chdir(place)
+    with pytest.raises(SwtformerError, match="is the current folder or one around it; name a new folder"):
+        import_masks(run, file, out=Path(out))
+    assert import_masks(run, file, out=Path("inner/../mine")).folder == Path("inner/../mine")
+    assert (place / "mine" / NOTES).is_file()
 
 
 def test_other_peoples_images_are_rows_of_the_report(run: Run, tmp_path: Path) -> None:

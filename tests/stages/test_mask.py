@@ -83,6 +83,14 @@ def test_another_threshold_replaces_all_masks(draw: Callable[..., Any]) -> None:
     assert (read(drawn, "a") > 0).sum() < (before["a"] > 0).sum()
 
 
+def test_masks_of_images_without_maps_are_removed(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    mask(drawn.run)
+    drawn.run.map_file("sub/c").unlink()
+    mask(drawn.run)
+    assert sorted(path.name for path in drawn.run.masks.rglob("*.png")) == ["a.png", "b.png", "none.png"]
+
+
 def test_the_runs_own_settings_are_the_default(draw: Callable[..., Any]) -> None:
     drawn = draw(settings=Settings(mask=MaskSettings(source="cam", policy="fixed", threshold=0.33)))
     assert mask(drawn.run).rule == MaskRule("cam", "fixed", 0.33)

@@ -229,3 +229,33 @@ def test_mistakes(run: Run, photos: Path, tmp_path: Path) -> None:
         predict(run.path, [photos], tmp_path / "out", settings=settings(window_px=64, overlap_px=32))
     with pytest.raises(CheckpointError, match="does not exist"):
         predict(tmp_path / "nothing", [photos], tmp_path / "out", settings=settings())
+
+
+def test_nothing_of_an_earlier_call_passes_for_this_one(run: Run, photos: Path, tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", photos / "sub"
+    whole = predict(run.path, [folder], out, settings=settings(overlays=True))
+    assert whole.strays == 0
+    (folder / "1.png").write_text("<html>")
+
+    def interrupt(stage: str, done: int, total: int, note: str = "") -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    both = [folder / "0.png", folder / "1.png"]
+    with pytest.raises(KeyboardInterrupt):
+        predict(run.path, both, out, settings=settings(), progress=interrupt)
+    assert {path.name for path in out.iterdir()} == {"masks", "overlays"}
+    again = predict(run.path, both, out, settings=settings())
+    assert (again.done, again.strays) == (1, 1)
+    assert {path.name for path in again.masks.iterdir()} == {"0.png", "2.png"}
+    assert {path.name for path in (out / "overlays").iterdir()} == {"2.jpg"}
+
+
+def test_what_cannot_be_replaced_is_said(run: Run, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "areas.json").mkdir(parents=True)
+    with pytest.raises(SwtformerError, match=r"areas\.json: cannot be replaced"):
+        predict(run.path, [photos], tmp_path / "out", settings=settings())
+
+
+def test_the_folder_of_a_training_is_a_model(run: Run) -> None:
+    assert load_predictor(run.segmentation, settings()).kind == "segmentation"

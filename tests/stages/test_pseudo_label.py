@@ -17,6 +17,7 @@ from swtformer.errors import SettingsError, SwtformerError
 from swtformer.run import RefinedRun, Run, read_failures, read_json, write_json
 from swtformer.settings import PseudoLabelSettings, Settings
 from swtformer.stages.pseudo_label import pseudo_label
+from swtformer.stages.refined_maps import maps_stamp
 
 IDS = ["a", "b", "none", "sub/c"]
 
@@ -36,8 +37,15 @@ def refine_by_hand(drawn: Any, ids: list[str]) -> None:
     """Refined maps that are the R-CAMs squared."""
     for id in ids:
         maps = drawn.maps(id)
-        replace(maps, refined=maps.refined**2, made_by="refiner").save(drawn.run.refined_map_file(id))
-    facts = {"made_by": "refiner", "method": "par", "source": "refined", "background_power": None}
+        refined = replace(maps, refined=maps.refined**2, made_by="refiner", made_from=maps_stamp(maps))
+        refined.save(drawn.run.refined_map_file(id))
+    facts = {
+        "made_by": "refiner",
+        "maps_made_by": "model",
+        "method": "par",
+        "source": "refined",
+        "background_power": None,
+    }
     write_json(drawn.run.refined_file, facts)
 
 
@@ -106,7 +114,7 @@ def test_refinement_that_overturns_the_labels_lowers_the_confidence(draw: Callab
     before = {review.id: review for review in pseudo_label(drawn.run).reviews}
     assert before["sub/c"].agreement == 1  # squares leave the order of the maps as it is
     maps = drawn.maps("sub/c")
-    turned = replace(maps, refined=maps.refined[:, ::-1] ** 2, made_by="refiner")
+    turned = replace(maps, refined=maps.refined[:, ::-1] ** 2, made_by="refiner", made_from=maps_stamp(maps))
     turned.save(drawn.run.refined_map_file("sub/c"))
     after = {review.id: review for review in pseudo_label(drawn.run).reviews}
     assert after["sub/c"].agreement is not None
@@ -119,7 +127,8 @@ def test_the_review_queue_rises(draw: Callable[..., Any]) -> None:
     drawn = draw()
     refine_by_hand(drawn, IDS)
     maps = drawn.maps("b")
-    unsure = replace(maps, refined=np.full_like(maps.refined, 0.4), made_by="refiner")
+    flat = np.full_like(maps.refined, 0.4)
+    unsure = replace(maps, refined=flat, made_by="refiner", made_from=maps_stamp(maps))
     unsure.save(drawn.run.refined_map_file("b"))
     result = pseudo_label(drawn.run)
     with drawn.run.review_file.open(newline="") as stream:
@@ -155,6 +164,38 @@ def test_maps_that_cannot_be_used_are_skipped(draw: Callable[..., Any], rule: st
     assert reasons.keys() == {"a", "b"}
     assert "made by another model" in reasons["b"]
     assert not drawn.run.pseudo_mask_file("a").exists()
+
+
+@pytest.mark.parametrize("rule", ["margin", "keep"])
+def test_maps_refined_before_an_image_was_localized_again_are_skipped(
+    draw: Callable[..., Any], rule: str
+) -> None:
+    drawn = draw()
+    refine_by_hand(drawn, IDS)
+    drawn.change("a", made_from="another image")
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings.model_validate({"rule": rule}))
+    assert result.done == 3
+    assert [failure.id for failure in result.failures] == ["a"]
+    assert "run `swtformer refine` again" in result.failures[0].reason
+
+
+def test_maps_refined_before_localize_was_run_again_are_refused(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    refine_by_hand(drawn, IDS)
+    write_json(drawn.run.maps_file, {**read_json(drawn.run.maps_file), "made_by": "a better model"})
+    with pytest.raises(SwtformerError, match=r"refined was made from other maps .*`swtformer refine` again"):
+        pseudo_label(drawn.run)
+
+
+def test_masks_of_images_without_maps_are_removed(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    pseudo_label(drawn.run)
+    drawn.run.map_file("sub/c").unlink()
+    pseudo_label(drawn.run)
+    left = {
+        path.relative_to(drawn.run.pseudo_masks).as_posix() for path in drawn.run.pseudo_masks.rglob("*.png")
+    }
+    assert left == {"a.png", "b.png", "none.png"}
 
 
 def test_an_interrupted_run_does_not_claim_the_old_rule(draw: Callable[..., Any]) -> None:

@@ -91,7 +91,7 @@ def test_44_what_is_whole_is_kept_and_the_rest_made_again(drawn: Any) -> None:
     np.testing.assert_array_equal(load(drawn.run, "a").refined, ClassActivationMaps.load(kept).refined)
 
 
-@pytest.mark.parametrize("change", ["maps", "image", "settings", "workers"])
+@pytest.mark.parametrize("change", ["maps", "image", "settings", "crf", "workers"])
 def test_44_what_comes_from_something_else_is_made_again(drawn: Any, change: str) -> None:
     refine(drawn.run, drawn.data)
     settings = quick()
@@ -101,9 +101,11 @@ def test_44_what_comes_from_something_else_is_made_again(drawn: Any, change: str
         os.utime(drawn.data.records[0].image, (1, 1))
     elif change == "settings":
         settings = quick(par_iterations=3)
+    elif change == "crf":
+        settings = quick(crf_iterations=3, walk_steps=9, fit_epochs=2)
     else:
         settings = quick(workers=3)
-    done = {"maps": 1, "image": 1, "settings": 4, "workers": 0}[change]
+    done = {"maps": 1, "image": 1, "settings": 4, "crf": 0, "workers": 0}[change]
     result = refine(drawn.run, drawn.data, settings=settings)
     assert (result.done, result.reused) == (done, 4 - done)
 

@@ -196,8 +196,25 @@ def test_wrong_masks_are_listed_at_once(squares: Squares) -> None:
         segment(run, data, settings=quick(run))
     for index in range(12):
         save_mask(run.pseudo_mask_file(str(index)), np.where(draw_pair(index)[1], 255, 0).astype(np.uint8))
-    with pytest.raises(DataError, match="no value but 0 and 255"):
+    with pytest.raises(DataError, match=r"no pixel of one is sure enough\. Lower --pseudo_label\.margin"):
         segment(run, data, settings=quick(run))
+    given = run.pseudo_masks.rename(run.path / "given")
+    (given / "pseudo_masks.json").unlink()
+    with pytest.raises(DataError, match="no value but 0 and 255"):
+        segment(run, data, settings=quick(run, masks=str(given)), out=run.path / "b")
+    for index in range(12):
+        save_mask(given / f"{index}.png", np.zeros((56, 64), np.uint8))
+    with pytest.raises(DataError, match=r"all background \(0\), so there is no class to learn"):
+        segment(run, data, settings=quick(run, masks=str(given)), out=run.path / "c")
+
+
+def test_pseudo_masks_that_are_not_all_made_are_refused(squares: Squares) -> None:
+    run, data = squares
+    run.pseudo_masks_file.unlink()
+    for settings in (quick(run), quick(run, masks=str(run.pseudo_masks / ".." / "pseudo_masks"))):
+        with pytest.raises(DataError, match=r"no pseudo_masks\.json.*run `swtformer pseudo-label` again"):
+            segment(run, data, settings=settings)
+    assert not run.segmentation.exists()
 
 
 def test_mistakes(squares: Squares, tmp_path: Path) -> None:

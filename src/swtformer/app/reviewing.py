@@ -16,6 +16,7 @@ from swtformer.datasets.images import read_image, read_mask
 from swtformer.errors import SwtformerError
 from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json
+from swtformer.stages.corrections import training_commands
 from swtformer.stages.known_data import data_of
 from swtformer.stages.review import ReviewItem, ReviewQueue
 
@@ -93,8 +94,7 @@ def export_commands(run: Run) -> str:
     folder = quote(str(run.path))
     return (
         f"swtformer export {folder} --decision correct --format label-studio --out marked.json\n"
-        f"swtformer import {folder} corrected.json\n"
-        f"swtformer segment {folder} --segment.masks {quote(str(run.corrected_masks))}"
+        f"swtformer import {folder} corrected.json\n" + "\n".join(training_commands(run, run.corrected_masks))
     )
 
 

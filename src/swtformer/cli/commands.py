@@ -40,6 +40,9 @@ def demo(
         run = run_demo(out, seed=settings.seed, progress=view)
     _show_scores(read_json(run.scores_file))
     say(f"The report is {run.report_file}.")
+    # By the settings that the demo left there.
+    words = ["swtformer", "run", str(out / "shapes"), "--out", str(out)]
+    say(f"Next, a segmentation network trained on refined pseudo-masks: {shlex.join(words)}")
     return Outcome(run=run)
 
 
@@ -81,7 +84,12 @@ def check(
 
 @with_settings("seed", "data", "model", "loss", "train")
 def train(
-    data: OptionalData = None,
+    data: Annotated[
+        Path | None,
+        Parameter(
+            help="Data set: a file or folder in any known format. With --resume the one that the run knows."
+        ),
+    ] = None,
     /,
     *,
     out: Annotated[Path, Parameter(help="Run folder to make, or to go on with by --resume.")],
@@ -214,6 +222,8 @@ def version() -> Outcome:
 
 
 def _resume_hint(run: Run, data: Path) -> str:
+    if not run.settings_file.is_file():
+        return again()
     words = ["swtformer", "train", str(data), "--out", str(run.path), "--resume"]
     return f"Go on with: {shlex.join(words)}"
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
-from swtformer.cli import commands, exchange, models, pseudo_labels, segmentation
+from swtformer.cli import chain, commands, exchange, models, pseudo_labels, segmentation
 from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans
 from swtformer.cli.outcome import Outcome
@@ -40,6 +40,7 @@ def build_app() -> App:
     for order, (owner, function, usage) in enumerate(
         (
             (app, commands.demo, "demo [--out RUN]"),
+            (app, chain.run, "run DATA [--out RUN] [--until STAGE]"),
             (data, commands.check, "data check DATA"),
             (app, commands.train, "train DATA --out RUN"),
             (app, commands.localize, "localize RUN [DATA]"),

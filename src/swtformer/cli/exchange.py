@@ -121,6 +121,7 @@ def import_(
     made = Run(run)
     made.settings()
     with progress(again) as view:
+        from swtformer.stages.corrections import training_commands
         from swtformer.stages.import_masks import import_masks
 
         result = import_masks(made, file, format=format, base=base, out=out, progress=view)
@@ -130,8 +131,8 @@ def import_(
     )
     for warning in result.warnings:
         warn(warning)
-    folder = shlex.quote(str(result.folder))
-    say(f"Next: swtformer segment {shlex.quote(str(run))} --segment.masks {folder}")
+    train, predict = training_commands(made, result.folder)
+    say(f"Next: {train}\n      {predict}")
     return _outcome(result.failures, made)
 
 

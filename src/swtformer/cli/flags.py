@@ -87,7 +87,7 @@ def join_booleans(arguments: Iterable[str], *, also: Iterable[str] = ()) -> list
     names = {
         *also,
         *ALIASES.values(),
-        *(f"--{name}" for name, field in _fields() if field.annotation is bool),
+        *(name for dotted, field in _fields() if field.annotation is bool for name in _spellings(dotted)),
     }
     joined: list[str] = []
     for argument in arguments:
@@ -101,6 +101,12 @@ def join_booleans(arguments: Iterable[str], *, also: Iterable[str] = ()) -> list
 def flowing(text: str) -> str:
     """A docstring's paragraphs as one line each, for the terminal to break."""
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n")).strip()
+
+
+def _spellings(dotted: str) -> list[str]:
+    """Flags of a setting: its section as commands are spelled, with hyphens, and as in the settings file."""
+    section, dot, name = dotted.rpartition(".")
+    return list(dict.fromkeys((f"--{section.replace('_', '-')}{dot}{name}", f"--{dotted}")))
 
 
 def _fields() -> Iterable[tuple[str, FieldInfo]]:
@@ -127,7 +133,7 @@ def _parameter(python_name: str, dotted: str, field: FieldInfo, group: Group | N
     """A keyword-only parameter: None where not given, else the user's text, which pydantic checks later."""
     default = field.get_default(call_default_factory=True)
     shown = _text(default)
-    names = [f"--{dotted}", *([ALIASES[dotted]] if dotted in ALIASES else [])]
+    names = [*_spellings(dotted), *([ALIASES[dotted]] if dotted in ALIASES else [])]
     shared: dict[str, Any] = {
         "name": names,
         "help": flowing(field.description or ""),
@@ -137,8 +143,8 @@ def _parameter(python_name: str, dotted: str, field: FieldInfo, group: Group | N
         shared["group"] = group
     hint: Any
     if field.annotation is bool:
-        negative = ".no-".join(dotted.rsplit(".", 1))
-        hint = Annotated[bool | None, Parameter(**shared, negative=f"--{negative}")]
+        negatives = [".no-".join(name.rsplit(".", 1)) for name in _spellings(dotted)]
+        hint = Annotated[bool | None, Parameter(**shared, negative=negatives)]
     else:
         annotation = list[str] if _is_tuple(field.annotation) else str
         shared |= {"negative": (), "metavar": _metavar(field.annotation), "allow_leading_hyphen": True}

@@ -22,10 +22,12 @@ from swtformer.cli.outcome import (
     open_images,
 )
 from swtformer.cli.screen import progress, say, warn
+from swtformer.model_folders import holds_model, local_model_folder
 from swtformer.run import Run
 
 MASKS_ARE = {
     "pseudo_masks": "pseudo-masks",
+    "corrected": "corrected masks",
     "ground_truth": "THE TRUE MASKS of the data set: a supervised comparison, no weakly supervised result",
     "given": "masks of a folder; whether they are ground truth is not known",
 }
@@ -54,11 +56,11 @@ def segment(
     made = Run(run)
     trained = Run(made.segmentation if out is None else out)
     base = made.settings()
-    if resume:
+    if resume and trained.settings_file.is_file():
         base = trained.settings()
         data = data or known_data(trained.environment())
     wanted = gather(base=base, config=config, flags=flags)
-    with progress(lambda: _resume_hint(made, data, out)) as view:
+    with progress(lambda: _resume_hint(made, trained, data, out)) as view:
         from swtformer.stages.segment import data_for
         from swtformer.stages.segment import segment as run_segment
 
@@ -68,7 +70,10 @@ def segment(
             wanted = gather(base=base, config=config, flags=flags)
         images = open_images(path, wanted)
         result = run_segment(made, images, settings=wanted, out=out, resume=resume, progress=view)
-    say(f"Trained on {result.images} images with {MASKS_ARE[result.supervision]} ({result.masks}).")
+    kind, part = MASKS_ARE[result.supervision], result.corrections
+    if part is not None:
+        kind += f", {part.count} of them changed by hand and the rest as in {part.base}"
+    say(f"Trained on {result.images} images with {kind} ({result.masks}).")
     if result.without_mask:
         warn(f"{result.without_mask} images of the data set have no mask and were left out.")
     if result.validation_miou is not None:
@@ -105,6 +110,9 @@ def predict(
     `swtformer evaluate DATA --predictions OUT/masks` scores them where there are true masks.
     """
     settings = gather(config=config, flags=flags).predict
+    # A wrong folder is said before torch is there, which takes seconds.
+    if not holds_model(Run(model).segmentation):
+        local_model_folder(model)
     with progress(again) as view:
         from swtformer.stages.inputs import LIST
         from swtformer.stages.predict import predict as run_predict
@@ -119,6 +127,9 @@ def predict(
             f"{result.rotated} images have an EXIF orientation that was not applied: their masks lie on the "
             "stored pixel grid. --predict.exif apply turns them upright."
         )
+    if result.strays:
+        masks = "1 mask" if result.strays == 1 else f"{result.strays} masks"
+        warn(f"{masks} in {result.masks} of images that were not named now, left by an earlier call.")
     if not result.failures:
         return Outcome()
     images = "1 image was" if len(result.failures) == 1 else f"{len(result.failures)} images were"
@@ -126,7 +137,9 @@ def predict(
     return Outcome(exit_code=SKIPPED)
 
 
-def _resume_hint(run: Run, data: Path | None, out: Path | None) -> str:
+def _resume_hint(run: Run, trained: Run, data: Path | None, out: Path | None) -> str:
+    if not trained.settings_file.is_file():
+        return again()
     words = ["swtformer", "segment", str(run.path)]
     words += [str(data)] if data is not None else []
     words += ["--out", str(out)] if out is not None else []

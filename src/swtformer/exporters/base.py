@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -104,13 +105,25 @@ def require_free_names(classes: Sequence[str]) -> None:
             )
 
 
+def movable(folder: Path) -> Path:
+    """The absolute path, without `.` and `..`, of a folder that is made beside its place and moved there.
+
+    Raises:
+        SwtformerError: it is the current folder or one around it, which cannot be moved under the user.
+    """
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise SwtformerError(f"{folder}: is the current folder or one around it; name a new folder.")
+    return Path(os.path.abspath(folder))
+
+
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` to write into, which takes its name when the block ends well.
 
     Raises:
-        SwtformerError: `out` already holds something, or cannot be written.
+        SwtformerError: `out` already holds something, is the current folder, or cannot be written.
     """
+    out = movable(out)
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise SwtformerError(f"{out}: already holds something; name a new folder or delete this one.")
     partial = out.with_name(f".{out.name}.partial")

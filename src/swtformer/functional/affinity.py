@@ -166,7 +166,7 @@ def surest_labels(maps: Tensor, values: Tensor, *, part: float) -> Tensor:
 
     A pixel goes to its largest map, and is the surer the smaller the second largest is beside it, as a ratio.
     Of each class's pixels, background included, `part` are kept; pixels that are as sure as the last of them
-    are kept too.
+    are kept too. Pixels where all maps are 0 have no label.
 
     PSA and IRN choose by two thresholds on the CAM. A part is the same on every scale of maps: the background
     that competes with CAMs falls steeply, while R-CAMs are cosines and lie close to one another.
@@ -185,7 +185,7 @@ def surest_labels(maps: Tensor, values: Tensor, *, part: float) -> Tensor:
     doubt = second / best.clamp_min(EPSILON)
     labels = torch.full_like(channels, IGNORED, dtype=torch.uint8)
     for channel, value in enumerate((0, *values.tolist())):
-        own = channels == channel
+        own = (channels == channel) & (best > 0)
         count = int(own.sum())
         if count:
             limit = doubt[own].kthvalue(math.ceil(part * count)).values

@@ -34,6 +34,11 @@ class Evidence:
     foreground: Tensor
     foreground_share: Tensor
 
+    @property
+    def is_lacking(self) -> Tensor:
+        """(H, W) bool: all maps are 0. (Of background alone the margin is 1.)"""
+        return (self.margins == 0) & (self.foreground_share == 0)
+
 
 def evidence(maps: Tensor, values: Tensor, size: tuple[int, int]) -> Evidence:
     """Up-sample maps and weigh them against each other.
@@ -68,12 +73,14 @@ def labels_by_margin(pixels: Evidence, smallest: Tensor) -> Tensor:
 def labels_by_thresholds(pixels: Evidence, *, low: float, high: float) -> Tensor:
     """The best class where its share is `high` or more, background where it is `low` or less, else 255.
 
+    Pixels where all maps are 0 become 255: no class is seen there, and no background either.
+
     Returns:
         (H, W) uint8.
     """
     labels = torch.full_like(pixels.labels, IGNORED)
-    labels[pixels.foreground_share <= low] = 0
-    sure = (pixels.foreground_share >= high) & (pixels.foreground > 0)
+    labels[(pixels.foreground_share <= low) & ~pixels.is_lacking] = 0
+    sure = (pixels.foreground_share >= high) & (pixels.foreground > 0) & ~pixels.is_lacking
     return torch.where(sure, pixels.foreground, labels)
 
 

@@ -27,7 +27,14 @@ logits = load_network(model_folder("{name}"))(images)  # (B, 3, H, W) uint8 RGB 
 _SUPERVISION = {
     "pseudo_masks": "pseudo-masks made from image-level labels; no drawn mask was used",
     "ground_truth": "**true masks**: a supervised comparison, no weakly supervised result",
+    "corrected": "pseudo-masks, some of them **corrected by hand**",
     "given": "masks of a folder; whether they are drawn by hand is not recorded",
+}
+
+_HELD_OUT = {
+    "pseudo_masks": "pseudo-masks, **not** true masks",
+    "ground_truth": "true masks",
+    "corrected": "pseudo-masks, some of them corrected by hand, **not** true masks",
 }
 
 
@@ -103,6 +110,10 @@ def _origin(saved: SavedModel, model: Method | SegmentationNetwork) -> Iterator[
     facts, settings = saved.trained.environment(), saved.trained.settings()
     if saved.kind == "segmentation":
         yield "supervision", _SUPERVISION.get(facts.get("supervision", ""), "not recorded")
+        corrections = facts.get("corrections")
+        if corrections is not None:
+            base = Path(corrections["base"]).name
+            yield "masks corrected by hand", f"{corrections['count']}; the others as in `{_cell(base)}`"
         yield "encoder's first weights", Path(settings.segment.weights).name
         yield "epochs", settings.segment.epochs
         yield "fingerprint of the masks", facts.get("masks_fingerprint")
@@ -134,9 +145,7 @@ def _network_score(scores: Mapping[str, Any]) -> str:
     miou = scores.get("validation_miou")
     if miou is None:
         return "None recorded."
-    truth = (
-        "true masks" if scores.get("supervision") == "ground_truth" else "pseudo-masks, **not** true masks"
-    )
+    truth = _HELD_OUT.get(scores.get("supervision", ""), "whether they are true masks is not recorded")
     return (
         f"mIoU {100 * miou:.2f} % against {scores.get('validation_images')} held-out masks of the kind that "
         f"it was trained on ({truth})."

@@ -64,7 +64,7 @@ def fit_affinity(
 
     Raises:
         DataError: there is no example.
-        NonFiniteError: the loss is not finite.
+        NonFiniteError: the loss, or a weight after the last step, is not finite.
     """
     if not len(examples):
         raise DataError("No image with maps can be read, so there is nothing to learn affinities from.")
@@ -103,6 +103,12 @@ def fit_affinity(
         optimizer.step()
         schedule.step()
         progress(step, steps, f"loss {loss.item():.3f}")
+    broken = [name for name, value in network.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise NonFiniteError(
+            f"After the last of {steps} steps {len(broken)} weights of the affinities are not finite, "
+            f"{broken[0]} first; try a smaller --refine.fit_learning_rate."
+        )
     network.eval()
 
 

@@ -38,11 +38,13 @@ class Refiner(ABC):
 
     Attributes:
         name: what settings call it.
+        shaped_by: beginnings of the names of the refine settings that its maps depend on.
         settings: the refine section that it was built from.
         device: where `_refined` receives its tensors; a learned refiner's network lies there.
     """
 
     name: ClassVar[str]
+    shaped_by: ClassVar[tuple[str, ...]]
 
     def __init__(self, settings: RefineSettings, *, device: torch.device | str = "cpu") -> None:
         self.settings = settings
@@ -117,5 +119,5 @@ class LearnedRefiner(Refiner):
             progress: told about every step or epoch, with stage name f"fit {self.name}".
 
         Raises:
-            NonFiniteError: the loss is not finite.
+            NonFiniteError: the loss or a weight is not finite.
         """

@@ -23,6 +23,7 @@ class DenseCRF(Refiner):
     """
 
     name: ClassVar[str] = "dense_crf"
+    shaped_by: ClassVar[tuple[str, ...]] = ("crf_",)
 
     def __init__(self, settings: RefineSettings, *, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, device=device)

@@ -78,6 +78,7 @@ class IRN(WalkRefiner):
     """
 
     name = "irn"
+    shaped_by = ("fit_", "walk_", "irn_")
     network_type = BoundaryNetwork
     network: BoundaryNetwork
     beta = 10.0

@@ -16,6 +16,7 @@ class PixelAdaptiveRefinement(Refiner):
     """PAR on the image at `par_stride`, half its size as published; the maps come out on that grid."""
 
     name: ClassVar[str] = "par"
+    shaped_by: ClassVar[tuple[str, ...]] = ("par_",)
 
     def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
         stride = self.settings.par_stride

@@ -34,6 +34,7 @@ class WalkRefiner(LearnedRefiner):
         scales: range of the random size of training images.
     """
 
+    shaped_by: ClassVar[tuple[str, ...]] = ("fit_", "walk_")
     network: AffinityNetwork
     network_type: ClassVar[type[AffinityNetwork]]
     beta: ClassVar[float]
@@ -50,7 +51,7 @@ class WalkRefiner(LearnedRefiner):
 
         Raises:
             DataError: there is no example.
-            NonFiniteError: the loss is not finite.
+            NonFiniteError: the loss or a weight is not finite.
         """
         torch.manual_seed(seed)
         self.network.reset()

@@ -68,7 +68,8 @@ class Case:
         id: record id.
         labels: its image-level labels in words.
         score: a figure with its name, where there is one.
-        tiles: photograph, CAM, R-CAM, mask, truth; columns that the whole run lacks are left out.
+        tiles: photograph, CAM, R-CAM, mask, pseudo-mask, truth; columns that the whole run lacks are left
+            out.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Columns:
     refined: bool
     mask: bool
     truth: bool
+    pseudo_mask: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,9 @@ def build_case(record: Record, context: Context, *, score: str = "") -> Case:
     if context.columns.mask:
         path = context.run.mask_file(record.id)
         tiles.append(_mask_tile("Mask", record, path, context.classes, photograph))
+    if context.columns.pseudo_mask:
+        path = context.run.pseudo_mask_file(record.id)
+        tiles.append(_mask_tile("Pseudo-mask", record, path, context.classes, photograph))
     if context.columns.truth:
         tiles.append(_mask_tile("Truth", record, record.mask, context.data_classes, photograph))
     return Case(record.id, describe_labels(record, context.data_classes), score, tuple(tiles))

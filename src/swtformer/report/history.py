@@ -36,6 +36,7 @@ class Curve:
 
 
 _LOSSES = {"loss": "Total", "cls": "CLS", "gsc": "GSC", "ccl": "CCL"}
+_PIXEL_LOSSES = {"loss": "Total", "cross_entropy": "Cross-entropy", "dice": "Dice"}
 _RATES = {"learning_rate": "Backbone"}
 _VALIDATION = {"validation_map_per_class": "Per class", "validation_map_per_image": "Per image"}
 
@@ -70,11 +71,25 @@ def read_history(run: Run) -> History | None:
 
 def curves(history: History) -> list[Curve]:
     """Plots of losses, learning rate and validation mAP; those without any value are left out."""
-    plots = (
+    return _curves(
+        history,
         ("Losses, mean of each epoch", _LOSSES, 1.0),
         ("Learning rate of the backbone", _RATES, 1.0),
         ("Validation mAP, %", _VALIDATION, 100.0),
     )
+
+
+def segmentation_curves(history: History) -> list[Curve]:
+    """The same for the segmentation network; its mIoU is against held-out masks of the kind trained on."""
+    return _curves(
+        history,
+        ("Losses, mean of each epoch", _PIXEL_LOSSES, 1.0),
+        ("Learning rate of the encoder", {"learning_rate": "Encoder"}, 1.0),
+        ("mIoU against held-out masks of the same folder, %", {"validation_miou": "mIoU"}, 100.0),
+    )
+
+
+def _curves(history: History, *plots: tuple[str, Mapping[str, str], float]) -> list[Curve]:
     return [
         curve
         for caption, names, factor in plots

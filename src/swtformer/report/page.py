@@ -12,7 +12,8 @@ from markupsafe import Markup, escape
 from swtformer.masks import voc_palette
 from swtformer.report.cases import Case
 from swtformer.report.colours import css, map_gradient
-from swtformer.report.history import History, curves
+from swtformer.report.history import History, curves, segmentation_curves
+from swtformer.report.later_stages import LaterStages
 from swtformer.report.scores import POLICIES, ScoreSheet, SegmentationScore
 from swtformer.run import Failure
 from swtformer.settings import Settings, dump_settings
@@ -63,6 +64,7 @@ class Contents:
         environment: environment.json.
         missing: one line for each part that is not there, saying how to make it.
         written: date and time of the report.
+        later: what refine, pseudo-label and segment made.
     """
 
     run_name: str
@@ -82,6 +84,7 @@ class Contents:
     environment: Mapping[str, Any]
     missing: tuple[str, ...]
     written: str
+    later: LaterStages
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ def render(contents: Contents) -> str:
         quoted=scores.quoted() if scores else (),
         class_rows=_class_rows(contents),
         curves=curves(contents.history) if contents.history else [],
+        later=contents.later,
+        network_curves=segmentation_curves(contents.later.history) if contents.later.history else [],
         gradient=map_gradient(),
         failures=contents.failures[:FAILURES_SHOWN],
         failures_left=max(0, len(contents.failures) - FAILURES_SHOWN),

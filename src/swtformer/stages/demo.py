@@ -20,7 +20,7 @@ EPOCHS = 16
 
 SETTINGS = {
     "data": {"format": "shapes", "split": "train", "validation_split": "val"},
-    "model": {"backbone": "swin_nano", "weights": "none", "drop_path": 0.0},
+    "model": {"backbone": "swin_nano", "weights": "none", "drop_path": 0.0, "kernel": 3},
     "train": {
         "epochs": EPOCHS,
         "learning_rate": 8e-4,
@@ -32,6 +32,15 @@ SETTINGS = {
         "workers": 0,
     },
     "localize": {"scales": [4.0]},
+    "segment": {
+        "decoder": "segformer",
+        "epochs": 8,
+        "learning_rate": 8e-4,
+        "head_multiplier": 1.0,
+        "crop_px": SIDE_PX,
+        "scale": [0.75, 1.5],
+        "workers": 0,
+    },
 }
 """A small Swin from scratch: what suits two cores and a few minutes, not what suits photographs."""
 

@@ -28,6 +28,7 @@ from swtformer.stages.mask import (
     ids_with_maps,
     source_and_policy,
 )
+from swtformer.stages.refined_maps import require_refined_from_maps
 from swtformer.stages.scores import (
     BACKGROUND,
     ClassificationScore,
@@ -73,13 +74,15 @@ def evaluate(
     Raises:
         DataError: maps are missing (unless they count as background), sizes or classes don't match, a mask is
             no label image, or the set has neither masks nor labels.
-        SwtformerError: the run has no maps, or the maps come from different models or settings.
+        SwtformerError: the run has no maps, the maps come from different models or settings, or refined ones
+            were made from other maps than the run holds now.
     """
     settings = run.settings().evaluate if settings is None else settings
     if settings.maps == "refined":
         run = RefinedRun(run.path)
         if not run.maps_file.is_file():
             raise SwtformerError(f"{run.maps} holds no refined maps; make them with `swtformer refine`.")
+        require_refined_from_maps(run)
     require_same_classes(run.classes(), data)
     over = scored_labels(data, settings.score_classes)
     ids = ids_with_maps(run)

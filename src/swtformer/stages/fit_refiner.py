@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
@@ -24,6 +25,10 @@ from swtformer.settings import Settings
 from swtformer.stages.mask import Source
 from swtformer.stages.read_ahead import read_ahead
 from swtformer.stages.start_maps import all_channels
+
+FIT = "fit"
+"""Metadata of the weights' file: what they were fitted from and their digest. It is one entry, since the
+order of several would change the file from one call to the next."""
 
 
 @dataclass(frozen=True)
@@ -112,19 +117,41 @@ def fit_or_load(
     refiner.build(from_pretrained(run.path).backbone)
     path = run.refined_model(refiner.name)
     fitted_from = _fingerprint(run, records, start, settings)
-    try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("fitted_from") == fitted_from:
-                refiner.network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-                refiner.network.to(refiner.device).eval()
-                return sha256(path)
-    except (FileNotFoundError, SafetensorError):
-        pass  # missing or truncated: fitted again
+    weights = _whole_weights(path, fitted_from)
+    if weights is not None:
+        try:
+            refiner.network.load_state_dict(weights)
+        except (RuntimeError, KeyError):
+            refiner.build(from_pretrained(run.path).backbone)  # of another network: fitted again
+        else:
+            refiner.network.to(refiner.device).eval()
+            return sha256(path)
     usable = _usable(run, records, start, settings, progress)
     refiner.fit(_Examples(run, usable, start, settings.data.exif), seed=settings.seed, progress=progress)
     weights = {name: value.cpu().contiguous() for name, value in refiner.network.state_dict().items()}
-    write_with(path, lambda stream: stream.write(save(weights, {"fitted_from": fitted_from})))
+    payload = save(weights, {FIT: f"{fitted_from} {_digest(weights)}"})
+    write_with(path, lambda stream: stream.write(payload))
     return sha256(path)
+
+
+def _whole_weights(path: Path, fitted_from: str) -> dict[str, Tensor] | None:
+    """The weights of a file; None where it is missing, damaged or of another fit."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            fit = (file.metadata() or {}).get(FIT)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (FileNotFoundError, SafetensorError):
+        return None
+    return weights if fit == f"{fitted_from} {_digest(weights)}" else None
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all names and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(f"{name} {weights[name].dtype} {tuple(weights[name].shape)}\n".encode())
+        digest.update(weights[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _usable(
@@ -155,7 +182,6 @@ def _fingerprint(run: Run, records: Sequence[Record], start: Start, settings: Se
     fitting = {name: value for name, value in values.items() if name.startswith(used)}
     weights = sha256(run.model / WEIGHTS)
     digest = hashlib.sha256(f"{settings.seed} {fitting} {start} {settings.data.exif} {weights}".encode())
-    digest.update(sha256(run.model / WEIGHTS).encode())
     for record in records:
         digest.update(f"\x1e{record.id} {file_stamp(record.image)}".encode())
         try:

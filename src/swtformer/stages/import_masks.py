@@ -14,13 +14,12 @@ from swtformer.datasets.images import image_size
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Correction, Exporter, Known, Reading, exporter, recognise
+from swtformer.exporters.base import movable
 from swtformer.exporters.reading import UNKNOWN_IMAGE
 from swtformer.masks import write_mask
 from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
+from swtformer.stages.corrections import NOTES, read_corrections
 from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
-
-NOTES = "corrections.json"
-"""File in the folder of corrected masks that says which of them were corrected, and from what."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ def import_masks(
 ) -> ImportResult:
     """Write a folder with a mask of every image: corrected where the file has one, else as it was.
 
-    The folder replaces one of an earlier import; corrections.json in it says which masks were corrected.
+    The folder replaces one of an earlier import; corrections.json in it says which masks were corrected,
+    those of the imports that it adds to as well.
     Nothing is written unless the whole file can be used.
 
     Args:
@@ -75,6 +75,7 @@ def import_masks(
     plug_in = recognise(file) if format == "auto" else exporter(format)
     before = mask_folder(run, base)
     target = out or run.corrected_masks
+    earlier = read_corrections(before)
     known, failures = _known(before)
     problems = Problems()
     reading = Reading(known, run.classes(), problems)
@@ -96,13 +97,14 @@ def import_masks(
             progress("import", len(changes) + len(kept), len(known))
         corrected = {id: pixels for id, pixels in sorted(changes.items()) if pixels}
         unchanged = sorted(changes.keys() - corrected.keys())
+        whole = corrected if earlier is None else {**earlier.corrected, **corrected}
         notes = {
             "format": plug_in.name,
             "file": str(file.resolve()),
-            "base": str(before.resolve()),
-            "corrected": corrected,
-            "unchanged": unchanged,
-            "not_in_file": sorted(kept),
+            "base": str(before.resolve() if earlier is None else earlier.base),
+            "corrected": dict(sorted(whole.items())),
+            "unchanged": [id for id in unchanged if id not in whole],
+            "not_in_file": [id for id in sorted(kept) if id not in whole],
         }
         write_json(folder / NOTES, notes)
     for problem in problems.warnings:
@@ -167,8 +169,9 @@ def _replaced(target: Path) -> Iterator[Path]:
     """A folder to write into that takes the place of an earlier import when the block ends well.
 
     Raises:
-        SwtformerError: `target` holds something else, or cannot be written.
+        SwtformerError: `target` holds something else, is the current folder, or cannot be written.
     """
+    target = movable(target)
     partial, old = (target.with_name(f".{target.name}.{end}") for end in ("partial", "old"))
     try:
         if old.is_dir() and not target.exists():  # stopped between the two steps below

@@ -21,7 +21,7 @@ from swtformer.functional.thresholds import (
     score_histogram,
 )
 from swtformer.maps import ClassActivationMaps
-from swtformer.run import Run
+from swtformer.run import RefinedRun, Run
 from swtformer.stages.mask import (
     MaskRule,
     Source,
@@ -29,6 +29,7 @@ from swtformer.stages.mask import (
     foreground,
     foreground_maps,
 )
+from swtformer.stages.refined_maps import require_refined_from
 from swtformer.stages.truth import read_labels, require_same_size
 
 
@@ -137,6 +138,8 @@ class MapCounter:
                 f"{self.run.map_file(id)} was made by another model or with other settings than "
                 f"{self.run.maps_file} says; make the maps again with `swtformer localize`."
             )
+        if isinstance(self.run, RefinedRun):
+            require_refined_from(self.run, id, maps)
         if len(maps.probabilities) != len(self.classes) or maps.values.max(initial=0) > len(self.classes):
             raise SwtformerError(
                 f"{self.run.map_file(id)} was made for another class list: expected {len(self.classes)} "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -60,7 +62,8 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
 
     Images without a present class become all background. With the label_free policy one threshold is chosen
     from the maps of all images together (`functional.thresholds.label_free_threshold`). All masks are made
-    anew at each call; masks.json is there only while all masks follow it.
+    anew at each call, and those of images that have no maps any more are removed; masks.json is there only
+    while all masks follow it.
 
     Args:
         run: a run with maps.
@@ -74,6 +77,7 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
     ids = ids_with_maps(run)
     rule = _rule(run, ids, settings)
     run.masks_file.unlink(missing_ok=True)
+    remove_other_masks(run.masks, ids)
 
     def make(id: str) -> Failure | None:
         try:
@@ -89,6 +93,13 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
     made = len(ids) - len(failures)
     write_json(run.masks_file, {**asdict(rule), "images": made})
     return MaskResult(rule=rule, done=made, failures=tuple(failures))
+
+
+def remove_other_masks(folder: Path, ids: Iterable[str]) -> None:
+    """Remove the masks <id>.png of a folder whose id is none of these: nothing will make them anew."""
+    kept = {folder / f"{id}.png" for id in ids}
+    for path in set(folder.rglob("*.png")) - kept:
+        path.unlink()
 
 
 def ids_with_maps(run: Run) -> list[str]:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 from torch import Tensor
@@ -16,17 +16,32 @@ from swtformer.datasets.images import image_size
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError
 from swtformer.functional.scores import IGNORED
-from swtformer.run import Failure, Progress
+from swtformer.run import Failure, Progress, file_stamp
+from swtformer.stages.corrections import NOTES, read_corrections
 from swtformer.stages.in_order import in_order
 from swtformer.stages.truth import read_labels, require_classes
 from swtformer.training.pair_loader import MaskedImage
 
-Supervision = Literal["pseudo_masks", "ground_truth", "given"]
-"""What masks are: made by `pseudo-label`, the data set's own ground truth, or of unknown origin."""
+Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
+"""What masks are: made by `pseudo-label`, some of them corrected by hand and brought back by `import`, the
+data set's own ground truth, or of unknown origin."""
 
 NOTE = "pseudo_masks.json"
 REVIEW = "review.csv"
 NAMED = 10
+
+
+@dataclass(frozen=True)
+class CorrectedPart:
+    """How much of the masks was corrected by hand.
+
+    Attributes:
+        base: folder of the masks before correction.
+        count: number of masks of the pairs that were changed.
+    """
+
+    base: Path
+    count: int
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,8 @@ class Pairs:
         without_mask: number of images that have no mask and are left out.
         supervision: what the masks are.
         failures: images or masks that cannot be read.
-        fingerprint: equal for equal masks.
+        fingerprint: equal for equal labels, confidences and image files (place, size, time of change).
+        corrections: what was corrected, with the supervision "corrected"; else None.
     """
 
     images: ImageSet
@@ -50,6 +66,7 @@ class Pairs:
     supervision: Supervision
     failures: tuple[Failure, ...]
     fingerprint: str
+    corrections: CorrectedPart | None
 
     def of(self, images: ImageSet) -> list[MaskedImage]:
         """The pairs of some of the images."""
@@ -81,26 +98,32 @@ def find_pairs(data: ImageSet, folder: Path, *, exif: Literal["raw", "apply"], p
             f"{folder}: holds no mask of the {len(data)} images of {data.name}; expected "
             f"{data.records[0].id}.png. Is it another data set or split (--data.split)?"
         )
-    found: dict[str, Tensor | Failure | str] = {}
+    found: dict[str, _Checked | Failure | str] = {}
     by_id = {record.id: record for record in masked}
 
-    def check(id: str) -> Tensor | Failure | str:
-        return _counts(by_id[id], folder / f"{id}.png", data.classes, exif)
+    def check(id: str) -> _Checked | Failure | str:
+        return _checked(by_id[id], folder / f"{id}.png", data.classes, exif)
 
     for id, result in zip(by_id, in_order("check masks", check, list(by_id), progress), strict=True):
         found[id] = result
     _refuse([result for result in found.values() if isinstance(result, str)], len(masked))
-    counts = {id: result for id, result in found.items() if isinstance(result, Tensor)}
+    checked = {id: result for id, result in found.items() if isinstance(result, _Checked)}
     failures = tuple(result for result in found.values() if isinstance(result, Failure))
-    if not counts:
+    if not checked:
         raise DataError(f"{folder}: none of its {len(masked)} masks can be used. {failures[0].reason}")
-    total = torch.stack(list(counts.values())).sum(0)
+    total = torch.stack([result.pixels for result in checked.values()]).sum(0)
     pixels = total[: len(data.classes) + 1]
-    require_classes(pixels, int(total[IGNORED]), str(folder), data.classes)
+    supervision = _supervision(folder, masked)
+    if not pixels[1:].any():
+        _refuse_classless(folder, supervision, int(total[IGNORED]), data.classes)
     digest = hashlib.sha256()
-    for id, values in counts.items():
-        digest.update(f"{id} {values.tolist()}\n".encode())
-    images = data.subset([place for place, record in enumerate(data.records) if record.id in counts])
+    for id, result in checked.items():
+        digest.update(f"{id} {result.digest} {file_stamp(by_id[id].image)}\n".encode())
+    images = data.subset([place for place, record in enumerate(data.records) if record.id in checked])
+    corrections = read_corrections(folder) if supervision == "corrected" else None
+    part = None
+    if corrections is not None:
+        part = CorrectedPart(corrections.base, len(checked.keys() & corrections.corrected.keys()))
     return Pairs(
         images=images,
         pairs=tuple(
@@ -108,19 +131,23 @@ def find_pairs(data: ImageSet, folder: Path, *, exif: Literal["raw", "apply"], p
         ),
         pixels=pixels,
         without_mask=len(data) - len(masked),
-        supervision=_supervision(folder, masked),
+        supervision=supervision,
         failures=failures,
         fingerprint=digest.hexdigest()[:32],
+        corrections=part,
     )
 
 
 def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
     """The pairs with the confidence that review.csv beside the masks gives them.
 
+    Of corrected masks it lies beside those that were corrected, and what a person changed counts whole.
+
     Raises:
         DataError: there is no such file, it has no columns id and confidence, or lacks images.
     """
-    path = folder / REVIEW
+    corrections = read_corrections(folder)
+    path = (folder if corrections is None else corrections.base) / REVIEW
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             known = {row["id"]: float(row["confidence"]) for row in csv.DictReader(stream)}
@@ -131,19 +158,31 @@ def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
         ) from None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: expected columns id and confidence with numbers ({error}).") from None
+    if corrections is not None:
+        known |= dict.fromkeys(corrections.corrected, 1.0)
     missing = [pair.id for pair in pairs.pairs if not 0 <= known.get(pair.id, -1.0) <= 1]
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {len(pairs.pairs)} images with masks have no confidence in [0, 1], "
             f"{missing[0]!r} first."
         )
-    return replace(pairs, pairs=tuple(replace(pair, confidence=known[pair.id]) for pair in pairs.pairs))
+    weighed = tuple(replace(pair, confidence=known[pair.id]) for pair in pairs.pairs)
+    text = pairs.fingerprint + "".join(f"\n{pair.id} {pair.confidence!r}" for pair in weighed)
+    return replace(pairs, pairs=weighed, fingerprint=hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
-def _counts(
+@dataclass(frozen=True)
+class _Checked:
+    """A mask that can be used: (256,) pixels of each value, and the SHA-256 of its labels."""
+
+    pixels: Tensor
+    digest: str
+
+
+def _checked(
     record: Record, mask: Path, classes: Sequence[str], exif: Literal["raw", "apply"]
-) -> Tensor | Failure | str:
-    """(256,) pixels of each value; a failure where a file is damaged; a sentence where the mask is wrong."""
+) -> _Checked | Failure | str:
+    """What the mask holds; a failure where a file is damaged; a sentence where the mask is wrong."""
     try:
         size = image_size(record.image, exif=exif)
     except ImageError as error:
@@ -159,7 +198,8 @@ def _counts(
             f"{mask}: has {labels.shape[1]}×{labels.shape[0]} pixels, its image {record.image} has "
             f"{size[1]}×{size[0]}."
         )
-    return torch.bincount(labels.flatten(), minlength=256)
+    digest = hashlib.sha256(labels.numpy().tobytes()).hexdigest()
+    return _Checked(torch.bincount(labels.flatten(), minlength=256), digest)
 
 
 def _refuse(problems: Sequence[str], total: int) -> None:
@@ -168,9 +208,27 @@ def _refuse(problems: Sequence[str], total: int) -> None:
         raise DataError(f"{len(problems)} of {total} masks cannot be trained on:\n{shown}")
 
 
+def _refuse_classless(
+    folder: Path, supervision: Supervision, ignored: int, classes: Sequence[str]
+) -> NoReturn:
+    """Say why masks may show no class at all."""
+    if supervision == "pseudo_masks":
+        raise DataError(
+            f"{folder}: the pseudo-masks show no class: no pixel of one is sure enough. Lower "
+            "--pseudo_label.margin and run `swtformer pseudo-label` again, or train the run's model longer."
+        )
+    require_classes(torch.zeros(len(classes) + 1), ignored, str(folder), classes)
+    raise DataError(
+        f"{folder}: the masks are all background (0), so there is no class to learn; expected values 1 "
+        f"({classes[0]}) to {len(classes)} ({classes[-1]})."
+    )
+
+
 def _supervision(folder: Path, masked: Sequence[Record]) -> Supervision:
     for record in masked:
         own = record.mask
         if own is not None and own.is_file() and own.samefile(folder / f"{record.id}.png"):
             return "ground_truth"
+    if (folder / NOTES).is_file():
+        return "corrected"
     return "pseudo_masks" if (folder / NOTE).is_file() else "given"

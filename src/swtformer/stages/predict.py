@@ -26,6 +26,10 @@ from swtformer.stages.read_ahead import read_ahead
 from swtformer.stages.scores import BACKGROUND
 
 MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
+ENDINGS = {MASKS: ".png", OVERLAYS: ".jpg", PROBABILITIES: ".npz"}
+"""Folders of the results, and how the name of a file in each ends."""
+PREDICTIONS = "predictions.json"
+AREAS = ("areas.json", "areas.csv")
 OVERLAY_PX = 2048
 """Longer side of an overlay at most; masks keep the size of their image."""
 NAMED = 5
@@ -43,6 +47,7 @@ class PredictResult:
         done: images that were segmented.
         rotated: images whose EXIF orientation was not applied, though it turns them.
         failures: images that could not be read.
+        strays: masks in the folder that are of no image of this call, but of an earlier one.
     """
 
     out: Path
@@ -50,6 +55,7 @@ class PredictResult:
     done: int
     rotated: int
     failures: tuple[Failure, ...]
+    strays: int
 
     @property
     def masks(self) -> Path:
@@ -71,8 +77,9 @@ def predict(
     Into `out`: masks/<name>.png (palette, 0 background, k+1 for class index k), areas.csv and areas.json with
     the pixels and fractions of every class, predictions.json with model and settings, and, if asked for,
     overlays/<name>.jpg (at most 2048 px long) and probabilities/<name>.npz (array `probabilities`, (C+1,
-    ceil(H/4), ceil(W/4)) float16). Files of an earlier call with the same names are replaced; photographs
-    never are. areas.* and predictions.json are there only after a whole pass.
+    ceil(H/4), ceil(W/4)) float16). Files of an earlier call with the same names are replaced, or
+    removed where the image fails now or the file is not asked for; photographs never are. areas.* and
+    predictions.json are there only after a whole pass.
 
     Args:
         model: a run or a saved model; see `load_predictor`.
@@ -97,7 +104,7 @@ def predict(
             f"({settings.window_px})."
         )
     target = Run(Path(out))
-    results = [target.path / name for name in (MASKS, OVERLAYS, PROBABILITIES)]
+    results = [target.path / name for name in ENDINGS]
     if isinstance(inputs, ImageSet):
         records = list(inputs.records)
     else:
@@ -106,6 +113,9 @@ def predict(
     predictor = load_predictor(model, settings)
     if settings.strict:
         _refuse_unreadable(records, predictor)
+    for name in (PREDICTIONS, *AREAS):
+        _remove(target.path / name)
+    write_failures(target, "predict", ())
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
     rotated = 0
@@ -113,6 +123,8 @@ def predict(
     for place, (record, image) in enumerate(
         read_ahead(records, exif=predictor.exif, threads=settings.workers), start=1
     ):
+        for folder, ending in ENDINGS.items():
+            _remove(_inside(target.path, folder, f"{record.id}{ending}"))
         if isinstance(image, ImageError):
             failures.append(Failure(record.id, "predict", str(record.image), str(image)))
         else:
@@ -122,7 +134,7 @@ def predict(
     write_failures(target, "predict", failures)
     _write_areas(target.path, rows, predictor)
     write_json(
-        target.path / "predictions.json",
+        target.path / PREDICTIONS,
         {
             "model": str(predictor.folder.resolve()),
             "kind": predictor.kind,
@@ -134,7 +146,26 @@ def predict(
             "exif": predictor.exif,
         },
     )
-    return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures))
+    strays = _strays(target.path / MASKS, records)
+    return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of an earlier call, if it is there.
+
+    Raises:
+        SwtformerError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SwtformerError(f"{path}: cannot be replaced: {error.strerror or error}.") from error
+
+
+def _strays(masks: Path, records: Sequence[Record]) -> int:
+    """Number of masks that are of none of the images."""
+    own = {masks / f"{record.id}.png" for record in records}
+    return sum(path not in own for path in masks.rglob("*.png"))
 
 
 def _is_rotated(path: Path) -> bool:
@@ -174,14 +205,15 @@ def _segmented(
 
 
 def _write_areas(out: Path, rows: Sequence[dict[str, Any]], predictor: Predictor) -> None:
-    write_json(out / "areas.json", {"classes": [BACKGROUND, *predictor.classes], "images": list(rows)})
+    as_json, as_table = AREAS
+    write_json(out / as_json, {"classes": [BACKGROUND, *predictor.classes], "images": list(rows)})
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for row in rows:
         for label, (name, area) in enumerate(row["areas"].items()):
             writer.writerow([row["image"], row["file"], label, name, area["pixels"], area["fraction"]])
-    write_text(out / "areas.csv", text.getvalue())
+    write_text(out / as_table, text.getvalue())
 
 
 def _inside(out: Path, folder: str, name: str) -> Path:
@@ -199,11 +231,10 @@ def _inside(out: Path, folder: str, name: str) -> Path:
 def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:
     """A photograph that lies where a result would be written is never replaced."""
     photographs = {record.image.resolve() for record in records}
-    endings = ((MASKS, ".png"), (OVERLAYS, ".jpg"), (PROBABILITIES, ".npz"))
     hit = [
         path
         for record in records
-        for folder, ending in endings
+        for folder, ending in ENDINGS.items()
         if (path := out / folder / f"{record.id}{ending}").resolve() in photographs
     ]
     if hit:

@@ -39,7 +39,8 @@ from swtformer.run import (
 )
 from swtformer.settings import PseudoLabelSettings
 from swtformer.stages.in_order import in_order
-from swtformer.stages.mask import Source, ids_with_maps
+from swtformer.stages.mask import Source, ids_with_maps, remove_other_masks
+from swtformer.stages.refined_maps import require_refined_from, require_refined_from_maps
 from swtformer.stages.start_maps import all_channels, label_free_power, source_of
 
 
@@ -98,7 +99,8 @@ class _Maps:
         """What the maps of an image say, and the (K,) labels of its classes.
 
         Raises:
-            SwtformerError: they are damaged, or of an older making than the others.
+            SwtformerError: they are damaged, of an older making than the others, or refined from other maps
+                than the image has now.
         """
         maps = ClassActivationMaps.load(self.run.map_file(id))
         if maps.made_by != self.made_by:
@@ -106,6 +108,8 @@ class _Maps:
                 f"the maps were made by another model or with other settings than {self.run.maps_file} says; "
                 "run the command that made them again."
             )
+        if isinstance(self.run, RefinedRun):
+            require_refined_from(self.run, id, maps)
         values = torch.from_numpy(maps.values).long()
         return evidence(all_channels(maps, self.source, power=self.power), values, maps.size), values
 
@@ -115,8 +119,9 @@ def pseudo_label(
 ) -> PseudoLabelResult:
     """Write pseudo_masks/<id>.png, pseudo_masks.json, and review.csv with the least sure image first.
 
-    Ground truth is never looked at. All masks are made anew at each call; pseudo_masks.json and review.csv
-    are there only while all masks follow the same rule. An image without a present class is all background.
+    Ground truth is never looked at. All masks are made anew at each call, and those of images that have no
+    maps any more are removed; pseudo_masks.json and review.csv are there only while all masks follow the same
+    rule. An image without a present class is all background.
 
     An image's confidence is the mean of two figures in [0, 1]. Certainty is the mean margin (best share less
     second share) of each label's pixels, averaged over the background and the image's classes; a class that
@@ -131,7 +136,8 @@ def pseudo_label(
 
     Raises:
         SettingsError: the low threshold is above the high one.
-        SwtformerError: the run has no usable maps, or not those that the settings ask for.
+        SwtformerError: the run has no usable maps, not those that the settings ask for, or refined ones that
+            were made from other maps than it holds now.
     """
     settings = run.settings().pseudo_label if settings is None else settings
     if settings.low > settings.high:
@@ -142,6 +148,7 @@ def pseudo_label(
     decide = _rule(maps, settings, progress)
     run.pseudo_masks_file.unlink(missing_ok=True)
     run.review_file.unlink(missing_ok=True)
+    remove_other_masks(run.pseudo_masks, maps.ids)
 
     def make(id: str) -> Review | Failure:
         try:
@@ -192,8 +199,9 @@ def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "
     if settings.source == "refined" or (settings.source == "auto" and refined.maps_file.is_file()):
         if not refined.maps_file.is_file():
             raise SwtformerError(f"{run.refined} holds no refined maps; make them with `swtformer refine`.")
-        facts = read_json(refined.maps_file)
         ids = ids_with_maps(refined)
+        require_refined_from_maps(run)
+        facts = read_json(refined.maps_file)
         made_by = read_json(run.maps_file)["made_by"]
         start = _Maps(run, ids, facts["source"], facts["background_power"] or 1.0, made_by)
         return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"]), start

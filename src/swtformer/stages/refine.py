@@ -23,11 +23,9 @@ from swtformer.stages.fit_refiner import Start, fit_or_load
 from swtformer.stages.known_data import data_of
 from swtformer.stages.mask import ids_with_maps
 from swtformer.stages.read_ahead import read_ahead
+from swtformer.stages.refined_maps import maps_stamp
 from swtformer.stages.start_maps import label_free_power, source_of
 from swtformer.training.precision import pick_device
-
-COMPUTING = {"accelerator", "workers"}
-"""Settings that leave the refined maps as they are."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +91,23 @@ def refine(
     weights = ""
     if isinstance(refiner, LearnedRefiner):
         weights = fit_or_load(refiner, run, records, start, settings=settings, progress=progress)
-    shaping = options.model_dump_json(exclude=COMPUTING)
-    made_by = _digest(made.get("made_by"), shaping, start.source, start.power, settings.data.exif, weights)
+    values = options.model_dump(mode="json")
+    shaping = {name: value for name, value in values.items() if name.startswith(refiner.shaped_by)}
+    made_by = _digest(
+        made.get("made_by"),
+        options.method,
+        shaping,
+        start.source,
+        start.power,
+        settings.data.exif,
+        weights,
+    )
     write_json(
         run.refined_file,
         {
             **{key: made[key] for key in ("data_name", "scales", "flip") if key in made},
             "made_by": made_by,
+            "maps_made_by": made.get("made_by"),
             "data": str(data.root.resolve()),
             "split": data.split,
             "images": len(records),
@@ -166,7 +174,7 @@ def _is_done(run: Run, record: Record, maps: ClassActivationMaps, made_by: str) 
 
 def _made_from(record: Record, maps: ClassActivationMaps) -> str:
     """Equal while the image and the maps that it is refined from are what they were."""
-    return _digest(file_stamp(record.image), maps.made_by, maps.made_from)
+    return f"{maps_stamp(maps)} {_digest(file_stamp(record.image))}"
 
 
 def _digest(*facts: object) -> str:

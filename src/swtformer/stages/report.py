@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from swtformer.maps import ClassActivationMaps
 from swtformer.report import render
 from swtformer.report.cases import Case, Columns, Context, build_case
 from swtformer.report.history import read_history
+from swtformer.report.later_stages import LaterStages, read_later_stages
 from swtformer.report.page import Contents, Gallery
 from swtformer.report.scores import ScoreSheet, read_scores
 from swtformer.report.selection import confidence, extremes, varied
@@ -25,6 +26,9 @@ from swtformer.settings import DataSettings, Settings
 
 EXTREMES = 6
 """Images at each end of the ranking."""
+
+REVIEWED = 4
+"""Pseudo-masks of least confidence that are shown."""
 
 RANKED_BY_CONFIDENCE = 500
 """Images whose maps are read for a ranking where there are no scores; of more, an even part is taken."""
@@ -56,6 +60,7 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
     made_for = _made_for(run)
     scores = read_scores(run)
     history = read_history(run)
+    later = read_later_stages(run)
     missing: list[str] = []
     if data is None:
         data, reason = _reopen(run, settings, made_for, scores)
@@ -66,7 +71,7 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
     galleries: tuple[Gallery, ...] = ()
     if data is not None and made.shown:
         galleries, unreadable = _galleries(
-            run, data, made, settings, scores, images=images, progress=progress
+            run, data, made, settings, scores, later, images=images, progress=progress
         )
         missing += unreadable
     contents = Contents(
@@ -87,6 +92,7 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
         environment=run.environment(),
         missing=tuple(missing),
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        later=later,
     )
     write_text(run.report_file, render(contents))
     return run.report_file
@@ -129,7 +135,11 @@ class _Made:
             masks,
             shown,
             Columns(
-                cam=bool(maps), refined=refined, mask=bool(masks), truth=any(record.mask for record in shown)
+                cam=bool(maps),
+                refined=refined,
+                mask=bool(masks),
+                truth=any(record.mask for record in shown),
+                pseudo_mask=not masks and run.pseudo_masks_file.is_file(),
             ),
         )
 
@@ -157,7 +167,7 @@ def _missing_parts(
             )
         else:
             lines.append(f"R-CAM: `swtformer localize {name}` makes them.")
-    if not made.masks:
+    if not made.masks and not made.columns.pseudo_mask:
         lines.append(f"Masks: `swtformer mask {name}` makes them from the maps.")
     if scores is None:
         lines.append(f"Scores: `swtformer evaluate {name}` measures them where there are masks or labels.")
@@ -180,6 +190,7 @@ def _galleries(
     made: _Made,
     settings: Settings,
     scores: ScoreSheet | None,
+    later: LaterStages,
     *,
     images: int,
     progress: Progress,
@@ -200,14 +211,29 @@ def _galleries(
         ("worst", "Worst cases" if by_score else "Least confident", f"Lowest {note}, lowest first.", lowest),
         ("best", "Best cases" if by_score else "Most confident", f"Highest {note}, highest first.", highest),
     ]
+    doubtful = {review.id: review.confidence for review in later.reviews if review.id in by_id}
+    review = replace(
+        context, columns=Columns(False, False, mask=False, truth=made.columns.truth, pseudo_mask=True)
+    )
+    chosen.append(
+        (
+            "review",
+            "Pseudo-masks to look at first",
+            "Least sure first; `swtformer app` walks the whole queue.",
+            list(doubtful)[:REVIEWED],
+        )
+    )
     total = sum(len(ids) for *_, ids in chosen)
     galleries, unreadable, done = [], [], 0
     for anchor, title, lead, ids in chosen:
+        shown, values, name = (
+            (review, doubtful, "confidence") if anchor == "review" else (context, ranked, rank_name)
+        )
         cases: list[Case] = []
         for id in ids:
-            score = f"{rank_name} {100 * ranked[id]:.1f} %" if id in ranked else ""
+            score = f"{name} {100 * values[id]:.1f} %" if id in values else ""
             try:
-                cases.append(build_case(by_id[id], context, score=score))
+                cases.append(build_case(by_id[id], shown, score=score))
             except ImageError as error:
                 unreadable.append(f"Picture of {id}: {error}")
             done += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from swtformer.run import Failure, Progress, Run, read_failures, read_json, sile
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
+from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
-from swtformer.stages.pairs import Pairs, Supervision, find_pairs, with_confidence
+from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
 from swtformer.stages.run_folder import prepare_folder
 from swtformer.training.pair_loader import MaskedImage
 
@@ -43,6 +44,7 @@ class SegmentResult:
         trained: folder of the training, laid out as a run: settings, metrics, checkpoints, model.
         masks: folder of the masks.
         supervision: what they are; with "ground_truth" the network is not weakly supervised.
+        corrections: how many were corrected and what they were before; None but for "corrected" masks.
         images: number of images trained on.
         validation_images: number of images that were set aside.
         without_mask: number of images that have no mask and were left out.
@@ -54,6 +56,7 @@ class SegmentResult:
     trained: Run
     masks: Path
     supervision: Supervision
+    corrections: CorrectedPart | None
     images: int
     validation_images: int
     without_mask: int
@@ -88,7 +91,8 @@ def segment(
         progress: told about every mask that is checked and every batch.
 
     Raises:
-        DataError: there are no masks, they do not fit images or classes, or too few images are left.
+        DataError: there are no masks, pseudo-masks are not all made, masks do not fit images or classes, or
+            too few images are left.
         SettingsError: the folder holds another training, or resumed settings or masks differ.
         CheckpointError: weights or checkpoints are damaged or do not fit.
         NonFiniteError: the loss or a weight is not finite.
@@ -103,6 +107,7 @@ def segment(
             f"{data.name} has the classes {list(data.classes)}, the run has {list(run.classes())}; name them "
             "in the run's order with --data.classes."
         )
+    _refuse_unfinished(run, masks)
     prepare_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume)
     pairs = find_pairs(data, masks, exif=settings.data.exif, progress=progress)
     if settings.segment.weighting == "confidence":
@@ -128,6 +133,7 @@ def segment(
             masks=str(masks.resolve()),
             masks_fingerprint=pairs.fingerprint,
             supervision=pairs.supervision,
+            corrections=None if pairs.corrections is None else asdict(pairs.corrections),
             training_images=len(training),
             validation_images=len(validation),
             seed=settings.seed,
@@ -166,6 +172,7 @@ def segment(
         trained=trained,
         masks=masks,
         supervision=pairs.supervision,
+        corrections=pairs.corrections,
         images=len(training),
         validation_images=len(validation),
         without_mask=pairs.without_mask,
@@ -177,18 +184,31 @@ def segment(
 def data_for(run: Run, data: Path | None, settings: SegmentSettings) -> tuple[Path, Settings]:
     """Where the images of a training lie, and the run's settings as far as they hold for them.
 
-    By default the images that the pseudo-masks were made for; with masks of another folder, those that the
-    run was trained on.
+    By default the images that the pseudo-masks were made for, corrected ones as well; with masks of another
+    folder, those that the run was trained on.
     """
     made_for = run.environment()
-    if settings.masks is None and run.pseudo_masks_file.is_file():
-        made_for |= read_json(run.pseudo_masks_file)
+    masks = run.pseudo_masks if settings.masks is None else origin(settings.masks)
+    notes = {run.pseudo_masks.resolve(): run.pseudo_masks_file, run.masks.resolve(): run.maps_file}
+    note = notes.get(masks.resolve())
+    if note is not None and note.is_file():
+        made_for |= read_json(note)
     return data_of(run, data, made_for)
 
 
 def _default_data(run: Run, settings: SegmentSettings) -> ImageSet:
     path, base = data_for(run, None, settings)
     return open_dataset(path, base.data)
+
+
+def _refuse_unfinished(run: Run, masks: Path) -> None:
+    """Refuse pseudo-masks of which `pseudo-label` has not said that they are whole and follow one rule."""
+    own = masks.is_dir() and masks.resolve() == run.pseudo_masks.resolve()
+    if own and not run.pseudo_masks_file.is_file():
+        raise DataError(
+            f"{masks}: holds no {run.pseudo_masks_file.name}, so the masks are not all made yet, or by "
+            "different rules; run `swtformer pseudo-label` again."
+        )
 
 
 def _require_same_masks(trained: Run, pairs: Pairs) -> None:

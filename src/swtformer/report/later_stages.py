@@ -1,0 +1,109 @@
+"""What the stages behind the maps left: refined maps' scores, pseudo-masks and the segmentation network."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swtformer.errors import SwtformerError
+from swtformer.report.history import History, read_history
+from swtformer.report.scores import SegmentationScore, read_scores
+from swtformer.run import RefinedRun, Run, read_json
+
+REVIEWS_SHOWN = 10
+"""Rows of the review queue on the page."""
+
+
+@dataclass(frozen=True)
+class ReviewRow:
+    """One pseudo-mask of the review queue; fractions, `agreement` None where the maps were not refined."""
+
+    id: str
+    confidence: float
+    certainty: float
+    agreement: float | None
+    undecided: float
+
+
+@dataclass(frozen=True)
+class LaterStages:
+    """Empty where a stage was not run.
+
+    Attributes:
+        refinement: refined.json.
+        refined_scores: scores of the refined maps, one per background policy.
+        scored: split and number of images that these scores are about.
+        pseudo_masks: pseudo_masks.json.
+        reviews: the least sure pseudo-masks, the least sure first.
+        confidence: mean over all pseudo-masks; None where there are none.
+        network: settings of the segmentation network, scores.json of its training on top of them.
+        history: the course of its training.
+    """
+
+    refinement: Mapping[str, Any]
+    refined_scores: tuple[SegmentationScore, ...]
+    scored: str
+    pseudo_masks: Mapping[str, Any]
+    reviews: tuple[ReviewRow, ...]
+    confidence: float | None
+    network: Mapping[str, Any]
+    history: History | None
+
+
+def read_later_stages(run: Run) -> LaterStages:
+    """Read what there is.
+
+    Raises:
+        SwtformerError: a file is damaged; the message names it.
+    """
+    sheet = read_scores(RefinedRun(run.path))
+    reviews = _reviews(run)
+    trained = Run(run.segmentation)
+    network: dict[str, Any] = {}
+    if trained.settings_file.is_file():
+        network = {**trained.settings().segment.model_dump(mode="json"), **_json(trained.scores_file)}
+    return LaterStages(
+        refinement=_json(run.refined_file),
+        refined_scores=tuple(item for item in sheet.segmentation if item.source == "refined")
+        if sheet
+        else (),
+        scored=f"{sheet.split}, {sheet.images} images" if sheet else "",
+        pseudo_masks=_json(run.pseudo_masks_file),
+        reviews=reviews[:REVIEWS_SHOWN],
+        confidence=sum(row.confidence for row in reviews) / len(reviews) if reviews else None,
+        network=network,
+        history=read_history(trained),
+    )
+
+
+def _reviews(run: Run) -> tuple[ReviewRow, ...]:
+    path = run.review_file
+    if not path.is_file() or not run.pseudo_masks_file.is_file():
+        return ()
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        rows = []
+        for row in reader:
+            try:
+                rows.append(
+                    ReviewRow(
+                        id=row["id"],
+                        confidence=float(row["confidence"]),
+                        certainty=float(row["certainty"]),
+                        agreement=float(row["agreement"]) if row["agreement"] else None,
+                        undecided=float(row["undecided"]),
+                    )
+                )
+            except (KeyError, TypeError, ValueError):
+                raise SwtformerError(
+                    f"{path}, line {reader.line_num}: expected an id and its figures, got "
+                    f"{list(row.values())}; make it again with `swtformer pseudo-label`."
+                ) from None
+    return tuple(rows)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(read_json(path)) if path.is_file() else {}

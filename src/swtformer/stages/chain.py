@@ -1,0 +1,280 @@
+"""All stages in order, from labelled images to a segmentation network; stopped, it goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+from swtformer.datasets.check import check
+from swtformer.datasets.records import ImageSet, Problem
+from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.processes import launched_processes
+from swtformer.report.history import read_history
+from swtformer.report.scores import SegmentationScore, read_scores
+from swtformer.run import Failure, Progress, RefinedRun, Run, read_failures, silent
+from swtformer.segmentation.library import require_smp
+from swtformer.settings import Settings
+from swtformer.stages.evaluate import evaluate
+from swtformer.stages.localize import localize
+from swtformer.stages.pseudo_label import pseudo_label
+from swtformer.stages.refine import refine
+from swtformer.stages.report import report
+from swtformer.stages.segment import segment
+from swtformer.stages.train import train
+
+StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "segment", "evaluate", "report"]
+"""The stages in the order of work."""
+
+STAGES: tuple[StageName, ...] = get_args(StageName)
+
+NAMED = 20
+"""Fatal problems of a data set that one message names."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage that is over.
+
+    Attributes:
+        stage: its name.
+        number: its place among the stages of this call, from 1.
+        total: how many stages this call has.
+        result: what came out, in one line.
+        seconds: wall time that it took.
+        problems: what is wrong with the data set; of the stage "check" only.
+    """
+
+    stage: StageName
+    number: int
+    total: int
+    result: str
+    seconds: float
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChainResult:
+    """What the stages left.
+
+    Attributes:
+        run: the run folder.
+        steps: the stages of this call.
+        failures: images that a stage skipped, now or in the call that it finished in.
+    """
+
+    run: Run
+    steps: tuple[Step, ...]
+    failures: tuple[Failure, ...]
+
+
+def run_stages(
+    data: ImageSet,
+    *,
+    settings: Settings | None = None,
+    out: str | Path,
+    until: StageName = "report",
+    progress: Progress = silent,
+    on_step: Callable[[Step], object] = lambda step: None,
+) -> ChainResult:
+    """Check data, train, make and refine maps, make pseudo-masks, train a network on these, score, report.
+
+    Interrupted and called again with the same arguments, it goes on where it was: trainings from their last
+    whole epoch, maps and refined maps from the first image that lacks them. What takes seconds (pseudo-masks,
+    scores, report) is made anew. Ground-truth masks are scored against by `evaluate`, which is left out
+    where there are none, and never trained on. Images of unknown labels are mapped only with
+    `settings.localize.classes` predicted.
+
+    Args:
+        data: images with image-level labels, opened with `settings.data`.
+        settings: all settings; defaults where None.
+        out: the run folder, new or one that `run_stages` or `train` made of the same data.
+        until: the last stage.
+        progress: told about every step, under names such as "stage 2 of 8: train".
+        on_step: told about every stage when it is over.
+
+    Raises:
+        SettingsError: the run was made of other data or with other settings, or several processes are wanted.
+        DataError: the data set cannot be used.
+        SwtformerError: segmentation-models-pytorch is not installed (before any work), or a stage fails.
+    """
+    settings = settings or Settings()
+    stages = [
+        stage
+        for stage in STAGES[: STAGES.index(until) + 1]
+        if stage != "evaluate" or any(record.mask for record in data.records)
+    ]
+    run = Run(Path(out))
+    _require_one_process(settings)
+    if "segment" in stages:
+        _require_library()
+    _require_same_data(run, data)
+    chain = _Chain(run, data, settings, progress)
+    steps = []
+    for number, stage in enumerate(stages, start=1):
+        chain.place = f"stage {number} of {len(stages)}"
+        start = time.monotonic()
+        problems: tuple[Problem, ...] = ()
+        if stage == "check":
+            result, problems = chain.check()
+        else:
+            result = chain.make(stage)
+        step = Step(stage, number, len(stages), result, time.monotonic() - start, problems)
+        steps.append(step)
+        on_step(step)
+    failures = tuple(failure for failure in read_failures(run) if failure.stage in stages)
+    return ChainResult(run, tuple(steps), failures)
+
+
+class _Chain:
+    """The stages as they work on one run and data set; each says in a line what came out."""
+
+    def __init__(self, run: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:
+        self.run, self.data, self.settings = run, data, settings
+        self.place = ""
+        self._progress = progress
+
+    def told(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Pass a stage's progress on, with the stage's place in the chain."""
+        self._progress(f"{self.place}: {stage}", done, total, note)
+
+    def make(self, stage: StageName) -> str:
+        """Go through one stage."""
+        stages: dict[str, Callable[[], str]] = {
+            "train": self.train,
+            "localize": self.localize,
+            "refine": self.refine,
+            "pseudo-label": self.pseudo_label,
+            "segment": self.segment,
+            "evaluate": self.evaluate,
+            "report": self.report,
+        }
+        return stages[stage]()
+
+    @cached_property
+    def mapped(self) -> ImageSet:
+        """The images that maps are made for: those whose classes are known or predicted."""
+        labelled = [i for i, record in enumerate(self.data.records) if record.present is not None]
+        if self.settings.localize.classes == "predicted" or len(labelled) == len(self.data):
+            return self.data
+        return self.data.subset(labelled)
+
+    def check(self) -> tuple[str, tuple[Problem, ...]]:
+        """Read every file, unless that was done for the same images and labels.
+
+        Raises:
+            DataError: something must be mended first.
+        """
+        fingerprint = self.data.fingerprint()
+        known = self.run.environment().get("check", {})
+        if known.get("fingerprint") == fingerprint and not self.settings.data.strict:
+            return "checked before", self.data.problems
+        found = check(self.data, settings=self.settings.data, progress=self.told)
+        fatal = [problem.message for problem in found.problems if problem.fatal]
+        if fatal:
+            shown = "\n".join(f"  {message}" for message in fatal[:NAMED])
+            raise DataError(f"{found.name}: {len(fatal)} problems to mend first:\n{shown}")
+        facts = {"images": found.images, "unreadable": found.unreadable, "missing": found.missing}
+        self.run.update_environment(check={"fingerprint": fingerprint, **facts})
+        skipped = f", {found.skipped} of them cannot be read" if found.skipped else ""
+        return f"{found.images} images of {len(found.classes)} classes{skipped}", found.problems
+
+    def train(self) -> str:
+        """Train the CAM model, or go on with it."""
+        resume = self.run.settings_file.is_file()
+        train(self.data, settings=self.settings, out=self.run.path, resume=resume, progress=self.told)
+        history = read_history(self.run)
+        last = history.rows[-1].get("validation_map_per_class") if history else None
+        score = "" if last is None else f", validation mAP per class {100 * last:.2f} % after the last epoch"
+        return f"{self.settings.model.method} trained{score}"
+
+    def localize(self) -> str:
+        """Make the maps that are missing."""
+        result = localize(self.run, self.mapped, settings=self.settings, progress=self.told)
+        return f"maps of {result.done} images made, {result.reused} were there"
+
+    def refine(self) -> str:
+        """Refine the maps that are not refined yet."""
+        result = refine(self.run, self.mapped, settings=self.settings, progress=self.told)
+        return f"maps of {result.done} images refined by {result.method}, {result.reused} were there"
+
+    def pseudo_label(self) -> str:
+        """Make all pseudo-masks."""
+        result = pseudo_label(self.run, settings=self.settings.pseudo_label, progress=self.told)
+        return f"{result.done} pseudo-masks, {100 * result.undecided:.1f} % of the pixels undecided"
+
+    def segment(self) -> str:
+        """Train the segmentation network, or go on with it."""
+        resume = Run(self.run.segmentation).settings_file.is_file()
+        result = segment(self.run, self.mapped, settings=self.settings, resume=resume, progress=self.told)
+        text = f"network trained on {result.images} images with {result.supervision.replace('_', ' ')}"
+        if result.validation_miou is None:
+            return text
+        score = f"{100 * result.validation_miou:.2f} %"
+        return f"{text}, mIoU {score} against {result.validation_images} held-out ones of these masks"
+
+    def evaluate(self) -> str:
+        """Score the maps before and after refinement; images that were skipped count as background."""
+        options = self.settings.evaluate
+        if read_failures(self.run):
+            options = options.model_copy(update={"missing": "background"})
+        for maps in ("maps", "refined"):
+            evaluate(
+                self.run,
+                self.mapped,
+                settings=options.model_copy(update={"maps": maps}),
+                progress=self.told,
+            )
+        before = read_scores(self.run)
+        after = read_scores(RefinedRun(self.run.path))
+        lines = [_score(entry, entry.source_name) for entry in before.quoted()] if before else []
+        if after:
+            name = f"refined by {self.settings.refine.method}"
+            lines += [_score(entry, name) for entry in after.quoted() if entry.source == "refined"]
+        return "mIoU " + ", ".join(lines)
+
+    def report(self) -> str:
+        """Write the report."""
+        return str(report(self.run, self.mapped, progress=self.told))
+
+
+def _score(entry: SegmentationScore, name: str) -> str:
+    value = "n/a" if entry.miou is None else f"{100 * entry.miou:.2f} %"
+    oracle = ", uses ground truth" if entry.uses_ground_truth else ""
+    return f"{name} {value} ({entry.policy_name.lower()}{oracle})"
+
+
+def _require_one_process(settings: Settings) -> None:
+    wanted = {
+        f"--{name}.{count}": getattr(section, count)
+        for name, section in (("train", settings.train), ("segment", settings.segment))
+        for count in ("devices", "nodes")
+    }
+    several = [name for name, count in wanted.items() if count > 1]
+    if several or launched_processes() > 1:
+        what = ", ".join(several) or "a launcher"
+        raise SettingsError(
+            f"All stages in one command work in one process, and {what} asks for several. Run the stages one "
+            "by one: `swtformer train`, `localize`, `refine`, `pseudo-label`, `segment`."
+        )
+
+
+def _require_library() -> None:
+    try:
+        require_smp()
+    except SwtformerError as error:
+        raise SwtformerError(
+            f"{error} Without it, all stages before can run: --until pseudo-label."
+        ) from None
+
+
+def _require_same_data(run: Run, data: ImageSet) -> None:
+    facts = run.environment() if run.settings_file.is_file() else {}
+    if facts.get("data_fingerprint", data.fingerprint()) != data.fingerprint():
+        raise SettingsError(
+            f"{run.path} was trained on other images or labels ({facts.get('data_name')}: "
+            f"{facts.get('data')}, now {data.name}: {data.root.resolve()}). Name another --out."
+        )

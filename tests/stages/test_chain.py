@@ -1,0 +1,149 @@
+"""All stages in one call: what comes out, what is kept when it is called again, what is refused."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from support.chain_data import draw_photos, quick_chain
+from swtformer.datasets import open_dataset
+from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.run import Run, read_json
+from swtformer.settings import Settings
+from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
+
+
+def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:
+    return run_stages(open_dataset(table, settings.data), settings=settings, out=out, until=until)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ChainResult]:
+    """A folder of photographs with one that cannot be read, and what all stages made of them."""
+    folder = tmp_path_factory.mktemp("whole")
+    table = draw_photos(folder)
+    photo = folder / "images" / "3.png"
+    photo.write_bytes(photo.read_bytes()[:200])
+    return folder, run(table, folder / "run", quick_chain(folder))
+
+
+def test_every_stage_leaves_its_result(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    made = result.run
+    assert tuple(step.stage for step in result.steps) == STAGES
+    assert [step.number for step in result.steps] == list(range(1, 9))
+    assert {step.total for step in result.steps} == {8}
+    assert (made.model / "model.safetensors").is_file()
+    assert (made.segmentation / "model" / "model.safetensors").is_file()
+    assert len(made.map_ids()) == len(list(made.pseudo_masks.rglob("*.png"))) == 8
+    assert read_json(made.scores_file)["missing"] == 1
+    assert read_json(made.refined_scores_file)["missing"] == 1
+
+
+def test_the_report_shows_the_later_stages(whole: tuple[Path, ChainResult]) -> None:
+    page = whole[1].run.report_file.read_text(encoding="utf-8")
+    for id in ("refined", "pseudo-masks", "segmentation", "review"):
+        assert f'<section id="{id}"' in page
+        assert f'href="#{id}"' in page
+    assert "Pseudo-mask of " in page
+    assert "Cross-entropy" in page
+
+
+def test_a_skipped_image_is_told(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    assert "1 of them cannot be read" in result.steps[0].result
+    assert [problem.kind for problem in result.steps[0].problems] == ["unreadable_image"]
+    assert {failure.id for failure in result.failures} == {"images/3"}
+
+
+def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    weights = (copy.segmentation / "model" / "model.safetensors").read_bytes()
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder))
+    lines = {step.stage: step.result for step in again.steps}
+    assert lines["check"] == "checked before"
+    assert lines["localize"] == "maps of 0 images made, 8 were there"
+    assert lines["refine"] == "maps of 0 images refined by par, 8 were there"
+    assert (copy.segmentation / "model" / "model.safetensors").read_bytes() == weights
+    assert len(again.failures) == len(result.failures)
+
+
+def test_interrupted_it_goes_on(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path)
+    data = open_dataset(draw_photos(tmp_path), settings.data)
+
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "stage 3 of 4: localize" and done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(data, settings=settings, out=tmp_path / "run", until="refine", progress=stop)
+    weights = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    result = run_stages(data, settings=settings, out=tmp_path / "run", until="refine")
+    assert "5 images made, 4 were there" in result.steps[2].result
+    assert "maps of 9 images refined" in result.steps[3].result
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_other_data_is_refused(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
+    table = draw_photos(tmp_path, count=6)
+    with pytest.raises(SettingsError, match=r"was trained on other images or labels .* Name another --out"):
+        run(table, whole[1].run.path, quick_chain(tmp_path))
+
+
+def test_without_masks_nothing_is_scored(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path, data={"masks": None})
+    table = draw_photos(tmp_path, masks=False)
+    result = run(table, tmp_path / "run", settings, until="check")
+    assert [step.total for step in result.steps] == [1]
+    told: list[str] = []
+    data = open_dataset(table, settings.data)
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(
+            data, settings=settings, out=tmp_path / "run", progress=lambda *a: told.append(a[0]) or halt()
+        )
+    assert told[0].startswith("stage 2 of 7: ")
+
+
+def halt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_library_is_asked_for_before_work_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    settings = quick_chain(tmp_path)
+    table = draw_photos(tmp_path)
+    with pytest.raises(SwtformerError, match=r"pip install 'swtformer\[seg\]'.*--until pseudo-label"):
+        run(table, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+    run(table, tmp_path / "run", settings, until="check")
+
+
+def test_strict_refuses_a_damaged_image(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path, data={"strict": True})
+    table = draw_photos(tmp_path)
+    (tmp_path / "images" / "3.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="1 problems to mend first"):
+        run(table, tmp_path / "run", settings)
+
+
+@pytest.mark.parametrize("section", ["train", "segment"])
+def test_several_processes_are_refused(section: str, tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path, **{section: {"devices": 2}})
+    table = draw_photos(tmp_path)
+    with pytest.raises(SettingsError, match=f"--{section}.devices asks for several"):
+        run(table, tmp_path / "run", settings)
+
+
+def test_images_of_unknown_labels_are_not_mapped(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path)
+    data = open_dataset(draw_photos(tmp_path), settings.data)
+    records = (replace(data.records[0], present=None), *data.records[1:])
+    data = replace(data, records=records)
+    result = run_stages(data, settings=settings, out=tmp_path / "run", until="localize")
+    assert "maps of 8 images made" in result.steps[-1].result

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.masked_squares import draw_pair, draw_run, save_mask
+from swtformer.datasets.records import ImageSet
+from swtformer.errors import DataError
+from swtformer.run import Run, silent, write_json
+from swtformer.settings import SegmentSettings
+from swtformer.stages.corrections import NOTES
+from swtformer.stages.pairs import CorrectedPart, Pairs, find_pairs, with_confidence
+from swtformer.stages.segment import data_for
+
+
+@pytest.fixture
+def squares(tmp_path: Path) -> tuple[Run, ImageSet]:
+    return draw_run(tmp_path, count=3)
+
+
+@pytest.fixture
+def corrected(squares: tuple[Run, ImageSet]) -> Path:
+    """The run's masks with one changed by hand, as `import` leaves them, and one that no image has."""
+    run, _ = squares
+    shutil.copytree(run.pseudo_masks, run.corrected_masks)
+    run.corrected_masks.joinpath("pseudo_masks.json").unlink()
+    notes = {"base": str(run.pseudo_masks), "corrected": {"1": 9, "other": 2}}
+    write_json(run.corrected_masks / NOTES, notes)
+    return run.corrected_masks
+
+
+def pairs(data: ImageSet, folder: Path) -> Pairs:
+    return find_pairs(data, folder, exif="raw", progress=silent)
+
+
+def test_the_fingerprint_is_of_places_confidences_and_images(squares: tuple[Run, ImageSet]) -> None:
+    run, data = squares
+    first = pairs(data, run.pseudo_masks)
+    assert pairs(data, run.pseudo_masks).fingerprint == first.fingerprint
+    mask = draw_pair(0)[1]
+    save_mask(run.pseudo_mask_file("0"), np.ascontiguousarray(mask[:, ::-1]))
+    mirrored = pairs(data, run.pseudo_masks)
+    assert (mirrored.pixels == first.pixels).all()
+    assert mirrored.fingerprint != first.fingerprint
+    save_mask(run.pseudo_mask_file("0"), mask)
+    assert pairs(data, run.pseudo_masks).fingerprint == first.fingerprint
+    found = set()
+    for confidence in (0.5, 0.6, 0.5):
+        run.review_file.write_text("id,confidence\n" + "".join(f"{i},{confidence}\n" for i in range(3)))
+        found.add(with_confidence(first, run.pseudo_masks).fingerprint)
+    assert len(found | {first.fingerprint}) == 3
+    os.utime(data.records[0].image, (1, 1))
+    assert pairs(data, run.pseudo_masks).fingerprint != first.fingerprint
+
+
+def test_corrected_masks_keep_their_origin(squares: tuple[Run, ImageSet], corrected: Path) -> None:
+    run, data = squares
+    found = pairs(data, corrected)
+    assert found.supervision == "corrected"
+    assert found.corrections == CorrectedPart(run.pseudo_masks, 1)
+    with pytest.raises(DataError, match=r"pseudo_masks/review\.csv: does not exist"):
+        with_confidence(found, corrected)
+    run.review_file.write_text("id,confidence\n0,0.25\n1,0.25\n2,0.25\n")
+    assert [pair.confidence for pair in with_confidence(found, corrected).pairs] == [0.25, 1.0, 0.25]
+    assert pairs(data, run.pseudo_masks).corrections is None
+
+
+def test_corrected_masks_are_of_the_images_of_their_base(
+    squares: tuple[Run, ImageSet], corrected: Path, tmp_path: Path
+) -> None:
+    run, _ = squares
+    write_json(run.pseudo_masks_file, {"data": str(tmp_path / "more"), "split": None})
+    assert data_for(run, None, SegmentSettings(masks=corrected))[0] == tmp_path / "more"
+    elsewhere = data_for(run, None, SegmentSettings(masks=tmp_path / "images"))[0]
+    assert elsewhere == tmp_path / "images" / "labels.csv"
