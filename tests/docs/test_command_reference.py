@@ -33,7 +33,7 @@ def test_every_setting_has_its_entry(reference: ModuleType) -> None:
     for section, info in Settings.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, Section):
             for name in info.annotation.model_fields:
-                assert text.count(f"\n`--{section}.{name}`") == 1, name
+                assert text.count(f"\n`--{section.replace('_', '-')}.{name}`") == 1, name
     assert "`--train.epochs` `INT` · default `30`\n: Passes over the training images.\n" in text
     assert "`--model.kernel` `3|1` · default `1`" in text
 

@@ -35,7 +35,7 @@ def build_app() -> App:
         help_epilogue="Exit codes: 0 done, 2 bad input, 3 images skipped, 4 bad checkpoint, "
         "5 numbers not finite, 130 and 143 stopped by a signal.",
     )
-    data = App(name="data", help="Look at a data set before work starts.", sort_key=1)
+    data = App(name="data", help="Look at a data set before work starts.", sort_key=2)
     app.command(data)
     for order, (owner, function, usage) in enumerate(
         (

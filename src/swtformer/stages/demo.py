@@ -20,7 +20,13 @@ EPOCHS = 16
 
 SETTINGS = {
     "data": {"format": "shapes", "split": "train", "validation_split": "val"},
-    "model": {"backbone": "swin_nano", "weights": "none", "drop_path": 0.0, "kernel": 3},
+    "model": {
+        "backbone": "swin_nano",
+        "weights": "none",
+        "drop_path": 0.0,
+        "kernel": 3,
+        "background_weight": 0.7,
+    },
     "train": {
         "epochs": EPOCHS,
         "learning_rate": 8e-4,

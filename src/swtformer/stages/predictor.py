@@ -224,7 +224,8 @@ class CamPredictor(Predictor):
         everything = np.zeros((len(self.classes) + 1, *foreground.shape[1:]), np.float32)
         everything[0] = background[0]
         everything[maps.values] = foreground
-        shares = torch.from_numpy(everything / np.maximum(everything.sum(0), 1e-6))
+        everything[0, everything.sum(0) < 1e-6] = 1  # no map says anything: background
+        shares = torch.from_numpy(everything / everything.sum(0))
         grid = (-(-size[0] // GRID), -(-size[1] // GRID))
         resized = F.interpolate(shares[None], grid, mode="bilinear", align_corners=False)[0]
         return resized.numpy().astype(np.float16)
