@@ -17,7 +17,8 @@ from swtformer.publishing.graphs import graph_of
 from swtformer.publishing.onnx import OnnxGraph, export_onnx
 from swtformer.publishing.saved import find_model
 from swtformer.run import Run
-from swtformer.settings import ModelSettings
+from swtformer.segmentation import create_network
+from swtformer.settings import ModelSettings, SegmentSettings
 
 
 class Shrinks(nn.Module):
@@ -98,3 +99,11 @@ def test_a_segmentation_network_of_any_size(run_with_network: Run, tmp_path: Pat
     session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"images": np.zeros((1, 3, 70, 45), np.float32)})
     assert logits.shape == (1, 4, 70, 45)
+
+
+def test_a_decoder_that_has_no_free_size_asks_for_one(tmp_path: Path) -> None:
+    settings = SegmentSettings(encoder="test_resnet", decoder="upernet", weights="none")
+    network = create_network(settings, ("cat", "dog")).eval()
+    with pytest.raises(SwtformerError, match=r"^UPerNet cannot be exported .*--size 224x320\.$"):
+        export_onnx(graph_of(network), tmp_path / "network.onnx")
+    assert not (tmp_path / "network.onnx").exists()
