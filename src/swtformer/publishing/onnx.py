@@ -43,7 +43,7 @@ class OnnxGraph:
         reference: what the result is compared with, called like `module`; the module itself where None. Where
             `module` was rewritten for export, this is the original.
         metadata: texts stored in the file.
-        fixed_by: part of the network that the exporter can follow at one size only; empty where any size goes.
+        fixed_by: part of the network that can be exported at one size only; empty where any size goes.
     """
 
     module: nn.Module
