@@ -1,4 +1,4 @@
-"""Draw docs/demo.png from a run: rows of image, CAM, R-CAM, mask and truth.
+"""Draw docs/demo.png from a run: rows of image, CAM, R-CAM, mask and truth, named at the top.
 
 python docs/draw_demo_picture.py runs/demo docs/demo.png
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image, read_mask
@@ -18,7 +18,8 @@ from swtformer.report.pictures import map_overlay, mask_overlay
 from swtformer.report.selection import varied
 from swtformer.run import Run, read_json
 
-ROWS, SIDE_PX, GAP_PX = 4, 160, 6
+ROWS, SIDE_PX, GAP_PX, TOP_PX = 4, 160, 6, 24
+COLUMNS = ("image", "CAM", "R-CAM", "mask", "truth")
 
 
 def main() -> None:
@@ -43,11 +44,15 @@ def main() -> None:
             ]
         )
     step = SIDE_PX + GAP_PX
-    sheet = np.full((ROWS * step - GAP_PX, 5 * step - GAP_PX, 3), 255, dtype=np.uint8)
+    sheet = Image.new("RGB", (len(COLUMNS) * step - GAP_PX, TOP_PX + ROWS * step - GAP_PX), "white")
+    drawing = ImageDraw.Draw(sheet)
+    for x, name in enumerate(COLUMNS):
+        middle = x * step + SIDE_PX / 2, TOP_PX / 2
+        drawing.text(middle, name, fill="black", anchor="mm", font=ImageFont.load_default(16))
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
-            sheet[y * step : y * step + SIDE_PX, x * step : x * step + SIDE_PX] = picture
-    Image.fromarray(sheet).save(sys.argv[2], optimize=True)
+            sheet.paste(Image.fromarray(picture), (x * step, TOP_PX + y * step))
+    sheet.save(sys.argv[2], optimize=True)
 
 
 if __name__ == "__main__":
