@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -126,3 +128,31 @@ def test_names():
         "value 6",
         "ignored",
     ]
+
+
+def refine_maps(context):
+    ClassActivationMaps(
+        values=np.array([2]),
+        size=(30, 40),
+        cam=np.zeros((1, 8, 10)),
+        refined=np.ones((2, 8, 10)),
+        probabilities=np.zeros(len(CLASSES)),
+    ).save(context.run.refined_map_file("a"))
+
+
+@pytest.mark.parametrize(("name", "caption"), [("dense_crf", "After dense CRF"), ("my_own", "After my_own")])
+def test_what_the_refiner_made_stands_behind_the_maps(record, context, name, caption):
+    save_maps(context, 2)
+    refine_maps(context)
+    context = replace(context, columns=replace(context.columns, refiner=name))
+    captions = list(made := tiles(record, context))
+    assert captions.index(caption) == captions.index("R-CAM") + 1
+    assert [picture.label for picture in made[caption].pictures] == ["dog"]
+
+
+def test_images_that_were_not_refined_say_so(record, context):
+    context = replace(context, columns=replace(context.columns, refiner="par"))
+    assert tiles(record, context)["After PAR"].note == "none for this image"
+    context.run.refined_map_file("a").parent.mkdir(parents=True)
+    context.run.refined_map_file("a").write_bytes(b"no maps")
+    assert "cannot be read" in tiles(record, context)["After PAR"].note

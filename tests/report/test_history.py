@@ -55,3 +55,10 @@ def test_damaged_line_is_named(run, line):
     run.metrics_file.write_text(HEAD + line)
     with pytest.raises(SwtformerError, match=r"metrics.csv, line 2: expected 10 numbers"):
         read_history(run)
+
+
+def test_a_sum_of_one_loss_is_drawn_once_under_its_name(run):
+    run.metrics_file.write_text(HEAD + "1,10,,0.5,0.5,,,,,2\n")
+    assert "Total" not in curves(read_history(run))[0].svg
+    run.metrics_file.write_text(HEAD + "1,10,,0.5,0.4,0.1,,,,2\n")
+    assert "Total" in curves(read_history(run))[0].svg

@@ -23,6 +23,9 @@ MAPS_PER_TILE = 4
 
 IGNORED = 255
 
+REFINERS = {"par": "PAR", "dense_crf": "dense CRF", "psa": "PSA", "irn": "IRN"}
+"""Names of refiners as their papers write them."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -68,8 +71,8 @@ class Case:
         id: record id.
         labels: its image-level labels in words.
         score: a figure with its name, where there is one.
-        tiles: photograph, CAM, R-CAM, mask, pseudo-mask, truth; columns that the whole run lacks are left
-            out.
+        tiles: photograph, CAM, R-CAM, what the refiner made of it, mask, pseudo-mask, truth; columns that the
+            whole run lacks are left out.
     """
 
     id: str
@@ -80,13 +83,23 @@ class Case:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns the run can fill beside the photograph."""
+    """Which columns the run can fill beside the photograph.
+
+    Attributes:
+        cam: class activation maps.
+        refined: R-CAM.
+        mask: masks cut from the maps.
+        truth: ground-truth masks.
+        pseudo_mask: pseudo-masks.
+        refiner: name of the refiner whose maps are shown; empty for none.
+    """
 
     cam: bool
     refined: bool
     mask: bool
     truth: bool
     pseudo_mask: bool = False
+    refiner: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,8 @@ def build_case(record: Record, context: Context, *, score: str = "") -> Case:
     photograph = thumbnail(read_image(record.image, exif=context.exif))
     tiles = [Tile("Image", (Picture(data_uri(photograph), f"Image {record.id}"),))]
     tiles += _map_tiles(record, context, photograph)
+    if context.columns.refiner:
+        tiles.append(_refiner_tile(record, context, photograph))
     if context.columns.mask:
         path = context.run.mask_file(record.id)
         tiles.append(_mask_tile("Mask", record, path, context.classes, photograph))
@@ -156,6 +171,20 @@ def _map_tiles(record: Record, context: Context, photograph: np.ndarray) -> list
     names = [label_name(int(value), context.classes) for value in maps.values]
     sources = {"CAM": maps.cam, "R-CAM": None if maps.refined is None else maps.refined[1:]}
     return [_map_tile(name, record, sources[name], names, photograph) for name in wanted]
+
+
+def _refiner_tile(record: Record, context: Context, photograph: np.ndarray) -> Tile:
+    caption = f"After {REFINERS.get(context.columns.refiner, context.columns.refiner)}"
+    path = context.run.refined_map_file(record.id)
+    if not path.is_file():
+        return Tile(caption, note="none for this image")
+    try:
+        maps = ClassActivationMaps.load(path)
+    except SwtformerError as error:
+        return Tile(caption, note=_short(error))
+    names = [label_name(int(value), context.classes) for value in maps.values]
+    refined = None if maps.refined is None else maps.refined[1:]
+    return _map_tile(caption, record, refined, names, photograph)
 
 
 def _map_tile(

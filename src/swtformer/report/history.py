@@ -105,6 +105,8 @@ def _curve(history: History, caption: str, names: Mapping[str, str], factor: flo
     ]
     if not lines:
         return None
+    if len(lines) == 2 and lines[0].points == lines[1].points:
+        lines = lines[1:]  # a sum of one part is drawn once, under the part's name
     return Curve(caption, line_plot(lines, title=caption, x_label="Epoch"))
 
 

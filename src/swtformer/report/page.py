@@ -48,6 +48,7 @@ class Contents:
 
     Attributes:
         run_name: name of the run folder.
+        run_path: the run folder as commands take it, quoted for a shell.
         data_name: name of the data set, with its split.
         settings: settings of the run.
         classes: class names.
@@ -68,6 +69,7 @@ class Contents:
     """
 
     run_name: str
+    run_path: str
     data_name: str
     settings: Settings
     classes: tuple[str, ...]

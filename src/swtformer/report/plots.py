@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 400, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 84, 14, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 108, 14, 36
 _LABEL_GAP = 13.0
 
 

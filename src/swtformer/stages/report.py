@@ -76,6 +76,7 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
         missing += unreadable
     contents = Contents(
         run_name=run.path.resolve().name,
+        run_path=shlex.quote(str(run.path)),
         data_name=_data_name(run, data, made_for),
         settings=settings,
         classes=_classes(run, data),
@@ -140,6 +141,7 @@ class _Made:
                 mask=bool(masks),
                 truth=any(record.mask for record in shown),
                 pseudo_mask=not masks and run.pseudo_masks_file.is_file(),
+                refiner=str(_json(run.refined_file).get("method", "")),
             ),
         )
 
