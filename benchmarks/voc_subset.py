@@ -60,11 +60,12 @@ PRINTED = {"detach": "none", "ccl_reading": "literal", "gsc_over": "all"}
 UNFROZEN = {"train": {"learning_rate": 3e-5, "fusion_multiplier": 3.3, "freeze_stages": 0}}
 ALL_SCALES = (tuple(SINGLE), tuple(MULTI))
 BOTH_SEEDS = (0, 1)
+ONE_SEED = (0,)
 
 
-def _loss(name: str, note: str, **sections: dict[str, Any]) -> Experiment:
+def _loss(name: str, note: str, seeds: tuple[int, ...] = ONE_SEED, **sections: dict[str, Any]) -> Experiment:
     """V2 trained from V1, with another reading of the losses."""
-    return Experiment(name, note, sections)
+    return Experiment(name, note, sections, seeds)
 
 
 def _reading(name: str, note: str, **model: Any) -> Experiment:
@@ -76,11 +77,11 @@ EXPERIMENTS = [
     Experiment("v1", "V1, CLS alone", {}, BOTH_SEEDS, scales=(), starts_from_v1=False),
     Experiment("untrained", "V1's CAM; fusion never trained", {}, BOTH_SEEDS, ALL_SCALES, trains=False),
     Experiment("v2", "CLS + GSC + CCL, the default", {}, BOTH_SEEDS, ALL_SCALES),
-    _loss("gsc-only", "CLS + GSC", loss={"ccl_reading": "off"}),
-    _loss("ccl-only", "CLS + CCL", loss={"gsc": 0}),
-    _loss("ccl-per-class", "CCL `per_class`", loss={"ccl_reading": "per_class"}),
-    _loss("ccl-literal", "CCL `literal`", loss={"ccl_reading": "literal"}),
-    _loss("gsc-all", "GSC over all channels", loss={"gsc_over": "all"}),
+    _loss("gsc-only", "CLS + GSC", BOTH_SEEDS, loss={"ccl_reading": "off"}),
+    _loss("ccl-only", "CLS + CCL", BOTH_SEEDS, loss={"gsc": 0}),
+    _loss("ccl-per-class", "CCL `per_class`", BOTH_SEEDS, loss={"ccl_reading": "per_class"}),
+    _loss("ccl-literal", "CCL `literal`", BOTH_SEEDS, loss={"ccl_reading": "literal"}),
+    _loss("gsc-all", "GSC over all channels", BOTH_SEEDS, loss={"gsc_over": "all"}),
     _loss("detach-none", "nothing detached", loss={"detach": "none"}, **UNFROZEN),
     _loss("detach-refined", "R-CAM detached", loss={"detach": "refined"}, **UNFROZEN),
     _loss("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),

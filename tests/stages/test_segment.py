@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from support.masked_squares import draw_pair, draw_run, quick, save_mask
+from swtformer.datasets import split_off
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
@@ -22,6 +27,7 @@ from swtformer.run import Run, read_failures
 from swtformer.segmentation.pretrained import load_network
 from swtformer.segmentation.views import class_probabilities
 from swtformer.stages.segment import segment
+from swtformer.training.pair_loader import MaskedImage, evaluation_pairs
 from swtformer.training.segmentation import SEGMENT_COLUMNS
 
 Squares = tuple[Run, ImageSet]
@@ -258,3 +264,40 @@ def test_the_best_epoch_is_kept(squares: Squares) -> None:
     result = segment(run, data, settings=settings)
     scores = [float(row["validation_miou"]) for row in rows(result.trained)]
     assert result.validation_miou == pytest.approx(max(scores), abs=1e-6)
+
+
+def test_two_processes_share_the_images_and_score_the_weights_that_are_kept(tmp_path: Path) -> None:
+    """The decoder's batch norm sees one process's images, so the weights differ from those of one process."""
+    run, data = draw_run(tmp_path, count=24)
+    settings = quick(run, devices=2, batch_size=2, validation_fraction=0.2, accelerator="cpu")
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump({"segment": settings.segment.model_dump(mode="json")}))
+    command = [sys.executable, "-m", "swtformer", "segment", str(run.path)]
+    done = subprocess.run(
+        [*command, "--config", str(tmp_path / "two.yaml")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    trained = Run(run.segmentation)
+    last = rows(trained)[-1]
+    _, validation = split_off(data, settings.segment.validation_fraction, settings.seed)
+    training = len(data) - len(validation)
+    assert (last["epoch"], int(last["step"])) == ("2", 2 * -(-training // 4))
+
+    network = load_network(trained.model)
+    confusion = ConfusionMatrix(len(data.classes) + 1)
+    with torch.no_grad():
+        for record in validation.records:
+            pair = evaluation_pairs(
+                [MaskedImage(record.id, record.image, run.pseudo_mask_file(record.id))],
+                settings.segment,
+                settings.data,
+            )
+            (batch,) = pair
+            confusion.update(network(batch["image"]).argmax(1).to(torch.uint8), batch["mask"])
+    # With an odd number of held-out images, the second process counts the first one again.
+    assert len(validation) % 2 == 0
+    assert float(last["validation_miou"]) == pytest.approx(float(mean_iou(confusion.counts)), abs=1e-6)
