@@ -1,10 +1,11 @@
 """What prototype refinement adds to the maps of a classifier that is already trained, with no training of
 its own.
 
-    python benchmarks/cam_any_model.py --data VOC_SUBSET --model mobilenetv2_100 --weights FILE [--fit 1000]
-    python benchmarks/cam_any_model.py --data VOC_SUBSET --model runs/voc-subset/v1-seed0
+    python benchmarks/cam_any_model.py --data VOC_SUBSET --weights mobilenetv2_100.imagenet.safetensors \\
+        --models mobilenetv2_100 runs/voc-subset/v1-seed0 runs/voc-subset/v1-seed1 \\
+        > benchmarks/cam-any-model.md
 
-The model is a timm network with weights (a checkpoint of that many classes, or one without a classifier,
+A model is a timm network with the weights of `--weights` (of that many classes, or without a classifier,
 which is then fitted by logistic regression on the pooled features of `--fit` training images), or a model
 of swtformer. One scale, no mirror images, image labels given. Ground-truth masks are read by the scoring
 alone.
@@ -13,9 +14,10 @@ alone.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
+import shlex
+import sys
 import time
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from swtformer.functional.thresholds import (
     score_histogram,
     threshold_grid,
 )
+from swtformer.machine import machine_line
 from swtformer.stages.truth import read_labels
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
@@ -75,26 +78,29 @@ def _fit_classifier(model: Any, data: ImageSet, count: int) -> None:
             layer.bias.data[row] = float(fitted.intercept_[0])
 
 
-def _model(arguments: argparse.Namespace, training: ImageSet) -> nn.Module:
-    if Path(arguments.model).is_dir():
-        return from_pretrained(arguments.model)
-    model = timm.create_model(arguments.model, pretrained=False, num_classes=len(training.classes)).eval()
+def _model(name: str, arguments: argparse.Namespace, training: ImageSet) -> nn.Module:
+    if Path(name).is_dir():
+        return from_pretrained(name)
+    if arguments.weights is None:
+        raise SystemExit(f"{name} is no folder; as a timm network it needs --weights FILE.")
+    model = timm.create_model(name, pretrained=False, num_classes=len(training.classes)).eval()
     tensors = load_file(arguments.weights)
     missing, unknown = model.load_state_dict(tensors, strict=False)
     classifier = {f"{model.pretrained_cfg['classifier']}.{part}" for part in ("weight", "bias")}
     if unknown or set(missing) - classifier:
-        raise SystemExit(f"{arguments.weights} does not fit {arguments.model}: {unknown or missing}")
+        raise SystemExit(f"{arguments.weights} does not fit {name}: {unknown or missing}")
     if missing:
         _fit_classifier(model, training, arguments.fit)
     return model
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """mIoU of CAM under three policies and of the refined maps by argmax, and seconds per image."""
     settings = Settings()
-    training = open_dataset(arguments.data, settings.data, split="trainaug")
-    scored = open_dataset(arguments.data, settings.data, split="train")
-    model = _model(arguments, training)
+    training, scored = (
+        open_dataset(arguments.data, settings.data, split=split) for split in arguments.splits
+    )
+    model = _model(name, arguments, training)
     cam = CAM(model)
     records = scored.records[: arguments.images]
     count = len(scored.classes) + 1
@@ -120,35 +126,76 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         argmax += confusion_matrix(labels_against(best, made.refined[0, 0]), truth, labels=count)
     curve = mean_iou(sweep.counts, over=over)
     return {
-        "model": str(arguments.model),
+        "model": Path(name).name,
         "data": scored.name,
         "images": len(records),
         "scored_classes": ["background", *CLASSES],
         "background_weight": arguments.background_weight,
-        "miou": {
-            "cam, fixed 0.15": float(curve[sweep.index(0.15)]),
-            "cam, label-free threshold": float(curve[sweep.index(label_free_threshold(histogram))]),
-            "cam, oracle threshold (uses ground truth)": float(curve.max()),
-            "refined, argmax": float(mean_iou(argmax, over=over)),
-        },
+        "miou": [
+            float(curve[sweep.index(0.15)]),
+            float(curve[sweep.index(label_free_threshold(histogram))]),
+            float(curve.max()),
+            float(mean_iou(argmax, over=over)),
+        ],
         "seconds_per_image": seconds / len(records),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-        "date": date.today().isoformat(),
     }
 
 
-def main() -> None:
-    """Parse the command line, measure, print JSON."""
+def page(results: list[dict[str, Any]], command: str) -> str:
+    """The results as a page of Markdown."""
+    first = results[0]
+    machine = machine_line(threads=torch.get_num_threads(), torch_version=torch.__version__, precision="fp32")
+    lines = [
+        "# Class maps of any classifier",
+        "",
+        "`swtformer.CAM(model)` and its `refine`, which adds V2's prototypes through a fusion that was never",
+        f"trained: {first['images']} images of `{first['data']}`, mIoU in % over {len(CLASSES) + 1} classes "
+        f"(background, {', '.join(CLASSES)}); one scale, no mirror images, image labels given, background "
+        f"weight {first['background_weight']:g}. timm networks come with ImageNet weights and, where these "
+        "hold no classifier of the data's classes, one that logistic regression fitted to pooled features.",
+        "",
+        "| model | CAM 0.15 | CAM label-free | CAM oracle* | refined, argmax | s per image |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| `{row['model']}` | {' | '.join(f'{100 * value:.2f}' for value in row['miou'])} "
+            f"| {row['seconds_per_image']:.3f} |"
+            for row in results
+        ),
+        "",
+        "\\* The oracle threshold is chosen on the ground truth; the refined maps' argmax uses none.",
+        "",
+        f"{machine}; {date.today().isoformat()}.",
+        "",
+        f"    {command}",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, measure, print the page."""
+    argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--model", required=True, help="timm name, or a model or run folder of swtformer")
-    parser.add_argument("--weights", type=Path, help="safetensors file of the timm network")
+    parser.add_argument(
+        "--models", nargs="+", required=True, help="timm names, model or run folders of swtformer"
+    )
+    parser.add_argument("--weights", type=Path, help="safetensors file of the timm networks")
     parser.add_argument("--fit", type=int, default=1000, help="images that a missing classifier is fitted on")
+    parser.add_argument(
+        "--splits",
+        nargs=2,
+        default=["trainaug", "train"],
+        help="lists that the classifier is fitted on and that is scored",
+    )
     parser.add_argument("--images", type=int, help="score only the first so many")
     parser.add_argument("--background-weight", type=float, default=Settings().model.background_weight)
-    print(json.dumps(measure(parser.parse_args()), indent=2))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    results = [measure(name, arguments) for name in arguments.models]
+    print(page(results, shlex.join(["python", "benchmarks/cam_any_model.py", *argv])))
 
 
 if __name__ == "__main__":

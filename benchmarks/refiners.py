@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -180,8 +181,9 @@ def table(results: dict[str, dict[str, Any]], command: str) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line."""
+    argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -191,7 +193,7 @@ def main() -> None:
     parser.add_argument("--images", type=int)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--speed-at", type=int, nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     run = Run(arguments.run)
     if arguments.speed_at:
@@ -211,7 +213,7 @@ def main() -> None:
         quality = measure_quality(run, data, name, arguments.out)
         results[name] = {"quality": quality, "speeds": speeds, "threads": arguments.threads}
         write_json(arguments.out / f"{name}.json", results[name])
-    print(table(results, shlex.join(["python", "benchmarks/refiners.py", *sys.argv[1:]])))
+    print(table(results, shlex.join(["python", "benchmarks/refiners.py", *argv])))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ settings (`--config`), and are scored on the true masks of B, which none of them
 - `pseudo A`     the pseudo-masks of the same images: what the masks' quality alone costs.
 - `pseudo all`   the pseudo-masks of all images with labels (`--labelled`, VOC's trainaug) but those of B:
                  what weak supervision is for, many images with cheap labels against few with dear ones.
-- `masks of B`   no network: the pseudo-masks of B themselves, made with B's image-level labels known, which
-                 the networks are not told.
+- `no network`   the maps of B themselves by argmax, before and after the refiner, and the pseudo-masks, all
+                 made with B's image-level labels known, which the networks are not told.
 
 What is not independent of B: the run's CAM model was trained with the image-level labels of all images,
 B's included, so where the encoder is the run's, all three networks start from a backbone that has seen
@@ -28,8 +28,10 @@ from __future__ import annotations
 
 import argparse
 import platform
+import shlex
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -41,10 +43,10 @@ from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.records import ImageSet
 from swtformer.run import Run, read_json, write_json
 from swtformer.settings import Settings, merge, read_settings, validate
-from swtformer.stages.evaluate import evaluate_folder
+from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.stages.segment import segment
-from swtformer.stages.truth import ground_truth_folder, records_with_mask
+from swtformer.stages.truth import records_with_mask
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,9 @@ def _result(
     return row
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run what is missing and print the Markdown page."""
+    argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -151,7 +154,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="YAML file of settings above the run's")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--print-half", action="store_true", help="print the ids of half B and stop")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     run = Run(arguments.run)
     settings = _settings(arguments, run)
@@ -161,7 +164,8 @@ def main() -> None:
     if arguments.print_half:
         print("\n".join(record.id for record in half_b.records))
         return
-    truth = Path(ground_truth_folder(records_with_mask(masked)))
+    first, mask = records_with_mask(masked)[0]
+    truth = mask.parents[len(Path(first.id).parts) - 1]
     labelled = _without(
         open_dataset(arguments.data, data, split=arguments.labelled), half_b, run.pseudo_masks
     )
@@ -186,10 +190,11 @@ def main() -> None:
         for experiment in experiments
         for seed in arguments.seeds
     ]
-    _print(arguments, run, settings, half_a, half_b, results)
+    _print(argv, arguments, run, settings, half_a, half_b, results)
 
 
 def _print(
+    argv: Sequence[str],
     arguments: argparse.Namespace,
     run: Run,
     settings: Settings,
@@ -199,7 +204,7 @@ def _print(
 ) -> None:
     over = ", ".join(settings.evaluate.score_classes or half_b.classes)
     print("# Distance of pseudo-masks to full supervision\n")
-    print(f"    python benchmarks/segmentation.py {' '.join(sys.argv[1:])}\n")
+    print(f"    python benchmarks/segmentation.py {shlex.join(argv)}\n")
     print(
         f"{date.today().isoformat()}, {platform.machine()}, {torch.get_num_threads()} threads, torch "
         f"{torch.__version__}; seeds {', '.join(map(str, arguments.seeds))}.\nScored: half B of "
@@ -218,13 +223,22 @@ def _print(
             f"| {experiment.note} | {seed} | {row['images']} | {row['epochs']} | {100 * row['miou']:.2f} "
             f"| {row['seconds']:.0f} |"
         )
-    if all(run.pseudo_mask_file(record.id).is_file() for record in half_b.records):
-        own = evaluate_folder(run.pseudo_masks, half_b, settings=settings.evaluate).segmentation[0].miou
-        print(f"| no network: the pseudo-masks of B, image labels known | | | | {100 * own:.2f} | |")
+    for note, miou in _without_network(run, half_b, settings):
+        print(f"| no network: {note}, image labels known | | | | {100 * miou:.2f} | |")
     print(
         "\nPseudo-masks hold 255 where the evidence is weak, which counts as a miss here. "
         "What the columns leave out is in the docstring of the script."
     )
+
+
+def _without_network(run: Run, half_b: ImageSet, settings: Settings) -> Iterator[tuple[str, float]]:
+    """What B's maps and pseudo-masks score as they are."""
+    chosen = settings.evaluate.model_copy(update={"policies": ["argmax"]})
+    for maps, note in (("maps", "R-CAM of B by argmax"), ("refined", "refined maps of B by argmax")):
+        scores = evaluate(run, half_b, settings=chosen.model_copy(update={"maps": maps}))
+        yield note, next(row.miou for row in scores.segmentation if row.source == "refined")
+    masks = evaluate_folder(run.pseudo_masks, half_b, settings=settings.evaluate)
+    yield "pseudo-masks of B", masks.segmentation[0].miou
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/voc_subset.py run --data VOC_SUBSET --weights WEIGHTS --out runs/voc-subset [NAME ...]
     python benchmarks/voc_subset.py table --out runs/voc-subset > benchmarks/voc-subset.md
 
-`run` makes what is missing and may be stopped and called again; NAMEs choose experiments by prefix.
+`run` makes what is missing and may be stopped and called again; NAMEs choose experiments.
 Ground-truth masks are read by the scoring alone.
 """
 
@@ -85,7 +85,15 @@ EXPERIMENTS = [
     _loss("detach-none", "nothing detached", loss={"detach": "none"}, **UNFROZEN),
     _loss("detach-refined", "R-CAM detached", loss={"detach": "refined"}, **UNFROZEN),
     _loss("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),
-    _loss("hff-single", "HFF `single`", model={"hff": "single"}),
+    Experiment("hff-single", "HFF `single`", {"model": {"hff": "single"}}, BOTH_SEEDS, ALL_SCALES),
+    Experiment(
+        "untrained-hff-single",
+        "as `untrained`, HFF `single`",
+        {"model": {"hff": "single"}},
+        BOTH_SEEDS,
+        ALL_SCALES,
+        trains=False,
+    ),
     _loss("hff-coarse", "HFF `pair_coarse`", model={"hff": "pair_coarse"}),
     _reading("background-0.7", "as `untrained`, background weight 0.7", background_weight=0.7),
     _reading("background-1", "as `untrained`, background weight 1", background_weight=1.0),
@@ -182,10 +190,13 @@ def _prepare(experiment: Experiment, seed: int, out: Path, data: Path, weights: 
 
 def run_all(arguments: argparse.Namespace) -> None:
     """Make every chosen experiment's model, maps and scores."""
+    if unknown := set(arguments.names) - {experiment.name for experiment in EXPERIMENTS}:
+        known = ", ".join(experiment.name for experiment in EXPERIMENTS)
+        raise SettingsError(f"No experiment is called {min(unknown)!r}; there are {known}.")
     chosen = [
         (experiment, seed)
         for experiment in EXPERIMENTS
-        if not arguments.names or experiment.name.startswith(tuple(arguments.names))
+        if not arguments.names or experiment.name in arguments.names
         for seed in experiment.seeds
         if not arguments.seeds or seed in arguments.seeds
     ]

@@ -74,3 +74,9 @@ def test_what_starts_from_v1_needs_it(voc_subset: ModuleType, tmp_path: Path) ->
         voc_subset.main(["run", "untrained", *places, "--seeds", "1"])
     with pytest.raises(SystemExit, match=r"data: does not exist"):
         voc_subset.main(["run", "v2", "v1", *places])
+
+
+def test_a_name_that_no_experiment_has_is_told(voc_subset: ModuleType, tmp_path: Path) -> None:
+    places = ["--data", str(tmp_path / "data"), "--weights", "none", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit, match=r"No experiment is called 'ccl'; there are v1, untrained, v2"):
+        voc_subset.main(["run", "ccl", *places])
