@@ -30,6 +30,7 @@ def test_a_card_holds_photograph_and_mask(run: Run) -> None:
     assert card.photograph.shape == (56, 64, 3)
     assert set(np.unique(card.labels).tolist()) == {0, 3, 255}
     assert [row.name for row in card.rows] == ["background", "cow", "no label (too unsure)"]
+    assert card.stated == "cow"
     assert card.remark == ""
 
 

@@ -45,10 +45,11 @@ def facts(card: Card, queue: ReviewQueue) -> str:
     review = card.item.review
     place = queue.items.index(card.item) + 1
     agreed = "" if review.agreement is None else f", agreement of the maps {review.agreement:.2f}"
+    stated = f"Labelled: {escape(card.stated)}.<br>" if card.stated else ""
     decision = "not looked at yet" if card.item.decision is None else DECIDED[card.item.decision]
     return (
         f'<p class="facts"><b>{escape(review.id)}</b>: number {place} of {len(queue.items)}, {decision}.<br>'
-        f"Confidence <b>{review.confidence:.2f}</b> (certainty {review.certainty:.2f}{agreed}); "
+        f"{stated}Confidence <b>{review.confidence:.2f}</b> (certainty {review.certainty:.2f}{agreed}); "
         f"{100 * review.undecided:.0f} % of the pixels have no label.</p>"
     )
 

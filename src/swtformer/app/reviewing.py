@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from shlex import quote
 
 import numpy as np
@@ -13,7 +12,9 @@ from PIL import Image
 from swtformer.app.pictures import LegendRow, legend_rows
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import SwtformerError
+from swtformer.report.cases import describe_labels
 from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json
 from swtformer.stages.corrections import training_commands
@@ -33,6 +34,7 @@ class Card:
         photograph: (h, w, 3) uint8 RGB; grey where there is none to be read.
         labels: (h, w) uint8.
         rows: the legend.
+        stated: image-level labels in words; empty where they cannot be had.
         remark: what keeps the photograph from being shown; empty where nothing does.
     """
 
@@ -40,6 +42,7 @@ class Card:
     photograph: np.ndarray
     labels: np.ndarray
     rows: tuple[LegendRow, ...]
+    stated: str
     remark: str
 
 
@@ -49,7 +52,7 @@ class Cards:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._classes = run.classes()
-        self._images: tuple[str, dict[str, Path]] | None = None
+        self._known: tuple[str, ImageSet, dict[str, Record]] | None = None
         self._opening = threading.Lock()
 
     def card(self, queue: ReviewQueue, item: ReviewItem) -> Card:
@@ -62,31 +65,33 @@ class Cards:
         labels = read_mask(self._run.pseudo_mask_file(id))
         rows = tuple(legend_rows(labels, self._classes))
         small = _shrunk(labels)
-        remark = ""
+        stated = remark = ""
         try:
-            photograph = self._photograph(queue, id, small.shape)
+            data, record = self._record(queue, id)
+            stated = describe_labels(record, data.classes)
+            photograph = self._photograph(record, small.shape)
         except SwtformerError as error:
             remark = str(error)
             photograph = np.full((*small.shape, 3), 128, np.uint8)
-        return Card(item, photograph, small, rows, remark)
+        return Card(item, photograph, small, rows, stated, remark)
 
-    def _photograph(self, queue: ReviewQueue, id: str, size: tuple[int, ...]) -> np.ndarray:
-        path = self._known_images(queue).get(id)
-        if path is None:
-            raise SwtformerError(f"The run's data set has no image {id!r} any more.")
-        image = thumbnail(read_image(path, exif=self._run.settings().data.exif), side_px=SHOWN_PX)
+    def _photograph(self, record: Record, size: tuple[int, ...]) -> np.ndarray:
+        image = thumbnail(read_image(record.image, exif=self._run.settings().data.exif), side_px=SHOWN_PX)
         if image.shape[:2] != size:
-            raise SwtformerError(f"{path}: has not the size of its mask; is it another image by now?")
+            raise SwtformerError(f"{record.image}: has not the size of its mask; is it another image by now?")
         return image
 
-    def _known_images(self, queue: ReviewQueue) -> dict[str, Path]:
-        """Image files by id; the data set is opened once for each making of the masks."""
+    def _record(self, queue: ReviewQueue, id: str) -> tuple[ImageSet, Record]:
+        """The data set, which is opened once for each making of the masks, and an image of it."""
         with self._opening:
-            if self._images is None or self._images[0] != queue.masks:
+            if self._known is None or self._known[0] != queue.masks:
                 path, settings = data_of(self._run, None, read_json(self._run.pseudo_masks_file))
-                records = open_dataset(path, settings.data).records
-                self._images = queue.masks, {record.id: record.image for record in records}
-            return self._images[1]
+                data = open_dataset(path, settings.data)
+                self._known = queue.masks, data, {record.id: record for record in data.records}
+            _, data, records = self._known
+        if id not in records:
+            raise SwtformerError(f"The run's data set has no image {id!r} any more.")
+        return data, records[id]
 
 
 def export_commands(run: Run) -> str:
