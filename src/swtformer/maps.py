@@ -125,7 +125,6 @@ _UNREADABLE = (
     # What damaged zip archives raise besides: bad stream, unknown compression, encryption flag, absurd shape.
     zipfile.BadZipFile,
     zlib.error,
-    NotImplementedError,
     RuntimeError,
     MemoryError,
 )

@@ -22,7 +22,7 @@ Family = Literal["backbone", "smp"]
 TIMM_PREFIX = "tu-"
 """What segmentation-models-pytorch puts before timm's names."""
 _CLASSIFIERS = ("fc.", "classifier.", "last_linear.", "head.")
-_CANNOT = (TypeError, ValueError, NotImplementedError, AssertionError, RuntimeError)
+_CANNOT = (TypeError, ValueError, AssertionError, RuntimeError)
 """What encoders raise that cannot be dilated, or cannot be encoders at all."""
 
 
@@ -163,7 +163,9 @@ def _built(name: str, *, dilated: bool, tensors: dict[str, Tensor] | None = None
         try:
             return build(output_stride=16)
         except _CANNOT:
-            pass  # the network enlarges its last map instead
+            # The network enlarges the last map of an encoder that cannot be dilated; whatever else is wrong
+            # with this one, building it plainly below raises again, with its reason.
+            pass
     try:
         return build()
     except _CANNOT as error:
