@@ -15,8 +15,9 @@ from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.maps import ClassActivationMaps
-from swtformer.methods.pretrained import WEIGHTS, from_pretrained
+from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.views import summed_maps
+from swtformer.model_folders import WEIGHTS
 from swtformer.run import Failure, Progress, Run, file_stamp, sha256, silent, write_failures, write_json
 from swtformer.settings import Settings
 from swtformer.stages.read_ahead import read_ahead

@@ -17,8 +17,9 @@ from torch import Tensor
 from swtformer.errors import CheckpointError
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods import Method
-from swtformer.methods.pretrained import CONFIG, from_pretrained, model_folder
+from swtformer.methods.pretrained import from_pretrained, model_folder
 from swtformer.methods.views import summed_maps
+from swtformer.model_folders import CONFIG
 from swtformer.run import Run, read_json
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network

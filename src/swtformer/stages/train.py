@@ -14,13 +14,13 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, SettingsError
 from swtformer.methods import Method, create_model
 from swtformer.methods.pretrained import (
-    WEIGHTS,
     load_weights,
     model_folder,
     read_config,
     read_weights,
     save_pretrained,
 )
+from swtformer.model_folders import WEIGHTS
 from swtformer.processes import is_main_process
 from swtformer.run import Failure, Progress, Run, read_failures, silent, write_failures, write_json
 from swtformer.settings import Settings
