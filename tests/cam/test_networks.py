@@ -118,13 +118,16 @@ def test_each_method_that_is_needed_is_asked_for(missing: str) -> None:
 
 def test_an_assertion_that_is_not_about_the_norm_is_not_taken_for_one() -> None:
     model: Any = Bare()
+    norms = []
 
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, norm: bool, **__: object) -> None:
+        norms.append(norm)
         raise AssertionError("the grid is odd")
 
     model.forward_intermediates = refuse
     with pytest.raises(AssertionError, match="the grid is odd"):
         as_network(model).read(torch.rand(1, 4, 32, 64))
+    assert norms == [True]
 
 
 @torch.no_grad()
