@@ -26,7 +26,8 @@ from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.machine import machine_line
 from swtformer.methods import create_model
-from swtformer.methods.pretrained import WEIGHTS, load_weights, read_weights, save_pretrained
+from swtformer.methods.pretrained import load_weights, read_weights, save_pretrained
+from swtformer.model_folders import WEIGHTS
 from swtformer.run import Run, read_json, write_json
 from swtformer.settings import Settings, merge, validate
 from swtformer.stages.evaluate import evaluate

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from swtformer.errors import NonFiniteError, SwtformerError
-from swtformer.maps import ClassActivationMaps
+from swtformer.maps import ClassActivationMaps, are_current
 
 
 def example(*, refined: bool = True) -> ClassActivationMaps:
@@ -135,3 +135,14 @@ def test_an_archive_of_something_else(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros(3))
     with pytest.raises(SwtformerError, match=r"holds no whole class activation maps .*size"):
         ClassActivationMaps.load(tmp_path / "a.npz")
+
+
+def test_maps_are_current_while_whole_and_of_one_making(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    assert not are_current(path, made_by="model", made_from="image")
+    replace(example(), made_by="model", made_from="image").save(path)
+    assert are_current(path, made_by="model", made_from="image")
+    assert not are_current(path, made_by="another", made_from="image")
+    assert not are_current(path, made_by="model", made_from="another")
+    path.write_bytes(path.read_bytes()[:-10])
+    assert not are_current(path, made_by="model", made_from="image")

@@ -11,6 +11,7 @@ from swtformer.run import (
     Run,
     atomic_file,
     describe_environment,
+    digest,
     file_stamp,
     read_json,
     sha256,
@@ -248,3 +249,9 @@ def test_a_file_stamp_changes_with_the_file(tmp_path: Path) -> None:
     assert file_stamp(path) == stamp
     path.write_text("more")
     assert file_stamp(path) != stamp
+
+
+def test_a_digest_is_that_of_the_facts_in_their_order() -> None:
+    # printf 'model 4 None' | sha256sum | cut -c 1-32
+    assert digest("model", 4, None) == "772fee41626f9233ee20be33d4720c49"
+    assert digest("model", None, 4) != digest("model", 4, None)

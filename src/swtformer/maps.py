@@ -116,6 +116,17 @@ class ClassActivationMaps:
             raise ValueError("expected one finite probability per class")
 
 
+def are_current(path: Path, *, made_by: str, made_from: str) -> bool:
+    """Whether a file holds whole maps that were made so, and from these; others are to be made again."""
+    if not path.is_file():
+        return False
+    try:
+        maps = ClassActivationMaps.load(path)
+    except SwtformerError:
+        return False  # truncated or foreign
+    return maps.made_by == made_by and maps.made_from == made_from
+
+
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -125,7 +136,6 @@ _UNREADABLE = (
     # What damaged zip archives raise besides: bad stream, unknown compression, encryption flag, absurd shape.
     zipfile.BadZipFile,
     zlib.error,
-    NotImplementedError,
     RuntimeError,
     MemoryError,
 )

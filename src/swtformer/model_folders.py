@@ -1,4 +1,7 @@
-"""Where a saved model lies; light enough for the command line to look before it imports torch."""
+"""Folders of saved models: where one lies, and what its two files hold, neither of which can run code.
+
+Light enough for the command line to look before it imports torch.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,25 @@ import difflib
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from swtformer.errors import CheckpointError
+from pydantic import ValidationError
+
+from swtformer.errors import CheckpointError, SwtformerError
+from swtformer.run import read_json, write_json, write_with
+from swtformer.settings import Section
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CONFIG = "config.json"
 """File of a saved model that says what it is."""
+WEIGHTS = "model.safetensors"
+"""File that holds its tensors."""
+FORMAT = 1
+"""Layout of config.json; a change that older versions of the package would misread raises it."""
+
+SettingsT = TypeVar("SettingsT", bound=Section)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -46,6 +63,79 @@ def local_model_folder(source: str | Path) -> Path | None:
     if folder.parent.exists() or not _HUB_ID.fullmatch(str(source)):
         raise CheckpointError(f"{folder}: does not exist.{_nearest_folder(folder)}")
     return None
+
+
+def write_model_folder(
+    folder: str | Path, model: nn.Module, *, kind: str, settings: Section, classes: tuple[str, ...]
+) -> Path:
+    """Write a model's settings, class names and weights.
+
+    Args:
+        folder: created where it is missing; its files are replaced atomically.
+        model: gives the tensors; its device and mode do not matter.
+        kind: key of the settings in config.json: "model" or "network".
+        settings: what it is built from again.
+        classes: class names in order.
+
+    Returns:
+        The folder.
+    """
+    from safetensors.torch import save
+
+    folder = Path(folder)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    payload = save(tensors, metadata={"format": "pt"})
+    write_with(folder / WEIGHTS, lambda stream: stream.write(payload))
+    write_json(
+        folder / CONFIG,
+        {"format": FORMAT, kind: settings.model_dump(mode="json"), "classes": list(classes)},
+    )
+    return folder
+
+
+def saved_config(folder: Path) -> dict[str, Any]:
+    """A saved model's config.json.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        config = read_json(folder / CONFIG)
+    except SwtformerError as error:
+        raise CheckpointError(str(error)) from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder / CONFIG}: expected an object, got {type(config).__name__}.")
+    return config
+
+
+def saved_settings(
+    folder: Path, section: type[SettingsT], *, kind: str, wanted: str
+) -> tuple[SettingsT, tuple[str, ...]]:
+    """A saved model's settings and class names.
+
+    Args:
+        folder: where `write_model_folder` wrote.
+        section: of the settings.
+        kind: their key in config.json.
+        wanted: what a config of this kind is called in messages.
+
+    Raises:
+        CheckpointError: config.json is missing, damaged, of another kind, or written by a newer version.
+    """
+    config, path = saved_config(folder), folder / CONFIG
+    try:
+        if config["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path}: has the format {config['format']!r}, this version of swtformer reads the format "
+                f"{FORMAT}; update swtformer, or save the {kind} anew with this version."
+            )
+        settings = section.model_validate(config[kind])
+        classes = tuple(str(name) for name in config["classes"])
+    except KeyError as error:
+        raise CheckpointError(f"{path}: is no {wanted}: {error} is missing.") from None
+    except (TypeError, ValidationError) as error:
+        raise CheckpointError(f"{path}: is no {wanted}: {error}") from None
+    return settings, classes
 
 
 def _nearest_folder(folder: Path) -> str:

@@ -306,6 +306,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest(*facts: object) -> str:
+    """32 hex digits that are equal while the facts, as they print, are."""
+    return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:32]
+
+
 def file_stamp(path: Path) -> str:
     """Equal while a file is what it was, as far as its place, size and time of change tell."""
     try:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from swtformer.backbones import TIMM_EXAMPLES, backbone_names, create_backbone
-from swtformer.backbones.base import Backbone
+from swtformer.backbones.base import Backbone, Normalisation
 from swtformer.backbones.swin import known_names
 
 
@@ -50,3 +50,12 @@ def test_an_incomplete_backbone_cannot_be_made(method: str) -> None:
     del members[method]
     with pytest.raises(TypeError, match=method):
         type("Incomplete", (Backbone,), members)()
+
+
+def test_normalisation_of_bytes_and_of_floats() -> None:
+    normalisation = Normalisation((0.5, 0.2, 0.0), (0.5, 0.1, 2.0))
+    pixel = torch.tensor([255, 102, 51], dtype=torch.uint8).view(1, 3, 1, 1)
+    expected = torch.tensor([1.0, 2.0, 0.1]).view(1, 3, 1, 1)
+    torch.testing.assert_close(normalisation(pixel), expected)
+    torch.testing.assert_close(normalisation(pixel / 255), expected)
+    assert not normalisation.state_dict()

@@ -14,7 +14,8 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods import create_model
-from swtformer.methods.pretrained import WEIGHTS, save_pretrained
+from swtformer.methods.pretrained import save_pretrained
+from swtformer.model_folders import WEIGHTS
 from swtformer.run import Run, read_json
 from swtformer.settings import ModelSettings, Settings
 from swtformer.stages.localize import localize

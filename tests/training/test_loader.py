@@ -1,7 +1,6 @@
 """Loaders: the same samples whatever the workers, resumption and processes; and lost files."""
 
 import pickle
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError
 from swtformer.settings import DataSettings, TrainSettings
 from swtformer.training.augment import WholeImage, sample_generator
-from swtformer.training.loader import Batch, EpochBatches, TrainingLoader, evaluation_loader, training_loader
+from swtformer.training.batches import TrainingLoader
+from swtformer.training.loader import Batch, evaluation_loader, training_loader
 
 SETTINGS = TrainSettings(crop_px=32, long_side_px=(24, 48), batch_size=4, workers=0)
 DATA = DataSettings()
@@ -124,39 +124,6 @@ def test_short_lists_are_used_whole(image_set: ImageSet, images: int) -> None:
     assert len(loader) == len(sizes)
     validation = evaluation_loader(replace(image_set, records=records), settings, DATA)
     assert torch.cat([batch["index"] for batch in validation]).tolist() == list(range(images))
-
-
-@pytest.mark.parametrize(
-    ("images", "batch_size", "world_size"), [(64, 16, 2), (67, 16, 2), (19, 16, 2), (7, 2, 3), (100, 4, 8)]
-)
-def test_processes_share_each_epoch_without_overlap(images: int, batch_size: int, world_size: int) -> None:
-    shards = [
-        list(EpochBatches(images, batch_size, seed=1, start_epoch=4, rank=rank, world_size=world_size))
-        for rank in range(world_size)
-    ]
-    assert len({len(shard) for shard in shards}) == 1
-    drawn = Counter(draw for shard in shards for batch in shard for draw in batch)
-    extra = (
-        max(0, world_size - images % (batch_size * world_size)) if images % (batch_size * world_size) else 0
-    )
-    assert set(drawn) == {(4, index) for index in range(images)}
-    assert sum(drawn.values()) == images + extra
-    assert all(0 < len(batch) <= batch_size for shard in shards for batch in shard)
-
-
-def test_every_process_has_work_when_there_are_fewer_images_than_processes() -> None:
-    shards = [list(EpochBatches(2, 16, seed=0, rank=rank, world_size=5)) for rank in range(5)]
-    assert [[len(batch) for batch in shard] for shard in shards] == [[1]] * 5
-    assert {index for shard in shards for _, index in shard[0]} == {0, 1}
-
-
-def test_resuming_counts_batches_of_each_process() -> None:
-    for rank in range(2):
-        whole = list(EpochBatches(50, 4, seed=3, rank=rank, world_size=2))
-        rest = EpochBatches(50, 4, seed=3, start_batch=3, rank=rank, world_size=2)
-        assert list(rest) == whole[3:]
-        rest.set_epoch(1)
-        assert len(list(rest)) == len(rest) == len(whole)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

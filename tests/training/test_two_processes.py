@@ -20,7 +20,7 @@ from swtformer.errors import SettingsError
 from swtformer.run import Run, read_failures
 from swtformer.settings import Settings
 from swtformer.stages.train import train
-from swtformer.training.loader import EpochBatches
+from swtformer.training.batches import EpochBatches
 
 FLAGS = (
     *("--model.backbone", "swin_nano", "--model.weights", "none", "--model.drop_path", "0"),

@@ -17,7 +17,7 @@ from swtformer.datasets.images import has_rotation, image_size, read_image
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, nearest
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
-from swtformer.methods.pretrained import CONFIG
+from swtformer.model_folders import CONFIG
 from swtformer.refiners import create_refiner
 from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json

@@ -19,8 +19,8 @@ from swtformer.errors import DataError
 TEXT_BYTES = 64 * 2**20
 """Largest list or table that is read from an archive."""
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError)
-"""What zip members raise: bad stream or checksum, unknown compression, encryption."""
+_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError)
+"""What zip members raise: bad stream or checksum; RuntimeError at encryption and unknown compression."""
 
 
 class Tree(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from swtformer.backbones.base import Backbone
+from swtformer.backbones.base import Backbone, Normalisation
 from swtformer.functional.activation import class_logits
 from swtformer.settings import LossSettings, ModelSettings
 
@@ -65,10 +65,7 @@ class Method(nn.Module, ABC):
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+        self.normalisation = Normalisation(backbone.mean, backbone.std)
 
     def encode(self, images: Tensor) -> Encoding:
         """Features, raw class activations and logits.
@@ -77,10 +74,8 @@ class Method(nn.Module, ABC):
             images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and
                 standard deviation are applied here. H and W are at least 32.
         """
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        images = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        pyramid = tuple(self.backbone(images))
+        normalised = self.normalisation(images)
+        pyramid = tuple(self.backbone(normalised.contiguous(memory_format=torch.channels_last)))
         activations = self.head(pyramid[-1])
         return Encoding(pyramid, activations, class_logits(activations, pooling=self.settings.pooling))
 

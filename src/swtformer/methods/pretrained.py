@@ -7,21 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.methods import Method, create_model
-from swtformer.model_folders import CONFIG as CONFIG
-from swtformer.model_folders import local_model_folder
-from swtformer.run import read_json, write_json, write_with
+from swtformer.model_folders import CONFIG, WEIGHTS, local_model_folder, saved_settings, write_model_folder
 from swtformer.settings import ModelSettings
-
-WEIGHTS = "model.safetensors"
-FORMAT = 1
-"""Layout of config.json; a change that older versions of the package would misread raises it."""
 
 
 def save_pretrained(model: Method, folder: str | Path) -> Path:
@@ -34,19 +27,7 @@ def save_pretrained(model: Method, folder: str | Path) -> Path:
     Returns:
         The folder.
     """
-    folder = Path(folder)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    payload = save(tensors, metadata={"format": "pt"})
-    write_with(folder / WEIGHTS, lambda stream: stream.write(payload))
-    write_json(
-        folder / CONFIG,
-        {
-            "format": FORMAT,
-            "model": model.settings.model_dump(mode="json"),
-            "classes": list(model.classes),
-        },
-    )
-    return folder
+    return write_model_folder(folder, model, kind="model", settings=model.settings, classes=model.classes)
 
 
 def from_pretrained(source: str | Path) -> Method:
@@ -87,24 +68,8 @@ def read_config(folder: Path) -> tuple[ModelSettings, tuple[str, ...]]:
     Raises:
         CheckpointError: config.json is missing, damaged, no model's, or written by a newer version.
     """
-    path = folder / CONFIG
-    try:
-        config = read_json(path)
-    except SwtformerError as error:
-        raise CheckpointError(str(error)) from None
-    try:
-        if config["format"] != FORMAT:
-            raise CheckpointError(
-                f"{path}: has the format {config['format']!r}, this version of swtformer reads the format "
-                f"{FORMAT}; update swtformer, or save the model anew with this version."
-            )
-        settings = ModelSettings.model_validate({**config["model"], "weights": "none"})
-        classes = tuple(str(name) for name in config["classes"])
-    except KeyError as error:
-        raise CheckpointError(f"{path}: is no swtformer model config: {error} is missing.") from None
-    except (TypeError, ValidationError) as error:
-        raise CheckpointError(f"{path}: is no swtformer model config: {error}") from None
-    return settings, classes
+    settings, classes = saved_settings(folder, ModelSettings, kind="model", wanted="swtformer model config")
+    return settings.model_copy(update={"weights": "none"}), classes
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

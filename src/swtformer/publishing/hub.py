@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swtformer.backbones.weights import PROBE_SECONDS, answers
 from swtformer.errors import SwtformerError
-from swtformer.methods.pretrained import CONFIG, WEIGHTS
+from swtformer.model_folders import CONFIG, WEIGHTS
 from swtformer.publishing.card import model_card
 from swtformer.publishing.saved import Network, SavedModel, find_model
 from swtformer.run import write_text, write_with

@@ -8,7 +8,8 @@ from typing import Literal
 
 from swtformer.errors import CheckpointError
 from swtformer.methods import Method
-from swtformer.methods.pretrained import CONFIG, from_pretrained, model_folder
+from swtformer.methods.pretrained import from_pretrained, model_folder
+from swtformer.model_folders import CONFIG
 from swtformer.run import Run
 from swtformer.segmentation.network import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network

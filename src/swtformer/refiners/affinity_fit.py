@@ -88,7 +88,7 @@ def fit_affinity(
 
     network.train()
     for step, (images, labels) in enumerate(_batches(draw, len(examples), settings, seed=seed), start=1):
-        affinity = network.affinity(_filled(images, network.mean), radius=radius)
+        affinity = network.affinity(_filled(images, network.normalisation.mean), radius=radius)
         grid = affinity.shape[-2:]
         coarse = F.interpolate(labels[:, None].float(), grid, mode="nearest-exact")[:, 0]
         loss = affinity_loss(affinity, label_pairs(coarse.long().to(affinity.device), radius=radius))

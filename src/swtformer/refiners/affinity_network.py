@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from swtformer.backbones.base import Backbone
+from swtformer.backbones.base import Backbone, Normalisation
 
 
 class AffinityNetwork(nn.Module, ABC):
@@ -21,10 +21,7 @@ class AffinityNetwork(nn.Module, ABC):
         super().__init__()
         backbone.keeps_batch_statistics = True
         self.backbone = backbone
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1), persistent=False)
+        self.normalisation = Normalisation(backbone.mean, backbone.std)
 
     @abstractmethod
     def reset(self) -> None:
@@ -44,8 +41,8 @@ class AffinityNetwork(nn.Module, ABC):
 
     def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
         """The backbone's four maps of (B, 3, H, W) RGB images in [0, 1]."""
-        images = (images - self.mean) / self.std
-        return tuple(self.backbone(images.contiguous(memory_format=torch.channels_last)))
+        normalised = self.normalisation(images)
+        return tuple(self.backbone(normalised.contiguous(memory_format=torch.channels_last)))
 
     def new_parameters(self) -> list[nn.Parameter]:
         """Parameters that the backbone did not bring."""

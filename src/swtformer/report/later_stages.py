@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swtformer.errors import SwtformerError
 from swtformer.report.history import History, read_history
 from swtformer.report.scores import SegmentationScore, read_scores
+from swtformer.reviews import Review, read_reviews
 from swtformer.run import RefinedRun, Run, read_json
 
 REVIEWS_SHOWN = 10
 """Rows of the review queue on the page."""
-
-
-@dataclass(frozen=True)
-class ReviewRow:
-    """One pseudo-mask of the review queue; fractions, `agreement` None where the maps were not refined."""
-
-    id: str
-    confidence: float
-    certainty: float
-    agreement: float | None
-    undecided: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +35,7 @@ class LaterStages:
     refined_scores: tuple[SegmentationScore, ...]
     scored: str
     pseudo_masks: Mapping[str, Any]
-    reviews: tuple[ReviewRow, ...]
+    reviews: tuple[Review, ...]
     confidence: float | None
     network: Mapping[str, Any]
     history: History | None
@@ -60,7 +48,8 @@ def read_later_stages(run: Run) -> LaterStages:
         SwtformerError: a file is damaged; the message names it.
     """
     sheet = read_scores(RefinedRun(run.path))
-    reviews = _reviews(run)
+    is_labelled = run.review_file.is_file() and run.pseudo_masks_file.is_file()
+    reviews = read_reviews(run) if is_labelled else ()
     trained = Run(run.segmentation)
     network: dict[str, Any] = {}
     if trained.settings_file.is_file():
@@ -77,32 +66,6 @@ def read_later_stages(run: Run) -> LaterStages:
         network=network,
         history=read_history(trained),
     )
-
-
-def _reviews(run: Run) -> tuple[ReviewRow, ...]:
-    path = run.review_file
-    if not path.is_file() or not run.pseudo_masks_file.is_file():
-        return ()
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        rows = []
-        for row in reader:
-            try:
-                rows.append(
-                    ReviewRow(
-                        id=row["id"],
-                        confidence=float(row["confidence"]),
-                        certainty=float(row["certainty"]),
-                        agreement=float(row["agreement"]) if row["agreement"] else None,
-                        undecided=float(row["undecided"]),
-                    )
-                )
-            except (KeyError, TypeError, ValueError):
-                raise SwtformerError(
-                    f"{path}, line {reader.line_num}: expected an id and its figures, got "
-                    f"{list(row.values())}; make it again with `swtformer pseudo-label`."
-                ) from None
-    return tuple(rows)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from swtformer.backbones import create_backbone
-from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, FeatureExtractor
 from swtformer.backbones.weights import fetched, fill, pretrained_file, read_tensors
 from swtformer.errors import SwtformerError, nearest
 from swtformer.run import read_json
@@ -22,25 +21,18 @@ Family = Literal["backbone", "smp"]
 TIMM_PREFIX = "tu-"
 """What segmentation-models-pytorch puts before timm's names."""
 _CLASSIFIERS = ("fc.", "classifier.", "last_linear.", "head.")
-_CANNOT = (TypeError, ValueError, NotImplementedError, AssertionError, RuntimeError)
+_CANNOT = (TypeError, ValueError, AssertionError, RuntimeError)
 """What encoders raise that cannot be dilated, or cannot be encoders at all."""
 
 
-class Encoder(nn.Module, ABC):
+class Encoder(FeatureExtractor):
     """Normalised images to a list of feature maps, as decoders of segmentation-models-pytorch take it.
 
     Attributes:
         channels: of the maps, the image's 3 first; 0 at stride 2 where the encoder has no such map.
-        mean: per-channel mean of images in [0, 1] that the weights expect to be taken away.
-        std: per-channel standard deviation that they expect to be divided by.
-        keeps_batch_statistics: whether batch norm runs on its stored statistics in training too, as it should
-            where they came with trained weights (see `Backbone`).
     """
 
     channels: tuple[int, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    keeps_batch_statistics: bool
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -49,15 +41,6 @@ class Encoder(nn.Module, ABC):
         Args:
             images: (B, 3, H, W), normalised, H and W multiples of 32.
         """
-
-    def train(self, mode: bool = True) -> Encoder:
-        """Switch between training and evaluation; batch norm keeps its statistics where they are worth it."""
-        super().train(mode)
-        if self.keeps_batch_statistics:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
 
 
 class BackboneEncoder(Encoder):
@@ -163,7 +146,9 @@ def _built(name: str, *, dilated: bool, tensors: dict[str, Tensor] | None = None
         try:
             return build(output_stride=16)
         except _CANNOT:
-            pass  # the network enlarges its last map instead
+            # The network enlarges the last map of an encoder that cannot be dilated; whatever else is wrong
+            # with this one, building it plainly below raises again, with its reason.
+            pass
     try:
         return build()
     except _CANNOT as error:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swtformer.backbones.base import Normalisation
 from swtformer.errors import SettingsError
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
@@ -56,10 +57,7 @@ class SegmentationNetwork(nn.Module):
         nn.init.xavier_uniform_(self.head.weight)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(settings.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(settings.std).view(1, 3, 1, 1), persistent=False)
+        self.normalisation = Normalisation(settings.mean, settings.std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of every pixel.
@@ -70,10 +68,8 @@ class SegmentationNetwork(nn.Module):
         Returns:
             (B, C+1, H, W) logits, background first.
         """
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
         size = (images.shape[-2], images.shape[-1])
-        images = _resized((images - self.mean) / self.std, (_fitting(size[0]), _fitting(size[1])))
+        images = _resized(self.normalisation(images), (_fitting(size[0]), _fitting(size[1])))
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
         if self.settings.decoder == "deeplabv3plus":
             # Its last map has stride 16; encoders that cannot be dilated have it enlarged from stride 32.

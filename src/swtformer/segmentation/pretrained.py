@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-from safetensors.torch import save
-
-from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.methods.pretrained import CONFIG, FORMAT, WEIGHTS, load_weights, read_weights
-from swtformer.run import read_json, write_json, write_with
+from swtformer.errors import CheckpointError
+from swtformer.methods.pretrained import load_weights, read_weights
+from swtformer.model_folders import CONFIG, WEIGHTS, saved_config, saved_settings, write_model_folder
 from swtformer.segmentation.encoders import create_encoder
 from swtformer.segmentation.network import NetworkSettings, SegmentationNetwork, assemble
 
@@ -28,19 +24,9 @@ def save_network(network: SegmentationNetwork, folder: str | Path) -> Path:
     Returns:
         The folder.
     """
-    folder = Path(folder)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    payload = save(tensors, metadata={"format": "pt"})
-    write_with(folder / WEIGHTS, lambda stream: stream.write(payload))
-    write_json(
-        folder / CONFIG,
-        {
-            "format": FORMAT,
-            NETWORK: network.settings.model_dump(mode="json"),
-            "classes": list(network.classes),
-        },
+    return write_model_folder(
+        folder, network, kind=NETWORK, settings=network.settings, classes=network.classes
     )
-    return folder
 
 
 def is_network(folder: Path) -> bool:
@@ -49,7 +35,7 @@ def is_network(folder: Path) -> bool:
     Raises:
         CheckpointError: its config.json is missing or damaged.
     """
-    return NETWORK in _config(folder)
+    return NETWORK in saved_config(folder)
 
 
 def load_network(folder: str | Path) -> SegmentationNetwork:
@@ -63,19 +49,7 @@ def load_network(folder: str | Path) -> SegmentationNetwork:
         SwtformerError: segmentation-models-pytorch is not installed.
     """
     folder = Path(folder)
-    config = _config(folder)
-    try:
-        if config["format"] != FORMAT:
-            raise CheckpointError(
-                f"{folder / CONFIG}: has the format {config['format']!r}, this version of swtformer reads "
-                f"{FORMAT}; update swtformer, or save the network anew with this version."
-            )
-        settings = NetworkSettings.model_validate(config[NETWORK])
-        classes = tuple(str(name) for name in config["classes"])
-    except KeyError as error:
-        raise CheckpointError(f"{folder / CONFIG}: is no segmentation network: {error} is missing.") from None
-    except (TypeError, ValidationError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: is no segmentation network: {error}") from None
+    settings, classes = saved_settings(folder, NetworkSettings, kind=NETWORK, wanted="segmentation network")
     tensors = read_weights(folder / WEIGHTS)
     made_for = len(tensors["head.bias"]) - 1 if "head.bias" in tensors else len(classes)
     if made_for != len(classes):
@@ -91,13 +65,3 @@ def load_network(folder: str | Path) -> SegmentationNetwork:
     network = assemble(settings, encoder, classes)
     load_weights(network, tensors, source=folder / WEIGHTS)
     return network.eval()
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        config = read_json(folder / CONFIG)
-    except SwtformerError as error:
-        raise CheckpointError(str(error)) from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{folder / CONFIG}: expected an object, got {type(config).__name__}.")
-    return config

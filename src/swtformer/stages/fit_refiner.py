@@ -18,7 +18,8 @@ from swtformer.datasets.images import read_image
 from swtformer.datasets.records import Record
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.maps import ClassActivationMaps
-from swtformer.methods.pretrained import WEIGHTS, from_pretrained
+from swtformer.methods.pretrained import from_pretrained
+from swtformer.model_folders import WEIGHTS
 from swtformer.refiners import Example, LearnedRefiner
 from swtformer.run import Progress, Run, file_stamp, sha256, write_with
 from swtformer.settings import Settings

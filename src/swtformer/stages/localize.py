@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -13,11 +12,22 @@ import torch
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.errors import DataError, ImageError, SwtformerError
-from swtformer.maps import ClassActivationMaps
-from swtformer.methods.pretrained import WEIGHTS, from_pretrained
-from swtformer.methods.views import summed_maps
-from swtformer.run import Failure, Progress, Run, file_stamp, sha256, silent, write_failures, write_json
+from swtformer.errors import DataError, ImageError
+from swtformer.maps import ClassActivationMaps, are_current
+from swtformer.methods.pretrained import from_pretrained
+from swtformer.methods.views import SummedMaps, summed_maps
+from swtformer.model_folders import WEIGHTS
+from swtformer.run import (
+    Failure,
+    Progress,
+    Run,
+    digest,
+    file_stamp,
+    sha256,
+    silent,
+    write_failures,
+    write_json,
+)
 from swtformer.settings import Settings
 from swtformer.stages.read_ahead import read_ahead
 from swtformer.training.precision import autocast, pick_device
@@ -87,7 +97,11 @@ def localize(
             **options.model_dump(mode="json"),
         },
     )
-    todo = [record for record in data.records if not _is_done(run, record, made_by, settings)]
+    todo = [
+        record
+        for record in data.records
+        if not are_current(run.map_file(record.id), made_by=made_by, made_from=_source(record, settings))
+    ]
     reused = len(data) - len(todo)
     failures: list[Failure] = []
     done = 0
@@ -102,47 +116,47 @@ def localize(
         with autocast(options.precision, device):
             made = summed_maps(model, images, present, settings=options)
         for i, (record, image) in enumerate(batch):
-            chosen = made.present[i].nonzero()[:, 0].cpu()
-            refined = None
-            if made.refined is not None:
-                refined = made.refined[i].cpu()[torch.cat([torch.zeros(1, dtype=torch.long), chosen + 1])]
-            ClassActivationMaps(
-                values=(chosen + 1).numpy().astype(np.int16),
-                size=(image.shape[0], image.shape[1]),
-                cam=made.cam[i].cpu()[chosen].numpy().astype(np.float16),
-                refined=None if refined is None else refined.numpy().astype(np.float16),
-                probabilities=made.probabilities[i].cpu().numpy().astype(np.float32),
-                made_by=made_by,
-                made_from=_source(record, settings),
-            ).save(run.map_file(record.id))
+            maps = maps_of(made, i, size=(image.shape[0], image.shape[1]))
+            replace(maps, made_by=made_by, made_from=_source(record, settings)).save(run.map_file(record.id))
         done += len(batch)
         progress("localize", reused + done + len(failures), len(data))
     write_failures(run, "localize", failures)
     return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
 
 
+def maps_of(made: SummedMaps, index: int, *, size: tuple[int, int]) -> ClassActivationMaps:
+    """The maps of one image of a batch, as they are kept: those of its classes alone, on the CPU.
+
+    Args:
+        made: of the batch.
+        index: of the image in it.
+        size: (height, width) of the image in pixels.
+    """
+    chosen = made.present[index].nonzero()[:, 0].cpu()
+    refined = None
+    if made.refined is not None:
+        with_background = torch.cat([torch.zeros(1, dtype=torch.long), chosen + 1])
+        refined = made.refined[index].cpu()[with_background].numpy().astype(np.float16)
+    return ClassActivationMaps(
+        values=(chosen + 1).numpy().astype(np.int16),
+        size=size,
+        cam=made.cam[index].cpu()[chosen].numpy().astype(np.float16),
+        refined=refined,
+        probabilities=made.probabilities[index].cpu().numpy().astype(np.float32),
+    )
+
+
 def _fingerprint(run: Run, settings: Settings) -> str:
     """Equal for maps that would come out equal: the model's weights and what shapes the maps."""
     shaping = settings.localize.model_dump_json(exclude={"workers", "batch_size", "accelerator"})
     weights = sha256(run.model / WEIGHTS)
-    return hashlib.sha256(f"{weights} {shaping} {settings.data.exif}".encode()).hexdigest()[:32]
+    return digest(weights, shaping, settings.data.exif)
 
 
 def _source(record: Record, settings: Settings) -> str:
     """Equal while an image's file and, where they choose the classes, its labels are what they were."""
     labels = record.present if settings.localize.classes == "given" else None
-    return hashlib.sha256(f"{file_stamp(record.image)} {labels}".encode()).hexdigest()[:32]
-
-
-def _is_done(run: Run, record: Record, made_by: str, settings: Settings) -> bool:
-    path = run.map_file(record.id)
-    if not path.is_file():
-        return False
-    try:
-        maps = ClassActivationMaps.load(path)
-    except SwtformerError:
-        return False  # truncated or foreign: made again
-    return maps.made_by == made_by and maps.made_from == _source(record, settings)
+    return digest(file_stamp(record.image), labels)
 
 
 def _batches(

@@ -12,18 +12,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from swtformer.errors import CheckpointError
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods import Method
-from swtformer.methods.pretrained import CONFIG, from_pretrained, model_folder
+from swtformer.methods.pretrained import from_pretrained, model_folder
 from swtformer.methods.views import summed_maps
+from swtformer.model_folders import CONFIG
 from swtformer.run import Run, read_json
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network
 from swtformer.segmentation.views import GRID, patches
 from swtformer.settings import LocalizeSettings, MaskSettings, PredictSettings
+from swtformer.stages.localize import maps_of
 from swtformer.stages.mask import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
 from swtformer.training.precision import autocast, pick_device
 
@@ -207,15 +208,7 @@ class CamPredictor(Predictor):
         pixels = torch.tensor(image).permute(2, 0, 1)[None].to(self._device)
         with autocast(self._settings.precision, self._device):
             made = summed_maps(self._model, pixels, labels, settings=options)
-        chosen = made.present[0].nonzero()[:, 0].cpu()
-        refined = None if made.refined is None else made.refined[0].cpu()
-        return ClassActivationMaps(
-            values=(chosen + 1).numpy().astype(np.int16),
-            size=(image.shape[0], image.shape[1]),
-            cam=made.cam[0].cpu()[chosen].numpy().astype(np.float16),
-            refined=None if refined is None else _with_background(refined, chosen),
-            probabilities=made.probabilities[0].cpu().numpy(),
-        )
+        return maps_of(made, 0, size=(image.shape[0], image.shape[1]))
 
     def _shares(self, maps: ClassActivationMaps, size: tuple[int, int]) -> np.ndarray:
         """Maps of all classes, each cell divided by its sum: no probabilities that were ever calibrated."""
@@ -229,12 +222,6 @@ class CamPredictor(Predictor):
         grid = (-(-size[0] // GRID), -(-size[1] // GRID))
         resized = F.interpolate(shares[None], grid, mode="bilinear", align_corners=False)[0]
         return resized.numpy().astype(np.float16)
-
-
-def _with_background(refined: Tensor, chosen: Tensor) -> np.ndarray:
-    """(K+1, h, w) float16 maps of background and the chosen classes."""
-    kept = refined[torch.cat([torch.zeros(1, dtype=torch.long), chosen + 1])]
-    return kept.numpy().astype(np.float16)
 
 
 def _exif(run: Run, settings: PredictSettings) -> Literal["raw", "apply"]:

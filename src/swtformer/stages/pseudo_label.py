@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -26,6 +24,7 @@ from swtformer.functional.pseudo_labels import (
 from swtformer.functional.scores import IGNORED
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
+from swtformer.reviews import Review, write_reviews
 from swtformer.run import (
     Failure,
     Progress,
@@ -35,33 +34,12 @@ from swtformer.run import (
     silent,
     write_failures,
     write_json,
-    write_text,
 )
 from swtformer.settings import PseudoLabelSettings
 from swtformer.stages.in_order import in_order
 from swtformer.stages.mask import Source, ids_with_maps, remove_other_masks
 from swtformer.stages.refined_maps import require_refined_from, require_refined_from_maps
 from swtformer.stages.start_maps import all_channels, label_free_power, source_of
-
-
-@dataclass(frozen=True)
-class Review:
-    """One row of review.csv.
-
-    Attributes:
-        id: record id.
-        confidence: mean of certainty and agreement, in [0, 1].
-        certainty: how far the best map is ahead (`functional.pseudo_labels.certainty`).
-        agreement: mean IoU between the best labels before and after refinement
-            (`functional.pseudo_labels.agreement`); empty where the maps were not refined.
-        undecided: part of the pixels that are 255.
-    """
-
-    id: str
-    confidence: float
-    certainty: float
-    agreement: float | None
-    undecided: float
 
 
 @dataclass(frozen=True)
@@ -178,7 +156,7 @@ def pseudo_label(
     )
     undecided = sum(item.undecided for item in reviews) / max(len(reviews), 1)
     write_failures(run, "pseudo-label", failures)
-    _write_reviews(run, reviews)
+    write_reviews(run, reviews)
     write_json(
         run.pseudo_masks_file,
         {
@@ -235,11 +213,3 @@ def _provenance(run: Run) -> dict[str, Any]:
     """Of which images, and by which refiner."""
     facts = read_json(run.maps_file)
     return {key: facts[key] for key in ("data", "data_name", "split", "made_by", "method") if key in facts}
-
-
-def _write_reviews(run: Run, reviews: tuple[Review, ...]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=[item.name for item in fields(Review)])
-    writer.writeheader()
-    writer.writerows(asdict(review) for review in reviews)
-    write_text(run.review_file, text.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -15,9 +14,19 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
-from swtformer.maps import ClassActivationMaps
+from swtformer.maps import ClassActivationMaps, are_current
 from swtformer.refiners import LearnedRefiner, create_refiner
-from swtformer.run import Failure, Progress, Run, file_stamp, read_json, silent, write_failures, write_json
+from swtformer.run import (
+    Failure,
+    Progress,
+    Run,
+    digest,
+    file_stamp,
+    read_json,
+    silent,
+    write_failures,
+    write_json,
+)
 from swtformer.settings import RefineSettings, Settings
 from swtformer.stages.fit_refiner import Start, fit_or_load
 from swtformer.stages.known_data import data_of
@@ -93,7 +102,7 @@ def refine(
         weights = fit_or_load(refiner, run, records, start, settings=settings, progress=progress)
     values = options.model_dump(mode="json")
     shaping = {name: value for name, value in values.items() if name.startswith(refiner.shaped_by)}
-    made_by = _digest(
+    made_by = digest(
         made.get("made_by"),
         options.method,
         shaping,
@@ -157,28 +166,14 @@ def _todo(run: Run, records: list[Record], made_by: str, failures: list[Failure]
         except SwtformerError as error:
             failures.append(_failure(run, record, error))
             continue
-        if not _is_done(run, record, maps, made_by):
+        path = run.refined_map_file(record.id)
+        if not are_current(path, made_by=made_by, made_from=_made_from(record, maps)):
             yield record
-
-
-def _is_done(run: Run, record: Record, maps: ClassActivationMaps, made_by: str) -> bool:
-    path = run.refined_map_file(record.id)
-    if not path.is_file():
-        return False
-    try:
-        refined = ClassActivationMaps.load(path)
-    except SwtformerError:
-        return False  # truncated or foreign: made again
-    return refined.made_by == made_by and refined.made_from == _made_from(record, maps)
 
 
 def _made_from(record: Record, maps: ClassActivationMaps) -> str:
     """Equal while the image and the maps that it is refined from are what they were."""
-    return f"{maps_stamp(maps)} {_digest(file_stamp(record.image))}"
-
-
-def _digest(*facts: object) -> str:
-    return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:32]
+    return f"{maps_stamp(maps)} {digest(file_stamp(record.image))}"
 
 
 def _failure(run: Run, record: Record, error: SwtformerError) -> Failure:

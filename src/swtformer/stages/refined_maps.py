@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from swtformer.errors import SwtformerError
 from swtformer.maps import ClassActivationMaps
-from swtformer.run import Run, read_json
+from swtformer.run import Run, digest, read_json
 
 
 def maps_stamp(maps: ClassActivationMaps) -> str:
     """Equal for maps of one image by one model with equal settings; `made_from` of refined maps begins so."""
-    return hashlib.sha256(f"{maps.made_by} {maps.made_from}".encode()).hexdigest()[:32]
+    return digest(maps.made_by, maps.made_from)
 
 
 def require_refined_from_maps(run: Run) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,9 @@ from typing import Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from swtformer.datasets.paths import safe_name
 from swtformer.errors import SwtformerError
+from swtformer.reviews import Review, exact_rows, read_reviews
 from swtformer.run import Run, write_text
-from swtformer.stages.pseudo_label import Review
 
 Decision = Literal["accept", "skip", "correct"]
 """accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand."""
@@ -109,7 +108,7 @@ def open_queue(run: Run) -> ReviewQueue:
     decided = {
         row["id"]: row["decision"] for row in _read_decisions(run.decisions_file) if row["masks"] == masks
     }
-    items = [ReviewItem(review, _decision(decided.get(review.id))) for review in _read_reviews(run)]
+    items = [ReviewItem(review, _decision(decided.get(review.id))) for review in read_reviews(run)]
     return ReviewQueue(masks, tuple(items))
 
 
@@ -186,57 +185,15 @@ def _alone(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def _read_reviews(run: Run) -> list[Review]:
-    path = run.review_file
-    rows = _rows(path, [item.name for item in fields(Review)])
-    reviews = []
-    for line, row in enumerate(rows, start=2):
-        try:
-            if safe_name(row["id"]) != row["id"]:
-                raise ValueError(f"{row['id']!r} is no plain image id")
-            reviews.append(
-                Review(
-                    row["id"],
-                    confidence=float(row["confidence"]),
-                    certainty=float(row["certainty"]),
-                    agreement=float(row["agreement"]) if row["agreement"] else None,
-                    undecided=float(row["undecided"]),
-                )
-            )
-        except ValueError as error:
-            raise SwtformerError(
-                f"{path}, line {line}: {error}; make it again with `swtformer pseudo-label`."
-            ) from None
-    return reviews
-
-
 def _read_decisions(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    rows = _rows(path, COLUMNS)
+    rows = exact_rows(path, COLUMNS)
     for line, row in enumerate(rows, start=2):
         if row["decision"] not in get_args(Decision):
             raise SwtformerError(
                 f"{path}, line {line}: expected {', '.join(get_args(Decision))}, got {row['decision']!r}."
             )
-    return rows
-
-
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with exactly these columns, cut short nowhere."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SwtformerError(f"{path}: cannot be read: {error}.") from None
-    if list(reader.fieldnames or ()) != list(columns):
-        raise SwtformerError(
-            f"{path}: expected the columns {', '.join(columns)}, got {', '.join(reader.fieldnames or ())}."
-        )
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise SwtformerError(f"{path}, line {line}: expected {len(columns)} values.")
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
-from swtformer.run import Run
+from swtformer.run import Failure, Run, read_failures
 from swtformer.settings import Settings
 
 
@@ -53,6 +53,18 @@ def prepare_folder(
         raise SwtformerError(f"{run.path}: cannot be created: {error.strerror}.") from None
     if not os.access(run.path, os.W_OK):
         raise SwtformerError(f"{run.path}: is not writable; name another folder with --out.")
+
+
+def has_checkpoint(run: Run) -> bool:
+    """Whether an epoch was finished; a training that stopped before goes on from its start."""
+    return any(run.checkpoints.glob("epoch-*.ckpt"))
+
+
+def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Failure]:
+    """A resumed training's failures, and those that it noted in `run` before it stopped."""
+    known = {failure.id for failure in failures}
+    earlier = [item for item in read_failures(run) if item.stage == stage and item.id not in known]
+    return [*failures, *earlier]
 
 
 def _differences(before: Settings, now: Settings, sections: Sequence[str]) -> list[tuple[str, Any, Any]]:

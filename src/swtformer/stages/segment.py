@@ -17,14 +17,14 @@ from swtformer.errors import DataError, SettingsError
 from swtformer.functional.pixel_losses import rarity_weights
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.processes import is_main_process
-from swtformer.run import Failure, Progress, Run, read_failures, read_json, silent, write_failures, write_json
+from swtformer.run import Failure, Progress, Run, read_json, silent, write_failures, write_json
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
 from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
-from swtformer.stages.run_folder import prepare_folder
+from swtformer.stages.run_folder import has_checkpoint, prepare_folder, with_earlier
 from swtformer.training.pair_loader import MaskedImage
 
 FREE_TO_CHANGE = {
@@ -119,8 +119,6 @@ def segment(
     _require_same_masks(trained, pairs)
     training, validation = _divided(pairs, settings)
     torch.manual_seed(settings.seed)
-    # Stopped before its first checkpoint, a training goes on from its start.
-    has_checkpoint = resume and any(trained.checkpoints.glob("epoch-*.ckpt"))
     start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
     network = create_network(settings.segment, data.classes, start=start)
     if is_main_process():
@@ -147,12 +145,11 @@ def segment(
         pairs=pairs,
         trained=trained,
         settings=settings,
-        resume=has_checkpoint,
+        resume=resume and has_checkpoint(trained),
         progress=progress,
     )
     if resume:
-        known = {failure.id for failure in failures}
-        failures += [item for item in read_failures(run) if item.stage == "segment" and item.id not in known]
+        failures = with_earlier(run, "segment", failures)
     score = _kept_score(trained, settings.segment) if validation else None
     if is_main_process():
         save_network(network, trained.model)

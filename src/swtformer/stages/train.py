@@ -14,17 +14,17 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, SettingsError
 from swtformer.methods import Method, create_model
 from swtformer.methods.pretrained import (
-    WEIGHTS,
     load_weights,
     model_folder,
     read_config,
     read_weights,
     save_pretrained,
 )
+from swtformer.model_folders import WEIGHTS
 from swtformer.processes import is_main_process
-from swtformer.run import Failure, Progress, Run, read_failures, silent, write_failures, write_json
+from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
 from swtformer.settings import Settings
-from swtformer.stages.run_folder import prepare_folder
+from swtformer.stages.run_folder import has_checkpoint, prepare_folder, with_earlier
 
 FREE_TO_CHANGE = {
     "train.workers",
@@ -79,9 +79,8 @@ def train(
         for images in filter(None, (training, validation)):
             refuse_unreadable(images, exif=settings.data.exif)
     torch.manual_seed(settings.seed)
-    # Stopped before its first checkpoint, a run goes on from its start.
-    has_checkpoint = resume and any(run.checkpoints.glob("epoch-*.ckpt"))
-    model = _model(settings, data.classes, has_checkpoint=has_checkpoint)
+    goes_on = resume and has_checkpoint(run)
+    model = _model(settings, data.classes, goes_on=goes_on)
     if is_main_process():
         run.write_settings(settings)
         write_json(run.classes_file, list(data.classes))
@@ -97,12 +96,9 @@ def train(
             threads=torch.get_num_threads(),
             parameters=sum(parameter.numel() for parameter in model.parameters()),
         )
-    failed = _fit(
-        model, training, validation, run=run, settings=settings, resume=has_checkpoint, progress=progress
-    )
+    failed = _fit(model, training, validation, run=run, settings=settings, resume=goes_on, progress=progress)
     if resume:
-        known = {failure.id for failure in failed}
-        failed += [item for item in read_failures(run) if item.stage == "train" and item.id not in known]
+        failed = with_earlier(run, "train", failed)
     if is_main_process():
         save_pretrained(model, run.model)
         write_failures(run, "train", failed)
@@ -135,15 +131,15 @@ def _sets(
     return data, validation
 
 
-def _model(settings: Settings, classes: tuple[str, ...], *, has_checkpoint: bool) -> Method:
+def _model(settings: Settings, classes: tuple[str, ...], *, goes_on: bool) -> Method:
     start = settings.train.start_from
-    if not has_checkpoint and start is None:
+    if not goes_on and start is None:
         return create_model(settings.model, classes)
     model = create_model(settings.model.model_copy(update={"weights": "none"}), classes)
     # The statistics of batch norm come with the weights that are loaded here or from the checkpoint.
     model.backbone.keeps_batch_statistics = settings.model.weights != "none" or start is not None
     model.train()
-    if start is not None and not has_checkpoint:
+    if start is not None and not goes_on:
         folder = model_folder(start)
         _, known = read_config(folder)
         if known != classes:

@@ -18,6 +18,7 @@ from swtformer.processes import is_main_process, launched_processes
 from swtformer.run import Progress, Run
 from swtformer.settings import OptimisationSettings
 from swtformer.training.base import FittedModule
+from swtformer.training.batches import SampleLoader
 from swtformer.training.callbacks import (
     COLUMNS,
     EpochMetrics,
@@ -26,7 +27,6 @@ from swtformer.training.callbacks import (
     UnreadableImages,
 )
 from swtformer.training.checkpoints import AtomicCheckpointIO, EpochCheckpoints, newest_checkpoint
-from swtformer.training.loader import SampleLoader
 from swtformer.training.precision import lightning_precision, pick_device
 
 logger = logging.getLogger("swtformer")

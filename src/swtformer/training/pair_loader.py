@@ -1,27 +1,25 @@
-"""Loaders of photographs with their masks; drawn as `loader` draws labelled images."""
+"""Loaders of photographs with their masks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, final
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from swtformer.datasets.images import read_image, read_mask
-from swtformer.errors import DataError
 from swtformer.settings import DataSettings, SegmentSettings
-from swtformer.training.augment import sample_generator
-from swtformer.training.loader import (
-    Draw,
+from swtformer.training.batches import (
     EpochBatches,
     SampleLoader,
+    Samples,
     TrainingLoader,
-    leave_interrupts_to_the_main_process,
-    pins_memory,
+    ordered_batches,
+    training_batches,
 )
 from swtformer.training.pair_augment import PairAugmentation, WholePair, create_pair_augmentation
 
@@ -59,8 +57,9 @@ class PairBatch(TypedDict):
     failed: list[int]
 
 
-class PairSamples(Dataset[PairBatch]):
-    """Pairs addressed by (epoch, index); one that has become unreadable is replaced by the next readable one.
+@final
+class PairSamples(Samples[tuple[np.ndarray, np.ndarray], PairBatch]):
+    """Samples of pairs.
 
     Args:
         pairs: at least one.
@@ -77,35 +76,32 @@ class PairSamples(Dataset[PairBatch]):
         *,
         seed: int,
     ) -> None:
+        super().__init__(
+            len(pairs),
+            seed=seed,
+            none_left=f"None of the {len(pairs)} images and masks can be read any more.",
+        )
         self._pairs = pairs
         self._augmentation = augmentation
         self._exif = data_settings.exif
-        self._seed = seed
 
-    def __len__(self) -> int:
-        """Number of pairs."""
-        return len(self._pairs)
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """A photograph (H, W, 3) and its mask (H, W), both uint8."""
+        pair = self._pairs[index]
+        return read_image(pair.image, exif=self._exif), read_mask(pair.mask)
 
-    def __getitem__(self, draw: Draw) -> PairBatch:
-        """Sample of a pair in an epoch.
-
-        Raises:
-            DataError: no pair can be read any more.
-        """
-        epoch, index = draw
-        failed: list[int] = []
-        for candidate in (*range(index, len(self)), *range(index)):
-            pair = self._pairs[candidate]
-            try:
-                image, mask = read_image(pair.image, exif=self._exif), read_mask(pair.mask)
-            except DataError:
-                failed.append(candidate)
-                continue
-            made = self._augmentation(image, mask, sample_generator(self._seed, epoch, index))
-            return PairBatch(
-                image=made.image, mask=made.mask, confidence=torch.tensor(pair.confidence), failed=failed
-            )
-        raise DataError(f"None of the {len(self)} images and masks can be read any more.")
+    def sample(
+        self,
+        content: tuple[np.ndarray, np.ndarray],
+        index: int,
+        *,
+        generator: np.random.Generator,
+        failed: list[int],
+    ) -> PairBatch:
+        """Augment a pair and put its confidence beside it."""
+        made = self._augmentation(*content, generator)
+        confidence = torch.tensor(self._pairs[index].confidence)
+        return PairBatch(image=made.image, mask=made.mask, confidence=confidence, failed=failed)
 
 
 def collate_pairs(items: list[PairBatch]) -> PairBatch:
@@ -149,15 +145,7 @@ def training_pairs(
         world_size=world_size,
         smallest=SMALLEST_BATCH,
     )
-    return TrainingLoader(
-        samples,
-        batch_sampler=batches,
-        collate_fn=collate_pairs,
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-        worker_init_fn=leave_interrupts_to_the_main_process,
-        pin_memory=pins_memory(settings),
-    )
+    return training_batches(samples, settings, batches=batches, collate=collate_pairs)
 
 
 def evaluation_pairs(
@@ -168,10 +156,9 @@ def evaluation_pairs(
     rank: int = 0,
     world_size: int = 1,
 ) -> SampleLoader:
-    """Loader of whole pairs in their order, padded to squares; process `rank` takes every `world_size`-th.
+    """Loader of whole pairs in their order, padded to squares.
 
-    All processes take equally many: where the pairs do not come out even, the last round begins again with
-    the first ones, which then count twice.
+    Processes take turns (see `ordered_batches`): where the pairs do not come out even, some count twice.
 
     Args:
         pairs: at least one.
@@ -180,15 +167,5 @@ def evaluation_pairs(
         rank: this process, from 0.
         world_size: number of processes.
     """
-    return SampleLoader(
-        PairSamples(pairs, WholePair(settings.crop_px), data_settings, seed=0),
-        batch_size=settings.batch_size,
-        sampler=[
-            (0, index % len(pairs))
-            for index in range(rank, len(pairs) + -len(pairs) % world_size, world_size)
-        ],
-        collate_fn=collate_pairs,
-        num_workers=settings.workers,
-        worker_init_fn=leave_interrupts_to_the_main_process,
-        pin_memory=pins_memory(settings),
-    )
+    samples = PairSamples(pairs, WholePair(settings.crop_px), data_settings, seed=0)
+    return ordered_batches(samples, settings, collate=collate_pairs, rank=rank, world_size=world_size)

@@ -1,0 +1,82 @@
+"""What PSA's and IRN's networks share; what each makes of it is tested in test_walk_refiners."""
+
+from __future__ import annotations
+
+from typing import final
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from swtformer.backbones.base import Backbone, Pyramid
+from swtformer.refiners.affinity_network import AffinityNetwork
+
+
+@final
+class Strides(Backbone):
+    """Images, taken apart into pixels at four strides."""
+
+    mean = (0.5, 0.25, 0.0)
+    std = (0.5, 0.25, 2.0)
+    channels = (3, 3, 3, 3)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "strides"
+        self.keeps_batch_statistics = False
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, images: Tensor) -> Pyramid:
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        return images[..., ::4, ::4], images[..., ::8, ::8], images[..., ::16, ::16], images[..., ::32, ::32]
+
+    def stage_modules(self) -> tuple[list[nn.Module], ...]:
+        return [self.norm], [], [], []
+
+
+@final
+class Closeness(AffinityNetwork):
+    """One new layer, whose name begins as the backbone's does."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(backbone)
+        self.backbone_scale = nn.Parameter(torch.ones(()))
+
+    def reset(self) -> None:
+        nn.init.ones_(self.backbone_scale)
+
+    def affinity(self, images: Tensor, *, radius: int) -> Tensor:
+        return self.pyramid(images)[0][:, :radius] * self.backbone_scale
+
+
+def test_the_backbone_gets_images_normalised_by_its_own_statistics() -> None:
+    images = torch.rand(2, 3, 64, 96)
+    pyramid = Closeness(Strides()).pyramid(images)
+    assert [tuple(stage.shape[2:]) for stage in pyramid] == [(16, 24), (8, 12), (4, 6), (2, 3)]
+    expected = torch.stack([images[:, 0] * 2 - 1, images[:, 1] * 4 - 1, images[:, 2] / 2], dim=1)
+    torch.testing.assert_close(pyramid[0], expected[..., ::4, ::4])
+
+
+def test_batch_statistics_are_kept_whatever_the_backbone_did_before() -> None:
+    network = Closeness(Strides()).train()
+    assert network.training
+    assert not network.backbone.norm.training
+
+
+def test_new_parameters_are_those_that_the_backbone_did_not_bring() -> None:
+    network = Closeness(Strides())
+    (new,) = network.new_parameters()
+    assert new is network.backbone_scale
+
+
+def test_mean_and_spread_are_no_weights() -> None:
+    names = set(Closeness(Strides()).state_dict())
+    assert {name for name in names if not name.startswith("backbone.norm.")} == {"backbone_scale"}
+
+
+@pytest.mark.parametrize("method", ["reset", "affinity"])
+def test_an_incomplete_network_cannot_be_made(method: str) -> None:
+    members = {"reset": Closeness.reset, "affinity": Closeness.affinity}
+    del members[method]
+    with pytest.raises(TypeError, match=method):
+        type("Incomplete", (AffinityNetwork,), members)(Strides())

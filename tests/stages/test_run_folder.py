@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.run import Failure, Run, write_failures
+from swtformer.settings import Settings
+from swtformer.stages.run_folder import has_checkpoint, prepare_folder, with_earlier
+
+SETTINGS = Settings(seed=3)
+
+
+def prepare(run: Run, settings: Settings = SETTINGS, *, resume: bool) -> None:
+    prepare_folder(run, settings, sections=("train",), free={"train.workers"}, resume=resume)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Run:
+    run = Run(tmp_path / "run")
+    run.write_settings(SETTINGS)
+    return run
+
+
+def test_a_new_folder_is_made_with_those_around_it(tmp_path: Path) -> None:
+    prepare(Run(tmp_path / "a" / "b"), resume=False)
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_run_is_not_begun_again_and_nothing_is_not_gone_on_with(started: Run, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"already holds a run\. Go on with it by --resume"):
+        prepare(started, resume=False)
+    with pytest.raises(SettingsError, match=r"holds no run to resume \(no settings\.yaml\)"):
+        prepare(Run(tmp_path / "none"), resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("now", "changed"),
+    [
+        ({"seed": 4}, "seed"),
+        ({"train": {"epochs": 7, "batch_size": 3, "workers": 0}}, "train.epochs, train.batch_size"),
+        ({"train": {"workers": 0}}, None),
+        ({"mask": {"threshold": 0.5}}, None),
+    ],
+)
+def test_settings_that_decide_the_weights_are_kept(
+    started: Run, now: dict[str, object], changed: str | None
+) -> None:
+    settings = Settings.model_validate({"seed": 3, **now})
+    if changed is None:
+        prepare(started, settings, resume=True)
+        return
+    with pytest.raises(SettingsError, match=f"was started with other settings: {changed}\\."):
+        prepare(started, settings, resume=True)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SwtformerError, match="file/run: cannot be created: Not a directory"):
+        prepare(Run(tmp_path / "file" / "run"), resume=False)
+
+
+def test_only_a_finished_epoch_is_a_checkpoint(started: Run) -> None:
+    assert not has_checkpoint(started)
+    started.checkpoints.mkdir()
+    (started.checkpoints / "epoch-001.ckpt.sha256").touch()
+    assert not has_checkpoint(started)
+    (started.checkpoints / "epoch-001.ckpt").touch()
+    assert has_checkpoint(started)
+
+
+def test_failures_of_before_are_kept_and_told_once(started: Run) -> None:
+    def failure(id: str, stage: str, reason: str) -> Failure:
+        return Failure(id, stage, f"{id}.jpg", reason)
+
+    write_failures(started, "train", [failure("a", "train", "old"), failure("b", "train", "old")])
+    write_failures(started, "localize", [failure("c", "localize", "old")])
+    found = with_earlier(started, "train", [failure("b", "train", "new"), failure("d", "train", "new")])
+    assert [(item.id, item.reason) for item in found] == [("b", "new"), ("d", "new"), ("a", "old")]
