@@ -1,4 +1,4 @@
-"""The branchless Swin computes what the branching one does, at sizes where every branch is taken."""
+"""The branchless networks compute what the branching ones do, at sizes where every branch is taken."""
 
 from __future__ import annotations
 
@@ -32,3 +32,15 @@ def test_the_original_stays_as_it_was() -> None:
     assert swin.training
     assert not copy.training
     assert not {id(item) for item in swin.parameters()} & {id(item) for item in copy.parameters()}
+
+
+@pytest.mark.parametrize("output", [1, 2, 3, 6, (4, 7), (None, 5), (3, None)])
+def test_pooling_is_torchs(output: int | tuple[int | None, int | None]) -> None:
+    pooling = nn.Sequential(nn.AdaptiveAvgPool2d(output))
+    replaced = without_size_branches(pooling)
+    assert not any(isinstance(module, nn.AdaptiveAvgPool2d) for module in replaced.modules())
+    torch.manual_seed(0)
+    for height in range(1, 21):
+        for width in (*range(1, 21), 37):
+            maps = torch.randn(2, 3, height, width)
+            torch.testing.assert_close(replaced(maps), pooling(maps), atol=1e-6, rtol=0)

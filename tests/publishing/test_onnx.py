@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from swtformer.backbones.swin import Swin, SwinShape
 from swtformer.errors import SwtformerError
-from swtformer.methods import METHODS
-from swtformer.publishing.graphs import graph_of
+from swtformer.methods import METHODS, Method
+from swtformer.publishing.graphs import SIZES, graph_of
 from swtformer.publishing.onnx import OnnxGraph, export_onnx
 from swtformer.publishing.saved import find_model
 from swtformer.run import Run
@@ -81,16 +82,29 @@ def test_a_network_that_cannot_be_followed(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_v2_on_a_swin_at_a_fixed_size(tmp_path: Path) -> None:
-    """Any size takes the exporter a minute with a Swin; `test_any_size` shows that the network is right."""
+def small_swin_v2() -> Method:
+    """V2 on a Swin of one or two blocks per stage: shifted and unshifted, and all that a larger one has."""
     torch.manual_seed(0)
     swin = Swin("swin_nano", SwinShape(16, (1, 2, 1, 1), (1, 1, 2, 2)))
-    model = METHODS["swtformer_v2"](swin, ModelSettings(), ("a", "b"))
-    result = export_onnx(graph_of(model), tmp_path / "net.onnx", size=(64, 96))
+    return METHODS["swtformer_v2"](swin, ModelSettings(), ("a", "b"))
+
+
+def test_v2_on_a_swin_at_a_fixed_size(tmp_path: Path) -> None:
+    result = export_onnx(graph_of(small_swin_v2()), tmp_path / "net.onnx", size=(64, 96))
     assert set(result.differences) == {(1, 64, 96), (3, 64, 96)}
     assert all(set(gaps) == {"logits", "cam", "refined"} for gaps in result.differences.values())
     session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
     assert [item.shape for item in session.get_inputs()] == [["batch", 3, 64, 96], ["batch", 2]]
+
+
+def test_v2_on_a_swin_at_any_size(tmp_path: Path) -> None:
+    result = export_onnx(graph_of(small_swin_v2()), tmp_path / "net.onnx")
+    assert set(result.differences) == set(SIZES)
+    session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
+    assert [item.shape for item in session.get_inputs()] == [
+        ["batch", 3, "height", "width"],
+        ["batch", 2],
+    ]
 
 
 def test_a_segmentation_network_of_any_size(run_with_network: Run, tmp_path: Path) -> None:
@@ -101,9 +115,22 @@ def test_a_segmentation_network_of_any_size(run_with_network: Run, tmp_path: Pat
     assert logits.shape == (1, 4, 70, 45)
 
 
-def test_a_decoder_that_has_no_free_size_asks_for_one(tmp_path: Path) -> None:
-    settings = SegmentSettings(encoder="test_resnet", decoder="upernet", weights="none")
-    network = create_network(settings, ("cat", "dog")).eval()
-    with pytest.raises(SwtformerError, match=r"^UPerNet cannot be exported .*--size 224x320\.$"):
-        export_onnx(graph_of(network), tmp_path / "network.onnx")
-    assert not (tmp_path / "network.onnx").exists()
+@pytest.mark.parametrize(
+    ("encoder", "decoder"),
+    [
+        ("test_resnet", "upernet"),
+        ("tu-test_resnet", "upernet"),
+        ("tu-test_resnet", "segformer"),
+        ("test_resnet", "deeplabv3plus"),
+    ],
+)
+def test_every_decoder_at_any_size(encoder: str, decoder: str, tmp_path: Path) -> None:
+    """On maps of fewer places than a pooling has cells, too, and on one place of stride 32."""
+    torch.manual_seed(0)
+    settings = SegmentSettings.model_validate({"encoder": encoder, "decoder": decoder, "weights": "none"})
+    network = create_network(settings, ("cat", "dog"))
+    sizes = ((1, 32, 32), (3, 224, 64), (1, 17, 300))
+    result = export_onnx(replace(graph_of(network), sizes=sizes), tmp_path / "network.onnx")
+    assert set(result.differences) == set(sizes)
+    session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]

@@ -11,7 +11,7 @@ from torch import nn
 
 from support.blocks import draw_blocks
 from swtformer.backbones import create_backbone
-from swtformer.functional.affinity import half_disc
+from swtformer.functional.affinity import boundary_affinity, half_disc
 from swtformer.refiners import LearnedRefiner, create_refiner
 from swtformer.refiners.irn import IRN
 from swtformer.refiners.psa import PSA
@@ -112,6 +112,26 @@ def test_irn_walks_stop_at_the_boundaries_that_its_network_sees() -> None:
     assert refined[1, :, :8].min() > 0
     assert refined[1, :, 8:].max() < 1e-6
     assert refined[0, :, :9].max() < 1e-6
+
+
+def test_irn_keeps_the_shares_of_its_walk() -> None:
+    example = draw_blocks(1)[0]
+    refiner = built("irn")
+    assert isinstance(refiner, IRN)
+    refined = refiner.refine(example.image, example.maps)
+    with torch.no_grad():
+        views = torch.stack([example.image, example.image.flip(-1)])
+        straight, mirrored = refiner.network.boundaries(views)
+    boundaries = (straight + mirrored.flip(-1)) / 2
+    assert boundaries.max() > 0.3
+    affinity = boundary_affinity(boundaries[None], radius=5)[0]
+    start = resized(example.maps, boundaries.shape) * (1 - boundaries)
+    walked = refiner.walked(start, affinity)
+    torch.testing.assert_close(refined / refined.sum(0), walked / walked.sum(0))
+    # Maps that add up to 1 still do.
+    total = resized(example.maps, boundaries.shape).sum(0)
+    assert total.min() > 0.999
+    torch.testing.assert_close(refined.sum(0), torch.ones_like(total), atol=1e-5, rtol=0)
 
 
 def test_irn_with_the_published_constant_background() -> None:

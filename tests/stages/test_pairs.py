@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def pairs(data: ImageSet, folder: Path) -> Pairs:
     return find_pairs(data, folder, exif="raw", progress=silent)
 
 
-def test_the_fingerprint_is_of_places_confidences_and_images(squares: tuple[Run, ImageSet]) -> None:
+def test_the_fingerprint_is_of_labels_confidences_and_images(squares: tuple[Run, ImageSet]) -> None:
     run, data = squares
     first = pairs(data, run.pseudo_masks)
     assert pairs(data, run.pseudo_masks).fingerprint == first.fingerprint
@@ -53,8 +54,21 @@ def test_the_fingerprint_is_of_places_confidences_and_images(squares: tuple[Run,
         run.review_file.write_text("id,confidence\n" + "".join(f"{i},{confidence}\n" for i in range(3)))
         found.add(with_confidence(first, run.pseudo_masks).fingerprint)
     assert len(found | {first.fingerprint}) == 3
-    os.utime(data.records[0].image, (1, 1))
-    assert pairs(data, run.pseudo_masks).fingerprint != first.fingerprint
+
+
+def test_the_fingerprint_stays_when_files_are_copied(squares: tuple[Run, ImageSet], tmp_path: Path) -> None:
+    run, data = squares
+    first = pairs(data, run.pseudo_masks).fingerprint
+    places = {record.id: tmp_path / f"copied-{record.image.name}" for record in data.records}
+    for record in data.records:
+        shutil.copyfile(record.image, places[record.id])
+        os.utime(places[record.id], (1, 1))
+    shutil.copytree(run.pseudo_masks, tmp_path / "masks")
+    copied = replace(data, records=tuple(replace(record, image=places[record.id]) for record in data.records))
+    assert pairs(copied, tmp_path / "masks").fingerprint == first
+    with places["0"].open("ab") as stream:
+        stream.write(b"\0")
+    assert pairs(copied, tmp_path / "masks").fingerprint != first
 
 
 def test_corrected_masks_keep_their_origin(squares: tuple[Run, ImageSet], corrected: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -248,6 +249,20 @@ def test_resume_refuses_other_settings_and_masks(squares: Squares) -> None:
     save_mask(run.pseudo_mask_file("0"), np.zeros((56, 64), np.uint8))
     with pytest.raises(SettingsError, match="was started with other masks"):
         segment(run, data, settings=quick(run, epochs=1), resume=True)
+
+
+def test_resume_takes_images_that_were_copied_elsewhere(squares: Squares, tmp_path: Path) -> None:
+    run, data = squares
+    with pytest.raises(KeyboardInterrupt):
+        segment(run, data, settings=quick(run), progress=interrupting(5))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    records = tuple(replace(record, image=moved / record.image.name) for record in data.records)
+    for record, before in zip(records, data.records, strict=True):
+        shutil.copyfile(before.image, record.image)
+        os.utime(record.image, (1, 1))
+    segment(run, replace(data, root=moved, records=records), settings=quick(run), resume=True)
+    assert [row["epoch"] for row in rows(Run(run.segmentation))] == ["1", "2"]
 
 
 def test_nan_stops(squares: Squares) -> None:

@@ -1,8 +1,9 @@
-"""Swin without branches on the size of the image, for exporters that trace a network once for all sizes.
+"""Networks without branches on the size of the image, for exporters that trace them once for all sizes.
 
-`swin` and `window_attention` look at a grid and choose: pad or not, shift or not, one window or several. A
-traced graph keeps the choices of the example that it was traced with. The modules here compute the same for
-every size by arithmetic alone; they are slower, and made for export only.
+`swin` and `window_attention` look at a grid and choose: pad or not, shift or not, one window or several;
+torch's adaptive pooling chooses its cells. A traced graph keeps the choices of the example that it was traced
+with. The modules here compute the same for every size by arithmetic alone; they are slower, and made for
+export only.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from swtformer.backbones.window_attention import WindowAttention
 
 
 def without_size_branches(model: nn.Module) -> nn.Module:
-    """A copy of a network, in eval mode, in which Swin's parts take every size by the same operations.
+    """A copy of a network, in eval mode, that takes every size by the same operations.
 
-    Networks without a Swin of this package are copied as they are.
+    The parts of this package's Swin and adaptive mean pooling are replaced; all else is copied as it is.
     """
     copy = deepcopy(model).eval()
     replacements: dict[type[nn.Module], type[nn.Module]] = {
         WindowAttention: _AnySizeAttention,
         PatchEmbed: _AnySizePatchEmbed,
         PatchMerging: _AnySizeMerging,
+        nn.AdaptiveAvgPool2d: _AnySizePooling,
     }
     for module in list(copy.modules()):
         for name, child in list(module.named_children()):
@@ -119,6 +121,32 @@ class _AnySizeAttention(nn.Module):
         """(padded height, padded width) number of what lies together; all padding is one region, -1."""
         wrapped = 2 * (rows < self._shift(height)).int()[:, None] + (columns < self._shift(width)).int()[None]
         return wrapped.where((rows < height)[:, None] & (columns < width)[None], -1)
+
+
+class _AnySizePooling(nn.Module):
+    """Means of cells as products with one averaging matrix per axis."""
+
+    def __init__(self, original: nn.AdaptiveAvgPool2d) -> None:
+        super().__init__()
+        size = original.output_size
+        self.rows, self.columns = size if isinstance(size, tuple) else (size, size)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        height, width = maps.shape[-2:]
+        return _averaging(self.rows, height, maps) @ maps @ _averaging(self.columns, width, maps).T
+
+
+def _averaging(cells: int | None, length: int, like: Tensor) -> Tensor:
+    """(cells, length) matrix that takes the mean of places ⌊i·length/cells⌋ to ⌈(i+1)·length/cells⌉ - 1.
+
+    As in torch, `None` leaves every place a cell of its own, and cells overlap where they have to.
+    """
+    cells = length if cells is None else cells
+    edges = torch.arange(cells + 1, device=like.device) * length
+    starts, ends = edges[:-1] // cells, (edges[1:] + cells - 1) // cells
+    places = torch.arange(length, device=like.device)
+    inside = (places >= starts[:, None]) & (places < ends[:, None])
+    return inside.to(like.dtype) / (ends - starts)[:, None].to(like.dtype)
 
 
 def _windows(length: int, window: int) -> int:

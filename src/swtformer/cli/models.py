@@ -39,8 +39,8 @@ def onnx(
     """Write a model as ONNX and compare it with torch in onnxruntime.
 
     Input: images, float RGB in [0, 1]; refined maps need the classes present as well (0/1). Outputs: logits
-    and maps, or the logits of every pixel. A Swin of free size takes minutes to trace. Needs the extra
-    `onnx`.
+    and maps, or the logits of every pixel. A Swin of free size takes a minute or more to trace. Needs
+    the extra `onnx`.
     """
     fixed = None if size is None else _size(size)
     with progress(again):

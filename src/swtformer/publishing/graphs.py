@@ -68,8 +68,6 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
             sizes=SIZES,
             reference=_Labels(model),
             metadata=about | metadata(settings=model.settings.model_dump(mode="json")),
-            # Its pooling to 2, 3 and 6 cells has other windows at every size.
-            fixed_by="UPerNet" if model.settings.decoder == "upernet" else "",
         )
     about |= metadata(settings=model.settings.model_dump(mode="json"))
     assert isinstance(any_size, Method)

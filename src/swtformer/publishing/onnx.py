@@ -35,15 +35,13 @@ class OnnxGraph:
     Attributes:
         module: takes the inputs by position and returns a tuple of the outputs; in eval mode.
         inputs: names, each with its free axes by number ({0: "batch", 2: "height", 3: "width"}); the same
-            name is
-            the same length.
+            name is the same length.
         outputs: names.
         example: batch, height and width to inputs.
         sizes: (batch, height, width) that the result is compared at; the first if the size is fixed.
         reference: what the result is compared with, called like `module`; the module itself where None. Where
             `module` was rewritten for export, this is the original.
         metadata: texts stored in the file.
-        fixed_by: part of the network that can be exported at one size only; empty where any size goes.
     """
 
     module: nn.Module
@@ -53,7 +51,6 @@ class OnnxGraph:
     sizes: Sequence[tuple[int, int, int]]
     reference: nn.Module | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    fixed_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,10 +78,6 @@ def export_onnx(graph: OnnxGraph, path: Path, *, size: tuple[int, int] | None = 
         SwtformerError: the extra is missing, the exporter cannot follow the network, or the results differ.
     """
     _require_libraries()
-    if graph.fixed_by and size is None:
-        raise SwtformerError(
-            f"{graph.fixed_by} cannot be exported for images of any size; fix one, as in --size 224x320."
-        )
     payload = _as_bytes(graph, size)
     differences = _compare(graph, payload, size)
     write_with(path, lambda stream: stream.write(payload))

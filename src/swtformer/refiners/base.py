@@ -61,6 +61,7 @@ class Refiner(ABC):
 
         Returns:
             (K+1, h', w') float32 in [0, 1] on the CPU; the refiner chooses the grid, H×W or a coarser one.
+            By default settings, background that is 1 everywhere and alone stays so.
 
         Raises:
             ValueError: a shape or type is not as above.

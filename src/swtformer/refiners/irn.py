@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone
 from swtformer.functional.affinity import boundary_affinity
+from swtformer.functional.random_walk import TOLERANCE
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.walk import WalkRefiner, as_batch, resized
 
@@ -74,7 +75,9 @@ class IRN(WalkRefiner):
 
     Boundaries are the mean over the image and its mirror image. As published, classes walk alone and are
     divided by their common maximum, beside a constant background of 0.25 (`irn_background`); by default the
-    background walks like the classes, which needs no threshold that truth was used for.
+    background walks like the classes, which needs no threshold that truth was used for. All maps are then
+    divided, pixel by pixel, by a walk that starts from 1 - boundary: what was 1 everywhere stays 1, and the
+    maps' order and shares at a pixel stay as they are.
     """
 
     name = "irn"
@@ -91,10 +94,13 @@ class IRN(WalkRefiner):
         straight, mirrored = self.network.boundaries(torch.cat([images, images.flip(-1)]))
         boundaries = (straight + mirrored.flip(-1)) / 2
         affinity = boundary_affinity(boundaries[None], radius=self.settings.walk_radius)[0]
-        start = resized(maps, boundaries.shape) * (1 - boundaries)
+        passable = 1 - boundaries
+        start = resized(maps, boundaries.shape) * passable
         background = self.settings.irn_background
         if background is None:
-            return self.walked(start, affinity)
+            walked = self.walked(torch.cat([start, passable[None]]), affinity)
+            # Where even ones hardly get, a ratio would show what the walk rounded off.
+            return walked[:-1] / walked[-1].clamp_min(TOLERANCE)
         walked = self.walked(start[1:], affinity)
         if len(walked):
             walked = walked / walked.amax().clamp_min(torch.finfo(walked.dtype).tiny)

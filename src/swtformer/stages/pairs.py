@@ -16,7 +16,7 @@ from swtformer.datasets.images import image_size
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError
 from swtformer.functional.scores import IGNORED
-from swtformer.run import Failure, Progress, file_stamp
+from swtformer.run import Failure, Progress
 from swtformer.stages.corrections import NOTES, read_corrections
 from swtformer.stages.in_order import in_order
 from swtformer.stages.truth import read_labels, require_classes
@@ -55,7 +55,8 @@ class Pairs:
         without_mask: number of images that have no mask and are left out.
         supervision: what the masks are.
         failures: images or masks that cannot be read.
-        fingerprint: equal for equal labels, confidences and image files (place, size, time of change).
+        fingerprint: equal for equal labels, confidences and sizes of image files by id, wherever they lie
+            and whenever they were copied there.
         corrections: what was corrected, with the supervision "corrected"; else None.
     """
 
@@ -118,7 +119,7 @@ def find_pairs(data: ImageSet, folder: Path, *, exif: Literal["raw", "apply"], p
         _refuse_classless(folder, supervision, int(total[IGNORED]), data.classes)
     digest = hashlib.sha256()
     for id, result in checked.items():
-        digest.update(f"{id} {result.digest} {file_stamp(by_id[id].image)}\n".encode())
+        digest.update(f"{id} {result.digest} {result.image_bytes}\n".encode())
     images = data.subset([place for place, record in enumerate(data.records) if record.id in checked])
     corrections = read_corrections(folder) if supervision == "corrected" else None
     part = None
@@ -173,10 +174,11 @@ def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A mask that can be used: (256,) pixels of each value, and the SHA-256 of its labels."""
+    """A usable mask: (256,) pixels of each value, SHA-256 of its labels, bytes of its image's file."""
 
     pixels: Tensor
     digest: str
+    image_bytes: int
 
 
 def _checked(
@@ -198,8 +200,9 @@ def _checked(
             f"{mask}: has {labels.shape[1]}×{labels.shape[0]} pixels, its image {record.image} has "
             f"{size[1]}×{size[0]}."
         )
-    digest = hashlib.sha256(labels.numpy().tobytes()).hexdigest()
-    return _Checked(torch.bincount(labels.flatten(), minlength=256), digest)
+    digest = hashlib.sha256(f"{size} ".encode() + labels.numpy().tobytes()).hexdigest()
+    counts = torch.bincount(labels.flatten(), minlength=256)
+    return _Checked(counts, digest, record.image.stat().st_size)
 
 
 def _refuse(problems: Sequence[str], total: int) -> None:
