@@ -2,7 +2,7 @@
 
 The sampler hands every worker (epoch, index) pairs, and each sample's generator is derived from the run's
 seed and that pair. So samples are the same with any number of workers, with workers that live on from epoch
-to epoch, and in a run that is resumed in the middle of an epoch.
+to epoch, and in a run that is resumed.
 """
 
 from __future__ import annotations
@@ -100,8 +100,6 @@ class EpochBatches(Sampler[list[Draw]]):
         images: number of images, at least 1.
         batch_size: images per batch and process.
         seed: of the permutations.
-        start_epoch: epoch to begin with, from 0.
-        start_batch: batches of that epoch that are already done; other epochs are whole.
         rank: this process, from 0.
         world_size: number of processes.
         smallest: images that a batch must have at least, as batch norm needs two.
@@ -113,8 +111,6 @@ class EpochBatches(Sampler[list[Draw]]):
         batch_size: int,
         *,
         seed: int,
-        start_epoch: int = 0,
-        start_batch: int = 0,
         rank: int = 0,
         world_size: int = 1,
         smallest: int = 1,
@@ -122,8 +118,7 @@ class EpochBatches(Sampler[list[Draw]]):
         self._images = images
         self._stretch = batch_size * world_size
         self._seed = seed
-        self._epoch = self._start_epoch = start_epoch
-        self._start_batch = start_batch
+        self._epoch = 0
         self._rank = rank
         self._world_size = world_size
         self._least = smallest * world_size
@@ -138,15 +133,14 @@ class EpochBatches(Sampler[list[Draw]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Batches of a whole epoch; in the epoch that is resumed, those already done count too."""
+        """Batches of an epoch."""
         return -(-self._images // self._stretch)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Batches of the chosen epoch, from where it is resumed."""
+        """Batches of the chosen epoch."""
         seed = np.random.SeedSequence(self._seed % 2**64, spawn_key=(self._epoch,))
         order = np.random.default_rng(seed).permutation(self._images)
-        done = self._start_batch if self._epoch == self._start_epoch else 0
-        for start in range(done * self._stretch, self._images, self._stretch):
+        for start in range(0, self._images, self._stretch):
             stretch = order[start : start + self._stretch]
             if len(stretch) < self._least:
                 stretch = np.concatenate([stretch, np.resize(order, self._least - len(stretch))])

@@ -108,8 +108,6 @@ def training_loader(
     data_settings: DataSettings,
     *,
     seed: int,
-    start_epoch: int = 0,
-    start_batch: int = 0,
     rank: int = 0,
     world_size: int = 1,
 ) -> TrainingLoader:
@@ -122,8 +120,6 @@ def training_loader(
         settings: augmentation, crop, batch size and workers.
         data_settings: how images are read.
         seed: of order and augmentation.
-        start_epoch: epoch to begin with, from 0.
-        start_batch: batches of that epoch that are already done, when resuming.
         rank: this process, from 0.
         world_size: number of processes.
 
@@ -136,8 +132,6 @@ def training_loader(
         len(dataset),
         settings.batch_size,
         seed=seed,
-        start_epoch=start_epoch,
-        start_batch=start_batch,
         rank=rank,
         world_size=world_size,
     )
