@@ -56,10 +56,14 @@ def _assert_close(one: Run, two: Run) -> None:
         torch.testing.assert_close(value, found[name], atol=2e-4, rtol=1e-3, msg=name)
 
 
-def _scores(run: Run) -> list[float]:
+def _row(run: Run, *columns: str) -> list[float]:
     with run.metrics_file.open() as stream:
         (row,) = csv.DictReader(stream)
-    return [float(row["validation_map_per_class"]), float(row["validation_map_per_image"])]
+    return [float(row[name]) for name in columns]
+
+
+def _scores(run: Run) -> list[float]:
+    return _row(run, "validation_map_per_class", "validation_map_per_image")
 
 
 @pytest.fixture
@@ -103,6 +107,7 @@ def test_two_processes_equal_one(table: Path, tmp_path: Path) -> None:
     assert sorted(failure.id for failure in read_failures(one)) == sorted(record.id for record in lost)
     assert read_failures(two) == read_failures(one)
     assert _scores(two) == pytest.approx(_scores(one), abs=1e-6)
+    assert _row(two, "loss", "cls") == pytest.approx(_row(one, "loss", "cls"), abs=2e-5)
 
 
 def _train_as(variables: dict[str, str], table: Path, out: Path) -> None:

@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 class EpochMetrics(Callback):
-    """Means of an epoch's losses and the validation mAP, one row of metrics.csv per epoch.
+    """Means of an epoch's losses over all processes and its validation scores, a row of metrics.csv per epoch.
 
     A resumed run keeps the rows of the epochs before the checkpoint.
 
@@ -72,6 +72,8 @@ class EpochMetrics(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's row."""
         assert isinstance(pl_module, FittedModule)
+        means = torch.tensor([total / self._batches for total in self._sums.values()])
+        means = trainer.strategy.reduce(means.to(pl_module.device), reduce_op="mean")
         if not trainer.is_global_zero:
             return
         optimizer = trainer.optimizers[0]
@@ -81,7 +83,7 @@ class EpochMetrics(Callback):
             "learning_rate": f"{optimizer.param_groups[0]['lr']:.6g}",
             "seconds": f"{time.monotonic() - self._started:.2f}",
         }
-        row |= {name: f"{total / self._batches:.6f}" for name, total in self._sums.items()}
+        row |= {name: f"{mean:.6f}" for name, mean in zip(self._sums, means.tolist(), strict=True)}
         row |= {name: f"{value:.6f}" for name, value in pl_module.validation.items()}
         self.rows.append({name: str(row.get(name, "")) for name in self.columns})
         text = io.StringIO(newline="")
