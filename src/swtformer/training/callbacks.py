@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 class EpochMetrics(Callback):
-    """Means of an epoch's losses over all processes and its validation scores, a row of metrics.csv per epoch.
+    """An epoch's losses, averaged over all processes, and validation scores: one row of metrics.csv.
 
     A resumed run keeps the rows of the epochs before the checkpoint.
 
