@@ -24,6 +24,12 @@ CONFIG = "config.json"
 """File of a saved model that says what it is."""
 WEIGHTS = "model.safetensors"
 """File that holds its tensors."""
+MODEL = "model"
+"""Key of config.json that only models that make maps have: their settings."""
+NETWORK = "network"
+"""Key of config.json that only segmentation networks have: their settings."""
+LOADERS = {MODEL: "Method.from_pretrained", NETWORK: "SegmentationNetwork.from_pretrained"}
+"""What loads a folder, by the key of its settings."""
 FORMAT = 1
 """Layout of config.json; a change that older versions of the package would misread raises it."""
 
@@ -73,7 +79,7 @@ def write_model_folder(
     Args:
         folder: created where it is missing; its files are replaced atomically.
         model: gives the tensors; its device and mode do not matter.
-        kind: key of the settings in config.json: "model" or "network".
+        kind: key of the settings in config.json: MODEL or NETWORK.
         settings: what it is built from again.
         classes: class names in order.
 
@@ -132,7 +138,9 @@ def saved_settings(
         settings = section.model_validate(config[kind])
         classes = tuple(str(name) for name in config["classes"])
     except KeyError as error:
-        raise CheckpointError(f"{path}: is no {wanted}: {error} is missing.") from None
+        other = [loader for key, loader in LOADERS.items() if key in config and key != kind]
+        hint = f" It is for {other[0]}." if other else ""
+        raise CheckpointError(f"{path}: is no {wanted}: {error} is missing.{hint}") from None
     except (TypeError, ValidationError) as error:
         raise CheckpointError(f"{path}: is no {wanted}: {error}") from None
     return settings, classes

@@ -38,7 +38,8 @@ IMPORTED = """
 import sys
 from swtformer.cli import main
 assert main(sys.argv[1:]) == 0
-heavy = {"torch", "torchvision", "timm", "lightning", "numpy", "PIL", "yaml", "email"} & set(sys.modules)
+heavy = {"torch", "torchvision", "timm", "lightning", "huggingface_hub", "numpy", "PIL", "yaml", "email"}
+heavy &= set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
 """
 

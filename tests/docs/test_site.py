@@ -43,3 +43,8 @@ def test_nothing_is_fetched_from_elsewhere_when_a_page_is_read(site: Path) -> No
     for page in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="(https?://[^"]+)"', page.read_text())
         assert loaded == [], page
+
+
+def test_networks_show_what_they_are_built_from(site: Path) -> None:
+    page = (site / "reference" / "methods.html").read_text()
+    assert "Method(backbone: Backbone, settings: ModelSettings, classes" in re.sub("<[^>]+>", "", page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,23 +14,9 @@ from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.methods import Method
 from swtformer.publishing.hub import pull, push
 from swtformer.publishing.saved import find_model
-from swtformer.run import Run
+from swtformer.run import Run, read_json, write_json
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    hub = FakeHub()
-    for proxy in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(proxy, "127.0.0.1")
-    with hub.listening() as address:
-        # Set by HF_ENDPOINT when the library is imported.
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        yield hub
 
 
 def test_there_and_back(run: Run, hub: FakeHub, tmp_path: Path) -> None:
@@ -68,6 +54,31 @@ def test_a_dry_run_writes_what_would_be_published(
     assert find_model(tmp_path / "farm").load().classes == run.classes()
 
 
+def test_a_dry_run_replaces_an_older_card(run: Run, tmp_path: Path) -> None:
+    push(run.path, "anna/farm", dry_run=tmp_path)
+    push(run.path, "anna/cows", license="mit", dry_run=tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "license: mit" in card
+    assert "anna/cows" in card
+
+
+def test_the_card_comes_from_the_run(run_with_network: Run, hub: FakeHub) -> None:
+    push(run_with_network.path, "anna/farm")
+    assert b"- fingerprint of the masks: m4sks" in hub.files["anna/farm"]["README.md"]
+    push(run_with_network.path, "anna/maps", network="cam")
+    assert b"- fingerprint of the data: f1ngerpr1nt" in hub.files["anna/maps"]["README.md"]
+
+
+def test_no_path_of_this_machine_is_published(run: Run, tmp_path: Path) -> None:
+    config = read_json(run.model / "config.json")
+    config["model"]["weights"] = "/home/anna/secret/swin.pth"
+    model = tmp_path / "model"
+    shutil.copytree(run.model, model)
+    write_json(model / "config.json", config)
+    push(model, "anna/farm", dry_run=tmp_path / "farm")
+    assert b"secret" not in b"".join(path.read_bytes() for path in (tmp_path / "farm").iterdir())
+
+
 def test_no_network(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", NOWHERE)
     with pytest.raises(
@@ -94,6 +105,9 @@ def test_what_is_no_model_of_ours_is_not_written(hub: FakeHub, tmp_path: Path) -
     with pytest.raises(CheckpointError, match="is no swtformer model config"):
         pull("anna/other", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+    hub.files["anna/images"] = {"README.md": b"# Images"}
+    with pytest.raises(CheckpointError, match=r"anna/images: holds no model \(config\.json is missing\)"):
+        pull("anna/images", tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ["farm", "anna/farm/cows", "anna/", "../etc/x", "anna/fa rm"])

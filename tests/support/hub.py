@@ -9,7 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+import pytest
+from huggingface_hub import constants
 
 COMMIT = "0" * 40
 
@@ -21,12 +25,14 @@ class FakeHub:
         files: of every repository.
         private: names of the repositories that were made private.
         denies: answer 401 to every attempt to make a repository.
+        hangs_up: close the connection instead of answering it.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
         self.private: set[str] = set()
         self.denies = False
+        self.hangs_up = False
 
     @contextmanager
     def listening(self) -> Iterator[str]:
@@ -41,11 +47,12 @@ class FakeHub:
                 self.do_GET()
 
             def do_GET(self) -> None:
+                if self.path.startswith("/api/models/"):
+                    self._describe(*self.path.removeprefix("/api/models/").split("/", 2))
+                    return
                 name, found, rest = self.path.lstrip("/").partition("/resolve/")
                 repository = hub.files.get(name)
-                if self.path.startswith("/api/"):
-                    self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-                elif not found:
+                if not found:
                     self._send(200, b"")
                 elif repository is None:
                     self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
@@ -60,6 +67,9 @@ class FakeHub:
                 if self.path == "/api/repos/create":
                     about = json.loads(body)
                     name = f"{about['organization']}/{about['name']}"
+                    if hub.hangs_up:
+                        self.close_connection = True
+                        return
                     if hub.denies:
                         self._send(401, b"{}")
                         return
@@ -84,6 +94,27 @@ class FakeHub:
                     url = f"http://{self.headers['Host']}/{name}/commit/{COMMIT}"
                     self._send_json({"commitUrl": url, "commitOid": COMMIT})
 
+            def _describe(self, owner: str, name: str, rest: str = "") -> None:
+                """Answer what a repository's one commit is ("revision/main") and holds ("tree/…")."""
+                repository = hub.files.get(f"{owner}/{name}")
+                if repository is None:
+                    self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+                elif rest.startswith("tree/"):
+                    self._send_json(
+                        [
+                            {
+                                "type": "file",
+                                "path": path,
+                                "size": len(content),
+                                "oid": hashlib.sha1(content).hexdigest(),
+                            }
+                            for path, content in repository.items()
+                        ]
+                    )
+                else:
+                    files = [{"rfilename": path} for path in repository]
+                    self._send_json({"id": f"{owner}/{name}", "sha": COMMIT, "siblings": files})
+
             def _send_json(self, value: Any) -> None:
                 self._send(200, json.dumps(value).encode())
 
@@ -104,3 +135,18 @@ class FakeHub:
             server.shutdown()
             thread.join()
             server.server_close()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
+    """A hub on this machine that huggingface_hub takes for the hub, with a cache of its own."""
+    fake = FakeHub()
+    for proxy in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(proxy, "127.0.0.1")
+    with fake.listening() as address:
+        # Set by HF_ENDPOINT when the library is imported.
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        yield fake

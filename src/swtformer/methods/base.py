@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone, Normalisation
+from swtformer.errors import CheckpointError
 from swtformer.functional.activation import class_logits
+from swtformer.hub.card import Subject
+from swtformer.hub.model import HubModel
 from swtformer.settings import LossSettings, ModelSettings
 
 
@@ -46,8 +51,10 @@ class Localization:
     seeds: Tensor | None = None
 
 
-class Method(nn.Module, ABC):
+class Method(nn.Module, HubModel):
     """A backbone with a CAM head; subclasses say how maps are made and what is trained.
+
+    `Method.from_pretrained` builds the method that config.json names.
 
     Attributes:
         settings: the model section that it was built from.
@@ -111,3 +118,32 @@ class Method(nn.Module, ABC):
     def new_modules(self) -> dict[str, nn.Module]:
         """Modules that start untrained, by learning-rate group ("head", "fusion")."""
         return {"head": self.head}
+
+    @classmethod
+    def _load(cls, folder: Path) -> Self:
+        # Imported late: it builds subclasses of this class.
+        from swtformer.methods.pretrained import load_method
+
+        model = load_method(folder)
+        if not isinstance(model, cls):
+            raise CheckpointError(
+                f"{folder}: holds the method {type(model).__name__}, no {cls.__name__}; "
+                "Method.from_pretrained loads every method."
+            )
+        return model
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        from swtformer.methods.pretrained import save_pretrained
+
+        save_pretrained(self, save_directory)
+
+    def _card_subject(self) -> Subject:
+        refined = " and refined maps" if "fusion" in self.new_modules() else ""
+        return Subject(
+            "cam",
+            f"Says which of {len(self.classes)} classes a photograph shows and makes class activation "
+            f"maps{refined} that say where. Trained on image-level labels alone. "
+            f"Method `{self.settings.method}` on `{self.settings.backbone}`.",
+            classes=self.classes,
+            parameters=sum(parameter.numel() for parameter in self.parameters()),
+        )

@@ -11,14 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from swtformer.errors import CheckpointError, SwtformerError
+from swtformer.errors import CheckpointError
+from swtformer.hub.access import model_folder
 from swtformer.methods import Method, create_model
-from swtformer.model_folders import CONFIG, WEIGHTS, local_model_folder, saved_settings, write_model_folder
+from swtformer.model_folders import CONFIG, MODEL, WEIGHTS, saved_settings, write_model_folder
 from swtformer.settings import ModelSettings
 
 
 def save_pretrained(model: Method, folder: str | Path) -> Path:
-    """Write a model's settings, class names and weights.
+    """Write a model's settings, class names and weights; `Method.save_pretrained` adds a model card.
 
     Args:
         model: the model; its device and mode do not matter.
@@ -27,7 +28,8 @@ def save_pretrained(model: Method, folder: str | Path) -> Path:
     Returns:
         The folder.
     """
-    return write_model_folder(folder, model, kind="model", settings=model.settings, classes=model.classes)
+    settings = _without_weights(model.settings)
+    return write_model_folder(folder, model, kind=MODEL, settings=settings, classes=model.classes)
 
 
 def from_pretrained(source: str | Path) -> Method:
@@ -38,28 +40,21 @@ def from_pretrained(source: str | Path) -> Method:
 
     Raises:
         CheckpointError: a file is missing, damaged, of a newer version or does not fit its config.
+        SwtformerError: the hub cannot be asked or knows no such model.
     """
-    folder = model_folder(source)
+    return load_method(model_folder(source))
+
+
+def load_method(folder: Path) -> Method:
+    """Load the model of a folder with config.json and model.safetensors, in eval mode on the CPU.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, of a newer version or does not fit its config.
+    """
     settings, classes = read_config(folder)
     model = create_model(settings, classes)
     load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
     return model.eval()
-
-
-def model_folder(source: str | Path) -> Path:
-    """The folder that holds a model.
-
-    Args:
-        source: a model folder, a run folder (its `model` folder is meant), or a Hugging Face hub id
-            "owner/name", which is downloaded. What looks like a path is never asked for on the hub: one that
-            exists or whose parent folder does, or that is no two names with a slash between.
-
-    Raises:
-        CheckpointError: there is no such folder, or it holds no model.
-        SwtformerError: the hub cannot be asked or knows no such model.
-    """
-    folder = local_model_folder(source)
-    return _downloaded(str(source)) if folder is None else folder
 
 
 def read_config(folder: Path) -> tuple[ModelSettings, tuple[str, ...]]:
@@ -68,8 +63,13 @@ def read_config(folder: Path) -> tuple[ModelSettings, tuple[str, ...]]:
     Raises:
         CheckpointError: config.json is missing, damaged, no model's, or written by a newer version.
     """
-    settings, classes = saved_settings(folder, ModelSettings, kind="model", wanted="swtformer model config")
-    return settings.model_copy(update={"weights": "none"}), classes
+    settings, classes = saved_settings(folder, ModelSettings, kind=MODEL, wanted="swtformer model config")
+    return _without_weights(settings), classes
+
+
+def _without_weights(settings: ModelSettings) -> ModelSettings:
+    """The weights lie beside the config; where the first ones came from can be a path of this machine."""
+    return settings.model_copy(update={"weights": "none"})
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -125,16 +125,3 @@ def load_weights(
         for name, value in tensors.items():
             own[name].copy_(value)
     return missing
-
-
-def _downloaded(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS], etag_timeout=5))
-    except (HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise SwtformerError(
-            f"{name}: is no folder here and cannot be downloaded from the hub: {reason}"
-        ) from None

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from swtformer.errors import CheckpointError
+from swtformer.hub.access import model_folder
 from swtformer.methods import Method
-from swtformer.methods.pretrained import from_pretrained, model_folder
+from swtformer.methods.pretrained import from_pretrained
 from swtformer.model_folders import CONFIG
 from swtformer.run import Run
 from swtformer.segmentation.network import SegmentationNetwork

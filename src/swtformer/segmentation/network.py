@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, final
+from pathlib import Path
+from typing import Literal, Self, cast, final
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from swtformer.backbones.base import Normalisation
 from swtformer.errors import SettingsError
+from swtformer.hub.card import Subject
+from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
 from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
@@ -35,7 +38,7 @@ class NetworkSettings(Section):
 
 
 @final
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(nn.Module, HubModel):
     """Images of any size to logits of background and classes at that size.
 
     Encoders and decoders need sides that are multiples of 32. An image of another size is resized (bilinear)
@@ -75,6 +78,27 @@ class SegmentationNetwork(nn.Module):
             # Its last map has stride 16; encoders that cannot be dilated have it enlarged from stride 32.
             features[-1] = _resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
         return _resized(self.head(self.decoder(features)), size)
+
+    @classmethod
+    def _load(cls, folder: Path) -> Self:
+        # Imported late: it builds this class.
+        from swtformer.segmentation.pretrained import load_network
+
+        return load_network(folder)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        from swtformer.segmentation.pretrained import save_network
+
+        save_network(self, save_directory)
+
+    def _card_subject(self) -> Subject:
+        return Subject(
+            "segmentation",
+            f"Segments photographs into background and {len(self.classes)} classes; no labels are needed. "
+            f"Decoder {self.settings.decoder} on the encoder `{self.settings.encoder}`.",
+            classes=self.classes,
+            parameters=sum(parameter.numel() for parameter in self.parameters()),
+        )
 
 
 def _fitting(side: int) -> int:

@@ -6,16 +6,13 @@ from pathlib import Path
 
 from swtformer.errors import CheckpointError
 from swtformer.methods.pretrained import load_weights, read_weights
-from swtformer.model_folders import CONFIG, WEIGHTS, saved_config, saved_settings, write_model_folder
+from swtformer.model_folders import CONFIG, NETWORK, WEIGHTS, saved_config, saved_settings, write_model_folder
 from swtformer.segmentation.encoders import create_encoder
 from swtformer.segmentation.network import NetworkSettings, SegmentationNetwork, assemble
 
-NETWORK = "network"
-"""Key of config.json that only segmentation networks have."""
-
 
 def save_network(network: SegmentationNetwork, folder: str | Path) -> Path:
-    """Write a network's settings, class names and weights.
+    """Write a network's settings, class names and weights; `SegmentationNetwork.save_pretrained` adds a card.
 
     Args:
         network: the network; its device and mode do not matter.

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from swtformer.errors import CheckpointError
+from swtformer.hub.access import model_folder
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods import Method
-from swtformer.methods.pretrained import from_pretrained, model_folder
+from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.views import summed_maps
 from swtformer.model_folders import CONFIG
 from swtformer.run import Run, read_json

@@ -5,17 +5,20 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from swtformer.publishing.card import model_card
+from swtformer.errors import CheckpointError, SwtformerError
+from swtformer.methods import create_model
 from swtformer.publishing.saved import find_model
 from swtformer.run import Run, read_json, write_json
 
 
 def card(run: Run, **options: str) -> str:
-    saved = find_model(run.path)
-    return model_card(saved, saved.load(), name="anna/farm", license=options.get("license"))
+    """The card of the model that a run ended in."""
+    model = find_model(run.path).load()
+    return str(model.generate_model_card(name="anna/farm", run=run.path, **options))
 
 
 def test_metadata_are_those_that_the_hub_reads(run: Run) -> None:
@@ -44,7 +47,7 @@ def test_a_model_that_makes_maps(run: Run) -> None:
 
 def test_a_segmentation_network(run_with_network: Run) -> None:
     text = card(run_with_network)
-    assert 'load_network(model_folder("anna/farm"))(images)' in text
+    assert 'SegmentationNetwork.from_pretrained("anna/farm")' in text
     assert "to (B, 4, H, W)" in text
     assert "pseudo-masks made from image-level labels; no drawn mask was used" in text
     assert (
@@ -75,7 +78,19 @@ def test_nothing_of_the_machine_is_told(run: Run, run_with_network: Run) -> None
 def test_a_model_without_its_run(run: Run, tmp_path: Path) -> None:
     for file in run.model.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    saved = find_model(tmp_path)
-    text = model_card(saved, saved.load(), name="anna/farm", license=None)
+    text = str(find_model(tmp_path).load().generate_model_card())
+    assert "# NAME\n" in text
     assert "the model was published without its run" in text
     assert "## Scores\n\nNone recorded." in text
+
+
+def test_a_card_is_never_written_from_another_models_run(
+    run: Run, run_with_network: Run, tmp_path: Path
+) -> None:
+    model = find_model(run.path).load()
+    with pytest.raises(SwtformerError, match=r"is no run folder: it has no settings\.yaml"):
+        model.generate_model_card(run=tmp_path)
+    with pytest.raises(CheckpointError, match=r"trained another network .* its kind is 'segmentation'"):
+        model.generate_model_card(run=run_with_network.segmentation)
+    with pytest.raises(CheckpointError, match=r"\['cat', 'dog\|wolf', 'cow'\], not 'cam' with .*'sheep'"):
+        create_model(run.settings().model, ("cat", "sheep")).generate_model_card(run=run.path)

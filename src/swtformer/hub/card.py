@@ -6,23 +6,24 @@ Written from the run alone. Paths and command lines of the machine stay out of i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from huggingface_hub import ModelCardData
+from swtformer.errors import CheckpointError
+from swtformer.model_folders import NETWORK, saved_config
+from swtformer.run import Run, read_json
 
-from swtformer.methods import Method
-from swtformer.publishing.saved import SavedModel
-from swtformer.run import read_json
-from swtformer.segmentation.network import SegmentationNetwork
+CARD = "README.md"
+"""File of a model card."""
 
 _LOAD_CAM = """import swtformer
 model = swtformer.from_pretrained("{name}")
 logits, maps = model(images, present)  # images (B, 3, H, W) uint8 RGB, present (B, {count}) 0/1"""
 
-_LOAD_NETWORK = """from swtformer.methods.pretrained import model_folder
-from swtformer.segmentation.pretrained import load_network
-logits = load_network(model_folder("{name}"))(images)  # (B, 3, H, W) uint8 RGB to (B, {channels}, H, W)"""
+_LOAD_NETWORK = """from swtformer.segmentation import SegmentationNetwork
+network = SegmentationNetwork.from_pretrained("{name}")
+logits = network(images)  # (B, 3, H, W) uint8 RGB to (B, {channels}, H, W)"""
 
 _SUPERVISION = {
     "pseudo_masks": "pseudo-masks made from image-level labels; no drawn mask was used",
@@ -38,57 +39,71 @@ _HELD_OUT = {
 }
 
 
-def model_card(
-    saved: SavedModel, model: Method | SegmentationNetwork, *, name: str, license: str | None
-) -> str:
-    """The card as Markdown with the hub's metadata on top.
+@dataclass(frozen=True)
+class Subject:
+    """What a card says of the network itself.
+
+    Attributes:
+        kind: "cam" for a model that makes maps, "segmentation" for a segmentation network.
+        task: what it does, in a sentence or two.
+        classes: class names in order.
+        parameters: their number.
+    """
+
+    kind: Literal["cam", "segmentation"]
+    task: str
+    classes: tuple[str, ...]
+    parameters: int
+
+
+def card_text(subject: Subject, *, name: str, license: str | None, run: str | Path | None) -> str:
+    """The card as Markdown, without the hub's metadata.
 
     Args:
-        saved: where the model lies; what is known of its training comes from the run around it.
-        model: the model itself.
+        subject: the network.
         name: "owner/name" on the hub.
         license: identifier of the weights' licence ("apache-2.0"); None says that there is none.
+        run: the run that trained it, whose `segmentation` folder is meant where that trained it; None where
+            it is not known.
+
+    Raises:
+        SwtformerError: `run` is no run.
+        CheckpointError: the run trained another network.
     """
-    data = ModelCardData(
-        library_name="swtformer",
-        pipeline_tag="image-segmentation",
-        license=license,
-        tags=["weakly-supervised-semantic-segmentation", "class-activation-map", "swtformer"],
-    )
+    trained = None if run is None else _training(subject, Path(run))
     parts = [
-        f"---\n{data.to_yaml()}\n---",
-        f"# {name.split('/')[1]}",
-        _task(saved, model),
+        f"# {name.split('/')[-1]}",
+        subject.task,
         "## Use",
-        _use(saved, model, name),
-        f"## Classes\n\nA mask holds 0 for background and these values:\n\n{_classes(model.classes)}",
-        f"## How it was made\n\n{_rows(_origin(saved, model))}",
-        f"## Scores\n\n{_scores(saved)}",
-        f"## Limits\n\n{_limits(saved)}",
+        _use(subject, name),
+        f"## Classes\n\nA mask holds 0 for background and these values:\n\n{_classes(subject.classes)}",
+        f"## How it was made\n\n{_rows(_origin(subject, trained))}",
+        f"## Scores\n\n{_scores(subject, trained)}",
+        f"## Limits\n\n{_limits(subject)}",
         f"## Licence\n\n{_licence(license)}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _task(saved: SavedModel, model: Method | SegmentationNetwork) -> str:
-    if isinstance(model, SegmentationNetwork):
-        return (
-            f"Segments photographs into background and {len(model.classes)} classes; no labels are needed. "
-            f"Decoder {model.settings.decoder} on the encoder `{model.settings.encoder}`."
+def _training(subject: Subject, folder: Path) -> Run:
+    run = Run(folder)
+    if subject.kind == "segmentation" and Run(run.segmentation).settings_file.is_file():
+        run = Run(run.segmentation)
+    run.settings()
+    config = saved_config(run.model)
+    kind = "segmentation" if NETWORK in config else "cam"
+    if kind != subject.kind or config.get("classes") != list(subject.classes):
+        raise CheckpointError(
+            f"{run.path}: trained another network than the one that the card is for: its kind is {kind!r} "
+            f"with the classes {config.get('classes')}, not {subject.kind!r} with {list(subject.classes)}."
         )
-    refined = " and refined maps" if "fusion" in model.new_modules() else ""
-    return (
-        f"Says which of {len(model.classes)} classes a photograph shows and makes class activation "
-        f"maps{refined} that say where. Trained on image-level labels alone. "
-        f"Method `{model.settings.method}` on "
-        f"`{model.settings.backbone}`."
-    )
+    return run
 
 
-def _use(saved: SavedModel, model: Method | SegmentationNetwork, name: str) -> str:
-    code = _LOAD_NETWORK if saved.kind == "segmentation" else _LOAD_CAM
-    package = "swtformer[seg]" if saved.kind == "segmentation" else "swtformer"
-    count = len(model.classes)
+def _use(subject: Subject, name: str) -> str:
+    code = _LOAD_NETWORK if subject.kind == "segmentation" else _LOAD_CAM
+    package = "swtformer[seg]" if subject.kind == "segmentation" else "swtformer"
+    count = len(subject.classes)
     lines = code.format(name=name, count=count, channels=count + 1)
     return (
         f"```sh\npip install '{package}'\nswtformer predict {name} PHOTOS --out FOLDER\n```\n\n"
@@ -101,14 +116,13 @@ def _classes(classes: tuple[str, ...]) -> str:
     return "\n".join(["| value | class |", "|---|---|", *rows])
 
 
-def _origin(saved: SavedModel, model: Method | SegmentationNetwork) -> Iterator[tuple[str, Any]]:
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    yield "parameters", f"{parameters / 1e6:.1f} million"
-    if saved.trained is None:
+def _origin(subject: Subject, trained: Run | None) -> Iterator[tuple[str, Any]]:
+    yield "parameters", f"{subject.parameters / 1e6:.1f} million"
+    if trained is None:
         yield "training", "not recorded: the model was published without its run"
         return
-    facts, settings = saved.trained.environment(), saved.trained.settings()
-    if saved.kind == "segmentation":
+    facts, settings = trained.environment(), trained.settings()
+    if subject.kind == "segmentation":
         yield "supervision", _SUPERVISION.get(facts.get("supervision", ""), "not recorded")
         corrections = facts.get("corrections")
         if corrections is not None:
@@ -133,12 +147,11 @@ def _origin(saved: SavedModel, model: Method | SegmentationNetwork) -> Iterator[
     yield "made with", ", ".join(shown) or None
 
 
-def _scores(saved: SavedModel) -> str:
-    run = saved.trained
-    if run is None or not run.scores_file.is_file():
+def _scores(subject: Subject, trained: Run | None) -> str:
+    if trained is None or not trained.scores_file.is_file():
         return "None recorded."
-    scores = read_json(run.scores_file)
-    return _network_score(scores) if saved.kind == "segmentation" else _map_scores(scores)
+    scores = read_json(trained.scores_file)
+    return _network_score(scores) if subject.kind == "segmentation" else _map_scores(scores)
 
 
 def _network_score(scores: Mapping[str, Any]) -> str:
@@ -178,13 +191,13 @@ def _map_scores(scores: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _limits(saved: SavedModel) -> str:
+def _limits(subject: Subject) -> str:
     lines = [
         "- It knows the classes above and calls everything else background or one of them.",
         "- Photographs unlike its training data (other cameras, scenes, seasons) can be segmented wrongly "
         "without any sign of it: look at results before decisions rest on them.",
     ]
-    if saved.kind == "cam":
+    if subject.kind == "cam":
         lines.append(
             "- Maps show what tells a class apart. They can miss parts of an object and take in what always "
             "comes with it (rails with trains); they are seeds for masks rather than outlines."

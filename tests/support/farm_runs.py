@@ -1,0 +1,100 @@
+"""A run with a trained-looking model, scores and a segmentation network, as the stages leave it"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from swtformer.methods import create_model
+from swtformer.methods.pretrained import save_pretrained
+from swtformer.run import Run, write_json
+from swtformer.segmentation import create_network
+from swtformer.segmentation.pretrained import save_network
+from swtformer.settings import Settings, validate
+
+CLASSES = ("cat", "dog|wolf", "cow")
+SETTINGS = {
+    "seed": 7,
+    "model": {"method": "swtformer_v1", "backbone": "mobilenetv2_035", "weights": "none", "drop_path": 0},
+    "segment": {"encoder": "test_resnet", "decoder": "fpn", "weights": "none"},
+}
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A V1 run with scores; tests must not change it."""
+    torch.manual_seed(0)
+    settings = validate(Settings, SETTINGS, where="test")
+    run = Run(tmp_path_factory.mktemp("runs") / "farm")
+    run.write_settings(settings)
+    write_json(run.classes_file, CLASSES)
+    run.update_environment(
+        data="/home/anna/secret/farm",
+        data_name="farm/train",
+        data_fingerprint="f1ngerpr1nt",
+        training_images=120,
+        validation_images=13,
+        seed=7,
+        commands=["swtformer train /home/anna/secret/farm --out runs/farm"],
+    )
+    save_pretrained(create_model(settings.model, CLASSES), run.model)
+    write_json(
+        run.scores_file,
+        {
+            "split": "farm/val",
+            "images": 40,
+            "ground_truth": "/home/anna/secret/truth",
+            "scored_classes": ["background", *CLASSES],
+            "scales": [0.5, 1.0],
+            "flip": True,
+            "seeds": 1,
+            "segmentation": [
+                {
+                    "source": "cam",
+                    "policy": "label_free",
+                    "threshold": 0.31,
+                    "miou": 0.4567,
+                    "uses_ground_truth": False,
+                },
+                {
+                    "source": "cam",
+                    "policy": "oracle",
+                    "threshold": 0.28,
+                    "miou": 0.47,
+                    "uses_ground_truth": True,
+                },
+            ],
+            "classification": {"map_per_class": 0.9, "map_per_image": None, "images": 40},
+        },
+    )
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_with_network(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A copy of the run, with a segmentation network."""
+    torch.manual_seed(0)
+    copied = Run(tmp_path_factory.mktemp("runs") / "farm")
+    shutil.copytree(run.path, copied.path)
+    trained = Run(copied.segmentation)
+    settings = copied.settings()
+    trained.write_settings(settings)
+    trained.update_environment(
+        data_name="farm/train",
+        masks="/home/anna/secret/masks",
+        masks_fingerprint="m4sks",
+        supervision="pseudo_masks",
+    )
+    save_network(create_network(settings.segment, CLASSES), trained.model)
+    write_json(
+        trained.scores_file,
+        {
+            "validation_miou": 0.61,
+            "validation_images": 11,
+            "supervision": "pseudo_masks",
+            "masks": "/home/anna/secret",
+        },
+    )
+    return copied
