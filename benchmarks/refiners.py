@@ -3,17 +3,17 @@
     python benchmarks/refiners.py RUN --out runs/refiners [--images N] [--threads N] [NAME ...] > refiners.md
 
 RUN is left as it is: its model and the chosen maps are copied under --out, one folder per refiner, which may
-be stopped and called again. Ground-truth masks are read by the scoring alone. Each speed is measured in a
-process of its own, on one photograph resized to 375×500 and to 1000×1000: the median of three calls after one
-to warm up, and the growth of the process's peak memory over that of a call on 32×32 pixels (on a GPU, the
-peak of what was allocated). Learned refiners are timed with their weights unfitted, which takes as long.
+be stopped and called again. NAMEs are refiners and those variants of them that VARIANTS lists. Ground-truth
+masks are read by the scoring alone. Each speed is measured in a process of its own, on one photograph resized
+to 375×500 and to 1000×1000: the median of three calls after one to warm up, and the growth of the process's
+peak memory over that of a call on 32×32 pixels (on a GPU, the peak of what was allocated). Learned refiners
+are timed with their weights unfitted, which takes as long.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import shlex
 import shutil
@@ -32,9 +32,11 @@ import torch.nn.functional as F
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
+from swtformer.machine import machine_line
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
+from swtformer.refiners.walk import STEPS
 from swtformer.run import Run, read_json, write_json
 from swtformer.settings import EvaluateSettings, RefineSettings
 from swtformer.stages.evaluate import evaluate
@@ -44,6 +46,18 @@ from swtformer.stages.refine import refine
 from swtformer.training.precision import pick_device
 
 SIZES = ((375, 500), (1000, 1000))
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{name: {"method": name} for name in REFINERS},
+    **{f"{name}-256": {"method": name, "walk_steps": 256} for name in ("psa", "irn")},
+}
+"""What is measured: every refiner at its defaults, and walks as long as published."""
+
+NOTES = """\
+The walks of PSA and IRN were published for CAMs, which are small and have far to go: 256 steps. From R-CAMs, 32 are
+the default; that number was chosen with the masks of every eighth of these images. Both networks are fitted to the
+maps of these images alone."""
+"""What the table does not say."""
+
 FILES = ("settings.yaml", "environment.json", "classes.json", "model")
 
 
@@ -82,9 +96,8 @@ def _miou(scores: Any, source: str, policy: str) -> float:
 
 def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str, Any]:
     """Refine copies of the maps, and score before, after, and the pseudo-masks' coverage."""
-    copy = _copy(run, data, out / name)
-    settings = run.settings()
-    settings = settings.model_copy(update={"refine": settings.refine.model_copy(update={"method": name})})
+    copy = _copy(run, data, out / VARIANTS[name]["method"])
+    settings = run.settings().model_copy(update={"refine": RefineSettings(**VARIANTS[name])})
     started = time.monotonic()
     refine(copy, data, settings=settings, progress=_note)
     seconds = time.monotonic() - started
@@ -108,7 +121,8 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
 def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float]:
     """Seconds and MiB of one refiner on one photograph of a size; to be called in a fresh process."""
     device = pick_device("auto")
-    refiner = create_refiner(RefineSettings.model_validate({"method": name}), device=device)
+    settings = {"walk_steps": STEPS["refined"], **VARIANTS[name]}
+    refiner = create_refiner(RefineSettings.model_validate(settings), device=device)
     if isinstance(refiner, LearnedRefiner):
         refiner.build(from_pretrained(run.path).backbone)
     data = _data(run, None)
@@ -151,7 +165,7 @@ def table(results: dict[str, dict[str, Any]], command: str) -> str:
     """The results as a page of Markdown."""
     first = next(iter(results.values()))
     names = ", ".join(first["quality"]["scored_classes"])
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    machine = machine_line(threads=first["threads"], torch_version=torch.__version__, precision="fp32")
     heads = " | ".join(f"s at {h}×{w} | MiB at {h}×{w}" for h, w in SIZES)
     lines = [
         "# Refiners",
@@ -173,10 +187,12 @@ def table(results: dict[str, dict[str, Any]], command: str) -> str:
         )
     lines += [
         "",
-        f"{platform.machine()} {device}, {first['threads']} threads, torch {torch.__version__}, "
-        f"{date.today().isoformat()}; speeds with {first['speeds'][0]['classes']:.0f} classes in the image.",
+        f"{machine}; {date.today().isoformat()}; speeds with {first['speeds'][0]['classes']:.0f} classes in "
+        "the image.",
         "",
         f"    {command}",
+        "",
+        NOTES,
     ]
     return "\n".join(lines)
 
@@ -188,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path)
-    parser.add_argument("names", nargs="*", default=list(REFINERS))
+    parser.add_argument("names", nargs="*", default=list(VARIANTS))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--images", type=int)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -15,7 +15,7 @@ from swtformer.functional.affinity import boundary_affinity, half_disc
 from swtformer.refiners import LearnedRefiner, create_refiner
 from swtformer.refiners.irn import IRN
 from swtformer.refiners.psa import PSA
-from swtformer.refiners.walk import WalkRefiner, as_batch, resized
+from swtformer.refiners.walk import STEPS, WalkRefiner, as_batch, resized
 from swtformer.settings import RefineSettings
 
 METHODS = ("psa", "irn")
@@ -157,8 +157,8 @@ def test_psa_walks_along_its_features() -> None:
 def test_published_numbers() -> None:
     assert (PSA.beta, PSA.crop_px, PSA.radius) == (8, 448, 5)
     assert (IRN.beta, IRN.crop_px, IRN.radius) == (10, 512, 10)
-    defaults = RefineSettings()
-    assert (defaults.walk_radius, defaults.walk_steps) == (5, 2**8)
+    assert RefineSettings().walk_radius == 5
+    assert STEPS["cam"] == 2**8
 
 
 def test_resized_maps_keep_their_mean_and_constants() -> None:

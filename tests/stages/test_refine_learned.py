@@ -108,3 +108,20 @@ def test_the_run_s_model_is_needed(run: Run, data: ImageSet) -> None:
     (run.model / WEIGHTS).unlink()
     with pytest.raises(CheckpointError, match=WEIGHTS):
         refine(run, data, settings=settings("psa"))
+
+
+def test_the_walk_is_as_long_as_its_start_needs(run: Run, data: ImageSet) -> None:
+    refine(run, data, settings=settings("irn", walk_steps=None))
+    assert (read_json(run.refined_file)["source"], read_json(run.refined_file)["walk_steps"]) == (
+        "refined",
+        32,
+    )
+    made = ClassActivationMaps.load(run.refined_map_file(data.records[0].id)).refined
+    assert stages_of(run, data, settings("irn", walk_steps=32)) == (0, False)
+    assert stages_of(run, data, settings("irn", walk_steps=31)) == (5, False)
+    refine(run, data, settings=settings("irn", walk_steps=None, source="cam"))
+    assert [read_json(run.refined_file)[key] for key in ("source", "walk_steps")] == ["cam", 256]
+    other = ClassActivationMaps.load(run.refined_map_file(data.records[0].id)).refined
+    assert made is not None
+    assert other is not None
+    assert not np.allclose(made, other)

@@ -19,6 +19,10 @@ from swtformer.run import Progress, silent
 SMALLEST_SIDE_PX = 32
 """Backbones take no smaller image; shorter sides are enlarged to it."""
 
+STEPS = {"cam": 256, "refined": 32}
+"""Steps from CAMs, as published: they are small and have far to go. R-CAMs cover their objects already, and
+so long a walk carries them beyond (benchmarks/refiners.md)."""
+
 
 class WalkRefiner(LearnedRefiner):
     """Learns affinities from the surest labels of the run's maps, then lets the maps walk along them.
@@ -73,7 +77,7 @@ class WalkRefiner(LearnedRefiner):
             affinity,
             radius=self.settings.walk_radius,
             beta=self.settings.walk_beta or self.beta,
-            steps=self.settings.walk_steps,
+            steps=STEPS["cam"] if self.settings.walk_steps is None else self.settings.walk_steps,
         )
 
 

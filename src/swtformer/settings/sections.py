@@ -265,8 +265,8 @@ class RefineSettings(Section):
     """PSA and IRN: the random walk steps to pixels closer than this, on the network's grid."""
     walk_beta: Positive | None = None
     """PSA and IRN: power of the affinities in the walk; by default 8 and 10."""
-    walk_steps: Annotated[int, Field(ge=0)] = 256
-    """PSA and IRN: steps of the random walk."""
+    walk_steps: Annotated[int, Field(ge=0)] | None = None
+    """PSA and IRN: steps of the random walk; by default 256 from CAMs, as published, and 32 from R-CAMs."""
     irn_background: Fraction | None = None
     """IRN: constant background score beside the walked maps, 0.25 as published; by default the background
     map walks like the others."""

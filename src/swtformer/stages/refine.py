@@ -16,6 +16,7 @@ from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.maps import ClassActivationMaps, are_current
 from swtformer.refiners import LearnedRefiner, create_refiner
+from swtformer.refiners.walk import STEPS
 from swtformer.run import (
     Failure,
     Progress,
@@ -95,8 +96,10 @@ def refine(
         )
     if settings.data.strict:
         refuse_unreadable(data, exif=settings.data.exif)
-    refiner = create_refiner(options, device=pick_device(options.accelerator))
     start = _start(run, [record.id for record in records], options)
+    if options.walk_steps is None:
+        options = options.model_copy(update={"walk_steps": STEPS[start.source]})
+    refiner = create_refiner(options, device=pick_device(options.accelerator))
     weights = ""
     if isinstance(refiner, LearnedRefiner):
         weights = fit_or_load(refiner, run, records, start, settings=settings, progress=progress)
