@@ -5,15 +5,16 @@
 RUN is left as it is: its model and the chosen maps are copied under --out, one folder per refiner, which may
 be stopped and called again. NAMEs are refiners and those variants of them that VARIANTS lists. Ground-truth
 masks are read by the scoring alone. Each speed is measured in a process of its own, on one photograph resized
-to 375×500 and to 1000×1000: the median of three calls after one to warm up, and the growth of the process's
-peak memory over that of a call on 32×32 pixels (on a GPU, the peak of what was allocated). Learned refiners
-are timed with their weights unfitted, which takes as long.
+to 375×500 and to 1000×1000: the median of three calls after two, and the peak memory of a call beyond what the
+process held after one on 32×32 pixels. Learned refiners are timed with their weights unfitted, which takes as
+long.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shlex
 import shutil
@@ -29,6 +30,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
@@ -53,10 +55,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What is measured: every refiner at its defaults, and walks as long as published."""
 
 NOTES = """\
-The walks of PSA and IRN were published for CAMs, which are small and have far to go: 256 steps. From R-CAMs, 32 are
-the default; that number was chosen with the masks of every eighth of these images. Both networks are fitted to the
-maps of these images alone."""
+The walks of PSA and IRN were published for CAMs, which are small and have far to go: 256 steps. From R-CAMs,
+32 are the default; that number was chosen with the masks of every eighth of these images. Both networks are
+fitted to the maps of these images alone."""
 """What the table does not say."""
+
+PROCESS = Path("/proc/self")
+"""Where Linux tells a process its peak memory, and begins to count anew."""
 
 FILES = ("settings.yaml", "environment.json", "classes.json", "model")
 
@@ -136,24 +141,32 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
     grid = (-(-size[0] // 4), -(-size[1] // 4))
     start = F.interpolate(start[None], grid, mode="bilinear")[0]
     refiner.refine(image[:, :32, :32].contiguous(), start[:, :8, :8].contiguous())
-    base = _peak(device)
+    base = _peak(device, anew=True)
+    refiner.refine(image, start)
+    mebibytes = _peak(device) - base
+    keep_freed_memory()  # as `swtformer refine` does
     seconds = []
     for _ in range(4):
         started = time.monotonic()
         refiner.refine(image, start)
+        if device == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.monotonic() - started)
-    return {
-        "seconds": statistics.median(seconds[1:]),
-        "mebibytes": _peak(device) - base,
-        "classes": len(start) - 1,
-    }
+    return {"seconds": statistics.median(seconds[1:]), "mebibytes": mebibytes, "classes": len(start) - 1}
 
 
-def _peak(device: str) -> float:
-    """Peak memory so far in MiB."""
+def _peak(device: str, *, anew: bool = False) -> float:
+    """Peak memory in MiB since the process began, or since the last call with `anew` where that can be had."""
     if device == "cuda":
+        if anew:
+            torch.cuda.reset_peak_memory_stats()
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    if not PROCESS.is_dir():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    if anew:
+        (PROCESS / "clear_refs").write_text("5")
+    (line,) = (line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**10
 
 
 def _note(stage: str, done: int, total: int, note: str = "") -> None:
@@ -217,13 +230,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     if arguments.out is None:
         parser.error("--out is needed")
+    # What keeps freed memory would hide what a refiner takes.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     results = {}
     data = _data(run, arguments.images)
     for name in arguments.names:
         print(name, file=sys.stderr, flush=True)
         own = [sys.executable, __file__, str(run.path), name, "--threads", str(arguments.threads)]
         speeds = [
-            json.loads(subprocess.check_output([*own, "--speed-at", *map(str, size)], text=True))
+            json.loads(subprocess.check_output([*own, "--speed-at", *map(str, size)], env=plain, text=True))
             for size in SIZES
         ]
         quality = measure_quality(run, data, name, arguments.out)
