@@ -5,9 +5,9 @@
 RUN is left as it is: its model and the chosen maps are copied under --out, one folder per refiner, which may
 be stopped and called again. NAMEs are refiners and those variants of them that VARIANTS lists. Ground-truth
 masks are read by the scoring alone. Each speed is measured in a process of its own, on one photograph resized
-to 375×500 and to 1000×1000: the median of three calls after two, and the peak memory of a call beyond what the
-process held after one on 32×32 pixels. Learned refiners are timed with their weights unfitted, which takes as
-long.
+to 375×500 and to 1000×1000: the median of three calls after two, and the peak memory of a call beyond what
+the process held after one on 32×32 pixels. Learned refiners are timed with their weights unfitted, which
+takes as long.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
 
 
 def _peak(device: str, *, anew: bool = False) -> float:
-    """Peak memory in MiB since the process began, or since the last call with `anew` where that can be had."""
+    """Peak memory in MiB since the last call with `anew`; outside of Linux, since the process began."""
     if device == "cuda":
         if anew:
             torch.cuda.reset_peak_memory_stats()
