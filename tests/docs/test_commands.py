@@ -97,6 +97,7 @@ def folder(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         registry.update(entries)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("reader", READERS_OF)
 def test_blocks_run_in_order(reader: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for document in READERS_OF[reader]:
