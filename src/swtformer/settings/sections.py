@@ -306,7 +306,7 @@ class SegmentSettings(OptimisationSettings):
     weights: str = "pretrained"
     """Weights of an encoder other than run: pretrained (downloaded), none, or a local .safetensors or .pth
     file."""
-    decoder: Literal["upernet", "segformer", "deeplabv3plus", "fpn"] = "upernet"
+    decoder: Literal["upernet", "segformer", "deeplabv3plus", "fpn"] = "segformer"
     """Decoder of segmentation-models-pytorch."""
     masks: Path | None = None
     """Folder of masks <id>.png to train on; by default the run's pseudo_masks."""
