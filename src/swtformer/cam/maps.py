@@ -233,7 +233,8 @@ class CAM:
             if lowest < least or highest > most:
                 raise SwtformerError(
                     f"{self._network.name} takes floats from {least:g} to {most:g} and normalises them "
-                    f"itself, got {lowest:.4g} to {highest:.4g}; give bytes as torch.uint8 or divide them by 255."
+                    f"itself, got {lowest:.4g} to {highest:.4g}; give bytes as torch.uint8 or divide "
+                    "them by 255."
                 )
         return images.to(parameter.dtype)
 
