@@ -136,18 +136,53 @@ def test_a_network_that_is_not_there(studio: Studio, photograph: Path) -> None:
         labels_of(made, "network", "map", 0.5)
 
 
+PREDICT = "swtformer predict {run} PHOTOS --predict.network {network} --out FOLDER"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("arguments", "network"), [(("network", "map", 0.25), "segmentation"), (("rcam", "map", 0.25), "cam")]
+)
+def test_what_predict_repeats_is_a_bare_command(
+    studio: Studio, drawn: Path, arguments: tuple[str, str, float], network: str
+) -> None:
+    line = studio.for_many(*arguments, "par")  # type: ignore[arg-type]
+    assert line == PREDICT.format(run=drawn, network=network)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "expected"),
     [
         (
             ("cam", "threshold", 0.25),
+            "This masks the run's own images by the same rule",
             "mask {run} --mask.source cam --mask.policy fixed --mask.threshold 0.25",
         ),
-        (("rcam", "map", 0.25), "mask {run} --mask.source refined --mask.policy argmax"),
-        (("network", "map", 0.25), "predict {run} PHOTOS --out FOLDER"),
-        (("refined", "map", 0.25), "refine {run} --refine.method par && swtformer pseudo-label {run}"),
+        (
+            ("rcam", "threshold", 0.7),
+            "New photographs go through `" + PREDICT.format(run="{run}", network="cam") + "`, which follows",
+            "mask {run} --mask.source refined --mask.policy fixed --mask.threshold 0.7",
+        ),
+        (
+            ("refined", "threshold", 0.7),
+            "No command makes this mask.",
+            "refine {run} --refine.method par && swtformer pseudo-label {run}",
+        ),
     ],
 )
-def test_commands(studio: Studio, drawn: Path, arguments: tuple[str, str, float], expected: str) -> None:
-    line = studio.command(*arguments, "par")  # type: ignore[arg-type]
+def test_other_commands_are_said_to_do_something_else(
+    studio: Studio, drawn: Path, arguments: tuple[str, str, float], said: str, expected: str
+) -> None:
+    sentence, line = studio.for_many(*arguments, "par").split("\n")  # type: ignore[arg-type]
+    assert said.format(run=drawn) in sentence
     assert line == "swtformer " + expected.format(run=drawn)
+
+
+def test_predict_follows_the_masks_of_the_run(drawn: Path, photograph: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(drawn, tmp_path / "run"))
+    write_json(run / "masks" / "masks.json", {"source": "cam", "policy": "label_free", "threshold": 0.3})
+    studio = Studio(Run(run))
+    assert studio.for_many("cam", "threshold", 0.3, "par") == PREDICT.format(run=run, network="cam")
+    assert "swtformer mask" in studio.for_many("rcam", "map", 0.3, "par")
+    predictor = load_predictor(run, PredictSettings(network="cam"))
+    made = studio.study(photograph)
+    assert np.array_equal(predictor.predict(made.photograph).labels, labels_of(made, "cam", "threshold", 0.3))

@@ -362,3 +362,33 @@ def test_bytes_of_other_channels_are_refused() -> None:
     assert cam(torch.rand(1, 5, 64, 64)).maps.shape == (1, CLASSES, 2, 2)
     with pytest.raises(SwtformerError, match="takes 5 channels, and nothing says how bytes become its input"):
         cam(torch.zeros(1, 5, 64, 64, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.bool])
+def test_types_that_say_nothing_of_their_values_are_refused(dtype: torch.dtype) -> None:
+    cam = CAM(create("resnet10t"))
+    with pytest.raises(SwtformerError, match=rf"images are {dtype}, and nothing says .* as torch\.uint8"):
+        cam(torch.ones(1, 3, 64, 64, dtype=dtype))
+
+
+def test_floats_of_a_model_of_this_package_lie_between_0_and_1() -> None:
+    cam = CAM(tiny("swtformer_v2"))
+    cam(torch.rand(1, 3, 64, 96))
+    for images in (torch.full((1, 3, 64, 96), 255.0), torch.full((1, 3, 64, 96), -0.1)):
+        with pytest.raises(SwtformerError, match="takes floats from 0 to 1 and normalises them itself, got"):
+            cam(images)
+
+
+def test_what_is_no_tensor_and_no_sequence() -> None:
+    cam = CAM(create("resnet10t"))
+    images: Any = torch.rand(1, 3, 64, 64)
+    with pytest.raises(SwtformerError, match=r"images must be a torch tensor \(B, 3, H, W\), got ndarray"):
+        cam(images.numpy())
+    with pytest.raises(SwtformerError, match=r"present must be a torch tensor \(B, C\) .*, got list"):
+        cam.refine(images, present=[[1, 0, 0, 0, 0]])  # type: ignore[arg-type]
+    for classes in (1, "12", [0.5]):
+        with pytest.raises(SwtformerError, match="classes must be a sequence of class indices, such as"):
+            cam.refine(images, classes=classes)  # type: ignore[arg-type]
+        with pytest.raises(SwtformerError, match="classes must be a sequence of class indices, such as"):
+            cam(images).normalised(classes)  # type: ignore[arg-type]
+    torch.testing.assert_close(cam(images).normalised(torch.tensor([2])), cam(images).normalised([2]))

@@ -69,6 +69,8 @@ def test_push_writes_what_it_would_publish(
             "comes from `swtformer segment`",
         ),
         (["onnx", "nowhere", "--out", "net.onnx"], 4, "nowhere: does not exist."),
+        (["onnx", "nowhere", "--out", "."], 2, ".: is a folder; name a file in it, such as model.onnx."),
+        (["onnx", "nowhere", "--out", "net.pt"], 2, "net.pt: the name of the file must end in .onnx."),
         (["push", "{run}", "farm"], 2, "'farm' is no name on the hub: expected owner/name"),
         (["push", "{run}", "anna/farm"], 2, "cannot be reached from this machine."),
         (["pull", "anna/farm", "--out", "farm"], 2, "cannot be reached from this machine."),

@@ -45,6 +45,66 @@ def test_a_model_that_makes_maps(run: Run) -> None:
     assert "None is stated for these weights" in text
 
 
+METRICS = "epoch,loss,validation_map_per_class,validation_map_per_image\n"
+
+
+@pytest.mark.parametrize(
+    ("keep", "told"),
+    [
+        ("last", "mAP 70.00 % (mean over classes), 75.00 % (mean over images)."),
+        (
+            "best",
+            "mAP 80.00 % (mean over classes), 85.00 % (mean over images); the epoch was chosen by them.",
+        ),
+    ],
+)
+def test_held_out_images_come_before_those_of_the_training(
+    run: Run, tmp_path: Path, keep: str, told: str
+) -> None:
+    copied = Run(Path(shutil.copytree(run.path, tmp_path / "farm")))
+    settings = copied.settings()
+    train = settings.train.model_copy(update={"keep": keep})
+    copied.write_settings(settings.model_copy(update={"train": train}))
+    copied.metrics_file.write_text(METRICS + "1,0.5,nan,0.6\n2,0.4,0.8,0.85\n3,0.3,0.7,0.75\n")
+    write_json(copied.scores_file, {**read_json(copied.scores_file), "split": "farm/train"})
+    held_out = f"Classification of 13 **held-out** images: {told}\n"
+    seen = "Classification over 40 images, **training images among them**: mAP 90.00 %"
+    text = card(copied)
+    assert "Split farm/train, 40 images, **training images among them**;" in text
+    assert text.index(held_out) < text.index(seen)
+    copied.scores_file.unlink()
+    assert f"## Scores\n\n{held_out}\n## Limits" in card(copied)
+
+
+def test_a_split_that_was_not_trained_on_has_no_training_images(run: Run) -> None:
+    assert "training images among them" not in card(run)
+
+
+def test_without_ground_truth_none_is_spoken_of(run: Run, tmp_path: Path) -> None:
+    copied = Run(Path(shutil.copytree(run.path, tmp_path / "farm")))
+    scores = {**read_json(copied.scores_file), "ground_truth": "", "segmentation": []}
+    write_json(copied.scores_file, scores)
+    text = card(copied)
+    assert (
+        "## Scores\n\nClassification over 40 images of the split farm/val: mAP 90.00 % (mean over classes), "
+        "– % (mean over images); scales 0.5, 1, mirrored as well; training seeds: 1.\n" in text
+    )
+    assert "ground truth" not in text
+    assert "mean over 4 labels" not in text
+
+
+def test_an_encoder_of_the_run_started_from_its_model(run_with_network: Run, tmp_path: Path) -> None:
+    assert "- encoder's first weights: none\n" in card(run_with_network)
+    copied = Run(Path(shutil.copytree(run_with_network.path, tmp_path / "farm")))
+    trained = Run(copied.segmentation)
+    settings = trained.settings()
+    segment = settings.segment.model_copy(update={"encoder": "run", "weights": "pretrained"})
+    trained.write_settings(settings.model_copy(update={"segment": segment}))
+    text = card(copied)
+    assert "- encoder's first weights: those of the run's own model, trained on image-level labels\n" in text
+    assert "pretrained\n" not in text
+
+
 def test_a_segmentation_network(run_with_network: Run) -> None:
     text = card(run_with_network)
     assert 'SegmentationNetwork.from_pretrained("anna/farm")' in text

@@ -68,6 +68,65 @@ def test_a_network_that_differs_is_not_written(tmp_path: Path) -> None:
     assert path.read_text() == "what was there"
 
 
+class TippedOnce(Shrinks):
+    """Differs the first time that it is asked, as a choice between equals can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        self.asked += 1
+        small, bright = super().forward(images)
+        return (small + 1 if self.asked == 1 else small), bright
+
+
+def test_only_a_graph_that_chooses_may_be_drawn_again(tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=r"differs from torch at 8×12 px \(small 1, bright 0\)"):
+        export_onnx(graph(Shrinks(), TippedOnce()), tmp_path / "net.onnx")
+    reference = TippedOnce()
+    export_onnx(replace(graph(Shrinks(), reference), draws=2), tmp_path / "net.onnx")
+    assert reference.asked == 3
+
+
+def test_v2_alone_chooses(run: Run, run_with_network: Run) -> None:
+    assert graph_of(find_model(run.path).load()).draws == 1
+    assert graph_of(find_model(run_with_network.path).load()).draws == 1
+    assert graph_of(small_swin_v2()).draws == 3
+
+
+@pytest.mark.parametrize(("size", "is_equal"), [(1.0, False), (100.0, True)])
+def test_the_limit_is_relative_above_one(size: float, is_equal: bool, tmp_path: Path) -> None:
+    class Scaled(Shrinks):
+        def __init__(self, gap: float) -> None:
+            super().__init__()
+            self.gap = gap
+
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            _, bright = super().forward(images)
+            return torch.ones_like(images) * size + self.gap, bright
+
+    compared = graph(Scaled(0.0), Scaled(2e-4))
+    if is_equal:
+        export_onnx(compared, tmp_path / "net.onnx")
+    else:
+        with pytest.raises(SwtformerError, match="differs from torch"):
+            export_onnx(compared, tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("", r"is a folder; name a file in it, such as .*model\.onnx"), ("net.pt", r"must end in \.onnx")],
+)
+def test_a_name_that_cannot_be_written_is_refused_at_once(name: str, message: str, tmp_path: Path) -> None:
+    class Untouched(Shrinks):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            raise AssertionError("was traced")
+
+    with pytest.raises(SwtformerError, match=message):
+        export_onnx(graph(Untouched()), tmp_path / name)
+
+
 def test_a_network_that_cannot_be_followed(tmp_path: Path) -> None:
     class Looks(Shrinks):
         def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,6 +181,7 @@ def test_a_segmentation_network_of_any_size(run_with_network: Run, tmp_path: Pat
         ("tu-test_resnet", "upernet"),
         ("tu-test_resnet", "segformer"),
         ("test_resnet", "deeplabv3plus"),
+        ("test_resnet", "fpn"),
     ],
 )
 def test_every_decoder_at_any_size(encoder: str, decoder: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from swtformer.app.pictures import described, laid_over, legend, legend_rows
 from swtformer.app.study import (
     MOST_CLASSES,
+    SEEN_PX,
     Background,
     LabelSource,
     RefinerName,
@@ -90,6 +91,12 @@ def pictures_of_maps(study: Study, label: int) -> dict[LabelSource, np.ndarray]:
     return {source: map_overlay(study.photograph, map) for source, map in class_maps(study, label).items()}
 
 
+def controls_of(source: LabelSource) -> list[Any]:
+    """Background, threshold and refiner, which can be set where the mask depends on maps."""
+    has_maps = source != "network"
+    return [gr.Radio(interactive=has_maps), gr.Slider(interactive=has_maps), gr.Radio(interactive=has_maps)]
+
+
 def segment_page(studio: Studio) -> None:
     """Put the page's widgets into the surrounding Blocks."""
     state = gr.State(None, time_to_live=FORGOTTEN_SECONDS)
@@ -138,7 +145,13 @@ def segment_page(studio: Studio) -> None:
                 save = gr.Button("Download mask (PNG)", elem_id="save")
                 saved = gr.File(visible=False)
                 command = gr.Textbox(
-                    interactive=False, label="The same for many images", buttons=["copy"], elem_id="command"
+                    interactive=False,
+                    label="For many images",
+                    info="With the classes left to the model, one view and the run's own orientation. Larger "
+                    f"photographs than {SEEN_PX} px can come out a little different.",
+                    max_lines=12,
+                    buttons=["copy"],
+                    elem_id="command",
                 )
     with gr.Column(visible=False) as all_maps:
         shown = gr.Dropdown([("background", 0)], value=0, label="Maps of", elem_id="shown", interactive=True)
@@ -165,7 +178,7 @@ def segment_page(studio: Studio) -> None:
         if study is None:
             return [None, "", ""]
         picture, legend_html, words = picture_of_mask(studio, study, choices)
-        line = studio.command(choices.source, choices.background, choices.threshold, study.refiner)
+        line = studio.for_many(choices.source, choices.background, choices.threshold, study.refiner)
         return [gr.Image(picture, alt_text=f"Mask: {words}"), legend_html, line]
 
     def drawn_at(study: Study | None, source: LabelSource, _: Background, *chosen: Any) -> list[Any]:
@@ -254,6 +267,13 @@ def segment_page(studio: Studio) -> None:
     threshold.input(drawn_at, [state, *settings], drawing, trigger_mode="always_last", **drawings)
     for widget in (source.input, background.input, opacity.input):
         widget(drawn, [state, *settings], drawing, trigger_mode="always_last", **drawings)
+    source.change(
+        controls_of,
+        source,
+        [background, threshold, refiner],
+        show_progress="hidden",
+        api_visibility="private",
+    )
     shown.input(heated, [state, shown], list(heats.values()), trigger_mode="always_last", **drawings)
     save.click(write, [state, *settings], saved, api_name="mask").then(None, saved, None, js=SAVE)
 

@@ -162,18 +162,38 @@ class Studio:
             return study
         return replace(study, refined=self._refined(study.photograph, study.maps, refiner), refiner=refiner)
 
-    def command(
+    def for_many(
         self, source: LabelSource, background: Background, threshold: float, refiner: RefinerName
     ) -> str:
-        """The command line that makes masks in this way of many images."""
+        """How masks of many images are made in this way, or as nearly as a command can.
+
+        Only what `predict` repeats is a bare command: the segmentation network, and the background rule that
+        the run's masks follow. Other rules and refiners have commands for the run's own images alone.
+
+        Returns:
+            A command line, or a sentence about one and the command line on the next line.
+        """
         run = quote(str(self.run.path))
         if source == "network":
-            return f"swtformer predict {run} PHOTOS --out FOLDER"
+            return f"swtformer predict {run} PHOTOS --predict.network segmentation --out FOLDER"
+        predict = f"swtformer predict {run} PHOTOS --predict.network cam --out FOLDER"
         if source == "refined":
-            return f"swtformer refine {run} --refine.method {refiner} && swtformer pseudo-label {run}"
-        name = {"cam": "cam", "rcam": "refined"}[source]
-        policy = f"fixed --mask.threshold {threshold:g}" if background == "threshold" else "argmax"
-        return f"swtformer mask {run} --mask.source {name} --mask.policy {policy}"
+            return (
+                "No command makes this mask. The one below refines the maps of the run's own images and "
+                "makes pseudo-masks of them, whose rule is --pseudo_label.rule and not the background chosen "
+                "here. New photographs go through `predict`, which does not refine.\n"
+                f"swtformer refine {run} --refine.method {refiner} && swtformer pseudo-label {run}"
+            )
+        rule = rule_of(source, background, threshold)
+        if (rule.source, rule.threshold) == (self._maps.rule.source, self._maps.rule.threshold):
+            return predict
+        policy = f"fixed --mask.threshold {threshold:g}" if rule.policy == "fixed" else "argmax"
+        return (
+            "This masks the run's own images by the same rule, from the maps of `localize`, in place of the "
+            f"masks that the run has. New photographs go through `{predict}`, which follows that rule from "
+            "then on.\n"
+            f"swtformer mask {run} --mask.source {rule.source} --mask.policy {policy}"
+        )
 
     def _indices(self, classes: Sequence[str]) -> list[int] | None:
         if not classes:
@@ -243,12 +263,15 @@ def labels_of(study: Study, source: LabelSource, background: Background, thresho
             raise SwtformerError("The run has no segmentation network; `swtformer segment` trains one.")
         return study.predicted
     maps = study.refined if source == "refined" else study.maps
+    return label_image(maps, rule_of(source, background, threshold)).numpy()
+
+
+def rule_of(source: Literal["cam", "rcam", "refined"], background: Background, threshold: float) -> MaskRule:
+    """The rule of `mask` that a choice of maps and background stands for; see `labels_of`."""
     kind: Source = "cam" if source == "cam" else "refined"
     if background == "threshold":
-        return label_image(maps, MaskRule(kind, "fixed", threshold)).numpy()
-    return label_image(
-        maps, MaskRule(kind, "argmax", CAM_ARGMAX_THRESHOLD if kind == "cam" else None)
-    ).numpy()
+        return MaskRule(kind, "fixed", threshold)
+    return MaskRule(kind, "argmax", CAM_ARGMAX_THRESHOLD if kind == "cam" else None)
 
 
 def write_full_size(study: Study, labels: np.ndarray, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -45,7 +46,7 @@ class ClassMaps:
             (B, K, h, w) in [0, 1).
 
         Raises:
-            SwtformerError: there is no such class.
+            SwtformerError: there is no such class, or `classes` is no sequence of indices.
         """
         if classes is None:
             return normalised(self.maps, norm="max")
@@ -110,14 +111,15 @@ class CAM:
 
         Args:
             images: (B, 3, H, W) of any size that the model takes. uint8 is RGB and is scaled and normalised
-                as
-                the model's weights expect it; floats are given to the model as they are.
+                as the model's weights expect it; floats are given to the model as they are: normalised for
+                one of timm, RGB in [0, 1] for one of this package. No other type is taken.
 
         Returns:
             Maps of all classes on the grid of the last features.
 
         Raises:
-            SwtformerError: the model does not take the images, or the maps do not add up.
+            SwtformerError: the model does not take the images (their type, range or size), or the maps do
+                not add up.
         """
         reading = self._read(images)
         return ClassMaps(maps=reading.maps, bias=reading.bias, logits=reading.logits)
@@ -191,6 +193,7 @@ class CAM:
 
     @torch.no_grad()
     def _read(self, images: Tensor) -> Reading:
+        _require_tensor(images, "images", "(B, 3, H, W)")
         if images.ndim != 4 or images.shape[1] != self._network.channels:
             raise SwtformerError(
                 f"Expected images (B, {self._network.channels}, H, W), got {tuple(images.shape)}."
@@ -219,6 +222,20 @@ class CAM:
             mean = torch.tensor(self._network.mean, device=images.device).view(-1, 1, 1)
             std = torch.tensor(self._network.std, device=images.device).view(-1, 1, 1)
             images = (images.float() / 255 - mean) / std
+        elif not images.is_floating_point():
+            raise SwtformerError(
+                f"images are {images.dtype}, and nothing says what their values mean; give bytes of 0 to 255 "
+                "as torch.uint8, or floats as the model takes them."
+            )
+        elif self._network.float_range is not None:
+            least, most = self._network.float_range
+            lowest, highest = images.amin().item(), images.amax().item()
+            if lowest < least or highest > most:
+                raise SwtformerError(
+                    f"{self._network.name} takes floats from {least:g} to {most:g} and normalises them "
+                    f"itself, got {lowest:.4g} to {highest:.4g}; give bytes as torch.uint8 or divide "
+                    "them by 255."
+                )
         return images.to(parameter.dtype)
 
     @torch.no_grad()
@@ -295,6 +312,7 @@ def _labels(logits: Tensor, classes: Sequence[int] | None, present: Tensor | Non
         labels[:, _checked(classes, logits.shape[1])] = 1
         return labels
     assert present is not None
+    _require_tensor(present, "present", "(B, C) of 0 and 1")
     if present.shape != logits.shape:
         raise SwtformerError(
             f"present must be (images, classes) {tuple(logits.shape)}, got {tuple(present.shape)}."
@@ -303,10 +321,23 @@ def _labels(logits: Tensor, classes: Sequence[int] | None, present: Tensor | Non
 
 
 def _checked(classes: Sequence[int], count: int) -> list[int]:
-    unknown = [index for index in classes if not 0 <= index < count]
+    try:
+        indices = [operator.index(item) for item in classes]
+    except TypeError:
+        raise SwtformerError(
+            f"classes must be a sequence of class indices, such as [0, 2]; got {classes!r}."
+        ) from None
+    unknown = [index for index in indices if not 0 <= index < count]
     if unknown:
         raise SwtformerError(f"There is no class {unknown[0]}: the model has {count}, counted from 0.")
-    return list(classes)
+    return indices
+
+
+def _require_tensor(value: object, name: str, shape: str) -> None:
+    if not isinstance(value, Tensor):
+        raise SwtformerError(
+            f"{name} must be a torch tensor {shape}, got {type(value).__name__}; torch.as_tensor makes one."
+        )
 
 
 @contextmanager

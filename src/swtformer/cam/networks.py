@@ -35,12 +35,22 @@ class Reading:
 
 
 class Network(Protocol):
-    """A classifier behind one face, whatever library it comes from."""
+    """A classifier behind one face, whatever library it comes from.
+
+    Attributes:
+        name: what messages call it.
+        channels: of its images.
+        mean: of pixels in [0, 1], which bytes are normalised by.
+        std: their spread.
+        float_range: that floats must lie in; None for a model that takes normalised ones.
+        probe_sizes: (height, width) to try it at.
+    """
 
     name: str
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    float_range: tuple[float, float] | None
     probe_sizes: tuple[tuple[int, int], ...]
 
     def read(self, images: Tensor) -> Reading:
@@ -76,6 +86,7 @@ class MethodNetwork:
         # Methods take images in [0, 1] and apply their backbone's mean and spread themselves.
         self.mean: tuple[float, ...] = (0.0, 0.0, 0.0)
         self.std: tuple[float, ...] = (1.0, 1.0, 1.0)
+        self.float_range: tuple[float, float] | None = (0.0, 1.0)
         self.probe_sizes: tuple[tuple[int, int], ...] = ((64, 96),)
 
     def read(self, images: Tensor) -> Reading:
@@ -94,6 +105,7 @@ class TimmNetwork:
     """A timm classifier that pools by the mean; the layout of its features is found, never assumed."""
 
     def __init__(self, model: Any) -> None:
+        self.float_range: tuple[float, float] | None = None
         self.name = _name(model)
         for method in ("forward_features", "forward_intermediates", "forward_head"):
             if not callable(getattr(model, method, None)):

@@ -27,7 +27,7 @@ def onnx(
     model: Source,
     /,
     *,
-    out: Annotated[Path, Parameter(help="File to write.")],
+    out: Annotated[Path, Parameter(help="File to write, FILE.onnx.")],
     network: Network = "auto",
     size: Annotated[
         str | None,
@@ -39,15 +39,17 @@ def onnx(
     """Write a model as ONNX and compare it with torch in onnxruntime.
 
     Input: images, float RGB in [0, 1]; refined maps need the classes present as well (0/1). Outputs: logits
-    and maps, or the logits of every pixel. A Swin of free size takes a minute or more to trace. Needs
-    the extra `onnx`.
+    and maps, or the logits of every pixel. Nothing is written where an output differs by more than 1e-4
+    (absolute up to magnitudes of 1, relative to the largest above). A Swin of free size takes a minute or
+    more to trace. Needs the extra `onnx`.
     """
     fixed = None if size is None else _size(size)
     with progress(again):
         from swtformer.publishing.graphs import graph_of
-        from swtformer.publishing.onnx import export_onnx
+        from swtformer.publishing.onnx import export_onnx, require_file_name
         from swtformer.publishing.saved import find_model
 
+        require_file_name(out)
         saved = find_model(model, network)
         result = export_onnx(graph_of(saved.load()), out, size=fixed)
     for (batch, height, width), gaps in result.differences.items():

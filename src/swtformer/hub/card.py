@@ -5,6 +5,8 @@ Written from the run alone. Paths and command lines of the machine stay out of i
 
 from __future__ import annotations
 
+import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, Literal
 from swtformer.errors import CheckpointError
 from swtformer.model_folders import NETWORK, saved_config
 from swtformer.run import Run, read_json
+from swtformer.settings import SegmentSettings, TrainSettings
 
 CARD = "README.md"
 """File of a model card."""
@@ -128,7 +131,7 @@ def _origin(subject: Subject, trained: Run | None) -> Iterator[tuple[str, Any]]:
         if corrections is not None:
             base = Path(corrections["base"]).name
             yield "masks corrected by hand", f"{corrections['count']}; the others as in `{_cell(base)}`"
-        yield "encoder's first weights", Path(settings.segment.weights).name
+        yield "encoder's first weights", _encoder_start(settings.segment)
         yield "epochs", settings.segment.epochs
         yield "fingerprint of the masks", facts.get("masks_fingerprint")
     else:
@@ -147,48 +150,94 @@ def _origin(subject: Subject, trained: Run | None) -> Iterator[tuple[str, Any]]:
     yield "made with", ", ".join(shown) or None
 
 
+def _encoder_start(settings: SegmentSettings) -> str:
+    """What the encoder started from; `weights` is no setting of the run's own encoder."""
+    if settings.encoder == "run":
+        return "those of the run's own model, trained on image-level labels"
+    return Path(settings.weights).name
+
+
 def _scores(subject: Subject, trained: Run | None) -> str:
-    if trained is None or not trained.scores_file.is_file():
+    if trained is None:
         return "None recorded."
-    scores = read_json(trained.scores_file)
-    return _network_score(scores) if subject.kind == "segmentation" else _map_scores(scores)
+    scores = read_json(trained.scores_file) if trained.scores_file.is_file() else {}
+    lines = _network_score(scores) if subject.kind == "segmentation" else _model_scores(scores, trained)
+    return "\n\n".join(lines) or "None recorded."
 
 
-def _network_score(scores: Mapping[str, Any]) -> str:
+def _network_score(scores: Mapping[str, Any]) -> Iterator[str]:
     miou = scores.get("validation_miou")
     if miou is None:
-        return "None recorded."
+        return
     truth = _HELD_OUT.get(scores.get("supervision", ""), "whether they are true masks is not recorded")
-    return (
+    yield (
         f"mIoU {100 * miou:.2f} % against {scores.get('validation_images')} held-out masks of the kind that "
         f"it was trained on ({truth})."
     )
 
 
-def _map_scores(scores: Mapping[str, Any]) -> str:
+def _model_scores(scores: Mapping[str, Any], trained: Run) -> Iterator[str]:
+    facts, settings = trained.environment(), trained.settings()
+    held_out = _kept_validation(trained, settings.train)
+    if held_out is not None:
+        chosen = "; the epoch was chosen by them" if settings.train.keep == "best" else ""
+        yield (
+            f"Classification of {facts.get('validation_images')} **held-out** images: {_map(*held_out)}"
+            f"{chosen}."
+        )
+    if scores:
+        # `evaluate` names the split, or the data set where it has none.
+        is_own = scores["split"] == (facts.get("split") or facts.get("data_name"))
+        yield from _map_scores(scores, among=", **training images among them**" if is_own else "")
+
+
+def _kept_validation(trained: Run, settings: TrainSettings) -> tuple[float, float] | None:
+    """Validation mAP per class and per image of the weights that are kept; None where none was measured."""
+    if not trained.metrics_file.is_file():
+        return None
+    with trained.metrics_file.open(encoding="utf-8", newline="") as stream:
+        rows = [
+            (float(row["validation_map_per_class"]), float(row["validation_map_per_image"]))
+            for row in csv.DictReader(stream)
+            if row.get("validation_map_per_class") and row.get("validation_map_per_image")
+        ]
+    measured = [row for row in rows if math.isfinite(row[0])]
+    if settings.keep == "best" and measured:
+        return max(measured, key=lambda row: row[0])
+    return rows[-1] if rows else None
+
+
+def _map_scores(scores: Mapping[str, Any], *, among: str) -> Iterator[str]:
+    """What `evaluate` measured; `among` says what to know of its images."""
     scales = ", ".join(f"{scale:g}" for scale in scores["scales"]) or "as given"
-    lines = [
-        f"Split {_cell(scores['split'])}, {scores['images']} images; ground truth from the folder "
-        f"`{Path(scores['ground_truth']).name or 'none'}`; mean over {len(scores['scored_classes'])} labels "
-        f"with background; scales {scales}{', mirrored as well' if scores['flip'] else ''}; training seeds: "
-        f"{scores['seeds']}.",
-    ]
+    made = (
+        f"scales {scales}{', mirrored as well' if scores['flip'] else ''}; training seeds: {scores['seeds']}."
+    )
     if scores["segmentation"]:
+        yield (
+            f"Split {_cell(scores['split'])}, {scores['images']} images{among}; ground truth from the folder "
+            f"`{Path(scores['ground_truth']).name}`; mean over {len(scores['scored_classes'])} labels with "
+            f"background; {made}"
+        )
         rows = [
             f"| {row['source']} | {row['policy']} | {_number(row['threshold'], 1)} | "
             f"{_number(row['miou'], 100)} | {'**yes**' if row['uses_ground_truth'] else 'no'} |"
             for row in scores["segmentation"]
         ]
         head = "| maps | background policy | threshold | mIoU, % | threshold chosen on the ground truth |"
-        lines.append("\n".join([head, "|---|---|---|---|---|", *rows]))
+        yield "\n".join([head, "|---|---|---|---|---|", *rows])
     classification = scores["classification"]
     if classification:
-        lines.append(
-            f"Classification over {classification['images']} images: mAP "
-            f"{_number(classification['map_per_class'], 100)} % (mean over classes), "
-            f"{_number(classification['map_per_image'], 100)} % (mean over images)."
-        )
-    return "\n\n".join(lines)
+        mean = _map(classification["map_per_class"], classification["map_per_image"])
+        where = "" if scores["segmentation"] else f" of the split {_cell(scores['split'])}"
+        how = "." if scores["segmentation"] else f"; {made}"
+        yield f"Classification over {classification['images']} images{where}{among}: {mean}{how}"
+
+
+def _map(per_class: float | None, per_image: float | None) -> str:
+    return (
+        f"mAP {_number(per_class, 100)} % (mean over classes), {_number(per_image, 100)} % (mean over images)"
+    )
 
 
 def _limits(subject: Subject) -> str:
@@ -218,7 +267,7 @@ def _rows(facts: Iterator[tuple[str, Any]]) -> str:
 
 
 def _number(value: float | None, factor: float) -> str:
-    return "–" if value is None else f"{factor * value:.2f}"
+    return "–" if value is None or math.isnan(value) else f"{factor * value:.2f}"
 
 
 def _cell(text: str) -> str:

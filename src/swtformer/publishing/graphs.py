@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from swtformer.backbones.any_size import without_size_branches
 from swtformer.functional.activation import normalised
 from swtformer.methods import Method
-from swtformer.publishing.onnx import OnnxGraph, metadata
+from swtformer.publishing.onnx import DRAWS_OF_CHOICES, OnnxGraph, metadata
 from swtformer.segmentation.network import SegmentationNetwork
 
 IMAGES = {0: "batch", 2: "height", 3: "width"}
@@ -96,4 +96,5 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
         sizes=SIZES,
         reference=_RefinedMaps(model),
         metadata=about,
+        draws=DRAWS_OF_CHOICES,
     )

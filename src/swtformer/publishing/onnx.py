@@ -16,13 +16,14 @@ from swtformer.errors import SwtformerError
 from swtformer.run import write_with
 
 TOLERANCE = 1e-4
-"""Largest difference that an output may show: absolute below 1, above it relative to the largest value."""
+"""Largest difference that an output may show: absolute where no value is above 1 in magnitude, else relative
+to the largest magnitude."""
 
 EXAMPLE_PX = (487, 709)
 """Size that a network of free size is traced with: no grid of it has a side of 1, or two equal sides."""
 
-DRAWS = 3
-"""Random inputs tried per size. Seeds are chosen by an argmax, which rounding can tip between equals."""
+DRAWS_OF_CHOICES = 3
+"""Random inputs tried per size where a graph chooses by an argmax: rounding can tip it between equals."""
 
 _LIMIT = 2**31 - 2**20
 """Bytes that one ONNX file can hold."""
@@ -42,6 +43,8 @@ class OnnxGraph:
         reference: what the result is compared with, called like `module`; the module itself where None. Where
             `module` was rewritten for export, this is the original.
         metadata: texts stored in the file.
+        draws: random inputs that may be tried per size before the results count as different. 1 unless the
+            network chooses inside (seeds by an argmax), so that rounding alone can lead elsewhere.
     """
 
     module: nn.Module
@@ -51,6 +54,7 @@ class OnnxGraph:
     sizes: Sequence[tuple[int, int, int]]
     reference: nn.Module | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    draws: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,36 @@ class OnnxExport:
 def export_onnx(graph: OnnxGraph, path: Path, *, size: tuple[int, int] | None = None) -> OnnxExport:
     """Write a network as ONNX, after comparing it with torch in onnxruntime.
 
+    Every output must agree at every size within `TOLERANCE`: absolute where the largest magnitude of torch's
+    output is up to 1, relative to that magnitude above.
+
     Args:
         graph: the network.
-        path: file to write; what is there is replaced only by a file that was found equal.
+        path: file to write, FILE.onnx; what is there is replaced only by a file that was found equal.
         size: (height, width) to fix; all sizes that the network takes where None.
 
     Raises:
-        SwtformerError: the extra is missing, the exporter cannot follow the network, or the results differ.
+        SwtformerError: the extra is missing, `path` is no name for such a file, the exporter cannot follow
+            the network, or the results differ.
     """
+    require_file_name(path)
     _require_libraries()
     payload = _as_bytes(graph, size)
     differences = _compare(graph, payload, size)
     write_with(path, lambda stream: stream.write(payload))
     return OnnxExport(path, differences)
+
+
+def require_file_name(path: Path) -> None:
+    """Refuse what cannot be written before minutes are spent on it.
+
+    Raises:
+        SwtformerError: `path` is a folder or does not end in .onnx.
+    """
+    if path.is_dir():
+        raise SwtformerError(f"{path}: is a folder; name a file in it, such as {path / 'model.onnx'}.")
+    if path.suffix != ".onnx":
+        raise SwtformerError(f"{path}: the name of the file must end in .onnx.")
 
 
 def _require_libraries() -> None:
@@ -137,7 +158,11 @@ def _as_bytes(graph: OnnxGraph, size: tuple[int, int] | None) -> bytes:
 def _compare(
     graph: OnnxGraph, payload: bytes, size: tuple[int, int] | None
 ) -> dict[tuple[int, int, int], dict[str, float]]:
-    """Largest differences at every size, or an error."""
+    """Largest differences at every size, or an error.
+
+    Each size is drawn once; only a graph with choices inside, as V2's seeds are, may be drawn again
+    (`OnnxGraph.draws`).
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(payload, providers=["CPUExecutionProvider"])
@@ -145,7 +170,7 @@ def _compare(
     sizes = [(batch, *size) for batch in (1, 3)] if size else graph.sizes
     differences = {}
     for checked in sizes:
-        for draw in range(DRAWS):
+        for draw in range(graph.draws):
             torch.manual_seed(draw)
             inputs = graph.example(*checked)
             with torch.no_grad():
