@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from support.label_images import as_annotated
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets.images import read_mask
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
+from swtformer.exporters.brush_rle import encode_brush
 from swtformer.masks import write_mask
 from swtformer.run import Run, read_failures, read_json
 from swtformer.stages.corrections import NOTES
@@ -76,6 +78,33 @@ def test_what_was_not_touched_comes_back_unchanged(name: str, run: Run, tmp_path
     assert result.unchanged == tuple(sorted(SIZES))
     for id, labels in read(run.pseudo_masks).items():
         np.testing.assert_array_equal(read_mask(run.corrected_masks / f"{id}.png"), labels)
+
+
+def test_a_class_painted_over_ignored_pixels_is_a_correction(run: Run, tmp_path: Path) -> None:
+    over = np.zeros(SIZES["a"], dtype=np.uint8)
+    over[1:4, 1:4] = 2  # the brush of the class "dog", grown over the pixel with 255
+    before = read_mask(run.pseudo_mask_file("a"))
+    coco, studio = tmp_path / "coco.json", tmp_path / "tasks.json"
+    export(run.pseudo_masks, coco, format="coco", classes=CLASSES)
+    content = json.loads(coco.read_text(encoding="utf-8"))
+    for annotation in content["annotations"]:
+        if annotation["image_id"] == 1 and annotation["category_id"] == 2:
+            grown = (before == 2) | (over == 2)
+            code = coco_mask.encode(np.asfortranarray(grown, dtype=np.uint8))
+            annotation["segmentation"]["counts"] = code["counts"].decode("ascii")
+    coco.write_text(json.dumps(content), encoding="utf-8")
+    export(run.pseudo_masks, studio, format="label-studio", classes=CLASSES)
+    as_annotated("label-studio", studio)
+    tasks = json.loads(studio.read_text(encoding="utf-8"))
+    for region in tasks[0]["annotations"][0]["result"]:
+        if region["value"]["brushlabels"] == ["dog"]:
+            region["value"]["rle"] = encode_brush((before == 2) | (over == 2))
+    studio.write_text(json.dumps(tasks), encoding="utf-8")
+    for file in (coco, studio):
+        result = import_masks(run, file, base="pseudo_masks")
+        assert result.corrected == {"a": 1}
+        assert read_mask(run.corrected_masks / "a.png")[2, 2] == 2
+        assert "1 pixels in 1 images lie in \"ignored\" and in a class" in result.warnings[0]
 
 
 def test_an_import_replaces_the_one_before_or_adds_to_it(run: Run, tmp_path: Path) -> None:
