@@ -45,8 +45,6 @@ def correct(run: Run, out: Path, *, format: str = "cvat", ids: tuple[str, ...] =
 def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: Path) -> None:
     file = tmp_path / f"corrected{EXPORTERS[name].suffix}"
     expected = correct(run, file, format=name)
-    if name == "yolo":
-        expected[expected == 255] = 2  # a hole, which polygons fill
     before = read(run.pseudo_masks)
     calls: list[tuple[int, int]] = []
     result = import_masks(run, file, progress=lambda stage, done, total, note="": calls.append((done, total)))
@@ -54,30 +52,48 @@ def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: 
     np.testing.assert_array_equal(found["sub/b"], expected)
     for id in SIZES.keys() - {"sub/b"}:
         np.testing.assert_array_equal(found[id], before[id])
-    changed = 2 if name == "yolo" else 1
-    assert result.corrected == {"sub/b": changed}
+    assert result.corrected == {"sub/b": 1}
     assert (result.unchanged, result.kept, result.failures) == ((), ("a", "none", "sub/ü c"), ())
     assert read_json(run.corrected_masks / NOTES) == {
         "format": name,
         "file": str(file),
         "base": str(run.pseudo_masks),
-        "corrected": {"sub/b": changed},
+        "corrected": {"sub/b": 1},
         "unchanged": [],
         "not_in_file": ["a", "none", "sub/ü c"],
     }
     assert calls[-1] == (4, 4)
 
 
-@pytest.mark.parametrize("name", [name for name, plug_in in EXPORTERS.items() if plug_in.is_lossless])
+@pytest.mark.parametrize("name", EXPORTERS)
 def test_what_was_not_touched_comes_back_unchanged(name: str, run: Run, tmp_path: Path) -> None:
     file = tmp_path / f"all{EXPORTERS[name].suffix}"
+    undecided = read_mask(run.pseudo_mask_file("none"))
+    undecided[0] = 255
+    write_mask(run.pseudo_mask_file("none"), undecided)
     export(run.pseudo_masks, file, format=name, classes=CLASSES)
     as_annotated(name, file)
     result = import_masks(run, file)
+    assert result.warnings == ()
     assert (result.corrected, result.kept) == ({}, ())
     assert result.unchanged == tuple(sorted(SIZES))
     for id, labels in read(run.pseudo_masks).items():
         np.testing.assert_array_equal(read_mask(run.corrected_masks / f"{id}.png"), labels)
+
+
+def test_what_polygons_cannot_say_stays_where_nobody_drew(run: Run, tmp_path: Path) -> None:
+    before = read_mask(run.pseudo_mask_file("a"))
+    before[0] = 255
+    before[4, 5] = 0  # a hole in class 2
+    write_mask(run.pseudo_mask_file("a"), before)
+    out = tmp_path / "yolo"
+    export(run.pseudo_masks, out, format="yolo", classes=CLASSES)
+    lines = (out / "labels/a.txt").read_text()
+    (out / "labels/a.txt").write_text(lines + f"0 0 0 {2 / 12} 0 {2 / 12} {2 / 8} 0 {2 / 8}\n")
+    expected = before.copy()
+    expected[:2, :2] = 1
+    assert import_masks(run, out).corrected == {"a": 4}
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), expected)
 
 
 def test_a_class_painted_over_ignored_pixels_is_a_correction(run: Run, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class YoloExporter(Exporter):
         lost = []
         with new_folder(out) as folder:
             for item in images:
-                text, missing = _lines(item)
+                text, missing = _lines(item.labels)
                 write_text(folder / LABEL_FOLDER / f"{item.id}.txt", text)
                 copy_image(item, folder / IMAGE_FOLDER, settings)
                 lost.append(missing)
@@ -93,20 +93,30 @@ class YoloExporter(Exporter):
                 if canvas is not None:
                     yield Correction(id, canvas.labels, source)
 
+    def as_it_returns(self, labels: np.ndarray) -> np.ndarray:
+        """The labels with holes filled, and without 255."""
+        text, _ = _lines(labels)
+        height, width = labels.shape
+        canvas = Canvas((height, width))
+        for line in text.splitlines():
+            index, region = _parsed(line, (height, width))
+            canvas.paint(region, index + 1)
+        return canvas.labels
 
-def _lines(item: LabelledImage) -> tuple[str, _Lost]:
+
+def _lines(labels: np.ndarray) -> tuple[str, _Lost]:
     found: list[tuple[int, Outline]] = []
-    for value in np.unique(item.labels).tolist():
+    for value in np.unique(labels).tolist():
         if value not in (0, IGNORED):
-            found.extend((value, outline) for outline in outlines(item.labels == value))
+            found.extend((value, outline) for outline in outlines(labels == value))
     parts = [(value, outline) for value, outline in found if not outline.is_hole]
     parts.sort(key=lambda part: -part[1].area)
-    scale = np.array(item.size[::-1])
+    scale = np.array(labels.shape[::-1])
     lines = []
     for value, outline in parts:
         points = (outline.points / scale).ravel().tolist()
         lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in points)}\n")
-    lost = _Lost(len(found) - len(parts), int(np.count_nonzero(item.labels == IGNORED)))
+    lost = _Lost(len(found) - len(parts), int(np.count_nonzero(labels == IGNORED)))
     return "".join(lines), lost
 
 
@@ -149,16 +159,14 @@ def _painted(
 ) -> Canvas | None:
     """Paint a file's polygons; None where a line has been noted as unusable."""
     canvas = Canvas(size)
-    scale = np.array(size[::-1], dtype=np.float64)
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         at = f"{source}:{number}"
         try:
-            index, points = _parsed(line)
+            index, region = _parsed(line, size)
             if index not in names:
                 raise ValueError(f"class number {index} has no name")
-            region = fill([(points.reshape(-1, 2) * scale).ravel().tolist()], size)
         except ValueError as error:
             reading.problems.fatal("polygon", f"{at}: {error}.")
             return None
@@ -169,7 +177,12 @@ def _painted(
     return canvas
 
 
-def _parsed(line: str) -> tuple[int, np.ndarray]:
+def _parsed(line: str, size: tuple[int, int]) -> tuple[int, np.ndarray]:
+    """Class number and (H, W) bool region of a line.
+
+    Raises:
+        ValueError: it is no polygon in or near an image of this size.
+    """
     words = line.split()
     if len(words) == _VALUES_OF_A_BOX:
         raise ValueError("is a box; expected a polygon: class number, then x and y of three points or more")
@@ -179,4 +192,5 @@ def _parsed(line: str) -> tuple[int, np.ndarray]:
         raise ValueError("expected a class number and fractions of the image's size") from None
     if len(values) % 2:
         raise ValueError(f"expected x and y of each point, got {len(values)} numbers")
-    return index, values
+    scale = np.array(size[::-1], dtype=np.float64)
+    return index, fill([(values.reshape(-1, 2) * scale).ravel().tolist()], size)

@@ -45,6 +45,21 @@ class ImportResult:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Merged:
+    """One mask after correction.
+
+    Attributes:
+        labels: (H, W) uint8.
+        changed: pixels that differ from the mask before.
+        is_emptied: whether nothing is drawn any more in a mask that had something.
+    """
+
+    labels: np.ndarray
+    changed: int
+    is_emptied: bool
+
+
 def import_masks(
     run: Run,
     file: Path,
@@ -146,22 +161,25 @@ def _write_corrections(
     changes: dict[str, int] = {}
     emptied = []
     for correction in plug_in.read(file, reading):
-        write_mask(folder / f"{correction.id}.png", correction.labels)
-        changes[correction.id], is_emptied = _difference(correction, reading)
-        if is_emptied:
+        merged = _merged(correction, plug_in, reading)
+        write_mask(folder / f"{correction.id}.png", merged.labels)
+        changes[correction.id] = merged.changed
+        if merged.is_emptied:
             emptied.append(correction.id)
         progress("import", len(changes), len(reading.images))
     return changes, emptied
 
 
-def _difference(correction: Correction, reading: Reading) -> tuple[int, bool]:
-    """Changed pixels, and whether nothing is left of a mask that had something."""
+def _merged(correction: Correction, plug_in: Exporter, reading: Reading) -> _Merged:
+    """A correction over the mask before: where the format lost something and nobody drew, it stays."""
     try:
         before = read_labels(reading.images[correction.id].source, reading.classes)
     except ImageError:  # the correction replaces a mask that cannot be read any more
-        return correction.labels.size, False
-    changed = int(np.count_nonzero(before != correction.labels))
-    return changed, bool(before.any() and not correction.labels.any())
+        return _Merged(correction.labels, correction.labels.size, is_emptied=False)
+    untouched = plug_in.as_it_returns(before)
+    labels = np.where(correction.labels == untouched, before, correction.labels)
+    is_emptied = bool(untouched.any() and not correction.labels.any())
+    return _Merged(labels, int(np.count_nonzero(labels != before)), is_emptied)
 
 
 @contextmanager
