@@ -120,23 +120,76 @@ def test_a_class_painted_over_ignored_pixels_is_a_correction(run: Run, tmp_path:
         result = import_masks(run, file, base="pseudo_masks")
         assert result.corrected == {"a": 1}
         assert read_mask(run.corrected_masks / "a.png")[2, 2] == 2
-        assert "1 pixels in 1 images lie in \"ignored\" and in a class" in result.warnings[0]
+        assert '1 pixels in 1 images lie in "ignored" and in a class' in result.warnings[0]
 
 
-def test_an_import_replaces_the_one_before_or_adds_to_it(run: Run, tmp_path: Path) -> None:
+def test_an_import_adds_to_the_one_before_or_starts_over(run: Run, tmp_path: Path) -> None:
     first, second = tmp_path / "1.zip", tmp_path / "2.zip"
     correct(run, first, ids=("a",))
     correct(run, second, ids=("sub/b",))
-    import_masks(run, first)
-    assert import_masks(run, second, base="corrected_masks").corrected == {"sub/b": 1}
+    result = import_masks(run, first)
+    assert (result.base, result.origin, result.earlier) == (run.pseudo_masks, run.pseudo_masks, ())
+    result = import_masks(run, second)
+    assert result.corrected == {"sub/b": 1}
+    assert (result.base, result.origin, result.earlier) == (run.corrected_masks, run.pseudo_masks, ("a",))
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
     notes = read_json(run.corrected_masks / NOTES)
     assert (notes["base"], notes["corrected"]) == (str(run.pseudo_masks), {"a": 1, "sub/b": 1})
     assert "a" not in notes["not_in_file"]
-    import_masks(run, second)
+    import_masks(run, second, base="pseudo_masks")
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
+    assert read_json(run.corrected_masks / NOTES)["corrected"] == {"sub/b": 1}
     hidden = [path.name for path in run.path.iterdir() if path.name.startswith(".")]
     assert hidden == []
+
+
+def test_another_folder_is_added_to_as_well(run: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    for id in ("a", "sub/b", "sub/ü c"):
+        correct(run, tmp_path / f"{id[-1]}.zip", ids=(id,))
+    import_masks(run, tmp_path / "a.zip")
+    assert import_masks(run, tmp_path / "b.zip", out=mine).base == run.corrected_masks
+    assert import_masks(run, tmp_path / "c.zip", out=mine).base == mine
+    assert read_json(mine / NOTES)["corrected"] == {"a": 1, "sub/b": 1, "sub/ü c": 1}
+    assert read_json(run.corrected_masks / NOTES)["corrected"] == {"a": 1}
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_masks_that_nobody_touched_undo_no_earlier_correction(name: str, run: Run, tmp_path: Path) -> None:
+    first, whole = tmp_path / "1.zip", tmp_path / f"whole{EXPORTERS[name].suffix}"
+    correct(run, first, ids=("a",))
+    export(run.pseudo_masks, whole, format=name, classes=CLASSES)  # a colleague's share, with "a" in it
+    as_annotated(name, whole)
+    import_masks(run, first)
+    result = import_masks(run, whole)
+    assert result.corrected == {}
+    assert result.warnings == (
+        "1 masks are in the file as they were before an earlier import corrected them: a. Their corrections "
+        "are kept; --base pseudo_masks starts over.",
+    )
+    assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
+    assert read_json(run.corrected_masks / NOTES)["corrected"] == {"a": 1}
+
+
+def test_masks_made_since_the_import_before_belong_to_the_next(run: Run, tmp_path: Path) -> None:
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    import_masks(run, tmp_path / "1.zip")
+    for id in ("new", "newer"):
+        write_mask(run.pseudo_mask_file(id), np.zeros((4, 5), dtype=np.uint8))
+    correct(run, tmp_path / "2.zip", ids=("new",))
+    assert import_masks(run, tmp_path / "2.zip").corrected == {"new": 1}
+    assert read_mask(run.corrected_masks / "newer.png").shape == (4, 5)
+
+
+def test_a_correction_of_a_corrected_mask_counts_and_needs_no_original(run: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.zip", tmp_path / "2.zip"
+    correct(run, first, ids=("a",))
+    export(run.pseudo_masks, second, format="cvat", classes=CLASSES)
+    import_masks(run, first)
+    path = run.pseudo_mask_file("a")
+    path.write_bytes(path.read_bytes()[:-2])
+    assert import_masks(run, second).corrected == {"a": 1}
+    assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
 
 
 def test_the_format_can_be_named_and_another_folder_taken(run: Run, tmp_path: Path) -> None:
@@ -174,7 +227,7 @@ def test_other_peoples_images_are_rows_of_the_report(run: Run, tmp_path: Path) -
     assert "the run has no mask of the image 'sub/b'" in row.reason
     run.pseudo_mask_file("a").write_bytes(b"")
     with pytest.raises(DataError, match=r"x\.zip: has no mask of any image in .*pseudo_masks"):
-        import_masks(run, file)
+        import_masks(run, file, base="pseudo_masks")
 
 
 def test_a_mask_that_lost_everything_is_named(run: Run, tmp_path: Path) -> None:
@@ -238,6 +291,9 @@ def test_an_import_stopped_between_its_last_steps_is_put_right(run: Run, tmp_pat
     with pytest.raises(DataError, match="has no mask of any image"):
         import_masks(run, _empty(tmp_path))
     assert (run.corrected_masks / NOTES).is_file()
+    run.corrected_masks.rename(run.path / ".corrected_masks.old")
+    correct(run, tmp_path / "y.zip", ids=("a",))
+    assert import_masks(run, tmp_path / "y.zip").earlier == ("sub/b",)
 
 
 def _empty(folder: Path) -> Path:
