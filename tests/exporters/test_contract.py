@@ -101,7 +101,7 @@ def test_ignored_pixels_are_dropped_where_asked(plug_in: Exporter, tmp_path: Pat
     reading, _ = reading_of(images)
     found = by_id(list(plug_in.read(out, reading)))
     np.testing.assert_array_equal(found["a"], np.where(labels == 255, 0, labels))
-    assert warnings == []
+    assert not any("255" in warning for warning in warnings)
 
 
 def test_what_was_written_is_recognised(plug_in: Exporter, tmp_path: Path) -> None:
