@@ -14,7 +14,7 @@ from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
 from swtformer.exporters.brush_rle import encode_brush
 from swtformer.masks import write_mask
-from swtformer.run import Run, read_failures, read_json
+from swtformer.run import Run, read_failures, read_json, write_json
 from swtformer.stages.corrections import NOTES
 from swtformer.stages.export import export
 from swtformer.stages.import_masks import import_masks
@@ -58,6 +58,7 @@ def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: 
         "format": name,
         "file": str(file),
         "base": str(run.pseudo_masks),
+        "making": "",
         "corrected": {"sub/b": 1},
         "unchanged": [],
         "not_in_file": ["a", "none", "sub/ü c"],
@@ -169,6 +170,20 @@ def test_masks_that_nobody_touched_undo_no_earlier_correction(name: str, run: Ru
     )
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
     assert read_json(run.corrected_masks / NOTES)["corrected"] == {"a": 1}
+
+
+def test_a_new_making_of_the_masks_below_corrections_is_told(run: Run, tmp_path: Path) -> None:
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    write_json(run.pseudo_masks_file, {"threshold": 0.3})
+    assert import_masks(run, tmp_path / "1.zip").warnings == ()
+    assert import_masks(run, tmp_path / "1.zip").warnings == ()
+    write_json(run.pseudo_masks_file, {"threshold": 0.4})
+    for _ in range(2):  # adding once more does not make them anew
+        (warning,) = import_masks(run, tmp_path / "1.zip").warnings
+        assert warning.startswith("The pseudo-masks were made anew since the import before.")
+        assert "--base pseudo_masks starts over" in warning
+    assert import_masks(run, tmp_path / "1.zip", base="pseudo_masks").warnings == ()
+    assert import_masks(run, tmp_path / "1.zip").warnings == ()
 
 
 def test_masks_made_since_the_import_before_belong_to_the_next(run: Run, tmp_path: Path) -> None:

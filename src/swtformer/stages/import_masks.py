@@ -20,6 +20,7 @@ from swtformer.masks import write_mask
 from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
 from swtformer.stages.corrections import NOTES, Corrections, read_corrections
 from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
+from swtformer.stages.review import making
 
 SHOWN = 5
 """Ids that a warning names."""
@@ -103,7 +104,7 @@ def import_masks(
     problems = Problems()
     with _replaced(target) as folder:
         before = _base(run, base, target)
-        earlier = read_corrections(before) or Corrections(before.resolve(), {})
+        earlier = read_corrections(before) or _none_yet(run, before)
         known, failures = _known(before, earlier.base)
         reading = Reading(known, run.classes(), problems)
         changes, warnings = _write_corrections(plug_in, file, reading, earlier, folder, progress)
@@ -128,6 +129,7 @@ def import_masks(
             "format": plug_in.name,
             "file": str(file.resolve()),
             "base": str(earlier.base),
+            "making": earlier.making,
             "corrected": dict(sorted(whole.items())),
             "unchanged": [id for id in unchanged if id not in whole],
             "not_in_file": [id for id in sorted(kept) if id not in whole],
@@ -137,6 +139,11 @@ def import_masks(
         if problem.kind == UNKNOWN_IMAGE:
             failures.append(Failure(problem.id or "", "import", str(file), problem.message))
     write_failures(run, "import", failures)
+    if earlier.making and making(run) not in ("", earlier.making):
+        warnings.append(
+            f"The pseudo-masks were made anew since the import before. What was not corrected in {before} is "
+            f"of the earlier making; --base {earlier.base.name} starts over with the new ones."
+        )
     notes_on_file = [problem.message for problem in problems.warnings if problem.kind != UNKNOWN_IMAGE]
     return ImportResult(
         folder=target,
@@ -149,6 +156,12 @@ def import_masks(
         failures=tuple(failures),
         warnings=(*notes_on_file, *warnings),
     )
+
+
+def _none_yet(run: Run, before: Path) -> Corrections:
+    """What is noted of masks that nobody has corrected."""
+    is_own = before.resolve() == run.pseudo_masks.resolve()
+    return Corrections(before.resolve(), {}, making(run) if is_own else "")
 
 
 def _base(run: Run, base: MaskSource, target: Path) -> Path:
