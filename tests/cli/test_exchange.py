@@ -4,10 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from support.mask_runs import SIZES, draw_mask_run
 from swtformer.cli import main
+from swtformer.datasets.images import read_mask
+from swtformer.masks import write_mask
 from swtformer.run import Run, read_failures, read_json
 
 
@@ -98,6 +101,30 @@ def test_hostile_names_write_nothing(run: Run, tmp_path: Path, capsys: pytest.Ca
     assert main(["import", str(run.path), str(file)]) == 2
     assert "leaves the images' folder by '..'" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_second_import_says_what_it_adds_to(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = run.pseudo_mask_file("a")
+    original = mask.read_bytes()
+    write_mask(mask, np.zeros_like(read_mask(mask)))
+    assert main(["export", str(run.path), "--format=cvat", f"--out={tmp_path / 'x.zip'}"]) == 0
+    mask.write_bytes(original)
+    arguments = ["import", str(run.path), str(tmp_path / "x.zip")]
+    assert main(arguments) == 0
+    assert "Added to" not in capsys.readouterr().out
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert f"4 came back as they were, 0 are kept from {run.corrected_masks}: {run.corrected_masks}\n" in said
+    assert (
+        f"Added to the 1 masks that were corrected before, in {run.corrected_masks}; --base pseudo_masks "
+        "starts over.\n" in said
+    )
+    assert main([*arguments, "--base=pseudo_masks"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 masks were corrected, 3 came back as they were")
+    assert "Added to" not in said
 
 
 def test_the_notes_say_where_corrections_came_from(run: Run, tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ LABELS = np.array(
 )
 
 
-def test_one_object_per_class_by_rising_value() -> None:
+def test_one_object_per_class_by_rising_value_above_ignored_pixels() -> None:
     found = list(objects(LABELS, "class"))
-    assert [value for value, _ in found] == [1, 2, 255]
+    assert [value for value, _ in found] == [255, 1, 2]
     for value, region in found:
         assert region.dtype == bool
         np.testing.assert_array_equal(region, value == LABELS)
@@ -29,7 +29,7 @@ def test_one_object_per_class_by_rising_value() -> None:
 
 def test_parts_that_touch_at_a_corner_are_one_object_and_ignored_pixels_always_are() -> None:
     found = list(objects(LABELS, "component"))
-    assert [(value, int(region.sum())) for value, region in found] == [(1, 2), (2, 3), (2, 2), (255, 2)]
+    assert [(value, int(region.sum())) for value, region in found] == [(255, 2), (1, 2), (2, 3), (2, 2)]
     painted = np.zeros_like(LABELS)
     for value, region in found:
         assert not painted[region].any()

@@ -7,7 +7,7 @@ import pytest
 
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
-from swtformer.exporters.reading import Canvas, Known, Reading
+from swtformer.exporters.reading import Canvas, Known, Overlaps, Reading
 
 
 def reading_of(*ids: str) -> tuple[Reading, Problems]:
@@ -90,3 +90,33 @@ def test_a_canvas_counts_pixels_that_change_their_label() -> None:
     canvas.paint(np.array([[True, False, False, False]]), 1)
     assert canvas.labels.tolist() == [[1, 1, 2, 2]]
     assert canvas.contested == 1
+
+
+@pytest.mark.parametrize("order", [(255, 2), (2, 255)])
+def test_ignored_gives_way_to_a_class_in_either_order(order: tuple[int, int]) -> None:
+    regions = {255: np.array([[True, True, False, True]]), 2: np.array([[False, True, True, True]])}
+    canvas = Canvas((1, 4))
+    for value in order:
+        canvas.paint(regions[value], value)
+    canvas.paint(np.array([[False, False, False, True]]), 0)
+    assert canvas.labels.tolist() == [[255, 2, 2, 0]]
+    assert (canvas.claimed, canvas.contested) == (2, 1)
+
+
+def test_overlaps_are_told_once_and_only_where_there_are_any() -> None:
+    overlaps, problems = Overlaps(), Problems()
+    overlaps.warn(problems, Path("file"))
+    assert problems.warnings == ()
+    both = np.array([[True, True]])
+    for values in ((1, 2), (255, 1), (1, 255), (1, 1)):
+        canvas = Canvas((1, 2))
+        for value in values:
+            canvas.paint(both, value)
+        overlaps.add(canvas)
+    overlaps.warn(problems, Path("file"))
+    assert [problem.message for problem in problems.warnings] == [
+        "file: 2 pixels in 1 images lie in regions of two classes; the one that stands later in the file was "
+        "taken.",
+        'file: 4 pixels in 2 images lie in "ignored" and in a class; the class was taken. Erase it where the '
+        "pixels are to be ignored.",
+    ]

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from scipy import ndimage
 
 from support.label_images import CLASSES, by_id, labelled_images, random_labels, reading_of
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import LabelledImage
 from swtformer.exporters.yolo import YoloExporter
 from swtformer.settings import ExportSettings
@@ -20,7 +22,8 @@ IMAGE = LabelledImage("a/b", "a/b.jpg", None, np.zeros((4, 8), dtype=np.uint8))
 def written(folder: Path, images: list[LabelledImage]) -> tuple[Path, list[str]]:
     out = folder / "yolo"
     warnings = YoloExporter().write(images, out, classes=CLASSES, settings=ExportSettings())
-    return out, warnings
+    assert "photographs are not in" in warnings[-1]
+    return out, warnings[:-1]
 
 
 def read(path: Path, images: list[LabelledImage]) -> dict[str, np.ndarray]:
@@ -45,11 +48,73 @@ def test_the_lines_are_fractions_of_the_image(tmp_path: Path) -> None:
     assert warnings == []
     content = yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8"))
     assert content == {
-        "path": ".",
         "train": "images",
         "val": "images",
         "names": dict(enumerate(CLASSES)),
     }
+
+
+IDS = ("images/x", "images/deeper/images/y", "train/images/v1.5", "images", "sub/z")
+
+
+def with_photographs(folder: Path, ids: tuple[str, ...]) -> list[LabelledImage]:
+    items = []
+    for n, id in enumerate(ids):
+        image = folder / "images" / f"{n}.png"
+        image.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (6, 5), (n, n, n)).save(image)
+        labels = np.zeros((5, 6), dtype=np.uint8)
+        labels[: n + 1, 1:4] = n % 4 + 1
+        items.append(LabelledImage(id, f"{id}.png", image, labels))
+    return items
+
+
+def img2label_path(image: Path) -> Path:
+    """Where Ultralytics looks for an image's labels (ultralytics/data/utils.py, img2label_paths)."""
+    sa, sb = f"{os.sep}images{os.sep}", f"{os.sep}labels{os.sep}"
+    return Path(sb.join(str(image).rsplit(sa, 1)).rsplit(".", 1)[0] + ".txt")
+
+
+def test_ultralytics_finds_the_labels_of_every_image(tmp_path: Path) -> None:
+    images = with_photographs(tmp_path, IDS)
+    out = tmp_path / "yolo"
+    warnings = YoloExporter().write(images, out, classes=CLASSES, settings=ExportSettings(images="copy"))
+    assert warnings == []
+    by_content = {item.image.read_bytes(): item for item in images if item.image is not None}
+    content = yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8"))
+    copied = [path for path in (out / content["train"]).rglob("*") if path.is_file()]
+    assert len(copied) == len(list((out / "labels").rglob("*.txt"))) == len(IDS)
+    for path in copied:
+        item = by_content[path.read_bytes()]
+        line = img2label_path(path).read_text()
+        assert line.split()[0] == str(item.labels.max() - 1)
+    found = read(out, images)
+    assert found.keys() == set(IDS)
+    for item in images:
+        np.testing.assert_array_equal(found[item.id], item.labels)
+
+
+def test_ids_that_differ_in_a_folder_of_images_alone_are_refused(tmp_path: Path) -> None:
+    images = with_photographs(tmp_path, ("a/x", "a/images/x"))
+    with pytest.raises(
+        SwtformerError, match=r"'a/x' and 'a/images/x' would share the label file labels/a/x\.txt"
+    ):
+        written(tmp_path, images)
+    assert not (tmp_path / "yolo").exists()
+    out, _ = written(tmp_path, images[1:])
+    with pytest.raises(DataError, match=r"labels/a/x\.txt: may be 'a/images/x' or 'a/x', which YOLO's tools"):
+        read(out, images)
+
+
+def test_photographs_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
+    images = with_photographs(tmp_path, ("a", "b"))
+    for name, copy, expected in (("none", "none", 2), ("copy", "copy", 1)):
+        items = [images[0], LabelledImage("b", "b.jpg", None, images[1].labels)]
+        settings = ExportSettings.model_validate({"images": copy})
+        (warning,) = YoloExporter().write(items, tmp_path / name, classes=CLASSES, settings=settings)
+        assert warning.startswith(
+            f"{expected} photographs are not in {tmp_path / name / 'images'}, where data"
+        )
 
 
 def test_parts_are_lines_of_their_own_and_an_empty_mask_is_an_empty_file(tmp_path: Path) -> None:

@@ -173,6 +173,45 @@ def test_what_predict_made_is_understood(run: Run, tmp_path: Path) -> None:
         declared_classes(out / "masks")
 
 
+def predicted(folder: Path, *, exif: str = "raw") -> tuple[Path, Path]:
+    """What predict made of one photograph, which EXIF turns, and of one that is gone since."""
+    photograph, out = folder / "new" / "a.PNG", folder / "predicted"
+    photograph.parent.mkdir()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (4, 3)).save(photograph, format="PNG", exif=turned)
+    size = (4, 3) if exif == "apply" else (3, 4)
+    for id in ("a", "gone"):
+        write_mask(out / "masks" / f"{id}.png", np.ones(size, dtype=np.uint8))
+    write_json(out / "predictions.json", {"classes": ["background", *CLASSES], "exif": exif})
+    gone = folder / "new" / "gone.png"
+    rows = [{"image": "a", "file": str(photograph)}, {"image": "gone", "file": str(gone)}]
+    write_json(out / "areas.json", {"images": rows})
+    return photograph, out / "masks"
+
+
+@pytest.mark.parametrize("exif", ["raw", "apply"])
+def test_the_photographs_that_were_segmented_are_found(exif: str, tmp_path: Path) -> None:
+    photograph, masks = predicted(tmp_path, exif=exif)
+    out = tmp_path / "yolo"
+    settings = ExportSettings(images="copy")
+    result = export(masks, out, format="yolo", classes=CLASSES, settings=settings)
+    assert (result.images, result.failures) == (2, ())
+    assert (out / "images" / "a.PNG").read_bytes() == photograph.read_bytes()
+    assert any("the masks' sizes (1 of 2); name it by --data" in warning for warning in result.warnings)
+    assert any("have an EXIF orientation" in warning for warning in result.warnings) == (exif == "raw")
+
+
+def test_areas_that_predict_did_not_write_are_refused(tmp_path: Path) -> None:
+    _, masks = predicted(tmp_path)
+    for content in ([], {"images": [{"image": "a"}]}):
+        write_json(masks.parent / "areas.json", content)
+        with pytest.raises(SwtformerError, match=r"areas\.json: is not what `swtformer predict` writes"):
+            export(masks, tmp_path / "x.json", format="coco", classes=CLASSES)
+    (masks.parent / "areas.json").unlink()
+    assert export(masks, tmp_path / "x.json", format="coco", classes=CLASSES).images == 2
+
+
 def test_classes_beside_a_folder_of_masks(run: Run, tmp_path: Path) -> None:
     assert declared_classes(run.pseudo_masks) == CLASSES
     assert declared_classes(run.path) == CLASSES

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from support.label_images import as_annotated
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets.images import read_mask
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
+from swtformer.exporters.brush_rle import encode_brush
 from swtformer.masks import write_mask
-from swtformer.run import Run, read_failures, read_json
+from swtformer.run import Run, read_failures, read_json, write_json
 from swtformer.stages.corrections import NOTES
 from swtformer.stages.export import export
 from swtformer.stages.import_masks import import_masks
@@ -43,8 +45,6 @@ def correct(run: Run, out: Path, *, format: str = "cvat", ids: tuple[str, ...] =
 def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: Path) -> None:
     file = tmp_path / f"corrected{EXPORTERS[name].suffix}"
     expected = correct(run, file, format=name)
-    if name == "yolo":
-        expected[expected == 255] = 2  # a hole, which polygons fill
     before = read(run.pseudo_masks)
     calls: list[tuple[int, int]] = []
     result = import_masks(run, file, progress=lambda stage, done, total, note="": calls.append((done, total)))
@@ -52,46 +52,159 @@ def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: 
     np.testing.assert_array_equal(found["sub/b"], expected)
     for id in SIZES.keys() - {"sub/b"}:
         np.testing.assert_array_equal(found[id], before[id])
-    changed = 2 if name == "yolo" else 1
-    assert result.corrected == {"sub/b": changed}
+    assert result.corrected == {"sub/b": 1}
     assert (result.unchanged, result.kept, result.failures) == ((), ("a", "none", "sub/ü c"), ())
     assert read_json(run.corrected_masks / NOTES) == {
         "format": name,
         "file": str(file),
         "base": str(run.pseudo_masks),
-        "corrected": {"sub/b": changed},
+        "making": "",
+        "corrected": {"sub/b": 1},
         "unchanged": [],
         "not_in_file": ["a", "none", "sub/ü c"],
     }
     assert calls[-1] == (4, 4)
 
 
-@pytest.mark.parametrize("name", [name for name, plug_in in EXPORTERS.items() if plug_in.is_lossless])
+@pytest.mark.parametrize("name", EXPORTERS)
 def test_what_was_not_touched_comes_back_unchanged(name: str, run: Run, tmp_path: Path) -> None:
     file = tmp_path / f"all{EXPORTERS[name].suffix}"
+    undecided = read_mask(run.pseudo_mask_file("none"))
+    undecided[0] = 255
+    write_mask(run.pseudo_mask_file("none"), undecided)
     export(run.pseudo_masks, file, format=name, classes=CLASSES)
     as_annotated(name, file)
     result = import_masks(run, file)
+    assert result.warnings == ()
     assert (result.corrected, result.kept) == ({}, ())
     assert result.unchanged == tuple(sorted(SIZES))
     for id, labels in read(run.pseudo_masks).items():
         np.testing.assert_array_equal(read_mask(run.corrected_masks / f"{id}.png"), labels)
 
 
-def test_an_import_replaces_the_one_before_or_adds_to_it(run: Run, tmp_path: Path) -> None:
+def test_what_polygons_cannot_say_stays_where_nobody_drew(run: Run, tmp_path: Path) -> None:
+    before = read_mask(run.pseudo_mask_file("a"))
+    before[0] = 255
+    before[4, 5] = 0  # a hole in class 2
+    write_mask(run.pseudo_mask_file("a"), before)
+    out = tmp_path / "yolo"
+    export(run.pseudo_masks, out, format="yolo", classes=CLASSES)
+    lines = (out / "labels/a.txt").read_text()
+    (out / "labels/a.txt").write_text(lines + f"0 0 0 {2 / 12} 0 {2 / 12} {2 / 8} 0 {2 / 8}\n")
+    expected = before.copy()
+    expected[:2, :2] = 1
+    assert import_masks(run, out).corrected == {"a": 4}
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), expected)
+
+
+def test_a_class_painted_over_ignored_pixels_is_a_correction(run: Run, tmp_path: Path) -> None:
+    over = np.zeros(SIZES["a"], dtype=np.uint8)
+    over[1:4, 1:4] = 2  # the brush of the class "dog", grown over the pixel with 255
+    before = read_mask(run.pseudo_mask_file("a"))
+    coco, studio = tmp_path / "coco.json", tmp_path / "tasks.json"
+    export(run.pseudo_masks, coco, format="coco", classes=CLASSES)
+    content = json.loads(coco.read_text(encoding="utf-8"))
+    for annotation in content["annotations"]:
+        if annotation["image_id"] == 1 and annotation["category_id"] == 2:
+            grown = (before == 2) | (over == 2)
+            code = coco_mask.encode(np.asfortranarray(grown, dtype=np.uint8))
+            annotation["segmentation"]["counts"] = code["counts"].decode("ascii")
+    coco.write_text(json.dumps(content), encoding="utf-8")
+    export(run.pseudo_masks, studio, format="label-studio", classes=CLASSES)
+    as_annotated("label-studio", studio)
+    tasks = json.loads(studio.read_text(encoding="utf-8"))
+    for region in tasks[0]["annotations"][0]["result"]:
+        if region["value"]["brushlabels"] == ["dog"]:
+            region["value"]["rle"] = encode_brush((before == 2) | (over == 2))
+    studio.write_text(json.dumps(tasks), encoding="utf-8")
+    for file in (coco, studio):
+        result = import_masks(run, file, base="pseudo_masks")
+        assert result.corrected == {"a": 1}
+        assert read_mask(run.corrected_masks / "a.png")[2, 2] == 2
+        assert '1 pixels in 1 images lie in "ignored" and in a class' in result.warnings[0]
+
+
+def test_an_import_adds_to_the_one_before_or_starts_over(run: Run, tmp_path: Path) -> None:
     first, second = tmp_path / "1.zip", tmp_path / "2.zip"
     correct(run, first, ids=("a",))
     correct(run, second, ids=("sub/b",))
-    import_masks(run, first)
-    assert import_masks(run, second, base="corrected_masks").corrected == {"sub/b": 1}
+    result = import_masks(run, first)
+    assert (result.base, result.origin, result.earlier) == (run.pseudo_masks, run.pseudo_masks, ())
+    result = import_masks(run, second)
+    assert result.corrected == {"sub/b": 1}
+    assert (result.base, result.origin, result.earlier) == (run.corrected_masks, run.pseudo_masks, ("a",))
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
     notes = read_json(run.corrected_masks / NOTES)
     assert (notes["base"], notes["corrected"]) == (str(run.pseudo_masks), {"a": 1, "sub/b": 1})
     assert "a" not in notes["not_in_file"]
-    import_masks(run, second)
+    import_masks(run, second, base="pseudo_masks")
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
+    assert read_json(run.corrected_masks / NOTES)["corrected"] == {"sub/b": 1}
     hidden = [path.name for path in run.path.iterdir() if path.name.startswith(".")]
     assert hidden == []
+
+
+def test_another_folder_is_added_to_as_well(run: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    for id in ("a", "sub/b", "sub/ü c"):
+        correct(run, tmp_path / f"{id[-1]}.zip", ids=(id,))
+    import_masks(run, tmp_path / "a.zip")
+    assert import_masks(run, tmp_path / "b.zip", out=mine).base == run.corrected_masks
+    assert import_masks(run, tmp_path / "c.zip", out=mine).base == mine
+    assert read_json(mine / NOTES)["corrected"] == {"a": 1, "sub/b": 1, "sub/ü c": 1}
+    assert read_json(run.corrected_masks / NOTES)["corrected"] == {"a": 1}
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_masks_that_nobody_touched_undo_no_earlier_correction(name: str, run: Run, tmp_path: Path) -> None:
+    first, whole = tmp_path / "1.zip", tmp_path / f"whole{EXPORTERS[name].suffix}"
+    correct(run, first, ids=("a",))
+    export(run.pseudo_masks, whole, format=name, classes=CLASSES)  # a colleague's share, with "a" in it
+    as_annotated(name, whole)
+    import_masks(run, first)
+    result = import_masks(run, whole)
+    assert result.corrected == {}
+    assert result.warnings == (
+        "1 masks are in the file as they were before an earlier import corrected them: a. Their corrections "
+        "are kept; --base pseudo_masks starts over.",
+    )
+    assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
+    assert read_json(run.corrected_masks / NOTES)["corrected"] == {"a": 1}
+
+
+def test_a_new_making_of_the_masks_below_corrections_is_told(run: Run, tmp_path: Path) -> None:
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    write_json(run.pseudo_masks_file, {"threshold": 0.3})
+    assert import_masks(run, tmp_path / "1.zip").warnings == ()
+    assert import_masks(run, tmp_path / "1.zip").warnings == ()
+    write_json(run.pseudo_masks_file, {"threshold": 0.4})
+    for _ in range(2):  # adding once more does not make them anew
+        (warning,) = import_masks(run, tmp_path / "1.zip").warnings
+        assert warning.startswith("The pseudo-masks were made anew since the import before.")
+        assert "--base pseudo_masks starts over" in warning
+    assert import_masks(run, tmp_path / "1.zip", base="pseudo_masks").warnings == ()
+    assert import_masks(run, tmp_path / "1.zip").warnings == ()
+
+
+def test_masks_made_since_the_import_before_belong_to_the_next(run: Run, tmp_path: Path) -> None:
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    import_masks(run, tmp_path / "1.zip")
+    for id in ("new", "newer"):
+        write_mask(run.pseudo_mask_file(id), np.zeros((4, 5), dtype=np.uint8))
+    correct(run, tmp_path / "2.zip", ids=("new",))
+    assert import_masks(run, tmp_path / "2.zip").corrected == {"new": 1}
+    assert read_mask(run.corrected_masks / "newer.png").shape == (4, 5)
+
+
+def test_a_correction_of_a_corrected_mask_counts_and_needs_no_original(run: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.zip", tmp_path / "2.zip"
+    correct(run, first, ids=("a",))
+    export(run.pseudo_masks, second, format="cvat", classes=CLASSES)
+    import_masks(run, first)
+    path = run.pseudo_mask_file("a")
+    path.write_bytes(path.read_bytes()[:-2])
+    assert import_masks(run, second).corrected == {"a": 1}
+    assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
 
 
 def test_the_format_can_be_named_and_another_folder_taken(run: Run, tmp_path: Path) -> None:
@@ -129,7 +242,7 @@ def test_other_peoples_images_are_rows_of_the_report(run: Run, tmp_path: Path) -
     assert "the run has no mask of the image 'sub/b'" in row.reason
     run.pseudo_mask_file("a").write_bytes(b"")
     with pytest.raises(DataError, match=r"x\.zip: has no mask of any image in .*pseudo_masks"):
-        import_masks(run, file)
+        import_masks(run, file, base="pseudo_masks")
 
 
 def test_a_mask_that_lost_everything_is_named(run: Run, tmp_path: Path) -> None:
@@ -193,6 +306,9 @@ def test_an_import_stopped_between_its_last_steps_is_put_right(run: Run, tmp_pat
     with pytest.raises(DataError, match="has no mask of any image"):
         import_masks(run, _empty(tmp_path))
     assert (run.corrected_masks / NOTES).is_file()
+    run.corrected_masks.rename(run.path / ".corrected_masks.old")
+    correct(run, tmp_path / "y.zip", ids=("a",))
+    assert import_masks(run, tmp_path / "y.zip").earlier == ("sub/b",)
 
 
 def _empty(folder: Path) -> Path:

@@ -105,8 +105,8 @@ def import_(
     base: Annotated[
         Literal["auto", "pseudo_masks", "masks", "corrected_masks"],
         Parameter(
-            help="The run's masks that were corrected, kept where the file has none; auto takes "
-            "pseudo_masks, else masks. corrected_masks adds to an earlier import."
+            help="The run's masks that were corrected, kept where the file has none; auto adds to the "
+            "imports before, else takes pseudo_masks, else masks. pseudo_masks starts over."
         ),
     ] = "auto",
     out: Annotated[
@@ -116,7 +116,8 @@ def import_(
     """Bring masks back that were corrected in another tool.
 
     Every image of the run gets a mask: the corrected one, or the one that it had. corrections.json in the
-    folder says which is which. Images that the run does not have are left out (exit code 3).
+    folder says which is which. A second import adds to the first. Images that the run does not have are left
+    out (exit code 3).
     """
     made = Run(run)
     made.settings()
@@ -129,6 +130,11 @@ def import_(
         f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} came back as they were, "
         f"{len(result.kept)} are kept from {result.base}: {result.folder}"
     )
+    if result.earlier:
+        say(
+            f"Added to the {len(result.earlier)} masks that were corrected before, in {result.base}; "
+            f"--base {result.origin.name} starts over."
+        )
     for warning in result.warnings:
         warn(warning)
     train, predict = training_commands(made, result.folder)

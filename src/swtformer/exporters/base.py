@@ -90,6 +90,17 @@ class Exporter(ABC):
             DataError: the file as a whole cannot be used.
         """
 
+    def as_it_returns(self, labels: np.ndarray) -> np.ndarray:
+        """What `read` gives of what `write` wrote of a mask, where nobody touched it.
+
+        Args:
+            labels: (H, W) uint8; 0 background, k+1 for class index k, 255 ignored.
+
+        Returns:
+            (H, W) uint8; in a format that is lossless, the labels themselves.
+        """
+        return labels
+
 
 def require_free_names(classes: Sequence[str]) -> None:
     """Refuse class names that mean background or ignored in every format with named labels.

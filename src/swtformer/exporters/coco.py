@@ -27,8 +27,8 @@ from swtformer.exporters.reading import (
     IGNORED_NAME,
     Canvas,
     Correction,
+    Overlaps,
     Reading,
-    contested_warning,
 )
 from swtformer.run import write_text
 from swtformer.settings import ExportSettings
@@ -82,7 +82,7 @@ class CocoExporter(Exporter):
         content = _content(path)
         names = _categories(content["categories"], path)
         regions = _by_image(content["annotations"], path)
-        pixels = images = 0
+        overlaps = Overlaps()
         for index, image in enumerate(content["images"]):
             source = f"{path}: images[{index}]"
             if not _has(image, "file_name"):
@@ -94,11 +94,9 @@ class CocoExporter(Exporter):
                 continue
             canvas = _painted(regions[image["id"]], reading.images[id].size, names, path, reading)
             if canvas is not None:
-                pixels += canvas.contested
-                images += canvas.contested > 0
+                overlaps.add(canvas)
                 yield Correction(id, canvas.labels, source)
-        if pixels:
-            reading.problems.warn("overlap", f"{path}: {contested_warning(pixels, images)}")
+        overlaps.warn(reading.problems, path)
 
 
 def _annotation(id: int, image_id: int, value: int, region: np.ndarray) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from swtformer.exporters.reading import (
     IGNORED_NAME,
     Canvas,
     Correction,
+    Overlaps,
     Reading,
-    contested_warning,
 )
 from swtformer.masks import voc_palette
 from swtformer.run import atomic_file, write_text
@@ -81,7 +81,7 @@ class LabelStudioExporter(Exporter):
 
         Tasks without annotation, or with cancelled ones only, were not looked at and are passed over.
         """
-        pixels = images = 0
+        overlaps = Overlaps()
         for index, task in enumerate(_tasks(path)):
             source = f"{path}: task {index + 1}"
             annotation = _last_annotation(task, source)
@@ -97,11 +97,9 @@ class LabelStudioExporter(Exporter):
                 reading.problems.fatal("region", f"{source} ({id}): {error}.", id=id)
                 continue
             if canvas is not None:
-                pixels += canvas.contested
-                images += canvas.contested > 0
+                overlaps.add(canvas)
                 yield Correction(id, canvas.labels, source)
-        if pixels:
-            reading.problems.warn("overlap", f"{path}: {contested_warning(pixels, images)}")
+        overlaps.warn(reading.problems, path)
 
 
 def configuration(classes: Sequence[str], *, with_ignored: bool) -> str:

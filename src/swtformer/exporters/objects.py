@@ -12,7 +12,7 @@ from swtformer.exporters.reading import IGNORED
 
 
 def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[tuple[int, np.ndarray]]:
-    """The objects of a mask, by rising value.
+    """The objects of a mask: "ignored" first, so that it lies below the others, then by rising value.
 
     Args:
         labels: (H, W) uint8; 0 is no object.
@@ -25,9 +25,8 @@ def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[
     Raises:
         SwtformerError: components are asked for and scipy lacks.
     """
-    for value in np.unique(labels).tolist():
-        if value == 0:
-            continue
+    values = [value for value in np.unique(labels).tolist() if value != 0]
+    for value in sorted(values, key=lambda value: (value != IGNORED, value)):
         region = labels == value
         if how == "class" or value == IGNORED:
             yield value, region

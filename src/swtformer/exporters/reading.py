@@ -145,27 +145,64 @@ class Reading:
 
 
 class Canvas:
-    """Labels painted region by region; where two meet, the later one lies on top."""
+    """Labels painted region by region; where two meet, the later one lies on top.
+
+    "Ignored" says that nobody knows the class, so it gives way to every class, whichever comes first.
+    """
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.labels = np.zeros(size, dtype=np.uint8)
         self._painted = np.zeros(size, dtype=bool)
+        self._ignored = np.zeros(size, dtype=bool)
         self.contested = 0
-        """Pixels that changed their label after they had been painted."""
+        """Pixels that changed from one class to another after they had been painted."""
 
     def paint(self, region: np.ndarray, value: int) -> None:
         """Give the pixels of a (H, W) bool region a label."""
+        if value == IGNORED:
+            self._ignored |= region
+            self.labels[region & ~self._painted] = IGNORED
+            return
         self.contested += int(np.count_nonzero(region & self._painted & (self.labels != value)))
         self._painted |= region
         self.labels[region] = value
 
+    @property
+    def claimed(self) -> int:
+        """Pixels that lie in "ignored" and in a class, and have the class."""
+        return int(np.count_nonzero(self._ignored & self._painted))
 
-def contested_warning(pixels: int, images: int) -> str:
-    """What to say about regions that overlap."""
-    return (
-        f"{pixels:,} pixels in {images} images lie in regions of two classes; the one that stands later in "
-        "the file was taken."
-    )
+
+class Overlaps:
+    """Where the regions of a file's images overlap, to be told once for the file."""
+
+    def __init__(self) -> None:
+        self._contested: list[int] = []
+        self._claimed: list[int] = []
+
+    def add(self, canvas: Canvas) -> None:
+        """Count the pixels of one image."""
+        self._contested += [canvas.contested] if canvas.contested else []
+        self._claimed += [canvas.claimed] if canvas.claimed else []
+
+    def warn(self, problems: Problems, path: Path) -> None:
+        """Say what was found, and which region was taken."""
+        if self._contested:
+            problems.warn(
+                "overlap",
+                f"{path}: {_counted(self._contested)} lie in regions of two classes; the one that stands "
+                "later in the file was taken.",
+            )
+        if self._claimed:
+            problems.warn(
+                "overlap",
+                f'{path}: {_counted(self._claimed)} lie in "{IGNORED_NAME}" and in a class; the class was '
+                "taken. Erase it where the pixels are to be ignored.",
+            )
+
+
+def _counted(pixels: Sequence[int]) -> str:
+    return f"{sum(pixels):,} pixels in {len(pixels)} images"
 
 
 def _composed(name: str) -> str:

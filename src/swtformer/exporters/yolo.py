@@ -2,18 +2,22 @@
 
 The polygons run along the edges of the pixels. Holes cannot be said and are lost; larger polygons stand
 first, so that what lies in a hole survives a reader that paints in order, as Ultralytics and ours do.
+
+Ultralytics finds an image's labels by replacing the last folder `images` in its path by `labels`
+(img2label_paths in its data/utils.py), so no folder of this name may stand in an id: images/x is called x.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.archive import (
     Tree,
     has_folder,
@@ -44,7 +48,10 @@ class _Lost:
 
 
 class YoloExporter(Exporter):
-    """A folder with data.yaml, labels/<id>.txt and, where asked for, images."""
+    """A folder with data.yaml, labels/<id>.txt and, where asked for, images.
+
+    Folders called images are left out of the ids; `read` finds the right ids again.
+    """
 
     name = "yolo"
     suffix = ""
@@ -53,23 +60,45 @@ class YoloExporter(Exporter):
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
     ) -> list[str]:
-        """Write a line per connected part, parts that touch at a corner apart; class numbers count from 0."""
+        """Write a line per connected part, parts that touch at a corner apart; class numbers count from 0.
+
+        Raises:
+            SwtformerError: see `Exporter.write`; also where two ids differ in a folder called images alone.
+        """
         require_free_names(classes)
         lost = []
+        ids: dict[str, str] = {}
+        photographs = 0
         with new_folder(out) as folder:
             for item in images:
-                text, missing = _lines(item)
-                write_text(folder / LABEL_FOLDER / f"{item.id}.txt", text)
-                copy_image(item, folder / IMAGE_FOLDER, settings)
+                name = _flat(item.id)
+                if name in ids:
+                    raise SwtformerError(
+                        f"The images {ids[name]!r} and {item.id!r} would share the label file "
+                        f"{LABEL_FOLDER}/{name}.txt, because YOLO's tools allow no second folder "
+                        f"{IMAGE_FOLDER}; rename one of them, or export in another format."
+                    )
+                ids[name] = item.id
+                text, missing = _lines(item.labels)
+                write_text(folder / LABEL_FOLDER / f"{name}.txt", text)
+                copy_image(replace(item, file_name=_flat(item.file_name)), folder / IMAGE_FOLDER, settings)
+                photographs += settings.images == "copy" and item.image is not None
                 lost.append(missing)
             names = yaml.safe_dump(dict(enumerate(classes)), allow_unicode=True, sort_keys=True)
             indented = "".join(f"  {line}\n" for line in names.splitlines())
             write_text(
                 folder / DATA_FILE,
-                f"path: .\ntrain: {IMAGE_FOLDER}\n# The same images: divide them for a real validation.\n"
+                f"train: {IMAGE_FOLDER}\n# The same images: divide them for a real validation.\n"
                 f"val: {IMAGE_FOLDER}\nnames:\n{indented}",
             )
-        return _warnings(lost, keeps_ignored=settings.ignored == "keep")
+        warnings = _warnings(lost, keeps_ignored=settings.ignored == "keep")
+        if photographs < len(ids):
+            warnings.append(
+                f"{len(ids) - photographs} photographs are not in {out / IMAGE_FOLDER}, where {DATA_FILE} "
+                "says that they are: put them there under the names of the label files, or export with "
+                "--data and --export.images copy."
+            )
+        return warnings
 
     def recognises(self, path: Path) -> bool:
         """A folder or zip file with labels."""
@@ -85,28 +114,61 @@ class YoloExporter(Exporter):
             if root is None:
                 raise DataError(f"{path}: holds no folder {LABEL_FOLDER}.")
             names = _names(tree, root + DATA_FILE) or dict(enumerate(reading.classes))
+            ids = _ids_by_name(reading)
             for name, file in relative_files(tree, f"{root}{LABEL_FOLDER}/", ".txt").items():
                 source = f"{path}: {file}"
-                if (id := reading.image(name, source)) is None:
+                written_as = ids.get(name, [name])
+                if len(written_as) > 1:
+                    reading.problems.fatal(
+                        "ambiguous_name",
+                        f"{source}: may be {' or '.join(map(repr, written_as))}, which YOLO's tools cannot "
+                        "tell apart; export in another format.",
+                    )
+                    continue
+                if (id := reading.image(written_as[0], source)) is None:
                     continue
                 canvas = _painted(read_text(tree, file), reading.images[id].size, names, source, reading)
                 if canvas is not None:
                     yield Correction(id, canvas.labels, source)
 
+    def as_it_returns(self, labels: np.ndarray) -> np.ndarray:
+        """The labels with holes filled, and without 255."""
+        text, _ = _lines(labels)
+        height, width = labels.shape
+        canvas = Canvas((height, width))
+        for line in text.splitlines():
+            index, region = _parsed(line, (height, width))
+            canvas.paint(region, index + 1)
+        return canvas.labels
 
-def _lines(item: LabelledImage) -> tuple[str, _Lost]:
+
+def _flat(name: str) -> str:
+    """An id or file name without the folders that Ultralytics would take for the images' own."""
+    *folders, last = name.split("/")
+    return "/".join([*(folder for folder in folders if folder != IMAGE_FOLDER), last])
+
+
+def _ids_by_name(reading: Reading) -> dict[str, list[str]]:
+    """Ids by what `write` calls them."""
+    ids: dict[str, list[str]] = defaultdict(list)
+    for id in sorted(reading.images):
+        ids[_flat(id)].append(id)
+    return dict(ids)
+
+
+def _lines(labels: np.ndarray) -> tuple[str, _Lost]:
     found: list[tuple[int, Outline]] = []
-    for value in np.unique(item.labels).tolist():
+    for value in np.unique(labels).tolist():
         if value not in (0, IGNORED):
-            found.extend((value, outline) for outline in outlines(item.labels == value))
+            found.extend((value, outline) for outline in outlines(labels == value))
     parts = [(value, outline) for value, outline in found if not outline.is_hole]
     parts.sort(key=lambda part: -part[1].area)
-    scale = np.array(item.size[::-1])
+    scale = np.array(labels.shape[::-1])
     lines = []
     for value, outline in parts:
         points = (outline.points / scale).ravel().tolist()
         lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in points)}\n")
-    lost = _Lost(len(found) - len(parts), int(np.count_nonzero(item.labels == IGNORED)))
+    lost = _Lost(len(found) - len(parts), int(np.count_nonzero(labels == IGNORED)))
     return "".join(lines), lost
 
 
@@ -149,16 +211,14 @@ def _painted(
 ) -> Canvas | None:
     """Paint a file's polygons; None where a line has been noted as unusable."""
     canvas = Canvas(size)
-    scale = np.array(size[::-1], dtype=np.float64)
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         at = f"{source}:{number}"
         try:
-            index, points = _parsed(line)
+            index, region = _parsed(line, size)
             if index not in names:
                 raise ValueError(f"class number {index} has no name")
-            region = fill([(points.reshape(-1, 2) * scale).ravel().tolist()], size)
         except ValueError as error:
             reading.problems.fatal("polygon", f"{at}: {error}.")
             return None
@@ -169,7 +229,12 @@ def _painted(
     return canvas
 
 
-def _parsed(line: str) -> tuple[int, np.ndarray]:
+def _parsed(line: str, size: tuple[int, int]) -> tuple[int, np.ndarray]:
+    """Class number and (H, W) bool region of a line.
+
+    Raises:
+        ValueError: it is no polygon in or near an image of this size.
+    """
     words = line.split()
     if len(words) == _VALUES_OF_A_BOX:
         raise ValueError("is a box; expected a polygon: class number, then x and y of three points or more")
@@ -179,4 +244,5 @@ def _parsed(line: str) -> tuple[int, np.ndarray]:
         raise ValueError("expected a class number and fractions of the image's size") from None
     if len(values) % 2:
         raise ValueError(f"expected x and y of each point, got {len(values)} numbers")
-    return index, values
+    scale = np.array(size[::-1], dtype=np.float64)
+    return index, fill([(values.reshape(-1, 2) * scale).ravel().tolist()], size)

@@ -22,10 +22,13 @@ class Corrections:
         base: folder of the masks before any correction.
         corrected: changed pixels by id, of the masks that were changed; of the last change, where a mask was
             changed again.
+        making: which making of the pseudo-masks those that were not corrected are of (`review.making`);
+            empty where the base is another folder, or nothing is known.
     """
 
     base: Path
     corrected: dict[str, int]
+    making: str = ""
 
 
 def read_corrections(folder: Path) -> Corrections | None:
@@ -40,7 +43,8 @@ def read_corrections(folder: Path) -> Corrections | None:
         return None
     notes = read_json(path)
     try:
-        return Corrections(Path(notes["base"]), {str(id): int(n) for id, n in notes["corrected"].items()})
+        corrected = {str(id): int(n) for id, n in notes["corrected"].items()}
+        return Corrections(Path(notes["base"]), corrected, str(notes.get("making", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not what `swtformer import` writes ({error!r}); import anew.") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from swtformer.datasets.images import has_rotation, read_image, read_mask
-from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
 from swtformer.run import Failure, Progress, Run, read_json, silent
@@ -22,7 +22,8 @@ SOURCES: tuple[MaskSource, ...] = ("pseudo_masks", "masks")
 """Folders of a run that `auto` looks for masks in, in this order."""
 
 PREDICTIONS_FILE = "predictions.json"
-"""File of `swtformer predict` beside its folder of masks."""
+AREAS_FILE = "areas.json"
+"""Files of `swtformer predict` beside its folder of masks; the second names every photograph."""
 
 UNNAMED_EXTENSION = ".jpg"
 """Extension that image files are taken to have where no data set says so."""
@@ -85,6 +86,34 @@ def declared_classes(folder: Path) -> tuple[str, ...] | None:
     return None
 
 
+def predicted_photographs(folder: Path) -> dict[str, Path]:
+    """Photographs of the masks that `swtformer predict` made, by id; those that are still where they were.
+
+    Args:
+        folder: masks; of any others, nothing is known.
+
+    Raises:
+        SwtformerError: areas.json beside the folder cannot be read, or lists no photographs.
+    """
+    file = folder.parent / AREAS_FILE
+    if not (folder.parent / PREDICTIONS_FILE).is_file() or not file.is_file():
+        return {}
+    content = read_json(file)
+    try:
+        listed = {str(row["image"]): Path(row["file"]) for row in content["images"]}
+    except (KeyError, TypeError) as error:
+        raise SwtformerError(
+            f"{file}: is not what `swtformer predict` writes ({error!r}); predict anew."
+        ) from None
+    return {id: photograph for id, photograph in listed.items() if photograph.is_file()}
+
+
+def _predicted_grid(folder: Path) -> Literal["raw", "apply"]:
+    """Pixel grid that predicted masks lie on."""
+    facts = read_json(folder.parent / PREDICTIONS_FILE)
+    return "apply" if isinstance(facts, dict) and facts.get("exif") == "apply" else "raw"
+
+
 def _names(value: object, file: Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise SwtformerError(f"{file}: expected a list of class names.")
@@ -114,8 +143,9 @@ def export(
         only: ids of the masks to export; all of them where None.
         format: name of a format (`exporters.EXPORTERS`).
         classes: class names in the order of the mask values 1, 2, …
-        data: the images; without them file names end in .jpg, and sizes are not checked.
-        exif: grid that the masks lie on (`DataSettings.exif`).
+        data: the images. Without them those that `swtformer predict` segmented are taken; for other masks
+            file names end in .jpg, and sizes are not checked.
+        exif: grid that the masks lie on (`DataSettings.exif`); predicted ones say it themselves.
         settings: defaults where None.
         progress: told about every mask.
 
@@ -129,30 +159,36 @@ def export(
     ids = [id for id in mask_ids(folder) if only is None or id in only]
     if not ids:
         raise SwtformerError(f"{folder}: holds none of the {len(only or ())} masks that are asked for.")
-    records = None if data is None else {record.id: record for record in data.records}
+    if data is not None:
+        photographs = {record.id: record.image for record in data.records}
+    elif photographs := predicted_photographs(folder):
+        exif = _predicted_grid(folder)
     failures: list[Failure] = []
-    written = rotated = 0
+    written = rotated = unnamed = 0
 
     def load(id: str) -> LabelledImage | Failure:
-        return _load(folder / f"{id}.png", id, classes, records, exif)
+        if data is not None and id not in photographs:
+            return Failure(id, "export", str(folder / f"{id}.png"), "the data set has no image of this id")
+        return _load(folder / f"{id}.png", id, classes, photographs.get(id), exif)
 
     def images() -> Iterator[LabelledImage]:
-        nonlocal written, rotated
+        nonlocal written, rotated, unnamed
         for item in in_order("export", load, ids, progress):
             if isinstance(item, Failure):
                 failures.append(item)
             else:
                 written += 1
+                unnamed += item.image is None
                 rotated += exif == "raw" and _is_rotated(item)
                 yield item
         if not written:
             raise DataError(f"{folder}: none of its {len(ids)} masks can be exported: {failures[0].reason}")
 
     warnings = plug_in.write(images(), out, classes=classes, settings=settings)
-    if records is None:
+    if unnamed:
         warnings.append(
             f"No data set is named, so the images are taken to be called <id>{UNNAMED_EXTENSION} and to have "
-            "the masks' sizes; name it by --data."
+            f"the masks' sizes ({unnamed} of {written}); name it by --data."
         )
     if rotated:
         warnings.append(
@@ -210,30 +246,27 @@ def _load(
     path: Path,
     id: str,
     classes: Sequence[str],
-    records: Mapping[str, Record] | None,
+    photograph: Path | None,
     exif: Literal["raw", "apply"],
 ) -> LabelledImage | Failure:
-    """Read one mask and, where there is a data set, its image.
+    """Read one mask and, where it is known, its image.
 
     Raises:
         DataError: the mask is no label image of these classes, or not of its image's size.
     """
-    record = None if records is None else records.get(id)
-    if records is not None and record is None:
-        return Failure(id, "export", str(path), "the data set has no image of this id")
     try:
         labels = read_labels(path, classes)
-        if record is None:
+        if photograph is None:
             return LabelledImage(id, id + UNNAMED_EXTENSION, None, labels)
-        height, width, _ = read_image(record.image, exif=exif).shape
+        height, width, _ = read_image(photograph, exif=exif).shape
     except ImageError as error:
-        return Failure(id, "export", str(path if record is None else record.image), str(error))
+        return Failure(id, "export", str(photograph or path), str(error))
     if labels.shape != (height, width):
         raise DataError(
-            f"{path} is for {labels.shape[1]}×{labels.shape[0]} pixels, its image {record.image} has "
+            f"{path} is for {labels.shape[1]}×{labels.shape[0]} pixels, its image {photograph} has "
             f"{width}×{height}. Expected equal sizes; is it turned by its EXIF orientation? See --data.exif."
         )
-    return LabelledImage(id, id + record.image.suffix, record.image, labels)
+    return LabelledImage(id, id + photograph.suffix, photograph, labels)
 
 
 def _is_rotated(item: LabelledImage) -> bool:

@@ -104,12 +104,18 @@ def open_queue(run: Run) -> ReviewQueue:
         raise SwtformerError(
             f"{run.path} has no pseudo-masks to review; make them with `swtformer pseudo-label`."
         )
-    masks = hashlib.sha256(run.pseudo_masks_file.read_bytes()).hexdigest()[:16]
+    masks = making(run)
     decided = {
         row["id"]: row["decision"] for row in _read_decisions(run.decisions_file) if row["masks"] == masks
     }
     items = [ReviewItem(review, _decision(decided.get(review.id))) for review in read_reviews(run)]
     return ReviewQueue(masks, tuple(items))
+
+
+def making(run: Run) -> str:
+    """What tells one making of a run's pseudo-masks from another; empty where they are not (all) there."""
+    file = run.pseudo_masks_file
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""
 
 
 def decide(run: Run, id: str, decision: Decision, *, masks: str) -> ReviewQueue:
