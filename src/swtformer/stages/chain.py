@@ -23,6 +23,7 @@ from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
+from swtformer.stages.run_folder import holds_weights
 from swtformer.stages.segment import segment
 from swtformer.stages.train import train
 
@@ -272,7 +273,7 @@ def _require_library() -> None:
 
 
 def _require_same_data(run: Run, data: ImageSet) -> None:
-    facts = run.environment() if run.settings_file.is_file() else {}
+    facts = run.environment() if holds_weights(run) else {}
     if facts.get("data_fingerprint", data.fingerprint()) != data.fingerprint():
         raise SettingsError(
             f"{run.path} was trained on other images or labels ({facts.get('data_name')}: "

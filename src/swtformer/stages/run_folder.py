@@ -17,6 +17,8 @@ def prepare_folder(
 ) -> None:
     """Make the folder of a training, or check that it may be gone on with.
 
+    What stopped before its first checkpoint holds nothing to lose and is started over, with any settings.
+
     Args:
         run: the folder.
         settings: what is asked for now.
@@ -28,7 +30,10 @@ def prepare_folder(
         SettingsError: the folder holds another training, or none to resume, or one with other settings.
         SwtformerError: the folder cannot be made or written.
     """
-    if run.settings_file.is_file():
+    if resume and not run.settings_file.is_file():
+        if is_main_process():
+            raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
+    elif run.settings_file.is_file() and holds_weights(run):
         if not resume:
             if not is_main_process():
                 return
@@ -45,8 +50,6 @@ def prepare_folder(
                 f"{run.path} was started with other settings: {', '.join(changed)}. "
                 "A resumed run keeps its settings; start a new run to change them."
             )
-    elif resume and is_main_process():
-        raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -58,6 +61,11 @@ def prepare_folder(
 def has_checkpoint(run: Run) -> bool:
     """Whether an epoch was finished; a training that stopped before goes on from its start."""
     return any(run.checkpoints.glob("epoch-*.ckpt"))
+
+
+def holds_weights(run: Run) -> bool:
+    """Whether a training left anything that another one must not mix with: a checkpoint or its model."""
+    return has_checkpoint(run) or run.model.is_dir()
 
 
 def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Failure]:
