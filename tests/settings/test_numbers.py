@@ -11,5 +11,7 @@ def test_the_ends_of_a_range_may_be_equal() -> None:
 
 
 def test_a_falling_range_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"segment\.scale: expected the smaller one first; write 0\.5,2, got"):
+    with pytest.raises(
+        SettingsError, match=r"segment\.scale: expected the smaller one first; write 0\.5,2, got"
+    ):
         validate(Settings, {"segment": {"scale": [2, 0.5]}}, where="test")
