@@ -40,8 +40,8 @@ class Encoder(FeatureExtractor):
     """Normalised images to a list of feature maps, as decoders of segmentation-models-pytorch take it.
 
     Attributes:
-        channels: of the maps, first the image's 3 or those of a map at stride 1 (vgg); 0 at stride 2 where the
-            encoder has no such map.
+        channels: of the maps, first the image's 3 or those of a map at stride 1 (vgg); 0 at stride 2 where
+            the encoder has no such map.
     """
 
     channels: tuple[int, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
@@ -40,11 +39,7 @@ def prepare_folder(
             raise SettingsError(
                 f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
             )
-        changed = [
-            name
-            for name, before, now in _differences(run.settings(), settings, sections)
-            if name not in free and before != now
-        ]
+        changed = changed_settings(run.settings(), settings, sections=sections, free=free)
         if changed:
             raise SettingsError(
                 f"{run.path} was started with other settings: {', '.join(changed)}. "
@@ -75,13 +70,23 @@ def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Fail
     return [*failures, *earlier]
 
 
-def _differences(before: Settings, now: Settings, sections: Sequence[str]) -> list[tuple[str, Any, Any]]:
-    """Values of the settings that decide the trained weights, pairwise by dotted name."""
-    rows: list[tuple[str, Any, Any]] = [("seed", before.seed, now.seed)]
+def changed_settings(
+    before: Settings, now: Settings, *, sections: Sequence[str], free: Collection[str]
+) -> list[str]:
+    """Dotted names of the settings that decide the trained weights and differ.
+
+    Args:
+        before: settings of a training.
+        now: those that are asked for.
+        sections: sections that decide, besides the seed.
+        free: settings of them, by dotted name, that do not.
+    """
+    changed = [] if before.seed == now.seed else ["seed"]
     for section in sections:
         first, second = getattr(before, section), getattr(now, section)
-        rows += [
-            (f"{section}.{name}", getattr(first, name), getattr(second, name))
+        changed += [
+            f"{section}.{name}"
             for name in type(first).model_fields
+            if getattr(first, name) != getattr(second, name)
         ]
-    return rows
+    return [name for name in changed if name not in free]
