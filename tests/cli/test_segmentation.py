@@ -56,6 +56,15 @@ def test_segment_says_what_it_trained_on(
     assert "already holds a run" in capsys.readouterr().err
 
 
+def test_a_mistyped_segment_leaves_no_folder(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "network"
+    assert main(["segment", str(drawn / "run"), f"--out={out}", *QUICK, "--segment.scale=2,0.5"]) == 2
+    assert "segment.scale: expected the smaller one first; write 0.5,2" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_segment_resumes_by_its_own_settings(segmented: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["segment", str(segmented / "run"), "--resume"]) == 0
     assert "nothing left to train" in capsys.readouterr().err

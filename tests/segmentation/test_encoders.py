@@ -3,23 +3,57 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import save_file
 
-from swtformer.errors import CheckpointError, SwtformerError
+from swtformer.errors import CheckpointError, SettingsError, SwtformerError
 from swtformer.segmentation.encoders import create_encoder, family_of
 
 
 @pytest.mark.parametrize(
     ("name", "family"),
-    [("mit_b0", "smp"), ("resnet50", "smp"), ("tu-convnext_tiny", "smp"), ("swin_tiny", "backbone")],
+    [
+        ("mit_b0", "smp"),
+        ("resnet50", "smp"),
+        ("tu-convnext_tiny", "smp"),
+        ("timm-regnetx_002", "smp"),
+        ("timm-efficientnet-b0", "smp"),
+        ("swin_tiny", "backbone"),
+    ],
 )
 def test_family(name: str, family: str) -> None:
     assert family_of(name) == family
 
 
+EVERY_FAMILY = [
+    "resnet18",
+    "dpn68",
+    "vgg11",
+    "se_resnet50",
+    "densenet121",
+    "inceptionv4",
+    "efficientnet-b0",
+    "mobilenet_v2",
+    "xception",
+    "timm-efficientnet-b0",
+    "timm-skresnet18",
+    "mit_b0",
+    "mobileone_s0",
+    "timm-regnetx_002",
+    "timm-res2net50_26w_4s",
+    "timm-resnest14d",
+    "timm-mobilenetv3_small_minimal_100",
+    "timm-gernet_s",
+    "tu-mobilenetv3_small_050",
+    "tu-convnext_atto",
+]
+"""The cheapest encoder of every module of segmentation-models-pytorch but inceptionresnetv2, which is all
+large, of every family that it names as timm's, and of timm's with and without a map at stride 2."""
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["mit_b0", "mobilenet_v2", "tu-mobilenetv3_small_050"])
+@pytest.mark.parametrize("name", EVERY_FAMILY)
 def test_maps_have_the_channels_that_are_promised(name: str) -> None:
     encoder = create_encoder(name, family="smp", weights="none").eval()
     maps = encoder(torch.rand(1, 3, 64, 96))
@@ -63,12 +97,48 @@ def test_weights_from_a_file(name: str, tmp_path: Path) -> None:
     [
         ("tu-convnext_tny", "smp", "Unknown encoder 'tu-convnext_tny'. Did you mean 'tu-convnext_tiny'"),
         ("tu-vit_tiny_patch16_224", "smp", "cannot be used"),
-        ("swin_tny", "backbone", "Unknown backbone 'swin_tny'"),
+        ("swin_tny", "backbone", "Unknown encoder 'swin_tny'. Did you mean 'swin_tiny'"),
+        ("resnt18", "backbone", "Unknown encoder 'resnt18'. Did you mean 'resnet18'"),
+        ("timm-regnetx_0022", "smp", "Unknown encoder 'tu-regnetx_0022'. Did you mean 'tu-regnetx_002'"),
+        ("timm-regntx_002", "smp", "Unknown encoder 'timm-regntx_002'. Did you mean 'tu-regnetx_002'"),
+        ("timm-skresnt18", "smp", "Unknown encoder 'timm-skresnt18'. Did you mean 'timm-skresnet18'"),
     ],
 )
 def test_names_that_are_none(name: str, family, message: str) -> None:
     with pytest.raises(SwtformerError, match=message):
         create_encoder(name, family=family, weights="none")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "tu-swin_tiny_patch4_window7_224",
+            r"one size.*borders.*Use 'swin_tiny_patch4_window7_224', a backbone",
+        ),
+        ("tu-swinv2_cr_tiny_ns_224", "one size.*borders"),
+        (
+            "tu-coatnet_pico_rw_224",
+            r"takes only one size or few sizes of images, and none of 64×64 \(.+\)\. Choose",
+        ),
+    ],
+)
+def test_encoders_of_one_size_are_refused(name: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        create_encoder(name, family="smp", weights="none")
+
+
+def test_an_encoder_is_tried_without_a_trace() -> None:
+    """Trying it must not touch what training starts from."""
+    torch.manual_seed(0)
+    encoder = create_encoder("mobilenet_v2", family="smp", weights="none")
+    after = torch.rand(())
+    torch.manual_seed(0)
+    plain = smp.encoders.get_encoder("mobilenet_v2")
+    assert after == torch.rand(())
+    assert all(module.training for module in encoder.modules())
+    for ours, theirs in zip(encoder.model.state_dict().values(), plain.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_a_missing_file_names_the_flag_of_this_stage(tmp_path: Path) -> None:

@@ -64,13 +64,51 @@ def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path:
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
     weights = (copy.segmentation / "model" / "model.safetensors").read_bytes()
+    masks = {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*")}
     again = run(folder / "labels.csv", copy.path, quick_chain(folder))
     lines = {step.stage: step.result for step in again.steps}
     assert lines["check"] == "checked before"
     assert lines["localize"] == "maps of 0 images made, 8 were there"
     assert lines["refine"] == "maps of 0 images refined by par, 8 were there"
+    assert lines["pseudo-label"] == "8 pseudo-masks were there"
+    assert {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*")} == masks
     assert (copy.segmentation / "model" / "model.safetensors").read_bytes() == weights
     assert len(again.failures) == len(result.failures)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"segment": {"epochs": 7}}, "segment.epochs"),
+        ({"refine": {"method": "dense_crf"}}, "refine.method"),
+        ({"refine": {"par_iterations": 3}, "segment": {"dice": 1.0}}, "segment.dice, refine.par_iterations"),
+        ({"pseudo_label": {"rule": "keep", "keep": 0.75}}, "pseudo_label.keep"),
+        ({"localize": {"flip": False}}, "localize.flip"),
+    ],
+)
+def test_another_network_is_refused_before_any_work(
+    whole: tuple[Path, ChainResult], changes: dict[str, dict[str, object]], named: str
+) -> None:
+    folder, result = whole
+    told: list[str] = []
+    settings = quick_chain(folder, **changes)
+    data = open_dataset(folder / "labels.csv", settings.data)
+    with pytest.raises(
+        SettingsError, match=rf"segmentation holds a network of other settings: {named}\. Remove"
+    ):
+        run_stages(data, settings=settings, out=result.run.path, progress=lambda *a: told.append(a[0]))
+    assert told == []
+
+
+def test_a_network_is_trained_anew_where_its_folder_was_removed(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    shutil.rmtree(copy.segmentation)
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder, segment={"epochs": 2}), until="segment")
+    assert again.steps[-2].result == "8 pseudo-masks were there"
+    assert Run(copy.segmentation).settings().segment.epochs == 2
 
 
 def test_interrupted_it_goes_on(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.run import RefinedRun, Run, read_failures, read_json, write_json
 from swtformer.settings import PseudoLabelSettings, Settings
-from swtformer.stages.pseudo_label import pseudo_label
+from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refined_maps import maps_stamp
 
 IDS = ["a", "b", "none", "sub/c"]
@@ -98,6 +98,36 @@ def test_refined_maps_are_taken_where_there_are_some(draw: Callable[..., Any]) -
     refined = read(drawn.run, "a").copy()
     assert pseudo_label(drawn.run, settings=PseudoLabelSettings(source="maps", margin=0.5)).done == 4
     assert (refined == 255).sum() < (read(drawn.run, "a") == 255).sum()
+
+
+def test_masks_stand_while_their_maps_and_rule_are_the_same(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    settings = PseudoLabelSettings(margin=0.5)
+    assert standing_pseudo_masks(drawn.run, settings=settings) is None
+    pseudo_label(drawn.run, settings=settings)
+    assert standing_pseudo_masks(drawn.run, settings=settings) == 4
+    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.5, keep=0.1)) == 4
+    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.4)) is None
+    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="keep")) is None
+    refine_by_hand(drawn, IDS)
+    assert standing_pseudo_masks(drawn.run, settings=settings) is None
+    pseudo_label(drawn.run, settings=settings)
+    assert standing_pseudo_masks(drawn.run, settings=settings) == 4
+    from_maps = PseudoLabelSettings(source="maps", margin=0.5)
+    assert standing_pseudo_masks(drawn.run, settings=from_maps) is None
+
+
+@pytest.mark.parametrize("lost", ["map", "mask", "review"])
+def test_masks_do_not_stand_where_something_is_gone(draw: Callable[..., Any], lost: str) -> None:
+    drawn = draw()
+    pseudo_label(drawn.run)
+    files = {
+        "map": drawn.run.map_file("a"),
+        "mask": drawn.run.pseudo_mask_file("a"),
+        "review": drawn.run.review_file,
+    }
+    files[lost].unlink()
+    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings()) is None
 
 
 def test_a_run_with_cams_alone_gets_the_label_free_background(draw: Callable[..., Any]) -> None:

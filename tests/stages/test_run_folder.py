@@ -18,8 +18,11 @@ def prepare(run: Run, settings: Settings = SETTINGS, *, resume: bool) -> None:
 
 @pytest.fixture
 def started(tmp_path: Path) -> Run:
+    """A training that stopped after its first epoch."""
     run = Run(tmp_path / "run")
     run.write_settings(SETTINGS)
+    run.checkpoints.mkdir()
+    (run.checkpoints / "epoch-001.ckpt").touch()
     return run
 
 
@@ -62,13 +65,24 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         prepare(Run(tmp_path / "file" / "run"), resume=False)
 
 
-def test_only_a_finished_epoch_is_a_checkpoint(started: Run) -> None:
-    assert not has_checkpoint(started)
-    started.checkpoints.mkdir()
-    (started.checkpoints / "epoch-001.ckpt.sha256").touch()
-    assert not has_checkpoint(started)
-    (started.checkpoints / "epoch-001.ckpt").touch()
-    assert has_checkpoint(started)
+def test_only_a_finished_epoch_is_a_checkpoint(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert not has_checkpoint(run)
+    run.checkpoints.mkdir()
+    (run.checkpoints / "epoch-001.ckpt.sha256").touch()
+    assert not has_checkpoint(run)
+    (run.checkpoints / "epoch-001.ckpt").touch()
+    assert has_checkpoint(run)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_stopped_before_its_first_checkpoint_is_started_over(tmp_path: Path, resume: bool) -> None:
+    run = Run(tmp_path / "run")
+    run.write_settings(SETTINGS)
+    prepare(run, Settings(seed=4), resume=resume)
+    run.model.mkdir()
+    with pytest.raises(SettingsError, match=r"already holds a run|other settings: seed"):
+        prepare(run, Settings(seed=4), resume=resume)
 
 
 def test_failures_of_before_are_kept_and_told_once(started: Run) -> None:

@@ -251,6 +251,20 @@ def test_resume_refuses_other_settings_and_masks(squares: Squares) -> None:
         segment(run, data, settings=quick(run, epochs=1), resume=True)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_stopped_in_its_first_epoch_is_started_over_with_other_settings_and_masks(
+    squares: Squares, resume: bool
+) -> None:
+    run, data = squares
+    with pytest.raises(KeyboardInterrupt):
+        segment(run, data, settings=quick(run), progress=interrupting(2))
+    run.pseudo_mask_file("3").unlink()
+    result = segment(run, data, settings=quick(run, epochs=1), resume=resume)
+    assert result.images == 11
+    assert result.trained.settings().segment.epochs == 1
+    assert [row["epoch"] for row in rows(result.trained)] == ["1"]
+
+
 def test_resume_takes_images_that_were_copied_elsewhere(squares: Squares, tmp_path: Path) -> None:
     run, data = squares
     with pytest.raises(KeyboardInterrupt):

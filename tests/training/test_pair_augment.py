@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from swtformer.errors import SettingsError
 from swtformer.settings import SegmentSettings
 from swtformer.training.augment import MEAN_COLOUR
 from swtformer.training.pair_augment import ScaleCrop, WholePair, create_pair_augmentation
@@ -96,8 +95,3 @@ def test_validation_sees_the_whole_pair(coordinates) -> None:
     assert known.sum() == 45 * 60
     assert known[7:52].all()
     assert set(np.unique(pair.mask.numpy()[known])) == set(np.unique(coordinates[1]))
-
-
-def test_a_falling_range_is_refused() -> None:
-    with pytest.raises(SettingsError, match="expected the smaller scale first, got 2, 1; write 1, 2"):
-        create_pair_augmentation(SegmentSettings(scale=(2, 1)))

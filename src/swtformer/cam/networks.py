@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.cam.linearise import scores_by_place
 from swtformer.errors import SwtformerError
 from swtformer.methods.base import Method
@@ -229,11 +230,7 @@ def _stage_indices(feature_info: Any) -> list[int] | int:
 
 @contextmanager
 def _no_wrapping(model: nn.Module, name: str) -> Iterator[None]:
-    """Refuse images whose opposite borders timm's Swin would let see each other.
-
-    It rolls its grid before it pads it to whole windows (METHOD 4): where a shifted block's grid is no
-    multiple of its window, features of one border reach the opposite one, and so do maps.
-    """
+    """Refuse images whose opposite borders timm's Swin would let see each other (`rolls_before_padding`)."""
 
     def check(block: Any, inputs: tuple[Tensor, ...]) -> None:
         height, width = inputs[0].shape[1:3]
@@ -245,14 +242,11 @@ def _no_wrapping(model: nn.Module, name: str) -> Iterator[None]:
                 "it does (the size that the model was trained at always fits), or use swtformer's own Swin."
             )
 
-    hooks = [block.register_forward_pre_hook(check) for block in model.modules() if _is_shifted(block)]
+    hooks = [
+        block.register_forward_pre_hook(check) for block in model.modules() if rolls_before_padding(block)
+    ]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _is_shifted(block: Any) -> bool:
-    shift, window = getattr(block, "shift_size", None), getattr(block, "window_size", None)
-    return isinstance(shift, tuple) and isinstance(window, tuple) and any(shift)

@@ -11,11 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from swtformer.settings.field_help import describe_fields
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+from swtformer.settings.numbers import Count, Fraction, NonNegative, Positive, PositiveRange
 
 
 class Section(BaseModel):
@@ -320,7 +316,7 @@ class SegmentSettings(OptimisationSettings):
     """Weight of the dice loss beside the cross-entropy; 0 turns it off."""
     crop_px: Annotated[int, Field(ge=32)] = 512
     """Side of the square training crop; multiples of 32 spare a resize."""
-    scale: tuple[Positive, Positive] = (0.5, 2.0)
+    scale: PositiveRange = (0.5, 2.0)
     """Range of the random scale before cropping, relative to the photograph."""
     jitter: Fraction = 0.3
     """Range of the random brightness, contrast and saturation; hue shifts by a third of it; 0 turns it

@@ -19,10 +19,12 @@ from swtformer.run import Failure, Progress, RefinedRun, Run, read_failures, sil
 from swtformer.segmentation.library import require_smp
 from swtformer.settings import Settings
 from swtformer.stages.evaluate import evaluate
+from swtformer.stages.kept import require_same_network
 from swtformer.stages.localize import localize
-from swtformer.stages.pseudo_label import pseudo_label
+from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
+from swtformer.stages.run_folder import holds_weights
 from swtformer.stages.segment import segment
 from swtformer.stages.train import train
 
@@ -83,10 +85,10 @@ def run_stages(
     """Check data, train, make and refine maps, make pseudo-masks, train a network on these, score, report.
 
     Interrupted and called again with the same arguments, it goes on where it was: trainings from their last
-    whole epoch, maps and refined maps from the first image that lacks them. What takes seconds (pseudo-masks,
-    scores, report) is made anew. Ground-truth masks are scored against by `evaluate`, which is left out
-    where there are none, and never trained on. Images of unknown labels are mapped only with
-    `settings.localize.classes` predicted.
+    whole epoch, maps and refined maps from the first image that lacks them; pseudo-masks are kept while their
+    maps and their rule are the same. Scores and report are made anew. Ground-truth masks are scored against
+    by `evaluate`, which is left out where there are none, and never trained on. Images of unknown labels are
+    mapped only with `settings.localize.classes` predicted.
 
     Args:
         data: images with image-level labels, opened with `settings.data`.
@@ -97,7 +99,8 @@ def run_stages(
         on_step: told about every stage when it is over.
 
     Raises:
-        SettingsError: the run was made of other data or with other settings, or several processes are wanted.
+        SettingsError: the run was made of other data or with other settings, or several processes are wanted;
+            what the segmentation network would have to be trained anew for is said before any work.
         DataError: the data set cannot be used.
         SwtformerError: segmentation-models-pytorch is not installed (before any work), or a stage fails.
     """
@@ -112,6 +115,8 @@ def run_stages(
     if "segment" in stages:
         _require_library()
     _require_same_data(run, data)
+    if "segment" in stages:
+        require_same_network(run, settings)
     chain = _Chain(run, data, settings, progress)
     steps = []
     for number, stage in enumerate(stages, start=1):
@@ -202,7 +207,10 @@ class _Chain:
         return f"maps of {result.done} images refined by {result.method}, {result.reused} were there"
 
     def pseudo_label(self) -> str:
-        """Make all pseudo-masks."""
+        """Make all pseudo-masks, unless the same are there."""
+        kept = standing_pseudo_masks(self.run, settings=self.settings.pseudo_label)
+        if kept is not None:
+            return f"{kept} pseudo-masks were there"
         result = pseudo_label(self.run, settings=self.settings.pseudo_label, progress=self.told)
         return f"{result.done} pseudo-masks, {100 * result.undecided:.1f} % of the pixels undecided"
 
@@ -272,7 +280,7 @@ def _require_library() -> None:
 
 
 def _require_same_data(run: Run, data: ImageSet) -> None:
-    facts = run.environment() if run.settings_file.is_file() else {}
+    facts = run.environment() if holds_weights(run) else {}
     if facts.get("data_fingerprint", data.fingerprint()) != data.fingerprint():
         raise SettingsError(
             f"{run.path} was trained on other images or labels ({facts.get('data_name')}: "

@@ -24,12 +24,13 @@ from swtformer.functional.pseudo_labels import (
 from swtformer.functional.scores import IGNORED
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
-from swtformer.reviews import Review, write_reviews
+from swtformer.reviews import Review, read_reviews, write_reviews
 from swtformer.run import (
     Failure,
     Progress,
     RefinedRun,
     Run,
+    digest,
     read_json,
     silent,
     write_failures,
@@ -37,6 +38,7 @@ from swtformer.run import (
 )
 from swtformer.settings import PseudoLabelSettings
 from swtformer.stages.in_order import in_order
+from swtformer.stages.kept import changed_rule
 from swtformer.stages.mask import Source, ids_with_maps, remove_other_masks
 from swtformer.stages.refined_maps import require_refined_from, require_refined_from_maps
 from swtformer.stages.start_maps import all_channels, label_free_power, source_of
@@ -123,6 +125,7 @@ def pseudo_label(
             f"pseudo_label.low ({settings.low:g}) must not be above pseudo_label.high ({settings.high:g})."
         )
     source, maps, start = _maps(run, settings)
+    made_from = _made_from(run)
     decide = _rule(maps, settings, progress)
     run.pseudo_masks_file.unlink(missing_ok=True)
     run.review_file.unlink(missing_ok=True)
@@ -165,10 +168,41 @@ def pseudo_label(
             "source": source,
             "images": len(reviews),
             "undecided": round(undecided, 4),
+            "made_from": made_from,
         },
     )
     unrefined = len(set(run.map_ids()) - set(maps.ids))
     return PseudoLabelResult(source, len(reviews), unrefined, undecided, reviews, failures)
+
+
+def standing_pseudo_masks(run: Run, *, settings: PseudoLabelSettings) -> int | None:
+    """How many pseudo-masks are there, if `pseudo_label` would make the same again; else None.
+
+    Masks that someone changed in place count as the same; whoever wants them anew calls `pseudo_label`.
+
+    Raises:
+        SwtformerError: a file that says how maps or masks were made is damaged.
+    """
+    if not (run.pseudo_masks_file.is_file() and run.review_file.is_file()):
+        return None
+    facts = read_json(run.pseudo_masks_file)
+    refined = RefinedRun(run.path).maps_file.is_file() and settings.source != "maps"
+    is_same = (
+        facts.get("made_from") == _made_from(run)
+        and facts["source"] == ("refined" if refined else "maps")
+        and not changed_rule(run, settings)
+        and all(run.pseudo_mask_file(review.id).is_file() for review in read_reviews(run))
+    )
+    return facts["images"] if is_same else None
+
+
+def _made_from(run: Run) -> str:
+    """Equal while the files of maps and of refined maps are what they were, wherever the run lies."""
+    files = sorted([*run.maps.rglob("*.npz"), *run.refined.rglob("*.npz")])
+    facts = [(file.relative_to(run.path).as_posix(), file.stat()) for file in files]
+    stamps = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in facts]
+    makers = [read_json(file)["made_by"] for file in (run.maps_file, run.refined_file) if file.is_file()]
+    return digest(*makers, *stamps)
 
 
 def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "maps"], _Maps, _Maps | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
@@ -17,6 +16,8 @@ def prepare_folder(
 ) -> None:
     """Make the folder of a training, or check that it may be gone on with.
 
+    What stopped before its first checkpoint holds nothing to lose and is started over, with any settings.
+
     Args:
         run: the folder.
         settings: what is asked for now.
@@ -28,25 +29,22 @@ def prepare_folder(
         SettingsError: the folder holds another training, or none to resume, or one with other settings.
         SwtformerError: the folder cannot be made or written.
     """
-    if run.settings_file.is_file():
+    if resume and not run.settings_file.is_file():
+        if is_main_process():
+            raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
+    elif run.settings_file.is_file() and holds_weights(run):
         if not resume:
             if not is_main_process():
                 return
             raise SettingsError(
                 f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
             )
-        changed = [
-            name
-            for name, before, now in _differences(run.settings(), settings, sections)
-            if name not in free and before != now
-        ]
+        changed = changed_settings(run.settings(), settings, sections=sections, free=free)
         if changed:
             raise SettingsError(
                 f"{run.path} was started with other settings: {', '.join(changed)}. "
                 "A resumed run keeps its settings; start a new run to change them."
             )
-    elif resume and is_main_process():
-        raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -60,6 +58,11 @@ def has_checkpoint(run: Run) -> bool:
     return any(run.checkpoints.glob("epoch-*.ckpt"))
 
 
+def holds_weights(run: Run) -> bool:
+    """Whether a training left anything that another one must not mix with: a checkpoint or its model."""
+    return has_checkpoint(run) or run.model.is_dir()
+
+
 def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Failure]:
     """A resumed training's failures, and those that it noted in `run` before it stopped."""
     known = {failure.id for failure in failures}
@@ -67,13 +70,23 @@ def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Fail
     return [*failures, *earlier]
 
 
-def _differences(before: Settings, now: Settings, sections: Sequence[str]) -> list[tuple[str, Any, Any]]:
-    """Values of the settings that decide the trained weights, pairwise by dotted name."""
-    rows: list[tuple[str, Any, Any]] = [("seed", before.seed, now.seed)]
+def changed_settings(
+    before: Settings, now: Settings, *, sections: Sequence[str], free: Collection[str]
+) -> list[str]:
+    """Dotted names of the settings that decide the trained weights and differ.
+
+    Args:
+        before: settings of a training.
+        now: those that are asked for.
+        sections: sections that decide, besides the seed.
+        free: settings of them, by dotted name, that do not.
+    """
+    changed = [] if before.seed == now.seed else ["seed"]
     for section in sections:
         first, second = getattr(before, section), getattr(now, section)
-        rows += [
-            (f"{section}.{name}", getattr(first, name), getattr(second, name))
+        changed += [
+            f"{section}.{name}"
             for name in type(first).model_fields
+            if getattr(first, name) != getattr(second, name)
         ]
-    return rows
+    return [name for name in changed if name not in free]

@@ -24,7 +24,7 @@ from swtformer.settings import SegmentSettings, Settings
 from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
-from swtformer.stages.run_folder import has_checkpoint, prepare_folder, with_earlier
+from swtformer.stages.run_folder import has_checkpoint, holds_weights, prepare_folder, with_earlier
 from swtformer.training.pair_loader import MaskedImage
 
 FREE_TO_CHANGE = {
@@ -210,7 +210,7 @@ def _refuse_unfinished(run: Run, masks: Path) -> None:
 
 def _require_same_masks(trained: Run, pairs: Pairs) -> None:
     before = trained.environment().get("masks_fingerprint", pairs.fingerprint)
-    if before != pairs.fingerprint:
+    if holds_weights(trained) and before != pairs.fingerprint:
         raise SettingsError(
             f"{trained.path} was started with other masks or images. A resumed training keeps them; "
             "remove the folder to train anew."

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from swtformer.errors import SettingsError
 from swtformer.functional.scores import IGNORED
 from swtformer.settings import SegmentSettings
 from swtformer.training.augment import (
@@ -43,20 +42,10 @@ class PairAugmentation(Protocol):
 
 
 def create_pair_augmentation(settings: SegmentSettings) -> PairAugmentation:
-    """The augmentation that the settings describe.
-
-    Raises:
-        SettingsError: the range of scales does not rise.
-    """
-    low, high = settings.scale
-    if low > high:
-        raise SettingsError(
-            f"segment.scale: expected the smaller scale first, got {low:g}, {high:g}; write "
-            f"{high:g}, {low:g}."
-        )
+    """The augmentation that the settings describe."""
     strength = settings.jitter
     jitter = ColourJitter(strength, strength, strength, strength / 3) if strength > 0 else None
-    return ScaleCrop(settings.crop_px, (low, high), jitter)
+    return ScaleCrop(settings.crop_px, settings.scale, jitter)
 
 
 @dataclass(frozen=True)

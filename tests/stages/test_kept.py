@@ -1,0 +1,79 @@
+"""What a run holds against what is asked for, on files of facts alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swtformer.errors import SettingsError
+from swtformer.run import Run, write_json
+from swtformer.settings import Settings
+from swtformer.stages.kept import changed_rule, require_same_network
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Run:
+    """A run by default settings with a network that was trained on its pseudo-masks."""
+    run, settings = Run(tmp_path), Settings()
+    write_json(run.maps_file, settings.localize.model_dump(mode="json"))
+    settled = {"source": "refined", "background_power": None, "walk_steps": 32}
+    write_json(run.refined_file, settings.refine.model_dump(mode="json") | settled)
+    write_json(run.pseudo_masks_file, settings.pseudo_label.model_dump(mode="json") | {"source": "refined"})
+    network = Run(run.segmentation)
+    network.write_settings(settings)
+    network.model.mkdir()
+    return run
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {},
+        {"segment": {"workers": 7}},
+        {"refine": {"crf_iterations": 3, "fit_epochs": 9, "workers": 4}},
+        {"pseudo_label": {"keep": 0.3, "low": 0.1, "source": "refined"}},
+        {"localize": {"class_threshold": 0.9, "batch_size": 4}},
+        {"predict": {"flip": False}},
+    ],
+)
+def test_what_does_not_change_the_network_is_free(trained: Run, same: dict[str, Any]) -> None:
+    require_same_network(trained, Settings.model_validate(same))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 3}, "seed"),
+        ({"segment": {"decoder": "fpn"}}, "segment.decoder"),
+        ({"refine": {"method": "irn", "irn_background": 0.2}}, "refine.method, refine.irn_background"),
+        ({"refine": {"par_dilations": [1, 2]}}, "refine.par_dilations"),
+        ({"refine": {"source": "cam", "background_power": 2.0}}, "refine.source, refine.background_power"),
+        ({"localize": {"scales": [1.0], "classes": "predicted"}}, "localize.scales, localize.classes"),
+        ({"pseudo_label": {"rule": "thresholds"}}, "pseudo_label.rule"),
+    ],
+)
+def test_what_changes_the_network_is_refused(trained: Run, changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(SettingsError, match=rf"other settings: {named}\. Remove this folder"):
+        require_same_network(trained, Settings.model_validate(changes))
+
+
+def test_stages_that_the_masks_do_not_come_from_are_free(trained: Run) -> None:
+    facts = Settings().pseudo_label.model_dump(mode="json") | {"source": "maps"}
+    write_json(trained.pseudo_masks_file, facts)
+    settings = Settings.model_validate({"refine": {"method": "psa"}, "pseudo_label": {"source": "maps"}})
+    require_same_network(trained, settings)
+    given = Settings.model_validate({"refine": {"method": "psa"}, "segment": {"masks": "given"}})
+    Run(trained.segmentation).write_settings(given)
+    require_same_network(trained, given)
+
+
+def test_without_a_network_everything_is_free(trained: Run) -> None:
+    Run(trained.segmentation).model.rmdir()
+    require_same_network(trained, Settings(seed=4))
+
+
+def test_only_settings_of_the_rule_change_it(trained: Run) -> None:
+    changed = Settings.model_validate({"pseudo_label": {"margin": 0.5, "high": 0.9}}).pseudo_label
+    assert changed_rule(trained, changed) == ["pseudo_label.margin"]
