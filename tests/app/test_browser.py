@@ -129,8 +129,10 @@ def test_the_queue_is_walked_by_keys_and_clicks(page: Any, run: Run) -> None:
     page.click("#accept")
     says(page, "#about", "3: number 3 of 4")
     says(page, "#progress", "2 of 4 looked at: 1 accepted")
-    assert [item.decision for item in open_queue(run).items] == ["correct", "accept", None, None]
+    page.keyboard.press("x")
+    says(page, "#about", "1: number 4 of 4")
+    assert [item.decision for item in open_queue(run).items] == ["correct", "accept", "reject", None]
     page.reload()
     page.get_by_role("tab", name="Review").click()
-    says(page, "#about", "3: number 3 of 4")  # it goes on where it was
+    says(page, "#about", "1: number 4 of 4")  # it goes on where it was
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

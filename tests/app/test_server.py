@@ -24,7 +24,7 @@ from swtformer.app.study import Studio
 from swtformer.datasets.images import read_mask
 from swtformer.errors import SettingsError
 from swtformer.run import Run
-from swtformer.stages.review import open_queue
+from swtformer.stages.review import open_queue, rejected_ids
 
 # What Gradio asks of pandas is about to go.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
@@ -133,10 +133,12 @@ def test_decisions_reach_the_disk(client: Client, drawn: Path) -> None:
     assert [item.decision for item in open_queue(run).items] == ["correct", None, None, None]
     client.predict("open", 0.5, api_name="/accept")
     client.predict("open", 0.5, api_name="/skip")
-    about = client.predict("open", 0.5, api_name="/accept")
+    about = client.predict("open", 0.5, api_name="/reject")
     assert "Every mask has been looked at." in about[1]
     about = client.predict("skip", 0.5, api_name="/queue")
     assert "<b>3</b>: number 3 of 4, skipped for now" in about[2]
+    assert "1 marked for correction, 1 left out of training." in about[0]
+    assert rejected_ids(run) == {"1"}
     about = client.predict("open", 0.5, api_name="/earlier")
     assert "Every mask has been looked at." in about[1]
     run.pseudo_masks_file.write_text(run.pseudo_masks_file.read_text() + " ")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from support.app_runs import write_queue
 from support.masked_squares import draw_run
 from swtformer.cli import main
 from swtformer.cli.segmentation import _resume_hint
 from swtformer.run import Run
 from swtformer.settings import Settings
+from swtformer.stages.review import decide, open_queue
 
 QUICK = [
     "--segment.decoder=segformer",
@@ -70,6 +72,17 @@ def test_segment_resumes_by_its_own_settings(segmented: Path, capsys: pytest.Cap
     assert "nothing left to train" in capsys.readouterr().err
     assert main(["segment", str(segmented / "run"), "--resume", "--segment.epochs=5"]) == 2
     assert "segment.epochs" in capsys.readouterr().err
+
+
+def test_segment_says_what_the_review_left_out(
+    drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(Path(shutil.copytree(drawn, tmp_path / "copy")) / "run")
+    write_queue(run)
+    for id in ("1", "2"):
+        decide(run, id, "reject", masks=open_queue(run).masks)
+    assert main(["segment", str(run.path), *QUICK]) == 0
+    assert "2 images were left out: the review rejected their masks." in capsys.readouterr().out
 
 
 def test_segment_without_masks(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,16 @@ def test_background_alone(name: str) -> None:
     assert refined.shape[0] == 1
 
 
+def test_is_as_sure_as_it_says(name: str) -> None:
+    """One label is ahead by 0.2 everywhere; only a refiner that tells how sure it is leaves it so."""
+    image = 0.5 + 0.01 * draw((48, 64), 1)[0]
+    refiner = build(name)
+    refined = refiner.refine(image, torch.tensor([0.4, 0.6])[:, None, None].expand(2, 12, 16).contiguous())
+    shares = refined / refined.sum(0)
+    margin = float((shares[1] - shares[0]).mean())
+    assert margin == pytest.approx(0.2 if refiner.tells_how_sure else 1, abs=0.02)
+
+
 def test_absent_classes_stay_absent_and_change_nothing(name: str) -> None:
     image, maps = draw((33, 47), 4)
     maps[2] = 0

@@ -91,3 +91,20 @@ def test_corrected_masks_are_of_the_images_of_their_base(
     assert data_for(run, None, SegmentSettings(masks=corrected))[0] == tmp_path / "more"
     elsewhere = data_for(run, None, SegmentSettings(masks=tmp_path / "images"))[0]
     assert elsewhere == tmp_path / "images" / "labels.csv"
+
+
+def test_rejected_masks_are_left_out_unless_corrected(squares: tuple[Run, ImageSet], corrected: Path) -> None:
+    run, data = squares
+    rejected = frozenset({"0", "1", "of another set"})
+
+    def used(folder: Path) -> list[str]:
+        found = find_pairs(data, folder, exif="raw", rejected=rejected, progress=silent)
+        assert found.rejected + len(found.pairs) == 3
+        assert found.without_mask == 0
+        assert found.fingerprint != pairs(data, folder).fingerprint
+        return [pair.id for pair in found.pairs]
+
+    assert used(run.pseudo_masks) == ["2"]
+    assert used(corrected) == ["1", "2"]  # 1 was changed by hand
+    with pytest.raises(DataError, match="all 3 masks were left out of training in the review"):
+        find_pairs(data, run.pseudo_masks, exif="raw", rejected=frozenset("012"), progress=silent)

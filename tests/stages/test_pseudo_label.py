@@ -14,9 +14,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.maps import ClassActivationMaps
 from swtformer.run import RefinedRun, Run, read_failures, read_json, write_json
-from swtformer.settings import PseudoLabelSettings, Settings
+from swtformer.settings import PseudoLabelSettings, RefineSettings, Settings
 from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
+from swtformer.stages.refine import refine
 from swtformer.stages.refined_maps import maps_stamp
 
 IDS = ["a", "b", "none", "sub/c"]
@@ -151,6 +153,92 @@ def test_refinement_that_overturns_the_labels_lowers_the_confidence(draw: Callab
     assert after["sub/c"].agreement < 0.9
     assert after["sub/c"].certainty == pytest.approx(before["sub/c"].certainty, abs=1e-3)
     assert after["sub/c"].confidence < before["sub/c"].confidence
+
+
+def draw_photographs(drawn: Any) -> None:
+    """Two tones with noise, whose edge is not that of the maps."""
+    for seed, record in enumerate(drawn.data.records):
+        height, width = drawn.maps(record.id).size
+        pixels = np.random.default_rng(seed).normal(90, 12, (height, width, 3))
+        pixels[:, width // 2 :] += 70
+        record.image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(record.image, quality=95)
+
+
+def refined_by(drawn: Any, method: str) -> dict[str, np.ndarray]:
+    """The labels that a refiner gives to the drawn photographs, undecided nowhere."""
+    options = {"method": method, "source": "refined", "crf_bilateral_rgb": 20, "accelerator": "cpu"}
+    refine(drawn.run, drawn.data, settings=Settings(refine=RefineSettings.model_validate(options)))
+    labels = {}
+    for id in IDS:
+        maps = ClassActivationMaps.load(drawn.run.refined_map_file(id))
+        labels[id] = np.array([0, *maps.values])[shares(maps.refined, maps.size).argmax(0)]
+    return labels
+
+
+def test_after_a_dense_crf_the_maps_before_it_say_what_is_sure(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    draw_photographs(drawn)
+    chosen = refined_by(drawn, "dense_crf")
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.3))
+    reviews = {review.id: review for review in result.reviews}
+    overturned = 0
+    for id in IDS:
+        maps = drawn.maps(id)
+        before = shares(maps.refined, maps.size)
+        expected = np.empty(maps.size)
+        margins = np.empty(maps.size)
+        for place in np.ndindex(maps.size):
+            known = dict(zip((0, *maps.values), before[:, *place], strict=True))
+            own = known.pop(chosen[id][place])
+            margins[place] = own - max(known.values(), default=0)
+            expected[place] = chosen[id][place] if margins[place] >= 0.3 else 255
+        assert (read(drawn.run, id) == expected).mean() > 0.999
+        means = [
+            margins[chosen[id] == label].clip(0).mean() if (chosen[id] == label).any() else 0
+            for label in (0, *maps.values)
+        ]
+        assert reviews[id].certainty == pytest.approx(np.mean(means), abs=1e-3)
+        overturned += (margins < 0).sum()
+    assert overturned > 0
+
+
+def test_a_dense_crf_leaves_about_as_much_undecided_as_averaging(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    draw_photographs(drawn)
+    refined_by(drawn, "par")
+    averaged = pseudo_label(drawn.run).undecided
+    refined_by(drawn, "dense_crf")
+    assert averaged > 0.1
+    assert pseudo_label(drawn.run).undecided == pytest.approx(averaged, rel=0.5)
+    assert pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="thresholds")).undecided > 0.05
+
+
+def test_after_a_dense_crf_each_label_keeps_its_part(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    draw_photographs(drawn)
+    chosen = refined_by(drawn, "dense_crf")
+    pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="keep", keep=0.6, source="refined"))
+    for label in (0, 1):
+        all_pixels = sum((chosen[id] == label).sum() for id in IDS)
+        kept = sum((read(drawn.run, id) == label).sum() for id in IDS)
+        assert kept / all_pixels == pytest.approx(0.6, abs=0.02)
+
+
+def test_after_a_dense_crf_certainty_tells_easy_from_hard(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    draw_photographs(drawn)
+    for id, gap in (("a", 0.9), ("sub/c", 0.1)):
+        maps = drawn.maps(id)
+        right = np.arange(maps.refined.shape[2]) >= maps.refined.shape[2] // 2
+        half = np.broadcast_to(np.where(right, 0.5 + gap / 2, 0.5 - gap / 2), maps.refined.shape[1:])
+        drawn.change(id, refined=np.stack([1 - half, half]))
+    chosen = refined_by(drawn, "dense_crf")
+    assert {*np.unique(chosen["a"])} == {0, 1}
+    assert {*np.unique(chosen["sub/c"])} == {0, 2}
+    certainty = {review.id: review.certainty for review in pseudo_label(drawn.run).reviews}
+    assert certainty["a"] > 0.75
+    assert certainty["sub/c"] < 0.15
 
 
 def test_the_review_queue_rises(draw: Callable[..., Any]) -> None:

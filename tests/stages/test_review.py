@@ -10,7 +10,7 @@ import pytest
 from support.app_runs import draw_app_run, write_queue
 from swtformer.errors import SwtformerError
 from swtformer.run import Run
-from swtformer.stages.review import decide, decided_ids, open_queue
+from swtformer.stages.review import decide, decided_ids, open_queue, rejected_ids
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,23 @@ def test_the_queue_is_worst_first_and_resumes(run: Run) -> None:
     assert ids(run, "open") == ["1"]
     assert (ids(run, "accept"), ids(run, "skip"), ids(run, "correct")) == (["2"], ["0"], ["3"])
     assert decided_ids(run, "correct") == {"3"}
+
+
+def test_masks_are_rejected_as_long_as_they_are_the_same(run: Run) -> None:
+    assert rejected_ids(run) == frozenset()
+    masks = open_queue(run).masks
+    decide(run, "2", "accept", masks=masks)
+    assert rejected_ids(run) == frozenset()
+    for id in ("0", "3"):
+        decide(run, id, "reject", masks=masks)
+    assert rejected_ids(run) == {"0", "3"}
+    assert ids(run, "reject") == ["0", "3"]
+    decide(run, "0", "skip", masks=masks)
+    assert rejected_ids(run) == {"3"}
+    run.pseudo_masks_file.write_text(run.pseudo_masks_file.read_text() + " ")
+    assert rejected_ids(run) == frozenset()
+    run.pseudo_masks_file.unlink()  # they are being made
+    assert rejected_ids(run) == frozenset()
 
 
 def test_a_later_decision_replaces_the_earlier(run: Run) -> None:
@@ -104,7 +121,10 @@ def test_mistakes(run: Run) -> None:
     ("text", "message"),
     [
         ("id,decision\n0,accept\n", r"decisions\.csv: expected the columns id, decision, decided_at, masks"),
-        ("id,decision,decided_at,masks\n0,good,x,y\n", r"line 2: expected accept, skip, correct, got 'good'"),
+        (
+            "id,decision,decided_at,masks\n0,good,x,y\n",
+            r"line 2: expected accept, skip, correct, reject, got 'good'",
+        ),
         ("id,decision,decided_at,masks\n0,accept\n", r"line 2: expected 4 values"),
     ],
 )

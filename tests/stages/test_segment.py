@@ -19,14 +19,17 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from support.app_runs import write_queue
 from support.masked_squares import draw_pair, draw_run, quick, save_mask
 from swtformer.datasets import split_off
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
-from swtformer.run import Run, read_failures
+from swtformer.run import Run, read_failures, write_json
 from swtformer.segmentation.pretrained import load_network
 from swtformer.segmentation.views import class_probabilities
+from swtformer.stages.corrections import NOTES
+from swtformer.stages.review import decide, open_queue
 from swtformer.stages.segment import segment
 from swtformer.training.pair_loader import MaskedImage, evaluation_pairs
 from swtformer.training.segmentation import SEGMENT_COLUMNS
@@ -141,6 +144,25 @@ def test_images_without_a_mask_are_left_out(squares: Squares) -> None:
         run.pseudo_mask_file(str(index)).unlink()
     result = segment(run, data, settings=quick(run, epochs=1))
     assert (result.images, result.without_mask) == (10, 2)
+
+
+def test_what_the_review_rejected_is_left_out(squares: Squares) -> None:
+    run, data = squares
+    write_queue(run)
+    decide(run, "2", "reject", masks=open_queue(run).masks)
+    shutil.copytree(run.pseudo_masks, run.corrected_masks)
+    result = segment(run, data, settings=quick(run, epochs=1))
+    assert (result.images, result.without_mask, result.rejected) == (11, 0, 1)
+    assert result.trained.environment()["rejected"] == 1
+    decide(run, "3", "reject", masks=open_queue(run).masks)
+    with pytest.raises(SettingsError, match="or others were left out"):
+        segment(run, data, settings=quick(run, epochs=1), resume=True)
+    write_json(run.corrected_masks / NOTES, {"base": str(run.pseudo_masks), "corrected": {"2": 9}})
+    settings = quick(run, epochs=1, masks=run.corrected_masks)
+    assert segment(run, data, settings=settings, out=run.path / "corrected").rejected == 1  # 2 was corrected
+    shutil.copytree(run.pseudo_masks, run.path / "others")
+    settings = quick(run, epochs=1, masks=run.path / "others")
+    assert segment(run, data, settings=settings, out=run.path / "given").rejected == 0
 
 
 def test_damaged_files_are_failures_and_exit_the_set(squares: Squares) -> None:

@@ -18,6 +18,7 @@ from swtformer.stages.review import Decision, ReviewItem, ReviewQueue, Shown, de
 SHOWN: dict[Shown, str] = {
     "open": "open",
     "correct": "marked for correction",
+    "reject": "left out of training",
     "skip": "skipped",
     "accept": "accepted",
     "all": "all",
@@ -26,6 +27,7 @@ DECIDED: dict[Decision, str] = {
     "accept": "accepted",
     "skip": "skipped for now",
     "correct": "marked for correction",
+    "reject": "left out of training",
 }
 
 
@@ -91,7 +93,8 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
         buttons: dict[Decision, gr.Button] = {
             "accept": gr.Button("Accept", variant="primary", elem_id="accept", min_width=90),
             "skip": gr.Button("Skip", elem_id="skip", min_width=90),
-            "correct": gr.Button("Mark for correction", variant="stop", elem_id="correct", min_width=90),
+            "correct": gr.Button("Mark for correction", elem_id="correct", min_width=90),
+            "reject": gr.Button("Leave out", variant="stop", elem_id="reject", min_width=90),
         }
     with gr.Row():
         earlier = gr.Button("Previous", size="sm", elem_id="earlier", min_width=90)
@@ -99,7 +102,7 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
     opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity of the mask", elem_id="review-opacity")
     gr.HTML(
         '<p class="keys">Keys: <kbd>A</kbd> accept, <kbd>S</kbd> skip, <kbd>C</kbd> mark for correction, '
-        "<kbd>J</kbd> next, <kbd>K</kbd> previous.</p>"
+        "<kbd>X</kbd> leave out of training, <kbd>J</kbd> next, <kbd>K</kbd> previous.</p>"
     )
     with gr.Accordion("Correct the marked masks in another tool", open=False):
         gr.Code(

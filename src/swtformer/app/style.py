@@ -39,12 +39,12 @@ kbd {
 }
 @media (pointer: coarse) { .keys { display: none; } }
 @media (max-width: 640px) {
-  .gradio-container { padding: .4rem .4rem 5rem !important; }
+  .gradio-container { padding: .4rem .4rem 8rem !important; }
   .decisions {
     position: fixed; inset: auto 0 0; z-index: 5; padding: .4rem; gap: .4rem !important;
     background: var(--body-background-fill); border-top: 1px solid var(--border-color-primary);
   }
-  .decisions button { min-width: 30% !important; padding-inline: .3rem !important; }
+  .decisions button { min-width: 40% !important; padding-inline: .3rem !important; }
 }
 """
 
@@ -57,7 +57,8 @@ document.addEventListener("keydown", (event) => {
   const target = event.target;
   const fields = "textarea, select, [contenteditable], input:not([type=radio], [type=range])";
   if (target.matches?.(fields)) return;
-  const wanted = { a: "accept", s: "skip", c: "correct", j: "later", k: "earlier" }[event.key.toLowerCase()];
+  const keys = { a: "accept", s: "skip", c: "correct", x: "reject", j: "later", k: "earlier" };
+  const wanted = keys[event.key.toLowerCase()];
   const button = wanted && document.getElementById(wanted);
   if (button && button.offsetParent !== null && !button.disabled) { event.preventDefault(); button.click(); }
 });

@@ -40,7 +40,7 @@ def export(
         Parameter(help="Which masks of a run; auto takes pseudo_masks, else masks."),
     ] = "auto",
     decision: Annotated[
-        Literal["all", "accept", "skip", "correct"],
+        Literal["all", "accept", "skip", "correct", "reject"],
         Parameter(help="Only the pseudo-masks with this decision of the review in `swtformer app`."),
     ] = "all",
     config: Config = None,

@@ -76,6 +76,8 @@ def segment(
     say(f"Trained on {result.images} images with {kind} ({result.masks}).")
     if result.without_mask:
         warn(f"{result.without_mask} images of the data set have no mask and were left out.")
+    if result.rejected:
+        say(f"{result.rejected} images were left out: the review rejected their masks.")
     if result.validation_miou is not None:
         say(
             f"mIoU against the held-out masks of the same folder: {100 * result.validation_miou:.2f} % "

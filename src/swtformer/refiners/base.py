@@ -39,12 +39,15 @@ class Refiner(ABC):
     Attributes:
         name: what settings call it.
         shaped_by: beginnings of the names of the refine settings that its maps depend on.
+        tells_how_sure: whether a label's share of the maps that come out says how sure it is. Where it does
+            not, because nearly every pixel ends near 0 or 1, the maps that went in are asked instead.
         settings: the refine section that it was built from.
         device: where `_refined` receives its tensors; a learned refiner's network lies there.
     """
 
     name: ClassVar[str]
     shaped_by: ClassVar[tuple[str, ...]]
+    tells_how_sure: ClassVar[bool]
 
     def __init__(self, settings: RefineSettings, *, device: torch.device | str = "cpu") -> None:
         self.settings = settings

@@ -18,12 +18,16 @@ from swtformer.settings import RefineSettings
 class DenseCRF(Refiner):
     """Fully connected CRF at the image's full size; the maps that come out are its marginals.
 
+    Mean field makes marginals overconfident: each round adds the neighbours' belief in a label to a pixel's
+    own, until nearly all of them are near 0 or 1.
+
     Raises:
         SwtformerError: `pydensecrf` is wanted and not installed.
     """
 
     name: ClassVar[str] = "dense_crf"
     shaped_by: ClassVar[tuple[str, ...]] = ("crf_",)
+    tells_how_sure: ClassVar[bool] = False
 
     def __init__(self, settings: RefineSettings, *, device: torch.device | str = "cpu") -> None:
         super().__init__(settings, device=device)

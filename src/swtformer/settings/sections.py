@@ -275,11 +275,13 @@ class RefineSettings(Section):
 class PseudoLabelSettings(Section):
     """How maps become masks to train on, with 255 where the evidence is weak; the truth is never looked at.
 
-    A pixel's shares are its maps divided by their sum.
+    A pixel's shares are its maps divided by their sum. After `dense_crf`, whose maps are sure of almost every
+    pixel, they are those of the maps that it started from.
     """
 
     source: Literal["auto", "refined", "maps"] = "auto"
-    """Maps to use; auto takes what `refine` made, and where there is nothing what `localize` made."""
+    """Maps to use; auto takes what `refine` made, and where there is nothing what `localize` made. dense_crf
+    decides on the label alone: how sure it is, the maps that it started from say."""
     rule: Literal["margin", "thresholds", "keep"] = "margin"
     """margin: the best share is ahead of the second by `margin`; thresholds: the best class has a share of
     `high` or more, or none has more than `low`; keep: each label keeps its surest pixels."""

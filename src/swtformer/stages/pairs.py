@@ -53,6 +53,7 @@ class Pairs:
         pairs: the same with their masks, in the same order.
         pixels: (C+1,) number of pixels of each label over all masks.
         without_mask: number of images that have no mask and are left out.
+        rejected: number of images that have one and are left out because of it.
         supervision: what the masks are.
         failures: images or masks that cannot be read.
         fingerprint: equal for equal labels, confidences and sizes of image files by id, wherever they lie
@@ -64,6 +65,7 @@ class Pairs:
     pairs: tuple[MaskedImage, ...]
     pixels: Tensor
     without_mask: int
+    rejected: int
     supervision: Supervision
     failures: tuple[Failure, ...]
     fingerprint: str
@@ -75,18 +77,28 @@ class Pairs:
         return [by_id[record.id] for record in images.records]
 
 
-def find_pairs(data: ImageSet, folder: Path, *, exif: Literal["raw", "apply"], progress: Progress) -> Pairs:
+def find_pairs(
+    data: ImageSet,
+    folder: Path,
+    *,
+    exif: Literal["raw", "apply"],
+    rejected: frozenset[str] = frozenset(),
+    progress: Progress,
+) -> Pairs:
     """Match images with masks `<folder>/<id>.png` and read every mask once.
 
     Args:
         data: the images.
         folder: of palette or grey PNGs with the set's label values.
         exif: how images are read.
+        rejected: ids of masks that are left out, as if nothing was known of their images, unless corrections
+            say that they were changed by hand.
         progress: told about every mask, as stage "check masks".
 
     Raises:
-        DataError: no image has a mask; masks hold other values than the classes', or have another size than
-            their images (the first ten are named); no mask shows any class.
+        DataError: no image has a mask, or all of these are left out; masks hold other values than the
+            classes', or have another size than their images (the first ten are named); no mask shows any
+            class.
     """
     if not folder.is_dir():
         raise DataError(
@@ -99,29 +111,36 @@ def find_pairs(data: ImageSet, folder: Path, *, exif: Literal["raw", "apply"], p
             f"{folder}: holds no mask of the {len(data)} images of {data.name}; expected "
             f"{data.records[0].id}.png. Is it another data set or split (--data.split)?"
         )
+    supervision = _supervision(folder, masked)
+    corrections = read_corrections(folder) if supervision == "corrected" else None
+    out = rejected.difference(() if corrections is None else corrections.corrected)
+    kept = [record for record in masked if record.id not in out]
+    if not kept:
+        raise DataError(
+            f"{folder}: all {len(masked)} masks were left out of training in the review; decide otherwise "
+            "about some in `swtformer app`."
+        )
     found: dict[str, _Checked | Failure | str] = {}
-    by_id = {record.id: record for record in masked}
+    by_id = {record.id: record for record in kept}
 
     def check(id: str) -> _Checked | Failure | str:
         return _checked(by_id[id], folder / f"{id}.png", data.classes, exif)
 
     for id, result in zip(by_id, in_order("check masks", check, list(by_id), progress), strict=True):
         found[id] = result
-    _refuse([result for result in found.values() if isinstance(result, str)], len(masked))
+    _refuse([result for result in found.values() if isinstance(result, str)], len(kept))
     checked = {id: result for id, result in found.items() if isinstance(result, _Checked)}
     failures = tuple(result for result in found.values() if isinstance(result, Failure))
     if not checked:
-        raise DataError(f"{folder}: none of its {len(masked)} masks can be used. {failures[0].reason}")
+        raise DataError(f"{folder}: none of its {len(kept)} masks can be used. {failures[0].reason}")
     total = torch.stack([result.pixels for result in checked.values()]).sum(0)
     pixels = total[: len(data.classes) + 1]
-    supervision = _supervision(folder, masked)
     if not pixels[1:].any():
         _refuse_classless(folder, supervision, int(total[IGNORED]), data.classes)
     digest = hashlib.sha256()
     for id, result in checked.items():
         digest.update(f"{id} {result.digest} {result.image_bytes}\n".encode())
     images = data.subset([place for place, record in enumerate(data.records) if record.id in checked])
-    corrections = read_corrections(folder) if supervision == "corrected" else None
     part = None
     if corrections is not None:
         part = CorrectedPart(corrections.base, len(checked.keys() & corrections.corrected.keys()))
@@ -132,6 +151,7 @@ def find_pairs(data: ImageSet, folder: Path, *, exif: Literal["raw", "apply"], p
         ),
         pixels=pixels,
         without_mask=len(data) - len(masked),
+        rejected=len(masked) - len(kept),
         supervision=supervision,
         failures=failures,
         fingerprint=digest.hexdigest()[:32],

@@ -20,10 +20,12 @@ from swtformer.functional.pseudo_labels import (
     labels_by_thresholds,
     margin_histogram,
     margins_to_keep,
+    support,
 )
 from swtformer.functional.scores import IGNORED
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
+from swtformer.refiners import REFINERS
 from swtformer.reviews import Review, read_reviews, write_reviews
 from swtformer.run import (
     Failure,
@@ -67,21 +69,39 @@ class PseudoLabelResult:
 
 @dataclass(frozen=True)
 class _Maps:
-    """The maps that masks are made of."""
+    """The maps that masks are made of.
+
+    Attributes:
+        run: where they lie.
+        ids: images that have some.
+        source: which of a file's maps.
+        power: of the background behind CAMs.
+        made_by: what all of them must have been made by.
+        judge: maps of the same images that say how sure the labels of these are; None where these do.
+    """
 
     run: Run
     ids: list[str]
     source: Source
     power: float
     made_by: str
+    judge: _Maps | None = None
 
     def evidence(self, id: str) -> tuple[Evidence, Tensor]:
-        """What the maps of an image say, and the (K,) labels of its classes.
+        """What is known of the best labels of an image's maps, and the (K,) labels of its classes.
 
         Raises:
             SwtformerError: they are damaged, of an older making than the others, or refined from other maps
                 than the image has now.
         """
+        maps, values, size = self._load(id)
+        pixels = evidence(maps, values, size)
+        if self.judge is not None:
+            pixels = support(pixels.labels, *self.judge._load(id))
+        return pixels, values
+
+    def _load(self, id: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        """(K+1, h, w) maps of an image, the (K,) labels of its classes, and its size."""
         maps = ClassActivationMaps.load(self.run.map_file(id))
         if maps.made_by != self.made_by:
             raise SwtformerError(
@@ -91,7 +111,7 @@ class _Maps:
         if isinstance(self.run, RefinedRun):
             require_refined_from(self.run, id, maps)
         values = torch.from_numpy(maps.values).long()
-        return evidence(all_channels(maps, self.source, power=self.power), values, maps.size), values
+        return all_channels(maps, self.source, power=self.power), values, maps.size
 
 
 def pseudo_label(
@@ -103,11 +123,16 @@ def pseudo_label(
     maps any more are removed; pseudo_masks.json and review.csv are there only while all masks follow the same
     rule. An image without a present class is all background.
 
+    Refined maps give each pixel its label. How sure that is they say as well, unless their refiner says that
+    they cannot (`Refiner.tells_how_sure`): then the maps that it started from do, at the image's size, by the
+    share that they give to the label less the best other share. Where they prefer another label that is
+    negative, and the pixel becomes 255 unless the keep rule has to reach so far down.
+
     An image's confidence is the mean of two figures in [0, 1]. Certainty is the mean margin (best share less
-    second share) of each label's pixels, averaged over the background and the image's classes; a class that
-    wins no pixel counts with 0. Agreement is the mean IoU between the best labels before and after
-    refinement: where the edges of the image overturn what the network saw, one of them is wrong. Without
-    refinement, confidence is certainty.
+    second share, and a negative one counts as 0) of each label's pixels, averaged over the background and the
+    image's classes; a class that wins no pixel counts with 0. Agreement is the mean IoU between the best
+    labels before and after refinement: where the edges of the image overturn what the network saw, one of
+    them is wrong. Without refinement, confidence is certainty.
 
     Args:
         run: a run with maps, refined or not.
@@ -216,7 +241,8 @@ def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "
         facts = read_json(refined.maps_file)
         made_by = read_json(run.maps_file)["made_by"]
         start = _Maps(run, ids, facts["source"], facts["background_power"] or 1.0, made_by)
-        return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"]), start
+        judge = None if REFINERS[facts["method"]].tells_how_sure else start
+        return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"], judge), start
     ids = ids_with_maps(run)
     source = source_of(run, ids, "auto")
     power = label_free_power(run, ids) if source == "cam" else 1.0
@@ -229,7 +255,7 @@ def _rule(maps: _Maps, settings: PseudoLabelSettings, progress: Progress) -> Cal
         return lambda pixels: labels_by_thresholds(pixels, low=settings.low, high=settings.high)
     smallest = torch.full((256,), settings.margin)
     if settings.rule == "keep":
-        total = torch.zeros(256, STEPS, dtype=torch.int64)
+        total = torch.zeros(256, 2 * STEPS, dtype=torch.int64)
         for histogram in in_order("weigh", lambda id: _histogram(maps, id), maps.ids, progress):
             total += histogram
         smallest = margins_to_keep(total, settings.keep)

@@ -19,10 +19,11 @@ from swtformer.errors import SwtformerError
 from swtformer.reviews import Review, exact_rows, read_reviews
 from swtformer.run import Run, write_text
 
-Decision = Literal["accept", "skip", "correct"]
-"""accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand."""
+Decision = Literal["accept", "skip", "correct", "reject"]
+"""accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand; reject:
+not to be trained on."""
 
-Shown = Literal["open", "accept", "skip", "correct", "all"]
+Shown = Literal["open", "accept", "skip", "correct", "reject", "all"]
 """Which part of the queue: without a decision (open), with this one, or all of it."""
 
 COLUMNS = ("id", "decision", "decided_at", "masks")
@@ -169,6 +170,18 @@ def decided_ids(run: Run, decision: Decision) -> frozenset[str]:
             "`swtformer app`."
         )
     return found
+
+
+def rejected_ids(run: Run) -> frozenset[str]:
+    """Ids of the images whose present pseudo-mask nobody shall train on; empty where nothing was decided.
+
+    Raises:
+        SwtformerError: review.csv or decisions.csv is damaged.
+    """
+    files = (run.decisions_file, run.review_file, run.pseudo_masks_file)
+    if not all(file.is_file() for file in files):
+        return frozenset()
+    return frozenset(item.review.id for item in open_queue(run).part("reject"))
 
 
 @contextmanager
