@@ -228,6 +228,8 @@ def _print(
     over = ", ".join(settings.evaluate.score_classes or half_b.classes)
     print("# Distance of pseudo-masks to full supervision\n")
     print(f"    python benchmarks/segmentation.py {shlex.join(argv)}\n")
+    if arguments.config is not None:
+        print(f"`{arguments.config.name}`:\n\n```yaml\n{arguments.config.read_text().strip()}\n```\n")
     options = settings.segment
     machine = machine_line(
         threads=torch.get_num_threads(),
@@ -239,23 +241,25 @@ def _print(
         "Scored: half B of "
         f"`{half_b.name}`, {len(half_b)} images (half A: {len(half_a)}), true masks, "
         f"mean over background, {over}.\n"
-        f"{options.decoder} on {_encoder(run, settings)}, {arguments.steps} steps of "
+        f"{options.decoder} on {_encoder(run, settings)}, about {arguments.steps} steps (whole epochs) of "
         f"{options.batch_size}, crop {options.crop_px}, learning rate {options.learning_rate:g}; "
         f"pseudo-masks by {read_json(run.pseudo_masks_file)['method']}; prediction at scales "
         f"{', '.join(f'{scale:g}' for scale in settings.predict.scales)}"
         f"{' with mirror image' if settings.predict.flip else ''}.\n"
     )
     print(
-        "| trained on | seed | images | epochs | mIoU of B, % | with image labels known | training, s |\n"
-        "|---|---|---|---|---|---|---|"
+        "| trained on | seed | images | epochs | steps | mIoU of B, % | image labels known | training, s |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for experiment, seed, row in results:
+        steps = row["epochs"] * -(-row["images"] // options.batch_size)
         print(
-            f"| {experiment.note} | {seed} | {row['images']} | {row['epochs']} | {100 * row['miou']:.2f} "
+            f"| {experiment.note} | {seed} | {row['images']} | {row['epochs']} | {steps} "
+            f"| {100 * row['miou']:.2f} "
             f"| {100 * row['miou_labels_known']:.2f} | {row['seconds']:.0f} |"
         )
     for note, miou in _without_network(run, half_b, settings):
-        print(f"| no network: {note} | | | | | {100 * miou:.2f} | |")
+        print(f"| no network: {note} | | | | | | {100 * miou:.2f} | |")
     print(
         "\nPseudo-masks hold 255 where the evidence is weak, which counts as a miss here. "
         "What the columns leave out is in the docstring of the script."

@@ -67,7 +67,7 @@ def test_networks_on_pseudo_masks_stand_beside_one_on_true_masks(
     segmentation = script("segmentation")
     segmentation.main(command)
     page = capsys.readouterr().out
-    rows = re.findall(r"^\| ([^|]+) \| 0 \| (\d+) \| \d+ \| ([\d.]+) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| ([^|]+) \| 0 \| (\d+) \| \d+ \| \d+ \| ([\d.]+) \|", page, re.MULTILINE)
     assert [(note, int(images)) for note, images, _ in rows] == [
         ("true masks of half A", 6),
         ("pseudo-masks of the same images", 6),
