@@ -47,7 +47,7 @@ class Refiner(ABC):
 
     name: ClassVar[str]
     shaped_by: ClassVar[tuple[str, ...]]
-    tells_how_sure: ClassVar[bool]
+    tells_how_sure: ClassVar[bool] = True
 
     def __init__(self, settings: RefineSettings, *, device: torch.device | str = "cpu") -> None:
         self.settings = settings

@@ -17,7 +17,6 @@ class PixelAdaptiveRefinement(Refiner):
 
     name: ClassVar[str] = "par"
     shaped_by: ClassVar[tuple[str, ...]] = ("par_",)
-    tells_how_sure: ClassVar[bool] = True
 
     def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
         stride = self.settings.par_stride

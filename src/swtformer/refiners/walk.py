@@ -39,7 +39,6 @@ class WalkRefiner(LearnedRefiner):
     """
 
     shaped_by: ClassVar[tuple[str, ...]] = ("fit_", "walk_")
-    tells_how_sure: ClassVar[bool] = True
     network: AffinityNetwork
     network_type: ClassVar[type[AffinityNetwork]]
     beta: ClassVar[float]

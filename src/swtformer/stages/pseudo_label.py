@@ -25,7 +25,7 @@ from swtformer.functional.pseudo_labels import (
 from swtformer.functional.scores import IGNORED
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
-from swtformer.refiners import REFINERS
+from swtformer.refiners import REFINERS, Refiner
 from swtformer.reviews import Review, read_reviews, write_reviews
 from swtformer.run import (
     Failure,
@@ -241,7 +241,10 @@ def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "
         facts = read_json(refined.maps_file)
         made_by = read_json(run.maps_file)["made_by"]
         start = _Maps(run, ids, facts["source"], facts["background_power"] or 1.0, made_by)
-        judge = None if REFINERS[facts["method"]].tells_how_sure else start
+        refiner = REFINERS.get(
+            facts["method"], Refiner
+        )  # a plug-in may not be loaded here
+        judge = None if refiner.tells_how_sure else start
         return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"], judge), start
     ids = ids_with_maps(run)
     source = source_of(run, ids, "auto")
