@@ -241,9 +241,7 @@ def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "
         facts = read_json(refined.maps_file)
         made_by = read_json(run.maps_file)["made_by"]
         start = _Maps(run, ids, facts["source"], facts["background_power"] or 1.0, made_by)
-        refiner = REFINERS.get(
-            facts["method"], Refiner
-        )  # a plug-in may not be loaded here
+        refiner = REFINERS.get(facts["method"], Refiner)  # a plug-in may not be loaded here
         judge = None if refiner.tells_how_sure else start
         return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"], judge), start
     ids = ids_with_maps(run)
