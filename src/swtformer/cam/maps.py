@@ -18,6 +18,9 @@ from swtformer.functional.seeds import locate_seeds, refined_maps
 from swtformer.methods.base import Method
 from swtformer.settings import ModelSettings
 
+OVERSHOOT = 0.2
+"""How far beyond their range floats may lie: more than bicubic resizing adds, less than bytes are."""
+
 TOLERANCE = 1e-4
 """Largest gap between a logit and the mean of its map plus bias, relative to the largest logit."""
 
@@ -230,7 +233,8 @@ class CAM:
         elif self._network.float_range is not None:
             least, most = self._network.float_range
             lowest, highest = images.amin().item(), images.amax().item()
-            if lowest < least or highest > most:
+            # Resizing rounds off, and bicubic resizing overshoots a little.
+            if lowest < least - OVERSHOOT or highest > most + OVERSHOOT:
                 raise SwtformerError(
                     f"{self._network.name} takes floats from {least:g} to {most:g} and normalises them "
                     f"itself, got {lowest:.4g} to {highest:.4g}; give bytes as torch.uint8 or divide "

@@ -52,7 +52,8 @@ def changed_rule(run: Run, settings: PseudoLabelSettings) -> list[str]:
 def _changed_masks(run: Run, settings: Settings) -> list[str]:
     changed = _changed(run.maps_file, settings.localize, "localize", _shaping_maps(settings.localize))
     if settings.pseudo_label.source != "maps":
-        changed += _changed(run.refined_file, settings.refine, "refine", _shaping_refined(settings.refine))
+        names = _shaping_refined(run, settings.refine)
+        changed += _changed(run.refined_file, settings.refine, "refine", names)
     return changed + changed_rule(run, settings.pseudo_label)
 
 
@@ -61,12 +62,13 @@ def _shaping_maps(settings: LocalizeSettings) -> Iterable[str]:
     return ("scales", "flip", "classes", *threshold, "seeds", "stride")
 
 
-def _shaping_refined(settings: RefineSettings) -> Iterable[str]:
+def _shaping_refined(run: Run, settings: RefineSettings) -> Iterable[str]:
     own = REFINERS[settings.method].shaped_by
+    from_cams = run.refined_file.is_file() and read_json(run.refined_file).get("source") == "cam"
     return (
         "method",
         "source",
-        "background_power",
+        *(("background_power",) if from_cams else ()),
         *(name for name in RefineSettings.model_fields if name.startswith(own)),
     )
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from swtformer.errors import SwtformerError
 from swtformer.reviews import Review, exact_rows, read_reviews
-from swtformer.run import Run, write_text
+from swtformer.run import Run, json_text, read_json, write_text
 
 Decision = Literal["accept", "skip", "correct", "reject"]
 """accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand; reject:
@@ -115,8 +115,11 @@ def open_queue(run: Run) -> ReviewQueue:
 
 def making(run: Run) -> str:
     """What tells one making of a run's pseudo-masks from another; empty where they are not (all) there."""
-    file = run.pseudo_masks_file
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.is_file() else ""
+    if not run.pseudo_masks_file.is_file():
+        return ""
+    # Maps that were only copied, or made again as they were, make the same masks.
+    facts = {key: value for key, value in read_json(run.pseudo_masks_file).items() if key != "made_from"}
+    return hashlib.sha256(json_text(facts).encode()).hexdigest()[:16]
 
 
 def decide(run: Run, id: str, decision: Decision, *, masks: str) -> ReviewQueue:
