@@ -23,7 +23,7 @@ from swtformer.app.server import build, is_loopback, running
 from swtformer.app.study import Studio
 from swtformer.datasets.images import read_mask
 from swtformer.errors import SettingsError
-from swtformer.run import Run
+from swtformer.run import Run, read_json, write_json
 from swtformer.stages.review import open_queue, rejected_ids
 
 # What Gradio asks of pandas is about to go.
@@ -141,9 +141,9 @@ def test_decisions_reach_the_disk(client: Client, drawn: Path) -> None:
     assert rejected_ids(run) == {"1"}
     about = client.predict("open", 0.5, api_name="/earlier")
     assert "Every mask has been looked at." in about[1]
-    run.pseudo_masks_file.write_text(run.pseudo_masks_file.read_text() + " ")
+    write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
     client.predict("all", 0.5, api_name="/queue")
-    run.pseudo_masks_file.write_text(run.pseudo_masks_file.read_text() + " ")
+    write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.4})
     assert "made anew since this page was opened" in client.predict("all", 0.5, api_name="/accept")[1]
 
 
