@@ -56,6 +56,8 @@ from swtformer.stages.segment import segment
 from swtformer.stages.truth import read_labels, records_with_mask
 from swtformer.training.precision import pick_device, pick_precision
 
+EXPERIMENTS = ("true A", "pseudo A", "pseudo all")
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -174,6 +176,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--steps", type=int, default=2000, help="optimiser steps of every network")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument(
+        "--only", nargs="*", choices=EXPERIMENTS, default=EXPERIMENTS, help="networks to train (default: all)"
+    )
     parser.add_argument("--config", type=Path, help="YAML file of settings above the run's")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--print-half", action="store_true", help="print the ids of half B and stop")
@@ -211,6 +216,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             ),
         )
         for experiment in experiments
+        if experiment.name in arguments.only
         for seed in arguments.seeds
     ]
     _print(argv, arguments, run, settings, half_a, half_b, results)

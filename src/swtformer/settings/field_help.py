@@ -19,10 +19,13 @@ def describe_fields(base: type[BaseModel]) -> None:
     """Give the fields of all subclasses of `base` the docstrings under them as descriptions.
 
     Args:
-        base: the class; its module holds the subclasses, each of another name.
+        base: the class; its subclasses so far each have another name.
     """
-    docstrings = _docstrings(inspect.getsource(sys.modules[base.__module__]))
-    for section in _subclasses(base):
+    sections = list(_subclasses(base))
+    docstrings = {}
+    for module in {section.__module__ for section in sections}:
+        docstrings.update(_docstrings(inspect.getsource(sys.modules[module])))
+    for section in sections:
         for name, field in section.model_fields.items():
             owners = (owner.__name__ for owner in section.__mro__)
             field.description = next(

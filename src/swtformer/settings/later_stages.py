@@ -1,0 +1,173 @@
+"""Sections of the stages from maps to a model in use: refiner, pseudo-masks, segmentation, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from swtformer.settings.base import OptimisationSettings, Section
+from swtformer.settings.numbers import Count, Fraction, NonNegative, Positive, PositiveRange
+
+
+class RefineSettings(Section):
+    """How maps are made to follow the edges of the images (METHOD 7)."""
+
+    method: Literal["par", "dense_crf", "psa", "irn"] = "par"
+    """par and dense_crf need no training; psa and irn learn affinities from the run's own maps first."""
+    source: Literal["auto", "cam", "refined"] = "auto"
+    """Maps to start from; auto takes the R-CAMs where the method makes them."""
+    background_power: Positive | None = None
+    """Background of CAMs is (1 − max)^power; by default the power at which it wins below the label-free
+    threshold. R-CAMs bring their own."""
+    par_iterations: Count = 10
+    """PAR: rounds of averaging over the neighbours."""
+    par_dilations: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 8, 12, 24)
+    """PAR: distances of the eight neighbours, in pixels of its grid."""
+    par_stride: Count = 2
+    """PAR works at the image's size divided by this; 2 as published."""
+    crf_engine: Literal["torch", "pydensecrf"] = "torch"
+    """Dense CRF: our own on CPU or GPU, or the reference library (needs the extra `crf`)."""
+    crf_unary: Literal["labels", "maps"] = "labels"
+    """Dense CRF starts from each pixel's best label, or from the maps scaled to sum to 1."""
+    crf_certainty: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """Dense CRF: probability that a label of the `labels` unary is right."""
+    crf_iterations: Count = 10
+    """Dense CRF: mean-field rounds."""
+    crf_gaussian_px: Positive = 3.0
+    """Dense CRF: standard deviation in pixels of the smoothness kernel."""
+    crf_gaussian_weight: NonNegative = 3.0
+    """Dense CRF: weight of the smoothness kernel."""
+    crf_bilateral_px: Positive = 50.0
+    """Dense CRF: standard deviation in pixels of the appearance kernel."""
+    crf_bilateral_rgb: Positive = 5.0
+    """Dense CRF: standard deviation in colour (0 to 255) of the appearance kernel."""
+    crf_bilateral_weight: NonNegative = 10.0
+    """Dense CRF: weight of the appearance kernel."""
+    fit_epochs: Count = 3
+    """PSA and IRN: passes over the images when affinities are learned."""
+    fit_batch_size: Count = 8
+    """PSA and IRN: crops per step."""
+    fit_learning_rate: Positive = 6e-4
+    """PSA and IRN: learning rate of the new layers; PSA trains the backbone too, at a tenth of it."""
+    fit_crop_px: Annotated[int, Field(ge=32)] | None = None
+    """PSA and IRN: side of the square training crop; by default 448 and 512."""
+    fit_radius: Annotated[int, Field(ge=2)] | None = None
+    """PSA and IRN: pairs of pixels closer than this (on the network's grid) are learned from; 5 and 10."""
+    fit_labels: Literal["maps", "dense_crf"] = "maps"
+    """PSA and IRN: learn from the maps' surest pixels, or from those whose label the dense CRF confirms."""
+    fit_confident: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """PSA and IRN: part of each class's pixels, the surest, that is learned from; the rest is ignored."""
+    walk_radius: Annotated[int, Field(ge=2)] = 5
+    """PSA and IRN: the random walk steps to pixels closer than this, on the network's grid."""
+    walk_beta: Positive | None = None
+    """PSA and IRN: power of the affinities in the walk; by default 8 and 10."""
+    walk_steps: Annotated[int, Field(ge=0)] | None = None
+    """PSA and IRN: steps of the random walk; by default 256 from CAMs, as published, and 32 from R-CAMs."""
+    irn_background: Fraction | None = None
+    """IRN: constant background score beside the walked maps, 0.25 as published; by default the background
+    map walks like the others."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Where to compute."""
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Threads that read images ahead."""
+
+
+class PseudoLabelSettings(Section):
+    """How maps become masks to train on, with 255 where the evidence is weak; the truth is never looked at.
+
+    A pixel's shares are its maps divided by their sum. After `dense_crf`, whose maps are sure of almost every
+    pixel, they are those of the maps that it started from.
+    """
+
+    source: Literal["auto", "refined", "maps"] = "auto"
+    """Maps to use; auto takes what `refine` made, and where there is nothing what `localize` made. dense_crf
+    decides on the label alone: how sure it is, the maps that it started from say."""
+    rule: Literal["margin", "thresholds", "keep"] = "margin"
+    """margin: the best share is ahead of the second by `margin`; thresholds: the best class has a share of
+    `high` or more, or none has more than `low`; keep: each label keeps its surest pixels."""
+    margin: Fraction = 0.2
+    """Margin rule: smallest difference between the best and the second share."""
+    high: Fraction = 0.6
+    """Threshold rule: share from which a pixel is of its best class."""
+    low: Fraction = 0.4
+    """Threshold rule: share of the best class up to which a pixel is background."""
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Keep rule: part of each label's pixels, over all images, that are kept: those of largest margin."""
+
+
+class SegmentSettings(OptimisationSettings):
+    """The segmentation network and its training on pseudo-masks (METHOD 7)."""
+
+    encoder: str = "run"
+    """run (the run's backbone with its trained weights), an encoder of segmentation-models-pytorch
+    (resnet50, mit_b2, tu-convnext_tiny …) or one of our backbones (swin_tiny …)."""
+    weights: str = "pretrained"
+    """Weights of an encoder other than run: pretrained (downloaded), none, or a local .safetensors or .pth
+    file."""
+    decoder: Literal["upernet", "segformer", "deeplabv3plus", "fpn"] = "segformer"
+    """Decoder of segmentation-models-pytorch."""
+    masks: Path | None = None
+    """Folder of masks <id>.png to train on; by default the run's pseudo_masks."""
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Part of the images with masks set aside: mIoU against their masks of the same folder is measured on
+    it."""
+    weighting: Literal["none", "per_class", "confidence"] = "none"
+    """Cross-entropy of all pixels alike, by the square root of how rare their class is, or by the
+    confidence of their image (review.csv)."""
+    dice: NonNegative = 0.0
+    """Weight of the dice loss beside the cross-entropy; 0 turns it off."""
+    crop_px: Annotated[int, Field(ge=32)] = 512
+    """Side of the square training crop; multiples of 32 spare a resize."""
+    scale: PositiveRange = (0.5, 2.0)
+    """Range of the random scale before cropping, relative to the photograph."""
+    jitter: Fraction = 0.3
+    """Range of the random brightness, contrast and saturation; hue shifts by a third of it; 0 turns it
+    off."""
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    """Images per step and process; at least 2, since the decoders normalise by batch."""
+
+
+class PredictSettings(Section):
+    """How masks of new photographs are made."""
+
+    network: Literal["auto", "segmentation", "cam"] = "auto"
+    """The run's segmentation network or its CAM model; auto takes the former where it is trained."""
+    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
+    """Image scales whose class probabilities are averaged (a CAM model: whose maps are summed)."""
+    flip: bool = True
+    """Add each scale's mirror image."""
+    window_px: Annotated[int, Field(ge=64, multiple_of=4)] = 1024
+    """Images with a longer side are predicted in windows of this side, which bounds the memory."""
+    overlap_px: Annotated[int, Field(ge=8, multiple_of=4)] = 128
+    """What neighbouring windows share at least; less than half of window_px."""
+    overlays: bool = False
+    """Draw the masks over the photographs as well."""
+    probabilities: bool = False
+    """Write class probabilities at a quarter of the size as well, one fp16 .npz per image."""
+    exif: Literal["auto", "raw", "apply"] = "auto"
+    """EXIF orientation: raw keeps the stored pixel grid, apply turns images upright; auto does as the run's
+    data settings, raw for a saved model."""
+    strict: bool = False
+    """Refuse to start when any image cannot be read, instead of skipping it."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """Where to compute."""
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Threads that read images ahead."""
+
+
+class ExportSettings(Section):
+    """How masks are written for other tools."""
+
+    objects: Literal["class", "component"] = "class"
+    """What one object is in COCO, CVAT and Label Studio: all pixels of a class, or one connected part of it
+    (needs the extra `export`); YOLO always has connected parts."""
+    ignored: Literal["keep", "drop"] = "keep"
+    """Pixels with 255: keep them as a label "ignored" where the format can, or drop them to background."""
+    images: Literal["none", "copy"] = "none"
+    """Copy the image files beside the masks (voc, yolo, cvat), or leave them where they are."""
+    image_prefix: str = "/data/local-files/?d="
+    """Label Studio: what stands before the image's file name in a task; by default its local storage."""
