@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from swtformer.functional.pixel_losses import dice_loss, pixel_cross_entropy, rarity_weights
+from swtformer.functional.pixel_losses import (
+    dice_loss,
+    pixel_cross_entropy,
+    presence_loss,
+    rarity_weights,
+)
 
 
 @pytest.fixture
@@ -83,6 +88,39 @@ def test_nothing_known_is_no_loss_and_no_gradient(loss) -> None:
 def test_gradients(loss, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     logits, labels = batch
     assert torch.autograd.gradcheck(lambda x: loss(x, labels), logits.requires_grad_())
+
+
+def test_presence_of_a_crop_by_hand() -> None:
+    """Class 1 is in the crop, 2 in the image alone, 3 nowhere, 4 in the crop against the image's labels."""
+    labels = torch.tensor([[[1, 0], [255, 4]]], dtype=torch.uint8)
+    present = torch.tensor([[True, True, False, False]])
+    logits = torch.tensor([[0.0, 5.0, math.log(3), -math.log(3)]])
+    # −log of 1/2, then 1 − 3/4, then 1/4; the second has no loss.
+    wanted = (math.log(2) + math.log(4) + math.log(4)) / 3
+    assert presence_loss(logits, labels, present).item() == pytest.approx(wanted)
+
+
+def test_presence_of_a_batch_equals_a_loop() -> None:
+    rng = np.random.default_rng(1)
+    logits = torch.from_numpy(rng.normal(size=(3, 4)))
+    labels = torch.from_numpy(rng.choice([0, 1, 2, 255], size=(3, 2, 2)).astype(np.uint8))
+    present = torch.from_numpy(rng.random((3, 4)) < 0.5)
+    losses = []
+    for b, c in np.ndindex(3, 4):
+        shown = bool((labels[b] == c + 1).any())
+        if shown or not present[b, c]:
+            s = 1 / (1 + math.exp(-float(logits[b, c])))
+            losses.append(-math.log(s if shown else 1 - s))
+    assert presence_loss(logits, labels, present).item() == pytest.approx(np.mean(losses))
+    assert torch.autograd.gradcheck(lambda x: presence_loss(x, labels, present), logits.requires_grad_())
+
+
+def test_no_presence_known_is_no_loss() -> None:
+    logits = torch.randn(1, 2, requires_grad=True)
+    value = presence_loss(logits, torch.zeros(1, 2, 2, dtype=torch.uint8), torch.ones(1, 2))
+    value.backward()
+    assert value.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
 def test_rarity_weights_by_hand() -> None:

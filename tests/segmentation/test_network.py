@@ -46,7 +46,8 @@ def test_logits_have_the_size_of_the_image(network: SegmentationNetwork, size: t
 def test_every_part_learns(network: SegmentationNetwork) -> None:
     network.train()
     network(torch.rand(2, 3, 64, 64)).square().mean().backward()
-    for part in (network.backbone, network.decoder, network.head):
+    for part in (network.backbone, network.decoder, network.head, network.presence):
+        assert part is not None
         gradients = [p.grad for p in part.parameters() if p.requires_grad]
         assert gradients
         assert sum(g is not None and bool(g.abs().sum() > 0) for g in gradients) > 0.9 * len(gradients)

@@ -44,6 +44,18 @@ def test_round_trip_of_a_dilated_encoder(tmp_path: Path) -> None:
     assert torch.equal(load_network(save_network(network, tmp_path))(images), network(images))
 
 
+@torch.no_grad()
+def test_a_network_saved_before_there_was_an_image_level_head(tmp_path: Path) -> None:
+    settings = SegmentSettings(presence=0)
+    network = create_network(settings, CLASSES, start=tiny("swtformer_v1")).eval()
+    folder = save_network(network, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    del config["network"]["presence"]
+    (folder / "config.json").write_text(json.dumps(config))
+    images = torch.rand(1, 3, 64, 64)
+    assert torch.equal(load_network(folder)(images), network(images))
+
+
 def test_the_two_kinds_are_told_apart(folder: Path, tmp_path: Path) -> None:
     other = save_pretrained(tiny(), tmp_path / "cam")
     assert is_network(folder)

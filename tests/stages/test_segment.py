@@ -343,7 +343,7 @@ def test_two_processes_share_the_images_and_score_the_weights_that_are_kept(tmp_
     with torch.no_grad():
         for record in validation.records:
             pair = evaluation_pairs(
-                [MaskedImage(record.id, record.image, run.pseudo_mask_file(record.id))],
+                [MaskedImage(record.id, record.image, run.pseudo_mask_file(record.id), (True, False, False))],
                 settings.segment,
                 settings.data,
             )

@@ -17,22 +17,27 @@ SETTINGS = SegmentSettings(crop_px=32, batch_size=2, workers=0)
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> list[MaskedImage]:
-    """Five images whose colour, mask and confidence say their number."""
+    """Five images whose colour, mask, labels and confidence say their number."""
     made = []
     for index in range(5):
         image, mask = tmp_path / f"{index}.png", tmp_path / "masks" / f"{index}.png"
         Image.new("RGB", (40, 36), (index * 10, 0, 0)).save(image)
         write_mask(mask, np.full((36, 40), index, np.uint8))
-        made.append(MaskedImage(str(index), image, mask, confidence=index / 10))
+        made.append(MaskedImage(str(index), image, mask, _one_of_five(index), confidence=index / 10))
     return made
 
 
-def test_image_mask_and_confidence_stay_together(pairs: list[MaskedImage]) -> None:
+def _one_of_five(index: int) -> tuple[bool, ...]:
+    return tuple(place == index for place in range(5))
+
+
+def test_image_mask_labels_and_confidence_stay_together(pairs: list[MaskedImage]) -> None:
     settings = SETTINGS.model_copy(update={"jitter": 0.0, "scale": (1.0, 1.0)})
     seen = []
     for batch in training_pairs(pairs, settings, DataSettings(), seed=0):
         numbers = batch["mask"][:, 16, 16].tolist()
         assert batch["image"][:, 0, 16, 16].tolist() == [10 * number for number in numbers]
+        assert batch["present"].tolist() == [list(_one_of_five(number)) for number in numbers]
         assert batch["confidence"].tolist() == pytest.approx([number / 10 for number in numbers])
         seen += numbers
     assert set(seen) == set(range(5))

@@ -63,6 +63,28 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)
 
 
+def presence_loss(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
+    """Binary cross-entropy of the classes that a crop shows, mean over those of which that is known.
+
+    A class is in the crop where its mask shows it. One that the image shows by its image-level label, but
+    the crop's mask does not, may or may not be there: it has no loss. All others are absent.
+
+    Args:
+        logits: (B, C) class logits.
+        labels: (B, H, W) integers up to C, or 255; 0 is background.
+        present: (B, C) 0/1 image-level labels of the whole images.
+
+    Returns:
+        Scalar; 0 where nothing is known.
+    """
+    count = logits.shape[1]
+    # 256 columns, since 255 is a value too.
+    shown = logits.new_zeros(len(labels), 256).scatter_(1, labels.flatten(1).long(), 1.0)[:, 1 : count + 1]
+    known = ((shown > 0) | (present == 0)).to(logits.dtype)
+    losses = F.binary_cross_entropy_with_logits(logits, shown, reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
 def rarity_weights(pixels: Tensor) -> Tensor:
     """Weights of labels by how rare they are: 1 / sqrt(share of the pixels), scaled to mean 1 over pixels.
 

@@ -36,7 +36,7 @@ class Curve:
 
 
 _LOSSES = {"loss": "Total", "cls": "CLS", "gsc": "GSC", "ccl": "CCL"}
-_PIXEL_LOSSES = {"loss": "Total", "cross_entropy": "Cross-entropy", "dice": "Dice"}
+_PIXEL_LOSSES = {"loss": "Total", "cross_entropy": "Cross-entropy", "dice": "Dice", "presence": "Presence"}
 _RATES = {"learning_rate": "Backbone"}
 _VALIDATION = {"validation_map_per_class": "Per class", "validation_map_per_image": "Per image"}
 

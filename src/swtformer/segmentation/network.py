@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self, cast, final
+from typing import Literal, NamedTuple, Self, cast, final
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
 from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
+from swtformer.segmentation.presence import POOLING, PresenceHead, PresencePooling, gated
 from swtformer.settings import Section, SegmentSettings
 
 MULTIPLE_PX = 32
@@ -35,6 +36,20 @@ class NetworkSettings(Section):
     """Per-channel mean of images in [0, 1] that is taken away."""
     std: tuple[float, float, float]
     """Per-channel standard deviation that is divided by."""
+    presence: PresencePooling = "none"
+    """The image-level head; networks saved before there was one have none."""
+
+
+class Parts(NamedTuple):
+    """What the network computes before the two are put together.
+
+    Attributes:
+        pixels: (B, C+1, H, W) logits of every pixel, background first.
+        presence: (B, C) logits of each class being in the image at all; None without the image-level head.
+    """
+
+    pixels: Tensor
+    presence: Tensor | None
 
 
 @final
@@ -60,10 +75,13 @@ class SegmentationNetwork(nn.Module, HubModel):
         nn.init.xavier_uniform_(self.head.weight)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
+        self.presence = (
+            None if settings.presence == "none" else PresenceHead(encoder.channels[-1], len(classes))
+        )
         self.normalisation = Normalisation(settings.mean, settings.std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of every pixel.
+        """Logits of every pixel, where a class is held back as far as the image does not show it.
 
         Args:
             images: (B, 3, H, W) RGB, uint8 or floats in [0, 1], of any size from 1 px.
@@ -71,13 +89,23 @@ class SegmentationNetwork(nn.Module, HubModel):
         Returns:
             (B, C+1, H, W) logits, background first.
         """
+        pixels, presence = self.parts(images)
+        return pixels if presence is None else gated(pixels, presence)
+
+    def parts(self, images: Tensor) -> Parts:
+        """Logits of pixels and of the whole image, as the losses take them.
+
+        Args:
+            images: as for `forward`.
+        """
         size = (images.shape[-2], images.shape[-1])
         images = _resized(self.normalisation(images), (_fitting(size[0]), _fitting(size[1])))
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
+        presence = None if self.presence is None else self.presence(features[-1])
         if self.settings.decoder == "deeplabv3plus":
             # Its last map has stride 16; encoders that cannot be dilated have it enlarged from stride 32.
             features[-1] = _resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
-        return _resized(self.head(self.decoder(features)), size)
+        return Parts(_resized(self.head(self.decoder(features)), size), presence)
 
     @classmethod
     def _load(cls, folder: Path) -> Self:
@@ -120,7 +148,7 @@ def create_network(
     """Build a network as the settings of its training say.
 
     Args:
-        settings: encoder, its weights, and decoder.
+        settings: encoder, its weights, decoder, and whether there is an image-level head.
         classes: class names in order, at least one.
         start: the run's model, whose backbone with its weights becomes the encoder where that is "run".
 
@@ -149,6 +177,7 @@ def create_network(
             "family": family,
             "mean": encoder.mean,
             "std": encoder.std,
+            "presence": POOLING if settings.presence > 0 else "none",
         }
     )
     return assemble(about, encoder, classes)

@@ -147,7 +147,13 @@ def find_pairs(
     return Pairs(
         images=images,
         pairs=tuple(
-            MaskedImage(record.id, record.image, folder / f"{record.id}.png") for record in images.records
+            MaskedImage(
+                record.id,
+                record.image,
+                folder / f"{record.id}.png",
+                _present(record, checked[record.id], len(data.classes)),
+            )
+            for record in images.records
         ),
         pixels=pixels,
         without_mask=len(data) - len(masked),
@@ -223,6 +229,12 @@ def _checked(
     digest = hashlib.sha256(f"{size} ".encode() + labels.numpy().tobytes()).hexdigest()
     counts = torch.bincount(labels.flatten(), minlength=256)
     return _Checked(counts, digest, record.image.stat().st_size)
+
+
+def _present(record: Record, mask: _Checked, classes: int) -> tuple[bool, ...]:
+    """The classes that an image shows, by its labels or its mask."""
+    labels = record.present or ()
+    return tuple(index in labels or bool(mask.pixels[index + 1]) for index in range(classes))
 
 
 def _refuse(problems: Sequence[str], total: int) -> None:

@@ -35,24 +35,28 @@ class MaskedImage:
         id: record id.
         image: file of the photograph.
         mask: PNG of label values, of the photograph's size.
+        present: which of the classes the image shows, in their order.
         confidence: weight of its pixels in the loss, in [0, 1].
     """
 
     id: str
     image: Path
     mask: Path
+    present: tuple[bool, ...]
     confidence: float = 1.0
 
 
 class PairBatch(TypedDict):
     """What the loaders give; a single item of the data set has the same keys without the first axis.
 
-    image (B, 3, S, S) uint8 RGB, not normalised; mask (B, S, S) uint8 labels, 255 on padding; confidence (B,)
-    float32; failed, indices of the pairs that could not be read and were replaced.
+    image (B, 3, S, S) uint8 RGB, not normalised; mask (B, S, S) uint8 labels, 255 on padding; present (B, C)
+    bool, image-level labels; confidence (B,) float32; failed, indices of the pairs that could not be read
+    and were replaced.
     """
 
     image: Tensor
     mask: Tensor
+    present: Tensor
     confidence: Tensor
     failed: list[int]
 
@@ -98,10 +102,16 @@ class PairSamples(Samples[tuple[np.ndarray, np.ndarray], PairBatch]):
         generator: np.random.Generator,
         failed: list[int],
     ) -> PairBatch:
-        """Augment a pair and put its confidence beside it."""
-        made = self._augmentation(*content, generator)
-        confidence = torch.tensor(self._pairs[index].confidence)
-        return PairBatch(image=made.image, mask=made.mask, confidence=confidence, failed=failed)
+        """Augment a pair and put its labels and confidence beside it."""
+        image, mask = self._augmentation(*content, generator)
+        pair = self._pairs[index]
+        return PairBatch(
+            image=image,
+            mask=mask,
+            present=torch.tensor(pair.present, dtype=torch.bool),
+            confidence=torch.tensor(pair.confidence),
+            failed=failed,
+        )
 
 
 def collate_pairs(items: list[PairBatch]) -> PairBatch:
@@ -109,6 +119,7 @@ def collate_pairs(items: list[PairBatch]) -> PairBatch:
     return PairBatch(
         image=torch.stack([item["image"] for item in items]),
         mask=torch.stack([item["mask"] for item in items]),
+        present=torch.stack([item["present"] for item in items]),
         confidence=torch.stack([item["confidence"] for item in items]),
         failed=[index for item in items for index in item["failed"]],
     )

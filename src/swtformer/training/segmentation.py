@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swtformer.functional.pixel_losses import dice_loss, pixel_cross_entropy
+from swtformer.functional.pixel_losses import dice_loss, pixel_cross_entropy, presence_loss
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.settings import SegmentSettings
@@ -20,6 +20,7 @@ SEGMENT_COLUMNS = (
     "loss",
     "cross_entropy",
     "dice",
+    "presence",
     "validation_miou",
     "seconds",
 )
@@ -27,7 +28,7 @@ SEGMENT_COLUMNS = (
 
 
 class SegmentationModule(FittedModule):
-    """Trains a segmentation network on batches of {"image", "mask", "confidence"}.
+    """Trains a segmentation network on batches of {"image", "mask", "present", "confidence"}.
 
     Args:
         network: the network to train.
@@ -56,12 +57,13 @@ class SegmentationModule(FittedModule):
         self._confusion = ConfusionMatrix(len(network.classes) + 1)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Cross-entropy plus the weighted dice loss.
+        """Cross-entropy plus the weighted dice loss and the loss of the image-level head.
 
         Raises:
             NonFiniteError: the loss is nan or infinite.
         """
-        logits = self.model(batch["image"]).float()
+        logits, presence = self.model.parts(batch["image"])
+        logits = logits.float()
         by_image = batch["confidence"] if self.settings.weighting == "confidence" else None
         losses = {
             "cross_entropy": pixel_cross_entropy(
@@ -70,7 +72,10 @@ class SegmentationModule(FittedModule):
         }
         if self.settings.dice > 0:
             losses["dice"] = dice_loss(logits, batch["mask"])
-        return self.total(losses, {"cross_entropy": 1.0, "dice": self.settings.dice})
+        if presence is not None:
+            losses["presence"] = presence_loss(presence, batch["mask"], batch["present"])
+        weights = {"cross_entropy": 1.0, "dice": self.settings.dice, "presence": self.settings.presence}
+        return self.total(losses, weights)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count the pixels of a validation batch."""

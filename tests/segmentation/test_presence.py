@@ -1,0 +1,72 @@
+"""The image-level head: what it sees, and what it does to the logits of pixels."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from support.models import CLASSES, tiny
+from swtformer.segmentation import SegmentationNetwork, create_network
+from swtformer.segmentation.presence import PresenceHead, gated
+from swtformer.settings import SegmentSettings
+
+
+@pytest.fixture
+def network() -> SegmentationNetwork:
+    torch.manual_seed(0)
+    return create_network(SegmentSettings(), CLASSES, start=tiny("swtformer_v1")).eval()
+
+
+def test_one_place_is_enough() -> None:
+    head = PresenceHead(2, 3)
+    with torch.no_grad():
+        head.scores.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])[:, :, None, None])
+        head.scores.bias.copy_(torch.tensor([0.0, 0.0, -1.0]))
+    features = torch.zeros(1, 2, 9, 7)
+    features[0, 0, 8, 6] = 5
+    features[0, 1] = -2
+    assert head(features).tolist() == [[5.0, -2.0, 2.0]]
+
+
+def test_gating_scales_probabilities_by_hand() -> None:
+    # Probabilities 1/2, 1/4, 1/4; presence 1/4 and 1: 1/2, 1/16, 1/4 over their sum 13/16.
+    logits = torch.tensor([2.0, 1.0, 1.0]).log()[None, :, None, None]
+    presence = torch.tensor([[-math.log(3), 40.0]])
+    shares = gated(logits, presence).softmax(1).flatten()
+    assert shares.tolist() == pytest.approx([8 / 13, 1 / 13, 4 / 13])
+
+
+def test_gating_in_half_precision_stays_finite() -> None:
+    logits = gated(
+        torch.zeros(1, 2, 1, 1, dtype=torch.bfloat16), torch.tensor([[-1e4]], dtype=torch.bfloat16)
+    )
+    assert logits.dtype == torch.float32
+    assert logits.flatten().tolist() == pytest.approx([0, -1e4], rel=1e-2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("absent", range(len(CLASSES)))
+def test_an_absent_class_wins_no_pixel(absent: int, network: SegmentationNetwork) -> None:
+    images = torch.rand(2, 3, 64, 64)
+    assert network.presence is not None
+    assert network.head.bias is not None
+    network.head.bias[1 + absent] = 50  # it would win every pixel
+    assert (network.parts(images).pixels.argmax(1) == 1 + absent).all()
+    bias = network.presence.scores.bias
+    assert bias is not None
+    bias[absent] = -100
+    assert not (network(images).argmax(1) == 1 + absent).any()
+    bias[:] = 100
+    torch.testing.assert_close(network(images), network.parts(images).pixels)
+
+
+@torch.no_grad()
+def test_without_the_head_pixels_stand_alone() -> None:
+    network = create_network(SegmentSettings(presence=0), CLASSES, start=tiny("swtformer_v1")).eval()
+    images = torch.rand(1, 3, 32, 32)
+    assert network.settings.presence == "none"
+    assert network.parts(images).presence is None
+    assert torch.equal(network(images), network.parts(images).pixels)
+    assert not any(name.startswith("presence") for name in network.state_dict())
