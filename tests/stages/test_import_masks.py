@@ -15,7 +15,7 @@ from swtformer.exporters import EXPORTERS
 from swtformer.exporters.brush_rle import encode_brush
 from swtformer.masks import write_mask
 from swtformer.run import Run, read_failures, read_json, write_json
-from swtformer.stages.corrections import NOTES
+from swtformer.stages.corrections import NOTES, origin
 from swtformer.stages.export import export
 from swtformer.stages.import_masks import import_masks
 
@@ -57,7 +57,7 @@ def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: 
     assert read_json(run.corrected_masks / NOTES) == {
         "format": name,
         "file": str(file),
-        "base": str(run.pseudo_masks),
+        "base": "../pseudo_masks",
         "making": "",
         "corrected": {"sub/b": 1},
         "unchanged": [],
@@ -135,7 +135,7 @@ def test_an_import_adds_to_the_one_before_or_starts_over(run: Run, tmp_path: Pat
     assert (result.base, result.origin, result.earlier) == (run.corrected_masks, run.pseudo_masks, ("a",))
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
     notes = read_json(run.corrected_masks / NOTES)
-    assert (notes["base"], notes["corrected"]) == (str(run.pseudo_masks), {"a": 1, "sub/b": 1})
+    assert (notes["base"], notes["corrected"]) == ("../pseudo_masks", {"a": 1, "sub/b": 1})
     assert "a" not in notes["not_in_file"]
     import_masks(run, second, base="pseudo_masks")
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
@@ -170,6 +170,23 @@ def test_masks_that_nobody_touched_undo_no_earlier_correction(name: str, run: Ru
     )
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
     assert read_json(run.corrected_masks / NOTES)["corrected"] == {"a": 1}
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_corrections_outlast_a_move_of_the_run(is_old: bool, run: Run, tmp_path: Path) -> None:
+    first, whole = tmp_path / "1.zip", tmp_path / "whole.zip"
+    correct(run, first, ids=("a",))
+    export(run.pseudo_masks, whole, format="cvat", classes=CLASSES)
+    import_masks(run, first)
+    if is_old:  # written when the base was noted by its absolute path
+        notes = read_json(run.corrected_masks / NOTES)
+        write_json(run.corrected_masks / NOTES, {**notes, "base": str(run.pseudo_masks)})
+    run.path.rename(tmp_path / "moved")
+    moved = Run(tmp_path / "moved")
+    assert origin(moved.corrected_masks) == moved.pseudo_masks
+    result = import_masks(moved, whole)
+    assert (result.origin, result.corrected, result.earlier) == (moved.pseudo_masks, {}, ("a",))
+    assert read_mask(moved.corrected_masks / "a.png")[0, 0] == 1
 
 
 def test_a_new_making_of_the_masks_below_corrections_is_told(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from itertools import count
@@ -44,9 +45,31 @@ def read_corrections(folder: Path) -> Corrections | None:
     notes = read_json(path)
     try:
         corrected = {str(id): int(n) for id, n in notes["corrected"].items()}
-        return Corrections(Path(notes["base"]), corrected, str(notes.get("making", "")))
+        return Corrections(_found(folder, Path(notes["base"])), corrected, str(notes.get("making", "")))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not what `swtformer import` writes ({error!r}); import anew.") from None
+
+
+def noted_base(run: Run, folder: Path, base: Path) -> str:
+    """How corrections.json in `folder` names the folder of the masks before correction.
+
+    Where both lie in the run, it is relative to `folder`, so that the run can be moved.
+    """
+    inside, target, before = run.path.resolve(), folder.resolve(), base.resolve()
+    if target.is_relative_to(inside) and before.is_relative_to(inside):
+        return Path(os.path.relpath(before, target)).as_posix()
+    return str(before)
+
+
+def _found(folder: Path, base: Path) -> Path:
+    """The folder that a note in `folder` means.
+
+    Notes of absolute paths outlive a move of the run where the folder of this name moved with them.
+    """
+    if not base.is_absolute():
+        return (folder / base).resolve()
+    sibling = folder.resolve().with_name(base.name)
+    return sibling if sibling.is_dir() and not base.is_dir() else base
 
 
 def origin(folder: Path) -> Path:

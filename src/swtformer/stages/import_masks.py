@@ -18,7 +18,7 @@ from swtformer.exporters.base import movable
 from swtformer.exporters.reading import UNKNOWN_IMAGE
 from swtformer.masks import write_mask
 from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
-from swtformer.stages.corrections import NOTES, Corrections, read_corrections
+from swtformer.stages.corrections import NOTES, Corrections, noted_base, read_corrections
 from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
 from swtformer.stages.review import making
 
@@ -128,7 +128,7 @@ def import_masks(
         notes = {
             "format": plug_in.name,
             "file": str(file.resolve()),
-            "base": str(earlier.base),
+            "base": noted_base(run, target, earlier.base),
             "making": earlier.making,
             "corrected": dict(sorted(whole.items())),
             "unchanged": [id for id in unchanged if id not in whole],
