@@ -59,6 +59,19 @@ def test_left_out_masks_are_reported_and_give_3(
     assert sorted((row.id, row.stage) for row in read_failures(run)) == [("a", "export"), ("new", "import")]
 
 
+def test_what_became_of_255_is_said_where_a_tool_dropped_the_notes(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "voc"
+    arguments = ["export", str(run.path), "--format=voc", f"--out={out}", "--export.ignored=drop"]
+    assert main(arguments) == 0
+    (out / "swtformer.json").unlink()
+    assert main(["import", str(run.path), str(out)]) == 2
+    assert "Then say --ignored drop, and they stay 255." in " ".join(capsys.readouterr().err.split())
+    assert main(["import", str(run.path), str(out), "--ignored=drop"]) == 0
+    assert "0 masks were corrected, 4 came back as they were" in capsys.readouterr().out
+
+
 def test_any_folder_of_masks(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks = tmp_path / "elsewhere" / "masks"
     shutil.copytree(run.pseudo_masks, masks)

@@ -10,7 +10,7 @@ import pytest
 from support.app_runs import draw_app_run, write_queue
 from swtformer.errors import SwtformerError
 from swtformer.run import Run, read_json, write_json
-from swtformer.stages.review import decide, decided_ids, making, open_queue, rejected_ids
+from swtformer.stages.review import decide, decided_ids, open_queue, rejected_ids
 
 
 @pytest.fixture(scope="module")
@@ -148,15 +148,3 @@ def test_ids_stay_in_the_folder(run: Run, id: str) -> None:
     run.review_file.write_text(run.review_file.read_text().replace("\n0,", f"\n{id},"))
     with pytest.raises(SwtformerError, match=r"review\.csv, line 3"):
         open_queue(run)
-
-
-def test_decisions_hold_while_the_masks_are_of_one_making(tmp_path: Path) -> None:
-    """Which files of maps they came from is no part of it: copied ones are dated anew."""
-    run = Run(tmp_path)
-    assert making(run) == ""
-    write_json(run.pseudo_masks_file, {"rule": "margin", "margin": 0.2})
-    before = making(run)
-    write_json(run.pseudo_masks_file, {"rule": "margin", "margin": 0.2, "made_from": "copied maps"})
-    assert making(run) == before
-    write_json(run.pseudo_masks_file, {"rule": "margin", "margin": 0.3, "made_from": "copied maps"})
-    assert making(run) != before

@@ -109,6 +109,13 @@ def import_(
             "imports before, else takes pseudo_masks, else masks. pseudo_masks starts over."
         ),
     ] = "auto",
+    ignored: Annotated[
+        Literal["auto", "keep", "drop"],
+        Parameter(
+            help="What the export did with 255 (--export.ignored); auto asks the file, and takes keep where "
+            "the tool dropped the export's notes."
+        ),
+    ] = "auto",
     out: Annotated[
         Path | None, Parameter(help="Folder to make; by default corrected_masks in the run.", negative=())
     ] = None,
@@ -116,7 +123,8 @@ def import_(
     """Bring masks back that were corrected in another tool.
 
     Every image of the run gets a mask: the corrected one, or the one that it had. corrections.json in the
-    folder says which is which. A second import adds to the first. Images that the run does not have are left
+    folder says which is which. A second import adds to the first, pixel by pixel: what the file has as it
+    was exported stays as the earlier one corrected it. Images that the run does not have are left
     out (exit code 3).
     """
     made = Run(run)
@@ -125,7 +133,7 @@ def import_(
         from swtformer.stages.corrections import training_commands
         from swtformer.stages.import_masks import import_masks
 
-        result = import_masks(made, file, format=format, base=base, out=out, progress=view)
+        result = import_masks(made, file, format=format, base=base, ignored=ignored, out=out, progress=view)
     say(
         f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} came back as they were, "
         f"{len(result.kept)} are kept from {result.base}: {result.folder}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +13,11 @@ from swtformer.datasets.images import has_rotation, read_image, read_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
+from swtformer.exporters.provenance import Provenance, fingerprint
 from swtformer.run import Failure, Progress, Run, read_json, silent
 from swtformer.settings import ExportSettings
 from swtformer.stages.in_order import in_order
+from swtformer.stages.making import making_of
 
 MaskSource = Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predictions"]
 SOURCES: tuple[MaskSource, ...] = ("pseudo_masks", "masks")
@@ -132,7 +134,7 @@ def export(
     settings: ExportSettings | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
-    """Write all masks of a folder in another tool's format.
+    """Write all masks of a folder in another tool's format, with notes for the way back.
 
     A mask is left out, with a row among the failures, when it cannot be read, when the data set has no
     image of its id, or when that image cannot be read whole.
@@ -165,11 +167,16 @@ def export(
         exif = _predicted_grid(folder)
     failures: list[Failure] = []
     written = rotated = unnamed = 0
+    making = making_of(folder)
 
     def load(id: str) -> LabelledImage | Failure:
         if data is not None and id not in photographs:
             return Failure(id, "export", str(folder / f"{id}.png"), "the data set has no image of this id")
-        return _load(folder / f"{id}.png", id, classes, photographs.get(id), exif)
+        item = _load(folder / f"{id}.png", id, classes, photographs.get(id), exif)
+        if isinstance(item, Failure):
+            return item
+        untouched = fingerprint(plug_in.as_it_returns(item.labels, ignored=settings.ignored))
+        return replace(item, provenance=Provenance(making, settings.ignored, untouched))
 
     def images() -> Iterator[LabelledImage]:
         nonlocal written, rotated, unnamed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from filelock import FileLock, Timeout
 
 from swtformer.errors import SwtformerError
 from swtformer.reviews import Review, exact_rows, read_reviews
-from swtformer.run import Run, json_text, read_json, write_text
+from swtformer.run import Run, write_text
+from swtformer.stages.making import making_of
 
 Decision = Literal["accept", "skip", "correct", "reject"]
 """accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand; reject:
@@ -105,21 +105,12 @@ def open_queue(run: Run) -> ReviewQueue:
         raise SwtformerError(
             f"{run.path} has no pseudo-masks to review; make them with `swtformer pseudo-label`."
         )
-    masks = making(run)
+    masks = making_of(run.pseudo_masks)
     decided = {
         row["id"]: row["decision"] for row in _read_decisions(run.decisions_file) if row["masks"] == masks
     }
     items = [ReviewItem(review, _decision(decided.get(review.id))) for review in read_reviews(run)]
     return ReviewQueue(masks, tuple(items))
-
-
-def making(run: Run) -> str:
-    """What tells one making of a run's pseudo-masks from another; empty where they are not (all) there."""
-    if not run.pseudo_masks_file.is_file():
-        return ""
-    # Maps that were only copied, or made again as they were, make the same masks.
-    facts = {key: value for key, value in read_json(run.pseudo_masks_file).items() if key != "made_from"}
-    return hashlib.sha256(json_text(facts).encode()).hexdigest()[:16]
 
 
 def decide(run: Run, id: str, decision: Decision, *, masks: str) -> ReviewQueue:
@@ -181,10 +172,23 @@ def rejected_ids(run: Run) -> frozenset[str]:
     Raises:
         SwtformerError: review.csv or decisions.csv is damaged.
     """
+    return _ids(run, "reject")
+
+
+def marked_ids(run: Run) -> frozenset[str]:
+    """Ids of the images whose present pseudo-mask is to be corrected; empty where nothing was decided.
+
+    Raises:
+        SwtformerError: review.csv or decisions.csv is damaged.
+    """
+    return _ids(run, "correct")
+
+
+def _ids(run: Run, decision: Decision) -> frozenset[str]:
     files = (run.decisions_file, run.review_file, run.pseudo_masks_file)
     if not all(file.is_file() for file in files):
         return frozenset()
-    return frozenset(item.review.id for item in open_queue(run).part("reject"))
+    return frozenset(item.review.id for item in open_queue(run).part(decision))
 
 
 @contextmanager
