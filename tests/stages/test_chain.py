@@ -15,6 +15,7 @@ from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.run import Run, read_json
 from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
+from swtformer.stages.review import decide, open_queue
 
 
 def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:
@@ -109,6 +110,17 @@ def test_a_network_is_trained_anew_where_its_folder_was_removed(
     again = run(folder / "labels.csv", copy.path, quick_chain(folder, segment={"epochs": 2}), until="segment")
     assert again.steps[-2].result == "8 pseudo-masks were there"
     assert Run(copy.segmentation).settings().segment.epochs == 2
+
+
+def test_it_goes_on_after_masks_were_rejected_and_says_so(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    queue = open_queue(copy)
+    decide(copy, queue.items[0].review.id, "reject", masks=queue.masks)
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
+    assert "; 1 masks were rejected since the training began; to train" in again.steps[-1].result
 
 
 def test_interrupted_it_goes_on(tmp_path: Path) -> None:

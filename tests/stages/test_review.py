@@ -10,7 +10,8 @@ import pytest
 from support.app_runs import draw_app_run, write_queue
 from swtformer.errors import SwtformerError
 from swtformer.run import Run, read_json, write_json
-from swtformer.stages.review import decide, decided_ids, open_queue, rejected_ids
+from swtformer.stages.making import making_of
+from swtformer.stages.review import decide, decided_ids, marked_ids, open_queue, rejected_ids
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +46,23 @@ def test_the_queue_is_worst_first_and_resumes(run: Run) -> None:
 
 
 def test_masks_are_rejected_as_long_as_they_are_the_same(run: Run) -> None:
-    assert rejected_ids(run) == frozenset()
     masks = open_queue(run).masks
+    assert rejected_ids(run, masks) == frozenset()
     decide(run, "2", "accept", masks=masks)
-    assert rejected_ids(run) == frozenset()
+    assert rejected_ids(run, masks) == frozenset()
     for id in ("0", "3"):
         decide(run, id, "reject", masks=masks)
-    assert rejected_ids(run) == {"0", "3"}
+    assert rejected_ids(run, masks) == {"0", "3"}
+    assert marked_ids(run, masks) == frozenset()
     assert ids(run, "reject") == ["0", "3"]
-    decide(run, "0", "skip", masks=masks)
-    assert rejected_ids(run) == {"3"}
+    decide(run, "0", "correct", masks=masks)
+    assert rejected_ids(run, masks) == {"3"}
+    assert marked_ids(run, masks) == {"0"}
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
-    assert rejected_ids(run) == frozenset()
+    assert rejected_ids(run, open_queue(run).masks) == frozenset()
+    assert rejected_ids(run, masks) == {"3"}  # corrected masks may still be of this making
     run.pseudo_masks_file.unlink()  # they are being made
-    assert rejected_ids(run) == frozenset()
+    assert rejected_ids(run, making_of(run.pseudo_masks)) == frozenset()
 
 
 def test_a_later_decision_replaces_the_earlier(run: Run) -> None:

@@ -154,15 +154,29 @@ def test_what_the_review_rejected_is_left_out(squares: Squares) -> None:
     result = segment(run, data, settings=quick(run, epochs=1))
     assert (result.images, result.without_mask, result.rejected) == (11, 0, 1)
     assert result.trained.environment()["rejected"] == 1
+    assert result.notice is None
     decide(run, "3", "reject", masks=open_queue(run).masks)
-    with pytest.raises(SettingsError, match="or others were left out"):
-        segment(run, data, settings=quick(run, epochs=1), resume=True)
     write_json(run.corrected_masks / NOTES, {"base": str(run.pseudo_masks), "corrected": {"2": 9}})
     settings = quick(run, epochs=1, masks=run.corrected_masks)
     assert segment(run, data, settings=settings, out=run.path / "corrected").rejected == 1  # 2 was corrected
     shutil.copytree(run.pseudo_masks, run.path / "others")
     settings = quick(run, epochs=1, masks=run.path / "others")
     assert segment(run, data, settings=settings, out=run.path / "given").rejected == 0
+
+
+def test_a_training_goes_on_with_masks_that_were_rejected_since(squares: Squares) -> None:
+    run, data = squares
+    write_queue(run)
+    decide(run, "2", "reject", masks=open_queue(run).masks)
+    with pytest.raises(KeyboardInterrupt):
+        segment(run, data, settings=quick(run), progress=interrupting(4))
+    decide(run, "3", "reject", masks=open_queue(run).masks)
+    result = segment(run, data, settings=quick(run), resume=True)
+    assert (result.images, result.rejected) == (11, 1)
+    assert result.notice is not None
+    assert result.notice.startswith("1 masks were rejected since the training began; to train by the review")
+    assert result.notice.endswith(f"--out {run.path / 'segmentation-reviewed'}")
+    assert segment(run, data, settings=quick(run, epochs=1), out=run.path / "anew").rejected == 2
 
 
 def test_damaged_files_are_failures_and_exit_the_set(squares: Squares) -> None:

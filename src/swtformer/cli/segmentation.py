@@ -78,6 +78,8 @@ def segment(
         warn(f"{result.without_mask} images of the data set have no mask and were left out.")
     if result.rejected:
         say(f"{result.rejected} images were left out: the review rejected their masks.")
+    if result.notice is not None:
+        warn(f"{result.notice}.")
     if result.validation_miou is not None:
         say(
             f"mIoU against the held-out masks of the same folder: {100 * result.validation_miou:.2f} % "

@@ -219,10 +219,10 @@ class _Chain:
         resume = Run(self.run.segmentation).settings_file.is_file()
         result = segment(self.run, self.mapped, settings=self.settings, resume=resume, progress=self.told)
         text = f"network trained on {result.images} images with {result.supervision.replace('_', ' ')}"
-        if result.validation_miou is None:
-            return text
-        score = f"{100 * result.validation_miou:.2f} %"
-        return f"{text}, mIoU {score} against {result.validation_images} held-out ones of these masks"
+        if result.validation_miou is not None:
+            score = f"{100 * result.validation_miou:.2f} %"
+            text += f", mIoU {score} against {result.validation_images} held-out ones of these masks"
+        return text if result.notice is None else f"{text}; {result.notice}"
 
     def evaluate(self) -> str:
         """Score the maps before and after refinement; images that were skipped count as background."""

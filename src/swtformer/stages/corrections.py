@@ -86,13 +86,14 @@ def training_commands(run: Run, masks: Path) -> tuple[str, str]:
     train = ["swtformer", "segment", str(run.path), "--segment.masks", str(masks)]
     model = run.path
     if run.segmentation.exists():
-        model = _free_folder(run)
+        model = free_folder(run, "corrected")
         train += ["--out", str(model)]
     predict = ["swtformer", "predict", str(model), "PHOTOS", "--out", "FOLDER"]
     return shlex.join(train), shlex.join(predict)
 
 
-def _free_folder(run: Run) -> Path:
-    first = run.path / f"{run.segmentation.name}-corrected"
+def free_folder(run: Run, ending: str) -> Path:
+    """A folder of the run for one more training, which is not there yet: segmentation-ENDING, or numbered."""
+    first = run.path / f"{run.segmentation.name}-{ending}"
     others = (first.with_name(f"{first.name}-{number}") for number in count(2))
     return first if not first.exists() else next(path for path in others if not path.exists())

@@ -136,7 +136,9 @@ def import_masks(
         if problem.kind == UNKNOWN_IMAGE:
             failures.append(Failure(problem.id or "", "import", str(file), problem.message))
     write_failures(run, "import", failures)
-    warnings = findings.warnings(marked=marked_ids(run), has_making=bool(earlier.making))
+    warnings = findings.warnings(
+        marked=marked_ids(run, making_of(run.pseudo_masks)), has_making=bool(earlier.making)
+    )
     if earlier.making and making_of(run.pseudo_masks) not in ("", earlier.making):
         warnings.append(
             f"The pseudo-masks were made anew since the import before. What was not corrected in {before} is "

@@ -166,29 +166,31 @@ def decided_ids(run: Run, decision: Decision) -> frozenset[str]:
     return found
 
 
-def rejected_ids(run: Run) -> frozenset[str]:
-    """Ids of the images whose present pseudo-mask nobody shall train on; empty where nothing was decided.
+def rejected_ids(run: Run, masks: str) -> frozenset[str]:
+    """Ids of the images whose masks nobody shall train on; empty where nothing was decided.
+
+    Args:
+        run: whose review it is.
+        masks: which making of the pseudo-masks they are of (`making.making_of`).
 
     Raises:
-        SwtformerError: review.csv or decisions.csv is damaged.
+        SwtformerError: decisions.csv is damaged.
     """
-    return _ids(run, "reject")
+    return _ids(run, masks, "reject")
 
 
-def marked_ids(run: Run) -> frozenset[str]:
-    """Ids of the images whose present pseudo-mask is to be corrected; empty where nothing was decided.
+def marked_ids(run: Run, masks: str) -> frozenset[str]:
+    """Ids of the images whose masks, of this making, are to be corrected; empty where nothing was decided.
 
     Raises:
-        SwtformerError: review.csv or decisions.csv is damaged.
+        SwtformerError: decisions.csv is damaged.
     """
-    return _ids(run, "correct")
+    return _ids(run, masks, "correct")
 
 
-def _ids(run: Run, decision: Decision) -> frozenset[str]:
-    files = (run.decisions_file, run.review_file, run.pseudo_masks_file)
-    if not all(file.is_file() for file in files):
-        return frozenset()
-    return frozenset(item.review.id for item in open_queue(run).part(decision))
+def _ids(run: Run, masks: str, decision: Decision) -> frozenset[str]:
+    rows = _read_decisions(run.decisions_file) if masks else []
+    return frozenset(row["id"] for row in rows if (row["masks"], row["decision"]) == (masks, decision))
 
 
 @contextmanager

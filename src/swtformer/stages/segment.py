@@ -24,7 +24,7 @@ from swtformer.settings import SegmentSettings, Settings
 from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
-from swtformer.stages.review import rejected_ids
+from swtformer.stages.rejections import rejections
 from swtformer.stages.run_folder import has_checkpoint, holds_weights, prepare_folder, with_earlier
 from swtformer.training.pair_loader import MaskedImage
 
@@ -50,6 +50,8 @@ class SegmentResult:
         validation_images: number of images that were set aside.
         without_mask: number of images that have no mask and were left out.
         rejected: number of images that were left out because the review rejected their masks.
+        notice: what the review decided since a resumed training began, which does not follow it; None where
+            it decided nothing.
         validation_miou: of the kept weights, against the held-out masks of the same folder, in [0, 1]; None
             where none were held out.
         failures: images or masks that could not be read.
@@ -63,6 +65,7 @@ class SegmentResult:
     validation_images: int
     without_mask: int
     rejected: int
+    notice: str | None
     validation_miou: float | None
     failures: tuple[Failure, ...]
 
@@ -82,7 +85,8 @@ def segment(
     how well the network learnt to imitate the masks, not how right they are. Ground truth is looked at only
     where `settings.segment.masks` names it, which the result then says.
 
-    Masks that the review of the run's pseudo-masks rejected are left out, unless they were corrected since.
+    Masks that the review of the run's pseudo-masks rejected are left out, unless they were corrected since. A
+    resumed training leaves out those that it began without.
 
     Interrupted, the training goes on with `resume` from the last whole epoch and ends with the weights of an
     unbroken one (same machine, same number of threads).
@@ -114,8 +118,8 @@ def segment(
         )
     _refuse_unfinished(run, masks)
     prepare_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume)
-    rejected = rejected_ids(run) if origin(masks).resolve() == run.pseudo_masks.resolve() else frozenset()
-    pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=rejected, progress=progress)
+    left_out = rejections(run, masks, trained, resume=resume)
+    pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=left_out.ids, progress=progress)
     if settings.segment.weighting == "confidence":
         pairs = with_confidence(pairs, masks)
     if settings.data.strict:
@@ -139,6 +143,7 @@ def segment(
             supervision=pairs.supervision,
             corrections=None if pairs.corrections is None else asdict(pairs.corrections),
             rejected=pairs.rejected,
+            rejected_ids=sorted(left_out.ids),
             training_images=len(training),
             validation_images=len(validation),
             seed=settings.seed,
@@ -181,6 +186,7 @@ def segment(
         validation_images=len(validation),
         without_mask=pairs.without_mask,
         rejected=pairs.rejected,
+        notice=left_out.notice(run, trained),
         validation_miou=score,
         failures=tuple(failures),
     )
@@ -220,7 +226,7 @@ def _require_same_masks(trained: Run, pairs: Pairs) -> None:
     before = trained.environment().get("masks_fingerprint", pairs.fingerprint)
     if holds_weights(trained) and before != pairs.fingerprint:
         raise SettingsError(
-            f"{trained.path} was started with other masks or images, or others were left out. "
+            f"{trained.path} was started with other masks or images. "
             "A resumed training keeps them; remove the folder to train anew."
         )
 
