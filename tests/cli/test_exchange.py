@@ -94,12 +94,24 @@ def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["export", str(run.path), "--format=coc", "--out=x"], "coc"),
         (["export", str(run.path), "--format=coco", "--out=x.json", "--source=predictions"], "predictions"),
         (
+            ["export", str(run.path), "--format=coco", "--out=x.json", "--source=corrected_masks"],
+            "has no folder corrected_masks; masks that were corrected in another tool come back by",
+        ),
+        (
+            ["export", str(run.path), "--format=coco", "--out=x.json", "--source=masks", "--decision=skip"],
+            "has no folder masks; make these masks with `swtformer mask`.",
+        ),
+        (
+            ["export", str(tmp_path / "rum"), "--format=coco", "--out=x.json"],
+            "rum: is no folder of masks. `swtformer pseudo-label RUN` makes those of a run.",
+        ),
+        (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--export.objects=all"],
             "export.objects",
         ),
     ):
         assert main(arguments) == 2
-        assert message in capsys.readouterr().err
+        assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_hostile_names_write_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

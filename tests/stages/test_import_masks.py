@@ -13,6 +13,7 @@ from swtformer.datasets.images import read_mask
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
 from swtformer.exporters.brush_rle import encode_brush
+from swtformer.exporters.provenance import fingerprint
 from swtformer.masks import write_mask
 from swtformer.reviews import Review, write_reviews
 from swtformer.run import Run, read_failures, read_json, write_json
@@ -63,6 +64,7 @@ def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: 
         "base": "../pseudo_masks",
         "making": "",
         "corrected": {"sub/b": 1},
+        "versions": {"sub/b": fingerprint(expected)},
         "unchanged": [],
         "not_in_file": ["a", "none", "sub/ü c"],
     }

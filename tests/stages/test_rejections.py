@@ -84,6 +84,18 @@ def test_a_training_that_noted_a_number_only_goes_on_where_it_was_none(run: Run)
     assert rejections(run, run.pseudo_masks, trained, resume=True) == Rejections(frozenset("a"))
 
 
+def test_the_review_of_corrected_masks_decides_about_what_was_corrected(run: Run) -> None:
+    judge(run, "a")
+    making = open_queue(run).masks
+    notes = {"corrected": {"a": 1, "none": 3}, "making": making, "versions": {"a": "v1", "none": "v1"}}
+    masks = corrected_masks(run, **notes)
+    queue = open_queue(run, "corrected_masks")
+    decide(run, "none", "reject", masks=queue.masks, reviewed="corrected_masks")
+    assert rejections(run, masks, Run(run.segmentation), resume=False).ids == {"none"}
+    corrected_masks(run, **notes | {"versions": {"a": "v1", "none": "v2"}})
+    assert rejections(run, masks, Run(run.segmentation), resume=False).ids == frozenset()
+
+
 def test_decisions_hold_for_corrected_masks_of_the_making_that_was_looked_at(run: Run) -> None:
     trained = Run(run.segmentation)
     making = open_queue(run).masks

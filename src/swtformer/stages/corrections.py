@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from swtformer.run import Run, read_json
 
 NOTES = "corrections.json"
 """File in the folder of corrected masks that says which of them were corrected, and from what."""
+
+CORRECTED = "corrected"
+"""How the stamps of corrected masks begin; a making of pseudo-masks is hex digits."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,20 @@ class Corrections:
         base: folder of the masks before any correction.
         corrected: changed pixels by id, of the masks that were changed; of the last change, where a mask was
             changed again.
-        making: which making of the pseudo-masks those that were not corrected are of (`review.making`);
+        making: which making of the pseudo-masks those that were not corrected are of (`making.making_of`);
             empty where the base is another folder, or nothing is known.
+        versions: fingerprints of the corrected masks by id, as far as they were noted.
     """
 
     base: Path
     corrected: dict[str, int]
     making: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stamps(self) -> dict[str, str]:
+        """What tells each corrected mask from the same one corrected again, and from pseudo-masks; by id."""
+        return {id: f"{CORRECTED} {self.versions.get(id, '')}" for id in self.corrected}
 
 
 def read_corrections(folder: Path) -> Corrections | None:
@@ -45,7 +55,9 @@ def read_corrections(folder: Path) -> Corrections | None:
     notes = read_json(path)
     try:
         corrected = {str(id): int(n) for id, n in notes["corrected"].items()}
-        return Corrections(_found(folder, Path(notes["base"])), corrected, str(notes.get("making", "")))
+        versions = {str(id): str(version) for id, version in notes.get("versions", {}).items()}
+        base = _found(folder, Path(notes["base"]))
+        return Corrections(base, corrected, str(notes.get("making", "")), versions)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not what `swtformer import` writes ({error!r}); import anew.") from None
 

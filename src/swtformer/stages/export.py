@@ -23,6 +23,16 @@ MaskSource = Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predic
 SOURCES: tuple[MaskSource, ...] = ("pseudo_masks", "masks")
 """Folders of a run that `auto` looks for masks in, in this order."""
 
+_ORIGINS: dict[MaskSource, str] = {
+    "auto": "make masks with `swtformer pseudo-label` or `swtformer mask`.",
+    "pseudo_masks": "make these masks with `swtformer pseudo-label`.",
+    "masks": "make these masks with `swtformer mask`.",
+    "corrected_masks": "masks that were corrected in another tool come back by `swtformer import`.",
+    "predictions": "make them there with `swtformer predict … --out`, or name the folder that they are in "
+    "instead of the run.",
+}
+"""What to do where a run lacks masks."""
+
 PREDICTIONS_FILE = "predictions.json"
 AREAS_FILE = "areas.json"
 """Files of `swtformer predict` beside its folder of masks; the second names every photograph."""
@@ -56,10 +66,7 @@ def mask_folder(run: Run, source: MaskSource = "auto") -> Path:
     for name in wanted:
         if (run.path / name).is_dir():
             return masks_in(run.path / name)
-    raise SwtformerError(
-        f"{run.path} has no folder {' or '.join(wanted)}; make masks with `swtformer pseudo-label` or "
-        "`swtformer mask`, or name another --source."
-    )
+    raise SwtformerError(f"{run.path} has no folder {' or '.join(wanted)}; {_ORIGINS[source]}")
 
 
 def masks_in(folder: Path) -> Path:
@@ -160,7 +167,10 @@ def export(
     _require_target(plug_in, out)
     ids = [id for id in mask_ids(folder) if only is None or id in only]
     if not ids:
-        raise SwtformerError(f"{folder}: holds none of the {len(only or ())} masks that are asked for.")
+        raise SwtformerError(
+            f"{folder}: holds none of the {len(only or ())} masks that are asked for. Were masks "
+            "removed since they were reviewed?"
+        )
     if data is not None:
         photographs = {record.id: record.image for record in data.records}
     elif photographs := predicted_photographs(folder):
@@ -209,7 +219,7 @@ def mask_ids(folder: Path) -> list[str]:
     """Ids of the masks in a folder, sorted.
 
     Raises:
-        SwtformerError: there are none.
+        SwtformerError: there are none, or no such folder.
     """
     files = (file.relative_to(folder) for file in folder.rglob("*.png"))
     ids = sorted(
@@ -218,7 +228,8 @@ def mask_ids(folder: Path) -> list[str]:
         if not any(part.startswith(".") for part in file.parts)
     )
     if not ids:
-        raise SwtformerError(f"{folder}: holds no masks; expected <id>.png files.")
+        what = "holds no masks; expected <id>.png files" if folder.is_dir() else "is no folder of masks"
+        raise SwtformerError(f"{folder}: {what}. `swtformer pseudo-label RUN` makes those of a run.")
     return ids
 
 

@@ -15,7 +15,7 @@ from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Correction, Exporter, Known, Reading, exporter, recognise
 from swtformer.exporters.base import movable
-from swtformer.exporters.provenance import Ignored
+from swtformer.exporters.provenance import Ignored, fingerprint
 from swtformer.exporters.reading import UNKNOWN_IMAGE
 from swtformer.masks import write_mask
 from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
@@ -96,12 +96,15 @@ def import_masks(
         reading = Reading(known, run.classes(), problems)
         findings = Findings(file, earlier.base)
         changes: dict[str, int] = {}
+        versions = dict(earlier.versions)
         for correction in plug_in.read(file, reading):
             standing = _standing(reading, earlier, correction.id)
             merged = _merged(correction, standing, plug_in, ignored)
             write_mask(folder / f"{correction.id}.png", merged.labels)
             changes[correction.id] = merged.changed
             findings.add(correction, merged)
+            if merged.changed:
+                versions[correction.id] = fingerprint(merged.labels)
             progress("import", len(changes), len(known))
         problems.raise_fatal(str(file))
         if ignored == "auto":
@@ -128,6 +131,7 @@ def import_masks(
             "base": noted_base(run, target, earlier.base),
             "making": earlier.making,
             "corrected": dict(sorted(whole.items())),
+            "versions": dict(sorted(versions.items())),
             "unchanged": [id for id in unchanged if id not in whole],
             "not_in_file": [id for id in sorted(kept) if id not in whole],
         }

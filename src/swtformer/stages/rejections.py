@@ -9,7 +9,7 @@ from pathlib import Path
 from swtformer.run import Run
 from swtformer.stages.corrections import free_folder, origin, read_corrections
 from swtformer.stages.making import making_of
-from swtformer.stages.review import rejected_ids
+from swtformer.stages.review import rejected_corrections, rejected_ids
 from swtformer.stages.run_folder import holds_weights
 
 
@@ -44,7 +44,8 @@ def rejections(run: Run, masks: Path, trained: Run, *, resume: bool) -> Rejectio
     """Which masks a training leaves out.
 
     Decisions hold for the making of the pseudo-masks that was looked at, and for corrected masks of that
-    making as far as nobody corrected them; of other folders, nothing is rejected.
+    making as far as nobody corrected them; about what was corrected, the review of the corrected masks
+    decides. Of other folders, nothing is rejected.
 
     Args:
         run: whose review it is.
@@ -70,8 +71,10 @@ def _rejected(run: Run, masks: Path) -> frozenset[str]:
     corrections = read_corrections(masks)
     # Imports did not always note the making that they were made for.
     making = making_of(masks) or making_of(run.pseudo_masks)
-    corrected = frozenset() if corrections is None else frozenset(corrections.corrected)
-    return rejected_ids(run, making) - corrected
+    rejected = rejected_ids(run, making)
+    if corrections is None:
+        return rejected
+    return rejected.difference(corrections.corrected) | rejected_corrections(run, corrections.stamps)
 
 
 def _left_out(trained: Run) -> frozenset[str] | None:
