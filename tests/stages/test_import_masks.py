@@ -234,6 +234,24 @@ def test_an_export_of_an_earlier_making_corrects_nothing_that_nobody_touched(
     assert (read_mask(run.corrected_masks / "sub/b.png") == 2).all()
 
 
+@pytest.mark.parametrize("keep_notes", [True, False])
+def test_corrections_outlast_a_new_making_that_nobody_touched(
+    keep_notes: bool, run: Run, tmp_path: Path
+) -> None:
+    write_json(run.pseudo_masks_file, {"margin": 0.1})
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    import_masks(run, tmp_path / "1.zip")
+    before = read_mask(run.corrected_masks / "a.png")
+    write_json(run.pseudo_masks_file, {"margin": 0.2})
+    write_mask(run.pseudo_mask_file("a"), np.full(SIZES["a"], 2, dtype=np.uint8))
+    file = tmp_path / "x.json"
+    export(run.pseudo_masks, file, format="coco", classes=CLASSES, only={"a"})
+    edit(file, "a", (7, 11), 3, keep_notes=keep_notes)
+    before[7, 11] = 3
+    assert import_masks(run, file).corrected == {"a": 1}
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), before)
+
+
 def test_masks_that_all_differ_and_do_not_say_where_they_are_from_are_told(run: Run, tmp_path: Path) -> None:
     write_json(run.pseudo_masks_file, {"margin": 0.1})
     file = tmp_path / "x.json"

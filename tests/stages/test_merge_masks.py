@@ -85,8 +85,8 @@ def test_masks_of_another_making_that_nobody_touched_change_nothing() -> None:
 
 
 def test_masks_of_another_making_that_were_changed_are_taken_whole_and_told() -> None:
-    result = merged(row(2, 2, 1, 0, 2, 255), exported=row(2, 2, 2, 0, 2, 255), making="before")
-    assert (result.labels.tolist(), result.is_foreign) == (row(2, 2, 1, 0, 2, 255).tolist(), True)
+    result = merged(row(1, 2, 1, 0, 2, 255), exported=row(1, 2, 2, 0, 2, 255), making="before")
+    assert (result.labels.tolist(), result.is_foreign) == (row(1, 2, 1, 0, 2, 255).tolist(), True)
 
 
 def test_another_making_of_the_same_mask_is_the_same_mask() -> None:
@@ -95,7 +95,7 @@ def test_another_making_of_the_same_mask_is_the_same_mask() -> None:
 
 
 def test_an_earlier_correction_that_nobody_touched_undoes_no_later_one() -> None:
-    older = row(3, 1, 0, 0, 2, 255)
+    older = row(2, 1, 0, 0, 2, 255)
     result = merged(older, exported=older)
     assert (result.labels.tolist(), result.changed, result.is_outdated) == (C.tolist(), 0, True)
 
@@ -114,6 +114,13 @@ def test_pixels_that_the_export_dropped_stay_undecided() -> None:
     result = merged(row(1, 1, 0, 1, 2, 0), standing=Standing(O, None, "now"))
     assert (result.changed, result.undecided, result.stripped) == (2, 1, 1)
     assert merged(row(1, 1, 0, 1, 2, 2), standing=Standing(O, None, "now")).stripped == 0
+
+
+def test_a_pixel_that_both_erased_stays_undecided_where_the_export_drops_255() -> None:
+    standing = Standing(row(255, 1, 0, 0, 2, 0), row(1, 1, 0, 0, 2, 0), "now")
+    result = merged(row(0, 1, 0, 3, 2, 0), exported=row(1, 1, 0, 0, 2, 0), standing=standing, ignored="drop")
+    assert result.labels.tolist() == row(255, 1, 0, 3, 2, 0).tolist()
+    assert (result.changed, result.conflicts) == (1, 0)
 
 
 def test_a_mask_that_lost_everything_is_told() -> None:

@@ -28,8 +28,7 @@ _ORIGINS: dict[MaskSource, str] = {
     "pseudo_masks": "make these masks with `swtformer pseudo-label`.",
     "masks": "make these masks with `swtformer mask`.",
     "corrected_masks": "masks that were corrected in another tool come back by `swtformer import`.",
-    "predictions": "make them there with `swtformer predict … --out`, or name the folder that they are in "
-    "instead of the run.",
+    "predictions": "name the folder that `swtformer predict` made instead of the run.",
 }
 """What to do where a run lacks masks."""
 

@@ -205,15 +205,10 @@ def _standing(reading: Reading, earlier: Corrections, id: str) -> Standing | Non
     except ImageError:
         return None
     original = None
-    if id in earlier.corrected and _holds_originals(earlier):
+    if id in earlier.corrected:
         with suppress(ImageError):  # it is gone since, so that nothing can be told from it
             original = read_labels(earlier.base / f"{id}.png", reading.classes)
     return Standing(labels, original, earlier.making)
-
-
-def _holds_originals(earlier: Corrections) -> bool:
-    """Whether the base still holds the masks that were corrected, and none that were made anew."""
-    return making_of(earlier.base) in ("", earlier.making) or not earlier.making
 
 
 def _merged(

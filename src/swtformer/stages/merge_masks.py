@@ -18,8 +18,10 @@ class Standing:
 
     Attributes:
         labels: (H, W) uint8 mask before the import.
-        original: (H, W) uint8 mask before any correction; None where it was never corrected, or is gone.
-        making: which making of the pseudo-masks both are of (`making.making_of`); may be empty.
+        original: (H, W) uint8 mask that lies where this one came from, and may have been exported instead;
+            None where it was never corrected, or the original is gone.
+        making: which making of the pseudo-masks `labels` are of (`making.making_of`); may be empty. The
+            original may be of a later one.
     """
 
     labels: np.ndarray
