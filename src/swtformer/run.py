@@ -138,6 +138,11 @@ class Run:
         return self.pseudo_masks / "decisions.csv"
 
     @property
+    def pseudo_mask_scores_file(self) -> Path:
+        """pseudo_masks/scores.json: what `run` measured of the pseudo-masks."""
+        return self.pseudo_masks / "scores.json"
+
+    @property
     def corrected_masks(self) -> Path:
         """Folder of masks that came back from another tool; its corrections.json says which were changed."""
         return self.path / "corrected_masks"
@@ -146,6 +151,11 @@ class Run:
     def segmentation(self) -> Path:
         """Folder of the segmentation network's training, laid out as a run of its own."""
         return self.path / "segmentation"
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of a trained network's masks of the images that `run` scores, and of their scores."""
+        return self.path / "predictions"
 
     @property
     def scores_file(self) -> Path:

@@ -53,6 +53,27 @@ def test_the_report_shows_the_later_stages(whole: tuple[Path, ChainResult]) -> N
     assert "Cross-entropy" in page
 
 
+def test_everything_is_scored_and_the_report_shows_it(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    assert result.scores is not None
+    names = [(step.masks, step.knows_labels, step.background) for step in result.scores.steps]
+    assert names == [
+        ("CAM", True, "label-free threshold"),
+        ("R-CAM", True, "argmax"),
+        ("refined by par", True, "argmax"),
+        ("pseudo-masks", True, "255 counts as a miss"),
+        ("pseudo-masks", True, "255 left out"),
+        ("segmentation network", False, "highest class"),
+    ]
+    assert result.scores.images == 9
+    assert "Of these 9, 8 with their pseudo-masks were in the training" in result.scores.note
+    page = result.run.report_file.read_text(encoding="utf-8")
+    for text in ("Refined maps’ mIoU", "Pseudo-masks’ mIoU", "Network’s mIoU", "255 counts as a miss"):
+        assert text in page
+    assert page.count(result.scores.note) == 2
+    assert result.steps[-2].result == "all stages scored on 9 images with ground truth"
+
+
 def test_a_skipped_image_is_told(whole: tuple[Path, ChainResult]) -> None:
     _, result = whole
     assert "1 of them cannot be read" in result.steps[0].result
@@ -64,15 +85,16 @@ def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path:
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
     weights = (copy.segmentation / "model" / "model.safetensors").read_bytes()
-    masks = {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*")}
+    masks = {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*.png")}
     again = run(folder / "labels.csv", copy.path, quick_chain(folder))
     lines = {step.stage: step.result for step in again.steps}
     assert lines["check"] == "checked before"
     assert lines["localize"] == "maps of 0 images made, 8 were there"
     assert lines["refine"] == "maps of 0 images refined by par, 8 were there"
     assert lines["pseudo-label"] == "8 pseudo-masks were there"
-    assert {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*")} == masks
+    assert {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*.png")} == masks
     assert (copy.segmentation / "model" / "model.safetensors").read_bytes() == weights
+    assert again.scores == result.scores
     assert len(again.failures) == len(result.failures)
 
 

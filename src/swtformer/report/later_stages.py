@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.report.history import History, read_history
-from swtformer.report.scores import SegmentationScore, read_scores
+from swtformer.report.scores import (
+    ScoreSheet,
+    SegmentationScore,
+    read_scores,
+    read_sheet,
+    trained_on_note,
+)
 from swtformer.reviews import Review, read_reviews
 from swtformer.run import RefinedRun, Run, read_json
 
@@ -25,9 +31,12 @@ class LaterStages:
         refined_scores: scores of the refined maps, one per background policy.
         scored: split and number of images that these scores are about.
         pseudo_masks: pseudo_masks.json.
+        pseudo_mask_scores: against ground truth; None where `run` has not scored them.
         reviews: the least sure pseudo-masks, the least sure first.
         confidence: mean over all pseudo-masks; None where there are none.
         network: settings of the segmentation network, scores.json of its training on top of them.
+        network_scores: of its masks of the run's images against ground truth; None where `run` has not scored
+            them.
         history: the course of its training.
     """
 
@@ -35,10 +44,20 @@ class LaterStages:
     refined_scores: tuple[SegmentationScore, ...]
     scored: str
     pseudo_masks: Mapping[str, Any]
+    pseudo_mask_scores: ScoreSheet | None
     reviews: tuple[Review, ...]
     confidence: float | None
     network: Mapping[str, Any]
+    network_scores: ScoreSheet | None
     history: History | None
+
+    @property
+    def note(self) -> str:
+        """What the training and the scores of the network have in common, in words."""
+        sheet = self.network_scores
+        if sheet is None or sheet.trained_on is None:
+            return ""
+        return trained_on_note(sheet.trained_on, sheet.images, str(self.network.get("supervision", "")))
 
 
 def read_later_stages(run: Run) -> LaterStages:
@@ -61,11 +80,17 @@ def read_later_stages(run: Run) -> LaterStages:
         else (),
         scored=f"{sheet.split}, {sheet.images} images" if sheet else "",
         pseudo_masks=_json(run.pseudo_masks_file),
+        pseudo_mask_scores=_sheet(run.pseudo_mask_scores_file),
         reviews=reviews[:REVIEWS_SHOWN],
         confidence=sum(row.confidence for row in reviews) / len(reviews) if reviews else None,
         network=network,
+        network_scores=_sheet(Run(trained.predictions).scores_file),
         history=read_history(trained),
     )
+
+
+def _sheet(path: Path) -> ScoreSheet | None:
+    return read_sheet(path) if path.is_file() else None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -17,8 +17,19 @@ from swtformer.datasets.images import check_readable, has_rotation
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.masks import write_mask
+from swtformer.model_folders import WEIGHTS
 from swtformer.report.pictures import mask_overlay, thumbnail
-from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json, write_text, write_with
+from swtformer.run import (
+    Failure,
+    Progress,
+    Run,
+    sha256,
+    silent,
+    write_failures,
+    write_json,
+    write_text,
+    write_with,
+)
 from swtformer.settings import PredictSettings
 from swtformer.stages.inputs import find_inputs
 from swtformer.stages.predictor import Predictor, load_predictor
@@ -137,6 +148,7 @@ def predict(
         target.path / PREDICTIONS,
         {
             "model": str(predictor.folder.resolve()),
+            "weights": sha256(predictor.folder / WEIGHTS),
             "kind": predictor.kind,
             **predictor.about,
             "classes": [BACKGROUND, *predictor.classes],

@@ -154,6 +154,7 @@ def pseudo_label(
     decide = _rule(maps, settings, progress)
     run.pseudo_masks_file.unlink(missing_ok=True)
     run.review_file.unlink(missing_ok=True)
+    run.pseudo_mask_scores_file.unlink(missing_ok=True)
     remove_other_masks(run.pseudo_masks, maps.ids)
 
     def make(id: str) -> Review | Failure:

@@ -46,7 +46,7 @@ class SegmentResult:
         masks: folder of the masks.
         supervision: what they are; with "ground_truth" the network is not weakly supervised.
         corrections: how many were corrected and what they were before; None but for "corrected" masks.
-        images: number of images trained on.
+        trained_ids: ids of the images trained on.
         validation_images: number of images that were set aside.
         without_mask: number of images that have no mask and were left out.
         rejected: number of images that were left out because the review rejected their masks.
@@ -59,12 +59,17 @@ class SegmentResult:
     masks: Path
     supervision: Supervision
     corrections: CorrectedPart | None
-    images: int
+    trained_ids: frozenset[str]
     validation_images: int
     without_mask: int
     rejected: int
     validation_miou: float | None
     failures: tuple[Failure, ...]
+
+    @property
+    def images(self) -> int:
+        """Number of images trained on."""
+        return len(self.trained_ids)
 
 
 def segment(
@@ -177,7 +182,7 @@ def segment(
         masks=masks,
         supervision=pairs.supervision,
         corrections=pairs.corrections,
-        images=len(training),
+        trained_ids=frozenset(item.id for item in training),
         validation_images=len(validation),
         without_mask=pairs.without_mask,
         rejected=pairs.rejected,
