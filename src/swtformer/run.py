@@ -149,8 +149,17 @@ class Run:
 
     @property
     def segmentation(self) -> Path:
-        """Folder of the segmentation network's training, laid out as a run of its own."""
+        """Folder of the segmentation network's training, laid out as a run of its own.
+
+        Further networks lie beside it, in folders whose names start with its name; see
+        `model_folders.finished_networks`.
+        """
         return self.path / "segmentation"
+
+    @property
+    def training_ids_file(self) -> Path:
+        """training_ids.json: ids of the images that a segmentation network was trained on."""
+        return self.path / "training_ids.json"
 
     @property
     def predictions(self) -> Path:

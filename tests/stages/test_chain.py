@@ -12,7 +12,7 @@ import pytest
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
 from swtformer.errors import DataError, SettingsError, SwtformerError
-from swtformer.run import Run, read_json
+from swtformer.run import Run, read_json, write_json
 from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
 
@@ -131,6 +131,22 @@ def test_a_network_is_trained_anew_where_its_folder_was_removed(
     again = run(folder / "labels.csv", copy.path, quick_chain(folder, segment={"epochs": 2}), until="segment")
     assert again.steps[-2].result == "8 pseudo-masks were there"
     assert Run(copy.segmentation).settings().segment.epochs == 2
+
+
+def test_a_newer_network_is_scored_and_shown(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
+    later.update_environment(finished="2999-01-01")
+    write_json(later.scores_file, {**read_json(later.scores_file), "supervision": "corrected"})
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder))
+    assert again.steps[5].result == "kept; segmentation-corrected is newer, and stands for the run"
+    assert again.scores is not None
+    assert again.scores.steps[-1].masks == "segmentation network in segmentation-corrected"
+    assert "8 with their corrected masks" in again.scores.note
+    page = copy.report_file.read_text(encoding="utf-8")
+    assert "<code>run/segmentation-corrected/</code>" in page
+    assert again.scores.note in page
 
 
 def test_interrupted_it_goes_on(tmp_path: Path) -> None:

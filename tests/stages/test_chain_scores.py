@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_mask
 from swtformer.datasets.records import ImageSet
-from swtformer.run import Run, read_json
+from swtformer.errors import SwtformerError
+from swtformer.run import Run, read_json, write_json
 from swtformer.settings import Settings, merge
 from swtformer.stages.chain import run_stages
 from swtformer.stages.chain_scores import ChainScores, StepScore, score_chain
@@ -34,8 +36,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, ImageSet, Setti
 
 def scored(made: tuple[Run, ImageSet, Settings], settings: Settings | None = None) -> ChainScores:
     run, data, own = made
-    ids = {record.id for record in data.records[1:4]}
-    return score_chain(run, data, settings=settings or own, trained_on=ids, supervision="pseudo_masks")
+    ids = [record.id for record in data.records[1:4]]
+    write_json(Run(run.segmentation).training_ids_file, ids)
+    return score_chain(run, data, settings=settings or own)
 
 
 def by_hand(folder: Path, data: ImageSet, *, leave_out: bool) -> tuple[float, float]:
@@ -106,8 +109,20 @@ def test_predictions_are_kept_until_network_or_settings_change(
     assert next(iter(before)).is_file()
 
 
-def test_a_network_that_was_trained_on_true_masks_is_flagged(made: tuple[Run, ImageSet, Settings]) -> None:
+def test_a_network_that_was_trained_on_true_masks_is_flagged(
+    made: tuple[Run, ImageSet, Settings], tmp_path: Path
+) -> None:
     run, data, settings = made
-    scores = score_chain(run, data, settings=settings, trained_on=(), supervision="ground_truth")
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    write_json(Run(copy.segmentation).scores_file, {"supervision": "ground_truth"})
+    scores = score_chain(copy, data, settings=settings)
     assert [step.uses_ground_truth for step in scores.steps] == [False] * 5 + [True]
-    assert "0 with their true masks" in scores.note
+    assert "with their true masks" in scores.note
+
+
+def test_without_a_network_there_is_nothing_to_score(
+    made: tuple[Run, ImageSet, Settings], tmp_path: Path
+) -> None:
+    _, data, settings = made
+    with pytest.raises(SwtformerError, match="has no segmentation network; train one"):
+        score_chain(Run(tmp_path), data, settings=settings)

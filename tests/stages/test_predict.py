@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -255,6 +256,15 @@ def test_what_cannot_be_replaced_is_said(run: Run, photos: Path, tmp_path: Path)
     (tmp_path / "out" / "areas.json").mkdir(parents=True)
     with pytest.raises(SwtformerError, match=r"areas\.json: cannot be replaced"):
         predict(run.path, [photos], tmp_path / "out", settings=settings())
+
+
+def test_the_newest_network_stands_for_a_run_and_older_ones_can_be_named(run: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
+    later.update_environment(finished="2999-01-01")
+    assert load_predictor(copy.path, settings()).folder == later.model
+    assert load_predictor(copy.segmentation, settings()).folder == Run(copy.segmentation).model
+    assert load_predictor(copy.path, settings(network="cam")).folder == copy.model
 
 
 def test_the_folder_of_a_training_is_a_model(run: Run) -> None:

@@ -20,9 +20,10 @@ from swtformer.cli.outcome import (
     finish,
     known_data,
     open_images,
+    say_network,
 )
 from swtformer.cli.screen import progress, say, warn
-from swtformer.model_folders import holds_model, local_model_folder
+from swtformer.model_folders import local_model_folder, newest_network
 from swtformer.run import Run
 
 MASKS_ARE = {
@@ -84,16 +85,16 @@ def segment(
             f"({result.validation_images} images)."
         )
     say(f"The network is in {result.trained.model}.")
-    model = run if out is None else out
-    return finish(
-        made, result.failures, next_command=f"swtformer predict {shlex.quote(str(model))} PHOTOS --out FOLDER"
-    )
+    newest = newest_network(made)
+    stands_for_run = newest is not None and newest.path.resolve() == trained.path.resolve()
+    model = shlex.quote(str(run if stands_for_run else trained.path))
+    return finish(made, result.failures, next_command=f"swtformer predict {model} PHOTOS --out FOLDER")
 
 
 @with_settings("predict")
 def predict(
     model: Annotated[
-        Path, Parameter(help="A run (its segmentation network, else its CAM model) or a saved model.")
+        Path, Parameter(help="A run (its newest segmentation network, else its CAM model) or a saved model.")
     ],
     /,
     *inputs: Annotated[
@@ -113,8 +114,10 @@ def predict(
     """
     settings = gather(config=config, flags=flags).predict
     # A wrong folder is said before torch is there, which takes seconds.
-    if not holds_model(Run(model).segmentation):
+    if newest_network(Run(model)) is None:
         local_model_folder(model)
+    if settings.network != "cam":
+        say_network(model)
     with progress(again) as view:
         from swtformer.stages.inputs import LIST
         from swtformer.stages.predict import predict as run_predict

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from swtformer.model_folders import newest_network
 from swtformer.report.history import History, read_history
 from swtformer.report.scores import (
     ScoreSheet,
@@ -34,7 +35,8 @@ class LaterStages:
         pseudo_mask_scores: against ground truth; None where `run` has not scored them.
         reviews: the least sure pseudo-masks, the least sure first.
         confidence: mean over all pseudo-masks; None where there are none.
-        network: settings of the segmentation network, scores.json of its training on top of them.
+        network: folder and settings of the run's newest segmentation network, and scores.json of its training
+            on top of them.
         network_scores: of its masks of the run's images against ground truth; None where `run` has not scored
             them.
         history: the course of its training.
@@ -69,10 +71,14 @@ def read_later_stages(run: Run) -> LaterStages:
     sheet = read_scores(RefinedRun(run.path))
     is_labelled = run.review_file.is_file() and run.pseudo_masks_file.is_file()
     reviews = read_reviews(run) if is_labelled else ()
-    trained = Run(run.segmentation)
+    trained = newest_network(run) or Run(run.segmentation)
     network: dict[str, Any] = {}
     if trained.settings_file.is_file():
-        network = {**trained.settings().segment.model_dump(mode="json"), **_json(trained.scores_file)}
+        network = {
+            "folder": trained.path.name,
+            **trained.settings().segment.model_dump(mode="json"),
+            **_json(trained.scores_file),
+        }
     return LaterStages(
         refinement=_json(run.refined_file),
         refined_scores=tuple(item for item in sheet.segmentation if item.source == "refined")

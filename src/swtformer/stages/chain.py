@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from swtformer.datasets.check import check
 from swtformer.datasets.records import ImageSet, Problem
 from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.model_folders import newest_network
 from swtformer.processes import launched_processes
 from swtformer.report.history import read_history
 from swtformer.run import Failure, Progress, Run, read_failures, silent
@@ -24,7 +25,7 @@ from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
 from swtformer.stages.run_folder import holds_weights
-from swtformer.stages.segment import SegmentResult, segment
+from swtformer.stages.segment import segment
 from swtformer.stages.train import train
 
 StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "segment", "evaluate", "report"]
@@ -141,11 +142,8 @@ class _Chain:
 
     Attributes:
         place: of the stage among those of this call, for the progress.
-        trained: what `segment` did, which `evaluate` comes after.
         scores: what `evaluate` measured, if it ran.
     """
-
-    trained: SegmentResult
 
     def __init__(self, run: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:
         self.run, self.data, self.settings = run, data, settings
@@ -229,7 +227,9 @@ class _Chain:
         """Train the segmentation network, or go on with it."""
         resume = Run(self.run.segmentation).settings_file.is_file()
         result = segment(self.run, self.mapped, settings=self.settings, resume=resume, progress=self.told)
-        self.trained = result
+        newest = newest_network(self.run)
+        if newest is not None and newest.path != self.run.segmentation:
+            return f"kept; {newest.path.name} is newer, and stands for the run"
         text = f"network trained on {result.images} images with {result.supervision.replace('_', ' ')}"
         if result.validation_miou is None:
             return text
@@ -238,14 +238,7 @@ class _Chain:
 
     def evaluate(self) -> str:
         """Score what all stages before made."""
-        self.scores = score_chain(
-            self.run,
-            self.mapped,
-            settings=self.settings,
-            trained_on=self.trained.trained_ids,
-            supervision=self.trained.supervision,
-            progress=self.told,
-        )
+        self.scores = score_chain(self.run, self.mapped, settings=self.settings, progress=self.told)
         return f"all stages scored on {self.scores.images} images with ground truth"
 
     def report(self) -> str:

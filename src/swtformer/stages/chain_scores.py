@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
-from swtformer.model_folders import WEIGHTS
+from swtformer.errors import SwtformerError
+from swtformer.model_folders import WEIGHTS, newest_network
 from swtformer.report.scores import SegmentationScore, read_sheet, trained_on_note
 from swtformer.run import Progress, RefinedRun, Run, read_failures, read_json, sha256, silent, write_json
 from swtformer.settings import EvaluateSettings, PredictSettings, Settings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
-from swtformer.stages.pairs import Supervision
 from swtformer.stages.predict import PREDICTIONS, predict
 
 MISS, LEFT_OUT = "255 counts as a miss", "255 left out"
@@ -63,23 +62,20 @@ def score_chain(
     data: ImageSet,
     *,
     settings: Settings,
-    trained_on: Collection[str],
-    supervision: Supervision,
     progress: Progress = silent,
 ) -> ChainScores:
     """Score maps, refined maps, pseudo-masks and the segmentation network's masks against the ground truth.
 
     The files: scores.json, refined/scores.json, pseudo_masks/scores.json, and segmentation/predictions with
-    the network's masks and their scores. The network sees the photographs alone, at the scales of
-    `settings.predict`; masks that it made before are kept while its weights and these settings are the same.
+    the network's masks and their scores. The network is the run's newest, as for `predict`; it sees the
+    photographs alone, at the scales of `settings.predict`. Masks that it made before are kept while its
+    weights and these settings are the same.
     Images that an earlier stage skipped count as background.
 
     Args:
         run: a run that went through all stages up to `segment`.
         data: the images that it made maps for; some must have masks.
         settings: localize, refine, predict, data and evaluate are used.
-        trained_on: ids of the images that the segmentation network was trained on.
-        supervision: what it was trained on there.
         progress: told about every image.
 
     Raises:
@@ -87,14 +83,17 @@ def score_chain(
         SwtformerError: a stage's result is missing or damaged.
     """
     masked = data.subset([place for place, record in enumerate(data.records) if record.mask is not None])
-    network = Run(run.segmentation)
+    network = newest_network(run)
+    if network is None:
+        raise SwtformerError(f"{run.path} has no segmentation network; train one with `swtformer segment`.")
     _segment_again(network, masked, settings, progress)
     options = settings.evaluate
     if read_failures(run) or read_failures(Run(network.predictions)):
         options = options.model_copy(update={"missing": "background"})
     for maps in ("maps", "refined"):
         evaluate(run, data, settings=options.model_copy(update={"maps": maps}), progress=progress)
-    count = len({record.id for record in masked.records}.intersection(trained_on))
+    count = len({record.id for record in masked.records}.intersection(read_json(network.training_ids_file)))
+    supervision = read_json(network.scores_file)["supervision"]
     _score_masks(run.pseudo_masks, run.pseudo_mask_scores_file, masked, options, count, progress)
     network_file = Run(network.predictions).scores_file
     _score_masks(Run(network.predictions).masks, network_file, masked, options, count, progress)
@@ -102,7 +101,7 @@ def score_chain(
         steps=(
             *_of_maps(run, settings),
             *_of_pseudo_masks(run, knows_labels=settings.localize.classes == "given"),
-            _of_network(network_file, supervision),
+            _of_network(network_file, _network_name(run, network), supervision == "ground_truth"),
         ),
         images=len(masked),
         ground_truth=read_sheet(run.scores_file).ground_truth,
@@ -161,10 +160,14 @@ def _of_pseudo_masks(run: Run, *, knows_labels: bool) -> list[StepScore]:
     ]
 
 
-def _of_network(file: Path, supervision: Supervision) -> StepScore:
+def _network_name(run: Run, network: Run) -> str:
+    is_first = network.path == run.segmentation
+    return "segmentation network" if is_first else f"segmentation network in {network.path.name}"
+
+
+def _of_network(file: Path, name: str, supervised: bool) -> StepScore:
     entry = read_sheet(file).segmentation[0]
-    supervised = supervision == "ground_truth"
-    return StepScore("segmentation network", False, "highest class", entry.miou, uses_ground_truth=supervised)
+    return StepScore(name, False, "highest class", entry.miou, uses_ground_truth=supervised)
 
 
 def _undecided(entry: SegmentationScore) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class SegmentResult:
         masks: folder of the masks.
         supervision: what they are; with "ground_truth" the network is not weakly supervised.
         corrections: how many were corrected and what they were before; None but for "corrected" masks.
-        trained_ids: ids of the images trained on.
+        images: number of images trained on.
         validation_images: number of images that were set aside.
         without_mask: number of images that have no mask and were left out.
         rejected: number of images that were left out because the review rejected their masks.
@@ -59,17 +60,12 @@ class SegmentResult:
     masks: Path
     supervision: Supervision
     corrections: CorrectedPart | None
-    trained_ids: frozenset[str]
+    images: int
     validation_images: int
     without_mask: int
     rejected: int
     validation_miou: float | None
     failures: tuple[Failure, ...]
-
-    @property
-    def images(self) -> int:
-        """Number of images trained on."""
-        return len(self.trained_ids)
 
 
 def segment(
@@ -132,8 +128,10 @@ def segment(
     torch.manual_seed(settings.seed)
     start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
     network = create_network(settings.segment, data.classes, start=start)
+    finished = trained.environment().get("finished") if holds_weights(trained) else None
     if is_main_process():
         trained.write_settings(settings)
+        write_json(trained.training_ids_file, [item.id for item in training])
         write_json(trained.classes_file, list(data.classes))
         trained.update_environment(
             data=str(data.root.resolve()),
@@ -149,6 +147,7 @@ def segment(
             seed=settings.seed,
             threads=torch.get_num_threads(),
             parameters=sum(parameter.numel() for parameter in network.parameters()),
+            finished=finished,
         )
     failures = _fit(
         network,
@@ -165,6 +164,7 @@ def segment(
     score = _kept_score(trained, settings.segment) if validation else None
     if is_main_process():
         save_network(network, trained.model)
+        trained.update_environment(finished=finished or datetime.now(UTC).isoformat(timespec="microseconds"))
         write_failures(run, "segment", failures)
         write_json(
             trained.scores_file,
@@ -182,7 +182,7 @@ def segment(
         masks=masks,
         supervision=pairs.supervision,
         corrections=pairs.corrections,
-        trained_ids=frozenset(item.id for item in training),
+        images=len(training),
         validation_images=len(validation),
         without_mask=pairs.without_mask,
         rejected=pairs.rejected,
