@@ -15,6 +15,7 @@ from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.run import Run, read_json, write_json
 from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
+from swtformer.stages.refine import refine
 
 
 def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:
@@ -119,6 +120,24 @@ def test_another_network_is_refused_before_any_work(
         SettingsError, match=rf"segmentation holds a network of other settings: {named}\. Remove"
     ):
         run_stages(data, settings=settings, out=result.run.path, progress=lambda *a: told.append(a[0]))
+    assert told == []
+
+
+def test_maps_that_were_refined_otherwise_since_are_told_before_any_work(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    other = quick_chain(folder, refine={"par_iterations": 3})
+    refine(copy, open_dataset(folder / "labels.csv", other.data), settings=other)
+    told: list[str] = []
+    with pytest.raises(SettingsError, match=r"network of other settings: refine\.par_iterations\. Remove"):
+        run_stages(
+            open_dataset(folder / "labels.csv", other.data),
+            settings=other,
+            out=copy.path,
+            progress=lambda *a: told.append(a[0]),
+        )
     assert told == []
 
 

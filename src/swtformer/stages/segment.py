@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ from swtformer.processes import is_main_process
 from swtformer.run import Failure, Progress, Run, read_json, silent, write_failures, write_json
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import save_network
-from swtformer.settings import SegmentSettings, Settings
+from swtformer.settings import PseudoLabelSettings, SegmentSettings, Settings
 from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
@@ -139,6 +140,7 @@ def segment(
             data_name=data.name,
             masks=str(masks.resolve()),
             masks_fingerprint=pairs.fingerprint,
+            masks_made_with=_made_with(run, masks),
             supervision=pairs.supervision,
             corrections=None if pairs.corrections is None else asdict(pairs.corrections),
             rejected=pairs.rejected,
@@ -219,6 +221,15 @@ def _refuse_unfinished(run: Run, masks: Path) -> None:
             f"{masks}: holds no {run.pseudo_masks_file.name}, so the masks are not all made yet, or by "
             "different rules; run `swtformer pseudo-label` again."
         )
+
+
+def _made_with(run: Run, masks: Path) -> dict[str, dict[str, Any]] | None:
+    """The settings behind a run's own pseudo-masks, by section; None for other masks."""
+    if origin(masks).resolve() != run.pseudo_masks.resolve() or not run.pseudo_masks_file.is_file():
+        return None
+    facts = read_json(run.pseudo_masks_file)
+    own = {name: facts[name] for name in PseudoLabelSettings.model_fields if name in facts}
+    return {**facts.get("made_with", {}), "pseudo_label": own}
 
 
 def _require_same_masks(trained: Run, pairs: Pairs) -> None:
