@@ -24,7 +24,7 @@ from support.app_runs import write_queue
 from support.masked_squares import draw_pair, draw_run, quick, save_mask
 from swtformer.datasets import split_off
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError
+from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.run import Run, read_failures, read_json, write_json
 from swtformer.segmentation.pretrained import load_network
@@ -131,6 +131,20 @@ def test_the_time_of_the_training_s_end_and_its_images_are_noted(squares: Square
     shutil.rmtree(result.trained.model)
     segment(run, data, settings=settings)
     assert result.trained.environment()["finished"] > finished
+
+
+def test_no_second_training_writes_into_the_folder(squares: Squares) -> None:
+    run, data = squares
+    settings = quick(run, epochs=1)
+
+    def begin_another(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "segment":
+            with pytest.raises(SwtformerError, match="another training is writing here"):
+                segment(run, data, settings=settings)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segment(run, data, settings=settings, progress=begin_another)
 
 
 def test_the_start_is_the_runs_backbone(squares: Squares) -> None:

@@ -27,7 +27,7 @@ from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
 from swtformer.stages.review import rejected_ids
-from swtformer.stages.run_folder import has_checkpoint, holds_weights, prepare_folder, with_earlier
+from swtformer.stages.run_folder import has_checkpoint, holds_weights, training_folder, with_earlier
 from swtformer.training.pair_loader import MaskedImage
 
 FREE_TO_CHANGE = {
@@ -115,82 +115,84 @@ def segment(
             "in the run's order with --data.classes."
         )
     _refuse_unfinished(run, masks)
-    prepare_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume)
-    rejected = rejected_ids(run) if origin(masks).resolve() == run.pseudo_masks.resolve() else frozenset()
-    pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=rejected, progress=progress)
-    if settings.segment.weighting == "confidence":
-        pairs = with_confidence(pairs, masks)
-    if settings.data.strict:
-        if pairs.failures:
-            raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
-        refuse_unreadable(pairs.images, exif=settings.data.exif)
-    _require_same_masks(trained, pairs)
-    training, validation = _divided(pairs, settings)
-    torch.manual_seed(settings.seed)
-    start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
-    network = create_network(settings.segment, data.classes, start=start)
-    finished = trained.environment().get("finished") if holds_weights(trained) else None
-    if is_main_process():
-        trained.write_settings(settings)
-        write_json(trained.training_ids_file, [item.id for item in training])
-        write_json(trained.classes_file, list(data.classes))
-        trained.update_environment(
-            data=str(data.root.resolve()),
-            split=data.split,
-            data_name=data.name,
-            masks=str(masks.resolve()),
-            masks_fingerprint=pairs.fingerprint,
-            masks_made_with=_made_with(run, masks),
+    with training_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume):
+        rejected = rejected_ids(run) if origin(masks).resolve() == run.pseudo_masks.resolve() else frozenset()
+        pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=rejected, progress=progress)
+        if settings.segment.weighting == "confidence":
+            pairs = with_confidence(pairs, masks)
+        if settings.data.strict:
+            if pairs.failures:
+                raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
+            refuse_unreadable(pairs.images, exif=settings.data.exif)
+        _require_same_masks(trained, pairs)
+        training, validation = _divided(pairs, settings)
+        torch.manual_seed(settings.seed)
+        start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
+        network = create_network(settings.segment, data.classes, start=start)
+        finished = trained.environment().get("finished") if holds_weights(trained) else None
+        if is_main_process():
+            trained.write_settings(settings)
+            write_json(trained.training_ids_file, [item.id for item in training])
+            write_json(trained.classes_file, list(data.classes))
+            trained.update_environment(
+                data=str(data.root.resolve()),
+                split=data.split,
+                data_name=data.name,
+                masks=str(masks.resolve()),
+                masks_fingerprint=pairs.fingerprint,
+                masks_made_with=_made_with(run, masks),
+                supervision=pairs.supervision,
+                corrections=None if pairs.corrections is None else asdict(pairs.corrections),
+                rejected=pairs.rejected,
+                training_images=len(training),
+                validation_images=len(validation),
+                seed=settings.seed,
+                threads=torch.get_num_threads(),
+                parameters=sum(parameter.numel() for parameter in network.parameters()),
+                finished=finished,
+            )
+        failures = _fit(
+            network,
+            training,
+            validation,
+            pairs=pairs,
+            trained=trained,
+            settings=settings,
+            resume=resume and has_checkpoint(trained),
+            progress=progress,
+        )
+        if resume:
+            failures = with_earlier(run, "segment", failures)
+        score = _kept_score(trained, settings.segment) if validation else None
+        if is_main_process():
+            save_network(network, trained.model)
+            trained.update_environment(
+                finished=finished or datetime.now(UTC).isoformat(timespec="microseconds")
+            )
+            write_failures(run, "segment", failures)
+            write_json(
+                trained.scores_file,
+                {
+                    "validation_miou": score,
+                    "against": "held-out masks of the same folder",
+                    "masks": str(masks.resolve()),
+                    "supervision": pairs.supervision,
+                    "training_images": len(training),
+                    "validation_images": len(validation),
+                },
+            )
+        return SegmentResult(
+            trained=trained,
+            masks=masks,
             supervision=pairs.supervision,
-            corrections=None if pairs.corrections is None else asdict(pairs.corrections),
-            rejected=pairs.rejected,
-            training_images=len(training),
+            corrections=pairs.corrections,
+            images=len(training),
             validation_images=len(validation),
-            seed=settings.seed,
-            threads=torch.get_num_threads(),
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            finished=finished,
+            without_mask=pairs.without_mask,
+            rejected=pairs.rejected,
+            validation_miou=score,
+            failures=tuple(failures),
         )
-    failures = _fit(
-        network,
-        training,
-        validation,
-        pairs=pairs,
-        trained=trained,
-        settings=settings,
-        resume=resume and has_checkpoint(trained),
-        progress=progress,
-    )
-    if resume:
-        failures = with_earlier(run, "segment", failures)
-    score = _kept_score(trained, settings.segment) if validation else None
-    if is_main_process():
-        save_network(network, trained.model)
-        trained.update_environment(finished=finished or datetime.now(UTC).isoformat(timespec="microseconds"))
-        write_failures(run, "segment", failures)
-        write_json(
-            trained.scores_file,
-            {
-                "validation_miou": score,
-                "against": "held-out masks of the same folder",
-                "masks": str(masks.resolve()),
-                "supervision": pairs.supervision,
-                "training_images": len(training),
-                "validation_images": len(validation),
-            },
-        )
-    return SegmentResult(
-        trained=trained,
-        masks=masks,
-        supervision=pairs.supervision,
-        corrections=pairs.corrections,
-        images=len(training),
-        validation_images=len(validation),
-        without_mask=pairs.without_mask,
-        rejected=pairs.rejected,
-        validation_miou=score,
-        failures=tuple(failures),
-    )
 
 
 def data_for(run: Run, data: Path | None, settings: SegmentSettings) -> tuple[Path, Settings]:
