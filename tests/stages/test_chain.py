@@ -219,6 +219,16 @@ def test_the_library_is_asked_for_before_work_starts(tmp_path: Path, monkeypatch
     run(table, tmp_path / "run", settings, until="check")
 
 
+def test_an_encoder_of_one_size_is_refused_before_work_starts(tmp_path: Path) -> None:
+    segment = {"encoder": "tu-coatnet_pico_rw_224", "weights": "pretrained"}
+    settings = quick_chain(tmp_path, segment=segment)
+    table = draw_photos(tmp_path)
+    with pytest.raises(SettingsError, match="takes only one size or few sizes of images"):
+        run(table, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+    run(table, tmp_path / "run", settings, until="check")
+
+
 def test_strict_refuses_a_damaged_image(tmp_path: Path) -> None:
     settings = quick_chain(tmp_path, data={"strict": True})
     table = draw_photos(tmp_path)

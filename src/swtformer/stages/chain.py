@@ -17,6 +17,7 @@ from swtformer.processes import launched_processes
 from swtformer.report.history import read_history
 from swtformer.run import Failure, Progress, Run, read_failures, silent
 from swtformer.segmentation.library import require_smp
+from swtformer.segmentation.network import require_encoder
 from swtformer.settings import Settings
 from swtformer.stages.chain_scores import ChainScores, score_chain
 from swtformer.stages.kept import require_same_network
@@ -103,7 +104,8 @@ def run_stages(
 
     Raises:
         SettingsError: the run was made of other data or with other settings, or several processes are wanted;
-            what the segmentation network would have to be trained anew for is said before any work.
+            what the segmentation network would have to be trained anew for, and an encoder that cannot be
+            used, is said before any work.
         DataError: the data set cannot be used.
         SwtformerError: segmentation-models-pytorch is not installed (before any work), or a stage fails.
     """
@@ -121,6 +123,8 @@ def run_stages(
     _require_same_data(run, data)
     if "segment" in stages:
         require_same_network(run, settings)
+        if not holds_weights(Run(run.segmentation)):
+            require_encoder(settings.segment)
     steps = []
     for number, stage in enumerate(stages, start=1):
         chain.place = f"stage {number} of {len(stages)}"
