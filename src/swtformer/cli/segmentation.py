@@ -23,6 +23,7 @@ from swtformer.cli.outcome import (
     say_network,
 )
 from swtformer.cli.screen import progress, say, warn
+from swtformer.errors import DataError
 from swtformer.model_folders import local_model_folder, newest_network
 from swtformer.run import Run
 
@@ -110,6 +111,11 @@ def predict(
 ) -> Outcome:
     """Make masks of photographs that have no labels, and tell the area of every class.
 
+    OUT/masks holds them, called by the photographs' paths below the folder or pattern that was named, by the
+    file name of a file, and by the path of a line of a list as it is written. areas.csv and areas.json lie
+    beside that folder, and so do overlays and probabilities where they are asked for. Exit code 3 where some
+    images could not be read, 2 where none could.
+
     `swtformer evaluate DATA --predictions OUT/masks` scores them where there are true masks.
     """
     settings = gather(config=config, flags=flags).predict
@@ -125,7 +131,13 @@ def predict(
         listed = sys.stdin.read().splitlines() if LIST in inputs else ()
         result = run_predict(model, inputs, out, settings=settings, listed=listed, progress=view)
     how = "the segmentation network" if result.kind == "segmentation" else "class activation maps"
-    say(f"{result.done} images segmented by {how}: {result.masks}")
+    if result.done == 0:
+        count = len(result.failures)
+        images = "The image cannot" if count == 1 else f"None of the {count} images can"
+        file = Run(result.out).failures_file
+        raise DataError(f"{images} be read, so nothing was segmented; {file} says why.")
+    done = "1 image was" if result.done == 1 else f"{result.done} images were"
+    say(f"{done} segmented by {how}: {result.masks}")
     say(f"Areas of the classes: {result.out / 'areas.csv'}")
     if result.rotated:
         warn(
