@@ -88,7 +88,10 @@ def test_scores_against_the_truth_say_what_was_trained_on(run: Run) -> None:
     ]
     assert found.network_scores is not None
     assert found.network_scores.segmentation[0].miou == 0.25
-    assert "Of these 9, 8 with their corrected masks were in the training" in found.note
+    assert (
+        "8 of the 9 were in the training of the segmentation network, with their corrected masks"
+        in found.note
+    )
 
 
 @pytest.mark.parametrize("name", ["refined_file", "pseudo_masks_file", "review_file"])

@@ -67,7 +67,10 @@ def test_everything_is_scored_and_the_report_shows_it(whole: tuple[Path, ChainRe
         ("segmentation network", False, "highest class"),
     ]
     assert result.scores.images == 9
-    assert "Of these 9, 8 with their pseudo-masks were in the training" in result.scores.note
+    assert (
+        "8 of the 9 were in the training of the segmentation network, with their pseudo-masks"
+        in result.scores.note
+    )
     page = result.run.report_file.read_text(encoding="utf-8")
     for text in ("Refined maps’ mIoU", "Pseudo-masks’ mIoU", "Network’s mIoU", "255 counts as a miss"):
         assert text in page
@@ -162,7 +165,10 @@ def test_a_newer_network_is_scored_and_shown(whole: tuple[Path, ChainResult], tm
     assert again.steps[5].result == "kept; segmentation-corrected is newer, and stands for the run"
     assert again.scores is not None
     assert again.scores.steps[-1].masks == "segmentation network in segmentation-corrected"
-    assert "8 with their corrected masks" in again.scores.note
+    assert (
+        "8 of the 9 were in the training of the segmentation network, with their corrected masks"
+        in again.scores.note
+    )
     page = copy.report_file.read_text(encoding="utf-8")
     assert "<code>run/segmentation-corrected/</code>" in page
     assert again.scores.note in page

@@ -83,7 +83,9 @@ def test_only_images_with_masks_are_scored_and_those_trained_on_are_counted(
     run, data, _ = made
     scores = scored(made)
     assert scores.images == len(data) - UNSCORED
-    assert "Of these 7, 2 with their pseudo-masks" in scores.note
+    assert (
+        "2 of the 7 were in the training of the segmentation network, with their pseudo-masks" in scores.note
+    )
     assert read_json(run.pseudo_mask_scores_file)["trained_on"] == 2
     found = Run(Run(run.segmentation).predictions).masks.rglob("*.png")
     assert len(list(found)) == scores.images

@@ -130,9 +130,10 @@ def trained_on_note(trained_on: int, images: int, supervision: str) -> str:
     """
     masks = _TRAINED_ON.get(supervision, "masks of a folder")
     return (
-        "The scored images are of the set that the classifier was trained on. Of these "
-        f"{images}, {trained_on} with {masks} were in the training of the segmentation network, which sees "
-        "no image labels when it predicts. None of the figures is about photographs that are new to the run."
+        "The scored images are of the set that the classifier was trained on, and "
+        f"{trained_on} of the {images} were in the training of the segmentation network, with {masks}; it "
+        "sees no image labels when it predicts. None of the figures is about photographs that are new to the "
+        "run."
     )
 
 
