@@ -65,5 +65,5 @@ def test_a_training_that_is_there_stays(tmp_path: Path) -> None:
         out = shlex.quote(f"{run.path}/segmentation-corrected{number}")
         assert training_commands(run, run.corrected_masks) == (
             f"{first} --out {out}",
-            f"swtformer predict {out} PHOTOS --out FOLDER",
+            f"swtformer predict {name} PHOTOS --out FOLDER",
         )

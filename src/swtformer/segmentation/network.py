@@ -139,9 +139,7 @@ def create_network(
         encoder = BackboneEncoder(start.backbone, keeps_batch_statistics=True)
     else:
         name, family = settings.encoder, family_of(settings.encoder)
-        encoder = create_encoder(
-            name, family=family, weights=settings.weights, dilated=settings.decoder == "deeplabv3plus"
-        )
+        encoder = _named_encoder(settings, weights=settings.weights)
     about = NetworkSettings.model_validate(
         {
             "decoder": settings.decoder,
@@ -152,6 +150,24 @@ def create_network(
         }
     )
     return assemble(about, encoder, classes)
+
+
+def require_encoder(settings: SegmentSettings) -> None:
+    """Try the encoder that a network will have, long before it is trained; nothing is downloaded.
+
+    Raises:
+        SettingsError: it does not take images of any size.
+        SwtformerError: it is unknown, the file of its weights is not there, or the extra is missing.
+        CheckpointError: the weights file is damaged, unsafe or made for another network.
+    """
+    if settings.encoder != "run":
+        is_online = settings.weights == "pretrained"
+        _named_encoder(settings, weights="none" if is_online else settings.weights)
+
+
+def _named_encoder(settings: SegmentSettings, *, weights: str) -> Encoder:
+    name, dilated = settings.encoder, settings.decoder == "deeplabv3plus"
+    return create_encoder(name, family=family_of(name), weights=weights, dilated=dilated)
 
 
 def assemble(settings: NetworkSettings, encoder: Encoder, classes: tuple[str, ...]) -> SegmentationNetwork:

@@ -93,14 +93,13 @@ def origin(folder: Path) -> Path:
 def training_commands(run: Run, masks: Path) -> tuple[str, str]:
     """The commands that train on corrected masks of a run, and then segment photographs.
 
-    A training that is there already stays: the new one gets a folder of its own.
+    A training that is there already stays: the new one gets a folder of its own in the run, and being the
+    newest it is what `predict` takes.
     """
     train = ["swtformer", "segment", str(run.path), "--segment.masks", str(masks)]
-    model = run.path
     if run.segmentation.exists():
-        model = free_folder(run, "corrected")
-        train += ["--out", str(model)]
-    predict = ["swtformer", "predict", str(model), "PHOTOS", "--out", "FOLDER"]
+        train += ["--out", str(free_folder(run, "corrected"))]
+    predict = ["swtformer", "predict", str(run.path), "PHOTOS", "--out", "FOLDER"]
     return shlex.join(train), shlex.join(predict)
 
 
