@@ -15,7 +15,8 @@ settings (`--config`), and are scored on the true masks of B, which none of them
                  what weak supervision is for, many images with cheap labels against few with dear ones.
 - `no network`   the maps of B themselves by argmax, before and after the refiner, and the pseudo-masks, all
                  made with B's image-level labels known. To compare, each network is also scored when it may
-                 only name the classes of these labels; `predict` does not know them.
+                 only name the classes of these labels (instead of what its image-level head sees);
+                 `predict` does not know them.
 
 What is not independent of B: the run's CAM model was trained with the image-level labels of all images,
 B's included, so where the encoder is the run's, all three networks start from a backbone that has seen
@@ -140,24 +141,35 @@ def _result(
         "epochs": settings.segment.epochs,
         "seconds": seconds,
         "miou": scores.segmentation[0].miou,
-        "miou_labels_known": _labels_known(load_network(trained.model), scored, settings),
+        **_without_head(load_network(trained.model), scored, settings),
     }
     write_json(file, row)
     return row
 
 
 @torch.inference_mode()
-def _labels_known(network: SegmentationNetwork, scored: ImageSet, settings: Settings) -> float:
-    """mIoU where the network may only name classes of the image-level labels, as maps and seeds do."""
+def _without_head(network: SegmentationNetwork, scored: ImageSet, settings: Settings) -> dict[str, float]:
+    """mIoU without the image-level head.
+
+    "miou_without_head" of all classes, "miou_labels_known" where the network may only name classes of the
+    image-level labels, as maps and seeds do.
+    """
     options = settings.predict
-    confusion = ConfusionMatrix(len(scored.classes) + 1)
+    free, known = (ConfusionMatrix(len(scored.classes) + 1) for _ in range(2))
     for record in scored.records:
         image = torch.from_numpy(read_image(record.image, exif=settings.data.exif)).permute(2, 0, 1)
-        shares = class_probabilities(network, image[None], scales=options.scales, flip=options.flip)[0]
+        shares = class_probabilities(
+            network, image[None], scales=options.scales, flip=options.flip, presence=0
+        )[0]
+        truth = read_labels(record.mask, scored.classes)
+        free.update(shares.argmax(0).to(torch.uint8), truth)
         named = [0, *(index + 1 for index in record.present or ())]
-        best = torch.tensor(named)[shares[named].argmax(0)].to(torch.uint8)
-        confusion.update(best, read_labels(record.mask, scored.classes))
-    return float(mean_iou(confusion.counts, over=scored_labels(scored, settings.evaluate.score_classes)))
+        known.update(torch.tensor(named)[shares[named].argmax(0)].to(torch.uint8), truth)
+    over = scored_labels(scored, settings.evaluate.score_classes)
+    return {
+        "miou_without_head": float(mean_iou(free.counts, over=over)),
+        "miou_labels_known": float(mean_iou(known.counts, over=over)),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -254,18 +266,19 @@ def _print(
         f"{' with mirror image' if settings.predict.flip else ''}.\n"
     )
     print(
-        "| trained on | seed | images | epochs | steps | mIoU of B, % | image labels known | training, s |\n"
-        "|---|---|---|---|---|---|---|---|"
+        "| trained on | seed | images | epochs | steps | mIoU of B, % | without the image-level head "
+        "| image labels known | training, s |\n"
+        "|---|---|---|---|---|---|---|---|---|"
     )
     for experiment, seed, row in results:
         steps = row["epochs"] * -(-row["images"] // options.batch_size)
         print(
             f"| {experiment.note} | {seed} | {row['images']} | {row['epochs']} | {steps} "
-            f"| {100 * row['miou']:.2f} "
+            f"| {100 * row['miou']:.2f} | {100 * row['miou_without_head']:.2f} "
             f"| {100 * row['miou_labels_known']:.2f} | {row['seconds']:.0f} |"
         )
     for note, miou in _without_network(run, half_b, settings):
-        print(f"| no network: {note} | | | | | | {100 * miou:.2f} | |")
+        print(f"| no network: {note} | | | | | | | {100 * miou:.2f} | |")
     print(
         "\nPseudo-masks hold 255 where the evidence is weak, which counts as a miss here. "
         "What the columns leave out is in the docstring of the script."

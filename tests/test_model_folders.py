@@ -14,12 +14,15 @@ from swtformer.errors import CheckpointError
 from swtformer.model_folders import (
     CONFIG,
     WEIGHTS,
+    finished_networks,
     holds_model,
     local_model_folder,
+    newest_network,
     saved_config,
     saved_settings,
     write_model_folder,
 )
+from swtformer.run import Run, write_json
 from swtformer.settings import MaskSettings
 
 
@@ -31,6 +34,21 @@ def test_a_run_or_its_model_folder(tmp_path: Path) -> None:
     assert holds_model(tmp_path / "run")
     assert local_model_folder(tmp_path / "run") == model
     assert local_model_folder(str(model)) == model
+
+
+def test_the_network_whose_training_finished_last_stands_for_the_run(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert finished_networks(run) == []
+    assert newest_network(run) is None
+    times = {"segmentation": "2026-03-01", "segmentation-a": "2026-05-01", "segmentation-b": "2026-04-01"}
+    for name, finished in times.items():
+        write_json(tmp_path / name / "environment.json", {"finished": finished})
+        write_json(tmp_path / name / "model" / CONFIG, {})
+    write_json(tmp_path / "segmentation-c" / "environment.json", {"finished": None})
+    write_json(tmp_path / "model" / CONFIG, {})
+    names = [network.path.name for network in finished_networks(run)]
+    assert names == ["segmentation", "segmentation-b", "segmentation-a"]
+    assert newest_network(run) == Run(tmp_path / "segmentation-a")
 
 
 def test_a_hub_id_is_not_looked_for_here() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.run import read_json, write_json, write_with
+from swtformer.run import Run, read_json, write_json, write_with
 from swtformer.settings import Section
 
 if TYPE_CHECKING:
@@ -41,6 +41,22 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def holds_model(run: Path) -> bool:
     """Whether a folder that is laid out as a run has a finished model."""
     return (run / "model" / CONFIG).is_file()
+
+
+def finished_networks(run: Run) -> list[Run]:
+    """The trainings of a run's segmentation networks that are finished, the newest last.
+
+    They lie in the run's folder `segmentation` and in others whose names start with that, such as
+    `segmentation-corrected`.
+    """
+    found = [Run(file.parents[1]) for file in run.path.glob(f"{run.segmentation.name}*/model/{CONFIG}")]
+    return sorted(found, key=lambda one: (one.environment().get("finished") or "", one.path))
+
+
+def newest_network(run: Run) -> Run | None:
+    """The training of the network that stands for a run; None where none is finished."""
+    networks = finished_networks(run)
+    return networks[-1] if networks else None
 
 
 def local_model_folder(source: str | Path) -> Path | None:

@@ -138,14 +138,33 @@ class Run:
         return self.pseudo_masks / "decisions.csv"
 
     @property
+    def pseudo_mask_scores_file(self) -> Path:
+        """pseudo_masks/scores.json: what `run` measured of the pseudo-masks."""
+        return self.pseudo_masks / "scores.json"
+
+    @property
     def corrected_masks(self) -> Path:
         """Folder of masks that came back from another tool; its corrections.json says which were changed."""
         return self.path / "corrected_masks"
 
     @property
     def segmentation(self) -> Path:
-        """Folder of the segmentation network's training, laid out as a run of its own."""
+        """Folder of the segmentation network's training, laid out as a run of its own.
+
+        Further networks lie beside it, in folders whose names start with its name; see
+        `model_folders.finished_networks`.
+        """
         return self.path / "segmentation"
+
+    @property
+    def training_ids_file(self) -> Path:
+        """training_ids.json: ids of the images that a segmentation network was trained on."""
+        return self.path / "training_ids.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Folder of a trained network's masks of the images that `run` scores, and of their scores."""
+        return self.path / "predictions"
 
     @property
     def scores_file(self) -> Path:

@@ -135,4 +135,8 @@ def test_the_queue_is_walked_by_keys_and_clicks(page: Any, run: Run) -> None:
     page.reload()
     page.get_by_role("tab", name="Review").click()
     says(page, "#about", "1: number 4 of 4")  # it goes on where it was
+    page.get_by_label("corrected masks").check()
+    says(page, "#note", "has no corrected masks to review")
+    page.get_by_label("pseudo-masks").check()
+    says(page, "#about", "1: number 4 of 4")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

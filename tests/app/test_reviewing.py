@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.label_images import as_annotated
 from swtformer.app.reviewing import Cards, export_commands
 from swtformer.cli import main
 from swtformer.errors import SwtformerError
+from swtformer.masks import write_mask
 from swtformer.run import Run
+from swtformer.stages.export import export
+from swtformer.stages.import_masks import import_masks
 from swtformer.stages.review import decide, open_queue
 
 
@@ -55,7 +59,7 @@ def test_the_commands_export_what_is_marked(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decide(run, "3", "correct", masks=open_queue(run).masks)
-    commands = export_commands(run).splitlines()
+    commands = export_commands(run, "pseudo_masks").splitlines()
     assert [line.split()[1] for line in commands] == ["export", "import", "segment", "predict"]
     line = commands[0]
     monkeypatch.chdir(tmp_path)
@@ -68,6 +72,34 @@ def test_the_commands_export_what_is_marked(
     capsys.readouterr()
     assert main([*line.split()[1:-1], "other.json"]) == 2
     assert "holds none of the 1 masks that are asked for" in capsys.readouterr().err
+
+
+def corrected_run(run: Run, tmp_path: Path) -> Run:
+    """The run after somebody painted image 3 all cow."""
+    write_mask(tmp_path / "edited" / "3.png", np.full((56, 64), 3, np.uint8))
+    export(tmp_path / "edited", tmp_path / "3.zip", format="cvat", classes=run.classes())
+    import_masks(run, tmp_path / "3.zip")
+    return run
+
+
+def test_corrected_masks_are_shown_and_exported_once_more(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected_run(run, tmp_path)
+    queue = open_queue(run, "corrected_masks")
+    card = Cards(run).card(queue, queue.items[0])
+    assert (card.item.review.id, np.unique(card.labels).tolist()) == ("3", [3])
+    decide(run, "3", "correct", masks=queue.masks, reviewed="corrected_masks")
+    line = export_commands(run, "corrected_masks").splitlines()[0]
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()[1:]) == 0
+    result = import_masks(run, as_corrected(tmp_path / "marked.json"))
+    assert (result.corrected, result.unchanged) == ({}, ("3",))
+
+
+def as_corrected(path: Path) -> Path:
+    as_annotated("label-studio", path)
+    return path
 
 
 @pytest.mark.parametrize("source", ["run", "folder"])

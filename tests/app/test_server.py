@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -23,8 +24,10 @@ from swtformer.app.server import build, is_loopback, running
 from swtformer.app.study import Studio
 from swtformer.datasets.images import read_mask
 from swtformer.errors import SettingsError
+from swtformer.masks import write_mask
 from swtformer.run import Run, read_json, write_json
-from swtformer.stages.review import open_queue, rejected_ids
+from swtformer.stages.corrections import NOTES
+from swtformer.stages.review import decided_ids, open_queue, rejected_ids
 
 # What Gradio asks of pandas is about to go.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
@@ -138,13 +141,29 @@ def test_decisions_reach_the_disk(client: Client, drawn: Path) -> None:
     about = client.predict("skip", 0.5, api_name="/queue")
     assert "<b>3</b>: number 3 of 4, skipped for now" in about[2]
     assert "1 marked for correction, 1 left out of training." in about[0]
-    assert rejected_ids(run) == {"1"}
+    assert rejected_ids(run, open_queue(run).masks) == {"1"}
     about = client.predict("open", 0.5, api_name="/earlier")
     assert "Every mask has been looked at." in about[1]
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
     client.predict("all", 0.5, api_name="/queue")
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.4})
     assert "made anew since this page was opened" in client.predict("all", 0.5, api_name="/accept")[1]
+
+
+def test_corrected_masks_are_walked_too(client: Client, drawn: Path) -> None:
+    run = Run(drawn)
+    about = client.predict("open", 0.5, "corrected_masks", api_name="/review")
+    assert "has no corrected masks to review; bring masks" in about[1]
+    assert "--source corrected_masks --decision correct" in about[-1]
+    write_mask(run.corrected_masks / "3.png", np.full((56, 64), 3, np.uint8))
+    notes = {"base": "../pseudo_masks", "corrected": {"3": 9}, "versions": {"3": "v1"}}
+    write_json(run.corrected_masks / NOTES, notes)
+    about = client.predict("open", 0.5, "corrected_masks", api_name="/review")
+    assert "<b>3</b>: number 1 of 1, not looked at yet" in about[2]
+    about = client.predict("open", 0.5, "corrected_masks", api_name="/accept")
+    assert "1 of 1 looked at: 1 accepted" in about[0]
+    assert decided_ids(run, "accept", "corrected_masks") == {"3"}
+    shutil.rmtree(run.corrected_masks)  # other tests share the run
 
 
 @pytest.mark.parametrize(

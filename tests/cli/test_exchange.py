@@ -59,6 +59,19 @@ def test_left_out_masks_are_reported_and_give_3(
     assert sorted((row.id, row.stage) for row in read_failures(run)) == [("a", "export"), ("new", "import")]
 
 
+def test_what_became_of_255_is_said_where_a_tool_dropped_the_notes(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "voc"
+    arguments = ["export", str(run.path), "--format=voc", f"--out={out}", "--export.ignored=drop"]
+    assert main(arguments) == 0
+    (out / "swtformer.json").unlink()
+    assert main(["import", str(run.path), str(out)]) == 2
+    assert "Then say --ignored drop, and they stay 255." in " ".join(capsys.readouterr().err.split())
+    assert main(["import", str(run.path), str(out), "--ignored=drop"]) == 0
+    assert "0 masks were corrected, 4 came back as they were" in capsys.readouterr().out
+
+
 def test_any_folder_of_masks(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks = tmp_path / "elsewhere" / "masks"
     shutil.copytree(run.pseudo_masks, masks)
@@ -81,12 +94,24 @@ def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["export", str(run.path), "--format=coc", "--out=x"], "coc"),
         (["export", str(run.path), "--format=coco", "--out=x.json", "--source=predictions"], "predictions"),
         (
+            ["export", str(run.path), "--format=coco", "--out=x.json", "--source=corrected_masks"],
+            "has no folder corrected_masks; masks that were corrected in another tool come back by",
+        ),
+        (
+            ["export", str(run.path), "--format=coco", "--out=x.json", "--source=masks", "--decision=skip"],
+            "has no folder masks; make these masks with `swtformer mask`.",
+        ),
+        (
+            ["export", str(tmp_path / "rum"), "--format=coco", "--out=x.json"],
+            "rum: is no folder of masks. `swtformer pseudo-label RUN` makes those of a run.",
+        ),
+        (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--export.objects=all"],
             "export.objects",
         ),
     ):
         assert main(arguments) == 2
-        assert message in capsys.readouterr().err
+        assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_hostile_names_write_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

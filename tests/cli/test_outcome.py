@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from swtformer.cli.outcome import Outcome, finish, open_images
+from swtformer.cli.outcome import Outcome, finish, open_images, say_network
 from swtformer.errors import DataError
-from swtformer.run import Failure, Run
+from swtformer.run import Failure, Run, write_json
 from swtformer.settings import DataSettings, Settings
 
 
@@ -30,6 +30,21 @@ def test_a_command_ends_with_what_comes_next_and_what_was_skipped(
     out, err = capsys.readouterr()
     assert out == "Next: swtformer mask 'a run'\n"
     assert err == warning.format(file=run.failures_file)
+
+
+def test_a_run_of_several_networks_says_which_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_json(tmp_path / "segmentation" / "model" / "config.json", {})
+    say_network(tmp_path)
+    assert capsys.readouterr().out == ""
+    write_json(tmp_path / "segmentation-corrected" / "model" / "config.json", {})
+    say_network(tmp_path)
+    newest, older = tmp_path / "segmentation-corrected", tmp_path / "segmentation"
+    assert capsys.readouterr().out == (
+        f"{tmp_path} has 2 segmentation networks; the newest is taken, {newest}. "
+        f"Named in place of the run, another is taken: {older}\n"
+    )
 
 
 def test_a_command_that_says_nothing_of_itself_went_well() -> None:

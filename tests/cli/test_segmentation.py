@@ -130,7 +130,7 @@ def test_predict_then_evaluate(segmented: Path, tmp_path: Path, capsys: pytest.C
     run, images, out = segmented / "run", segmented / "images", tmp_path / "out"
     assert main(["predict", str(run), str(images), f"--out={out}", "--predict.overlays", "true"]) == 0
     text = capsys.readouterr().out
-    assert f"12 images segmented by the segmentation network: {out / 'masks'}" in text
+    assert f"12 images were segmented by the segmentation network: {out / 'masks'}" in text
     assert len(list((out / "overlays").glob("*.jpg"))) == 12
     assert (
         main(
@@ -154,9 +154,30 @@ def test_predict_reads_a_list_and_skips(
     command = ["predict", str(segmented / "run"), "-", f"--out={tmp_path}", "--predict.network=cam"]
     assert main(command) == 3
     out, err = capsys.readouterr()
-    assert "1 images segmented by class activation maps" in out
+    assert "1 image was segmented by class activation maps" in out
     assert f"1 image was skipped; {tmp_path / 'failures.csv'}" in err
     assert [path.name for path in (tmp_path / "masks").iterdir()] == ["3.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["0.png"], "error: The image cannot be read, so nothing was segmented; "),
+        (["0.png", "1.png"], "error: None of the 2 images can be read, so nothing was segmented; "),
+    ],
+)
+def test_nothing_that_could_be_segmented_is_an_error(
+    names: list[str], message: str, segmented: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / name for name in names]
+    for file in files:
+        file.write_bytes(b"no picture")
+    out = tmp_path / "out"
+    command = ["predict", str(segmented / "run"), *map(str, files), f"--out={out}"]
+    assert main(command) == 2
+    text, errors = capsys.readouterr()
+    assert f"{message}{out / 'failures.csv'} says why." in errors
+    assert "segmented" not in text
 
 
 @pytest.mark.parametrize(
@@ -164,9 +185,15 @@ def test_predict_reads_a_list_and_skips(
     [
         (["{run}", "--out=o"], 2, "Name what to segment"),
         (["{run}", "gone.jpg", "--out=o"], 2, "gone.jpg: does not exist"),
-        (["{run}", "gone.jpg"], 2, "--out requires an argument"),
+        (["{run}", "gone.jpg"], 2, "error: --out is missing: folder of the masks"),
+        (["{run}", "gone.jpg", "--out"], 2, "--out requires an argument"),
+        ([], 2, "error: MODEL is missing: a run (its newest"),
         (["{images}", "{images}", "--out=o"], 4, "holds no model"),
-        (["{run}", "{images}", "--out=o", "--predict.scales=0"], 2, "predict.scales"),
+        (
+            ["{run}", "{images}", "--out=o", "--predict.scales=0"],
+            2,
+            "predict.scales (item 1): input should be greater than 0",
+        ),
     ],
 )
 def test_mistakes(

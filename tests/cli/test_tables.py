@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from swtformer.cli.screen import say
-from swtformer.cli.tables import score_tables
+from swtformer.cli.tables import chain_tables, score_tables
+from swtformer.stages.chain_scores import ChainScores, StepScore
 
 
 def scores(**changed: Any) -> dict[str, Any]:
@@ -95,3 +96,20 @@ def test_scores_of_a_part_of_the_pixels_say_so(capsys: pytest.CaptureFixture[str
     assert "undecided" not in capsys.readouterr().out
     say(*score_tables(scores(segmentation=[given, decided])))
     assert "decided: without them, 87.50 % of the pixels" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_stages_of_a_run_are_scored_in_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (
+        StepScore("pseudo-masks", True, "255 counts as a miss", 0.25),
+        StepScore("pseudo-masks", True, "255 left out", 0.5, coverage=0.75),
+        StepScore("segmentation network", False, "highest class", None, uses_ground_truth=True),
+    )
+    say(*chain_tables(ChainScores(steps, 9, "/data/masks", "Trained on all.")))
+    text = capsys.readouterr().out
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+    assert "mIoU in %, against the masks of 9 images in /data/masks:" in text
+    assert ["pseudo-masks", "known", "255 counts as a miss", "25.00"] in cells
+    assert ["pseudo-masks, 75.00 % of the pixels", "known", "255 left out", "50.00"] in cells
+    assert ["segmentation network*", "not known", "highest class", "n/a"] in cells
+    assert "Trained on all." in text
+    assert "* The ground truth had a part in it" in text

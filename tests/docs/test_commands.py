@@ -7,7 +7,7 @@ in one folder per reader. What is not as in the text:
   settings (TINY), put above the one that the text names; flags of the text stand above both. Python blocks
   have the words of SUBSTITUTES replaced, nothing else.
 - The data are 24 drawn images of 64 px; the photographs in `new` are two of them.
-- What a person does in the app and in Label Studio is done by `decide_in_app` and `correct_in_label_studio`.
+- What a person does in the app and in other tools is done by `decide_in_app` and `correct_by_hand`.
 - Blocks under the comment `<!-- not run: … -->` are not run, and the reason must be one of REASONS. Their
   `swtformer` commands are still parsed by the command line. The README's "Two commands", which install the
   package, are left out.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,11 @@ SUBSTITUTES = {
 REASONS = {"needs network", "needs PASCAL VOC", "serves until Ctrl-C"}
 
 READERS_OF = {
-    "practitioner": [DOCS / "tutorials/practitioner.md", DOCS / "hub-and-onnx.md"],
+    "practitioner": [
+        DOCS / "tutorials/practitioner.md",
+        DOCS / "correcting-masks.md",
+        DOCS / "hub-and-onnx.md",
+    ],
     "researcher": [DOCS / "tutorials/researcher.md"],
     "readme": [README],
 }
@@ -109,7 +114,7 @@ def test_blocks_run_in_order(reader: str, folder: Path, capsys: pytest.CaptureFi
             if note == "starts anew":
                 shutil.rmtree(detail)
             elif note == "by hand":
-                correct_in_label_studio(Path("tasks.json"), Path("corrected.json"))
+                correct_by_hand(detail)
             if block.language == "yaml":
                 name = block.text.splitlines()[0].removeprefix("# ")
                 Path(name).write_text(block.text)
@@ -213,6 +218,26 @@ def decide_in_app(run: Run) -> None:
     queue = open_queue(run)
     for item in queue.items[:2]:
         decide(run, item.review.id, "correct", masks=queue.masks)
+
+
+def correct_by_hand(what: str) -> None:
+    """Do what the person does whom the text names a tool and a file that it exports."""
+    tools = {
+        "corrected.json is what Label Studio exports": (correct_in_label_studio, "tasks.json"),
+        "corrected.zip is what CVAT exports": (correct_in_cvat, "masks.zip"),
+    }
+    correct, uploaded = tools[what]
+    correct(Path(uploaded), Path(what.split()[0]))
+
+
+def correct_in_cvat(uploaded: Path, exported: Path) -> None:
+    """What CVAT exports: the folders of its format and nothing else, without photographs."""
+    with zipfile.ZipFile(uploaded) as old, zipfile.ZipFile(exported, "w") as new:
+        names = [name for name in old.namelist() if not name.startswith("JPEGImages/")]
+        assert {"labelmap.txt", "swtformer.json"} <= set(names)
+        assert len(names) < len(old.namelist())
+        for name in set(names) - {"swtformer.json"}:
+            new.writestr(name, old.read(name))
 
 
 def correct_in_label_studio(tasks: Path, exported: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from support.label_images import CLASSES, as_annotated, by_id, labelled_images, reading_of
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS, Exporter, LabelledImage, exporter, recognise
+from swtformer.exporters.provenance import Ignored, Provenance, fingerprint
 from swtformer.settings import ExportSettings
 
 LOSSLESS = [name for name, plug_in in EXPORTERS.items() if plug_in.is_lossless]
@@ -77,19 +79,51 @@ def test_a_solid_region_comes_back_from_every_format(plug_in: Exporter, tmp_path
     np.testing.assert_array_equal(found["a/b"], labels)
 
 
-def test_untouched_masks_come_back_as_announced(plug_in: Exporter, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", ["keep", "drop"])
+def test_untouched_masks_come_back_as_announced(plug_in: Exporter, ignored: Ignored, tmp_path: Path) -> None:
     images = labelled_images(300)
-    out, _ = write(plug_in, tmp_path, images)
+    out, _ = write(plug_in, tmp_path, images, ignored=ignored)
     as_annotated(plug_in.name, out)
     reading, problems = reading_of(images)
     found = by_id(list(plug_in.read(out, reading)))
     problems.raise_fatal("contract")
     for image in images:
-        expected = plug_in.as_it_returns(image.labels)
+        expected = plug_in.as_it_returns(image.labels, ignored=ignored)
         np.testing.assert_array_equal(found[image.id], expected, err_msg=image.id)
         assert expected.dtype == np.uint8
-        if plug_in.is_lossless:
+        if plug_in.is_lossless and ignored == "keep":
             np.testing.assert_array_equal(expected, image.labels)
+
+
+def test_notes_come_back_with_the_masks(plug_in: Exporter, tmp_path: Path) -> None:
+    images = [
+        replace(image, provenance=Provenance("0a1b", "drop", fingerprint(image.labels)))
+        for image in labelled_images()
+    ]
+    out, _ = write(plug_in, tmp_path, images)
+    as_annotated(plug_in.name, out)
+    reading, problems = reading_of(images)
+    found = {item.id: item.provenance for item in plug_in.read(out, reading)}
+    problems.raise_fatal("contract")
+    assert found == {image.id: image.provenance for image in images}
+
+
+def test_a_share_of_the_images_clashes_with_none_that_was_not_exported(
+    plug_in: Exporter, tmp_path: Path
+) -> None:
+    """The other images have names that the exported ones might be called by."""
+    labels = np.ones((3, 4), dtype=np.uint8)
+    images = [
+        LabelledImage(id, f"{id}.jpg", None, labels, Provenance("", "keep", fingerprint(labels)))
+        for id in ("images/x", "sub/images/y", "b/z")
+    ]
+    others = [LabelledImage(id, f"{id}.jpg", None, labels) for id in ("x", "sub/y", "images/b/z", "z")]
+    out, _ = write(plug_in, tmp_path, images)
+    as_annotated(plug_in.name, out)
+    reading, problems = reading_of([*images, *others])
+    found = by_id(list(plug_in.read(out, reading)))
+    problems.raise_fatal("contract")
+    assert found.keys() == {image.id for image in images}
 
 
 def test_ignored_pixels_are_dropped_where_asked(plug_in: Exporter, tmp_path: Path) -> None:

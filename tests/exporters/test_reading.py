@@ -43,6 +43,17 @@ def test_an_exact_name_counts_before_a_longer_one() -> None:
     assert reading.image("b.jpg", "file:2") == "b"
 
 
+def test_exported_images_count_before_others() -> None:
+    reading, problems = reading_of("b", "x/b", "y/c", "z/c", "d")
+    reading.expect({"x/b", "y/c", "of another run/d"})
+    assert reading.image("b.jpg", "file:1") == "x/b"  # its folder was dropped
+    assert reading.image("c.jpg", "file:2") == "y/c"
+    assert reading.image("z/c.jpg", "file:3") == "z/c"  # added since
+    assert problems.warnings == ()
+    assert reading.image("d.jpg", "file:4") is None
+    assert "has no mask of the image 'd.jpg'" in problems.warnings[0].message
+
+
 def test_other_folders_are_other_images() -> None:
     reading, problems = reading_of("x/b")
     assert reading.image("y/b.jpg", "file:3") is None

@@ -18,6 +18,14 @@ def test_a_run_stands_for_its_segmentation_network_if_it_has_one(run: Run, run_w
     assert find_model(run_with_network.path, "cam").folder == run_with_network.model
 
 
+def test_the_newest_network_stands_for_a_run(run_with_network: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run_with_network.path, tmp_path / "run")))
+    later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
+    later.update_environment(finished="2999-01-01")
+    assert find_model(copy.path).trained == later
+    assert find_model(copy.segmentation).trained == Run(copy.segmentation)
+
+
 def test_a_model_folder_by_itself(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     shutil.copytree(run.model, folder)

@@ -21,7 +21,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_run_without_later_stages(run: Run) -> None:
-    nothing = LaterStages({}, (), "", {}, (), None, {}, None)
+    nothing = LaterStages({}, (), "", {}, None, (), None, {}, None, None)
     assert read_later_stages(run) == nothing
     assert not run.path.exists()
 
@@ -68,6 +68,30 @@ def test_the_network_s_settings_scores_and_course(run: Run) -> None:
     assert found.network["validation_miou"] == 0.75
     assert found.history is not None
     assert found.history.rows == ({"epoch": 1.0, "loss": 0.5},)
+
+
+def test_scores_against_the_truth_say_what_was_trained_on(run: Run) -> None:
+    trained = Run(run.segmentation)
+    trained.write_settings(Settings())
+    write_json(trained.scores_file, {"supervision": "corrected"})
+    sheet = {"split": "all", "images": 9, "classes": ["cat"], "scored_classes": ["cat"], "trained_on": 8}
+    given = {"source": "folder", "policy": "given", "miou": 0.25}
+    decided = {"source": "folder", "policy": "decided", "miou": 0.5, "coverage": 0.75}
+    write_json(run.pseudo_mask_scores_file, {**sheet, "segmentation": [given, decided]})
+    assert read_later_stages(run).note == ""
+    write_json(Run(trained.predictions).scores_file, {**sheet, "segmentation": [given]})
+    found = read_later_stages(run)
+    assert found.pseudo_mask_scores is not None
+    assert [(item.miou, item.coverage) for item in found.pseudo_mask_scores.segmentation] == [
+        (0.25, 1.0),
+        (0.5, 0.75),
+    ]
+    assert found.network_scores is not None
+    assert found.network_scores.segmentation[0].miou == 0.25
+    assert (
+        "8 of the 9 were in the training of the segmentation network, with their corrected masks"
+        in found.note
+    )
 
 
 @pytest.mark.parametrize("name", ["refined_file", "pseudo_masks_file", "review_file"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
 
 from support.models import CLASSES, tiny
-from swtformer.errors import SettingsError
+from swtformer.errors import SettingsError, SwtformerError
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.decoders import DecoderName
+from swtformer.segmentation.network import require_encoder
 from swtformer.settings import SegmentSettings
 
 ENCODERS = ("run", "mobilenet_v2")
@@ -89,6 +91,18 @@ def test_an_encoder_without_trained_weights_learns_its_batch_statistics() -> Non
     before = network.backbone.state_dict()["model.features.0.1.running_mean"].clone()
     network(torch.rand(2, 3, 64, 64))
     assert not torch.equal(before, network.backbone.state_dict()["model.features.0.1.running_mean"])
+
+
+def test_an_encoder_can_be_tried_before_it_is_needed(tmp_path: Path) -> None:
+    require_encoder(SegmentSettings())  # the run's own, which stage one refuses where it must
+    require_encoder(SegmentSettings(encoder="mobilenet_v2"))
+    require_encoder(SegmentSettings(encoder="mobilenetv2_100"))
+    with pytest.raises(SettingsError, match="takes only one size or few sizes"):
+        require_encoder(SegmentSettings(encoder="tu-coatnet_pico_rw_224"))
+    with pytest.raises(SwtformerError, match="Unknown encoder 'mobilenet_v22'"):
+        require_encoder(SegmentSettings(encoder="mobilenet_v22"))
+    with pytest.raises(SwtformerError, match=r"none\.safetensors"):
+        require_encoder(SegmentSettings(encoder="mit_b0", weights=str(tmp_path / "none.safetensors")))
 
 
 def test_mistakes() -> None:

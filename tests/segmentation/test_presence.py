@@ -19,15 +19,15 @@ def network() -> SegmentationNetwork:
     return create_network(SegmentSettings(), CLASSES, start=tiny("swtformer_v1")).eval()
 
 
-def test_one_place_is_enough() -> None:
+def test_logits_are_means_over_the_map() -> None:
     head = PresenceHead(2, 3)
     with torch.no_grad():
         head.scores.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])[:, :, None, None])
         head.scores.bias.copy_(torch.tensor([0.0, 0.0, -1.0]))
-    features = torch.zeros(1, 2, 9, 7)
-    features[0, 0, 8, 6] = 5
+    features = torch.zeros(1, 2, 3, 4)
+    features[0, 0, 2, 3] = 6
     features[0, 1] = -2
-    assert head(features).tolist() == [[5.0, -2.0, 2.0]]
+    torch.testing.assert_close(head(features), torch.tensor([[0.5, -2.0, -2.5]]))
 
 
 def test_gating_scales_probabilities_by_hand() -> None:
@@ -36,6 +36,10 @@ def test_gating_scales_probabilities_by_hand() -> None:
     presence = torch.tensor([[-math.log(3), 40.0]])
     shares = gated(logits, presence).softmax(1).flatten()
     assert shares.tolist() == pytest.approx([8 / 13, 1 / 13, 4 / 13])
+    # The power 1/2 of presence: 1/2, 1/8, 1/4 over 7/8.
+    shares = gated(logits, presence, strength=0.5).softmax(1).flatten()
+    assert shares.tolist() == pytest.approx([4 / 7, 1 / 7, 2 / 7])
+    assert torch.equal(gated(logits, presence, strength=0), logits)
 
 
 def test_gating_in_half_precision_stays_finite() -> None:
@@ -58,6 +62,7 @@ def test_an_absent_class_wins_no_pixel(absent: int, network: SegmentationNetwork
     assert bias is not None
     bias[absent] = -100
     assert not (network(images).argmax(1) == 1 + absent).any()
+    assert (network(images, 0).argmax(1) == 1 + absent).all()
     bias[:] = 100
     torch.testing.assert_close(network(images), network.parts(images).pixels)
 

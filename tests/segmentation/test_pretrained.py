@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError
@@ -54,6 +55,15 @@ def test_a_network_saved_before_there_was_an_image_level_head(tmp_path: Path) ->
     (folder / "config.json").write_text(json.dumps(config))
     images = torch.rand(1, 3, 64, 64)
     assert torch.equal(load_network(folder)(images), network(images))
+
+
+def test_a_saved_encoder_is_not_tried_again(tmp_path: Path) -> None:
+    settings = SegmentSettings(decoder="segformer", encoder="mobilenet_v2", weights="none")
+    folder = save_network(create_network(settings, CLASSES), tmp_path / "model")
+    seen: list[object] = []
+    with register_module_forward_pre_hook(lambda module, inputs: seen.append(module)):
+        load_network(folder)
+    assert seen == []
 
 
 def test_the_two_kinds_are_told_apart(folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ class Pointwise(nn.Module):
 
     classes = ("bright",)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, presence: float = 1.0) -> Tensor:
         bright = images.mean(1, keepdim=True)
         return torch.cat([1 - bright, 3 * bright], dim=1)
 
@@ -64,7 +64,7 @@ class LeftBiased(nn.Module):
 
     classes = ("left",)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, presence: float = 1.0) -> Tensor:
         logits = torch.zeros(len(images), 2, *images.shape[2:])
         logits[:, 1, :, : images.shape[-1] // 2] = 5.0
         return logits

@@ -64,8 +64,11 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         ("model: {method: swtformer_v3}\n", r"'swtformer_v3' is not one of .* Did you mean 'swtformer_v2'\?"),
         ("model: {kernel: 5}\n", r"model\.kernel: 5 is not one of 3, 1\. Known: 1, 3\."),
         ("data: {split: no}\n", r"data\.split: input should be a valid string, got False"),
-        ("localize: {scales: [1, 0]}\n", r"localize\.scales\.1: input should be greater than 0, got 0"),
-        ("train: {long_side_px: [320]}\n", r"train\.long_side_px\.1: field required"),
+        (
+            "localize: {scales: [1, 0]}\n",
+            r"localize\.scales \(item 2\): input should be greater than 0, got 0$",
+        ),
+        ("train: {long_side_px: [320]}\n", r"train\.long_side_px \(item 2\): field required"),
         ("1: 2\n", "keys should be strings"),
     ],
 )

@@ -12,9 +12,11 @@ import pytest
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
 from swtformer.errors import DataError, SettingsError, SwtformerError
-from swtformer.run import Run, read_json
+from swtformer.run import Run, read_json, write_json
 from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
+from swtformer.stages.refine import refine
+from swtformer.stages.review import decide, open_queue
 
 
 def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:
@@ -53,6 +55,30 @@ def test_the_report_shows_the_later_stages(whole: tuple[Path, ChainResult]) -> N
     assert "Cross-entropy" in page
 
 
+def test_everything_is_scored_and_the_report_shows_it(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    assert result.scores is not None
+    names = [(step.masks, step.knows_labels, step.background) for step in result.scores.steps]
+    assert names == [
+        ("CAM", True, "label-free threshold"),
+        ("R-CAM", True, "argmax"),
+        ("refined by par", True, "argmax"),
+        ("pseudo-masks", True, "255 counts as a miss"),
+        ("pseudo-masks", True, "255 left out"),
+        ("segmentation network", False, "highest class"),
+    ]
+    assert result.scores.images == 9
+    assert (
+        "8 of the 9 were in the training of the segmentation network, with their pseudo-masks"
+        in result.scores.note
+    )
+    page = result.run.report_file.read_text(encoding="utf-8")
+    for text in ("Refined maps’ mIoU", "Pseudo-masks’ mIoU", "Network’s mIoU", "255 counts as a miss"):
+        assert text in page
+    assert page.count(result.scores.note) == 2
+    assert result.steps[-2].result == "all stages scored on 9 images with ground truth"
+
+
 def test_a_skipped_image_is_told(whole: tuple[Path, ChainResult]) -> None:
     _, result = whole
     assert "1 of them cannot be read" in result.steps[0].result
@@ -64,15 +90,16 @@ def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path:
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
     weights = (copy.segmentation / "model" / "model.safetensors").read_bytes()
-    masks = {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*")}
+    masks = {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*.png")}
     again = run(folder / "labels.csv", copy.path, quick_chain(folder))
     lines = {step.stage: step.result for step in again.steps}
     assert lines["check"] == "checked before"
     assert lines["localize"] == "maps of 0 images made, 8 were there"
     assert lines["refine"] == "maps of 0 images refined by par, 8 were there"
     assert lines["pseudo-label"] == "8 pseudo-masks were there"
-    assert {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*")} == masks
+    assert {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*.png")} == masks
     assert (copy.segmentation / "model" / "model.safetensors").read_bytes() == weights
+    assert again.scores == result.scores
     assert len(again.failures) == len(result.failures)
 
 
@@ -100,6 +127,24 @@ def test_another_network_is_refused_before_any_work(
     assert told == []
 
 
+def test_maps_that_were_refined_otherwise_since_are_told_before_any_work(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    other = quick_chain(folder, refine={"par_iterations": 3})
+    refine(copy, open_dataset(folder / "labels.csv", other.data), settings=other)
+    told: list[str] = []
+    with pytest.raises(SettingsError, match=r"network of other settings: refine\.par_iterations\. Remove"):
+        run_stages(
+            open_dataset(folder / "labels.csv", other.data),
+            settings=other,
+            out=copy.path,
+            progress=lambda *a: told.append(a[0]),
+        )
+    assert told == []
+
+
 def test_a_network_is_trained_anew_where_its_folder_was_removed(
     whole: tuple[Path, ChainResult], tmp_path: Path
 ) -> None:
@@ -109,6 +154,36 @@ def test_a_network_is_trained_anew_where_its_folder_was_removed(
     again = run(folder / "labels.csv", copy.path, quick_chain(folder, segment={"epochs": 2}), until="segment")
     assert again.steps[-2].result == "8 pseudo-masks were there"
     assert Run(copy.segmentation).settings().segment.epochs == 2
+
+
+def test_it_goes_on_after_masks_were_rejected_and_says_so(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    queue = open_queue(copy)
+    decide(copy, queue.items[0].review.id, "reject", masks=queue.masks)
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
+    assert "; 1 masks were rejected since the training began; to train" in again.steps[-1].result
+
+
+def test_a_newer_network_is_scored_and_shown(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
+    later.update_environment(finished="2999-01-01")
+    write_json(later.scores_file, {**read_json(later.scores_file), "supervision": "corrected"})
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder))
+    assert again.steps[5].result == "kept; segmentation-corrected is newer, and stands for the run"
+    assert again.scores is not None
+    assert again.scores.steps[-1].masks == "segmentation network in segmentation-corrected"
+    assert (
+        "8 of the 9 were in the training of the segmentation network, with their corrected masks"
+        in again.scores.note
+    )
+    page = copy.report_file.read_text(encoding="utf-8")
+    assert "<code>run/segmentation-corrected/</code>" in page
+    assert again.scores.note in page
 
 
 def test_interrupted_it_goes_on(tmp_path: Path) -> None:
@@ -157,6 +232,16 @@ def test_the_library_is_asked_for_before_work_starts(tmp_path: Path, monkeypatch
     settings = quick_chain(tmp_path)
     table = draw_photos(tmp_path)
     with pytest.raises(SwtformerError, match=r"pip install 'swtformer\[seg\]'.*--until pseudo-label"):
+        run(table, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+    run(table, tmp_path / "run", settings, until="check")
+
+
+def test_an_encoder_of_one_size_is_refused_before_work_starts(tmp_path: Path) -> None:
+    segment = {"encoder": "tu-coatnet_pico_rw_224", "weights": "pretrained"}
+    settings = quick_chain(tmp_path, segment=segment)
+    table = draw_photos(tmp_path)
+    with pytest.raises(SettingsError, match="takes only one size or few sizes of images"):
         run(table, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
     run(table, tmp_path / "run", settings, until="check")

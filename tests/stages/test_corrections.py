@@ -7,7 +7,14 @@ import pytest
 
 from swtformer.errors import DataError
 from swtformer.run import Run, write_json
-from swtformer.stages.corrections import NOTES, Corrections, origin, read_corrections, training_commands
+from swtformer.stages.corrections import (
+    NOTES,
+    Corrections,
+    noted_base,
+    origin,
+    read_corrections,
+    training_commands,
+)
 
 
 def test_masks_were_made_in_the_base(tmp_path: Path) -> None:
@@ -16,6 +23,26 @@ def test_masks_were_made_in_the_base(tmp_path: Path) -> None:
     write_json(tmp_path / NOTES, {"base": "/run/pseudo_masks", "corrected": {"a": 3}, "unchanged": []})
     assert read_corrections(tmp_path) == Corrections(Path("/run/pseudo_masks"), {"a": 3})
     assert origin(tmp_path) == Path("/run/pseudo_masks")
+
+
+def test_a_base_is_relative_where_it_moves_with_the_run(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    mine, elsewhere = run.path / "rounds" / "2", tmp_path / "mine"
+    assert noted_base(run, mine, run.pseudo_masks) == "../../pseudo_masks"
+    write_json(mine / NOTES, {"base": "../../pseudo_masks", "corrected": {}})
+    assert origin(mine) == run.pseudo_masks
+    assert noted_base(run, elsewhere, run.pseudo_masks) == str(run.pseudo_masks)
+    assert noted_base(run, run.corrected_masks, elsewhere) == str(elsewhere)
+
+
+def test_an_old_note_means_the_folder_beside_it_where_its_own_is_gone(tmp_path: Path) -> None:
+    old, here = tmp_path / "old" / "masks", tmp_path / "here"
+    write_json(here / "corrected_masks" / NOTES, {"base": str(old), "corrected": {}})
+    assert origin(here / "corrected_masks") == old
+    (here / "masks").mkdir()
+    assert origin(here / "corrected_masks") == here / "masks"
+    old.mkdir(parents=True)
+    assert origin(here / "corrected_masks") == old
 
 
 @pytest.mark.parametrize("notes", [{}, [], {"base": "x", "corrected": ["a"]}, {"base": 1, "corrected": {}}])
@@ -38,5 +65,5 @@ def test_a_training_that_is_there_stays(tmp_path: Path) -> None:
         out = shlex.quote(f"{run.path}/segmentation-corrected{number}")
         assert training_commands(run, run.corrected_masks) == (
             f"{first} --out {out}",
-            f"swtformer predict {out} PHOTOS --out FOLDER",
+            f"swtformer predict {name} PHOTOS --out FOLDER",
         )

@@ -141,7 +141,7 @@ def test_a_target_in_no_folder_is_named(run: Run, tmp_path: Path) -> None:
 
 def test_which_masks_of_a_run(run: Run) -> None:
     assert mask_folder(run) == run.pseudo_masks
-    with pytest.raises(SwtformerError, match="has no folder masks; make masks with"):
+    with pytest.raises(SwtformerError, match="has no folder masks; make these masks with `swtformer mask`"):
         mask_folder(run, "masks")
     run.masks.mkdir()
     assert mask_folder(run, "masks") == run.masks
@@ -155,7 +155,7 @@ def test_hidden_files_are_no_masks(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert mask_ids(tmp_path) == ["a/c", "b"]
-    with pytest.raises(SwtformerError, match=r"nothing: holds no masks; expected <id>\.png files"):
+    with pytest.raises(SwtformerError, match=r"nothing: is no folder of masks"):
         mask_ids(tmp_path / "nothing")
 
 

@@ -13,11 +13,15 @@ from swtformer.datasets.images import read_mask
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
 from swtformer.exporters.brush_rle import encode_brush
+from swtformer.exporters.provenance import fingerprint
 from swtformer.masks import write_mask
+from swtformer.reviews import Review, write_reviews
 from swtformer.run import Run, read_failures, read_json, write_json
-from swtformer.stages.corrections import NOTES
+from swtformer.settings import ExportSettings
+from swtformer.stages.corrections import NOTES, origin
 from swtformer.stages.export import export
 from swtformer.stages.import_masks import import_masks
+from swtformer.stages.review import decide, open_queue
 
 
 @pytest.fixture
@@ -57,9 +61,10 @@ def test_corrected_masks_stand_beside_the_others(name: str, run: Run, tmp_path: 
     assert read_json(run.corrected_masks / NOTES) == {
         "format": name,
         "file": str(file),
-        "base": str(run.pseudo_masks),
+        "base": "../pseudo_masks",
         "making": "",
         "corrected": {"sub/b": 1},
+        "versions": {"sub/b": fingerprint(expected)},
         "unchanged": [],
         "not_in_file": ["a", "none", "sub/ü c"],
     }
@@ -135,7 +140,7 @@ def test_an_import_adds_to_the_one_before_or_starts_over(run: Run, tmp_path: Pat
     assert (result.base, result.origin, result.earlier) == (run.corrected_masks, run.pseudo_masks, ("a",))
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
     notes = read_json(run.corrected_masks / NOTES)
-    assert (notes["base"], notes["corrected"]) == (str(run.pseudo_masks), {"a": 1, "sub/b": 1})
+    assert (notes["base"], notes["corrected"]) == ("../pseudo_masks", {"a": 1, "sub/b": 1})
     assert "a" not in notes["not_in_file"]
     import_masks(run, second, base="pseudo_masks")
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
@@ -165,11 +170,144 @@ def test_masks_that_nobody_touched_undo_no_earlier_correction(name: str, run: Ru
     result = import_masks(run, whole)
     assert result.corrected == {}
     assert result.warnings == (
-        "1 masks are in the file as they were before an earlier import corrected them: a. Their corrections "
-        "are kept; --base pseudo_masks starts over.",
+        "1 masks are in the file without what an earlier import corrected in them: a. These corrections are "
+        "kept; --base pseudo_masks starts over.",
     )
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
     assert read_json(run.corrected_masks / NOTES)["corrected"] == {"a": 1}
+
+
+def edit(file: Path, id: str, place: tuple[int, int], value: int, *, keep_notes: bool) -> None:
+    """Paint a pixel of an exported COCO file, as a tool does that keeps unknown fields, or not."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    (image,) = (image for image in content["images"] if image["file_name"] == f"{id}.jpg")
+    region = np.zeros((image["height"], image["width"]), dtype=np.uint8, order="F")
+    region[place] = 1
+    code = coco_mask.encode(region)
+    shape = {"size": list(region.shape), "counts": code["counts"].decode("ascii")}
+    content["annotations"].append({"image_id": image["id"], "category_id": value, "segmentation": shape})
+    if not keep_notes:
+        content.pop("info", None)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize("keep_notes", [True, False])
+def test_two_people_correct_two_regions_of_one_mask(keep_notes: bool, run: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.json", tmp_path / "2.json"
+    for file, place in ((first, (7, 1)), (second, (0, 0))):
+        export(run.pseudo_masks, file, format="coco", classes=CLASSES)
+        edit(file, "a", place, 1, keep_notes=keep_notes)
+    edit(second, "a", (7, 2), 3, keep_notes=keep_notes)
+    import_masks(run, first)
+    result = import_masks(run, second)
+    expected = read_mask(run.pseudo_mask_file("a"))
+    expected[7, 1] = expected[0, 0] = 1
+    expected[7, 2] = 3
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), expected)
+    assert result.corrected == {"a": 2}
+    assert "1 masks are in the file without what an earlier import corrected" in result.warnings[-1]
+    edit(first, "a", (7, 2), 1, keep_notes=keep_notes)  # where the other says 3
+    result = import_masks(run, first)
+    assert read_mask(run.corrected_masks / "a.png")[7, 2] == 1
+    assert any(
+        text.startswith("1 pixels in 1 masks were corrected before, and otherwise in this file: a.")
+        for text in result.warnings
+    )
+
+
+def test_an_export_of_an_earlier_making_corrects_nothing_that_nobody_touched(
+    run: Run, tmp_path: Path
+) -> None:
+    write_json(run.pseudo_masks_file, {"margin": 0.1})
+    file = tmp_path / "x.json"
+    export(run.pseudo_masks, file, format="coco", classes=CLASSES)
+    edit(file, "a", (0, 0), 1, keep_notes=True)
+    write_json(run.pseudo_masks_file, {"margin": 0.2})
+    for id, size in SIZES.items():
+        write_mask(run.pseudo_mask_file(id), np.full(size, 2, dtype=np.uint8))
+    result = import_masks(run, file)
+    assert result.corrected.keys() == {"a"}
+    assert result.warnings == (
+        "1 masks were exported from pseudo-masks of another making and changed since: a. They were taken "
+        "whole, with what nobody touched in them. To correct the present pseudo-masks, export these again.",
+    )
+    assert (read_mask(run.corrected_masks / "sub/b.png") == 2).all()
+
+
+@pytest.mark.parametrize("keep_notes", [True, False])
+def test_corrections_outlast_a_new_making_that_nobody_touched(
+    keep_notes: bool, run: Run, tmp_path: Path
+) -> None:
+    write_json(run.pseudo_masks_file, {"margin": 0.1})
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    import_masks(run, tmp_path / "1.zip")
+    before = read_mask(run.corrected_masks / "a.png")
+    write_json(run.pseudo_masks_file, {"margin": 0.2})
+    write_mask(run.pseudo_mask_file("a"), np.full(SIZES["a"], 2, dtype=np.uint8))
+    file = tmp_path / "x.json"
+    export(run.pseudo_masks, file, format="coco", classes=CLASSES, only={"a"})
+    edit(file, "a", (7, 11), 3, keep_notes=keep_notes)
+    before[7, 11] = 3
+    assert import_masks(run, file).corrected == {"a": 1}
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), before)
+
+
+def test_masks_that_all_differ_and_do_not_say_where_they_are_from_are_told(run: Run, tmp_path: Path) -> None:
+    write_json(run.pseudo_masks_file, {"margin": 0.1})
+    file = tmp_path / "x.json"
+    export(run.pseudo_masks, file, format="coco", classes=CLASSES, only={"a", "sub/b"})
+    for id in ("a", "sub/b"):
+        edit(file, id, (0, 0), 1, keep_notes=False)
+    (warning,) = import_masks(run, file).warnings
+    assert warning.startswith("Each of the 2 masks in the file differs from the run's, and the file does not")
+    reviews = [Review(id, 0.5, 0.5, None, 0.0) for id in SIZES]
+    write_reviews(run, reviews)
+    queue = open_queue(run)
+    for id in ("a", "sub/b"):
+        decide(run, id, "correct", masks=queue.masks)
+    assert import_masks(run, file, base="pseudo_masks").warnings == ()
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_pixels_that_the_export_dropped_stay_undecided(name: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / f"all{EXPORTERS[name].suffix}"
+    export(run.pseudo_masks, file, format=name, classes=CLASSES, settings=ExportSettings(ignored="drop"))
+    as_annotated(name, file)
+    assert import_masks(run, file).corrected == {}
+    assert read_mask(run.corrected_masks / "a.png")[2, 2] == 255
+
+
+def test_whether_255_was_dropped_must_be_said_where_the_file_does_not(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    settings = ExportSettings(ignored="drop")
+    export(run.pseudo_masks, file, format="coco", classes=CLASSES, settings=settings)
+    edit(file, "a", (0, 0), 1, keep_notes=False)
+    with pytest.raises(DataError, match=r"all 3 pixels with 255 came back as background\. .* --ignored drop"):
+        import_masks(run, file)
+    assert not run.corrected_masks.exists()
+    assert import_masks(run, file, ignored="drop").corrected == {"a": 1}
+    assert import_masks(run, file, base="pseudo_masks", ignored="keep").corrected == {
+        "a": 2,
+        "sub/b": 1,
+        "sub/ü c": 1,
+    }
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_corrections_outlast_a_move_of_the_run(is_old: bool, run: Run, tmp_path: Path) -> None:
+    first, whole = tmp_path / "1.zip", tmp_path / "whole.zip"
+    correct(run, first, ids=("a",))
+    export(run.pseudo_masks, whole, format="cvat", classes=CLASSES)
+    import_masks(run, first)
+    if is_old:  # written when the base was noted by its absolute path
+        notes = read_json(run.corrected_masks / NOTES)
+        write_json(run.corrected_masks / NOTES, {**notes, "base": str(run.pseudo_masks)})
+    run.path.rename(tmp_path / "moved")
+    moved = Run(tmp_path / "moved")
+    assert origin(moved.corrected_masks) == moved.pseudo_masks
+    result = import_masks(moved, whole)
+    assert (result.origin, result.corrected, result.earlier) == (moved.pseudo_masks, {}, ("a",))
+    assert read_mask(moved.corrected_masks / "a.png")[0, 0] == 1
 
 
 def test_a_new_making_of_the_masks_below_corrections_is_told(run: Run, tmp_path: Path) -> None:

@@ -38,15 +38,28 @@ def test_a_file_whose_name_looks_like_a_pattern(photos: Path) -> None:
     assert ids("photos/odd[1].jpg") == ["odd[1]"]
 
 
-def test_single_files_are_named_from_their_common_folder(photos: Path) -> None:
-    assert ids("photos/a.jpg") == ["a"]
-    assert ids("photos/a.jpg", "photos/sub/b.png") == ["a", "sub/b"]
-    assert ids("photos/sub/b.png", "photos/frames/f2.jpg") == ["sub/b", "frames/f2"]
+def test_a_single_file_is_called_by_its_name_whatever_else_is_named(photos: Path) -> None:
+    assert ids("photos/sub/b.png") == ["b"]
+    assert ids("photos/a.jpg", "photos/sub/b.png", str(photos / "frames" / "f2.jpg")) == ["a", "b", "f2"]
+    assert ids("photos/frames", "photos/sub/b.png") == ["f2", "f10", "b"]
 
 
-def test_a_list(photos: Path) -> None:
+def test_a_line_of_a_list_is_called_by_its_path_as_written(photos: Path) -> None:
     lines = ["\ufeffphotos/a.jpg\r", "", f"  {photos / 'sub' / 'b.png'}  ", "photos/gone.jpg"]
-    assert ids("-", listed=lines) == ["a", "sub/b", "gone"]
+    assert ids("-", listed=lines) == ["photos/a", "b", "photos/gone"]
+    assert ids("-", listed=lines[:1]) == ["photos/a"]
+    odd = ["./photos/./a.jpg", "../photos/a.jpg", "photos/../photos/sub/b.png", "photos/../../b.png"]
+    assert ids("-", listed=odd) == ["photos/a", "a", "photos/sub/b", "b"]
+
+
+def test_names_that_would_clash_are_refused_with_a_way_out(photos: Path) -> None:
+    (photos / "sub" / "f2.jpg").touch()
+    files = ("photos/frames/f2.jpg", "photos/sub/f2.jpg")
+    with pytest.raises(
+        DataError, match=r"frames/f2\.jpg and photos/sub/f2\.jpg would both be f2\.png\. Name the"
+    ):
+        find_inputs(files)
+    assert ids("-", listed=files) == ["photos/frames/f2", "photos/sub/f2"]
 
 
 def test_doubles_count_once(photos: Path) -> None:

@@ -16,15 +16,24 @@ from swtformer.stages.kept import changed_rule, require_same_network
 @pytest.fixture
 def trained(tmp_path: Path) -> Run:
     """A run by default settings with a network that was trained on its pseudo-masks."""
-    run, settings = Run(tmp_path), Settings()
-    write_json(run.maps_file, settings.localize.model_dump(mode="json"))
-    settled = {"source": "refined", "background_power": None, "walk_steps": 32}
-    write_json(run.refined_file, settings.refine.model_dump(mode="json") | settled)
-    write_json(run.pseudo_masks_file, settings.pseudo_label.model_dump(mode="json") | {"source": "refined"})
-    network = Run(run.segmentation)
+    run, network, settings = Run(tmp_path), Run(tmp_path / "segmentation"), Settings()
     network.write_settings(settings)
     network.model.mkdir()
+    note(run)
     return run
+
+
+def note(run: Run, **changes: dict[str, Any]) -> None:
+    """What the training says of its masks: made with default settings, but for the changes."""
+    made_with = {
+        name: getattr(Settings(), name).model_dump(mode="json")
+        for name in ("localize", "refine", "pseudo_label")
+    }
+    made_with["refine"] |= {"source": "refined", "background_power": None, "walk_steps": 32}
+    made_with["pseudo_label"] |= {"source": "refined"}
+    for name, changed in changes.items():
+        made_with[name] |= changed
+    Run(run.segmentation).update_environment(masks_made_with=made_with)
 
 
 @pytest.mark.parametrize(
@@ -61,13 +70,39 @@ def test_what_changes_the_network_is_refused(trained: Run, changes: dict[str, An
 
 
 def test_stages_that_the_masks_do_not_come_from_are_free(trained: Run) -> None:
-    facts = Settings().pseudo_label.model_dump(mode="json") | {"source": "maps"}
-    write_json(trained.pseudo_masks_file, facts)
+    note(trained, pseudo_label={"source": "maps"})
     settings = Settings.model_validate({"refine": {"method": "psa"}, "pseudo_label": {"source": "maps"}})
     require_same_network(trained, settings)
     given = Settings.model_validate({"refine": {"method": "psa"}, "segment": {"masks": "given"}})
     Run(trained.segmentation).write_settings(given)
     require_same_network(trained, given)
+
+
+def test_what_was_made_anew_since_does_not_count(trained: Run) -> None:
+    other = Settings.model_validate({"refine": {"method": "dense_crf"}})
+    write_json(trained.refined_file, other.refine.model_dump(mode="json") | {"source": "refined"})
+    require_same_network(trained, Settings())
+    with pytest.raises(SettingsError, match=r"other settings: refine\.method\. Remove this folder"):
+        require_same_network(trained, other)
+
+
+def test_only_what_a_stage_settles_may_be_left_open(trained: Run) -> None:
+    note(trained, refine={"method": "irn", "walk_beta": 3.0, "irn_background": 0.25, "fit_crop_px": 64})
+    with pytest.raises(
+        SettingsError, match=r"refine\.fit_crop_px, refine\.walk_beta, refine\.irn_background\. Remove"
+    ):
+        require_same_network(trained, Settings.model_validate({"refine": {"method": "irn"}}))
+
+
+def test_masks_of_maps_that_were_not_refined_are_others(trained: Run) -> None:
+    note(trained, pseudo_label={"source": "maps"})
+    with pytest.raises(SettingsError, match=r"other settings: pseudo_label\.source\. Remove this folder"):
+        require_same_network(trained, Settings())
+
+
+def test_a_network_of_given_masks_is_bound_by_its_own_settings_alone(trained: Run) -> None:
+    Run(trained.segmentation).update_environment(masks_made_with=None)
+    require_same_network(trained, Settings.model_validate({"refine": {"method": "psa"}}))
 
 
 def test_without_a_network_everything_is_free(trained: Run) -> None:
@@ -76,5 +111,7 @@ def test_without_a_network_everything_is_free(trained: Run) -> None:
 
 
 def test_only_settings_of_the_rule_change_it(trained: Run) -> None:
+    facts = Settings().pseudo_label.model_dump(mode="json") | {"source": "refined"}
+    write_json(trained.pseudo_masks_file, facts)
     changed = Settings.model_validate({"pseudo_label": {"margin": 0.5, "high": 0.9}}).pseudo_label
     assert changed_rule(trained, changed) == ["pseudo_label.margin"]

@@ -93,7 +93,7 @@ def test_corrected_masks_are_of_the_images_of_their_base(
     assert elsewhere == tmp_path / "images" / "labels.csv"
 
 
-def test_rejected_masks_are_left_out_unless_corrected(squares: tuple[Run, ImageSet], corrected: Path) -> None:
+def test_rejected_masks_are_left_out(squares: tuple[Run, ImageSet], corrected: Path) -> None:
     run, data = squares
     rejected = frozenset({"0", "1", "of another set"})
 
@@ -105,6 +105,6 @@ def test_rejected_masks_are_left_out_unless_corrected(squares: tuple[Run, ImageS
         return [pair.id for pair in found.pairs]
 
     assert used(run.pseudo_masks) == ["2"]
-    assert used(corrected) == ["1", "2"]  # 1 was changed by hand
+    assert used(corrected) == ["2"]
     with pytest.raises(DataError, match="all 3 masks were left out of training in the review"):
         find_pairs(data, run.pseudo_masks, exif="raw", rejected=frozenset("012"), progress=silent)

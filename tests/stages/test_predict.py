@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +198,29 @@ def test_photographs_are_never_overwritten(run: Run, photos: Path) -> None:
     assert (masks / "0.png").read_bytes() == before
 
 
+def test_results_get_a_folder_of_their_own(run: Run, photos: Path, tmp_path: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    with pytest.raises(DataError, match=r"holds the photographs.* such as .*sub/predictions\."):
+        predict(run.path, [photos], photos / "sub", settings=settings())
+    assert sorted(photos.rglob("*")) == before
+    Run(tmp_path / "other").write_settings(Settings())
+    with pytest.raises(DataError, match=r"is a run, whose own masks .* such as .*other/predictions\."):
+        predict(run.path, [photos], tmp_path / "other", settings=settings())
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["settings.yaml"]
+
+
+def test_a_folder_holds_all_results_and_nothing_else(run: Run, photos: Path) -> None:
+    inside = photos / "sub" / "predictions"
+    for _ in range(2):  # the second time, what the first left is not taken for photographs
+        result = predict(run.path, [photos], inside, settings=settings(overlays=True, probabilities=True))
+        assert (result.done, result.strays) == (
+            len(list(photos.glob("*.*"))) + len(list(photos.glob("sub/*.*"))),
+            0,
+        )
+    names = {"masks", "overlays", "probabilities", "areas.csv", "areas.json", "predictions.json"}
+    assert {path.name for path in inside.iterdir()} == names
+
+
 def test_a_link_out_of_the_results_is_refused(run: Run, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
@@ -255,6 +279,15 @@ def test_what_cannot_be_replaced_is_said(run: Run, photos: Path, tmp_path: Path)
     (tmp_path / "out" / "areas.json").mkdir(parents=True)
     with pytest.raises(SwtformerError, match=r"areas\.json: cannot be replaced"):
         predict(run.path, [photos], tmp_path / "out", settings=settings())
+
+
+def test_the_newest_network_stands_for_a_run_and_older_ones_can_be_named(run: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
+    later.update_environment(finished="2999-01-01")
+    assert load_predictor(copy.path, settings()).folder == later.model
+    assert load_predictor(copy.segmentation, settings()).folder == Run(copy.segmentation).model
+    assert load_predictor(copy.path, settings(network="cam")).folder == copy.model
 
 
 def test_the_folder_of_a_training_is_a_model(run: Run) -> None:

@@ -263,6 +263,13 @@ def test_the_review_queue_rises(draw: Callable[..., Any]) -> None:
         assert float(row["confidence"]) == pytest.approx(mean, abs=1e-4)
 
 
+def test_scores_of_earlier_masks_are_removed(draw: Callable[..., Any]) -> None:
+    run = draw().run
+    write_json(run.pseudo_mask_scores_file, {})
+    pseudo_label(run)
+    assert not run.pseudo_mask_scores_file.exists()
+
+
 def test_the_runs_own_settings_are_the_default(draw: Callable[..., Any]) -> None:
     drawn = draw(settings=Settings(pseudo_label=PseudoLabelSettings(rule="keep", keep=0.31)))
     pseudo_label(drawn.run)

@@ -10,7 +10,9 @@ import pytest
 from support.app_runs import draw_app_run, write_queue
 from swtformer.errors import SwtformerError
 from swtformer.run import Run, read_json, write_json
-from swtformer.stages.review import decide, decided_ids, making, open_queue, rejected_ids
+from swtformer.stages.corrections import NOTES
+from swtformer.stages.making import making_of
+from swtformer.stages.review import decide, decided_ids, marked_ids, open_queue, rejected_ids
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +47,50 @@ def test_the_queue_is_worst_first_and_resumes(run: Run) -> None:
 
 
 def test_masks_are_rejected_as_long_as_they_are_the_same(run: Run) -> None:
-    assert rejected_ids(run) == frozenset()
     masks = open_queue(run).masks
+    assert rejected_ids(run, masks) == frozenset()
     decide(run, "2", "accept", masks=masks)
-    assert rejected_ids(run) == frozenset()
+    assert rejected_ids(run, masks) == frozenset()
     for id in ("0", "3"):
         decide(run, id, "reject", masks=masks)
-    assert rejected_ids(run) == {"0", "3"}
+    assert rejected_ids(run, masks) == {"0", "3"}
+    assert marked_ids(run, masks) == frozenset()
     assert ids(run, "reject") == ["0", "3"]
-    decide(run, "0", "skip", masks=masks)
-    assert rejected_ids(run) == {"3"}
+    decide(run, "0", "correct", masks=masks)
+    assert rejected_ids(run, masks) == {"3"}
+    assert marked_ids(run, masks) == {"0"}
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
-    assert rejected_ids(run) == frozenset()
+    assert rejected_ids(run, open_queue(run).masks) == frozenset()
+    assert rejected_ids(run, masks) == {"3"}  # corrected masks may still be of this making
     run.pseudo_masks_file.unlink()  # they are being made
-    assert rejected_ids(run) == frozenset()
+    assert rejected_ids(run, making_of(run.pseudo_masks)) == frozenset()
+
+
+def correct(run: Run, **versions: str) -> None:
+    notes = {"base": "../pseudo_masks", "corrected": dict.fromkeys(versions, 1), "versions": versions}
+    write_json(run.corrected_masks / NOTES, notes)
+
+
+def test_corrected_masks_are_reviewed_for_themselves(run: Run) -> None:
+    with pytest.raises(SwtformerError, match=r"has no corrected masks to review; bring masks .* import"):
+        open_queue(run, "corrected_masks")
+    correct(run, **{"1": "v1", "3": "v1"})
+    first = open_queue(run)
+    decide(run, "3", "correct", masks=first.masks)
+    second = open_queue(run, "corrected_masks")
+    assert [(item.review.id, item.decision) for item in second.items] == [("3", None), ("1", None)]
+    with pytest.raises(SwtformerError, match=r"No corrected mask of .* has the decision 'reject'"):
+        decided_ids(run, "reject", "corrected_masks")
+    for id in ("3", "1"):
+        decide(run, id, "reject", masks=second.masks, reviewed="corrected_masks")
+    decide(run, "1", "accept", masks=second.masks, reviewed="corrected_masks")
+    assert ids(run, "correct") == ["3"]  # what was decided about its pseudo-mask
+    assert decided_ids(run, "reject", "corrected_masks") == {"3"}
+    correct(run, **{"1": "v1", "3": "v2"})  # corrected again
+    items = open_queue(run, "corrected_masks").items
+    assert [(item.review.id, item.decision) for item in items] == [("3", None), ("1", "accept")]
+    with pytest.raises(SwtformerError, match="The corrected masks changed since this page was opened"):
+        decide(run, "1", "skip", masks=second.masks, reviewed="corrected_masks")
 
 
 def test_a_later_decision_replaces_the_earlier(run: Run) -> None:
@@ -148,15 +180,3 @@ def test_ids_stay_in_the_folder(run: Run, id: str) -> None:
     run.review_file.write_text(run.review_file.read_text().replace("\n0,", f"\n{id},"))
     with pytest.raises(SwtformerError, match=r"review\.csv, line 3"):
         open_queue(run)
-
-
-def test_decisions_hold_while_the_masks_are_of_one_making(tmp_path: Path) -> None:
-    """Which files of maps they came from is no part of it: copied ones are dated anew."""
-    run = Run(tmp_path)
-    assert making(run) == ""
-    write_json(run.pseudo_masks_file, {"rule": "margin", "margin": 0.2})
-    before = making(run)
-    write_json(run.pseudo_masks_file, {"rule": "margin", "margin": 0.2, "made_from": "copied maps"})
-    assert making(run) == before
-    write_json(run.pseudo_masks_file, {"rule": "margin", "margin": 0.3, "made_from": "copied maps"})
-    assert making(run) != before

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,13 +9,14 @@ import pytest
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.run import Failure, Run, write_failures
 from swtformer.settings import Settings
-from swtformer.stages.run_folder import has_checkpoint, prepare_folder, with_earlier
+from swtformer.stages.run_folder import LOCK, has_checkpoint, training_folder, with_earlier
 
 SETTINGS = Settings(seed=3)
 
 
 def prepare(run: Run, settings: Settings = SETTINGS, *, resume: bool) -> None:
-    prepare_folder(run, settings, sections=("train",), free={"train.workers"}, resume=resume)
+    with training_folder(run, settings, sections=("train",), free={"train.workers"}, resume=resume):
+        pass
 
 
 @pytest.fixture
@@ -63,6 +66,51 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SwtformerError, match="file/run: cannot be created: Not a directory"):
         prepare(Run(tmp_path / "file" / "run"), resume=False)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from swtformer.run import Run
+from swtformer.settings import Settings
+from swtformer.stages.run_folder import training_folder
+
+with training_folder(Run(Path(sys.argv[1])), Settings(), sections=(), free=(), resume=False):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_trainings_never_share_a_folder(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    command = [sys.executable, "-c", HOLD, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "holds\n"
+        for resume in (False, True):
+            run.write_settings(SETTINGS)
+            with pytest.raises(SwtformerError, match=r"another training is writing here\. Wait until it"):
+                prepare(run, resume=resume)
+        other.kill()
+    prepare(run, resume=False)  # the file of the lock is still there
+    assert (run.path / LOCK).is_file()
+
+
+def test_the_folder_is_free_again_after_a_failure(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        training_folder(run, SETTINGS, sections=(), free=(), resume=False),
+    ):
+        raise KeyboardInterrupt
+    prepare(run, resume=False)
+
+
+def test_only_the_main_process_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path / "run")
+    with training_folder(run, SETTINGS, sections=(), free=(), resume=False):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        prepare(run, resume=False)
 
 
 def test_only_a_finished_epoch_is_a_checkpoint(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from support.app_runs import write_queue
 from support.masked_squares import draw_pair, draw_run, quick, save_mask
 from swtformer.datasets import split_off
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError
+from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
-from swtformer.run import Run, read_failures, write_json
+from swtformer.run import Run, read_failures, read_json, write_json
 from swtformer.segmentation.pretrained import load_network
 from swtformer.segmentation.views import class_probabilities
 from swtformer.stages.corrections import NOTES
@@ -109,9 +110,41 @@ def test_an_interrupted_training_resumes_to_the_same_weights(options: dict[str, 
     with pytest.raises(KeyboardInterrupt):
         segment(broken, settings=quick(broken, **options), progress=interrupting(5))
     assert not (broken.segmentation / "model").exists()
+    assert Run(broken.segmentation).environment()["finished"] is None
     segment(broken, settings=quick(broken, **options), resume=True)
     assert differing(whole, broken) == []
     assert [row["epoch"] for row in rows(Run(broken.segmentation))] == ["1", "2"]
+
+
+def test_the_time_of_the_training_s_end_and_its_images_are_noted(squares: Squares) -> None:
+    run, data = squares
+    settings = quick(run, epochs=1, validation_fraction=0.2)
+    result = segment(run, data, settings=settings)
+    finished = result.trained.environment()["finished"]
+    assert datetime.fromisoformat(finished) <= datetime.now(UTC)
+    ids = read_json(result.trained.training_ids_file)
+    assert len(ids) == result.images < len(data)
+    assert set(ids) < {record.id for record in data.records}
+    segment(run, data, settings=settings, resume=True)  # there is nothing left to train
+    assert result.trained.environment()["finished"] == finished
+    shutil.rmtree(result.trained.checkpoints)
+    shutil.rmtree(result.trained.model)
+    segment(run, data, settings=settings)
+    assert result.trained.environment()["finished"] > finished
+
+
+def test_no_second_training_writes_into_the_folder(squares: Squares) -> None:
+    run, data = squares
+    settings = quick(run, epochs=1)
+
+    def begin_another(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "segment":
+            with pytest.raises(SwtformerError, match="another training is writing here"):
+                segment(run, data, settings=settings)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segment(run, data, settings=settings, progress=begin_another)
 
 
 def test_the_start_is_the_runs_backbone(squares: Squares) -> None:
@@ -154,15 +187,29 @@ def test_what_the_review_rejected_is_left_out(squares: Squares) -> None:
     result = segment(run, data, settings=quick(run, epochs=1))
     assert (result.images, result.without_mask, result.rejected) == (11, 0, 1)
     assert result.trained.environment()["rejected"] == 1
+    assert result.notice is None
     decide(run, "3", "reject", masks=open_queue(run).masks)
-    with pytest.raises(SettingsError, match="or others were left out"):
-        segment(run, data, settings=quick(run, epochs=1), resume=True)
     write_json(run.corrected_masks / NOTES, {"base": str(run.pseudo_masks), "corrected": {"2": 9}})
     settings = quick(run, epochs=1, masks=run.corrected_masks)
     assert segment(run, data, settings=settings, out=run.path / "corrected").rejected == 1  # 2 was corrected
     shutil.copytree(run.pseudo_masks, run.path / "others")
     settings = quick(run, epochs=1, masks=run.path / "others")
     assert segment(run, data, settings=settings, out=run.path / "given").rejected == 0
+
+
+def test_a_training_goes_on_with_masks_that_were_rejected_since(squares: Squares) -> None:
+    run, data = squares
+    write_queue(run)
+    decide(run, "2", "reject", masks=open_queue(run).masks)
+    with pytest.raises(KeyboardInterrupt):
+        segment(run, data, settings=quick(run), progress=interrupting(4))
+    decide(run, "3", "reject", masks=open_queue(run).masks)
+    result = segment(run, data, settings=quick(run), resume=True)
+    assert (result.images, result.rejected) == (11, 1)
+    assert result.notice is not None
+    assert result.notice.startswith("1 masks were rejected since the training began; to train by the review")
+    assert result.notice.endswith(f"--out {run.path / 'segmentation-reviewed'}")
+    assert segment(run, data, settings=quick(run, epochs=1), out=run.path / "anew").rejected == 2
 
 
 def test_damaged_files_are_failures_and_exit_the_set(squares: Squares) -> None:

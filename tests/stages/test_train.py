@@ -140,6 +140,16 @@ def test_resume_refuses_other_settings(unbroken: Run, data: ImageSet) -> None:
         train(data, settings=changed, out=unbroken.path, resume=True)
 
 
+def test_no_second_training_writes_into_the_folder(data: ImageSet, tmp_path: Path) -> None:
+    def begin_another(stage: str, done: int, total: int, note: str = "") -> None:
+        with pytest.raises(SwtformerError, match="another training is writing here"):
+            train(data, settings=quick_settings(), out=tmp_path / "run")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(data, settings=quick_settings(), out=tmp_path / "run", progress=begin_another)
+
+
 def test_resume_needs_a_run(data: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds no run to resume"):
         train(data, settings=quick_settings(), out=tmp_path / "none", resume=True)

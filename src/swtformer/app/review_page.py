@@ -13,7 +13,11 @@ from swtformer.app.reviewing import Card, Cards, export_commands
 from swtformer.app.segment_page import message
 from swtformer.errors import SwtformerError
 from swtformer.run import Run
-from swtformer.stages.review import Decision, ReviewItem, ReviewQueue, Shown, decide, open_queue
+from swtformer.stages.review import Decision, Reviewed, ReviewItem, ReviewQueue, Shown, decide, open_queue
+
+MASKS: dict[Reviewed, str] = {"pseudo_masks": "pseudo-masks", "corrected_masks": "corrected masks"}
+NAMES: dict[Reviewed, str] = {"pseudo_masks": "Pseudo-mask", "corrected_masks": "Corrected mask"}
+"""Of one mask."""
 
 SHOWN: dict[Shown, str] = {
     "open": "open",
@@ -63,6 +67,12 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
     masks = gr.State("")
     progress = gr.HTML(elem_id="progress")
     note = gr.HTML(elem_id="note", elem_classes="gap-less")
+    reviewed = gr.Radio(
+        [(text, name) for name, text in MASKS.items()],
+        value="pseudo_masks",
+        label="Masks",
+        elem_id="reviewed",
+    )
     shown = gr.Radio(
         [(text, name) for name, text in SHOWN.items()], value="open", label="Show", elem_id="queue"
     )
@@ -79,14 +89,14 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
             alt_text="The photograph.",
         )
         overlay = gr.Image(
-            label="Pseudo-mask",
+            label="Mask",
             format="jpeg",
             interactive=False,
             min_width=280,
             buttons=["fullscreen"],
             elem_classes="picture",
             elem_id="review-overlay",
-            alt_text="The pseudo-mask.",
+            alt_text="The mask.",
         )
     legend_box = gr.HTML(elem_id="review-legend")
     with gr.Row(elem_classes="decisions"):
@@ -105,8 +115,8 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
         "<kbd>X</kbd> leave out of training, <kbd>J</kbd> next, <kbd>K</kbd> previous.</p>"
     )
     with gr.Accordion("Correct the marked masks in another tool", open=False):
-        gr.Code(
-            export_commands(run),
+        export = gr.Code(
+            export_commands(run, "pseudo_masks"),
             language=None,
             interactive=False,
             show_label=False,
@@ -127,7 +137,7 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
         except SwtformerError as error:
             said = message(str(error), is_bad=True)
             return [item.review.id, queue.masks, progress_line(queue), said, "", None, None, ""]
-        words = f"Pseudo-mask: {described(card.rows)}"
+        words = f"{NAMES[queue.reviewed]}: {described(card.rows)}"
         return [
             item.review.id,
             queue.masks,
@@ -143,36 +153,47 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
         kept = [gr.skip() for _ in outputs]
         return [*kept[:3], message(str(error), is_bad=True), *kept[4:]]
 
-    def start(part: Shown, strength: float) -> list[Any]:
+    def start(part: Shown, strength: float, which: Reviewed) -> list[Any]:
         """The first mask of a part of the queue."""
         try:
-            queue = open_queue(run)
+            queue = open_queue(run, which)
         except SwtformerError as error:
             return refused(error)
         return view(queue, queue.after(None, part), part, strength)
 
-    def move(id: str | None, part: Shown, strength: float, *, forward: bool) -> list[Any]:
+    def turn(part: Shown, strength: float, which: Reviewed) -> list[Any]:
+        """The first mask of the other queue, or why there is none; and how to export what is marked there."""
+        try:
+            queue = open_queue(run, which)
+        except SwtformerError as error:
+            empty = [None, "", "", message(str(error), is_bad=True), "", None, None, ""]
+            return [*empty, export_commands(run, which)]
+        return [*view(queue, queue.after(None, part), part, strength), export_commands(run, which)]
+
+    def move(id: str | None, part: Shown, strength: float, which: Reviewed, *, forward: bool) -> list[Any]:
         """The mask before or behind this one."""
         try:
-            queue = open_queue(run)
+            queue = open_queue(run, which)
         except SwtformerError as error:
             return refused(error)
         return view(queue, queue.after(id, part) if forward else queue.before(id, part), part, strength)
 
-    def judge(id: str | None, seen: str, part: Shown, strength: float, *, decision: Decision) -> list[Any]:
+    def judge(
+        id: str | None, seen: str, part: Shown, strength: float, which: Reviewed, *, decision: Decision
+    ) -> list[Any]:
         """Note a decision and go on."""
         if id is None:
             return refused(SwtformerError("There is no mask to decide about."))
         try:
-            queue = decide(run, id, decision, masks=seen)
+            queue = decide(run, id, decision, masks=seen, reviewed=which)
         except SwtformerError as error:
             return refused(error)
         return view(queue, queue.after(id, part), part, strength)
 
-    def redraw(id: str | None, strength: float) -> Any:
+    def redraw(id: str | None, strength: float, which: Reviewed) -> Any:
         """The same mask in another opacity."""
         try:
-            queue = open_queue(run)
+            queue = open_queue(run, which)
             item = None if id is None else queue.item(id)
             if item is None:
                 return gr.skip()
@@ -182,20 +203,26 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
         return laid_over(card.photograph, card.labels, strength)
 
     quiet: dict[str, Any] = {"show_progress": "hidden"}
-    blocks.load(start, [shown, opacity], outputs, api_visibility="private")
-    shown.input(start, [shown, opacity], outputs, api_name="queue")
+    view_of = [shown, opacity, reviewed]
+    blocks.load(start, view_of, outputs, api_visibility="private")
+    shown.input(start, view_of, outputs, api_name="queue")
+    reviewed.input(turn, view_of, [*outputs, export], api_name="review")
     for decision, button in buttons.items():
         button.click(
             partial(judge, decision=decision),
-            [current, masks, shown, opacity],
+            [current, masks, *view_of],
             outputs,
             api_name=decision,
             **quiet,
         )
-    earlier.click(
-        partial(move, forward=False), [current, shown, opacity], outputs, api_name="earlier", **quiet
-    )
-    later.click(partial(move, forward=True), [current, shown, opacity], outputs, api_name="later", **quiet)
+    steps = [current, *view_of]
+    earlier.click(partial(move, forward=False), steps, outputs, api_name="earlier", **quiet)
+    later.click(partial(move, forward=True), steps, outputs, api_name="later", **quiet)
     opacity.input(
-        redraw, [current, opacity], overlay, api_visibility="private", trigger_mode="always_last", **quiet
+        redraw,
+        [current, opacity, reviewed],
+        overlay,
+        api_visibility="private",
+        trigger_mode="always_last",
+        **quiet,
     )

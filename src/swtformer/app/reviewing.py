@@ -1,4 +1,4 @@
-"""What the review page shows: a pseudo-mask with its photograph, and the way to correct the marked ones."""
+"""What the review page shows: a mask with its photograph, and the way to correct the marked ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json
 from swtformer.stages.corrections import training_commands
 from swtformer.stages.known_data import data_of
-from swtformer.stages.review import ReviewItem, ReviewQueue
+from swtformer.stages.review import Reviewed, ReviewItem, ReviewQueue
 
 SHOWN_PX = 1024
 """Longer side of the pictures at most."""
@@ -27,7 +27,7 @@ SHOWN_PX = 1024
 
 @dataclass(frozen=True)
 class Card:
-    """One pseudo-mask as it is shown.
+    """One mask as it is shown.
 
     Attributes:
         item: its place in the queue.
@@ -62,7 +62,7 @@ class Cards:
             SwtformerError: the mask cannot be read; or the data set is gone.
         """
         id = item.review.id
-        labels = read_mask(self._run.pseudo_mask_file(id))
+        labels = read_mask(self._run.path / queue.reviewed / f"{id}.png")
         rows = tuple(legend_rows(labels, self._classes))
         small = _shrunk(labels)
         stated = remark = ""
@@ -94,11 +94,12 @@ class Cards:
         return data, records[id]
 
 
-def export_commands(run: Run) -> str:
+def export_commands(run: Run, reviewed: Reviewed) -> str:
     """The commands that bring the marked masks into another tool and back."""
     folder = quote(str(run.path))
+    source = "" if reviewed == "pseudo_masks" else f" --source {reviewed}"
     return (
-        f"swtformer export {folder} --decision correct --format label-studio --out marked.json\n"
+        f"swtformer export {folder}{source} --decision correct --format label-studio --out marked.json\n"
         f"swtformer import {folder} corrected.json\n" + "\n".join(training_commands(run, run.corrected_masks))
     )
 

@@ -17,7 +17,7 @@ from swtformer.datasets.images import has_rotation, image_size, read_image
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, nearest
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
-from swtformer.model_folders import CONFIG
+from swtformer.model_folders import newest_network
 from swtformer.refiners import create_refiner
 from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json
@@ -93,7 +93,7 @@ class Studio:
             raise SettingsError(f"{run.path} is no run with a model that makes maps.")
         self._maps = loaded
         self._network: SegmentationPredictor | None = None
-        if (run.segmentation / "model" / CONFIG).is_file():
+        if newest_network(run) is not None:
             network = load_predictor(run.path, PredictSettings(network="segmentation", window_px=SEEN_PX))
             assert isinstance(network, SegmentationPredictor)
             self._network = network

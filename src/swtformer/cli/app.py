@@ -11,6 +11,7 @@ from swtformer.cli.flags import with_settings
 from swtformer.cli.outcome import Outcome, RunFolder
 from swtformer.cli.screen import say, warn
 from swtformer.errors import SwtformerError
+from swtformer.model_folders import finished_networks
 from swtformer.run import Run
 
 
@@ -39,6 +40,9 @@ def app(
         ) from None
     from swtformer.app.server import is_loopback, running
 
+    networks = finished_networks(made)
+    if len(networks) > 1:
+        say(f"{run} has {len(networks)} segmentation networks; the newest is taken, {networks[-1].path}.")
     with running(made, host=host, port=port) as address:
         say(f"The app is at {address} (Ctrl-C ends it).")
         if not is_loopback(host):

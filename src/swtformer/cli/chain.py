@@ -25,7 +25,17 @@ Until = Literal["check", "train", "localize", "refine", "pseudo-label", "segment
 
 
 @with_settings(
-    "seed", "data", "model", "loss", "train", "localize", "refine", "pseudo_label", "segment", "evaluate"
+    "seed",
+    "data",
+    "model",
+    "loss",
+    "train",
+    "localize",
+    "refine",
+    "pseudo_label",
+    "segment",
+    "predict",
+    "evaluate",
 )
 def run(
     data: Annotated[Path, Parameter(help="Data set: a file or folder in any known format.")],
@@ -41,7 +51,9 @@ def run(
 ) -> Outcome:
     """All stages: from images with labels to masks, a segmentation network and a report.
 
-    check, train, localize, refine, pseudo-label, segment, evaluate (where the data has masks), report.
+    check, train, localize, refine, pseudo-label, segment, evaluate, report. Where the data has masks,
+    evaluate scores what every stage made, the segmentation network's predictions included; nothing is
+    trained on these masks or chosen by them.
     Stopped, the same command again goes on where it was. Settings that are not given here are those of the
     run, where there is one.
     """
@@ -83,11 +95,15 @@ def _tell(step: Step) -> None:
 def _show(result: ChainResult) -> None:
     from rich.table import Table
 
+    from swtformer.cli.tables import chain_tables
+
     table = Table("stage", "result")
     table.add_column("seconds", justify="right")
     for step in result.steps:
         table.add_row(step.stage, step.result, f"{step.seconds:.0f}")
     say(f"The run is in {result.run.path}.", table)
+    if result.scores is not None:
+        say(*chain_tables(result.scores))
 
 
 def _next(data: Path, made: Run, until: Until) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cyclopts import App
-from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from swtformer.cli import chain, commands, exchange, models, pseudo_labels, segmentation
 from swtformer.cli.app import app as browse
@@ -129,6 +129,9 @@ def _version() -> str:
 def _usage(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):
         message = f"Unexpected arguments: {' '.join(error.unused_tokens or [])}."
+    elif isinstance(error, MissingArgumentError) and error.argument and error.keyword is None:
+        what = error.argument.parameter.help or ""
+        message = f"{error.argument.name} is missing: {what[:1].lower()}{what[1:]}"
     else:
         message = str(error)
     words = " ".join(["swtformer", *(error.command_chain or [])])

@@ -41,7 +41,7 @@ def export(
     ] = "auto",
     decision: Annotated[
         Literal["all", "accept", "skip", "correct", "reject"],
-        Parameter(help="Only the pseudo-masks with this decision of the review in `swtformer app`."),
+        Parameter(help="Only the masks with this decision of the review in `swtformer app`."),
     ] = "all",
     config: Config = None,
     **flags: Any,
@@ -57,12 +57,13 @@ def export(
     settings = gather(base=base, config=config, flags=flags)
     with progress(again) as view:
         images = None if path is None else open_images(path, settings)
-        from swtformer.stages.export import declared_classes, mask_folder, masks_in
+        from swtformer.stages.export import declared_classes, mask_folder, mask_ids, masks_in
         from swtformer.stages.export import export as run_export
 
         if not is_run and source != "auto":
             raise SettingsError("--source chooses among a run's masks; a folder of masks is exported whole.")
         folder = mask_folder(run, source) if is_run else masks_in(masks)
+        mask_ids(folder)  # a wrong folder is told before its class names are asked for
         classes = run.classes() if is_run else declared_classes(folder)
         if classes is None and images is not None:
             classes = images.classes
@@ -70,11 +71,16 @@ def export(
             raise SwtformerError(f"{folder}: its class names are not known; name the data set by --data.")
         only = None
         if decision != "all":
-            if folder != run.pseudo_masks:
-                raise SettingsError("--decision chooses among a run's pseudo_masks; name that run.")
             from swtformer.stages.review import decided_ids
 
-            only = decided_ids(run, decision)
+            if folder == run.pseudo_masks:
+                only = decided_ids(run, decision)
+            elif folder == run.corrected_masks:
+                only = decided_ids(run, decision, "corrected_masks")
+            else:
+                raise SettingsError(
+                    "--decision chooses among a run's pseudo_masks or corrected_masks; name that run."
+                )
         result = run_export(
             folder,
             out,
@@ -109,6 +115,13 @@ def import_(
             "imports before, else takes pseudo_masks, else masks. pseudo_masks starts over."
         ),
     ] = "auto",
+    ignored: Annotated[
+        Literal["auto", "keep", "drop"],
+        Parameter(
+            help="What the export did with 255 (--export.ignored); auto asks the file, and takes keep where "
+            "the tool dropped the export's notes."
+        ),
+    ] = "auto",
     out: Annotated[
         Path | None, Parameter(help="Folder to make; by default corrected_masks in the run.", negative=())
     ] = None,
@@ -116,7 +129,8 @@ def import_(
     """Bring masks back that were corrected in another tool.
 
     Every image of the run gets a mask: the corrected one, or the one that it had. corrections.json in the
-    folder says which is which. A second import adds to the first. Images that the run does not have are left
+    folder says which is which. A second import adds to the first, pixel by pixel: what the file has as it
+    was exported stays as the earlier one corrected it. Images that the run does not have are left
     out (exit code 3).
     """
     made = Run(run)
@@ -125,7 +139,7 @@ def import_(
         from swtformer.stages.corrections import training_commands
         from swtformer.stages.import_masks import import_masks
 
-        result = import_masks(made, file, format=format, base=base, out=out, progress=view)
+        result = import_masks(made, file, format=format, base=base, ignored=ignored, out=out, progress=view)
     say(
         f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} came back as they were, "
         f"{len(result.kept)} are kept from {result.base}: {result.folder}"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from swtformer.cli.flags import with_settings
-from swtformer.cli.outcome import Outcome, again
+from swtformer.cli.outcome import Outcome, again, say_network
 from swtformer.cli.screen import progress, say
 from swtformer.errors import SettingsError
 from swtformer.run import Run
@@ -18,7 +18,7 @@ Source = Annotated[str, Parameter(help="A run, the folder of a saved model, or o
 Name = Annotated[str, Parameter(help="owner/name on the Hugging Face hub.")]
 Network = Annotated[
     Literal["auto", "cam", "segmentation"],
-    Parameter(help="Which network of a run; auto takes the segmentation network where there is one."),
+    Parameter(help="Which network of a run; auto takes the newest segmentation network where there is one."),
 ]
 
 
@@ -44,6 +44,8 @@ def onnx(
     more to trace. Needs the extra `onnx`.
     """
     fixed = None if size is None else _size(size)
+    if network != "cam":
+        say_network(Path(model))
     with progress(again):
         from swtformer.publishing.graphs import graph_of
         from swtformer.publishing.onnx import export_onnx, require_file_name
@@ -80,6 +82,8 @@ def push(
 
     Log in first with `hf auth login`. No path and no command line of this machine is published.
     """
+    if network != "cam":
+        say_network(Path(model))
     with progress(again):
         from swtformer.publishing.hub import push as run_push
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from swtformer.cli.screen import say, warn, warn_of
+from swtformer.model_folders import finished_networks
 from swtformer.run import Failure, Run
 from swtformer.settings import Settings
 from swtformer.stages.known_data import data_of as data_of
@@ -54,6 +55,17 @@ def open_images(path: Path, settings: Settings) -> ImageSet:
     images = open_dataset(path, settings.data)
     warn_of(images.problems)
     return images
+
+
+def say_network(source: Path) -> None:
+    """Say which of a run's segmentation networks is taken and how to name another, where it has several."""
+    networks = finished_networks(Run(source))
+    if len(networks) > 1:
+        older = ", ".join(str(network.path) for network in reversed(networks[:-1]))
+        say(
+            f"{source} has {len(networks)} segmentation networks; the newest is taken, {networks[-1].path}. "
+            f"Named in place of the run, another is taken: {older}"
+        )
 
 
 def finish(run: Run, failures: Sequence[Failure], *, next_command: str) -> Outcome:

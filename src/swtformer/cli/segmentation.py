@@ -20,9 +20,11 @@ from swtformer.cli.outcome import (
     finish,
     known_data,
     open_images,
+    say_network,
 )
 from swtformer.cli.screen import progress, say, warn
-from swtformer.model_folders import holds_model, local_model_folder
+from swtformer.errors import DataError
+from swtformer.model_folders import local_model_folder, newest_network
 from swtformer.run import Run
 
 MASKS_ARE = {
@@ -78,22 +80,24 @@ def segment(
         warn(f"{result.without_mask} images of the data set have no mask and were left out.")
     if result.rejected:
         say(f"{result.rejected} images were left out: the review rejected their masks.")
+    if result.notice is not None:
+        warn(f"{result.notice}.")
     if result.validation_miou is not None:
         say(
             f"mIoU against the held-out masks of the same folder: {100 * result.validation_miou:.2f} % "
             f"({result.validation_images} images)."
         )
     say(f"The network is in {result.trained.model}.")
-    model = run if out is None else out
-    return finish(
-        made, result.failures, next_command=f"swtformer predict {shlex.quote(str(model))} PHOTOS --out FOLDER"
-    )
+    newest = newest_network(made)
+    stands_for_run = newest is not None and newest.path.resolve() == trained.path.resolve()
+    model = shlex.quote(str(run if stands_for_run else trained.path))
+    return finish(made, result.failures, next_command=f"swtformer predict {model} PHOTOS --out FOLDER")
 
 
 @with_settings("predict")
 def predict(
     model: Annotated[
-        Path, Parameter(help="A run (its segmentation network, else its CAM model) or a saved model.")
+        Path, Parameter(help="A run (its newest segmentation network, else its CAM model) or a saved model.")
     ],
     /,
     *inputs: Annotated[
@@ -109,12 +113,19 @@ def predict(
 ) -> Outcome:
     """Make masks of photographs that have no labels, and tell the area of every class.
 
+    OUT/masks holds them, called by the photographs' paths below the folder or pattern that was named, by the
+    file name of a file, and by the path of a line of a list as it is written. areas.csv and areas.json lie
+    beside that folder, and so do overlays and probabilities where they are asked for. Exit code 3 where some
+    images could not be read, 2 where none could.
+
     `swtformer evaluate DATA --predictions OUT/masks` scores them where there are true masks.
     """
     settings = gather(config=config, flags=flags).predict
     # A wrong folder is said before torch is there, which takes seconds.
-    if not holds_model(Run(model).segmentation):
+    if newest_network(Run(model)) is None:
         local_model_folder(model)
+    if settings.network != "cam":
+        say_network(model)
     with progress(again) as view:
         from swtformer.stages.inputs import LIST
         from swtformer.stages.predict import predict as run_predict
@@ -122,7 +133,13 @@ def predict(
         listed = sys.stdin.read().splitlines() if LIST in inputs else ()
         result = run_predict(model, inputs, out, settings=settings, listed=listed, progress=view)
     how = "the segmentation network" if result.kind == "segmentation" else "class activation maps"
-    say(f"{result.done} images segmented by {how}: {result.masks}")
+    if result.done == 0:
+        count = len(result.failures)
+        images = "The image cannot" if count == 1 else f"None of the {count} images can"
+        file = Run(result.out).failures_file
+        raise DataError(f"{images} be read, so nothing was segmented; {file} says why.")
+    done = "1 image was" if result.done == 1 else f"{result.done} images were"
+    say(f"{done} segmented by {how}: {result.masks}")
     say(f"Areas of the classes: {result.out / 'areas.csv'}")
     if result.rotated:
         warn(

@@ -11,6 +11,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from swtformer.datasets.check import CheckReport
+    from swtformer.stages.chain_scores import ChainScores
 
 
 def score_tables(scores: Mapping[str, Any]) -> list[RenderableType]:
@@ -34,6 +35,23 @@ def score_tables(scores: Mapping[str, Any]) -> list[RenderableType]:
     if scores["classification"] is not None:
         shown += _classification(scores["classification"])
     return shown
+
+
+def chain_tables(scores: ChainScores) -> list[RenderableType]:
+    """What every stage of `run` made, scored over the same images; all figures in percent."""
+    table = Table("scored", "image labels", "background by")
+    table.add_column("mIoU", justify="right")
+    for step in scores.steps:
+        part = "" if step.coverage == 1 else f", {_percent(step.coverage)} % of the pixels"
+        flag = "*" if step.uses_ground_truth else ""
+        labels = "known" if step.knows_labels else "not known"
+        table.add_row(f"{step.masks}{part}{flag}", labels, step.background, _percent(step.miou))
+    lines = [scores.note]
+    if any(step.uses_ground_truth for step in scores.steps):
+        lines.append("* The ground truth had a part in it: no weakly supervised result.")
+    images = "1 image" if scores.images == 1 else f"{scores.images} images"
+    caption = f"mIoU in %, against the masks of {images} in {scores.ground_truth}:"
+    return [caption, table, "\n".join(lines)]
 
 
 def check_tables(report: CheckReport) -> list[RenderableType]:

@@ -9,6 +9,7 @@ from swtformer.exporters.base import Exporter, LabelledImage
 from swtformer.exporters.coco import CocoExporter
 from swtformer.exporters.cvat import CvatExporter
 from swtformer.exporters.label_studio import LabelStudioExporter
+from swtformer.exporters.provenance import Provenance
 from swtformer.exporters.reading import Correction, Known, Reading
 from swtformer.exporters.voc import VocExporter
 from swtformer.exporters.yolo import YoloExporter
@@ -25,6 +26,7 @@ __all__ = [
     "Exporter",
     "Known",
     "LabelledImage",
+    "Provenance",
     "Reading",
     "exporter",
     "recognise",

@@ -15,6 +15,7 @@ import numpy as np
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
 from swtformer.errors import SwtformerError
+from swtformer.exporters.provenance import Ignored, Provenance
 from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
 from swtformer.settings import ExportSettings
 
@@ -28,12 +29,14 @@ class LabelledImage:
         file_name: name of the image file relative to the images' folder: the id and an extension.
         image: the image file; None where no data set was named.
         labels: (H, W) uint8; 0 background, k+1 for class index k, 255 ignored.
+        provenance: what to note about it in the export; None where nothing is.
     """
 
     id: str
     file_name: str
     image: Path | None
     labels: np.ndarray
+    provenance: Provenance | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,7 +85,7 @@ class Exporter(ABC):
 
     @abstractmethod
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Read masks of images that `reading` knows, one by one.
+        """Read masks of images that `reading` knows, one by one, with what the export noted about them.
 
         What is wrong with one image or label is noted in `reading`, and that image is passed over.
 
@@ -90,16 +93,17 @@ class Exporter(ABC):
             DataError: the file as a whole cannot be used.
         """
 
-    def as_it_returns(self, labels: np.ndarray) -> np.ndarray:
+    def as_it_returns(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
         """What `read` gives of what `write` wrote of a mask, where nobody touched it.
 
         Args:
             labels: (H, W) uint8; 0 background, k+1 for class index k, 255 ignored.
+            ignored: `ExportSettings.ignored` of the export.
 
         Returns:
-            (H, W) uint8; in a format that is lossless, the labels themselves.
+            (H, W) uint8; in a format that is lossless, the labels themselves, but for 255 that was dropped.
         """
-        return labels
+        return kept(labels, ignored)
 
 
 def require_free_names(classes: Sequence[str]) -> None:
@@ -157,6 +161,6 @@ def copy_image(item: LabelledImage, folder: Path, settings: ExportSettings) -> N
         shutil.copyfile(item.image, target)
 
 
-def kept(labels: np.ndarray, settings: ExportSettings) -> np.ndarray:
-    """The labels as the settings want them out: with `ignored: drop`, 255 becomes background."""
-    return np.where(labels == IGNORED, 0, labels) if settings.ignored == "drop" else labels
+def kept(labels: np.ndarray, ignored: Ignored) -> np.ndarray:
+    """The labels as `ExportSettings.ignored` wants them out: with "drop", 255 becomes background."""
+    return np.where(labels == IGNORED, np.uint8(0), labels) if ignored == "drop" else labels

@@ -22,6 +22,7 @@ from swtformer.exporters.base import Exporter, LabelledImage, kept, require_free
 from swtformer.exporters.coco_rle import decode_rle
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
+from swtformer.exporters.provenance import NOTES_KEY, Provenance, notes, parsed_notes
 from swtformer.exporters.reading import (
     IGNORED,
     IGNORED_NAME,
@@ -50,16 +51,20 @@ class CocoExporter(Exporter):
         require_free_names(classes)
         listed: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
+        noted: dict[str, Provenance] = {}
         for image_id, item in enumerate(images, start=1):
             height, width = item.size
             listed.append({"id": image_id, "file_name": item.file_name, "width": width, "height": height})
-            for value, region in objects(kept(item.labels, settings), settings.objects):
+            for value, region in objects(kept(item.labels, settings.ignored), settings.objects):
                 annotations.append(_annotation(len(annotations) + 1, image_id, value, region))
+            if item.provenance is not None:
+                noted[item.id] = item.provenance
         categories = [{"id": k + 1, "name": name} for k, name in enumerate(classes)]
         if any(item["category_id"] == IGNORED for item in annotations):
             categories.append({"id": IGNORED, "name": IGNORED_NAME})
+        about: dict[str, Any] = {"description": "Masks of swtformer; category ids are mask values."}
         content = {
-            "info": {"description": "Masks of swtformer; category ids are mask values."},
+            "info": about | ({NOTES_KEY: notes(noted)} if noted else {}),
             "images": listed,
             "annotations": annotations,
             "categories": categories,
@@ -79,7 +84,8 @@ class CocoExporter(Exporter):
 
         An image without annotations is all background.
         """
-        content = _content(path)
+        content, noted = _content(path)
+        reading.expect(noted)
         names = _categories(content["categories"], path)
         regions = _by_image(content["annotations"], path)
         overlaps = Overlaps()
@@ -95,7 +101,7 @@ class CocoExporter(Exporter):
             canvas = _painted(regions[image["id"]], reading.images[id].size, names, path, reading)
             if canvas is not None:
                 overlaps.add(canvas)
-                yield Correction(id, canvas.labels, source)
+                yield Correction(id, canvas.labels, source, noted.get(id))
         overlaps.warn(reading.problems, path)
 
 
@@ -113,14 +119,17 @@ def _annotation(id: int, image_id: int, value: int, region: np.ndarray) -> dict[
     return annotation | ({"ignore": 1} if value == IGNORED else {})
 
 
-def _content(path: Path) -> dict[str, list[Any]]:
+def _content(path: Path) -> tuple[dict[str, list[Any]], dict[str, Provenance]]:
+    """The lists, and what the export noted about the masks."""
     try:
         content = parse_json(read_text(path))
     except ValueError as error:
         raise DataError(f"{path}: is no whole JSON ({error}).") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in LISTS):
         raise DataError(f"{path}: is no COCO file; expected the lists {', '.join(LISTS)}.")
-    return {key: content[key] for key in LISTS}
+    about = content.get("info")
+    noted = about.get(NOTES_KEY) if isinstance(about, dict) else None
+    return {key: content[key] for key in LISTS}, parsed_notes(noted, f"{path}: info.{NOTES_KEY}")
 
 
 def _categories(categories: Sequence[Any], path: Path) -> dict[Any, tuple[str, str]]:

@@ -22,6 +22,7 @@ from swtformer.exporters.label_map import (
     read_class_masks,
 )
 from swtformer.exporters.objects import objects
+from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import IGNORED, Correction, Reading
 from swtformer.masks import voc_palette
 from swtformer.run import atomic_file
@@ -44,12 +45,13 @@ class CvatExporter(Exporter):
         """Write RGB masks, as CVAT does; value 255 is a label "ignored", which the CVAT task must have."""
         palette = voc_palette()
         ids = []
+        noted: dict[str, Provenance] = {}
         crowded = 0
         with_ignored = False
         label_map_text(classes, with_ignored=True)  # refuses names before work starts
         with atomic_file(out) as stream, zipfile.ZipFile(stream, "w") as archive:
             for item in images:
-                labels = kept(item.labels, settings)
+                labels = kept(item.labels, settings.ignored)
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 numbers = _object_numbers(labels, settings)
                 if numbers is None:
@@ -60,8 +62,12 @@ class CvatExporter(Exporter):
                 if settings.images == "copy" and item.image is not None:
                     _add(archive, f"{IMAGE_FOLDER}/{item.file_name}", item.image.read_bytes())
                 ids.append(item.id)
+                if item.provenance is not None:
+                    noted[item.id] = item.provenance
             _add(archive, LIST_FILE, "".join(f"{id}\n" for id in ids).encode())
             _add(archive, MAP_FILE, label_map_text(classes, with_ignored=with_ignored).encode())
+            if noted:
+                _add(archive, NOTES_FILE, notes_text(noted).encode())
         return _warnings(crowded=crowded, with_ignored=with_ignored)
 
     def recognises(self, path: Path) -> bool:

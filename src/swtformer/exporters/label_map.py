@@ -18,6 +18,7 @@ from swtformer.datasets.containers import PNG_SIGNATURE, require_whole
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.archive import Tree, has_folder, open_tree, read_text, relative_files, root_of
 from swtformer.exporters.base import require_free_names
+from swtformer.exporters.provenance import Provenance, read_notes
 from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
 from swtformer.masks import voc_palette
 
@@ -94,17 +95,21 @@ def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
         if root is None:
             raise DataError(f"{path}: holds no folder {CLASS_FOLDER}.")
         colours = _read_map(tree, root + MAP_FILE, reading)
+        noted = read_notes(tree, root)
+        reading.expect(noted)
         masks = relative_files(tree, f"{root}{CLASS_FOLDER}/", ".png")
         for name, file in masks.items():
             source = f"{path}: {file}"
             if (id := reading.image(name, source)) is not None:
                 labels = _read_mask(tree, file, id, colours, reading)
                 if labels is not None:
-                    yield Correction(id, labels, source)
-        yield from _undrawn(tree, root, set(masks), reading)
+                    yield Correction(id, labels, source, noted.get(id))
+        yield from _undrawn(tree, root, set(masks), noted, reading)
 
 
-def _undrawn(tree: Tree, root: str, drawn: set[str], reading: Reading) -> Iterator[Correction]:
+def _undrawn(
+    tree: Tree, root: str, drawn: set[str], noted: Mapping[str, Provenance], reading: Reading
+) -> Iterator[Correction]:
     """All-background masks of the images that a list names and nothing is drawn in."""
     listed: dict[str, str] = {}
     for name in relative_files(tree, f"{root}ImageSets/Segmentation/", ".txt").values():
@@ -114,7 +119,8 @@ def _undrawn(tree: Tree, root: str, drawn: set[str], reading: Reading) -> Iterat
     for name, file in listed.items():
         source = f"{file}: {name}"
         if name not in drawn and (id := reading.image(name, source)) is not None:
-            yield Correction(id, np.zeros(reading.images[id].size, dtype=np.uint8), source)
+            labels = np.zeros(reading.images[id].size, dtype=np.uint8)
+            yield Correction(id, labels, source, noted.get(id))
 
 
 def _read_map(tree: Tree, name: str, reading: Reading) -> LabelMap:

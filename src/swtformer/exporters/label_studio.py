@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -18,6 +19,7 @@ from swtformer.exporters.base import Exporter, LabelledImage, kept, require_free
 from swtformer.exporters.brush_rle import decode_brush, encode_brush
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
+from swtformer.exporters.provenance import NOTES_KEY, Provenance, parsed_note
 from swtformer.exporters.reading import (
     IGNORED,
     IGNORED_NAME,
@@ -60,7 +62,7 @@ class LabelStudioExporter(Exporter):
         with atomic_file(out, "w") as stream:
             stream.write("[")
             for index, item in enumerate(images):
-                labels = kept(item.labels, settings)
+                labels = kept(item.labels, settings.ignored)
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 stream.write(",\n" if index else "\n")
                 task = _task(item, labels, classes, settings)
@@ -98,7 +100,7 @@ class LabelStudioExporter(Exporter):
                 continue
             if canvas is not None:
                 overlaps.add(canvas)
-                yield Correction(id, canvas.labels, source)
+                yield Correction(id, canvas.labels, source, _provenance(task, source))
         overlaps.warn(reading.problems, path)
 
 
@@ -137,7 +139,9 @@ def _task(
         }
         for number, (value, region) in enumerate(objects(labels, settings.objects), start=1)
     ]
-    data = {TO_NAME: settings.image_prefix + quote(item.file_name), ID_KEY: item.id}
+    data: dict[str, Any] = {TO_NAME: settings.image_prefix + quote(item.file_name), ID_KEY: item.id}
+    if item.provenance is not None:
+        data[NOTES_KEY] = asdict(item.provenance)
     return {"data": data, "predictions": [{"model_version": "swtformer", "result": regions}]}
 
 
@@ -164,6 +168,13 @@ def _last_annotation(task: Any, source: str) -> list[Any] | None:
     if not isinstance(result, list) or not all(isinstance(region, dict) for region in result):
         raise DataError(f"{source}: expected a list of regions in its annotation.")
     return result
+
+
+def _provenance(task: Mapping[str, Any], source: str) -> Provenance | None:
+    """What the export noted about a task's mask."""
+    data = task.get("data")
+    note = data.get(NOTES_KEY) if isinstance(data, dict) else None
+    return None if note is None else parsed_note(note, f"{source}: data.{NOTES_KEY}")
 
 
 def _image_name(task: Mapping[str, Any], source: str) -> str:

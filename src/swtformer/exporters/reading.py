@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from swtformer.datasets.assemble import BACKGROUND_NAMES
 from swtformer.datasets.paths import record_id, safe_name
 from swtformer.datasets.problems import Problems
 from swtformer.errors import nearest
+from swtformer.exporters.provenance import Provenance
 
 IGNORED = 255
 """Mask value of pixels that no class is known for."""
@@ -40,11 +41,43 @@ class Known:
 
 @dataclass(frozen=True)
 class Correction:
-    """One mask that came back: (H, W) uint8 labels of the image `id`, and where they stood."""
+    """One mask that came back.
+
+    Attributes:
+        id: of its image.
+        labels: (H, W) uint8.
+        source: where they stood, for messages.
+        provenance: what the export noted about the mask; None where it noted nothing or a tool dropped it.
+    """
 
     id: str
     labels: np.ndarray
     source: str
+    provenance: Provenance | None = None
+
+
+class _Names:
+    """Ids by the names that tools may give them: folders before a name are added or dropped."""
+
+    def __init__(self, ids: Collection[str]) -> None:
+        self._ids = ids
+        self._by_base: dict[str, list[str]] = defaultdict(list)
+        for id in ids:
+            self._by_base[_composed(id).rpartition("/")[2]].append(id)
+
+    def fitting(self, name: str) -> list[str]:
+        """Ids that a name can mean."""
+        if name in self._ids:
+            return [name]
+        parts = _composed(name).split("/")
+        fitting = []
+        for id in self._by_base.get(parts[-1], []):
+            own = _composed(id).split("/")
+            shorter = min(len(own), len(parts))
+            if own[-shorter:] == parts[-shorter:]:
+                fitting.append(id)
+        exact = [id for id in fitting if _composed(id) == _composed(name)]
+        return exact or fitting
 
 
 class Reading:
@@ -64,9 +97,12 @@ class Reading:
         self._values = {name: k + 1 for k, name in enumerate(classes)}
         self._unknown: set[str] = set()
         self._taken: dict[str, str] = {}
-        self._by_base: dict[str, list[str]] = defaultdict(list)
-        for id in images:
-            self._by_base[_composed(id).rpartition("/")[2]].append(id)
+        self._names = _Names(images)
+        self._exported = _Names(())
+
+    def expect(self, ids: Collection[str]) -> None:
+        """Take names for ids of the export rather than for others, which may have the same last part."""
+        self._exported = _Names(ids)
 
     def image(self, name: str, source: str) -> str | None:
         """The id that a tool's name of an image stands for; None is noted.
@@ -78,8 +114,8 @@ class Reading:
         except ValueError as error:
             self.problems.fatal("unsafe_name", f"{source}: {error}.")
             return None
-        fitting = self._fitting(safe) or self._fitting(record_id(safe))
-        if not fitting:
+        fitting = next(filter(None, self._readings(safe)), [])
+        if not any(id in self.images for id in fitting):
             message = f"{source}: the run has no mask of the image {name!r}; left out."
             self.problems.warn(UNKNOWN_IMAGE, message, id=record_id(safe))
             return None
@@ -91,19 +127,11 @@ class Reading:
             return None
         return self._take(fitting[0], source)
 
-    def _fitting(self, name: str) -> list[str]:
-        if name in self.images:
-            return [name]
-        parts = _composed(name).split("/")
-        same_base = self._by_base.get(parts[-1], [])
-        fitting = []
-        for id in same_base:
-            own = _composed(id).split("/")
-            shorter = min(len(own), len(parts))
-            if own[-shorter:] == parts[-shorter:]:
-                fitting.append(id)
-        exact = [id for id in fitting if _composed(id) == _composed(name)]
-        return exact or fitting
+    def _readings(self, name: str) -> Iterator[list[str]]:
+        """Ids that a name can mean, by each way to read it; the likeliest way first."""
+        for names in (self._exported, self._names):
+            yield names.fitting(name)
+            yield names.fitting(record_id(name))
 
     def _take(self, id: str, source: str) -> str | None:
         first = self._taken.setdefault(id, source)

@@ -17,6 +17,7 @@ from swtformer.exporters.label_map import (
     looks_like_class_masks,
     read_class_masks,
 )
+from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import IGNORED, Correction, Reading
 from swtformer.masks import write_mask
 from swtformer.run import write_text
@@ -35,18 +36,23 @@ class VocExporter(Exporter):
     ) -> list[str]:
         """Write label values as palette PNGs in VOC's colours; 255 is VOC's own "ignored"."""
         ids = []
+        noted: dict[str, Provenance] = {}
         with_ignored = False
         label_map_text(classes, with_ignored=True)  # refuses names before work starts
         with new_folder(out) as folder:
             for item in images:
-                labels = kept(item.labels, settings)
+                labels = kept(item.labels, settings.ignored)
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 write_mask(folder / CLASS_FOLDER / f"{item.id}.png", labels)
                 copy_image(item, folder / IMAGE_FOLDER, settings)
                 ids.append(item.id)
+                if item.provenance is not None:
+                    noted[item.id] = item.provenance
             write_text(folder / LIST_FILE, "".join(f"{id}\n" for id in ids))
             write_text(folder / MAP_FILE, label_map_text(classes, with_ignored=with_ignored))
             write_text(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
+            if noted:
+                write_text(folder / NOTES_FILE, notes_text(noted))
         return []
 
     def recognises(self, path: Path) -> bool:

@@ -28,6 +28,7 @@ from swtformer.exporters.archive import (
 )
 from swtformer.exporters.base import Exporter, LabelledImage, copy_image, new_folder, require_free_names
 from swtformer.exporters.outlines import Outline, fill, outlines
+from swtformer.exporters.provenance import NOTES_FILE, Ignored, Provenance, notes_text, read_notes
 from swtformer.exporters.reading import IGNORED, Canvas, Correction, Reading
 from swtformer.run import write_text
 from swtformer.settings import ExportSettings
@@ -68,6 +69,7 @@ class YoloExporter(Exporter):
         require_free_names(classes)
         lost = []
         ids: dict[str, str] = {}
+        noted: dict[str, Provenance] = {}
         photographs = 0
         with new_folder(out) as folder:
             for item in images:
@@ -84,6 +86,8 @@ class YoloExporter(Exporter):
                 copy_image(replace(item, file_name=_flat(item.file_name)), folder / IMAGE_FOLDER, settings)
                 photographs += settings.images == "copy" and item.image is not None
                 lost.append(missing)
+                if item.provenance is not None:
+                    noted[item.id] = item.provenance
             names = yaml.safe_dump(dict(enumerate(classes)), allow_unicode=True, sort_keys=True)
             indented = "".join(f"  {line}\n" for line in names.splitlines())
             write_text(
@@ -91,6 +95,8 @@ class YoloExporter(Exporter):
                 f"train: {IMAGE_FOLDER}\n# The same images: divide them for a real validation.\n"
                 f"val: {IMAGE_FOLDER}\nnames:\n{indented}",
             )
+            if noted:
+                write_text(folder / NOTES_FILE, notes_text(noted))
         warnings = _warnings(lost, keeps_ignored=settings.ignored == "keep")
         if photographs < len(ids):
             warnings.append(
@@ -114,7 +120,9 @@ class YoloExporter(Exporter):
             if root is None:
                 raise DataError(f"{path}: holds no folder {LABEL_FOLDER}.")
             names = _names(tree, root + DATA_FILE) or dict(enumerate(reading.classes))
-            ids = _ids_by_name(reading)
+            noted = read_notes(tree, root)
+            reading.expect(noted)
+            ids = _ids_by_name(reading.images) | _ids_by_name(noted)
             for name, file in relative_files(tree, f"{root}{LABEL_FOLDER}/", ".txt").items():
                 source = f"{path}: {file}"
                 written_as = ids.get(name, [name])
@@ -122,17 +130,18 @@ class YoloExporter(Exporter):
                     reading.problems.fatal(
                         "ambiguous_name",
                         f"{source}: may be {' or '.join(map(repr, written_as))}, which YOLO's tools cannot "
-                        "tell apart; export in another format.",
+                        f"tell apart. Put {NOTES_FILE} of the export beside {LABEL_FOLDER}, or export in "
+                        "another format.",
                     )
                     continue
                 if (id := reading.image(written_as[0], source)) is None:
                     continue
                 canvas = _painted(read_text(tree, file), reading.images[id].size, names, source, reading)
                 if canvas is not None:
-                    yield Correction(id, canvas.labels, source)
+                    yield Correction(id, canvas.labels, source, noted.get(id))
 
-    def as_it_returns(self, labels: np.ndarray) -> np.ndarray:
-        """The labels with holes filled, and without 255."""
+    def as_it_returns(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
+        """The labels with holes filled, and without 255, which the format never keeps."""
         text, _ = _lines(labels)
         height, width = labels.shape
         canvas = Canvas((height, width))
@@ -148,10 +157,10 @@ def _flat(name: str) -> str:
     return "/".join([*(folder for folder in folders if folder != IMAGE_FOLDER), last])
 
 
-def _ids_by_name(reading: Reading) -> dict[str, list[str]]:
+def _ids_by_name(known: Iterable[str]) -> dict[str, list[str]]:
     """Ids by what `write` calls them."""
     ids: dict[str, list[str]] = defaultdict(list)
-    for id in sorted(reading.images):
+    for id in sorted(known):
         ids[_flat(id)].append(id)
     return dict(ids)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from swtformer.errors import CheckpointError
-from swtformer.model_folders import NETWORK, saved_config
+from swtformer.model_folders import NETWORK, newest_network, saved_config
 from swtformer.run import Run, read_json
 from swtformer.settings import SegmentSettings, TrainSettings
 
@@ -66,7 +66,7 @@ def card_text(subject: Subject, *, name: str, license: str | None, run: str | Pa
         subject: the network.
         name: "owner/name" on the hub.
         license: identifier of the weights' licence ("apache-2.0"); None says that there is none.
-        run: the run that trained it, whose `segmentation` folder is meant where that trained it; None where
+        run: the run that trained it, whose newest segmentation network is meant where it is one; None where
             it is not known.
 
     Raises:
@@ -90,8 +90,8 @@ def card_text(subject: Subject, *, name: str, license: str | None, run: str | Pa
 
 def _training(subject: Subject, folder: Path) -> Run:
     run = Run(folder)
-    if subject.kind == "segmentation" and Run(run.segmentation).settings_file.is_file():
-        run = Run(run.segmentation)
+    if subject.kind == "segmentation":
+        run = newest_network(run) or run
     run.settings()
     config = saved_config(run.model)
     kind = "segmentation" if NETWORK in config else "cam"

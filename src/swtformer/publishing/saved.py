@@ -10,13 +10,13 @@ from swtformer.errors import CheckpointError
 from swtformer.hub.access import model_folder
 from swtformer.methods import Method
 from swtformer.methods.pretrained import from_pretrained
-from swtformer.model_folders import CONFIG
+from swtformer.model_folders import newest_network
 from swtformer.run import Run
 from swtformer.segmentation.network import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network
 
 Network = Literal["auto", "cam", "segmentation"]
-"""Which of a run's two networks; auto takes the segmentation network where there is one."""
+"""Which of a run's two networks; auto takes the newest segmentation network where there is one."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def find_model(source: str | Path, network: Network = "auto") -> SavedModel:
         CheckpointError: there is no such model.
     """
     run = Run(Path(source))
-    has_network = (run.segmentation / "model" / CONFIG).is_file()
-    folder = model_folder(run.segmentation if network != "cam" and has_network else source)
+    newest = None if network == "cam" else newest_network(run)
+    folder = model_folder(source if newest is None else newest.path)
     kind: Literal["cam", "segmentation"] = "segmentation" if is_network(folder) else "cam"
     if network not in ("auto", kind):
         made_by = "swtformer segment" if network == "segmentation" else "swtformer train"

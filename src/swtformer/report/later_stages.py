@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from swtformer.model_folders import newest_network
 from swtformer.report.history import History, read_history
-from swtformer.report.scores import SegmentationScore, read_scores
+from swtformer.report.scores import (
+    ScoreSheet,
+    SegmentationScore,
+    read_scores,
+    read_sheet,
+    trained_on_note,
+)
 from swtformer.reviews import Review, read_reviews
 from swtformer.run import RefinedRun, Run, read_json
 
@@ -25,9 +32,13 @@ class LaterStages:
         refined_scores: scores of the refined maps, one per background policy.
         scored: split and number of images that these scores are about.
         pseudo_masks: pseudo_masks.json.
+        pseudo_mask_scores: against ground truth; None where `run` has not scored them.
         reviews: the least sure pseudo-masks, the least sure first.
         confidence: mean over all pseudo-masks; None where there are none.
-        network: settings of the segmentation network, scores.json of its training on top of them.
+        network: folder and settings of the run's newest segmentation network, and scores.json of its training
+            on top of them.
+        network_scores: of its masks of the run's images against ground truth; None where `run` has not scored
+            them.
         history: the course of its training.
     """
 
@@ -35,10 +46,20 @@ class LaterStages:
     refined_scores: tuple[SegmentationScore, ...]
     scored: str
     pseudo_masks: Mapping[str, Any]
+    pseudo_mask_scores: ScoreSheet | None
     reviews: tuple[Review, ...]
     confidence: float | None
     network: Mapping[str, Any]
+    network_scores: ScoreSheet | None
     history: History | None
+
+    @property
+    def note(self) -> str:
+        """What the training and the scores of the network have in common, in words."""
+        sheet = self.network_scores
+        if sheet is None or sheet.trained_on is None:
+            return ""
+        return trained_on_note(sheet.trained_on, sheet.images, str(self.network.get("supervision", "")))
 
 
 def read_later_stages(run: Run) -> LaterStages:
@@ -50,10 +71,14 @@ def read_later_stages(run: Run) -> LaterStages:
     sheet = read_scores(RefinedRun(run.path))
     is_labelled = run.review_file.is_file() and run.pseudo_masks_file.is_file()
     reviews = read_reviews(run) if is_labelled else ()
-    trained = Run(run.segmentation)
+    trained = newest_network(run) or Run(run.segmentation)
     network: dict[str, Any] = {}
     if trained.settings_file.is_file():
-        network = {**trained.settings().segment.model_dump(mode="json"), **_json(trained.scores_file)}
+        network = {
+            "folder": trained.path.name,
+            **trained.settings().segment.model_dump(mode="json"),
+            **_json(trained.scores_file),
+        }
     return LaterStages(
         refinement=_json(run.refined_file),
         refined_scores=tuple(item for item in sheet.segmentation if item.source == "refined")
@@ -61,11 +86,17 @@ def read_later_stages(run: Run) -> LaterStages:
         else (),
         scored=f"{sheet.split}, {sheet.images} images" if sheet else "",
         pseudo_masks=_json(run.pseudo_masks_file),
+        pseudo_mask_scores=_sheet(run.pseudo_mask_scores_file),
         reviews=reviews[:REVIEWS_SHOWN],
         confidence=sum(row.confidence for row in reviews) / len(reviews) if reviews else None,
         network=network,
+        network_scores=_sheet(Run(trained.predictions).scores_file),
         history=read_history(trained),
     )
+
+
+def _sheet(path: Path) -> ScoreSheet | None:
+    return read_sheet(path) if path.is_file() else None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -19,9 +20,16 @@ POLICIES = {
     "label_free": "Label-free threshold",
     "fixed": "Fixed threshold",
     "given": "As given",
+    "decided": "Decided pixels",
     "oracle": "Oracle threshold",
 }
 """Names of background policies on the page."""
+
+_TRAINED_ON = {
+    "pseudo_masks": "their pseudo-masks",
+    "corrected": "their corrected masks",
+    "ground_truth": "their true masks",
+}
 
 _QUOTED = {"cam": ("label_free", "fixed", "argmax"), "refined": ("argmax", "label_free", "fixed")}
 """Policy that speaks for a source where one figure must: never the oracle, unless there is nothing else."""
@@ -48,6 +56,7 @@ class SegmentationScore(_Sheet):
     uses_ground_truth: bool = False
     miou: Fraction = None
     iou: dict[str, Fraction] = {}
+    coverage: float = 1.0
 
     @property
     def source_name(self) -> str:
@@ -93,6 +102,7 @@ class ScoreSheet(_Sheet):
     per_image: tuple[ImageScore, ...] = ()
     skipped: int = 0
     missing: int = 0
+    trained_on: int | None = None
 
     def quoted(self) -> tuple[SegmentationScore, ...]:
         """One entry per source, by the policy that speaks for it."""
@@ -110,19 +120,43 @@ def _place(entry: SegmentationScore, order: Sequence[str]) -> int:
     return order.index(entry.policy) if entry.policy in order else len(order)
 
 
+def trained_on_note(trained_on: int, images: int, supervision: str) -> str:
+    """What training and scores have in common, in words.
+
+    Args:
+        trained_on: how many of the scored images the segmentation network was trained on.
+        images: how many were scored.
+        supervision: what it was trained on there: pseudo_masks, corrected, ground_truth or given.
+    """
+    masks = _TRAINED_ON.get(supervision, "masks of a folder")
+    return (
+        "The scored images are of the set that the classifier was trained on, and "
+        f"{trained_on} of the {images} were in the training of the segmentation network, with {masks}; it "
+        "sees no image labels when it predicts. None of the figures is about photographs that are new to the "
+        "run."
+    )
+
+
 def read_scores(run: Run) -> ScoreSheet | None:
     """Read scores.json; None where nothing was scored yet.
 
     Raises:
         SwtformerError: the file is damaged or not what `evaluate` writes.
     """
-    if not run.scores_file.is_file():
-        return None
+    return read_sheet(run.scores_file) if run.scores_file.is_file() else None
+
+
+def read_sheet(path: Path) -> ScoreSheet:
+    """Read a file of scores.
+
+    Raises:
+        SwtformerError: the file is missing, damaged or not what `evaluate` writes.
+    """
     try:
-        return ScoreSheet.model_validate(read_json(run.scores_file))
+        return ScoreSheet.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SwtformerError(
-            f"{run.scores_file}: {where}: {first['msg']}; make it again with `swtformer evaluate`."
+            f"{path}: {where}: {first['msg']}; make it again with `swtformer evaluate`."
         ) from None

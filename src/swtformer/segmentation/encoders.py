@@ -102,7 +102,7 @@ def family_of(name: str) -> Family:
 def create_encoder(
     name: str, *, family: Family, weights: str, dilated: bool = False, drop_path: float = 0.0
 ) -> Encoder:
-    """Build an encoder by name.
+    """Build an encoder by name, and try whether it takes images of any size.
 
     Args:
         name: of an encoder of segmentation-models-pytorch ("resnet50", "mit_b2", "tu-convnext_tiny",
@@ -119,13 +119,33 @@ def create_encoder(
     """
     has_weights = weights != "none"
     if family == "smp":
-        return _smp_encoder(_present_name(name), weights=weights, dilated=dilated)
+        name = _present_name(name)
+        model = _built(name, dilated=dilated)
+        _require_any_size(name, model)
+        return _smp_encoder(name, model, weights=weights, dilated=dilated)
     _require_known(name)
     try:
         backbone = create_backbone(name, weights=weights, drop_path=drop_path)
     except SwtformerError as error:
         raise type(error)(_with_own_flags(str(error))) from None
     return BackboneEncoder(backbone, keeps_batch_statistics=has_weights)
+
+
+def bare_encoder(name: str, *, family: Family, dilated: bool) -> Encoder:
+    """Build the encoder of a network that was saved: without weights, which it brings, and without a trial.
+
+    Args:
+        name: as for `create_encoder`.
+        family: whose name it is.
+        dilated: as when it was created.
+
+    Raises:
+        SwtformerError: the name is unknown.
+    """
+    if family == "backbone":
+        return create_encoder(name, family=family, weights="none")
+    name = _present_name(name)
+    return _smp_encoder(name, _built(name, dilated=dilated), weights="none", dilated=dilated)
 
 
 def _smp_names() -> list[str]:
@@ -154,9 +174,8 @@ def _with_own_flags(message: str) -> str:
     return message.replace("--model.weights", "--segment.weights")
 
 
-def _smp_encoder(name: str, *, weights: str, dilated: bool) -> SmpEncoder:
-    model = _built(name, dilated=dilated)
-    _require_any_size(name, model)
+def _smp_encoder(name: str, model: Any, *, weights: str, dilated: bool) -> SmpEncoder:
+    """An encoder around a model without weights, filled with those that are asked for."""
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     try:
         if name.startswith(TIMM_PREFIX):

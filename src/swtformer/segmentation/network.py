@@ -80,17 +80,20 @@ class SegmentationNetwork(nn.Module, HubModel):
         )
         self.normalisation = Normalisation(settings.mean, settings.std)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, presence: float = 1.0) -> Tensor:
         """Logits of every pixel, where a class is held back as far as the image does not show it.
 
         Args:
             images: (B, 3, H, W) RGB, uint8 or floats in [0, 1], of any size from 1 px.
+            presence: how strongly; 0 leaves the image-level head out.
 
         Returns:
             (B, C+1, H, W) logits, background first.
         """
-        pixels, presence = self.parts(images)
-        return pixels if presence is None else gated(pixels, presence)
+        parts = self.parts(images)
+        if parts.presence is None:
+            return parts.pixels
+        return gated(parts.pixels, parts.presence, strength=presence)
 
     def parts(self, images: Tensor) -> Parts:
         """Logits of pixels and of the whole image, as the losses take them.
@@ -167,9 +170,7 @@ def create_network(
         encoder = BackboneEncoder(start.backbone, keeps_batch_statistics=True)
     else:
         name, family = settings.encoder, family_of(settings.encoder)
-        encoder = create_encoder(
-            name, family=family, weights=settings.weights, dilated=settings.decoder == "deeplabv3plus"
-        )
+        encoder = _named_encoder(settings, weights=settings.weights)
     about = NetworkSettings.model_validate(
         {
             "decoder": settings.decoder,
@@ -181,6 +182,24 @@ def create_network(
         }
     )
     return assemble(about, encoder, classes)
+
+
+def require_encoder(settings: SegmentSettings) -> None:
+    """Try the encoder that a network will have, long before it is trained; nothing is downloaded.
+
+    Raises:
+        SettingsError: it does not take images of any size.
+        SwtformerError: it is unknown, the file of its weights is not there, or the extra is missing.
+        CheckpointError: the weights file is damaged, unsafe or made for another network.
+    """
+    if settings.encoder != "run":
+        is_online = settings.weights == "pretrained"
+        _named_encoder(settings, weights="none" if is_online else settings.weights)
+
+
+def _named_encoder(settings: SegmentSettings, *, weights: str) -> Encoder:
+    name, dilated = settings.encoder, settings.decoder == "deeplabv3plus"
+    return create_encoder(name, family=family_of(name), weights=weights, dilated=dilated)
 
 
 def assemble(settings: NetworkSettings, encoder: Encoder, classes: tuple[str, ...]) -> SegmentationNetwork:

@@ -9,16 +9,14 @@ from torch import Tensor, nn
 
 from swtformer.functional.activation import class_logits
 
-PresencePooling = Literal["none", "gmp"]
+PresencePooling = Literal["none", "gap"]
 """How the head pools; none is no head."""
-POOLING: PresencePooling = "gmp"
+POOLING: PresencePooling = "gap"
 """How the head of a new network pools."""
 
 
 class PresenceHead(nn.Module):
-    """A 1×1 convolution on the encoder's deepest map and the maximum of each class over it.
-
-    The maximum finds an object whatever part of the image it fills, in a training crop and in a photograph.
+    """A 1×1 convolution on the encoder's deepest map and the mean of each class over it.
 
     Args:
         width: channels of the map.
@@ -38,20 +36,22 @@ class PresenceHead(nn.Module):
         Returns:
             (B, C) logits, float32.
         """
-        return class_logits(self.scores(features).float(), pooling="gmp")
+        return class_logits(self.scores(features).float(), pooling="gap")
 
 
-def gated(logits: Tensor, presence: Tensor) -> Tensor:
-    """Logits whose softmax is the softmax of `logits` times each class's presence, scaled to sum 1 again.
+def gated(logits: Tensor, presence: Tensor, *, strength: float = 1.0) -> Tensor:
+    """Hold back classes that the image does not show; the background is always there.
 
-    The background is always present.
+    The softmax of the result is that of `logits` times the probability of each class's presence to the power
+    `strength`, scaled to sum 1 again.
 
     Args:
         logits: (B, C+1, H, W), background first.
         presence: (B, C) logits.
+        strength: 0 for not at all.
 
     Returns:
         (B, C+1, H, W) float32.
     """
-    factors = F.pad(F.logsigmoid(presence.float()), (1, 0))
+    factors = strength * F.pad(F.logsigmoid(presence.float()), (1, 0))
     return logits.float() + factors[:, :, None, None]

@@ -7,7 +7,7 @@ from pathlib import Path
 from swtformer.errors import CheckpointError
 from swtformer.methods.pretrained import load_weights, read_weights
 from swtformer.model_folders import CONFIG, NETWORK, WEIGHTS, saved_config, saved_settings, write_model_folder
-from swtformer.segmentation.encoders import create_encoder
+from swtformer.segmentation.encoders import bare_encoder
 from swtformer.segmentation.network import NetworkSettings, SegmentationNetwork, assemble
 
 
@@ -53,11 +53,8 @@ def load_network(folder: str | Path) -> SegmentationNetwork:
         raise CheckpointError(
             f"{folder / WEIGHTS}: was made for {made_for} classes, {CONFIG} beside it names {len(classes)}."
         )
-    encoder = create_encoder(
-        settings.encoder,
-        family=settings.family,
-        weights="none",
-        dilated=settings.decoder == "deeplabv3plus",
+    encoder = bare_encoder(
+        settings.encoder, family=settings.family, dilated=settings.decoder == "deeplabv3plus"
     )
     network = assemble(settings, encoder, classes)
     load_weights(network, tensors, source=folder / WEIGHTS)

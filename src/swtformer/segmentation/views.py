@@ -47,7 +47,12 @@ class Patch(NamedTuple):
 
 @torch.inference_mode()
 def class_probabilities(
-    network: SegmentationNetwork, images: Tensor, *, scales: tuple[float, ...], flip: bool
+    network: SegmentationNetwork,
+    images: Tensor,
+    *,
+    scales: tuple[float, ...],
+    flip: bool,
+    presence: float = 1.0,
 ) -> Tensor:
     """Mean class probabilities over scales and mirror images.
 
@@ -56,6 +61,7 @@ def class_probabilities(
         images: (B, 3, H, W) uint8 RGB of one size.
         scales: of the views.
         flip: add each scale's mirror image.
+        presence: how strongly the image-level head holds classes back.
 
     Returns:
         (B, C+1, H, W) float32, each pixel summing to 1.
@@ -64,7 +70,7 @@ def class_probabilities(
     total = torch.zeros(len(images), len(network.classes) + 1, *size, device=images.device)
     made = views(images, scales=scales, flip=flip)
     for mirrored, view in made:
-        logits = network(view).float()
+        logits = network(view, presence).float()
         if mirrored:
             logits = logits.flip(-1)
         if tuple(logits.shape[-2:]) != size:
@@ -82,14 +88,21 @@ def patches(network: SegmentationNetwork, image: Tensor, *, settings: PredictSet
     Args:
         network: in eval mode.
         image: (3, H, W) uint8 RGB.
-        settings: scales, flip, window and overlap.
+        settings: scales, flip, presence, window and overlap.
     """
     height, width = image.shape[-2:]
     for rows in spans(height, window=settings.window_px, overlap=settings.overlap_px):
         for columns in spans(width, window=settings.window_px, overlap=settings.overlap_px):
             seen = image[None, :, rows.start : rows.stop, columns.start : columns.stop]
-            probabilities = class_probabilities(network, seen, scales=settings.scales, flip=settings.flip)[0]
+            probabilities = class_probabilities(
+                network,
+                seen,
+                scales=settings.scales,
+                flip=settings.flip,
+                presence=settings.presence,
+            )
             kept = probabilities[
+                0,
                 :,
                 rows.first - rows.start : rows.last - rows.start,
                 columns.first - columns.start : columns.last - columns.start,

@@ -141,6 +141,9 @@ class PredictSettings(Section):
     """Image scales whose class probabilities are averaged (a CAM model: whose maps are summed)."""
     flip: bool = True
     """Add each scale's mirror image."""
+    presence: Fraction = 1.0
+    """How strongly the network's image-level head holds back classes that it does not see in the image or
+    window, as the power of their probability; 0 not at all. Lower it where small objects are missed."""
     window_px: Annotated[int, Field(ge=64, multiple_of=4)] = 1024
     """Images with a longer side are predicted in windows of this side, which bounds the memory."""
     overlap_px: Annotated[int, Field(ge=8, multiple_of=4)] = 128

@@ -28,14 +28,23 @@ def validate(model: type[S], values: Mapping[str, Any], *, where: str) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(model, item) for item in error.errors()]
+        lines = [_explain(model, item) for item in _own_errors(error)]
         raise SettingsError(f"{where}:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _own_errors(error: ValidationError) -> list[Any]:
+    """Without those that only follow from others: a list counts as too short when its items are refused."""
+    items: list[Any] = list(error.errors())
+    lists = {item["loc"][:-1] for item in items}
+    return [item for item in items if item["type"] != "too_short" or item["loc"] not in lists]
 
 
 def _explain(model: type[BaseModel], item: Any) -> str:
     """One line for one pydantic error."""
     location = [str(part) for part in item["loc"]]
     name = ".".join(location)
+    if location and isinstance(item["loc"][-1], int):
+        name = f"{'.'.join(location[:-1])} (item {item['loc'][-1] + 1})"
     if item["type"] == "extra_forbidden":
         owner = _section(model, location[:-1])
         return f"unknown setting {name!r}. {nearest(location[-1], owner.model_fields)}"

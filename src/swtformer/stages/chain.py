@@ -12,13 +12,14 @@ from typing import Literal, get_args
 from swtformer.datasets.check import check
 from swtformer.datasets.records import ImageSet, Problem
 from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.model_folders import newest_network
 from swtformer.processes import launched_processes
 from swtformer.report.history import read_history
-from swtformer.report.scores import SegmentationScore, read_scores
-from swtformer.run import Failure, Progress, RefinedRun, Run, read_failures, silent
+from swtformer.run import Failure, Progress, Run, read_failures, silent
 from swtformer.segmentation.library import require_smp
+from swtformer.segmentation.network import require_encoder
 from swtformer.settings import Settings
-from swtformer.stages.evaluate import evaluate
+from swtformer.stages.chain_scores import ChainScores, score_chain
 from swtformer.stages.kept import require_same_network
 from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
@@ -66,11 +67,13 @@ class ChainResult:
         run: the run folder.
         steps: the stages of this call.
         failures: images that a stage skipped, now or in the call that it finished in.
+        scores: of what all stages made; None where there is no ground truth, or this call stopped before.
     """
 
     run: Run
     steps: tuple[Step, ...]
     failures: tuple[Failure, ...]
+    scores: ChainScores | None
 
 
 def run_stages(
@@ -86,8 +89,9 @@ def run_stages(
 
     Interrupted and called again with the same arguments, it goes on where it was: trainings from their last
     whole epoch, maps and refined maps from the first image that lacks them; pseudo-masks are kept while their
-    maps and their rule are the same. Scores and report are made anew. Ground-truth masks are scored against
-    by `evaluate`, which is left out where there are none, and never trained on. Images of unknown labels are
+    maps and their rule are the same. Scores and report are made anew. Maps, refined maps, pseudo-masks and
+    the network's masks are scored against ground-truth masks (see `score_chain`); without any, the stage is
+    left out. They are never trained on. Images of unknown labels are
     mapped only with `settings.localize.classes` predicted.
 
     Args:
@@ -100,24 +104,27 @@ def run_stages(
 
     Raises:
         SettingsError: the run was made of other data or with other settings, or several processes are wanted;
-            what the segmentation network would have to be trained anew for is said before any work.
+            what the segmentation network would have to be trained anew for, and an encoder that cannot be
+            used, is said before any work.
         DataError: the data set cannot be used.
         SwtformerError: segmentation-models-pytorch is not installed (before any work), or a stage fails.
     """
     settings = settings or Settings()
+    run = Run(Path(out))
+    chain = _Chain(run, data, settings, progress)
     stages = [
         stage
         for stage in STAGES[: STAGES.index(until) + 1]
-        if stage != "evaluate" or any(record.mask for record in data.records)
+        if stage != "evaluate" or any(record.mask for record in chain.mapped.records)
     ]
-    run = Run(Path(out))
     _require_one_process(settings)
     if "segment" in stages:
         _require_library()
     _require_same_data(run, data)
     if "segment" in stages:
         require_same_network(run, settings)
-    chain = _Chain(run, data, settings, progress)
+        if not holds_weights(Run(run.segmentation)):
+            require_encoder(settings.segment)
     steps = []
     for number, stage in enumerate(stages, start=1):
         chain.place = f"stage {number} of {len(stages)}"
@@ -131,15 +138,21 @@ def run_stages(
         steps.append(step)
         on_step(step)
     failures = tuple(failure for failure in read_failures(run) if failure.stage in stages)
-    return ChainResult(run, tuple(steps), failures)
+    return ChainResult(run, tuple(steps), failures, chain.scores)
 
 
 class _Chain:
-    """The stages as they work on one run and data set; each says in a line what came out."""
+    """The stages as they work on one run and data set; each says in a line what came out.
+
+    Attributes:
+        place: of the stage among those of this call, for the progress.
+        scores: what `evaluate` measured, if it ran.
+    """
 
     def __init__(self, run: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:
         self.run, self.data, self.settings = run, data, settings
         self.place = ""
+        self.scores: ChainScores | None = None
         self._progress = progress
 
     def told(self, stage: str, done: int, total: int, note: str = "") -> None:
@@ -218,41 +231,23 @@ class _Chain:
         """Train the segmentation network, or go on with it."""
         resume = Run(self.run.segmentation).settings_file.is_file()
         result = segment(self.run, self.mapped, settings=self.settings, resume=resume, progress=self.told)
+        newest = newest_network(self.run)
+        if newest is not None and newest.path != self.run.segmentation:
+            return f"kept; {newest.path.name} is newer, and stands for the run"
         text = f"network trained on {result.images} images with {result.supervision.replace('_', ' ')}"
-        if result.validation_miou is None:
-            return text
-        score = f"{100 * result.validation_miou:.2f} %"
-        return f"{text}, mIoU {score} against {result.validation_images} held-out ones of these masks"
+        if result.validation_miou is not None:
+            score = f"{100 * result.validation_miou:.2f} %"
+            text += f", mIoU {score} against {result.validation_images} held-out ones of these masks"
+        return text if result.notice is None else f"{text}; {result.notice}"
 
     def evaluate(self) -> str:
-        """Score the maps before and after refinement; images that were skipped count as background."""
-        options = self.settings.evaluate
-        if read_failures(self.run):
-            options = options.model_copy(update={"missing": "background"})
-        for maps in ("maps", "refined"):
-            evaluate(
-                self.run,
-                self.mapped,
-                settings=options.model_copy(update={"maps": maps}),
-                progress=self.told,
-            )
-        before = read_scores(self.run)
-        after = read_scores(RefinedRun(self.run.path))
-        lines = [_score(entry, entry.source_name) for entry in before.quoted()] if before else []
-        if after:
-            name = f"refined by {self.settings.refine.method}"
-            lines += [_score(entry, name) for entry in after.quoted() if entry.source == "refined"]
-        return "mIoU " + ", ".join(lines)
+        """Score what all stages before made."""
+        self.scores = score_chain(self.run, self.mapped, settings=self.settings, progress=self.told)
+        return f"all stages scored on {self.scores.images} images with ground truth"
 
     def report(self) -> str:
         """Write the report."""
         return str(report(self.run, self.mapped, progress=self.told))
-
-
-def _score(entry: SegmentationScore, name: str) -> str:
-    value = "n/a" if entry.miou is None else f"{100 * entry.miou:.2f} %"
-    oracle = ", uses ground truth" if entry.uses_ground_truth else ""
-    return f"{name} {value} ({entry.policy_name.lower()}{oracle})"
 
 
 def _require_one_process(settings: Settings) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from swtformer.run import Run, read_json
 
 NOTES = "corrections.json"
 """File in the folder of corrected masks that says which of them were corrected, and from what."""
+
+CORRECTED = "corrected"
+"""How the stamps of corrected masks begin; a making of pseudo-masks is hex digits."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,20 @@ class Corrections:
         base: folder of the masks before any correction.
         corrected: changed pixels by id, of the masks that were changed; of the last change, where a mask was
             changed again.
-        making: which making of the pseudo-masks those that were not corrected are of (`review.making`);
+        making: which making of the pseudo-masks those that were not corrected are of (`making.making_of`);
             empty where the base is another folder, or nothing is known.
+        versions: fingerprints of the corrected masks by id, as far as they were noted.
     """
 
     base: Path
     corrected: dict[str, int]
     making: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stamps(self) -> dict[str, str]:
+        """What tells each corrected mask from the same one corrected again, and from pseudo-masks; by id."""
+        return {id: f"{CORRECTED} {self.versions.get(id, '')}" for id in self.corrected}
 
 
 def read_corrections(folder: Path) -> Corrections | None:
@@ -44,9 +55,33 @@ def read_corrections(folder: Path) -> Corrections | None:
     notes = read_json(path)
     try:
         corrected = {str(id): int(n) for id, n in notes["corrected"].items()}
-        return Corrections(Path(notes["base"]), corrected, str(notes.get("making", "")))
+        versions = {str(id): str(version) for id, version in notes.get("versions", {}).items()}
+        base = _found(folder, Path(notes["base"]))
+        return Corrections(base, corrected, str(notes.get("making", "")), versions)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not what `swtformer import` writes ({error!r}); import anew.") from None
+
+
+def noted_base(run: Run, folder: Path, base: Path) -> str:
+    """How corrections.json in `folder` names the folder of the masks before correction.
+
+    Where both lie in the run, it is relative to `folder`, so that the run can be moved.
+    """
+    inside, target, before = run.path.resolve(), folder.resolve(), base.resolve()
+    if target.is_relative_to(inside) and before.is_relative_to(inside):
+        return Path(os.path.relpath(before, target)).as_posix()
+    return str(before)
+
+
+def _found(folder: Path, base: Path) -> Path:
+    """The folder that a note in `folder` means.
+
+    Notes of absolute paths outlive a move of the run where the folder of this name moved with them.
+    """
+    if not base.is_absolute():
+        return (folder / base).resolve()
+    sibling = folder.resolve().with_name(base.name)
+    return sibling if sibling.is_dir() and not base.is_dir() else base
 
 
 def origin(folder: Path) -> Path:
@@ -58,18 +93,18 @@ def origin(folder: Path) -> Path:
 def training_commands(run: Run, masks: Path) -> tuple[str, str]:
     """The commands that train on corrected masks of a run, and then segment photographs.
 
-    A training that is there already stays: the new one gets a folder of its own.
+    A training that is there already stays: the new one gets a folder of its own in the run, and being the
+    newest it is what `predict` takes.
     """
     train = ["swtformer", "segment", str(run.path), "--segment.masks", str(masks)]
-    model = run.path
     if run.segmentation.exists():
-        model = _free_folder(run)
-        train += ["--out", str(model)]
-    predict = ["swtformer", "predict", str(model), "PHOTOS", "--out", "FOLDER"]
+        train += ["--out", str(free_folder(run, "corrected"))]
+    predict = ["swtformer", "predict", str(run.path), "PHOTOS", "--out", "FOLDER"]
     return shlex.join(train), shlex.join(predict)
 
 
-def _free_folder(run: Run) -> Path:
-    first = run.path / f"{run.segmentation.name}-corrected"
+def free_folder(run: Run, ending: str) -> Path:
+    """A folder of the run for one more training, which is not there yet: segmentation-ENDING, or numbered."""
+    first = run.path / f"{run.segmentation.name}-{ending}"
     others = (first.with_name(f"{first.name}-{number}") for number in count(2))
     return first if not first.exists() else next(path for path in others if not path.exists())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +13,24 @@ from swtformer.datasets.images import has_rotation, read_image, read_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
+from swtformer.exporters.provenance import Provenance, fingerprint
 from swtformer.run import Failure, Progress, Run, read_json, silent
 from swtformer.settings import ExportSettings
 from swtformer.stages.in_order import in_order
+from swtformer.stages.making import making_of
 
 MaskSource = Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predictions"]
 SOURCES: tuple[MaskSource, ...] = ("pseudo_masks", "masks")
 """Folders of a run that `auto` looks for masks in, in this order."""
+
+_ORIGINS: dict[MaskSource, str] = {
+    "auto": "make masks with `swtformer pseudo-label` or `swtformer mask`.",
+    "pseudo_masks": "make these masks with `swtformer pseudo-label`.",
+    "masks": "make these masks with `swtformer mask`.",
+    "corrected_masks": "masks that were corrected in another tool come back by `swtformer import`.",
+    "predictions": "name the folder that `swtformer predict` made instead of the run.",
+}
+"""What to do where a run lacks masks."""
 
 PREDICTIONS_FILE = "predictions.json"
 AREAS_FILE = "areas.json"
@@ -54,10 +65,7 @@ def mask_folder(run: Run, source: MaskSource = "auto") -> Path:
     for name in wanted:
         if (run.path / name).is_dir():
             return masks_in(run.path / name)
-    raise SwtformerError(
-        f"{run.path} has no folder {' or '.join(wanted)}; make masks with `swtformer pseudo-label` or "
-        "`swtformer mask`, or name another --source."
-    )
+    raise SwtformerError(f"{run.path} has no folder {' or '.join(wanted)}; {_ORIGINS[source]}")
 
 
 def masks_in(folder: Path) -> Path:
@@ -132,7 +140,7 @@ def export(
     settings: ExportSettings | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
-    """Write all masks of a folder in another tool's format.
+    """Write all masks of a folder in another tool's format, with notes for the way back.
 
     A mask is left out, with a row among the failures, when it cannot be read, when the data set has no
     image of its id, or when that image cannot be read whole.
@@ -158,18 +166,26 @@ def export(
     _require_target(plug_in, out)
     ids = [id for id in mask_ids(folder) if only is None or id in only]
     if not ids:
-        raise SwtformerError(f"{folder}: holds none of the {len(only or ())} masks that are asked for.")
+        raise SwtformerError(
+            f"{folder}: holds none of the {len(only or ())} masks that are asked for. Were masks "
+            "removed since they were reviewed?"
+        )
     if data is not None:
         photographs = {record.id: record.image for record in data.records}
     elif photographs := predicted_photographs(folder):
         exif = _predicted_grid(folder)
     failures: list[Failure] = []
     written = rotated = unnamed = 0
+    making = making_of(folder)
 
     def load(id: str) -> LabelledImage | Failure:
         if data is not None and id not in photographs:
             return Failure(id, "export", str(folder / f"{id}.png"), "the data set has no image of this id")
-        return _load(folder / f"{id}.png", id, classes, photographs.get(id), exif)
+        item = _load(folder / f"{id}.png", id, classes, photographs.get(id), exif)
+        if isinstance(item, Failure):
+            return item
+        untouched = fingerprint(plug_in.as_it_returns(item.labels, ignored=settings.ignored))
+        return replace(item, provenance=Provenance(making, settings.ignored, untouched))
 
     def images() -> Iterator[LabelledImage]:
         nonlocal written, rotated, unnamed
@@ -202,7 +218,7 @@ def mask_ids(folder: Path) -> list[str]:
     """Ids of the masks in a folder, sorted.
 
     Raises:
-        SwtformerError: there are none.
+        SwtformerError: there are none, or no such folder.
     """
     files = (file.relative_to(folder) for file in folder.rglob("*.png"))
     ids = sorted(
@@ -211,7 +227,8 @@ def mask_ids(folder: Path) -> list[str]:
         if not any(part.startswith(".") for part in file.parts)
     )
     if not ids:
-        raise SwtformerError(f"{folder}: holds no masks; expected <id>.png files.")
+        what = "holds no masks; expected <id>.png files" if folder.is_dir() else "is no folder of masks"
+        raise SwtformerError(f"{folder}: {what}. `swtformer pseudo-label RUN` makes those of a run.")
     return ids
 
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import Literal
 
 from swtformer.datasets.images import image_size
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Correction, Exporter, Known, Reading, exporter, recognise
 from swtformer.exporters.base import movable
+from swtformer.exporters.provenance import Ignored, fingerprint
 from swtformer.exporters.reading import UNKNOWN_IMAGE
 from swtformer.masks import write_mask
 from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
-from swtformer.stages.corrections import NOTES, Corrections, read_corrections
+from swtformer.stages.corrections import NOTES, Corrections, noted_base, read_corrections
 from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
-from swtformer.stages.review import making
-
-SHOWN = 5
-"""Ids that a warning names."""
+from swtformer.stages.import_warnings import Findings
+from swtformer.stages.making import making_of
+from swtformer.stages.merge_masks import Merged, Standing, merge
+from swtformer.stages.review import marked_ids
 
 
 @dataclass(frozen=True)
@@ -53,38 +54,21 @@ class ImportResult:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Merged:
-    """One mask after correction.
-
-    Attributes:
-        labels: (H, W) uint8.
-        changed: pixels that differ from the mask before.
-        is_emptied: whether nothing is drawn any more in a mask that had something.
-        is_outdated: whether it came back as it was before an earlier correction, which is kept.
-    """
-
-    labels: np.ndarray
-    changed: int = 0
-    is_emptied: bool = False
-    is_outdated: bool = False
-
-
 def import_masks(
     run: Run,
     file: Path,
     *,
     format: str = "auto",
     base: MaskSource = "auto",
+    ignored: Literal["auto", "keep", "drop"] = "auto",
     out: Path | None = None,
     progress: Progress = silent,
 ) -> ImportResult:
     """Write a folder with a mask of every image: corrected where the file has one, else as it was.
 
-    An import adds to the ones before: their corrections stay in all masks that the file does not change, and
-    so they do in masks that it holds as they were before any correction. corrections.json in the folder says
-    which masks were corrected, by this import or by those that it adds to. Nothing is written unless the
-    whole file can be used.
+    An import adds to the ones before: what they corrected stays wherever the file has the pixels as they
+    were exported (`merge_masks.merge`). corrections.json in the folder says which masks were corrected, by
+    this import or by those that it adds to. Nothing is written unless the whole file can be used.
 
     Args:
         run: a run with masks, whose ids, sizes and class names hold.
@@ -92,11 +76,14 @@ def import_masks(
         format: name of its format; recognised where "auto".
         base: the run's masks before correction; "auto" takes those of an earlier import into `out`, else into
             the run's corrected_masks, else its pseudo_masks or masks. "pseudo_masks" starts over.
+        ignored: what the export did with 255 (`ExportSettings.ignored`); "auto" takes the file's own note,
+            and without one "keep".
         out: folder to make; the run's corrected_masks where None.
         progress: told about every mask.
 
     Raises:
-        DataError: everything in the file that cannot be used, at once.
+        DataError: everything in the file that cannot be used, at once; or it does not tell what became of
+            255, and all of it came back as background.
         SwtformerError: the run has no masks, or `out` holds something else.
     """
     plug_in = recognise(file) if format == "auto" else exporter(format)
@@ -107,8 +94,21 @@ def import_masks(
         earlier = read_corrections(before) or _none_yet(run, before)
         known, failures = _known(before, earlier.base)
         reading = Reading(known, run.classes(), problems)
-        changes, warnings = _write_corrections(plug_in, file, reading, earlier, folder, progress)
+        findings = Findings(file, earlier.base)
+        changes: dict[str, int] = {}
+        versions = dict(earlier.versions)
+        for correction in plug_in.read(file, reading):
+            standing = _standing(reading, earlier, correction.id)
+            merged = _merged(correction, standing, plug_in, ignored)
+            write_mask(folder / f"{correction.id}.png", merged.labels)
+            changes[correction.id] = merged.changed
+            findings.add(correction, merged)
+            if merged.changed:
+                versions[correction.id] = fingerprint(merged.labels)
+            progress("import", len(changes), len(known))
         problems.raise_fatal(str(file))
+        if ignored == "auto":
+            findings.refuse_unclear()
         if not changes:
             raise DataError(
                 f"{file}: has no mask of any image in {before}. Is it another data set's export, or one "
@@ -128,9 +128,10 @@ def import_masks(
         notes = {
             "format": plug_in.name,
             "file": str(file.resolve()),
-            "base": str(earlier.base),
+            "base": noted_base(run, target, earlier.base),
             "making": earlier.making,
             "corrected": dict(sorted(whole.items())),
+            "versions": dict(sorted(versions.items())),
             "unchanged": [id for id in unchanged if id not in whole],
             "not_in_file": [id for id in sorted(kept) if id not in whole],
         }
@@ -139,7 +140,10 @@ def import_masks(
         if problem.kind == UNKNOWN_IMAGE:
             failures.append(Failure(problem.id or "", "import", str(file), problem.message))
     write_failures(run, "import", failures)
-    if earlier.making and making(run) not in ("", earlier.making):
+    warnings = findings.warnings(
+        marked=marked_ids(run, making_of(run.pseudo_masks)), has_making=bool(earlier.making)
+    )
+    if earlier.making and making_of(run.pseudo_masks) not in ("", earlier.making):
         warnings.append(
             f"The pseudo-masks were made anew since the import before. What was not corrected in {before} is "
             f"of the earlier making; --base {earlier.base.name} starts over with the new ones."
@@ -161,7 +165,7 @@ def import_masks(
 def _none_yet(run: Run, before: Path) -> Corrections:
     """What is noted of masks that nobody has corrected."""
     is_own = before.resolve() == run.pseudo_masks.resolve()
-    return Corrections(before.resolve(), {}, making(run) if is_own else "")
+    return Corrections(before.resolve(), {}, making_of(before) if is_own else "")
 
 
 def _base(run: Run, base: MaskSource, target: Path) -> Path:
@@ -194,59 +198,30 @@ def _known(before: Path, origin: Path) -> tuple[dict[str, Known], list[Failure]]
     return known, failures
 
 
-def _write_corrections(
-    plug_in: Exporter, file: Path, reading: Reading, earlier: Corrections, folder: Path, progress: Progress
-) -> tuple[dict[str, int], list[str]]:
-    """Write what comes back.
-
-    Returns:
-        Changed pixels by id, and warnings about masks that are not what was probably meant.
-    """
-    changes: dict[str, int] = {}
-    emptied: list[str] = []
-    outdated: list[str] = []
-    for correction in plug_in.read(file, reading):
-        merged = _merged(correction, plug_in, reading, earlier)
-        write_mask(folder / f"{correction.id}.png", merged.labels)
-        changes[correction.id] = merged.changed
-        emptied += [correction.id] if merged.is_emptied else []
-        outdated += [correction.id] if merged.is_outdated else []
-        progress("import", len(changes), len(reading.images))
-    warnings = []
-    if emptied:
-        warnings.append(
-            f"{len(emptied)} images come back all background, though their masks had classes: "
-            f"{_listed(emptied)}. Was anything drawn in them?"
-        )
-    if outdated:
-        warnings.append(
-            f"{len(outdated)} masks are in the file as they were before an earlier import corrected them: "
-            f"{_listed(outdated)}. Their corrections are kept; --base {earlier.base.name} starts over."
-        )
-    return changes, warnings
-
-
-def _listed(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
-
-
-def _merged(correction: Correction, plug_in: Exporter, reading: Reading, earlier: Corrections) -> _Merged:
-    """A correction over the mask before: where the format lost something and nobody drew, it stays."""
+def _standing(reading: Reading, earlier: Corrections, id: str) -> Standing | None:
+    """What the run has of an image; None where its mask cannot be read any more."""
     try:
-        before = read_labels(reading.images[correction.id].source, reading.classes)
-    except ImageError:  # the correction replaces a mask that cannot be read any more
-        return _Merged(correction.labels, correction.labels.size)
-    untouched = plug_in.as_it_returns(before)
-    if correction.id in earlier.corrected and not np.array_equal(correction.labels, untouched):
-        try:
-            original = read_labels(earlier.base / f"{correction.id}.png", reading.classes)
-        except ImageError:  # it is gone since, so that nothing can be told from it
-            original = before
-        if np.array_equal(correction.labels, plug_in.as_it_returns(original)):
-            return _Merged(before, is_outdated=True)
-    labels = np.where(correction.labels == untouched, before, correction.labels)
-    is_emptied = bool(untouched.any() and not correction.labels.any())
-    return _Merged(labels, int(np.count_nonzero(labels != before)), is_emptied=is_emptied)
+        labels = read_labels(reading.images[id].source, reading.classes)
+    except ImageError:
+        return None
+    original = None
+    if id in earlier.corrected:
+        with suppress(ImageError):  # it is gone since, so that nothing can be told from it
+            original = read_labels(earlier.base / f"{id}.png", reading.classes)
+    return Standing(labels, original, earlier.making)
+
+
+def _merged(
+    correction: Correction,
+    standing: Standing | None,
+    plug_in: Exporter,
+    ignored: Literal["auto", "keep", "drop"],
+) -> Merged:
+    if standing is None:  # the correction replaces a mask that cannot be read any more
+        return Merged(correction.labels, correction.labels.size)
+    noted = "keep" if correction.provenance is None else correction.provenance.ignored
+    done: Ignored = noted if ignored == "auto" else ignored
+    return merge(correction, standing, partial(plug_in.as_it_returns, ignored=done))
 
 
 @contextmanager

@@ -22,10 +22,10 @@ _WILDCARDS = frozenset("*?[")
 
 @dataclass(frozen=True)
 class _Found:
-    """An image and the folder that its name is relative to; None where all single files decide."""
+    """An image and its path as far as it names the outputs: below a folder, or its file name alone."""
 
     path: Path
-    base: Path | None
+    name: str
 
 
 def find_inputs(
@@ -33,12 +33,15 @@ def find_inputs(
 ) -> list[Record]:
     """Images to segment, in order, without doubles.
 
-    - A folder stands for all images below it, sorted so that frame 2 comes before frame 10. Their names are
-      relative to the folder.
-    - A pattern (``*``, ``?``, ``[…]``, ``**``) that no shell resolved stands for the files that it fits.
-      Their names are relative to its part before the first wildcard.
-    - A file, and a line of the list, stands for itself. All of these together are named relative to the
-      deepest folder that holds them.
+    - A folder stands for all images below it, sorted so that frame 2 comes before frame 10. They are called
+      by their paths below the folder.
+    - A pattern (``*``, ``?``, ``[…]``, ``**``) that no shell resolved stands for the files that it fits. They
+      are called by their paths below its part before the first wildcard.
+    - A file stands for itself, and is called by its file name.
+    - A line of the list stands for a file, and is called by its path as it is written; by its file name where
+      the path is absolute or leads upwards.
+
+    What an image is called depends on its own input alone, never on the others.
 
     Args:
         inputs: paths and patterns; "-" stands for the list.
@@ -59,19 +62,19 @@ def find_inputs(
         found += _of_list(listed) if text == LIST else _of_argument(text, leave_out)
     if not found:
         raise DataError("There is no image to segment: the list is empty.")
-    base = _common_folder([item.path for item in found if item.base is None])
     records: dict[str, Record] = {}
     clashes: list[str] = []
     for item in found:
-        name = record_id(Path(os.path.relpath(item.path, item.base or base)).as_posix())
+        name = record_id(item.name)
         known = records.setdefault(name, Record(name, item.path, None))
         if os.path.abspath(known.image) != os.path.abspath(item.path):
             clashes.append(f"{known.image} and {item.path} would both be {name}.png")
     if clashes:
         shown = "; ".join(clashes[:NAMED]) + ("; …" if len(clashes) > NAMED else "")
         raise DataError(
-            f"{len(clashes)} images would overwrite the result of another: {shown}. Rename them, or segment "
-            "them in separate calls with an --out each."
+            f"{len(clashes)} images would overwrite the result of another: {shown}. Name the folder "
+            "that holds them, whose images are called by their paths below it; or segment them in separate "
+            "calls with an --out each."
         )
     return list(records.values())
 
@@ -83,8 +86,14 @@ def _of_list(lines: Iterable[str]) -> list[_Found]:
         if "\0" in text:
             raise DataError(f"Line {number} of the list holds a NUL character; expected one path per line.")
         if text:
-            found.append(_Found(Path(text), None))
+            path = Path(os.path.normpath(text))
+            leads_away = path.is_absolute() or path.parts[0] == ".."
+            found.append(_Found(Path(text), path.name if leads_away else path.as_posix()))
     return found
+
+
+def _below(path: Path, folder: Path) -> _Found:
+    return _Found(path, Path(os.path.relpath(path, folder)).as_posix())
 
 
 def _of_argument(text: str, leave_out: Sequence[Path]) -> list[_Found]:
@@ -94,15 +103,15 @@ def _of_argument(text: str, leave_out: Sequence[Path]) -> list[_Found]:
         kept = [image for image in images if not any(_is_below(image, path, folder) for folder in leave_out)]
         if not kept:
             raise DataError(f"{path}: holds no image, by the extensions of its files.")
-        return [_Found(image, path) for image in kept]
+        return [_below(image, path) for image in kept]
     if path.exists():
-        return [_Found(path, None)]
+        return [_Found(path, path.name)]
     if not _WILDCARDS.isdisjoint(text):
         matches = sorted((Path(match) for match in glob.glob(text, recursive=True)), key=_in_counting_order)
         files = [match for match in matches if match.is_file()]
         if not files:
             raise DataError(f"{text}: no file fits this pattern.")
-        return [_Found(file, _before_wildcard(path)) for file in files]
+        return [_below(file, _before_wildcard(path)) for file in files]
     raise DataError(f"{path}: does not exist; expected a file, a folder, a pattern or - for a list on stdin.")
 
 
@@ -119,11 +128,6 @@ def _is_below(image: Path, searched: Path, folder: Path) -> bool:
     """Whether an image lies in a folder of results that is itself below the folder that is searched."""
     results = folder.resolve()
     return results != searched.resolve() and image.resolve().is_relative_to(results)
-
-
-def _common_folder(paths: Sequence[Path]) -> Path:
-    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
-    return Path(os.path.commonpath(folders)) if folders else Path()
 
 
 def _in_counting_order(path: Path) -> list[list[tuple[bool, int, str]]]:

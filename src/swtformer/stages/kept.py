@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from swtformer.errors import SettingsError
@@ -13,8 +12,13 @@ from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSett
 from swtformer.stages.run_folder import changed_settings, holds_weights
 from swtformer.stages.segment import FREE_TO_CHANGE
 
-_SETTLED_BY_THE_STAGE = (None, "auto")
-"""Settings of these values say nothing about what is there."""
+_SETTLED_BY_THE_STAGE = {
+    "refine.source": "auto",
+    "refine.background_power": None,
+    "refine.walk_steps": None,
+    "pseudo_label.source": "auto",
+}
+"""Values that leave it to the stage to find one out, and so say nothing about what is there."""
 _RULES = {"margin": ("margin",), "thresholds": ("low", "high"), "keep": ("keep",)}
 """Settings of pseudo-labels that each rule follows."""
 
@@ -23,7 +27,8 @@ def require_same_network(run: Run, settings: Settings) -> None:
     """Refuse settings under which a segmentation network that is there would have been another one.
 
     Besides the settings of its training, these are the settings of the maps and pseudo-masks that it was
-    trained on. Without a checkpoint or finished network nothing is refused.
+    trained on, as its training noted them: the files that are there now may have been made anew since.
+    Without a checkpoint or finished network nothing is refused.
 
     Raises:
         SettingsError: they differ; the message names them and the folder to remove.
@@ -35,7 +40,7 @@ def require_same_network(run: Run, settings: Settings) -> None:
         trained.settings(), settings, sections=("data", "segment"), free=FREE_TO_CHANGE
     )
     if settings.segment.masks is None:
-        changed += _changed_masks(run, settings)
+        changed += _changed_masks(trained.environment().get("masks_made_with") or {}, settings)
     if changed:
         raise SettingsError(
             f"{trained.path} holds a network of other settings: {', '.join(changed)}. Remove this folder to "
@@ -45,16 +50,24 @@ def require_same_network(run: Run, settings: Settings) -> None:
 
 def changed_rule(run: Run, settings: PseudoLabelSettings) -> list[str]:
     """Names of settings, such as "pseudo_label.rule", that a run's pseudo-masks were not made with."""
-    names = ("source", "rule", *_RULES[settings.rule])
-    return _changed(run.pseudo_masks_file, settings, "pseudo_label", names)
+    return _changed_rule(read_json(run.pseudo_masks_file), settings)
 
 
-def _changed_masks(run: Run, settings: Settings) -> list[str]:
-    changed = _changed(run.maps_file, settings.localize, "localize", _shaping_maps(settings.localize))
+def _changed_masks(made_with: Mapping[str, Mapping[str, Any]], settings: Settings) -> list[str]:
+    """Which settings differ from those that masks were made with; of a section not noted, none."""
+    maps, refined = made_with.get("localize", {}), made_with.get("refine", {})
+    changed = _changed(maps, settings.localize, "localize", _shaping_maps(settings.localize))
     if settings.pseudo_label.source != "maps":
-        names = _shaping_refined(run, settings.refine)
-        changed += _changed(run.refined_file, settings.refine, "refine", names)
-    return changed + changed_rule(run, settings.pseudo_label)
+        names = _shaping_refined(refined, settings.refine)
+        changed += _changed(refined, settings.refine, "refine", names)
+    rule = settings.pseudo_label
+    if rule.source == "auto":  # `run` refines before it makes masks
+        rule = rule.model_copy(update={"source": "refined"})
+    return changed + _changed_rule(made_with.get("pseudo_label", {}), rule)
+
+
+def _changed_rule(facts: Mapping[str, Any], settings: PseudoLabelSettings) -> list[str]:
+    return _changed(facts, settings, "pseudo_label", ("source", "rule", *_RULES[settings.rule]))
 
 
 def _shaping_maps(settings: LocalizeSettings) -> Iterable[str]:
@@ -62,23 +75,25 @@ def _shaping_maps(settings: LocalizeSettings) -> Iterable[str]:
     return ("scales", "flip", "classes", *threshold, "seeds", "stride")
 
 
-def _shaping_refined(run: Run, settings: RefineSettings) -> Iterable[str]:
+def _shaping_refined(facts: Mapping[str, Any], settings: RefineSettings) -> Iterable[str]:
     own = REFINERS[settings.method].shaped_by
-    from_cams = run.refined_file.is_file() and read_json(run.refined_file).get("source") == "cam"
     return (
         "method",
         "source",
-        *(("background_power",) if from_cams else ()),
+        *(("background_power",) if facts.get("source") == "cam" else ()),
         *(name for name in RefineSettings.model_fields if name.startswith(own)),
     )
 
 
-def _changed(file: Path, settings: Section, section: str, names: Iterable[str]) -> list[str]:
-    """Which settings differ from those that a result's file of facts tells; none where there is no file."""
-    facts: Mapping[str, Any] = read_json(file) if file.is_file() else {}
+def _changed(facts: Mapping[str, Any], settings: Section, section: str, names: Iterable[str]) -> list[str]:
+    """Which settings differ from those that something was made with; none of those that are not noted."""
     wanted = settings.model_dump(mode="json")
     return [
-        f"{section}.{name}"
-        for name in names
-        if name in facts and wanted[name] not in _SETTLED_BY_THE_STAGE and facts[name] != wanted[name]
+        name
+        for name, key in ((f"{section}.{key}", key) for key in names)
+        if key in facts and facts[key] != wanted[key] and not _says_nothing(name, wanted[key])
     ]
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    return name in _SETTLED_BY_THE_STAGE and value == _SETTLED_BY_THE_STAGE[name]

@@ -91,8 +91,7 @@ def find_pairs(
         data: the images.
         folder: of palette or grey PNGs with the set's label values.
         exif: how images are read.
-        rejected: ids of masks that are left out, as if nothing was known of their images, unless corrections
-            say that they were changed by hand.
+        rejected: ids of masks that are left out, as if nothing was known of their images.
         progress: told about every mask, as stage "check masks".
 
     Raises:
@@ -113,8 +112,7 @@ def find_pairs(
         )
     supervision = _supervision(folder, masked)
     corrections = read_corrections(folder) if supervision == "corrected" else None
-    out = rejected.difference(() if corrections is None else corrections.corrected)
-    kept = [record for record in masked if record.id not in out]
+    kept = [record for record in masked if record.id not in rejected]
     if not kept:
         raise DataError(
             f"{folder}: all {len(masked)} masks were left out of training in the review; decide otherwise "

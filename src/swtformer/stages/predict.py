@@ -17,8 +17,19 @@ from swtformer.datasets.images import check_readable, has_rotation
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.masks import write_mask
+from swtformer.model_folders import WEIGHTS
 from swtformer.report.pictures import mask_overlay, thumbnail
-from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json, write_text, write_with
+from swtformer.run import (
+    Failure,
+    Progress,
+    Run,
+    sha256,
+    silent,
+    write_failures,
+    write_json,
+    write_text,
+    write_with,
+)
 from swtformer.settings import PredictSettings
 from swtformer.stages.inputs import find_inputs
 from swtformer.stages.predictor import Predictor, load_predictor
@@ -91,8 +102,8 @@ def predict(
         progress: told about every image.
 
     Raises:
-        DataError: inputs are missing, would share an output name, or would be overwritten; with
-            `settings.strict`, when any cannot be read.
+        DataError: inputs are missing, would share an output name, or would be overwritten, or `out` holds
+            photographs or is a run; with `settings.strict`, when any cannot be read.
         CheckpointError: the model is missing or damaged.
         SettingsError: the windows overlap by half or more.
     """
@@ -109,6 +120,7 @@ def predict(
         records = list(inputs.records)
     else:
         records = find_inputs([str(item) for item in inputs], listed=listed, leave_out=results)
+    _refuse_folder(records, target)
     _refuse_overwriting(records, target.path)
     predictor = load_predictor(model, settings)
     if settings.strict:
@@ -137,6 +149,7 @@ def predict(
         target.path / PREDICTIONS,
         {
             "model": str(predictor.folder.resolve()),
+            "weights": sha256(predictor.folder / WEIGHTS),
             "kind": predictor.kind,
             **predictor.about,
             "classes": [BACKGROUND, *predictor.classes],
@@ -226,6 +239,21 @@ def _inside(out: Path, folder: str, name: str) -> Path:
     if not path.parent.resolve().is_relative_to(out.resolve()):
         raise SwtformerError(f"{path}: a link leads out of {out}; remove the link or name another --out.")
     return path
+
+
+def _refuse_folder(records: Sequence[Record], target: Run) -> None:
+    """Results get a folder of their own: beside photographs or in a run they would mix with other files."""
+    place = target.path.resolve()
+    if any(record.image.resolve().parent == place for record in records):
+        raise DataError(
+            f"{target.path} holds the photographs, and the results would lie among them. Name another --out, "
+            f"such as {target.path / 'predictions'}."
+        )
+    if target.settings_file.is_file():
+        raise DataError(
+            f"{target.path} is a run, whose own masks lie where the results would. Name another --out, "
+            f"such as {target.path / 'predictions'}."
+        )
 
 
 def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:

@@ -19,7 +19,7 @@ from swtformer.maps import ClassActivationMaps
 from swtformer.methods import Method
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.views import summed_maps
-from swtformer.model_folders import CONFIG
+from swtformer.model_folders import newest_network
 from swtformer.run import Run, read_json
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network
@@ -69,8 +69,8 @@ def load_predictor(source: str | Path, settings: PredictSettings) -> Predictor:
     """Load a model for prediction onto the device of the settings.
 
     Args:
-        source: a run (its segmentation network, else its CAM model), the folder of a saved model of either
-            kind, or a hub id "owner/name".
+        source: a run (its newest segmentation network, else its CAM model), the folder of a saved model of
+            either kind, or a hub id "owner/name".
         settings: which of a run's models, and how it predicts.
 
     Raises:
@@ -78,9 +78,8 @@ def load_predictor(source: str | Path, settings: PredictSettings) -> Predictor:
         SettingsError: the accelerator is not there.
     """
     run = Run(Path(source))
-    has_network = (run.segmentation / "model" / CONFIG).is_file()
-    wants_network = settings.network != "cam" and has_network
-    folder = model_folder(run.segmentation if wants_network else source)
+    network = None if settings.network == "cam" else newest_network(run)
+    folder = model_folder(source if network is None else network.path)
     exif = _exif(run, settings)
     device = pick_device(settings.accelerator)
     if is_network(folder):

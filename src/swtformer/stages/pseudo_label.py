@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -38,7 +39,7 @@ from swtformer.run import (
     write_failures,
     write_json,
 )
-from swtformer.settings import PseudoLabelSettings
+from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section
 from swtformer.stages.in_order import in_order
 from swtformer.stages.kept import changed_rule
 from swtformer.stages.mask import Source, ids_with_maps, remove_other_masks
@@ -151,9 +152,13 @@ def pseudo_label(
         )
     source, maps, start = _maps(run, settings)
     made_from = _made_from(run)
+    made_with = {"localize": _settings_in(run.maps_file, LocalizeSettings)}
+    if source == "refined":
+        made_with["refine"] = _settings_in(run.refined_file, RefineSettings)
     decide = _rule(maps, settings, progress)
     run.pseudo_masks_file.unlink(missing_ok=True)
     run.review_file.unlink(missing_ok=True)
+    run.pseudo_mask_scores_file.unlink(missing_ok=True)
     remove_other_masks(run.pseudo_masks, maps.ids)
 
     def make(id: str) -> Review | Failure:
@@ -194,6 +199,7 @@ def pseudo_label(
             "images": len(reviews),
             "undecided": round(undecided, 4),
             "made_from": made_from,
+            "made_with": made_with,
         },
     )
     unrefined = len(set(run.map_ids()) - set(maps.ids))
@@ -268,6 +274,12 @@ def _histogram(maps: _Maps, id: str) -> Tensor:
         return margin_histogram(maps.evidence(id)[0])
     except SwtformerError:
         return torch.zeros(1, 1, dtype=torch.int64)  # recorded as a failure when its mask is made
+
+
+def _settings_in(file: Path, section: type[Section]) -> dict[str, Any]:
+    """A section's settings from the file that says how something was made."""
+    facts = read_json(file)
+    return {name: facts[name] for name in section.model_fields if name in facts}
 
 
 def _provenance(run: Run) -> dict[str, Any]:

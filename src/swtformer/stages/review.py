@@ -1,11 +1,13 @@
-"""Review of a run's pseudo-masks by people: a queue, the least sure first, and decisions that last."""
+"""Review of a run's masks by people: a queue, the least sure first, and decisions that last.
+
+Pseudo-masks are looked at first; those that were corrected can be looked at once more, for themselves.
+"""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +19,9 @@ from filelock import FileLock, Timeout
 
 from swtformer.errors import SwtformerError
 from swtformer.reviews import Review, exact_rows, read_reviews
-from swtformer.run import Run, json_text, read_json, write_text
+from swtformer.run import Run, digest, write_text
+from swtformer.stages.corrections import CORRECTED, read_corrections
+from swtformer.stages.making import making_of
 
 Decision = Literal["accept", "skip", "correct", "reject"]
 """accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand; reject:
@@ -26,8 +30,11 @@ not to be trained on."""
 Shown = Literal["open", "accept", "skip", "correct", "reject", "all"]
 """Which part of the queue: without a decision (open), with this one, or all of it."""
 
+Reviewed = Literal["pseudo_masks", "corrected_masks"]
+"""Which masks of a run: all that were made, or those that people changed since."""
+
 COLUMNS = ("id", "decision", "decided_at", "masks")
-"""Columns of decisions.csv: `decided_at` is ISO 8601 in UTC, `masks` tells which making was looked at."""
+"""Columns of decisions.csv: `decided_at` is ISO 8601 in UTC, `masks` the stamp of what was looked at."""
 
 PATIENCE_SECONDS = 10.0
 """Longest wait for another process that writes a decision."""
@@ -35,28 +42,32 @@ PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One pseudo-mask and what was decided about it.
+    """One mask and what was decided about it.
 
     Attributes:
-        review: its row of review.csv.
-        decision: the last one; None where nobody has decided about this making of the mask.
+        review: its row of review.csv; of a corrected mask, that of the pseudo-mask before.
+        stamp: equal while it is the same mask; decisions about an earlier one are void.
+        decision: the last one; None where nobody has decided about this mask.
     """
 
     review: Review
+    stamp: str
     decision: Decision | None
 
 
 @dataclass(frozen=True)
 class ReviewQueue:
-    """All pseudo-masks of a run, the least sure first.
+    """Masks of a run, the least sure first.
 
     Attributes:
-        masks: equal while the pseudo-masks are of one making; decisions about an earlier one are void.
+        masks: equal while the masks are the same.
         items: as in review.csv.
+        reviewed: which masks they are.
     """
 
     masks: str
     items: tuple[ReviewItem, ...]
+    reviewed: Reviewed = "pseudo_masks"
 
     def part(self, shown: Shown) -> tuple[ReviewItem, ...]:
         """The items that belong to a part of the queue, in its order."""
@@ -95,44 +106,60 @@ class ReviewQueue:
         return {item.review.id: place for place, item in enumerate(self.items)}
 
 
-def open_queue(run: Run) -> ReviewQueue:
+def open_queue(run: Run, reviewed: Reviewed = "pseudo_masks") -> ReviewQueue:
     """Read review.csv and the decisions.
 
     Raises:
-        SwtformerError: there are no pseudo-masks to review, or a file is damaged; it names file and line.
+        SwtformerError: there are no such masks to review, or a file is damaged; it names file and line.
     """
     if not run.review_file.is_file() or not run.pseudo_masks_file.is_file():
         raise SwtformerError(
             f"{run.path} has no pseudo-masks to review; make them with `swtformer pseudo-label`."
         )
-    masks = making(run)
-    decided = {
-        row["id"]: row["decision"] for row in _read_decisions(run.decisions_file) if row["masks"] == masks
-    }
-    items = [ReviewItem(review, _decision(decided.get(review.id))) for review in read_reviews(run)]
-    return ReviewQueue(masks, tuple(items))
+    reviews = read_reviews(run)
+    if reviewed == "corrected_masks":
+        stamps = _corrected(run)
+        masks = digest(sorted(stamps.items()))
+    else:
+        masks = making_of(run.pseudo_masks)
+        stamps = {review.id: masks for review in reviews}
+    decided = {(row["id"], row["masks"]): row["decision"] for row in _read_decisions(run.decisions_file)}
+    items = [
+        ReviewItem(review, stamps[review.id], _decision(decided.get((review.id, stamps[review.id]))))
+        for review in reviews
+        if review.id in stamps
+    ]
+    return ReviewQueue(masks, tuple(items), reviewed)
 
 
-def making(run: Run) -> str:
-    """What tells one making of a run's pseudo-masks from another; empty where they are not (all) there."""
-    if not run.pseudo_masks_file.is_file():
-        return ""
-    # Maps that were only copied, or made again as they were, make the same masks.
-    facts = {key: value for key, value in read_json(run.pseudo_masks_file).items() if key != "made_from"}
-    return hashlib.sha256(json_text(facts).encode()).hexdigest()[:16]
+def _corrected(run: Run) -> dict[str, str]:
+    """Stamps of the run's corrected masks by id."""
+    corrections = read_corrections(run.corrected_masks)
+    if corrections is None or not corrections.corrected:
+        raise SwtformerError(
+            f"{run.path} has no corrected masks to review; bring masks that were corrected in another tool "
+            f"back with `swtformer import {run.path} FILE`."
+        )
+    return corrections.stamps
 
 
-def decide(run: Run, id: str, decision: Decision, *, masks: str) -> ReviewQueue:
+def decide(
+    run: Run, id: str, decision: Decision, *, masks: str, reviewed: Reviewed = "pseudo_masks"
+) -> ReviewQueue:
     """Note a decision; an earlier one about the same image is replaced, all others are kept.
+
+    What was decided about a pseudo-mask stays where its corrected mask is decided about, and the other way
+    round.
 
     Several people, in one app or in several, may decide at the same time: the file is read again and written
     whole under a lock.
 
     Args:
-        run: with pseudo-masks.
+        run: with masks to review.
         id: of an image in the queue.
         decision: what was decided.
         masks: `ReviewQueue.masks` of the queue that was looked at.
+        reviewed: which masks these are.
 
     Returns:
         The queue as it is then, with everybody's decisions.
@@ -142,49 +169,84 @@ def decide(run: Run, id: str, decision: Decision, *, masks: str) -> ReviewQueue:
             read or written.
     """
     with _alone(run):
-        queue = open_queue(run)
+        queue = open_queue(run, reviewed)
         if queue.masks != masks:
-            raise SwtformerError(
-                "The pseudo-masks were made anew since this page was opened. Nothing was noted; reload it."
-            )
-        if queue.item(id) is None:
+            what = "pseudo-masks were made anew" if reviewed == "pseudo_masks" else "corrected masks changed"
+            raise SwtformerError(f"The {what} since this page was opened. Nothing was noted; reload it.")
+        item = queue.item(id)
+        if item is None:
             raise SwtformerError(f"{run.review_file} holds no image {id!r}.")
-        kept = [row for row in _read_decisions(run.decisions_file) if row["id"] != id]
+        kept = [
+            row
+            for row in _read_decisions(run.decisions_file)
+            if row["id"] != id or row["masks"].startswith(CORRECTED) != item.stamp.startswith(CORRECTED)
+        ]
         moment = datetime.now(UTC).isoformat(timespec="seconds")
-        kept.append({"id": id, "decision": decision, "decided_at": moment, "masks": masks})
+        kept.append({"id": id, "decision": decision, "decided_at": moment, "masks": item.stamp})
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, fieldnames=COLUMNS)
         writer.writeheader()
         writer.writerows(kept)
         write_text(run.decisions_file, text.getvalue())
-        return open_queue(run)
+        return open_queue(run, reviewed)
 
 
-def decided_ids(run: Run, decision: Decision) -> frozenset[str]:
-    """Ids of the images whose present pseudo-mask has this decision.
+def decided_ids(run: Run, decision: Decision, reviewed: Reviewed = "pseudo_masks") -> frozenset[str]:
+    """Ids of the images whose present mask has this decision.
 
     Raises:
         SwtformerError: there is none, or no queue.
     """
-    found = frozenset(item.review.id for item in open_queue(run).part(decision))
+    found = frozenset(item.review.id for item in open_queue(run, reviewed).part(decision))
     if not found:
+        what = "pseudo-mask" if reviewed == "pseudo_masks" else "corrected mask"
         raise SwtformerError(
-            f"No pseudo-mask of {run.path} has the decision {decision!r}; decide about them in "
-            "`swtformer app`."
+            f"No {what} of {run.path} has the decision {decision!r}; decide about them in `swtformer app`."
         )
     return found
 
 
-def rejected_ids(run: Run) -> frozenset[str]:
-    """Ids of the images whose present pseudo-mask nobody shall train on; empty where nothing was decided.
+def rejected_ids(run: Run, masks: str) -> frozenset[str]:
+    """Ids of the images whose masks nobody shall train on; empty where nothing was decided.
+
+    Args:
+        run: whose review it is.
+        masks: which making of the pseudo-masks they are of (`making.making_of`).
 
     Raises:
-        SwtformerError: review.csv or decisions.csv is damaged.
+        SwtformerError: decisions.csv is damaged.
     """
-    files = (run.decisions_file, run.review_file, run.pseudo_masks_file)
-    if not all(file.is_file() for file in files):
-        return frozenset()
-    return frozenset(item.review.id for item in open_queue(run).part("reject"))
+    return _ids(run, masks, "reject")
+
+
+def rejected_corrections(run: Run, stamps: Mapping[str, str]) -> frozenset[str]:
+    """Ids of the images whose corrected masks nobody shall train on.
+
+    Args:
+        run: whose review it is.
+        stamps: `Corrections.stamps` of the masks.
+
+    Raises:
+        SwtformerError: decisions.csv is damaged.
+    """
+    rows = _read_decisions(run.decisions_file)
+    return frozenset(
+        row["id"] for row in rows if row["decision"] == "reject" and stamps.get(row["id"]) == row["masks"]
+    )
+
+
+def marked_ids(run: Run, masks: str) -> frozenset[str]:
+    """Ids of the images whose masks, of this making, are to be corrected; empty where nothing was decided.
+
+    Raises:
+        SwtformerError: decisions.csv is damaged.
+    """
+    return _ids(run, masks, "correct")
+
+
+def _ids(run: Run, masks: str, decision: Decision) -> frozenset[str]:
+    rows = _read_decisions(run.decisions_file) if masks else []
+    return frozenset(row["id"] for row in rows if (row["masks"], row["decision"]) == (masks, decision))
 
 
 @contextmanager

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
 
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
 from swtformer.run import Failure, Run, read_failures
 from swtformer.settings import Settings
 
+LOCK = ".training.lock"
+"""File in the folder of a training that is locked while it runs."""
 
-def prepare_folder(
+
+@contextmanager
+def training_folder(
     run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str], resume: bool
-) -> None:
-    """Make the folder of a training, or check that it may be gone on with.
+) -> Iterator[None]:
+    """Make the folder of a training, or check that it may be gone on with; other trainings are kept out.
 
     What stopped before its first checkpoint holds nothing to lose and is started over, with any settings.
+    The lock is the main process's and ends with it, however it ends; the empty file that stays means nothing.
 
     Args:
         run: the folder.
@@ -27,30 +35,52 @@ def prepare_folder(
 
     Raises:
         SettingsError: the folder holds another training, or none to resume, or one with other settings.
-        SwtformerError: the folder cannot be made or written.
+        SwtformerError: the folder cannot be made or written, or another training is writing there now.
     """
-    if resume and not run.settings_file.is_file():
-        if is_main_process():
-            raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
-    elif run.settings_file.is_file() and holds_weights(run):
-        if not resume:
-            if not is_main_process():
-                return
-            raise SettingsError(
-                f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
-            )
-        changed = changed_settings(run.settings(), settings, sections=sections, free=free)
-        if changed:
-            raise SettingsError(
-                f"{run.path} was started with other settings: {', '.join(changed)}. "
-                "A resumed run keeps its settings; start a new run to change them."
-            )
+    if resume and not run.settings_file.is_file() and is_main_process():
+        raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
+    _make_writable(run)
+    if not is_main_process():
+        yield
+        return
+    lock = FileLock(run.path / LOCK, timeout=0)
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise SwtformerError(
+            f"{run.path}: another training is writing here. Wait until it has ended, or stop it, and then go "
+            "on by the same command; or name another --out."
+        ) from None
+    with held:
+        _require_own(run, settings, sections=sections, free=free, resume=resume)
+        yield
+
+
+def _make_writable(run: Run) -> None:
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SwtformerError(f"{run.path}: cannot be created: {error.strerror}.") from None
     if not os.access(run.path, os.W_OK):
         raise SwtformerError(f"{run.path}: is not writable; name another folder with --out.")
+
+
+def _require_own(
+    run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str], resume: bool
+) -> None:
+    """Refuse a folder whose weights another training made."""
+    if not (run.settings_file.is_file() and holds_weights(run)):
+        return
+    if not resume:
+        raise SettingsError(
+            f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
+        )
+    changed = changed_settings(run.settings(), settings, sections=sections, free=free)
+    if changed:
+        raise SettingsError(
+            f"{run.path} was started with other settings: {', '.join(changed)}. "
+            "A resumed run keeps its settings; start a new run to change them."
+        )
 
 
 def has_checkpoint(run: Run) -> bool:

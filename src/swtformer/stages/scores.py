@@ -93,6 +93,8 @@ class Scores:
         per_image: for the source and policy of the run's masks.
         skipped: images of the set that were not scored, having no ground truth.
         missing: images without a prediction, scored as background.
+        trained_on: how many of the images the run's segmentation network was trained on; None where that is
+            not known.
     """
 
     split: str
@@ -110,6 +112,7 @@ class Scores:
     skipped: int
     missing: int
     seeds: int = field(default=1)
+    trained_on: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as scores.json holds them."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,12 +22,12 @@ from swtformer.processes import is_main_process
 from swtformer.run import Failure, Progress, Run, read_json, silent, write_failures, write_json
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import save_network
-from swtformer.settings import SegmentSettings, Settings
+from swtformer.settings import PseudoLabelSettings, SegmentSettings, Settings
 from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
-from swtformer.stages.review import rejected_ids
-from swtformer.stages.run_folder import has_checkpoint, holds_weights, prepare_folder, with_earlier
+from swtformer.stages.rejections import rejections
+from swtformer.stages.run_folder import has_checkpoint, holds_weights, training_folder, with_earlier
 from swtformer.training.pair_loader import MaskedImage
 
 FREE_TO_CHANGE = {
@@ -50,6 +52,8 @@ class SegmentResult:
         validation_images: number of images that were set aside.
         without_mask: number of images that have no mask and were left out.
         rejected: number of images that were left out because the review rejected their masks.
+        notice: what the review decided since a resumed training began, which does not follow it; None where
+            it decided nothing.
         validation_miou: of the kept weights, against the held-out masks of the same folder, in [0, 1]; None
             where none were held out.
         failures: images or masks that could not be read.
@@ -63,6 +67,7 @@ class SegmentResult:
     validation_images: int
     without_mask: int
     rejected: int
+    notice: str | None
     validation_miou: float | None
     failures: tuple[Failure, ...]
 
@@ -82,7 +87,8 @@ def segment(
     how well the network learnt to imitate the masks, not how right they are. Ground truth is looked at only
     where `settings.segment.masks` names it, which the result then says.
 
-    Masks that the review of the run's pseudo-masks rejected are left out, unless they were corrected since.
+    Masks that the review of the run's pseudo-masks rejected are left out, unless they were corrected since. A
+    resumed training leaves out those that it began without.
 
     Interrupted, the training goes on with `resume` from the last whole epoch and ends with the weights of an
     unbroken one (same machine, same number of threads).
@@ -113,77 +119,86 @@ def segment(
             "in the run's order with --data.classes."
         )
     _refuse_unfinished(run, masks)
-    prepare_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume)
-    rejected = rejected_ids(run) if origin(masks).resolve() == run.pseudo_masks.resolve() else frozenset()
-    pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=rejected, progress=progress)
-    if settings.segment.weighting == "confidence":
-        pairs = with_confidence(pairs, masks)
-    if settings.data.strict:
-        if pairs.failures:
-            raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
-        refuse_unreadable(pairs.images, exif=settings.data.exif)
-    _require_same_masks(trained, pairs)
-    training, validation = _divided(pairs, settings)
-    torch.manual_seed(settings.seed)
-    start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
-    network = create_network(settings.segment, data.classes, start=start)
-    if is_main_process():
-        trained.write_settings(settings)
-        write_json(trained.classes_file, list(data.classes))
-        trained.update_environment(
-            data=str(data.root.resolve()),
-            split=data.split,
-            data_name=data.name,
-            masks=str(masks.resolve()),
-            masks_fingerprint=pairs.fingerprint,
+    with training_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume):
+        left_out = rejections(run, masks, trained, resume=resume)
+        pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=left_out.ids, progress=progress)
+        if settings.segment.weighting == "confidence":
+            pairs = with_confidence(pairs, masks)
+        if settings.data.strict:
+            if pairs.failures:
+                raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
+            refuse_unreadable(pairs.images, exif=settings.data.exif)
+        _require_same_masks(trained, pairs)
+        training, validation = _divided(pairs, settings)
+        torch.manual_seed(settings.seed)
+        start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
+        network = create_network(settings.segment, data.classes, start=start)
+        finished = trained.environment().get("finished") if holds_weights(trained) else None
+        if is_main_process():
+            trained.write_settings(settings)
+            write_json(trained.training_ids_file, [item.id for item in training])
+            write_json(trained.classes_file, list(data.classes))
+            trained.update_environment(
+                data=str(data.root.resolve()),
+                split=data.split,
+                data_name=data.name,
+                masks=str(masks.resolve()),
+                masks_fingerprint=pairs.fingerprint,
+                masks_made_with=_made_with(run, masks),
+                supervision=pairs.supervision,
+                corrections=None if pairs.corrections is None else asdict(pairs.corrections),
+                rejected=pairs.rejected,
+                rejected_ids=sorted(left_out.ids),
+                training_images=len(training),
+                validation_images=len(validation),
+                seed=settings.seed,
+                threads=torch.get_num_threads(),
+                parameters=sum(parameter.numel() for parameter in network.parameters()),
+                finished=finished,
+            )
+        failures = _fit(
+            network,
+            training,
+            validation,
+            pairs=pairs,
+            trained=trained,
+            settings=settings,
+            resume=resume and has_checkpoint(trained),
+            progress=progress,
+        )
+        if resume:
+            failures = with_earlier(run, "segment", failures)
+        score = _kept_score(trained, settings.segment) if validation else None
+        if is_main_process():
+            save_network(network, trained.model)
+            trained.update_environment(
+                finished=finished or datetime.now(UTC).isoformat(timespec="microseconds")
+            )
+            write_failures(run, "segment", failures)
+            write_json(
+                trained.scores_file,
+                {
+                    "validation_miou": score,
+                    "against": "held-out masks of the same folder",
+                    "masks": str(masks.resolve()),
+                    "supervision": pairs.supervision,
+                    "training_images": len(training),
+                    "validation_images": len(validation),
+                },
+            )
+        return SegmentResult(
+            trained=trained,
+            masks=masks,
             supervision=pairs.supervision,
-            corrections=None if pairs.corrections is None else asdict(pairs.corrections),
-            rejected=pairs.rejected,
-            training_images=len(training),
+            corrections=pairs.corrections,
+            images=len(training),
             validation_images=len(validation),
-            seed=settings.seed,
-            threads=torch.get_num_threads(),
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            without_mask=pairs.without_mask,
+            rejected=pairs.rejected,
+            notice=left_out.notice(run, trained),
+            validation_miou=score,
+            failures=tuple(failures),
         )
-    failures = _fit(
-        network,
-        training,
-        validation,
-        pairs=pairs,
-        trained=trained,
-        settings=settings,
-        resume=resume and has_checkpoint(trained),
-        progress=progress,
-    )
-    if resume:
-        failures = with_earlier(run, "segment", failures)
-    score = _kept_score(trained, settings.segment) if validation else None
-    if is_main_process():
-        save_network(network, trained.model)
-        write_failures(run, "segment", failures)
-        write_json(
-            trained.scores_file,
-            {
-                "validation_miou": score,
-                "against": "held-out masks of the same folder",
-                "masks": str(masks.resolve()),
-                "supervision": pairs.supervision,
-                "training_images": len(training),
-                "validation_images": len(validation),
-            },
-        )
-    return SegmentResult(
-        trained=trained,
-        masks=masks,
-        supervision=pairs.supervision,
-        corrections=pairs.corrections,
-        images=len(training),
-        validation_images=len(validation),
-        without_mask=pairs.without_mask,
-        rejected=pairs.rejected,
-        validation_miou=score,
-        failures=tuple(failures),
-    )
 
 
 def data_for(run: Run, data: Path | None, settings: SegmentSettings) -> tuple[Path, Settings]:
@@ -216,11 +231,20 @@ def _refuse_unfinished(run: Run, masks: Path) -> None:
         )
 
 
+def _made_with(run: Run, masks: Path) -> dict[str, dict[str, Any]] | None:
+    """The settings behind a run's own pseudo-masks, by section; None for other masks."""
+    if origin(masks).resolve() != run.pseudo_masks.resolve() or not run.pseudo_masks_file.is_file():
+        return None
+    facts = read_json(run.pseudo_masks_file)
+    own = {name: facts[name] for name in PseudoLabelSettings.model_fields if name in facts}
+    return {**facts.get("made_with", {}), "pseudo_label": own}
+
+
 def _require_same_masks(trained: Run, pairs: Pairs) -> None:
     before = trained.environment().get("masks_fingerprint", pairs.fingerprint)
     if holds_weights(trained) and before != pairs.fingerprint:
         raise SettingsError(
-            f"{trained.path} was started with other masks or images, or others were left out. "
+            f"{trained.path} was started with other masks or images. "
             "A resumed training keeps them; remove the folder to train anew."
         )
 

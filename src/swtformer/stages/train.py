@@ -19,7 +19,7 @@ from swtformer.model_folders import WEIGHTS
 from swtformer.processes import is_main_process
 from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
 from swtformer.settings import Settings
-from swtformer.stages.run_folder import has_checkpoint, prepare_folder, with_earlier
+from swtformer.stages.run_folder import has_checkpoint, training_folder, with_earlier
 
 FREE_TO_CHANGE = {
     "train.workers",
@@ -66,37 +66,39 @@ def train(
     keep_freed_memory()
     settings = settings or Settings()
     run = Run(Path(out))
-    prepare_folder(
+    with training_folder(
         run, settings, sections=("data", "model", "loss", "train"), free=FREE_TO_CHANGE, resume=resume
-    )
-    training, validation = _sets(data, settings, validation)
-    if settings.data.strict:
-        for images in filter(None, (training, validation)):
-            refuse_unreadable(images, exif=settings.data.exif)
-    torch.manual_seed(settings.seed)
-    goes_on = resume and has_checkpoint(run)
-    model = _model(settings, data.classes, goes_on=goes_on)
-    if is_main_process():
-        run.write_settings(settings)
-        write_json(run.classes_file, list(data.classes))
-        run.update_environment(
-            data=str(data.root.resolve()),
-            split=data.split,
-            data_name=data.name,
-            labels_from=data.labels_from,
-            training_images=len(training),
-            validation_images=len(validation) if validation else 0,
-            data_fingerprint=data.fingerprint(),
-            seed=settings.seed,
-            threads=torch.get_num_threads(),
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
+    ):
+        training, validation = _sets(data, settings, validation)
+        if settings.data.strict:
+            for images in filter(None, (training, validation)):
+                refuse_unreadable(images, exif=settings.data.exif)
+        torch.manual_seed(settings.seed)
+        goes_on = resume and has_checkpoint(run)
+        model = _model(settings, data.classes, goes_on=goes_on)
+        if is_main_process():
+            run.write_settings(settings)
+            write_json(run.classes_file, list(data.classes))
+            run.update_environment(
+                data=str(data.root.resolve()),
+                split=data.split,
+                data_name=data.name,
+                labels_from=data.labels_from,
+                training_images=len(training),
+                validation_images=len(validation) if validation else 0,
+                data_fingerprint=data.fingerprint(),
+                seed=settings.seed,
+                threads=torch.get_num_threads(),
+                parameters=sum(parameter.numel() for parameter in model.parameters()),
+            )
+        failed = _fit(
+            model, training, validation, run=run, settings=settings, resume=goes_on, progress=progress
         )
-    failed = _fit(model, training, validation, run=run, settings=settings, resume=goes_on, progress=progress)
-    if resume:
-        failed = with_earlier(run, "train", failed)
-    if is_main_process():
-        save_pretrained(model, run.model)
-        write_failures(run, "train", failed)
+        if resume:
+            failed = with_earlier(run, "train", failed)
+        if is_main_process():
+            save_pretrained(model, run.model)
+            write_failures(run, "train", failed)
     return run
 
 

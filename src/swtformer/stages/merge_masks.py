@@ -1,0 +1,112 @@
+"""One mask that came back and the run's own made one, so that nobody's corrections are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from swtformer.exporters import Correction
+from swtformer.exporters.provenance import fingerprint
+from swtformer.exporters.reading import IGNORED
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run has of one image.
+
+    Attributes:
+        labels: (H, W) uint8 mask before the import.
+        original: (H, W) uint8 mask that lies where this one came from, and may have been exported instead;
+            None where it was never corrected, or the original is gone.
+        making: which making of the pseudo-masks `labels` are of (`making.making_of`); may be empty. The
+            original may be of a later one.
+    """
+
+    labels: np.ndarray
+    original: np.ndarray | None
+    making: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One mask after an import.
+
+    Attributes:
+        labels: (H, W) uint8.
+        changed: pixels that differ from the mask before.
+        conflicts: pixels that were corrected before, and otherwise in the file, whose value was taken.
+        is_emptied: whether nothing is drawn any more in a mask that had something.
+        is_outdated: whether the file lacks earlier corrections, which are kept.
+        is_foreign: whether it was changed and exported from another making of the pseudo-masks, so that
+            what nobody touched in it cannot be told from corrections.
+        undecided: pixels that would have come back as 255, had nobody touched them.
+        stripped: those of them that came back as background.
+    """
+
+    labels: np.ndarray
+    changed: int
+    conflicts: int = 0
+    is_emptied: bool = False
+    is_outdated: bool = False
+    is_foreign: bool = False
+    undecided: int = 0
+    stripped: int = 0
+
+
+def merge(
+    correction: Correction, standing: Standing, untouched: Callable[[np.ndarray], np.ndarray]
+) -> Merged:
+    """Take what was changed since the export, and keep the rest.
+
+    What was exported is the run's present mask or, where that is a corrected one, perhaps the original. The
+    export's note tells; where a tool dropped it, the mask is taken for exported from the one that it has more
+    in common with, where these two differ. Three ways meet then: a pixel that came back as it was exported
+    keeps the run's value, and any other is taken.
+
+    Args:
+        correction: what came back.
+        standing: what the run has, in the same size.
+        untouched: from a mask to what comes back of it where nobody touches it (`Exporter.as_it_returns`).
+    """
+    returned, note = correction.labels, correction.provenance
+    before, original = standing.labels, standing.original
+    shown = untouched(before)
+    first = shown if original is None else untouched(original)
+    known = {fingerprint(mask): mask for mask in (first, shown)}
+    is_told = note is not None and note.untouched in known
+    is_foreign = note is not None and note.making not in ("", standing.making)
+    if (
+        note is not None
+        and not is_told
+        and (is_foreign or (note.making and original is not None))
+        and note.untouched == fingerprint(returned)
+    ):  # nobody touched what the run has no more: another making, or an earlier correction
+        return Merged(before, 0, is_outdated=original is not None)
+    if note is not None and is_told:
+        exported = known[note.untouched]
+    else:
+        exported = shown if is_foreign else _nearer(returned, shown, first)
+    labels = np.where((returned == exported) | (returned == shown), before, returned)
+    was_corrected = shown != first
+    is_first = exported is first and original is not None
+    changed = labels != before
+    undecided = shown == IGNORED
+    return Merged(
+        labels,
+        changed=int(np.count_nonzero(changed)),
+        conflicts=int(np.count_nonzero(changed & was_corrected)) if is_first else 0,
+        is_emptied=bool(exported.any() and not returned.any()),
+        is_outdated=bool(is_first and (was_corrected & (returned == first)).any()),
+        is_foreign=is_foreign and not is_told and bool(changed.any()),
+        undecided=int(np.count_nonzero(undecided)),
+        stripped=int(np.count_nonzero(undecided & (returned == 0))),
+    )
+
+
+def _nearer(returned: np.ndarray, shown: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Which of two masks something was exported from, by the pixels in which these differ."""
+    is_shown = np.count_nonzero((returned == shown) & (shown != first))
+    is_first = np.count_nonzero((returned == first) & (shown != first))
+    return shown if is_shown > is_first else first
