@@ -15,7 +15,7 @@ from swtformer.functional.affinity import boundary_affinity, half_disc
 from swtformer.refiners import LearnedRefiner, create_refiner
 from swtformer.refiners.irn import IRN
 from swtformer.refiners.psa import PSA
-from swtformer.refiners.walk import STEPS, WalkRefiner, as_batch, resized
+from swtformer.refiners.walk import STEPS, WalkRefiner, resized
 from swtformer.settings import RefineSettings
 
 METHODS = ("psa", "irn")
@@ -147,7 +147,7 @@ def test_psa_walks_along_its_features() -> None:
     refiner = built("psa")
     example = draw_blocks(1)[0]
     with torch.no_grad():
-        affinity = refiner.network.affinity(as_batch(example.image), radius=5)[0]
+        affinity = refiner.network.affinity(example.image[None], radius=5)[0]
     start = resized(example.maps, affinity.shape[-2:])
     torch.testing.assert_close(refiner.refine(example.image, example.maps), refiner.walked(start, affinity))
     weak = built("psa", walk_beta=100.0).refine(example.image, example.maps)

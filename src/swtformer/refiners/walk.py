@@ -71,7 +71,7 @@ class WalkRefiner(LearnedRefiner):
         )
 
     def walked(self, maps: Tensor, affinity: Tensor) -> Tensor:
-        """Random walk of (K, h, w) maps over (P, h, w) affinities, by the settings."""
+        """Random walk of (…, K, h, w) maps over (…, P, h, w) affinities, by the settings."""
         return random_walk(
             maps,
             affinity,
@@ -81,11 +81,13 @@ class WalkRefiner(LearnedRefiner):
         )
 
 
-def as_batch(image: Tensor) -> Tensor:
-    """A (3, H, W) image as a batch of one, each side enlarged to what backbones need."""
-    height, width = image.shape[1:]
+def enlarged(images: Tensor) -> Tensor:
+    """(B, 3, H, W) images with each side enlarged to what backbones need."""
+    height, width = images.shape[2:]
     size = max(height, SMALLEST_SIDE_PX), max(width, SMALLEST_SIDE_PX)
-    return resized(image, size)[None]
+    if size == (height, width):
+        return images
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
