@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -120,6 +120,16 @@ class Refiner(ABC):
         """
 
 
+class FitStates(Protocol):
+    """Where a fit leaves its state, so that it goes on from there when it is called again."""
+
+    def newest(self) -> dict[str, Any] | None:
+        """The last state that was saved, on the CPU; None where there is none of this fit."""
+
+    def save(self, epoch: int, state: dict[str, Any]) -> None:
+        """Keep what a fit needs to go on after `epoch` epochs: tensors and plain values."""
+
+
 class LearnedRefiner(Refiner):
     """A refiner with a network that is fitted on the run's own images and maps before it refines.
 
@@ -140,13 +150,23 @@ class LearnedRefiner(Refiner):
         """
 
     @abstractmethod
-    def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress = silent) -> None:
-        """Train the network, right after `build`; equal examples and seed give equal weights on one device.
+    def fit(
+        self,
+        examples: Sequence[Example],
+        *,
+        seed: int,
+        states: FitStates | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        """Train the network, right after `build`.
+
+        Equal examples and seed give equal weights on one device, stopped and called again or not.
 
         Args:
             examples: read from disk at each access, so don't hold them all; len() and [i] are all there is.
                 Tensors are on the CPU. An image that cannot be read is not among them.
             seed: of everything random.
+            states: those of this fit; where None, it begins at its start and cannot go on later.
             progress: told about every step or epoch, with stage name f"fit {self.name}".
 
         Raises:

@@ -64,7 +64,7 @@ class BoundaryNetwork(AffinityNetwork):
             for project, stage in zip(self.projections, pyramid, strict=True)
         ]
         boundaries: Tensor = self.boundary(torch.cat(projected, dim=1))
-        return boundaries[:, 0].sigmoid()
+        return boundaries[:, 0].float().sigmoid()
 
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
         """1 - the largest boundary between neighbours; see `AffinityNetwork.affinity`."""

@@ -55,11 +55,16 @@ class FeatureAffinityNetwork(AffinityNetwork):
         grid = pyramid[1].shape[-2:]
         projected = [
             F.interpolate(
-                project(stage), grid, mode="bilinear", align_corners=False, antialias=stage is pyramid[0]
+                project(stage).float(),  # CPUs have no anti-aliasing in half precision
+                grid,
+                mode="bilinear",
+                align_corners=False,
+                antialias=stage is pyramid[0],
             )
             for project, stage in zip(self.projections, pyramid, strict=True)
         ]
-        return F.elu(self.mixing(torch.cat(projected, dim=1)))
+        # Their differences are small beside them: of half precision little would be left.
+        return F.elu(self.mixing(torch.cat(projected, dim=1)).float())
 
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
         """exp(-L1 distance) of neighbours' features; see `AffinityNetwork.affinity`."""

@@ -16,6 +16,7 @@ from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.maps import ClassActivationMaps, are_current
+from swtformer.precision import pick_device
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.refiners.walk import STEPS
 from swtformer.run import (
@@ -37,7 +38,6 @@ from swtformer.stages.mask import ids_with_maps
 from swtformer.stages.read_ahead import read_ahead
 from swtformer.stages.refined_maps import maps_stamp
 from swtformer.stages.start_maps import label_free_power, source_of
-from swtformer.training.precision import pick_device
 
 BATCH_ON_A_GPU = 16
 """Images of one size that are refined together where the settings leave it open. A CPU is busy with one."""
