@@ -9,30 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+from support import walkers
 from support.blocks import draw_blocks
-from swtformer.backbones import create_backbone
+from support.walkers import METHODS
 from swtformer.errors import DataError, NonFiniteError, SettingsError
 from swtformer.functional.affinity import IGNORED, affinity_loss, label_pairs
-from swtformer.refiners import Example, create_refiner
+from swtformer.refiners import Example
 from swtformer.refiners.affinity_fit import labels_to_learn, random_crop
 from swtformer.refiners.walk import WalkRefiner
 from swtformer.run import Progress
 from swtformer.settings import RefineSettings
 
-METHODS = ("psa", "irn")
 
-
-def settings(**changes: Any) -> RefineSettings:
+def built(method: str, **changes: Any) -> WalkRefiner:
+    """A refiner that is quickly fitted."""
     quick = {"fit_crop_px": 64, "fit_batch_size": 4, "fit_epochs": 1, "fit_learning_rate": 5e-3}
-    return RefineSettings.model_validate({**quick, "fit_precision": "fp32", **changes})
-
-
-def built(method: str, backbone: str = "swin_nano", *, drop_path: float = 0.0, **changes: Any) -> WalkRefiner:
-    torch.manual_seed(0)
-    refiner = create_refiner(settings(method=method, **changes))
-    assert isinstance(refiner, WalkRefiner)
-    refiner.build(create_backbone(backbone, weights="none", drop_path=drop_path))
-    return refiner
+    return walkers.built(method, **{**quick, "fit_precision": "fp32", **changes})
 
 
 class States:
@@ -239,9 +231,9 @@ def test_the_dense_crf_takes_back_what_the_colours_deny() -> None:
     cam = torch.full((1, 20, 20), 0.05)
     cam[:, :, :10] = 0.95
     example = Example(image, torch.cat([1 - cam, cam]), torch.tensor([4]))
-    plain = labels_to_learn(example, settings(fit_labels="maps"))
+    plain = labels_to_learn(example, RefineSettings(fit_labels="maps"))
     assert plain.tolist() == [[4] * 10 + [0] * 10] * 20
-    confirmed = labels_to_learn(example, settings(fit_labels="dense_crf"))
+    confirmed = labels_to_learn(example, RefineSettings(fit_labels="dense_crf"))
     assert (confirmed[:, :8] == 4).all()
     assert (confirmed[:, 9] == IGNORED).all()  # column 8 shows a bit of both colours
     assert (confirmed[:, 10:] == 0).all()
