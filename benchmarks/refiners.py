@@ -37,6 +37,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.machine import machine_line
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods.pretrained import from_pretrained
+from swtformer.precision import pick_device
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
 from swtformer.refiners.walk import STEPS
 from swtformer.run import Run, read_json, write_json
@@ -45,7 +46,6 @@ from swtformer.stages.evaluate import evaluate
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pseudo_label import pseudo_label
 from swtformer.stages.refine import refine
-from swtformer.training.precision import pick_device
 
 SIZES = ((375, 500), (1000, 1000))
 VARIANTS: dict[str, dict[str, Any]] = {

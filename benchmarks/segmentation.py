@@ -45,6 +45,7 @@ from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.machine import machine_line
+from swtformer.precision import pick_device, pick_precision
 from swtformer.run import Run, read_json, write_json
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_network
@@ -55,7 +56,6 @@ from swtformer.stages.predict import predict
 from swtformer.stages.scores import scored_labels
 from swtformer.stages.segment import segment
 from swtformer.stages.truth import read_labels, records_with_mask
-from swtformer.training.precision import pick_device, pick_precision
 
 EXPERIMENTS = ("true A", "pseudo A", "pseudo all")
 

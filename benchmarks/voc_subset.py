@@ -28,12 +28,12 @@ from swtformer.machine import machine_line
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import load_weights, read_weights, save_pretrained
 from swtformer.model_folders import WEIGHTS
+from swtformer.precision import pick_device, pick_precision
 from swtformer.run import Run, read_json, write_json
 from swtformer.settings import Settings, merge, validate
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.localize import localize
 from swtformer.stages.train import train
-from swtformer.training.precision import pick_device, pick_precision
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 SINGLE, MULTI = [1.0], [0.5, 1.0, 1.5, 2.0]

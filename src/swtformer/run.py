@@ -113,6 +113,10 @@ class Run:
         """Weights of a learned refiner."""
         return self.refined / f"{method}.safetensors"
 
+    def refined_fit(self, method: str) -> Path:
+        """Folder of the states of a learned refiner's fit, until it is over."""
+        return self.refined / f"{method}-fit"
+
     @property
     def pseudo_masks(self) -> Path:
         """Folder of label images to train on, one palette .png per image, 255 where the evidence is weak."""

@@ -86,6 +86,19 @@ def test_gradients_of_both_affinities() -> None:
     assert torch.autograd.gradcheck(lambda x: boundary_affinity(x, radius=3), boundaries)
 
 
+def test_what_is_kept_for_the_way_back_does_not_grow_with_channels_times_pairs() -> None:
+    features = torch.rand(1, 50, 6, 7, requires_grad=True)
+    kept = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        affinity = feature_affinity(features, radius=5)
+    assert sum(kept) == features.numel() + affinity.numel()
+
+
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_label_pairs_are_the_loop(height: int, width: int) -> None:
     labels = torch.tensor([0, 3, 7, IGNORED])[(random(2, height, width) * 4).long()]

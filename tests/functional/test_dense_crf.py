@@ -108,6 +108,20 @@ def test_energies_by_hand() -> None:
     torch.testing.assert_close(shares, torch.tensor([[[0.75, 1e-5, 1e-5]], [[0.25, 1.0, 1e-5]]]))
 
 
+def test_a_batch_is_its_images_and_absent_labels_stay_out() -> None:
+    torch.manual_seed(0)
+    images = torch.stack([smooth_image(14, 11), smooth_image(14, 11).flip(-1) / 2])
+    energies = torch.rand(2, 3, 14, 11)
+    energies[1, 2] = torch.inf
+    together = mean_field(energies, images, terms=TERMS, iterations=5)
+    torch.testing.assert_close(together[0], mean_field(energies[0], images[0], terms=TERMS, iterations=5))
+    fewer = mean_field(energies[1, :2], images[1], terms=TERMS, iterations=5)
+    torch.testing.assert_close(together[1, :2], fewer)
+    assert not together[1, 2].any()
+
+
 def test_other_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="Expected energies and image of one size"):
+        mean_field(torch.rand(2, 4, 5), torch.rand(1, 3, 4, 5), terms=TERMS)
     with pytest.raises(ValueError, match="Expected energies and image of one size"):
         mean_field(torch.rand(2, 4, 5), torch.rand(3, 5, 4), terms=TERMS)

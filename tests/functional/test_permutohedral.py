@@ -108,6 +108,24 @@ def test_the_order_of_the_points_and_their_place_change_nothing() -> None:
     torch.testing.assert_close(PermutohedralLattice(features).filter(values), filtered, atol=0, rtol=0)
 
 
+def test_sets_of_points_do_not_see_one_another() -> None:
+    torch.manual_seed(0)
+    features, values = torch.randn(3, 40, 2).double(), torch.rand(3, 40, 2).double()
+    features[1] = features[0]  # equal places in two sets are not one place
+    features[2] += 30
+    lattice = PermutohedralLattice(features)
+    lattice.normalise()
+    filtered = lattice.filter(values)
+    for i in range(3):
+        alone = PermutohedralLattice(features[i])
+        alone.normalise()
+        torch.testing.assert_close(filtered[i], alone.filter(values[i]))
+
+
 def test_too_small_a_standard_deviation_is_refused() -> None:
     with pytest.raises(ValueError, match="standard deviations are too small"):
         PermutohedralLattice(torch.tensor([[0.0] * 5, [1e5] * 5]))
+    fits_once = torch.tensor([[0.0] * 5, [900.0] * 5])
+    PermutohedralLattice(fits_once)
+    with pytest.raises(ValueError, match="standard deviations are too small"):
+        PermutohedralLattice(fits_once.expand(10_000, -1, -1))

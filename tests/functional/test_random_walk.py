@@ -103,9 +103,22 @@ def test_no_maps_and_no_change_of_what_is_given() -> None:
     assert torch.equal(affinity, copies[1])
 
 
+def test_images_of_a_batch_walk_each_on_its_own() -> None:
+    drawn_ones = [drawn(7, 9, radius=5), drawn(7, 9, radius=5, channels=3)]
+    maps = torch.stack([drawn_ones[0][0], drawn_ones[1][0].flip(-1)])
+    affinity = torch.stack([drawn_ones[0][1], drawn_ones[1][1] ** 3])
+    together = random_walk(maps, affinity, radius=5, beta=2, steps=20)
+    for i in range(2):
+        alone = random_walk(maps[i], affinity[i], radius=5, beta=2, steps=20)
+        torch.testing.assert_close(together[i], alone, atol=0, rtol=0)
+    assert not torch.equal(together[0], together[1])
+
+
 def test_grids_must_agree() -> None:
     maps, affinity = drawn(5, 6, radius=5)
     with pytest.raises(ValueError, match=r"Expected affinities \(34, 5, 6\)"):
         random_walk(maps, affinity[:, :4], radius=5, beta=8, steps=2)
+    with pytest.raises(ValueError, match=r"Expected affinities \(2, 34, 5, 6\)"):
+        random_walk(torch.stack([maps, maps]), affinity, radius=5, beta=8, steps=2)
     with pytest.raises(ValueError, match="radius 4"):
         random_walk(maps, affinity, radius=4, beta=8, steps=2)

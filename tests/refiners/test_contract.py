@@ -101,6 +101,31 @@ def test_a_permutation_of_the_classes_permutes_the_result(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [(1, 1), (33, 47)])
+def test_a_batch_is_its_images(name: str, size: tuple[int, int]) -> None:
+    """With other numbers of classes, absent ones, other grids, and no class at all."""
+    images = [draw(size, 1)[0] * (1 - 0.2 * i) for i in range(4)]
+    maps = [draw(size, channels)[1] for channels in (3, 2, 4, 1)]
+    maps[1] = torch.rand(2, 5, 6)
+    maps[2][1] = 0
+    refiner = build(name)
+    together = refiner.refine_batch(images, maps)
+    assert [len(refined) for refined in together] == [3, 2, 4, 1]
+    for image, own, refined in zip(images, maps, together, strict=True):
+        torch.testing.assert_close(refined, refiner.refine(image, own), atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_has_one_size_and_maps_for_each(name: str) -> None:
+    first, second = draw((20, 30), 2), draw((30, 20), 2)
+    refiner = build(name)
+    with pytest.raises(ValueError, match=r"images of one size, got \[\(3, 20, 30\), \(3, 30, 20\)\]"):
+        refiner.refine_batch([first[0], second[0]], [first[1], second[1]])
+    with pytest.raises(ValueError, match="got 2 images, 1 maps"):
+        refiner.refine_batch([first[0], first[0]], [first[1]])
+    with pytest.raises(ValueError, match="got 0 images, 0 maps"):
+        refiner.refine_batch([], [])
+
+
 @pytest.mark.parametrize(
     ("image", "maps", "message"),
     [

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.blobs import CLASSES, draw_maps
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
 from swtformer.run import Run, write_json
 from swtformer.settings import Settings
 
-CLASSES = ("cat", "dog", "sheep")
 SIZES = {"a": (40, 60), "b": (33, 47), "sub/c": (24, 24), "none": (20, 30)}
 PRESENT = {"a": (0,), "b": (0, 2), "sub/c": (1,), "none": ()}
 
@@ -33,33 +33,6 @@ class Drawn:
 
     def change(self, id: str, **fields: object) -> None:
         replace(self.maps(id), **fields).save(self.run.map_file(id))  # type: ignore[arg-type]
-
-
-def draw_maps(
-    seed: int, size: tuple[int, int], present: tuple[int, ...], *, refined: bool
-) -> ClassActivationMaps:
-    """Smooth random blobs, each class with a maximum of 1, at stride 4."""
-    rng = np.random.default_rng(seed)
-    height, width = -(-size[0] // 4), -(-size[1] // 4)
-    y, x = np.mgrid[:height, :width]
-    cam = np.zeros((len(present), height, width))
-    for channel in cam:
-        centre = rng.random(2) * (height, width)
-        channel[:] = np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (0.1 * height * width))
-        channel += 0.05 * rng.random((height, width))
-        channel /= channel.max()
-    full = np.concatenate([1 - cam.max(0, initial=0)[None], cam**0.7])
-    probabilities = np.array([0.9 if k in present else 0.1 for k in range(len(CLASSES))]) - 0.05 * rng.random(
-        3
-    )
-    return ClassActivationMaps(
-        values=np.array(present) + 1,
-        size=size,
-        cam=cam,
-        refined=full if refined else None,
-        probabilities=probabilities,
-        made_by="model",
-    )
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,23 @@ import pytest
 from support.models import tiny
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet
+from swtformer.errors import SettingsError
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.run import Run
 from swtformer.settings import ModelSettings, Settings
 from swtformer.stages.localize import localize
 from swtformer.stages.refine import refine
+from swtformer.training.checkpoint_files import newest_checkpoint
 
-FIT = {"method": "psa", "fit_epochs": 1, "fit_crop_px": 32, "fit_batch_size": 2, "walk_steps": 8}
+FIT = {
+    "method": "psa",
+    "fit_precision": "fp32",
+    "fit_epochs": 1,
+    "fit_crop_px": 32,
+    "fit_batch_size": 2,
+    "walk_steps": 8,
+}
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +84,68 @@ def test_images_that_cannot_be_read_are_not_fitted_on(made: tuple[Run, ImageSet]
         record.image.write_bytes(whole)
     assert [failure.id for failure in result.failures] == ["0"]
     assert result.done == 2
+
+
+def stopped(run: Run, data: ImageSet, **changes: Any) -> None:
+    """Stop a fit of two steps an epoch in its second epoch."""
+
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "fit psa" and done == 3:
+            raise KeyboardInterrupt
+
+    run.refined_model("psa").unlink(missing_ok=True)
+    with pytest.raises(KeyboardInterrupt):
+        refine(run, data, settings=settings(**changes), progress=progress)
+    assert not run.refined_model("psa").exists()
+
+
+def fitted_steps(run: Run, data: ImageSet, **changes: Any) -> list[int]:
+    """The steps that a fit takes."""
+    steps = []
+
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "fit psa":
+            steps.append(done)
+
+    refine(run, data, settings=settings(**changes), progress=progress)
+    return steps
+
+
+def test_a_stopped_fit_goes_on_and_ends_with_the_same_weights(made: tuple[Run, ImageSet]) -> None:
+    run, data = made
+    run.refined_model("psa").unlink(missing_ok=True)
+    assert fitted_steps(run, data, fit_epochs=3) == [1, 2, 3, 4, 5, 6]
+    whole = run.refined_model("psa").read_bytes()
+    stopped(run, data, fit_epochs=3)
+    assert [path.name for path in sorted(run.refined_fit("psa").glob("*.ckpt"))] == ["epoch-0001.ckpt"]
+    assert fitted_steps(run, data, fit_epochs=3) == [3, 4, 5, 6]
+    assert run.refined_model("psa").read_bytes() == whole
+    assert not run.refined_fit("psa").exists()
+
+
+def test_the_states_of_another_fit_do_not_count(made: tuple[Run, ImageSet]) -> None:
+    run, data = made
+    stopped(run, data, fit_epochs=3)
+    stopped(run, data, fit_epochs=3, fit_confident=0.4)
+    assert fitted_steps(run, data, fit_epochs=3) == [1, 2, 3, 4, 5, 6]
+
+
+def test_damaged_states_start_a_fit_over(
+    made: tuple[Run, ImageSet], caplog: pytest.LogCaptureFixture
+) -> None:
+    run, data = made
+    stopped(run, data, fit_epochs=3)
+    newest = newest_checkpoint(run.refined_fit("psa"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with caplog.at_level(logging.WARNING, logger="swtformer"):
+        assert fitted_steps(run, data, fit_epochs=3) == [1, 2, 3, 4, 5, 6]
+    assert "No checkpoint is whole" in caplog.text
+    assert "The fit starts over." in caplog.text
+
+
+def test_fp16_on_a_cpu_is_refused_before_images_are_read(made: tuple[Run, ImageSet]) -> None:
+    run, data = made
+    seen = set()
+    with pytest.raises(SettingsError, match="fp16 is not for CPUs"):
+        refine(run, data, settings=settings(fit_precision="fp16"), progress=lambda stage, *_: seen.add(stage))
+    assert not seen

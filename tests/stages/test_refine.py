@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from swtformer.errors import SwtformerError
+from support.blobs import CLASSES, draw_maps
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import DataError, SwtformerError
 from swtformer.maps import ClassActivationMaps
-from swtformer.refiners import create_refiner
+from swtformer.refiners import REFINERS, create_refiner
+from swtformer.refiners.par import PixelAdaptiveRefinement
 from swtformer.run import Run, read_failures, read_json, write_json
 from swtformer.settings import RefineSettings, Settings, merge, validate
 from swtformer.stages.refine import refine
@@ -166,3 +169,106 @@ def test_the_dense_crf_is_one_setting_away(drawn: Any) -> None:
     refined = load(drawn.run, "a").refined
     assert refined is not None
     assert refined.shape == (2, 40, 60)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A run with twelve images of three sizes in turn, and what refining them did."""
+
+    run: Run
+    data: ImageSet
+    refined: list[int]
+
+    def maps(self) -> dict[str, np.ndarray]:
+        """The refined maps of every image that has some."""
+        files = {record.id: self.run.refined_map_file(record.id) for record in self.data.records}
+        made = {id: ClassActivationMaps.load(file).refined for id, file in files.items() if file.is_file()}
+        return {id: maps for id, maps in made.items() if maps is not None}
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batches:
+    run, records, batches = Run(tmp_path / "run"), [], []
+    run.write_settings(quick())
+    write_json(run.maps_file, {"made_by": "model"})
+    rng = np.random.default_rng(1)
+    for place in range(12):
+        present = ((0,), (), (1, 2))[place % 2 + place // 8]
+        height, width = ((40, 60), (33, 47), (60, 40))[place % 3]
+        record = Record(f"{place:02}", tmp_path / f"{place}.png", present)
+        Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8)).save(record.image)
+        draw_maps(place, (height, width), present, refined=True).save(run.map_file(record.id))
+        records.append(record)
+
+    class Watched(PixelAdaptiveRefinement):
+        """PAR that notes its batches and stumbles over images with a white corner or too many at once."""
+
+        def _refined(self, images: torch.Tensor, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            batches.append(len(images))
+            if (images[:, :, 0, 0] == 1).all(1).any():
+                raise DataError("the corner is white")
+            if len(images) > 3:
+                raise torch.OutOfMemoryError("four are too many")
+            return super()._refined(images, maps)
+
+    monkeypatch.setitem(REFINERS, "par", Watched)
+    data = ImageSet("many", "table", tmp_path, CLASSES, tuple(records))
+    return Batches(run, data, batches)
+
+
+def test_batches_give_the_maps_of_single_images(many: Batches) -> None:
+    refine(many.run, many.data)
+    assert many.refined == [1] * 12  # by default on a CPU
+    alone = many.maps()
+    many.refined.clear()
+    shutil.rmtree(many.run.refined)
+    calls: list[tuple[Any, ...]] = []
+    result = refine(
+        many.run, many.data, settings=quick(batch_size=3), progress=lambda *call: calls.append(call)
+    )
+    assert many.refined == [3, 3, 3, 1, 1, 1]
+    assert (result.done, result.failures) == (12, ())
+    assert calls == [("refine", done, 12) for done in range(13)]
+    for id, maps in many.maps().items():
+        np.testing.assert_allclose(maps.astype(float), alone[id].astype(float), atol=2e-3)
+    assert refine(many.run, many.data, settings=quick(batch_size=1)).reused == 12
+
+
+def test_one_image_of_a_batch_fails_alone(many: Batches) -> None:
+    for place in (3, 6):
+        with Image.open(many.data.records[place].image) as image:
+            image.load()
+        image.putpixel((0, 0), (255, 255, 255))
+        image.save(many.data.records[place].image)
+    many.data.records[4].image.write_bytes(b"")
+    result = refine(many.run, many.data, settings=quick(batch_size=3))
+    assert [failure.id for failure in result.failures] == ["03", "04", "06"]
+    assert result.failures[0].reason == "the corner is white"
+    assert len(many.maps()) == result.done == 9
+
+
+def test_a_batch_that_is_too_large_is_halved(many: Batches) -> None:
+    assert refine(many.run, many.data, settings=quick(batch_size=4)).done == 12
+    assert many.refined == [4, 2, 2] * 3
+    alone = many.data.subset([0])
+    many.refined.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PixelAdaptiveRefinement, "_refined", _out_of_memory)
+        with pytest.raises(torch.OutOfMemoryError, match="one is too many"):
+            refine(many.run, alone, settings=quick(par_iterations=3))
+
+
+def _out_of_memory(*_: object) -> list[torch.Tensor]:
+    raise torch.OutOfMemoryError("one is too many")
+
+
+def test_an_interrupted_batch_goes_on_in_order(many: Batches) -> None:
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refine(many.run, many.data, settings=quick(batch_size=3), progress=stop)
+    assert sorted(many.maps()) == ["00", "01"]
+    result = refine(many.run, many.data, settings=quick(batch_size=3))
+    assert (result.done, result.reused) == (10, 2)

@@ -20,7 +20,7 @@ from swtformer.run import Run, read_failures
 from swtformer.settings import Settings, merge
 from swtformer.stages.train import train
 from swtformer.training.callbacks import COLUMNS
-from swtformer.training.checkpoints import AtomicCheckpointIO, newest_checkpoint
+from swtformer.training.checkpoint_files import newest_checkpoint, read_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(data: ImageSet, tmp_p
     assert caught.value.exit_code == 5
     assert not (tmp_path / "run" / "model").exists()
     for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"):
-        state = AtomicCheckpointIO().load_checkpoint(path)["state_dict"]
+        state = read_checkpoint(path)["state_dict"]
         assert all(value.isfinite().all() for value in state.values())
 
 
@@ -250,7 +250,7 @@ def test_validation_chooses_the_best_epoch(data: ImageSet, tmp_path: Path) -> No
     scores = [float(row["validation_map_per_class"]) for row in rows]
     assert all(0 <= float(row["validation_map_per_image"]) <= 1 for row in rows)
     best_epoch = int(np.argmax(scores))
-    best = AtomicCheckpointIO().load_checkpoint(run.checkpoints / f"best-{best_epoch + 1:04d}.ckpt")
+    best = read_checkpoint(run.checkpoints / f"best-{best_epoch + 1:04d}.ckpt")
     assert best["epoch"] == best_epoch
     kept = _weights(run)
     assert all(torch.equal(kept[name], best["state_dict"][f"model.{name}"]) for name in kept)

@@ -18,6 +18,7 @@ from swtformer.errors import DataError, ImageError, SettingsError, SwtformerErro
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
 from swtformer.model_folders import newest_network
+from swtformer.precision import pick_device
 from swtformer.refiners import create_refiner
 from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json
@@ -25,7 +26,6 @@ from swtformer.settings import PredictSettings
 from swtformer.stages.mask import CAM_ARGMAX_THRESHOLD, MaskRule, Source, label_image
 from swtformer.stages.predictor import CamPredictor, SegmentationPredictor, load_predictor
 from swtformer.stages.start_maps import all_channels, power_for
-from swtformer.training.precision import pick_device
 
 SEEN_PX = 1024
 """Photographs with a longer side are shrunk to it before a model sees them; their masks are enlarged."""

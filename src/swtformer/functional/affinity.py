@@ -15,11 +15,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 EPSILON = 1e-5
 """Added to what a logarithm is taken of, and to counts of pairs."""
@@ -63,8 +63,8 @@ def pixels_between(offset: Offset) -> tuple[Offset, ...]:
 def feature_affinity(features: Tensor, *, radius: int) -> Tensor:
     """exp(-mean over channels of |f_i - f_j|), PSA's affinity of pixels i and j.
 
-    While gradients are recorded the differences are not kept but made again backwards, so that memory does
-    not grow with channels times pairs.
+    For the way back the differences are not kept but made again, so that memory does not grow with channels
+    times pairs.
 
     Args:
         features: (B, D, h, w).
@@ -73,19 +73,35 @@ def feature_affinity(features: Tensor, *, radius: int) -> Tensor:
     Returns:
         (B, P, h, w) in [0, 1].
     """
+    made: Tensor = _FeatureAffinity.apply(features, radius)
+    return made
 
-    def distances(pixels: Tensor, partners: Tensor) -> Tensor:
-        return (pixels - partners).abs().mean(1)
 
-    def affinity(offset: Offset) -> Tensor:
-        pixels, partners = _at(features, offset, (0, 0)), _at(features, offset, offset)
-        if features.requires_grad and torch.is_grad_enabled():
-            made = checkpoint(distances, pixels, partners, use_reentrant=False, preserve_rng_state=False)
-        else:
-            made = distances(pixels, partners)
-        return torch.exp(-made)
+class _FeatureAffinity(torch.autograd.Function):
+    """`feature_affinity`; its gradient is added up in one tensor, where autograd would make one per pair."""
 
-    return _for_each_pair(affinity, features.shape[-2:], radius)
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, radius: int) -> Tensor:
+        def affinity(offset: Offset) -> Tensor:
+            differences = _at(features, offset, (0, 0)) - _at(features, offset, offset)
+            return torch.exp(-differences.abs_().mean(1))
+
+        made = _for_each_pair(affinity, features.shape[-2:], radius)
+        ctx.radius = radius
+        ctx.save_for_backward(features, made)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        features, affinity = ctx.saved_tensors
+        by_distance = gradient * affinity / -features.shape[1]
+        made = torch.zeros_like(features)
+        for offset, own in zip(half_disc(ctx.radius), by_distance.unbind(1), strict=True):
+            share = (_at(features, offset, (0, 0)) - _at(features, offset, offset)).sign_()
+            share *= _at(own, offset, (0, 0))[:, None]
+            _at(made, offset, (0, 0)).add_(share)
+            _at(made, offset, offset).sub_(share)
+        return made, None
 
 
 def boundary_affinity(boundaries: Tensor, *, radius: int) -> Tensor:

@@ -70,39 +70,40 @@ def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterati
     it is the lattices', and it peaks while they are made (benchmarks/refiners.py measures it).
 
     Args:
-        energies: (L, H, W) float32 unary energies.
-        image: (3, H, W) float32 RGB in [0, 1], on the same device.
+        energies: (…, L, H, W) float32 unary energies; leading dimensions stand for images. A label that an
+            image does not have has the energy +inf there.
+        image: (…, 3, H, W) float32 RGB in [0, 1], on the same device.
         terms: the pairwise terms.
         iterations: rounds of message passing.
 
     Returns:
-        (L, H, W) in [0, 1], sums to 1 over the labels.
+        (…, L, H, W) in [0, 1], sums to 1 over the labels; 0 where the energy is +inf.
 
     Raises:
-        ValueError: the sizes differ, or a standard deviation is too small for the image.
+        ValueError: the numbers or sizes differ, or a standard deviation is too small for the image.
     """
-    if energies.shape[1:] != image.shape[1:]:
+    if energies.shape[:-3] + energies.shape[-2:] != image.shape[:-3] + image.shape[-2:]:
         raise ValueError(f"Expected energies and image of one size, got {energies.shape} and {image.shape}.")
-    labels, height, width = energies.shape
+    height, width = energies.shape[-2:]
     rows, columns = torch.meshgrid(
         torch.arange(height, device=image.device), torch.arange(width, device=image.device), indexing="ij"
     )
-    positions = torch.stack([columns, rows]).to(image)
+    positions = torch.stack([columns, rows]).to(image).expand(*image.shape[:-3], -1, -1, -1)
     colours = image * (255 / terms.bilateral_rgb)
     kernels = []
     for weight, features in (
         (terms.gaussian_weight, positions / terms.gaussian_px),
-        (terms.bilateral_weight, torch.cat([positions / terms.bilateral_px, colours])),
+        (terms.bilateral_weight, torch.cat([positions / terms.bilateral_px, colours], dim=-3)),
     ):
         if weight > 0:
-            lattice = PermutohedralLattice(features.flatten(1).T)
+            lattice = PermutohedralLattice(features.flatten(-2).mT)
             lattice.normalise()
             kernels.append((weight, lattice))
-    unary = -energies.reshape(labels, -1).T
-    marginals = unary.softmax(1)
+    unary = -energies.flatten(-2).mT.contiguous()
+    marginals = unary.softmax(-1)
     for _ in range(iterations):
         logits = unary.clone()
         for weight, lattice in kernels:
             logits.add_(lattice.filter(marginals), alpha=weight)
-        marginals = logits.softmax(1)
-    return marginals.T.reshape(labels, height, width)
+        marginals = logits.softmax(-1)
+    return marginals.mT.reshape(energies.shape)

@@ -19,18 +19,22 @@ class PermutohedralLattice:
     device, and the same at every call: sums run over sorted neighbours, without atomic additions.
 
     Args:
-        features: (N, d) floats on any device, N at least 1, divided by the standard deviations wanted.
+        features: (…, N, d) floats on any device, N at least 1, divided by the standard deviations wanted;
+            leading dimensions stand for sets of points, such as images, that do not see one another.
 
     Raises:
-        ValueError: the features spread over more standard deviations than 64-bit keys can count.
+        ValueError: the features spread over more standard deviations than 64-bit keys can count; it takes
+            fewer where there are many sets.
     """
 
     def __init__(self, features: Tensor) -> None:
+        sets = features.shape[:-2].numel()
+        features = features.flatten(0, -2)
         points, dimensions = features.shape
         corners = dimensions + 1
         rounded, rank, weights = _simplices(features)
-        keys, step = _corner_keys(rounded, rank)
-        order = keys.view(-1).argsort()
+        keys, step = _corner_keys(rounded, rank, sets=sets)
+        order = keys.view(-1).argsort(stable=True)
         keys = keys.view(-1)[order]
         first = torch.cat([keys.new_ones(1, dtype=torch.bool), keys[1:] != keys[:-1]])
         vertices = torch.empty_like(order)
@@ -54,15 +58,16 @@ class PermutohedralLattice:
         """Filter values of the points.
 
         Args:
-            values: (N, C), of the features' type and device.
+            values: (…, N, C), of the features' type and device.
 
         Returns:
-            (N, C).
+            (…, N, C).
         """
+        shape = values.shape
         # A bag of embeddings is a sparse matrix times a dense one.
         vertices = F.embedding_bag(
             self._splat_points,
-            values,
+            values.flatten(0, -2),
             self._splat_starts,
             mode="sum",
             per_sample_weights=self._splat_weights,
@@ -71,7 +76,8 @@ class PermutohedralLattice:
         for below, above in self._neighbours:
             around = vertices[below].add_(vertices[above])
             vertices[:-1].add_(around, alpha=0.5)
-        return F.embedding_bag(self._corners, vertices, mode="sum", per_sample_weights=self._weights)
+        gathered = F.embedding_bag(self._corners, vertices, mode="sum", per_sample_weights=self._weights)
+        return gathered.view(shape)
 
 
 def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,11 +114,17 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return steps * corners, rank, weights
 
 
-def _corner_keys(rounded: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
+def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, Tensor]:
     """One int64 per corner, and what a unit of each coordinate adds to it.
 
+    Args:
+        rounded: (N, d+1) remainder-0 corners.
+        rank: (N, d+1) ranks.
+        sets: number of sets that the points are of, one after the other and of equal size.
+
     Returns:
-        keys (N, d+1), equal for equal corners; steps (d,). The last coordinate follows from the others.
+        keys (N, d+1), equal for equal corners of one set, and far from those of the other sets; steps (d,).
+        The last coordinate follows from the others.
     """
     dimensions = rounded.shape[1] - 1
     margin = dimensions + 1  # a corner, and a neighbour of it, lie less than this beyond the extremes
@@ -121,10 +133,12 @@ def _corner_keys(rounded: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
     steps = [1]
     for extent in extents:
         steps.append(steps[-1] * extent)
-    if steps.pop() >= 2**63:
+    volume = steps.pop()
+    if volume * sets >= 2**63:
         raise ValueError("The standard deviations are too small for this many dimensions and this range.")
     step = torch.tensor(steps, device=rounded.device)
-    base = ((rounded[:, :-1] - lowest) * step).sum(1)
+    own_set = torch.arange(sets, device=rounded.device).repeat_interleave(len(rounded) // sets)
+    base = ((rounded[:, :-1] - lowest) * step).sum(1) + own_set * volume
     keys = [base]
     for remainder in range(1, dimensions + 1):
         is_wrapped = rank[:, :-1] > dimensions - remainder

@@ -31,23 +31,27 @@ def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, ste
     float64: the recurrence of the polynomials makes fp32's rounding visible (5e-4).
 
     Args:
-        maps: (K, h, w) float, any K.
-        affinity: (P, h, w) in [0, 1] of pairs as in `functional.affinity`; what lies beyond the border is 0.
+        maps: (…, K, h, w) float, any K; leading dimensions stand for images that walk each on its own.
+        affinity: (…, P, h, w) in [0, 1] of pairs as in `functional.affinity`; what lies beyond the border
+            is 0.
         radius: that the pairs were made with.
         beta: power of the affinities; larger ones keep the walker inside objects.
         steps: n, at least 0.
 
     Returns:
-        (K, h, w) float32, within the range of each map.
+        (…, K, h, w) float32, within the range of each map.
 
     Raises:
-        ValueError: maps and affinities lie on different grids, or their number is not that of the radius.
+        ValueError: maps and affinities are of different images or grids, or the number of pairs is not that
+            of the radius.
     """
     offsets = half_disc(radius)
-    if affinity.shape != (len(offsets), *maps.shape[-2:]):
+    *images, count, height, width = maps.shape
+    expected = (*images, len(offsets), height, width)
+    if affinity.shape != expected:
         raise ValueError(
-            f"Expected affinities {(len(offsets), *maps.shape[-2:])} for maps of {tuple(maps.shape)} and "
-            f"radius {radius}, got {tuple(affinity.shape)}."
+            f"Expected affinities {expected} for maps of {tuple(maps.shape)} and radius {radius}, got "
+            f"{tuple(affinity.shape)}."
         )
     if not maps.numel():
         return maps.float()
@@ -55,29 +59,28 @@ def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, ste
     if device.type == "mps":  # has no float64
         maps, affinity = maps.cpu(), affinity.cpu()
     maps = maps.double()
-    count, height, width = maps.shape
     # Rows padded to the right make a step to any neighbour one shift of a flat map; a weight of 0 stops those
     # that leave the image.
     stride = width + radius - 1
     shifts = [dy * stride + dx for dy, dx in offsets]
-    weights = maps.new_zeros(len(offsets), height, stride)
+    weights = maps.new_zeros(*images, len(offsets), height, stride)
     weights[..., :width] = affinity.double().clamp(0, 1) ** beta
-    state = maps.new_zeros(count, height, stride)
+    state = maps.new_zeros(*images, count, height, stride)
     state[..., :width] = maps
-    state = state.flatten(1)
+    state = state.flatten(-2)
 
     length = height * stride
     stencil = [
-        (shift, weight[: length - shift])
-        for shift, weight in zip(shifts, weights.flatten(1), strict=True)
+        (shift, weight[..., None, : length - shift])
+        for shift, weight in zip(shifts, weights.flatten(-2).unbind(-2), strict=True)
         if shift < length
     ]
 
-    ones = state.new_ones(1, length)
-    root = _stepped(ones, stencil, ones[0])[0].rsqrt_()
+    ones = state.new_ones(*images, 1, length)
+    root = _stepped(ones, stencil, ones).rsqrt_()
     for shift, weight in stencil:
-        weight *= root[: length - shift]
-        weight *= root[shift:]
+        weight *= root[..., : length - shift]
+        weight *= root[..., shift:]
     diagonal = root * root
 
     state /= root
@@ -89,18 +92,18 @@ def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, ste
             before, current = current, _stepped(current, stencil, diagonal).mul_(2).sub_(before)
         if coefficient:
             walked.add_(current, alpha=coefficient)
-    walked = (walked * root).view(count, height, stride)[..., :width]
+    walked = (walked * root).view(*images, count, height, stride)[..., :width]
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     return walked.clamp(low, high).float().to(device)
 
 
 def _stepped(state: Tensor, stencil: list[tuple[int, Tensor]], diagonal: Tensor) -> Tensor:
-    """Product of a symmetric stencil of (shift, weights) with flat maps (K, N)."""
-    length = state.shape[1]
+    """Product of a symmetric stencil of (shift, weights) with flat maps (…, K, N)."""
+    length = state.shape[-1]
     product = state * diagonal
     for shift, weight in stencil:
-        product[:, : length - shift].addcmul_(weight, state[:, shift:])
-        product[:, shift:].addcmul_(weight, state[:, : length - shift])
+        product[..., : length - shift].addcmul_(weight, state[..., shift:])
+        product[..., shift:].addcmul_(weight, state[..., : length - shift])
     return product
 
 

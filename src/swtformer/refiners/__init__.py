@@ -1,4 +1,4 @@
-"""Refiners: (image, maps) → maps that follow the image's edges. One module per method.
+"""Refiners: (images, maps) → maps that follow the images' edges. One module per method.
 
 To add a refiner: a module with a `Refiner` child, a line in `REFINERS`, its name in `RefineSettings.method`;
 the contract tests run over every one that is there.
@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import torch
 
-from swtformer.refiners.base import Example, LearnedRefiner, Refiner
+from swtformer.refiners.base import Example, FitStates, LearnedRefiner, Refiner, padded, unpadded
 from swtformer.refiners.dense_crf import DenseCRF
 from swtformer.refiners.irn import IRN
 from swtformer.refiners.par import PixelAdaptiveRefinement
 from swtformer.refiners.psa import PSA
 from swtformer.settings import RefineSettings
 
-__all__ = ["REFINERS", "Example", "LearnedRefiner", "Refiner", "create_refiner"]
+__all__ = [
+    "REFINERS",
+    "Example",
+    "FitStates",
+    "LearnedRefiner",
+    "Refiner",
+    "create_refiner",
+    "padded",
+    "unpadded",
+]
 
 REFINERS: dict[str, type[Refiner]] = {
     kind.name: kind for kind in (PixelAdaptiveRefinement, DenseCRF, PSA, IRN)

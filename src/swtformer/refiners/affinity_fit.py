@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from swtformer.errors import DataError, NonFiniteError
 from swtformer.functional.affinity import IGNORED, affinity_loss, label_pairs, surest_labels
 from swtformer.functional.dense_crf import PairwiseTerms, label_energies, mean_field
+from swtformer.precision import autocast, pick_precision
 from swtformer.refiners.affinity_network import AffinityNetwork
-from swtformer.refiners.base import Example
+from swtformer.refiners.base import Example, FitStates
 from swtformer.settings import RefineSettings
 
 BACKBONE_FACTOR = 0.1
@@ -33,6 +35,9 @@ CLIP_NORM = 1.0
 AHEAD = 2
 """Batches that are read while the network is busy."""
 
+ADVICE = "try a smaller --refine.fit_learning_rate, or --refine.fit_precision fp32."
+"""What may help a fit that is not finite."""
+
 Report = Callable[[int, int, str], None]
 """Told the step, the number of steps and the loss."""
 
@@ -46,11 +51,13 @@ def fit_affinity(
     radius: int,
     scales: tuple[float, float],
     seed: int,
+    states: FitStates | None,
     progress: Report,
 ) -> None:
     """Train a network's trainable parameters; it ends in evaluation mode.
 
-    Crops are a function of seed, epoch and image alone, whatever the number of reading threads.
+    Crops are a function of seed, epoch and image alone, whatever the number of reading threads; the state is
+    saved after every epoch.
 
     Args:
         network: on the device to compute on.
@@ -59,26 +66,25 @@ def fit_affinity(
         crop_px: side of the square crop.
         radius: pairs of pixels closer than this, on the network's grid, are learned from.
         scales: range of the random size of an image.
-        seed: of order and crops.
+        seed: of order, crops and random depth.
+        states: where the state is saved, and from where it is taken up; None: not at all.
         progress: told about every step.
 
     Raises:
         DataError: there is no example.
-        NonFiniteError: the loss, or a weight after the last step, is not finite.
+        NonFiniteError: the loss, or a weight after an epoch, is not finite; no such state is saved.
+        SettingsError: fp16 on a CPU.
     """
     if not len(examples):
         raise DataError("No image with maps can be read, so there is nothing to learn affinities from.")
-    trained = [parameter for parameter in network.backbone.parameters() if parameter.requires_grad]
-    rate = settings.fit_learning_rate
-    optimizer = AdamW(
-        [
-            {"params": network.new_parameters(), "lr": rate},
-            {"params": trained, "lr": rate * BACKBONE_FACTOR},
-        ],
-        weight_decay=WEIGHT_DECAY,
-    )
-    steps = settings.fit_epochs * -(-len(examples) // settings.fit_batch_size)
-    schedule = LambdaLR(optimizer, lambda step: max(1 - step / steps, 0.0) ** DECAY_POWER)
+    device = network.normalisation.mean.device
+    steps_in_epoch = -(-len(examples) // settings.fit_batch_size)
+    steps = settings.fit_epochs * steps_in_epoch
+    optimisation = _Optimisation(network, settings, steps=steps)
+    state = None if states is None else states.newest()
+    if state is not None:
+        optimisation.load_state_dict(state)
+    first_epoch = optimisation.steps // steps_in_epoch
 
     def draw(epoch: int, index: int) -> tuple[Tensor, Tensor]:
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, index)))
@@ -87,29 +93,85 @@ def fit_affinity(
         return random_crop(example.image, labels, generator, crop_px=crop_px, scales=scales)
 
     network.train()
-    for step, (images, labels) in enumerate(_batches(draw, len(examples), settings, seed=seed), start=1):
-        affinity = network.affinity(_filled(images, network.normalisation.mean), radius=radius)
-        grid = affinity.shape[-2:]
-        coarse = F.interpolate(labels[:, None].float(), grid, mode="nearest-exact")[:, 0]
-        loss = affinity_loss(affinity, label_pairs(coarse.long().to(affinity.device), radius=radius))
+    batches = _batches(draw, len(examples), settings, seed=seed, first_epoch=first_epoch)
+    for step, (images, labels) in enumerate(batches, start=optimisation.steps + 1):
+        # Random depth follows from seed and step too, in a fit that goes on as in one that never stopped.
+        torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1))
+        with autocast(settings.fit_precision, device.type):
+            affinity = network.affinity(_filled(images, network.normalisation.mean), radius=radius)
+        coarse = F.interpolate(labels[:, None].float(), affinity.shape[-2:], mode="nearest-exact")[:, 0]
+        loss = affinity_loss(affinity, label_pairs(coarse.long().to(device), radius=radius))
         if not torch.isfinite(loss):
             raise NonFiniteError(
-                f"The loss of the affinities is not finite at step {step} of {steps}; "
-                "try a smaller --refine.fit_learning_rate."
+                f"The loss of the affinities is not finite at step {step} of {steps}; {ADVICE}"
             )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_grad_norm_([*network.new_parameters(), *trained], CLIP_NORM)
-        optimizer.step()
-        schedule.step()
+        optimisation.step(loss)
         progress(step, steps, f"loss {loss.item():.3f}")
+        if step % steps_in_epoch == 0:
+            _require_finite(network, step, steps)
+            if states is not None:
+                states.save(step // steps_in_epoch, optimisation.state_dict())
+    network.eval()
+
+
+class _Optimisation:
+    """The parameters that are trained and what is at work on them; its state is all that a step changes."""
+
+    def __init__(self, network: AffinityNetwork, settings: RefineSettings, *, steps: int) -> None:
+        device = network.normalisation.mean.device.type
+        self._parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
+        new = network.new_parameters()
+        backbone = [value for value in network.backbone.parameters() if value.requires_grad]
+        rate = settings.fit_learning_rate
+        self._optimizer = AdamW(
+            [{"params": new, "lr": rate}, {"params": backbone, "lr": rate * BACKBONE_FACTOR}],
+            weight_decay=WEIGHT_DECAY,
+        )
+        self._schedule = LambdaLR(self._optimizer, lambda step: max(1 - step / steps, 0.0) ** DECAY_POWER)
+        # Gradients of fp16 are scaled, so that small ones do not vanish.
+        is_scaled = pick_precision(settings.fit_precision, device) == "fp16"
+        self._scaler = torch.amp.GradScaler(device, enabled=is_scaled)
+        self.steps = 0
+
+    def step(self, loss: Tensor) -> None:
+        """Change the parameters along the gradient of a loss."""
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self._optimizer)
+        clip_grad_norm_(self._parameters.values(), CLIP_NORM)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._schedule.step()
+        self.steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values; the tensors are those at work, not copies."""
+        return {
+            "steps": self.steps,
+            "parameters": {name: value.detach() for name, value in self._parameters.items()},
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        for name, value in self._parameters.items():
+            value.copy_(state["parameters"][name])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._scaler.load_state_dict(state["scaler"])
+        self.steps = state["steps"]
+
+
+def _require_finite(network: AffinityNetwork, step: int, steps: int) -> None:
     broken = [name for name, value in network.state_dict().items() if not value.isfinite().all()]
     if broken:
         raise NonFiniteError(
-            f"After the last of {steps} steps {len(broken)} weights of the affinities are not finite, "
-            f"{broken[0]} first; try a smaller --refine.fit_learning_rate."
+            f"After step {step} of {steps} {len(broken)} weights of the affinities are not finite, "
+            f"{broken[0]} first; {ADVICE}"
         )
-    network.eval()
 
 
 def labels_to_learn(example: Example, settings: RefineSettings) -> Tensor:
@@ -193,13 +255,18 @@ def _filled(images: Tensor, mean: Tensor) -> Tensor:
 
 
 def _batches(
-    draw: Callable[[int, int], tuple[Tensor, Tensor]], count: int, settings: RefineSettings, *, seed: int
+    draw: Callable[[int, int], tuple[Tensor, Tensor]],
+    count: int,
+    settings: RefineSettings,
+    *,
+    seed: int,
+    first_epoch: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of crops in every epoch's own order, drawn ahead in threads."""
     waiting: deque[list[Future[tuple[Tensor, Tensor]]]] = deque()
     with ThreadPoolExecutor(max(settings.workers, 1)) as pool:
         try:
-            for epoch in range(settings.fit_epochs):
+            for epoch in range(first_epoch, settings.fit_epochs):
                 order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))
                 indices = order.permutation(count).tolist()
                 for start in range(0, count, settings.fit_batch_size):

@@ -1,14 +1,15 @@
-"""The contract of a refiner: image and maps in, maps that follow the image's edges out."""
+"""The contract of a refiner: images and maps in, maps that follow the images' edges out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from swtformer.backbones.base import Backbone
 from swtformer.run import Progress, silent
@@ -53,7 +54,6 @@ class Refiner(ABC):
         self.settings = settings
         self.device = torch.device(device)
 
-    @torch.no_grad()
     def refine(self, image: Tensor, maps: Tensor) -> Tensor:
         """Refine the maps of one image; right at any size, and the same at every call.
 
@@ -69,28 +69,65 @@ class Refiner(ABC):
         Raises:
             ValueError: a shape or type is not as above.
         """
-        if image.ndim != 3 or len(image) != 3 or image.dtype != torch.float32 or not image.numel():
-            raise ValueError(f"Expected a (3, H, W) float32 image, got {tuple(image.shape)} {image.dtype}.")
-        if maps.ndim != 3 or not maps.numel() or maps.dtype != torch.float32:
-            raise ValueError(f"Expected (K+1, h, w) float32 maps, got {tuple(maps.shape)} {maps.dtype}.")
-        alive = maps.flatten(1).any(1)
-        alive[0] = True
-        made = self._refined(image.to(self.device), maps[alive].to(self.device)).float().clamp(0, 1).cpu()
-        refined = made.new_zeros(len(maps), *made.shape[1:])
-        refined[alive.cpu()] = made
+        (refined,) = self.refine_batch([image], [maps])
         return refined
 
-    @abstractmethod
-    def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
-        """Refine checked maps without absent classes, on `device`; values are clamped to [0, 1] afterwards.
+    @torch.no_grad()
+    def refine_batch(self, images: Sequence[Tensor], maps: Sequence[Tensor]) -> list[Tensor]:
+        """Refine the maps of several images of one size: up to rounding, what `refine` makes of each.
 
         Args:
-            image: (3, H, W) float32 RGB in [0, 1].
-            maps: (K+1, h, w) float32 in [0, 1], background first; K may be 0.
+            images: B of them, as in `refine`, all of one size.
+            maps: of each image, as in `refine`; their grids and numbers of classes may differ.
 
         Returns:
-            (K+1, h', w') of any floating type.
+            The refined maps of each image, as in `refine`.
+
+        Raises:
+            ValueError: a shape, type or number is not as above.
         """
+        if not images or len(images) != len(maps):
+            raise ValueError(f"Expected the maps of each image, got {len(images)} images, {len(maps)} maps.")
+        for image, own in zip(images, maps, strict=True):
+            _check(image, own)
+        if len({image.shape for image in images}) > 1:
+            raise ValueError(f"Expected images of one size, got {[tuple(image.shape) for image in images]}.")
+        alive = [own.flatten(1).any(1) for own in maps]
+        for is_alive in alive:
+            is_alive[0] = True
+        made = self._refined(
+            torch.stack(list(images)).to(self.device),
+            [own[is_alive].to(self.device) for own, is_alive in zip(maps, alive, strict=True)],
+        )
+        return [
+            _with_absent(own.float().clamp(0, 1).cpu(), is_alive.cpu())
+            for own, is_alive in zip(made, alive, strict=True)
+        ]
+
+    @abstractmethod
+    def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Refine checked maps without absent classes, on `device`; values are clamped to [0, 1] afterwards.
+
+        What works on all images at once may take `padded` maps and give `unpadded` ones back.
+
+        Args:
+            images: (B, 3, H, W) float32 RGB in [0, 1].
+            maps: of each image (K+1, h, w) float32 in [0, 1], background first; K may be 0. K, h and w may
+                differ from image to image.
+
+        Returns:
+            Of each image (K+1, h', w') of any floating type.
+        """
+
+
+class FitStates(Protocol):
+    """Where a fit leaves its state, so that it goes on from there when it is called again."""
+
+    def newest(self) -> dict[str, Any] | None:
+        """The last state that was saved, on the CPU; None where there is none of this fit."""
+
+    def save(self, epoch: int, state: dict[str, Any]) -> None:
+        """Keep what a fit needs to go on after `epoch` epochs: tensors and plain values."""
 
 
 class LearnedRefiner(Refiner):
@@ -113,15 +150,56 @@ class LearnedRefiner(Refiner):
         """
 
     @abstractmethod
-    def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress = silent) -> None:
-        """Train the network, right after `build`; equal examples and seed give equal weights on one device.
+    def fit(
+        self,
+        examples: Sequence[Example],
+        *,
+        seed: int,
+        states: FitStates | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        """Train the network, right after `build`.
+
+        Equal examples and seed give equal weights on one device, stopped and called again or not.
 
         Args:
             examples: read from disk at each access, so don't hold them all; len() and [i] are all there is.
                 Tensors are on the CPU. An image that cannot be read is not among them.
             seed: of everything random.
+            states: those of this fit; where None, it begins at its start and cannot go on later.
             progress: told about every step or epoch, with stage name f"fit {self.name}".
 
         Raises:
             NonFiniteError: the loss or a weight is not finite.
         """
+
+
+def padded(maps: Sequence[Tensor]) -> Tensor:
+    """The maps of several images on one grid as a batch; where an image has fewer classes, maps of 0 follow.
+
+    Args:
+        maps: of each image (K+1, h, w).
+
+    Returns:
+        (B, L, h, w), L the largest K+1.
+    """
+    return pad_sequence(list(maps), batch_first=True)
+
+
+def unpadded(batch: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
+    """Of each image of a (B, L, h, w) batch as many maps as it has in `maps`."""
+    return [made[: len(own)] for made, own in zip(batch, maps, strict=True)]
+
+
+def _check(image: Tensor, maps: Tensor) -> None:
+    if image.ndim != 3 or len(image) != 3 or image.dtype != torch.float32 or not image.numel():
+        raise ValueError(f"Expected a (3, H, W) float32 image, got {tuple(image.shape)} {image.dtype}.")
+    if maps.ndim != 3 or not maps.numel() or maps.dtype != torch.float32:
+        raise ValueError(f"Expected (K+1, h, w) float32 maps, got {tuple(maps.shape)} {maps.dtype}.")
+
+
+def _with_absent(made: Tensor, is_alive: Tensor) -> Tensor:
+    """Maps of all classes, 0 for those that were not refined."""
+    refined = made.new_zeros(len(is_alive), *made.shape[1:])
+    refined[is_alive] = made
+    return refined

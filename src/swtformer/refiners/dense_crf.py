@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from swtformer.errors import SwtformerError
 from swtformer.functional.dense_crf import PairwiseTerms, label_energies, map_energies, mean_field
 from swtformer.functional.labels import upsample
-from swtformer.refiners.base import Refiner
+from swtformer.refiners.base import Refiner, unpadded
 from swtformer.settings import RefineSettings
 
 
@@ -40,21 +43,36 @@ class DenseCRF(Refiner):
             bilateral_weight=settings.crf_bilateral_weight,
         )
 
-    def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
-        _, height, width = image.shape
-        if len(maps) == 1:
-            return image.new_ones(1, height, width)  # one label alone has a probability of 1
-        full = upsample(maps, (height, width))
-        if self.settings.crf_unary == "maps":
-            energies = map_energies(full)
-        else:
-            energies = label_energies(full.argmax(0), count=len(full), certainty=self.settings.crf_certainty)
+    def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
+        # One label alone has a probability of 1.
+        refined = [images.new_ones(1, *images.shape[2:])] * len(maps)
+        uncertain = [place for place, own in enumerate(maps) if len(own) > 1]
+        if not uncertain:
+            return refined
+        energies = [self._energies(maps[place], images.shape[2:]) for place in uncertain]
         if self._library is not None:
-            return self._reference(energies, image)
-        return mean_field(energies, image, terms=self._terms, iterations=self.settings.crf_iterations)
+            made = list(map(self._reference, energies, images[uncertain]))
+        else:
+            marginals = mean_field(
+                pad_sequence(energies, batch_first=True, padding_value=inf),
+                images[uncertain],
+                terms=self._terms,
+                iterations=self.settings.crf_iterations,
+            )
+            made = unpadded(marginals, energies)
+        for place, own in zip(uncertain, made, strict=True):
+            refined[place] = own
+        return refined
+
+    def _energies(self, maps: Tensor, size: torch.Size) -> Tensor:
+        """Unary energies of the labels of one image's maps at its (H, W) size."""
+        full = upsample(maps, (size[0], size[1]))
+        if self.settings.crf_unary == "maps":
+            return map_energies(full)
+        return label_energies(full.argmax(0), count=len(full), certainty=self.settings.crf_certainty)
 
     def _reference(self, energies: Tensor, image: Tensor) -> Tensor:
-        """`mean_field` by pydensecrf, on the CPU."""
+        """`mean_field` of one image by pydensecrf, on the CPU."""
         assert self._library is not None
         labels, height, width = energies.shape
         terms = self._terms

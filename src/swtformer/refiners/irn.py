@@ -7,6 +7,7 @@ boundary branch reaches the walk, so only that one is here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -17,7 +18,8 @@ from swtformer.backbones.base import Backbone
 from swtformer.functional.affinity import boundary_affinity
 from swtformer.functional.random_walk import TOLERANCE
 from swtformer.refiners.affinity_network import AffinityNetwork
-from swtformer.refiners.walk import WalkRefiner, as_batch, resized
+from swtformer.refiners.base import padded, unpadded
+from swtformer.refiners.walk import WalkRefiner, enlarged, resized
 
 WIDTH = 32
 """Channels that each stage is projected to."""
@@ -62,7 +64,7 @@ class BoundaryNetwork(AffinityNetwork):
             for project, stage in zip(self.projections, pyramid, strict=True)
         ]
         boundaries: Tensor = self.boundary(torch.cat(projected, dim=1))
-        return boundaries[:, 0].sigmoid()
+        return boundaries[:, 0].float().sigmoid()
 
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
         """1 - the largest boundary between neighbours; see `AffinityNetwork.affinity`."""
@@ -89,19 +91,21 @@ class IRN(WalkRefiner):
     radius = 10
     scales = (0.5, 1.5)
 
-    def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
-        images = as_batch(image)
-        straight, mirrored = self.network.boundaries(torch.cat([images, images.flip(-1)]))
+    def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
+        images = enlarged(images)
+        straight, mirrored = self.network.boundaries(torch.cat([images, images.flip(-1)])).chunk(2)
         boundaries = (straight + mirrored.flip(-1)) / 2
-        affinity = boundary_affinity(boundaries[None], radius=self.settings.walk_radius)[0]
-        passable = 1 - boundaries
-        start = resized(maps, boundaries.shape) * passable
+        affinity = boundary_affinity(boundaries, radius=self.settings.walk_radius)
+        passable = 1 - boundaries[:, None]
+        start = padded([resized(own, boundaries.shape[1:]) for own in maps]) * passable
         background = self.settings.irn_background
         if background is None:
-            walked = self.walked(torch.cat([start, passable[None]]), affinity)
+            walked = self.walked(torch.cat([passable, start], dim=1), affinity)
             # Where even ones hardly get, a ratio would show what the walk rounded off.
-            return walked[:-1] / walked[-1].clamp_min(TOLERANCE)
-        walked = self.walked(start[1:], affinity)
-        if len(walked):
-            walked = walked / walked.amax().clamp_min(torch.finfo(walked.dtype).tiny)
-        return torch.cat([torch.full_like(start[:1], background), walked])
+            return unpadded(walked[:, 1:] / walked[:, :1].clamp_min(TOLERANCE), maps)
+        constant = torch.full_like(passable, background)
+        if start.shape[1] == 1:
+            return list(constant)
+        walked = self.walked(start[:, 1:], affinity)
+        highest = walked.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(walked.dtype).tiny)
+        return unpadded(torch.cat([constant, walked / highest], dim=1), maps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from swtformer.functional.labels import upsample
 from swtformer.functional.pixel_adaptive import pixel_adaptive_refinement
-from swtformer.refiners.base import Refiner
+from swtformer.refiners.base import Refiner, padded, unpadded
 
 
 class PixelAdaptiveRefinement(Refiner):
@@ -18,13 +19,13 @@ class PixelAdaptiveRefinement(Refiner):
     name: ClassVar[str] = "par"
     shaped_by: ClassVar[tuple[str, ...]] = ("par_",)
 
-    def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
+    def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
         stride = self.settings.par_stride
-        height, width = (-(-side // stride) for side in image.shape[1:])
-        small = F.interpolate(image[None], (height, width), mode="bilinear", align_corners=False)
-        return pixel_adaptive_refinement(
-            small,
-            upsample(maps, (height, width))[None],
+        height, width = (-(-side // stride) for side in images.shape[2:])
+        refined = pixel_adaptive_refinement(
+            F.interpolate(images, (height, width), mode="bilinear", align_corners=False),
+            padded([upsample(own, (height, width)) for own in maps]),
             iterations=self.settings.par_iterations,
             dilations=self.settings.par_dilations,
-        )[0]
+        )
+        return unpadded(refined, maps)

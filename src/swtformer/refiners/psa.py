@@ -6,6 +6,7 @@ doi:10.1109/CVPR.2018.00523.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from swtformer.backbones.base import Backbone
 from swtformer.functional.affinity import feature_affinity
 from swtformer.refiners.affinity_network import AffinityNetwork
-from swtformer.refiners.walk import WalkRefiner, as_batch, resized
+from swtformer.refiners.base import padded, unpadded
+from swtformer.refiners.walk import WalkRefiner, enlarged, resized
 
 WIDTHS = (64, 64, 128, 192)
 """Channels that each stage is projected to; 448 together, as in PSA's three levels of 64, 128 and 256."""
@@ -53,11 +55,16 @@ class FeatureAffinityNetwork(AffinityNetwork):
         grid = pyramid[1].shape[-2:]
         projected = [
             F.interpolate(
-                project(stage), grid, mode="bilinear", align_corners=False, antialias=stage is pyramid[0]
+                project(stage).float(),  # CPUs have no anti-aliasing in half precision
+                grid,
+                mode="bilinear",
+                align_corners=False,
+                antialias=stage is pyramid[0],
             )
             for project, stage in zip(self.projections, pyramid, strict=True)
         ]
-        return F.elu(self.mixing(torch.cat(projected, dim=1)))
+        # Their differences are small beside them: of half precision little would be left.
+        return F.elu(self.mixing(torch.cat(projected, dim=1)).float())
 
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
         """exp(-L1 distance) of neighbours' features; see `AffinityNetwork.affinity`."""
@@ -78,6 +85,7 @@ class PSA(WalkRefiner):
     radius = 5
     scales = (1.0, 1.0)
 
-    def _refined(self, image: Tensor, maps: Tensor) -> Tensor:
-        affinity = self.network.affinity(as_batch(image), radius=self.settings.walk_radius)[0]
-        return self.walked(resized(maps, affinity.shape[-2:]), affinity)
+    def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
+        affinity = self.network.affinity(enlarged(images), radius=self.settings.walk_radius)
+        start = padded([resized(own, affinity.shape[-2:]) for own in maps])
+        return unpadded(self.walked(start, affinity), maps)

@@ -13,7 +13,7 @@ from swtformer.backbones.base import Backbone
 from swtformer.functional.random_walk import random_walk
 from swtformer.refiners.affinity_fit import fit_affinity
 from swtformer.refiners.affinity_network import AffinityNetwork
-from swtformer.refiners.base import Example, LearnedRefiner
+from swtformer.refiners.base import Example, FitStates, LearnedRefiner
 from swtformer.run import Progress, silent
 
 SMALLEST_SIDE_PX = 32
@@ -50,12 +50,20 @@ class WalkRefiner(LearnedRefiner):
         """Make the network; see `LearnedRefiner.build`."""
         self.network = self.network_type(backbone).to(self.device).eval()
 
-    def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress = silent) -> None:
+    def fit(
+        self,
+        examples: Sequence[Example],
+        *,
+        seed: int,
+        states: FitStates | None = None,
+        progress: Progress = silent,
+    ) -> None:
         """Train the network on random crops; see `LearnedRefiner.fit`.
 
         Raises:
             DataError: there is no example.
             NonFiniteError: the loss or a weight is not finite.
+            SettingsError: fp16 on a CPU.
         """
         torch.manual_seed(seed)
         self.network.reset()
@@ -67,11 +75,12 @@ class WalkRefiner(LearnedRefiner):
             radius=self.settings.fit_radius or self.radius,
             scales=self.scales,
             seed=seed,
+            states=states,
             progress=lambda done, total, note: progress(f"fit {self.name}", done, total, note),
         )
 
     def walked(self, maps: Tensor, affinity: Tensor) -> Tensor:
-        """Random walk of (K, h, w) maps over (P, h, w) affinities, by the settings."""
+        """Random walk of (…, K, h, w) maps over (…, P, h, w) affinities, by the settings."""
         return random_walk(
             maps,
             affinity,
@@ -81,11 +90,13 @@ class WalkRefiner(LearnedRefiner):
         )
 
 
-def as_batch(image: Tensor) -> Tensor:
-    """A (3, H, W) image as a batch of one, each side enlarged to what backbones need."""
-    height, width = image.shape[1:]
+def enlarged(images: Tensor) -> Tensor:
+    """(B, 3, H, W) images with each side enlarged to what backbones need."""
+    height, width = images.shape[2:]
     size = max(height, SMALLEST_SIDE_PX), max(width, SMALLEST_SIDE_PX)
-    return resized(image, size)[None]
+    if size == (height, width):
+        return images
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:

@@ -59,6 +59,9 @@ class RefineSettings(Section):
     """PSA and IRN: learn from the maps' surest pixels, or from those whose label the dense CRF confirms."""
     fit_confident: Annotated[float, Field(gt=0, le=1)] = 0.6
     """PSA and IRN: part of each class's pixels, the surest, that is learned from; the rest is ignored."""
+    fit_precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """PSA and IRN: arithmetic when affinities are learned; auto takes bf16 where the processor has it and
+    fp32 elsewhere."""
     walk_radius: Annotated[int, Field(ge=2)] = 5
     """PSA and IRN: the random walk steps to pixels closer than this, on the network's grid."""
     walk_beta: Positive | None = None
@@ -68,6 +71,9 @@ class RefineSettings(Section):
     irn_background: Fraction | None = None
     """IRN: constant background score beside the walked maps, 0.25 as published; by default the background
     map walks like the others."""
+    batch_size: Count | None = None
+    """Images of one size that are refined together, fewer where they are large; by default 1 on a CPU,
+    where more are no faster, and 16 on a GPU."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Where to compute."""
     workers: Annotated[int, Field(ge=0)] = 1

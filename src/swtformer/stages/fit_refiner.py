@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -16,16 +18,26 @@ from torch import Tensor
 
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import Record
-from swtformer.errors import ImageError, SwtformerError
+from swtformer.errors import CheckpointError, ImageError, SwtformerError
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.model_folders import WEIGHTS
+from swtformer.precision import pick_precision
 from swtformer.refiners import Example, LearnedRefiner
-from swtformer.run import Progress, Run, file_stamp, sha256, write_with
+from swtformer.run import Progress, Run, digest, file_stamp, sha256, write_with
 from swtformer.settings import Settings
 from swtformer.stages.mask import Source
 from swtformer.stages.read_ahead import read_ahead
 from swtformer.stages.start_maps import all_channels
+from swtformer.training.checkpoint_files import (
+    epoch_file,
+    newest_checkpoint,
+    read_checkpoint,
+    remove_older,
+    write_checkpoint,
+)
+
+logger = logging.getLogger("swtformer")
 
 FIT = "fit"
 """Metadata of the weights' file: what they were fitted from and their digest. It is one entry, since the
@@ -99,6 +111,8 @@ def fit_or_load(
 ) -> str:
     """Give the refiner its weights: those that lie in the run if they come from the same, else fitted ones.
 
+    A fit that was stopped goes on after its last whole epoch and ends with the weights of one that was not.
+
     Args:
         refiner: gets the weights.
         run: holds the maps, the model whose backbone the network starts from, and the weights under refined/.
@@ -114,6 +128,7 @@ def fit_or_load(
         SwtformerError: no image can be used.
         CheckpointError: the run's model is missing or damaged.
         NonFiniteError: the fit diverged.
+        SettingsError: the fit's arithmetic is not for this device.
     """
     refiner.build(from_pretrained(run.path).backbone)
     path = run.refined_model(refiner.name)
@@ -127,12 +142,57 @@ def fit_or_load(
         else:
             refiner.network.to(refiner.device).eval()
             return sha256(path)
+    arithmetic = pick_precision(settings.refine.fit_precision, refiner.device.type)
     usable = _usable(run, records, start, settings, progress)
-    refiner.fit(_Examples(run, usable, start, settings.data.exif), seed=settings.seed, progress=progress)
+    facts = fitted_from, arithmetic, [record.id for record in usable]
+    states = _States(run.refined_fit(refiner.name), digest(*facts))
+    refiner.fit(
+        _Examples(run, usable, start, settings.data.exif),
+        seed=settings.seed,
+        states=states,
+        progress=progress,
+    )
     weights = {name: value.cpu().contiguous() for name, value in refiner.network.state_dict().items()}
     payload = save(weights, {FIT: f"{fitted_from} {_digest(weights)}"})
     write_with(path, lambda stream: stream.write(payload))
+    states.remove()
     return sha256(path)
+
+
+@dataclass(frozen=True)
+class _States:
+    """The states of a fit that is not over, as checkpoints in a folder; those of another fit do not count.
+
+    Attributes:
+        folder: of this refiner's fits in this run.
+        fitted_from: equal for fits that take the same steps.
+    """
+
+    folder: Path
+    fitted_from: str
+
+    def newest(self) -> dict[str, Any] | None:
+        """That of the last whole epoch; the user is told where damaged ones leave none."""
+        if not any(self.folder.glob("epoch-*.ckpt")):
+            return None
+        try:
+            kept = read_checkpoint(newest_checkpoint(self.folder))
+        except CheckpointError as error:
+            logger.warning("%s\nThe fit starts over.", error)
+            return None
+        return dict(kept["state"]) if kept["fitted_from"] == self.fitted_from else None
+
+    def save(self, epoch: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint; those of another fit go first, since their numbers may be higher."""
+        if epoch == 1:
+            self.remove()
+        write_checkpoint(epoch_file(self.folder, epoch), {"fitted_from": self.fitted_from, "state": state})
+        remove_older(self.folder)
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
 
 
 def _whole_weights(path: Path, fitted_from: str) -> dict[str, Tensor] | None:
@@ -148,11 +208,11 @@ def _whole_weights(path: Path, fitted_from: str) -> dict[str, Tensor] | None:
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
     """SHA-256 of all names and values."""
-    digest = hashlib.sha256()
+    hashing = hashlib.sha256()
     for name in sorted(weights):
-        digest.update(f"{name} {weights[name].dtype} {tuple(weights[name].shape)}\n".encode())
-        digest.update(weights[name].numpy().tobytes())
-    return digest.hexdigest()
+        hashing.update(f"{name} {weights[name].dtype} {tuple(weights[name].shape)}\n".encode())
+        hashing.update(weights[name].numpy().tobytes())
+    return hashing.hexdigest()
 
 
 def _usable(
@@ -182,12 +242,12 @@ def _fingerprint(run: Run, records: Sequence[Record], start: Start, settings: Se
     values = options.model_dump(mode="json")
     fitting = {name: value for name, value in values.items() if name.startswith(used)}
     weights = sha256(run.model / WEIGHTS)
-    digest = hashlib.sha256(f"{settings.seed} {fitting} {start} {settings.data.exif} {weights}".encode())
+    hashing = hashlib.sha256(f"{settings.seed} {fitting} {start} {settings.data.exif} {weights}".encode())
     for record in records:
-        digest.update(f"\x1e{record.id} {file_stamp(record.image)}".encode())
+        hashing.update(f"\x1e{record.id} {file_stamp(record.image)}".encode())
         try:
             maps = ClassActivationMaps.load(run.map_file(record.id))
         except SwtformerError:
             continue  # recorded as a failure when it is to be refined
-        digest.update(f"\x1f{maps.made_by} {maps.made_from}".encode())
-    return digest.hexdigest()[:32]
+        hashing.update(f"\x1f{maps.made_by} {maps.made_from}".encode())
+    return hashing.hexdigest()[:32]

@@ -17,6 +17,7 @@ from swtformer.maps import ClassActivationMaps, are_current
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.views import SummedMaps, summed_maps
 from swtformer.model_folders import WEIGHTS
+from swtformer.precision import autocast, pick_device
 from swtformer.run import (
     Failure,
     Progress,
@@ -30,7 +31,6 @@ from swtformer.run import (
 )
 from swtformer.settings import Settings
 from swtformer.stages.read_ahead import read_ahead
-from swtformer.training.precision import autocast, pick_device
 
 
 @dataclass(frozen=True)

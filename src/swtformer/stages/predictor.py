@@ -20,6 +20,7 @@ from swtformer.methods import Method
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.views import summed_maps
 from swtformer.model_folders import newest_network
+from swtformer.precision import autocast, pick_device
 from swtformer.run import Run, read_json
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network
@@ -27,7 +28,6 @@ from swtformer.segmentation.views import GRID, patches
 from swtformer.settings import LocalizeSettings, MaskSettings, PredictSettings
 from swtformer.stages.localize import maps_of
 from swtformer.stages.mask import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
-from swtformer.training.precision import autocast, pick_device
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.maps import ClassActivationMaps, are_current
-from swtformer.refiners import LearnedRefiner, create_refiner
+from swtformer.precision import pick_device
+from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.refiners.walk import STEPS
 from swtformer.run import (
     Failure,
@@ -29,13 +31,16 @@ from swtformer.run import (
     write_json,
 )
 from swtformer.settings import RefineSettings, Settings
+from swtformer.stages.equal_sizes import in_equal_sizes
 from swtformer.stages.fit_refiner import Start, fit_or_load
 from swtformer.stages.known_data import data_of
 from swtformer.stages.mask import ids_with_maps
 from swtformer.stages.read_ahead import read_ahead
 from swtformer.stages.refined_maps import maps_stamp
 from swtformer.stages.start_maps import label_free_power, source_of
-from swtformer.training.precision import pick_device
+
+BATCH_ON_A_GPU = 16
+"""Images of one size that are refined together where the settings leave it open. A CPU is busy with one."""
 
 
 @dataclass(frozen=True)
@@ -133,18 +138,17 @@ def refine(
     reused = len(records) - len(todo) - len(failures)
     done = 0
     progress("refine", reused + len(failures), len(records))
-    for record, image in read_ahead(todo, exif=settings.data.exif, threads=options.workers):
-        try:
-            if isinstance(image, ImageError):
-                raise image
-            maps = ClassActivationMaps.load(run.map_file(record.id))
-            refined = refiner.refine(*start.tensors(image, maps))
-        except SwtformerError as error:
-            failures.append(_failure(run, record, error))
+    results = in_equal_sizes(
+        _unrefined(run, todo, start, settings),
+        size_of=lambda unrefined: unrefined.maps.size,
+        work=partial(_refined, refiner),
+        limit=options.batch_size or (1 if refiner.device.type == "cpu" else BATCH_ON_A_GPU),
+    )
+    for record, maps in results:
+        if isinstance(maps, SwtformerError):
+            failures.append(_failure(run, record, maps))
         else:
-            replace(
-                maps, refined=_as_fp16(refined), made_by=made_by, made_from=_made_from(record, maps)
-            ).save(run.refined_map_file(record.id))
+            replace(maps, made_by=made_by).save(run.refined_map_file(record.id))
             done += 1
         progress("refine", reused + done + len(failures), len(records))
     write_failures(run, "refine", failures)
@@ -172,6 +176,49 @@ def _todo(run: Run, records: list[Record], made_by: str, failures: list[Failure]
         path = run.refined_map_file(record.id)
         if not are_current(path, made_by=made_by, made_from=_made_from(record, maps)):
             yield record
+
+
+@dataclass(frozen=True)
+class _Unrefined:
+    """One image with its maps: as they lie on disk but for their source, and as a refiner takes them."""
+
+    maps: ClassActivationMaps
+    image: Tensor
+    channels: Tensor
+
+
+def _unrefined(
+    run: Run, records: list[Record], start: Start, settings: Settings
+) -> Iterator[tuple[Record, _Unrefined | SwtformerError]]:
+    """Every record with its image and maps, or with what keeps them from being used."""
+    reader = read_ahead(records, exif=settings.data.exif, threads=settings.refine.workers)
+    for record, image in reader:
+        if isinstance(image, ImageError):
+            yield record, image
+            continue
+        try:
+            maps = ClassActivationMaps.load(run.map_file(record.id))
+            pixels, channels = start.tensors(image, maps)
+        except SwtformerError as error:
+            yield record, error
+        else:
+            yield record, _Unrefined(replace(maps, made_from=_made_from(record, maps)), pixels, channels)
+
+
+def _refined(refiner: Refiner, batch: list[_Unrefined]) -> list[ClassActivationMaps | SwtformerError]:
+    """Maps with their refined ones; what fails together is tried in halves, until it fails alone."""
+    try:
+        made = refiner.refine_batch([one.image for one in batch], [one.channels for one in batch])
+    except SwtformerError as error:
+        if len(batch) == 1:
+            return [error]
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    else:
+        return [replace(one.maps, refined=_as_fp16(own)) for one, own in zip(batch, made, strict=True)]
+    middle = len(batch) // 2
+    return _refined(refiner, batch[:middle]) + _refined(refiner, batch[middle:])
 
 
 def _made_from(record: Record, maps: ClassActivationMaps) -> str:

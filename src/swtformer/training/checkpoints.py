@@ -1,29 +1,27 @@
-"""Training checkpoints: whole or absent, checked by SHA-256, loaded without running code."""
+"""When Lightning writes checkpoints, and through which files."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
-import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from swtformer.errors import CheckpointError, NonFiniteError
-from swtformer.run import atomic_file, write_text
-
-GENERATIONS = 2
-"""Checkpoints that are kept, so that one damaged file does not end a run."""
-
-logger = logging.getLogger("swtformer")
+from swtformer.errors import NonFiniteError
+from swtformer.training.checkpoint_files import (
+    epoch_file,
+    read_checkpoint,
+    remove_checkpoint,
+    remove_older,
+    write_checkpoint,
+)
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Writes a checkpoint beside its final name, then its digest, then renames; reads only what matches."""
+    """Lightning's checkpoints in files of ours."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint.
@@ -38,11 +36,7 @@ class AtomicCheckpointIO(CheckpointIO):
                     f"The weights {name} are not finite at step {checkpoint['global_step']}; "
                     "the last checkpoint is untouched. Try a smaller --train.learning_rate."
                 )
-        path = Path(path)
-        with atomic_file(path) as stream:
-            hashing = _HashingStream(stream)
-            torch.save(checkpoint, cast("IO[bytes]", hashing))
-            write_text(digest_file(path), hashing.digest.hexdigest() + "\n")
+        write_checkpoint(Path(path), checkpoint)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = True
@@ -52,73 +46,11 @@ class AtomicCheckpointIO(CheckpointIO):
         Raises:
             CheckpointError: it is damaged, or holds more than tensors and plain values.
         """
-        path = Path(path)
-        problem = damage(path)
-        if problem:
-            raise CheckpointError(problem)
-        try:
-            return dict(torch.load(path, map_location="cpu", weights_only=True))
-        except Exception as error:  # torch.load raises whatever a hostile file makes it raise
-            raise CheckpointError(f"{path}: cannot be loaded safely: {error}") from None
+        return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove a checkpoint and its digest."""
-        Path(path).unlink(missing_ok=True)
-        digest_file(Path(path)).unlink(missing_ok=True)
-
-
-class _HashingStream:
-    """A binary stream that knows the SHA-256 of what went through it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = stream
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        """Write and hash."""
-        self.digest.update(data)
-        return self.stream.write(data)
-
-    def flush(self) -> None:
-        """Flush the stream below."""
-        self.stream.flush()
-
-
-def digest_file(path: Path) -> Path:
-    """File that holds a checkpoint's SHA-256."""
-    return path.with_name(path.name + ".sha256")
-
-
-def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint file, or None where its bytes match their digest."""
-    if not path.is_file():
-        return f"{path}: does not exist."
-    if not digest_file(path).is_file():
-        return f"{path}: its digest {digest_file(path).name} is missing, so it cannot be checked."
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != digest_file(path).read_text(encoding="utf-8").strip():
-        return f"{path}: is damaged (its SHA-256 is not the one that was written with it)."
-    return None
-
-
-def newest_checkpoint(folder: Path) -> Path:
-    """The newest whole checkpoint of a run; damaged ones are passed over with a warning.
-
-    Raises:
-        CheckpointError: there is none, or all are damaged.
-    """
-    problems: list[str] = []
-    for path in sorted(folder.glob("epoch-*.ckpt"), reverse=True):
-        problem = damage(path)
-        if problem is None:
-            if problems:
-                logger.warning("%s Resuming from %s, the checkpoint before it.", problems[-1], path.name)
-            return path
-        problems.append(problem)
-    if problems:
-        raise CheckpointError("No checkpoint is whole:\n" + "\n".join(f"  {line}" for line in problems))
-    raise CheckpointError(f"{folder}: holds no checkpoint to resume from.")
+        remove_checkpoint(Path(path))
 
 
 class EpochCheckpoints(Checkpoint):
@@ -148,13 +80,10 @@ class EpochCheckpoints(Checkpoint):
             self.best_file = f"best-{epoch:04d}.ckpt"
             # Before the epoch's own file: whoever resumes from that one finds the best it speaks of.
             trainer.save_checkpoint(self.folder / self.best_file)
-        trainer.save_checkpoint(self.folder / f"epoch-{epoch:04d}.ckpt")
+        trainer.save_checkpoint(epoch_file(self.folder, epoch))
         if trainer.is_global_zero:
-            storage = AtomicCheckpointIO()
-            for path in sorted(self.folder.glob("epoch-*.ckpt"), reverse=True)[GENERATIONS:]:
-                storage.remove_checkpoint(path)
-            for path in sorted(self.folder.glob("best-*.ckpt"), reverse=True)[GENERATIONS:]:
-                storage.remove_checkpoint(path)
+            remove_older(self.folder)
+            remove_older(self.folder, "best-*.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
         """Best validation score so far, and whether the training ended with this epoch."""

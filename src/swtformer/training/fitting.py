@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
 from swtformer.errors import SettingsError
+from swtformer.precision import pick_device
 from swtformer.processes import is_main_process, launched_processes
 from swtformer.run import Progress, Run
 from swtformer.settings import OptimisationSettings
@@ -26,8 +27,9 @@ from swtformer.training.callbacks import (
     ProgressReport,
     UnreadableImages,
 )
-from swtformer.training.checkpoints import AtomicCheckpointIO, EpochCheckpoints, newest_checkpoint
-from swtformer.training.precision import lightning_precision, pick_device
+from swtformer.training.checkpoint_files import newest_checkpoint, read_checkpoint
+from swtformer.training.checkpoints import AtomicCheckpointIO, EpochCheckpoints
+from swtformer.training.precision import lightning_precision
 
 logger = logging.getLogger("swtformer")
 
@@ -146,7 +148,7 @@ def _check_launch(options: OptimisationSettings, section: str) -> None:
 
 def _is_finished(newest: Path, checkpoints: EpochCheckpoints, *, run: Run, epochs: int) -> bool:
     """Whether the newest checkpoint ended a training; `checkpoints` takes up its state, the user is told."""
-    state = AtomicCheckpointIO().load_checkpoint(newest)
+    state = read_checkpoint(newest)
     checkpoints.load_state_dict(state["callbacks"][checkpoints.state_key])
     if checkpoints.is_finished and is_main_process():
         done = state["epoch"] + 1
@@ -160,7 +162,7 @@ def _keep(module: FittedModule, newest: Path, checkpoints: EpochCheckpoints) -> 
     kept = newest
     if module.options.keep == "best" and checkpoints.best_file is not None:
         kept = newest.with_name(checkpoints.best_file)
-    module.load_state_dict(AtomicCheckpointIO().load_checkpoint(kept)["state_dict"])
+    module.load_state_dict(read_checkpoint(kept)["state_dict"])
 
 
 def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:

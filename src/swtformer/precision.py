@@ -1,0 +1,61 @@
+"""Where to compute and in which arithmetic."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+
+from swtformer.errors import SettingsError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+def pick_device(accelerator: Literal["auto", "cpu", "gpu", "mps"]) -> Literal["cpu", "cuda", "mps"]:
+    """The device type to compute on.
+
+    Raises:
+        SettingsError: the one asked for is not there.
+    """
+    has_mps = torch.backends.mps.is_available()
+    if accelerator == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if has_mps else "cpu"
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise SettingsError("No CUDA GPU can be used here; leave the accelerator at auto or set it to cpu.")
+    if accelerator == "mps" and not has_mps:
+        raise SettingsError(
+            "Apple's MPS cannot be used here; leave the accelerator at auto or set it to cpu."
+        )
+    return "cuda" if accelerator == "gpu" else accelerator
+
+
+def pick_precision(precision: Precision, device: str) -> Literal["fp32", "bf16", "fp16"]:
+    """The arithmetic to use; auto takes bf16 where the processor has instructions for it.
+
+    Raises:
+        SettingsError: fp16 on a CPU, where it is a hundred times slower than fp32.
+    """
+    if precision == "fp16" and device == "cpu":
+        raise SettingsError("fp16 is not for CPUs, where it is far slower than fp32; use bf16, fp32 or auto.")
+    if precision != "auto":
+        return precision
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if device == "cpu":
+        return "bf16" if _cpu_has_bf16() else "fp32"
+    return "fp32"
+
+
+def _cpu_has_bf16() -> bool:
+    """True where matrix products in bf16 run on the processor's own instructions."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def autocast(precision: Precision, device: str) -> AbstractContextManager[None]:
+    """Context in which a network runs in the chosen arithmetic."""
+    chosen = pick_precision(precision, device)
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return torch.autocast(device, dtype=kinds[chosen], enabled=chosen != "fp32")
