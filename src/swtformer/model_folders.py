@@ -43,7 +43,7 @@ def holds_model(run: Path) -> bool:
     return (run / "model" / CONFIG).is_file()
 
 
-def local_model_folder(source: str | Path) -> Path | None:
+def local_model_folder(source: str | os.PathLike[str]) -> Path | None:
     """The folder on this machine that holds a model.
 
     Args:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Subject:
     parameters: int
 
 
-def card_text(subject: Subject, *, name: str, license: str | None, run: str | Path | None) -> str:
+def card_text(subject: Subject, *, name: str, license: str | None, run: str | os.PathLike[str] | None) -> str:
     """The card as Markdown, without the hub's metadata.
 
     Args:

@@ -70,7 +70,7 @@ class OnnxExport:
     differences: Mapping[tuple[int, int, int], Mapping[str, float]]
 
 
-def export_onnx(graph: OnnxGraph, path: Path, *, size: tuple[int, int] | None = None) -> OnnxExport:
+def write_onnx(graph: OnnxGraph, path: Path, *, size: tuple[int, int] | None = None) -> OnnxExport:
     """Write a network as ONNX, after comparing it with torch in onnxruntime.
 
     Every output must agree at every size within `TOLERANCE`: absolute where the largest magnitude of torch's
