@@ -11,6 +11,7 @@ import gradio as gr
 from swtformer.app.pictures import described, laid_over, legend
 from swtformer.app.reviewing import Card, Cards, export_commands
 from swtformer.app.segment_page import message
+from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.run import Run
 from swtformer.stages.review import Decision, ReviewItem, ReviewQueue, Shown, decide, open_queue
@@ -56,9 +57,15 @@ def facts(card: Card, queue: ReviewQueue) -> str:
     )
 
 
-def review_page(run: Run, blocks: gr.Blocks) -> None:
-    """Put the page's widgets into the surrounding Blocks."""
-    cards = Cards(run)
+def review_page(run: Run, blocks: gr.Blocks, data: ImageSet | None = None) -> None:
+    """Put the page's widgets into the surrounding Blocks.
+
+    Args:
+        run: whose pseudo-masks are reviewed.
+        blocks: the surrounding ones.
+        data: the photographs; those that the masks were made for where None.
+    """
+    cards = Cards(run, data)
     current = gr.State(None)
     masks = gr.State("")
     progress = gr.HTML(elem_id="progress")
@@ -106,7 +113,7 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
     )
     with gr.Accordion("Correct the marked masks in another tool", open=False):
         gr.Code(
-            export_commands(run),
+            export_commands(run, data),
             language=None,
             interactive=False,
             show_label=False,

@@ -71,7 +71,7 @@ class Network(Protocol):
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model behind `torch.compile` and the wrappers for several devices, which do not touch its logits."""
+    """The model behind `torch.compile` and wrappers for several devices, which do not touch its logits."""
     while True:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = model.module
