@@ -48,7 +48,8 @@ def _by_size(maps: Tensor, size: Sequence[int], align_corners: bool, *scales: fl
 
 def _by_size_or_factors(
     maps: Tensor, size: Sequence[int] | None, align_corners: bool, factors: Sequence[float] | None
-) -> Tensor:
+) -> Any:
+    """Not every way: what comes back as NotImplemented stays as it is."""
     if size is None:
         assert factors is not None
         if any(factor != int(factor) for factor in factors):
@@ -57,7 +58,7 @@ def _by_size_or_factors(
     return exact_bilinear(maps, size, align_corners=align_corners)
 
 
-DECOMPOSITIONS: dict[Any, Callable[..., Tensor]] = {
+DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.upsample_bilinear2d.vec: _by_size_or_factors,
     torch.ops.aten.upsample_bilinear2d.default: _by_size,
 }
