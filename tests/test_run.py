@@ -28,6 +28,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_a_run_is_named_by_text_and_serves_as_a_path(tmp_path: Path) -> None:
+    run = Run(str(tmp_path))
+    assert run == Run(tmp_path) == Run(run)
+    assert run.model == tmp_path / "model"
+    assert Path(run) == tmp_path
+    assert RefinedRun(run).maps == tmp_path / "refined"
+
+
 def test_write_makes_folders_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a" / "b" / "c.txt", "één\n")
     assert (tmp_path / "a" / "b" / "c.txt").read_text(encoding="utf-8") == "één\n"

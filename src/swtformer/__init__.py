@@ -1,14 +1,18 @@
 """Pixel masks from image-level labels: weakly supervised semantic segmentation.
 
-The public names are loaded when they are first used, so that importing the package does not load torch:
+The public names are loaded when they are first used, so that importing the package does not load torch. They
+are those of the commands, but for `run_stages` (the command `run`), `write_report` (`report`), `export_masks`
+(`export`), `import_masks` (`import`) and `export_onnx` (`onnx`):
 
-    from swtformer import Settings, open_dataset, train, localize, mask, evaluate
+    import swtformer
 
-    settings = Settings()
-    data = open_dataset("photos", settings.data)
-    run = train(data, settings=settings, out="runs/photos")
-    localize(run, data)
-    mask(run)
+    data = swtformer.open_dataset("photos")
+    run = swtformer.train(data, out="runs/photos")
+    swtformer.localize(run, data)
+    swtformer.refine(run)
+    swtformer.pseudo_label(run)
+    swtformer.segment(run)
+    swtformer.predict(run, "new", out="predictions")
 """
 
 from __future__ import annotations
@@ -22,10 +26,15 @@ if TYPE_CHECKING:
     from swtformer.errors import SwtformerError
     from swtformer.methods import create_model
     from swtformer.methods.pretrained import from_pretrained, save_pretrained
+    from swtformer.publishing.export import export_onnx
+    from swtformer.publishing.hub import pull, push
     from swtformer.run import Run
+    from swtformer.segmentation.pretrained import load_network
     from swtformer.settings import Settings
     from swtformer.stages.chain import run_stages
     from swtformer.stages.evaluate import evaluate
+    from swtformer.stages.export_masks import export_masks
+    from swtformer.stages.import_masks import import_masks
     from swtformer.stages.localize import localize
     from swtformer.stages.mask import mask
     from swtformer.stages.predict import predict
@@ -45,12 +54,18 @@ __all__ = [
     "__version__",
     "create_model",
     "evaluate",
+    "export_masks",
+    "export_onnx",
     "from_pretrained",
+    "import_masks",
+    "load_network",
     "localize",
     "mask",
     "open_dataset",
     "predict",
     "pseudo_label",
+    "pull",
+    "push",
     "refine",
     "run_stages",
     "save_pretrained",
@@ -66,12 +81,18 @@ _HOMES = {
     "SwtformerError": "swtformer.errors:SwtformerError",
     "create_model": "swtformer.methods:create_model",
     "evaluate": "swtformer.stages.evaluate:evaluate",
+    "export_masks": "swtformer.stages.export_masks:export_masks",
+    "export_onnx": "swtformer.publishing.export:export_onnx",
     "from_pretrained": "swtformer.methods.pretrained:from_pretrained",
+    "import_masks": "swtformer.stages.import_masks:import_masks",
+    "load_network": "swtformer.segmentation.pretrained:load_network",
     "localize": "swtformer.stages.localize:localize",
     "mask": "swtformer.stages.mask:mask",
     "open_dataset": "swtformer.datasets:open_dataset",
     "predict": "swtformer.stages.predict:predict",
     "pseudo_label": "swtformer.stages.pseudo_label:pseudo_label",
+    "pull": "swtformer.publishing.hub:pull",
+    "push": "swtformer.publishing.hub:push",
     "refine": "swtformer.stages.refine:refine",
     "run_stages": "swtformer.stages.chain:run_stages",
     "save_pretrained": "swtformer.methods.pretrained:save_pretrained",

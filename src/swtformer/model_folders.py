@@ -59,7 +59,7 @@ def newest_network(run: Run) -> Run | None:
     return networks[-1] if networks else None
 
 
-def local_model_folder(source: str | Path) -> Path | None:
+def local_model_folder(source: str | os.PathLike[str]) -> Path | None:
     """The folder on this machine that holds a model.
 
     Args:

@@ -23,9 +23,21 @@ from swtformer.settings import Settings, dump_settings, read_settings, validate
 
 @dataclass(frozen=True)
 class Run:
-    """Paths of one run folder; nothing is created by looking at it."""
+    """Paths of one run folder; nothing is created by looking at it.
+
+    A run serves wherever a path does (`os.PathLike`), such as in `predict(run, …)`.
+
+    Attributes:
+        path: the folder.
+    """
 
     path: Path
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        object.__setattr__(self, "path", Path(path))  # the class is frozen
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @property
     def settings_file(self) -> Path:

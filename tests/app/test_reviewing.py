@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from support.label_images import as_annotated
 from swtformer.app.reviewing import Cards, export_commands
 from swtformer.cli import main
+from swtformer.datasets import open_dataset
 from swtformer.errors import SwtformerError
 from swtformer.masks import write_mask
 from swtformer.run import Run
@@ -53,6 +55,33 @@ def test_a_photograph_of_another_size(run: Run) -> None:
         Cards(run).card(queue, queue.items[0])
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(run.pseudo_mask_file("2"))
     assert "has not the size of its mask" in Cards(run).card(queue, queue.items[0]).remark
+
+
+def test_photographs_that_have_moved(run: Run, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.move(run.path.parent / "images", moved)
+    queue = open_queue(run)
+    card = Cards(run).card(queue, queue.items[0])
+    assert (
+        f"If the photographs have moved, start the app with their place: swtformer app {run.path} DATA"
+        in (card.remark)
+    )
+    data = open_dataset(moved, run.settings().data)
+    card = Cards(run, data).card(queue, queue.items[0])
+    assert (card.stated, card.remark) == ("cow", "")
+    assert card.photograph.std() > 0
+    few = Cards(run, data.subset([0])).card(queue, queue.items[0])
+    assert few.remark == f"{data.name} has no image '2'."
+
+
+def test_the_commands_name_photographs_that_have_moved(run: Run) -> None:
+    data = open_dataset(run.path.parent / "images", run.settings().data)
+    export, _, train, _ = export_commands(run, "pseudo_masks", data).splitlines()
+    assert export.endswith(f" --data {data.root}")
+    assert f"segment {run.path} {data.root} --segment.masks" in train
+    export, _, train, _ = export_commands(run, "pseudo_masks", replace(data, split="train")).splitlines()
+    assert export.endswith(f" --data {data.root} --data.split train")
+    assert f"segment {run.path} {data.root} --data.split train --segment.masks" in train
 
 
 def test_the_commands_export_what_is_marked(

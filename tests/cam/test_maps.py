@@ -281,6 +281,15 @@ def test_nothing_is_kept_between_calls() -> None:
     assert tensors() == before
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_of_this_package_in_another_precision(dtype: torch.dtype) -> None:
+    images = torch.randint(0, 256, (1, 3, 64, 97), dtype=torch.uint8)
+    wanted = CAM(tiny("swtformer_v2")).refine(images, classes=[0, 1])
+    made = CAM(tiny("swtformer_v2").to(dtype)).refine(images, classes=[0, 1])
+    assert made.refined.dtype == torch.float32
+    torch.testing.assert_close(made.cam, wanted.cam, atol=0.1, rtol=0)
+
+
 def test_bfloat16_stays_bfloat16() -> None:
     made = CAM(create("test_convnext").to(torch.bfloat16))(torch.rand(1, 3, 64, 64))
     assert made.maps.dtype == torch.bfloat16
@@ -298,6 +307,7 @@ def test_bfloat16_stays_bfloat16() -> None:
         ("resnet10t", {"global_pool": "catavgmax"}, "pools by catavgmax"),
         ("test_convnext", {"global_pool": "max"}, "pools by max"),
         ("resnet10t", {"global_pool": ""}, "does not pool"),
+        ("resnet50_clip", {}, "pools by attention, so its scores are no mean over places"),
         ("test_vit3", {"global_pool": "map"}, "pools by attention, so its scores are no mean over places"),
     ],
 )
@@ -321,7 +331,7 @@ def test_models_without_a_classifier_are_refused() -> None:
         SwtformerError, match=r"CAM does not know how .* is built: it has no `forward_features`"
     ):
         CAM(timm.create_model("resnet10t", pretrained=False, features_only=True))
-    with pytest.raises(SwtformerError, match="does not know how Linear is built"):
+    with pytest.raises(SwtformerError, match=r"does not know how Linear is built.*models of swtformer\.$"):
         CAM(nn.Linear(3, 2))
 
 
@@ -344,9 +354,72 @@ def test_sizes_that_the_model_refuses() -> None:
         cam(torch.rand(1, 3, 32, 64))
 
 
+def test_a_size_that_fails_deep_inside_the_model() -> None:
+    """efficientformer adds biases of 7×7 places without a look at the size: torch complains, not timm."""
+    cam = CAM(create("efficientformer_l1", depths=(1, 1, 1, 2)))
+    with pytest.raises(SwtformerError, match=r"does not take images of 96×160 px: The size of tensor a"):
+        cam(torch.rand(1, 3, 96, 160))
+
+
+def test_memory_that_runs_out_is_no_matter_of_size() -> None:
+    model = create("resnet10t")
+    cam = CAM(model)
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    model.layer1.register_forward_pre_hook(fail)
+    with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
+        cam(torch.rand(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_no_image_gives_maps_of_none(dtype: torch.dtype) -> None:
+    vit = create("test_vit2")
+    for model in (create("resnet10t"), tiny("swtformer_v2"), vit):
+        cam = CAM(model)
+        size = (64, 96) if model is not vit else (160, 160)
+        some, none = torch.zeros(2, 3, *size, dtype=dtype), torch.zeros(0, 3, *size, dtype=dtype)
+        made, empty = cam(some), cam(none)
+        for name in ("maps", "bias", "logits"):
+            assert getattr(empty, name).shape == (0, *getattr(made, name).shape[1:])
+        assert empty.normalised([1]).shape == (0, 1, *made.maps.shape[2:])
+        labels = torch.zeros_like(made.logits)
+        refined = cam.refine(some, present=labels), cam.refine(none, present=labels[:0])
+        for name in ("present", "cam", "refined", "seeds", "logits"):
+            assert getattr(refined[1], name).shape == (0, *getattr(refined[0], name).shape[1:])
+
+
+def test_wrapped_models_are_looked_into() -> None:
+    images = torch.rand(1, 3, 64, 96)
+    for model in (create("resnet10t"), tiny("swtformer_v2")):
+        expected = CAM(model)(images).maps
+        for wrapped in (
+            nn.DataParallel(model),
+            torch.compile(model, backend="eager"),
+            nn.DataParallel(torch.compile(model, backend="eager")),
+        ):
+            cam = CAM(wrapped)
+            assert cam.model is model
+            assert torch.equal(cam(images).maps, expected)
+            assert cam.refine(images, classes=[1]).classes == (1,)
+
+
+def test_a_wrapper_that_is_not_known_is_told_of() -> None:
+    class Averaged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = create("resnet10t")
+
+    with pytest.raises(SwtformerError, match=r"does not know how Averaged is built.* give its `\.module`"):
+        CAM(Averaged())
+
+
 def test_shapes_and_labels_that_do_not_fit() -> None:
     cam = CAM(create("resnet10t"))
     images = torch.rand(1, 3, 64, 64)
+    with pytest.raises(SwtformerError, match=r"Expected images \(B, 3, H, W\), got \(1, 3, 0, 64\)"):
+        cam(images[:, :, :0])
     with pytest.raises(SwtformerError, match=r"Expected images \(B, 3, H, W\), got \(3, 64, 64\)"):
         cam(images[0])
     with pytest.raises(SwtformerError, match="Give either classes or present"):
@@ -378,6 +451,15 @@ def test_floats_of_a_model_of_this_package_lie_between_0_and_1() -> None:
     for images in (torch.full((1, 3, 64, 96), 255.0), torch.full((1, 3, 64, 96), -1.0)):
         with pytest.raises(SwtformerError, match="takes floats from 0 to 1 and normalises them itself, got"):
             cam(images)
+
+
+def test_bytes_as_floats_are_refused() -> None:
+    cam = CAM(create("resnet10t"))
+    cam(6 * torch.randn(1, 3, 64, 64).clamp(-4, 4))  # weights of another normalisation
+    with pytest.raises(
+        SwtformerError, match=r"takes normalised floats \(pixels become -2\.12 to 2\.64\), got 0 to 255; give"
+    ):
+        cam(torch.linspace(0, 255, 64).expand(1, 3, 64, 64))
 
 
 def test_what_is_no_tensor_and_no_sequence() -> None:

@@ -16,6 +16,7 @@ from swtformer.cli import main
 
 def test_the_app_runs_until_it_is_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = draw_app_run(tmp_path, with_network=False)
+    (tmp_path / "images").rename(tmp_path / "moved")
     port = free_port()
     address = f"http://127.0.0.1:{port}/"
     printed: list[str] = []
@@ -34,12 +35,13 @@ def test_the_app_runs_until_it_is_stopped(tmp_path: Path, capsys: pytest.Capture
 
     visitor = threading.Thread(target=visit_then_stop)
     visitor.start()
-    code = main(["app", str(run.path), "--port", str(port)])
+    code = main(["app", str(run.path), str(tmp_path / "moved"), "--port", str(port)])
     visitor.join()
     assert code == 130
     assert "".join(printed) == f"The app is at {address} (Ctrl-C ends it).\n"
     assert "Traceback" not in capsys.readouterr().err
     assert "run · swtformer" in pages[0]
+    assert f"--data {tmp_path / 'moved'}" in pages[0]
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)
 
@@ -52,6 +54,10 @@ def test_mistakes(
     run = draw_app_run(tmp_path, with_network=False)
     assert main(["app", str(run.path), "--port=70000"]) == 2
     assert "--port must be from 1 to 65535, got 70000" in capsys.readouterr().err
+    assert main(["app", str(run.path), str(tmp_path / "moved")]) == 2
+    assert f"{tmp_path / 'moved'}: does not exist" in capsys.readouterr().err
+    assert main(["app", str(run.path), "--data.split=autumn"]) == 2
+    assert "autumn" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["app", str(run.path)]) == 2
     assert "pip install 'swtformer[app]'" in capsys.readouterr().err

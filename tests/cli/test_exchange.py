@@ -41,7 +41,7 @@ def test_a_network_that_is_there_stays(run: Run, tmp_path: Path, capsys: pytest.
     assert main(["import", str(run.path), str(out)]) == 0
     said = capsys.readouterr().out
     assert f"--segment.masks {run.corrected_masks} --out {run.path}/segmentation-corrected\n" in said
-    assert f"swtformer predict {run.path}/segmentation-corrected PHOTOS" in said
+    assert f"swtformer predict {run.path} PHOTOS" in said
 
 
 def test_left_out_masks_are_reported_and_give_3(

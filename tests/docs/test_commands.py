@@ -46,6 +46,7 @@ TINY: dict[str, Any] = {
     "model": {"backbone": "mobilenetv2_035", "weights": "none"},
     "train": {"epochs": 1, "batch_size": 8, "crop_px": 64, "workers": 0, "precision": "fp32"},
     "localize": {"scales": [1.0], "flip": False, "precision": "fp32"},
+    "pseudo_label": {"margin": 0.02},
     "segment": {"epochs": 1, "batch_size": 8, "crop_px": 64, "workers": 0, "precision": "fp32"},
     "predict": {"precision": "fp32"},
 }

@@ -45,6 +45,21 @@ def test_a_model_that_makes_maps(run: Run) -> None:
     assert "None is stated for these weights" in text
 
 
+def test_how_many_of_the_labels_were_scored(run: Run, tmp_path: Path) -> None:
+    assert "mean over all 4 labels, background among them;" in card(run)
+    copied = Run(Path(shutil.copytree(run.path, tmp_path / "farm")))
+    facts = {**read_json(copied.scores_file), "scored_classes": ["background", "cow"]}
+    write_json(copied.scores_file, facts)
+    assert "mean over the 2 of 4 labels that occur there, background among them;" in card(copied)
+
+
+def test_no_image_held_out_is_not_told(run: Run, tmp_path: Path) -> None:
+    assert "- images held out: 13" in card(run)
+    copied = Run(Path(shutil.copytree(run.path, tmp_path / "farm")))
+    copied.update_environment(validation_images=0)
+    assert "held out" not in card(copied)
+
+
 METRICS = "epoch,loss,validation_map_per_class,validation_map_per_image\n"
 
 
@@ -107,7 +122,8 @@ def test_an_encoder_of_the_run_started_from_its_model(run_with_network: Run, tmp
 
 def test_a_segmentation_network(run_with_network: Run) -> None:
     text = card(run_with_network)
-    assert 'SegmentationNetwork.from_pretrained("anna/farm")' in text
+    assert 'swtformer.load_network("anna/farm")' in text
+    assert "masks = logits.argmax(1)" in text
     assert "to (B, 4, H, W)" in text
     assert "pseudo-masks made from image-level labels; no drawn mask was used" in text
     assert (

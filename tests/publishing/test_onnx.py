@@ -15,7 +15,7 @@ from swtformer.backbones.swin import Swin, SwinShape
 from swtformer.errors import SwtformerError
 from swtformer.methods import METHODS, Method
 from swtformer.publishing.graphs import SIZES, graph_of
-from swtformer.publishing.onnx import OnnxGraph, export_onnx
+from swtformer.publishing.onnx import OnnxGraph, write_onnx
 from swtformer.publishing.saved import find_model
 from swtformer.run import Run
 from swtformer.segmentation import create_network
@@ -43,7 +43,7 @@ def graph(module: nn.Module, reference: nn.Module | None = None) -> OnnxGraph:
 
 
 def test_any_network_with_named_inputs_and_outputs(tmp_path: Path) -> None:
-    result = export_onnx(graph(Shrinks()), tmp_path / "a" / "net.onnx")
+    result = write_onnx(graph(Shrinks()), tmp_path / "a" / "net.onnx")
     assert result.path == tmp_path / "a" / "net.onnx"
     assert set(result.differences) == {(2, 8, 12), (1, 31, 17)}
     assert max(max(gaps.values()) for gaps in result.differences.values()) < 1e-6
@@ -64,7 +64,7 @@ def test_a_network_that_differs_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_text("what was there")
     with pytest.raises(SwtformerError, match=r"differs from torch at 8×12 px \(small 0.001, bright 0\)"):
-        export_onnx(graph(Shrinks(), Other()), path)
+        write_onnx(graph(Shrinks(), Other()), path)
     assert path.read_text() == "what was there"
 
 
@@ -83,9 +83,9 @@ class TippedOnce(Shrinks):
 
 def test_only_a_graph_that_chooses_may_be_drawn_again(tmp_path: Path) -> None:
     with pytest.raises(SwtformerError, match=r"differs from torch at 8×12 px \(small 1, bright 0\)"):
-        export_onnx(graph(Shrinks(), TippedOnce()), tmp_path / "net.onnx")
+        write_onnx(graph(Shrinks(), TippedOnce()), tmp_path / "net.onnx")
     reference = TippedOnce()
-    export_onnx(replace(graph(Shrinks(), reference), draws=2), tmp_path / "net.onnx")
+    write_onnx(replace(graph(Shrinks(), reference), draws=2), tmp_path / "net.onnx")
     assert reference.asked == 3
 
 
@@ -108,10 +108,10 @@ def test_the_limit_is_relative_above_one(size: float, is_equal: bool, tmp_path: 
 
     compared = graph(Scaled(0.0), Scaled(2e-4))
     if is_equal:
-        export_onnx(compared, tmp_path / "net.onnx")
+        write_onnx(compared, tmp_path / "net.onnx")
     else:
         with pytest.raises(SwtformerError, match="differs from torch"):
-            export_onnx(compared, tmp_path / "net.onnx")
+            write_onnx(compared, tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_name_that_cannot_be_written_is_refused_at_once(name: str, message: st
             raise AssertionError("was traced")
 
     with pytest.raises(SwtformerError, match=message):
-        export_onnx(graph(Untouched()), tmp_path / name)
+        write_onnx(graph(Untouched()), tmp_path / name)
 
 
 def test_a_network_that_cannot_be_followed(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_network_that_cannot_be_followed(tmp_path: Path) -> None:
     with pytest.raises(
         SwtformerError, match=r"cannot follow this network: .* Fix the size of the images with --size"
     ):
-        export_onnx(graph(Looks()), tmp_path / "net.onnx")
+        write_onnx(graph(Looks()), tmp_path / "net.onnx")
     assert not any(tmp_path.iterdir())
 
 
@@ -149,7 +149,7 @@ def small_swin_v2() -> Method:
 
 
 def test_v2_on_a_swin_at_a_fixed_size(tmp_path: Path) -> None:
-    result = export_onnx(graph_of(small_swin_v2()), tmp_path / "net.onnx", size=(64, 96))
+    result = write_onnx(graph_of(small_swin_v2()), tmp_path / "net.onnx", size=(64, 96))
     assert set(result.differences) == {(1, 64, 96), (3, 64, 96)}
     assert all(set(gaps) == {"logits", "cam", "refined"} for gaps in result.differences.values())
     session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
@@ -157,7 +157,7 @@ def test_v2_on_a_swin_at_a_fixed_size(tmp_path: Path) -> None:
 
 
 def test_v2_on_a_swin_at_any_size(tmp_path: Path) -> None:
-    result = export_onnx(graph_of(small_swin_v2()), tmp_path / "net.onnx")
+    result = write_onnx(graph_of(small_swin_v2()), tmp_path / "net.onnx")
     assert set(result.differences) == set(SIZES)
     session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
     assert [item.shape for item in session.get_inputs()] == [
@@ -168,7 +168,7 @@ def test_v2_on_a_swin_at_any_size(tmp_path: Path) -> None:
 
 def test_a_segmentation_network_of_any_size(run_with_network: Run, tmp_path: Path) -> None:
     model = find_model(run_with_network.path).load()
-    result = export_onnx(graph_of(model), tmp_path / "net.onnx")
+    result = write_onnx(graph_of(model), tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"images": np.zeros((1, 3, 70, 45), np.float32)})
     assert logits.shape == (1, 4, 70, 45)
@@ -190,7 +190,7 @@ def test_every_decoder_at_any_size(encoder: str, decoder: str, tmp_path: Path) -
     settings = SegmentSettings.model_validate({"encoder": encoder, "decoder": decoder, "weights": "none"})
     network = create_network(settings, ("cat", "dog"))
     sizes = ((1, 32, 32), (3, 224, 64), (1, 17, 300))
-    result = export_onnx(replace(graph_of(network), sizes=sizes), tmp_path / "network.onnx")
+    result = write_onnx(replace(graph_of(network), sizes=sizes), tmp_path / "network.onnx")
     assert set(result.differences) == set(sizes)
     session = onnxruntime.InferenceSession(result.path, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]

@@ -12,6 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError
 from swtformer.methods.pretrained import from_pretrained, save_pretrained
+from swtformer.run import Run
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import is_network, load_network, save_network
 from swtformer.settings import SegmentSettings
@@ -35,6 +36,18 @@ def test_round_trip(network: SegmentationNetwork, folder: Path) -> None:
     assert not loaded.training
     images = torch.rand(1, 3, 40, 50)
     assert torch.equal(loaded(images), network(images))
+
+
+def test_a_run_stands_for_its_segmentation_network(network: SegmentationNetwork, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    save_pretrained(tiny(), run.model)
+    with pytest.raises(CheckpointError, match="is no segmentation network"):
+        load_network(run)
+    save_network(network, run.segmentation / "model")
+    for source in (run, str(tmp_path), run.segmentation, run.segmentation / "model"):
+        assert load_network(source).settings == network.settings
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_network(tmp_path / "nothing")
 
 
 @torch.no_grad()
@@ -126,5 +139,5 @@ def test_damage(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="expected an object, got list"):
         load_network(folder)
     (folder / "config.json").unlink()
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match=r"holds no model \(config\.json is missing\)"):
         load_network(folder)

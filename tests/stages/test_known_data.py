@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from swtformer.errors import SwtformerError
-from swtformer.run import Run
+from swtformer.run import Run, write_json
 from swtformer.settings import DataSettings, Settings
-from swtformer.stages.known_data import data_of, known_data
+from swtformer.stages.known_data import data_of, data_of_masks, known_data
 
 
 @pytest.fixture
@@ -26,6 +26,14 @@ def test_other_data_keep_what_is_not_about_places(run: Run, tmp_path: Path) -> N
     path, settings = data_of(run, tmp_path / "other", {"data": str(tmp_path / "own"), "split": "val"})
     assert path == tmp_path / "other"
     assert (settings.data.split, settings.data.format, settings.data.exif) == (None, "auto", "apply")
+
+
+def test_masks_lie_on_the_images_of_the_maps(run: Run, tmp_path: Path) -> None:
+    assert data_of_masks(run, None)[0] == tmp_path / "own"
+    write_json(run.maps_file, {"data": str(tmp_path / "mapped"), "split": "val"})
+    path, settings = data_of_masks(run, None)
+    assert (path, settings.data.split) == (tmp_path / "mapped", "val")
+    assert data_of_masks(run, tmp_path / "moved")[0] == tmp_path / "moved"
 
 
 def test_a_run_that_knows_no_data(run: Run) -> None:

@@ -75,6 +75,11 @@ def test_masks_are_what_the_network_says(run: Run, photos: Path, tmp_path: Path)
     assert len(np.unique(labels)) > 1
 
 
+def test_one_folder_and_the_run_itself(run: Run, photos: Path, tmp_path: Path) -> None:
+    result = predict(run, str(photos), tmp_path / "out", settings=settings())
+    assert result.done == 3
+
+
 def test_areas_count_the_masks(run: Run, photos: Path, tmp_path: Path) -> None:
     predict(run.path, [photos], tmp_path / "out", settings=settings())
     with (tmp_path / "out" / "areas.csv").open(newline="") as stream:

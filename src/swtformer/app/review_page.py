@@ -11,6 +11,7 @@ import gradio as gr
 from swtformer.app.pictures import described, laid_over, legend
 from swtformer.app.reviewing import Card, Cards, export_commands
 from swtformer.app.segment_page import message
+from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.run import Run
 from swtformer.stages.review import Decision, Reviewed, ReviewItem, ReviewQueue, Shown, decide, open_queue
@@ -60,9 +61,15 @@ def facts(card: Card, queue: ReviewQueue) -> str:
     )
 
 
-def review_page(run: Run, blocks: gr.Blocks) -> None:
-    """Put the page's widgets into the surrounding Blocks."""
-    cards = Cards(run)
+def review_page(run: Run, blocks: gr.Blocks, data: ImageSet | None = None) -> None:
+    """Put the page's widgets into the surrounding Blocks.
+
+    Args:
+        run: whose pseudo-masks are reviewed.
+        blocks: the surrounding ones.
+        data: the photographs; those that the masks were made for where None.
+    """
+    cards = Cards(run, data)
     current = gr.State(None)
     masks = gr.State("")
     progress = gr.HTML(elem_id="progress")
@@ -116,7 +123,7 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
     )
     with gr.Accordion("Correct the marked masks in another tool", open=False):
         export = gr.Code(
-            export_commands(run, "pseudo_masks"),
+            export_commands(run, "pseudo_masks", data),
             language=None,
             interactive=False,
             show_label=False,
@@ -167,8 +174,8 @@ def review_page(run: Run, blocks: gr.Blocks) -> None:
             queue = open_queue(run, which)
         except SwtformerError as error:
             empty = [None, "", "", message(str(error), is_bad=True), "", None, None, ""]
-            return [*empty, export_commands(run, which)]
-        return [*view(queue, queue.after(None, part), part, strength), export_commands(run, which)]
+            return [*empty, export_commands(run, which, data)]
+        return [*view(queue, queue.after(None, part), part, strength), export_commands(run, which, data)]
 
     def move(id: str | None, part: Shown, strength: float, which: Reviewed, *, forward: bool) -> list[Any]:
         """The mask before or behind this one."""

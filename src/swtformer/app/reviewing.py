@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from dataclasses import dataclass
-from shlex import quote
 
 import numpy as np
 from PIL import Image
@@ -49,9 +49,16 @@ class Card:
 class Cards:
     """Finds photographs and masks of a run; one object serves all visitors."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, data: ImageSet | None = None) -> None:
+        """Remember where to look.
+
+        Args:
+            run: with pseudo-masks.
+            data: the photographs; those that the masks were made for where None.
+        """
         self._run = run
         self._classes = run.classes()
+        self._given = data
         self._known: tuple[str, ImageSet, dict[str, Record]] | None = None
         self._opening = threading.Lock()
 
@@ -85,22 +92,47 @@ class Cards:
         """The data set, which is opened once for each making of the masks, and an image of it."""
         with self._opening:
             if self._known is None or self._known[0] != queue.masks:
-                path, settings = data_of(self._run, None, read_json(self._run.pseudo_masks_file))
-                data = open_dataset(path, settings.data)
+                data = self._opened() if self._given is None else self._given
                 self._known = queue.masks, data, {record.id: record for record in data.records}
             _, data, records = self._known
-        if id not in records:
-            raise SwtformerError(f"The run's data set has no image {id!r} any more.")
-        return data, records[id]
+        if id in records:
+            return data, records[id]
+        if self._given is not None:
+            raise SwtformerError(f"{data.name} has no image {id!r}.")
+        raise SwtformerError(f"The run's data set has no image {id!r} any more. {self._remedy()}")
+
+    def _opened(self) -> ImageSet:
+        """The data set that the masks were made for."""
+        path, settings = data_of(self._run, None, read_json(self._run.pseudo_masks_file))
+        try:
+            return open_dataset(path, settings.data)
+        except SwtformerError as error:
+            raise SwtformerError(f"{error} {self._remedy()}") from error
+
+    def _remedy(self) -> str:
+        command = f"swtformer app {shlex.quote(str(self._run.path))} DATA"
+        return f"If the photographs have moved, start the app with their place: {command}"
 
 
-def export_commands(run: Run, reviewed: Reviewed) -> str:
-    """The commands that bring the marked masks into another tool and back."""
-    folder = quote(str(run.path))
+def export_commands(run: Run, reviewed: Reviewed, data: ImageSet | None = None) -> str:
+    """The commands that bring the marked masks into another tool and back.
+
+    Args:
+        run: with pseudo-masks.
+        reviewed: which of its masks were marked.
+        data: named in the commands; the run knows its own where None.
+    """
+    folder = shlex.quote(str(run.path))
+    place: tuple[str, ...] = ()
+    if data is not None:
+        place = (str(data.root), *(() if data.split is None else ("--data.split", data.split)))
     source = "" if reviewed == "pseudo_masks" else f" --source {reviewed}"
+    named = "" if data is None else f" --data {shlex.join(place)}"
+    train, predict = training_commands(run, run.corrected_masks, data=place)
     return (
-        f"swtformer export {folder}{source} --decision correct --format label-studio --out marked.json\n"
-        f"swtformer import {folder} corrected.json\n" + "\n".join(training_commands(run, run.corrected_masks))
+        f"swtformer export {folder}{source} --decision correct --format label-studio "
+        f"--out marked.json{named}\n"
+        f"swtformer import {folder} corrected.json\n{train}\n{predict}"
     )
 
 

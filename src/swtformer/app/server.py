@@ -7,9 +7,10 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -22,6 +23,7 @@ from swtformer.app.review_page import review_page
 from swtformer.app.segment_page import segment_page
 from swtformer.app.study import Studio
 from swtformer.app.style import CSS, SHORTCUTS
+from swtformer.datasets.records import ImageSet
 from swtformer.errors import SettingsError
 from swtformer.run import Run
 
@@ -83,7 +85,7 @@ class Guard:
         await self._app(scope, receive, send_with_policy)
 
 
-def build(run: Run, studio: Studio) -> gr.Blocks:
+def build(run: Run, studio: Studio, data: ImageSet | None = None) -> gr.Blocks:
     """Both pages; `running` serves them."""
     name = run.path.resolve().name
     with gr.Blocks(
@@ -94,16 +96,19 @@ def build(run: Run, studio: Studio) -> gr.Blocks:
             with gr.Tab("Segment", id="segment"):
                 segment_page(studio)
             with gr.Tab("Review", id="review"):
-                review_page(run, blocks)
+                review_page(run, blocks, data)
     return blocks
 
 
 @contextmanager
-def running(run: Run, *, host: str = "127.0.0.1", port: int = 7860) -> Iterator[str]:
+def running(
+    run: Run, data: ImageSet | None = None, *, host: str = "127.0.0.1", port: int = 7860
+) -> Iterator[str]:
     """Serve a run's pages while the context lasts.
 
     Args:
         run: with a finished model.
+        data: the photographs that the review shows; those that the masks were made for where None.
         host: address to listen on; anything but loopback lets others in.
         port: of the server.
 
@@ -115,14 +120,14 @@ def running(run: Run, *, host: str = "127.0.0.1", port: int = 7860) -> Iterator[
         CheckpointError: a model is missing or damaged.
     """
     _require_free(host, port)
-    studio = Studio(run)
+    build_pages = partial(build, run, Studio(run), data)
     with (
         tempfile.TemporaryDirectory(prefix="swtformer-app-") as folder,
         _environment(folder),
         ThreadPoolExecutor(1) as pool,
     ):
         # Where no event loop runs, Gradio makes some that it never closes.
-        starting = pool.submit(asyncio.run, _launched(run, studio, host=host, port=port, folder=folder))
+        starting = pool.submit(asyncio.run, _launched(build_pages, host=host, port=port, folder=folder))
         try:
             yield starting.result()[1]
         finally:
@@ -130,9 +135,11 @@ def running(run: Run, *, host: str = "127.0.0.1", port: int = 7860) -> Iterator[
                 starting.result()[0].close(verbose=False)
 
 
-async def _launched(run: Run, studio: Studio, *, host: str, port: int, folder: str) -> tuple[gr.Blocks, str]:
+async def _launched(
+    build_pages: Callable[[], gr.Blocks], *, host: str, port: int, folder: str
+) -> tuple[gr.Blocks, str]:
     """Build the pages and start the server, which runs in a thread of its own."""
-    blocks = build(run, studio)
+    blocks = build_pages()
     hosts = _LOCAL_NAMES | {host} if is_loopback(host) else None
     try:
         _, address, _ = blocks.launch(

@@ -11,15 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swtformer.cam.networks import Reading, as_network
+from swtformer.cam.networks import Reading, as_network, unwrapped
 from swtformer.errors import SwtformerError
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.seeds import locate_seeds, refined_maps
 from swtformer.methods.base import Method
 from swtformer.settings import ModelSettings
-
-OVERSHOOT = 0.2
-"""How far beyond their range floats may lie: more than bicubic resizing adds, less than bytes are."""
 
 TOLERANCE = 1e-4
 """Largest gap between a logit and the mean of its map plus bias, relative to the largest logit."""
@@ -87,7 +84,7 @@ class CAM:
 
     Nothing is trained, no gradient is taken and nothing is kept between calls. The model is used as it is,
     on its device and in its dtype; it runs in evaluation mode and is given back in the mode that it was in,
-    without hooks.
+    without hooks. While a call runs there are hooks on it, so calls from several threads need a lock.
 
     Heads that are more than a linear layer behind the pooling (norms, hidden layers) are made linear for each
     image, see `swtformer.cam.linearise`. That the maps add up to the logits is checked at construction
@@ -100,22 +97,24 @@ class CAM:
         """Look at the model and try it on noise.
 
         Args:
-            model: a classifier made by `timm.create_model`, or a model of this package with pooling gap.
+            model: a classifier made by `timm.create_model`, or a model of this package with pooling gap; also
+                one that was compiled or is wrapped for several devices (`unwrapped`).
 
         Raises:
             SwtformerError: no maps of this model would be right; the message says why.
         """
-        self.model = model
-        self._network = as_network(model)
+        self.model = unwrapped(model)
+        self._network = as_network(self.model)
         self._probe()
 
     def __call__(self, images: Tensor) -> ClassMaps:
         """Class maps of images.
 
         Args:
-            images: (B, 3, H, W) of any size that the model takes. uint8 is RGB and is scaled and normalised
-                as the model's weights expect it; floats are given to the model as they are: normalised for
-                one of timm, RGB in [0, 1] for one of this package. No other type is taken.
+            images: (B, 3, H, W) of any size that the model takes; no image at all gives maps of none. uint8
+                is RGB and is scaled and normalised as the model's weights expect it; floats are given to the
+                model as they are: normalised for one of timm, RGB in [0, 1] for one of this package. Bytes
+                as floats are refused, and so is every other type.
 
         Returns:
             Maps of all classes on the grid of the last features.
@@ -147,8 +146,7 @@ class CAM:
             classes: indices of the classes present, the same in every image.
             present: (B, C) 0/1 image-level labels, in place of `classes`.
             settings: affinity, background_weight, background_over, seedless and norm are used; those of a
-                model of this
-                package, or the defaults, where None.
+                model of this package, or the defaults, where None.
 
         Raises:
             SwtformerError: neither or both of classes and present are given, or they do not fit the model.
@@ -190,25 +188,37 @@ class CAM:
     def _fused(self, pyramid: Sequence[Tensor]) -> Tensor:
         fusion = getattr(self.model, "fusion", None) if isinstance(self.model, Method) else None
         if fusion is not None:
-            fused: Tensor = fusion(pyramid)
+            dtype = next(fusion.parameters()).dtype
+            fused: Tensor = fusion([stage.to(dtype) for stage in pyramid])
             return fused.float()
         return side_by_side(pyramid)
 
     @torch.no_grad()
     def _read(self, images: Tensor) -> Reading:
         _require_tensor(images, "images", "(B, 3, H, W)")
-        if images.ndim != 4 or images.shape[1] != self._network.channels:
+        if images.ndim != 4 or images.shape[1] != self._network.channels or 0 in images.shape[2:]:
             raise SwtformerError(
                 f"Expected images (B, {self._network.channels}, H, W), got {tuple(images.shape)}."
             )
+        if len(images) == 0:
+            return _without_images(self._read(images.new_zeros(1, *images.shape[1:])))
+        prepared = self._prepared(images)
+        try:
+            return self._reading(prepared)
+        except torch.OutOfMemoryError:
+            raise
+        except (AssertionError, RuntimeError, ValueError) as error:  # every family has its own way to refuse
+            size = "×".join(str(side) for side in images.shape[2:])
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise SwtformerError(
+                f"{self._network.name} does not take images of {size} px: {reason}"
+            ) from error
+
+    @torch.no_grad()
+    def _reading(self, prepared: Tensor) -> Reading:
+        """Of images as the model takes them, its maps checked; whatever the model raises comes through."""
         with _evaluating(self.model):
-            try:
-                reading = self._network.read(self._prepared(images))
-            except AssertionError as error:
-                size = "×".join(str(side) for side in images.shape[2:])
-                raise SwtformerError(
-                    f"{self._network.name} does not take images of {size} px: {error}"
-                ) from None
+            reading = self._network.read(prepared)
         _check_sum(reading, self._network.name)
         return reading
 
@@ -233,12 +243,10 @@ class CAM:
         elif self._network.float_range is not None:
             least, most = self._network.float_range
             lowest, highest = images.amin().item(), images.amax().item()
-            # Resizing rounds off, and bicubic resizing overshoots a little.
-            if lowest < least - OVERSHOOT or highest > most + OVERSHOOT:
+            if lowest < least or highest > most:
                 raise SwtformerError(
-                    f"{self._network.name} takes floats from {least:g} to {most:g} and normalises them "
-                    f"itself, got {lowest:.4g} to {highest:.4g}; give bytes as torch.uint8 or divide "
-                    "them by 255."
+                    f"{self._network.name} takes {self._network.floats}, got {lowest:.4g} to {highest:.4g}; "
+                    "give bytes as torch.uint8."
                 )
         return images.to(parameter.dtype)
 
@@ -249,7 +257,7 @@ class CAM:
         for size in self._network.probe_sizes:
             noise = torch.rand(2, self._network.channels, *size, generator=generator)
             try:
-                reading = self._read(noise)
+                reading = self._reading(self._prepared(noise))
                 if reading.maps.shape[-2:].numel() == 1:
                     raise SwtformerError("The map has one place.")
                 with _evaluating(self.model):
@@ -281,6 +289,12 @@ def side_by_side(pyramid: Sequence[Tensor]) -> Tensor:
     """
     grid = pyramid[max(len(pyramid) - 2, 0)].shape[-2:]
     return torch.cat([_resized(F.normalize(stage, dim=1), grid) for stage in pyramid], dim=1)
+
+
+def _without_images(reading: Reading) -> Reading:
+    """The same for an empty batch."""
+    pyramid = tuple(stage[:0] for stage in reading.pyramid)
+    return Reading(pyramid, reading.maps[:0], reading.bias[:0], reading.logits[:0])
 
 
 def _resized(maps: Tensor, grid: torch.Size) -> Tensor:

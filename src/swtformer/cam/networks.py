@@ -17,6 +17,13 @@ from swtformer.methods.base import Method
 
 FINEST_STRIDE = 4
 
+OVERSHOOT = 0.2
+"""How far beyond [0, 1] floats may lie: more than bicubic resizing adds, less than bytes are."""
+
+FAR_OFF = 20
+"""Normalised floats may be this many times as large as a normalised pixel: weights may have been trained on
+under another normalisation, but on none under which they are bytes."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -43,7 +50,8 @@ class Network(Protocol):
         channels: of its images.
         mean: of pixels in [0, 1], which bytes are normalised by.
         std: their spread.
-        float_range: that floats must lie in; None for a model that takes normalised ones.
+        float_range: that floats must lie in; None where nothing is known about them.
+        floats: what they should be, for messages.
         probe_sizes: (height, width) to try it at.
     """
 
@@ -52,6 +60,7 @@ class Network(Protocol):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     float_range: tuple[float, float] | None
+    floats: str
     probe_sizes: tuple[tuple[int, int], ...]
 
     def read(self, images: Tensor) -> Reading:
@@ -59,6 +68,17 @@ class Network(Protocol):
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, C) logits as the model itself gives them."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model behind `torch.compile` and wrappers for several devices, which do not touch its logits."""
+    while True:
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
 
 
 def as_network(model: nn.Module) -> Network:
@@ -87,7 +107,8 @@ class MethodNetwork:
         # Methods take images in [0, 1] and apply their backbone's mean and spread themselves.
         self.mean: tuple[float, ...] = (0.0, 0.0, 0.0)
         self.std: tuple[float, ...] = (1.0, 1.0, 1.0)
-        self.float_range: tuple[float, float] | None = (0.0, 1.0)
+        self.float_range: tuple[float, float] | None = (-OVERSHOOT, 1 + OVERSHOOT)
+        self.floats = "floats from 0 to 1 and normalises them itself"
         self.probe_sizes: tuple[tuple[int, int], ...] = ((64, 96),)
 
     def read(self, images: Tensor) -> Reading:
@@ -106,13 +127,16 @@ class TimmNetwork:
     """A timm classifier that pools by the mean; the layout of its features is found, never assumed."""
 
     def __init__(self, model: Any) -> None:
-        self.float_range: tuple[float, float] | None = None
         self.name = _name(model)
         for method in ("forward_features", "forward_intermediates", "forward_head"):
             if not callable(getattr(model, method, None)):
+                wrapped = getattr(model, "module", None)
+                hint = (
+                    " If it wraps one of these, give its `.module`." if isinstance(wrapped, nn.Module) else ""
+                )
                 raise SwtformerError(
                     f"CAM does not know how {self.name} is built: it has no `{method}`. It takes classifiers "
-                    "made by timm.create_model (not with features_only) and models of swtformer."
+                    f"made by timm.create_model (not with features_only) and models of swtformer.{hint}"
                 )
         if getattr(model, "num_classes", 1) == 0:
             raise SwtformerError(f"{self.name} has no classifier: create it with num_classes of 1 or more.")
@@ -124,6 +148,17 @@ class TimmNetwork:
         self.channels = first.in_channels if isinstance(first, nn.Conv2d) else 3
         self.mean = tuple(config.get("mean", (0.485, 0.456, 0.406)))
         self.std = tuple(config.get("std", (0.229, 0.224, 0.225)))
+        self.float_range: tuple[float, float] | None = None
+        self.floats = "normalised floats"
+        if "mean" in config and len(self.mean) == self.channels:
+            pixels = [
+                (value - mean) / std
+                for mean, std in zip(self.mean, self.std, strict=True)
+                for value in (0, 1)
+            ]
+            farthest = FAR_OFF * max(abs(pixel) for pixel in pixels)
+            self.float_range = (-farthest, farthest)
+            self.floats += f" (pixels become {min(pixels):.3g} to {max(pixels):.3g})"
         trained = tuple(config.get("input_size", (3, 224, 224)))[1:]
         built = getattr(getattr(model, "patch_embed", None), "img_size", None) or trained
         self.probe_sizes = tuple(dict.fromkeys([(64, 96), tuple(built), trained]))
@@ -192,7 +227,10 @@ def _name(model: nn.Module) -> str:
 
 def _pool_type(model: Any) -> str | None:
     """timm's name of the pooling in front of the classifier; None where the model does not tell."""
-    for owner in (model, getattr(model, "head", None)):
+    head = getattr(model, "head", None)
+    if "AttentionPool" in type(head).__name__:
+        return "map"  # its own pool_type says which of the results is taken
+    for owner in (model, head):
         for attribute in ("global_pool", "pool_type"):
             pool = getattr(owner, attribute, None)
             pool = getattr(pool, "pool_type", pool)

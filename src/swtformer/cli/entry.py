@@ -56,7 +56,7 @@ def build_app() -> App:
             (app, models.push, "push RUN|MODEL OWNER/NAME"),
             (app, models.pull, "pull OWNER/NAME --out FOLDER"),
             (app, commands.report, "report RUN"),
-            (app, browse, "app RUN [--port PORT] [--host HOST]"),
+            (app, browse, "app RUN [DATA] [--port PORT] [--host HOST]"),
             (app, commands.version, "version"),
         )
     ):

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from swtformer.cli.flags import gather, with_settings
-from swtformer.cli.outcome import SKIPPED, Config, Outcome, RunFolder, again, data_of, open_images
+from swtformer.cli.outcome import SKIPPED, Config, Outcome, RunFolder, again, open_images
 from swtformer.cli.screen import progress, say, warn
-from swtformer.errors import SettingsError, SwtformerError
-from swtformer.run import Failure, Run, read_json, write_failures
-from swtformer.settings import Settings
+from swtformer.run import Failure, Run
+from swtformer.stages.known_data import data_of_masks
 
 Format = Literal["coco", "voc", "yolo", "label-studio", "cvat"]
 
@@ -53,50 +52,26 @@ def export(
     """
     run = Run(masks)
     is_run = run.settings_file.is_file()
-    path, base = _data(run, data) if is_run else (data, None)
+    path, base = data_of_masks(run, data) if is_run else (data, None)
     settings = gather(base=base, config=config, flags=flags)
     with progress(again) as view:
         images = None if path is None else open_images(path, settings)
-        from swtformer.stages.export import declared_classes, mask_folder, mask_ids, masks_in
-        from swtformer.stages.export import export as run_export
+        from swtformer.stages.export_masks import export_masks
 
-        if not is_run and source != "auto":
-            raise SettingsError("--source chooses among a run's masks; a folder of masks is exported whole.")
-        folder = mask_folder(run, source) if is_run else masks_in(masks)
-        mask_ids(folder)  # a wrong folder is told before its class names are asked for
-        classes = run.classes() if is_run else declared_classes(folder)
-        if classes is None and images is not None:
-            classes = images.classes
-        if classes is None:
-            raise SwtformerError(f"{folder}: its class names are not known; name the data set by --data.")
-        only = None
-        if decision != "all":
-            from swtformer.stages.review import decided_ids
-
-            if folder == run.pseudo_masks:
-                only = decided_ids(run, decision)
-            elif folder == run.corrected_masks:
-                only = decided_ids(run, decision, "corrected_masks")
-            else:
-                raise SettingsError(
-                    "--decision chooses among a run's pseudo_masks or corrected_masks; name that run."
-                )
-        result = run_export(
-            folder,
+        result = export_masks(
+            masks,
             out,
-            only=only,
             format=format,
-            classes=classes,
+            source=source,
+            decision=decision,
             data=images,
-            exif=settings.data.exif,
-            settings=settings.export,
+            settings=settings,
             progress=view,
         )
-    say(f"{result.images} masks of {folder} written as {format}: {out}")
+    say(f"{result.images} masks of {result.folder} written as {format}: {out}")
     for warning in result.warnings:
         warn(warning)
     if is_run:
-        write_failures(run, "export", result.failures)
         say(f"Next, once corrected: swtformer import {shlex.quote(str(masks))} FILE")
     return _outcome(result.failures, run if is_run else None)
 
@@ -154,11 +129,6 @@ def import_(
     train, predict = training_commands(made, result.folder)
     say(f"Next: {train}\n      {predict}")
     return _outcome(result.failures, made)
-
-
-def _data(run: Run, data: Path | None) -> tuple[Path, Settings]:
-    made_for = read_json(run.maps_file) if run.maps_file.is_file() else run.environment()
-    return data_of(run, data, made_for)
 
 
 def _outcome(failures: Sequence[Failure], run: Run | None) -> Outcome:

@@ -47,13 +47,9 @@ def onnx(
     if network != "cam":
         say_network(Path(model))
     with progress(again):
-        from swtformer.publishing.graphs import graph_of
-        from swtformer.publishing.onnx import export_onnx, require_file_name
-        from swtformer.publishing.saved import find_model
+        from swtformer.publishing.export import export_onnx
 
-        require_file_name(out)
-        saved = find_model(model, network)
-        result = export_onnx(graph_of(saved.load()), out, size=fixed)
+        result = export_onnx(model, out, network=network, size=fixed)
     for (batch, height, width), gaps in result.differences.items():
         shown = ", ".join(f"{name} {gap:.1e}" for name, gap in gaps.items())
         say(f"Largest difference from torch at {batch} × {height}×{width} px: {shown}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from swtformer.hub.card import CARD
 from swtformer.model_folders import CONFIG, WEIGHTS, local_model_folder
 
 
-def model_folder(source: str | Path, **options: Any) -> Path:
+def model_folder(source: str | os.PathLike[str], **options: Any) -> Path:
     """The folder that holds a model.
 
     Args:

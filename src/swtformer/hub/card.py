@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,10 @@ _LOAD_CAM = """import swtformer
 model = swtformer.from_pretrained("{name}")
 logits, maps = model(images, present)  # images (B, 3, H, W) uint8 RGB, present (B, {count}) 0/1"""
 
-_LOAD_NETWORK = """from swtformer.segmentation import SegmentationNetwork
-network = SegmentationNetwork.from_pretrained("{name}")
-logits = network(images)  # (B, 3, H, W) uint8 RGB to (B, {channels}, H, W)"""
+_LOAD_NETWORK = """import swtformer
+network = swtformer.load_network("{name}")
+logits = network(images)  # (B, 3, H, W) uint8 RGB to (B, {channels}, H, W)
+masks = logits.argmax(1)  # (B, H, W), values as below"""
 
 _SUPERVISION = {
     "pseudo_masks": "pseudo-masks made from image-level labels; no drawn mask was used",
@@ -59,7 +61,7 @@ class Subject:
     parameters: int
 
 
-def card_text(subject: Subject, *, name: str, license: str | None, run: str | Path | None) -> str:
+def card_text(subject: Subject, *, name: str, license: str | None, run: str | os.PathLike[str] | None) -> str:
     """The card as Markdown, without the hub's metadata.
 
     Args:
@@ -141,7 +143,7 @@ def _origin(subject: Subject, trained: Run | None) -> Iterator[tuple[str, Any]]:
         yield "fingerprint of the data", facts.get("data_fingerprint")
     yield "data", facts.get("data_name")
     yield "training images", facts.get("training_images")
-    yield "images held out", facts.get("validation_images")
+    yield "images held out", facts.get("validation_images") or None
     yield "seed", facts.get("seed")
     packages: Mapping[str, str] = facts.get("packages", {})
     shown = [
@@ -161,7 +163,11 @@ def _scores(subject: Subject, trained: Run | None) -> str:
     if trained is None:
         return "None recorded."
     scores = read_json(trained.scores_file) if trained.scores_file.is_file() else {}
-    lines = _network_score(scores) if subject.kind == "segmentation" else _model_scores(scores, trained)
+    lines = (
+        _network_score(scores)
+        if subject.kind == "segmentation"
+        else _model_scores(scores, trained, labels=len(subject.classes) + 1)
+    )
     return "\n\n".join(lines) or "None recorded."
 
 
@@ -176,7 +182,7 @@ def _network_score(scores: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _model_scores(scores: Mapping[str, Any], trained: Run) -> Iterator[str]:
+def _model_scores(scores: Mapping[str, Any], trained: Run, *, labels: int) -> Iterator[str]:
     facts, settings = trained.environment(), trained.settings()
     held_out = _kept_validation(trained, settings.train)
     if held_out is not None:
@@ -188,7 +194,9 @@ def _model_scores(scores: Mapping[str, Any], trained: Run) -> Iterator[str]:
     if scores:
         # `evaluate` names the split, or the data set where it has none.
         is_own = scores["split"] == (facts.get("split") or facts.get("data_name"))
-        yield from _map_scores(scores, among=", **training images among them**" if is_own else "")
+        yield from _map_scores(
+            scores, labels=labels, among=", **training images among them**" if is_own else ""
+        )
 
 
 def _kept_validation(trained: Run, settings: TrainSettings) -> tuple[float, float] | None:
@@ -207,17 +215,21 @@ def _kept_validation(trained: Run, settings: TrainSettings) -> tuple[float, floa
     return rows[-1] if rows else None
 
 
-def _map_scores(scores: Mapping[str, Any], *, among: str) -> Iterator[str]:
-    """What `evaluate` measured; `among` says what to know of its images."""
+def _map_scores(scores: Mapping[str, Any], *, labels: int, among: str) -> Iterator[str]:
+    """What `evaluate` measured, of a model with so many labels; `among` says what to know of its images."""
     scales = ", ".join(f"{scale:g}" for scale in scores["scales"]) or "as given"
     made = (
         f"scales {scales}{', mirrored as well' if scores['flip'] else ''}; training seeds: {scores['seeds']}."
     )
     if scores["segmentation"]:
+        count = len(scores["scored_classes"])
+        scored = (
+            f"all {labels} labels" if count == labels else f"the {count} of {labels} labels that occur there"
+        )
         yield (
             f"Split {_cell(scores['split'])}, {scores['images']} images{among}; ground truth from the folder "
-            f"`{Path(scores['ground_truth']).name}`; mean over {len(scores['scored_classes'])} labels with "
-            f"background; {made}"
+            f"`{Path(scores['ground_truth']).name}`; mean over {scored}, background among them; "
+            f"{made}"
         )
         rows = [
             f"| {row['source']} | {row['policy']} | {_number(row['threshold'], 1)} | "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def save_pretrained(model: Method, folder: str | Path) -> Path:
     return write_model_folder(folder, model, kind=MODEL, settings=settings, classes=model.classes)
 
 
-def from_pretrained(source: str | Path) -> Method:
+def from_pretrained(source: str | os.PathLike[str]) -> Method:
     """Load a model that `save_pretrained` wrote, in eval mode on the CPU.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +33,13 @@ class Publication:
 
 
 def push(
-    source: str | Path,
+    source: str | os.PathLike[str],
     name: str,
     *,
     network: Network = "auto",
     private: bool = False,
     license: str | None = None,
-    dry_run: Path | None = None,
+    dry_run: str | os.PathLike[str] | None = None,
 ) -> Publication:
     """Publish a saved model by its `push_to_hub`, with a model card written from its run.
 
@@ -60,14 +61,15 @@ def push(
     run = None if saved.trained is None else saved.trained.path
     files = (CARD, CONFIG, WEIGHTS)
     if dry_run is not None:
-        write_text(dry_run / CARD, str(model.generate_model_card(name=name, license=license, run=run)))
-        model.save_pretrained(dry_run)
-        return Publication(str(dry_run), files, saved)
+        folder = Path(dry_run)
+        write_text(folder / CARD, str(model.generate_model_card(name=name, license=license, run=run)))
+        model.save_pretrained(folder)
+        return Publication(str(folder), files, saved)
     model.push_to_hub(name, private=private or None, model_card_kwargs={"license": license, "run": run})
     return Publication(f"{constants.ENDPOINT}/{name}", files, saved)
 
 
-def pull(name: str, out: Path) -> SavedModel:
+def pull(name: str, out: str | os.PathLike[str]) -> SavedModel:
     """Fetch a published model into a folder.
 
     Args:
@@ -87,10 +89,11 @@ def pull(name: str, out: Path) -> SavedModel:
     if not (fetched / CONFIG).is_file():
         raise CheckpointError(f"{name}: holds no model ({CONFIG} is missing).")
     find_model(fetched).load()
+    folder = Path(out)
     for file in (WEIGHTS, CONFIG, CARD):
         if (fetched / file).is_file():  # not every publisher writes a card
-            _copy(fetched / file, out / file)
-    return find_model(out)
+            _copy(fetched / file, folder / file)
+    return find_model(folder)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from swtformer.errors import SwtformerError
+from swtformer.publishing.resizing import DECOMPOSITIONS
 from swtformer.run import write_with
 
 TOLERANCE = 1e-4
@@ -70,7 +71,7 @@ class OnnxExport:
     differences: Mapping[tuple[int, int, int], Mapping[str, float]]
 
 
-def export_onnx(graph: OnnxGraph, path: Path, *, size: tuple[int, int] | None = None) -> OnnxExport:
+def write_onnx(graph: OnnxGraph, path: Path, *, size: tuple[int, int] | None = None) -> OnnxExport:
     """Write a network as ONNX, after comparing it with torch in onnxruntime.
 
     Every output must agree at every size within `TOLERANCE`: absolute where the largest magnitude of torch's
@@ -135,7 +136,7 @@ def _as_bytes(graph: OnnxGraph, size: tuple[int, int] | None) -> bytes:
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
             exported = torch.onnx.export(
-                program,
+                program.run_decompositions(DECOMPOSITIONS),
                 dynamo=True,
                 verbose=False,
                 input_names=list(graph.inputs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,7 +43,7 @@ class SavedModel:
         return load_network(self.folder) if self.kind == "segmentation" else from_pretrained(self.folder)
 
 
-def find_model(source: str | Path, network: Network = "auto") -> SavedModel:
+def find_model(source: str | os.PathLike[str], network: Network = "auto") -> SavedModel:
     """Find the model that is meant.
 
     Args:

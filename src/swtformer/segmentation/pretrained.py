@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from swtformer.errors import CheckpointError
+from swtformer.hub.access import model_folder
 from swtformer.methods.pretrained import load_weights, read_weights
-from swtformer.model_folders import CONFIG, NETWORK, WEIGHTS, saved_config, saved_settings, write_model_folder
+from swtformer.model_folders import (
+    CONFIG,
+    NETWORK,
+    WEIGHTS,
+    newest_network,
+    saved_config,
+    saved_settings,
+    write_model_folder,
+)
+from swtformer.run import Run
 from swtformer.segmentation.encoders import bare_encoder
 from swtformer.segmentation.network import NetworkSettings, SegmentationNetwork, assemble
 
@@ -35,17 +46,21 @@ def is_network(folder: Path) -> bool:
     return NETWORK in saved_config(folder)
 
 
-def load_network(folder: str | Path) -> SegmentationNetwork:
+def load_network(source: str | os.PathLike[str]) -> SegmentationNetwork:
     """Load a network that `save_network` wrote, in eval mode on the CPU.
 
     Args:
-        folder: with config.json and model.safetensors.
+        source: a run (its newest segmentation network is meant), the folder of a training or of a saved
+            network, or a hub id "owner/name".
 
     Raises:
-        CheckpointError: a file is missing, damaged, of a newer version or does not fit its config.
-        SwtformerError: segmentation-models-pytorch is not installed.
+        CheckpointError: there is no such network, or a file of it is missing, damaged, of a newer version or
+            does not fit its config.
+        SwtformerError: segmentation-models-pytorch is not installed, or the hub cannot be asked or knows no
+            such model.
     """
-    folder = Path(folder)
+    newest = newest_network(Run(source))
+    folder = model_folder(source if newest is None else newest.path)
     settings, classes = saved_settings(folder, NetworkSettings, kind=NETWORK, wanted="segmentation network")
     tensors = read_weights(folder / WEIGHTS)
     made_for = len(tensors["head.bias"]) - 1 if "head.bias" in tensors else len(classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -90,13 +91,18 @@ def origin(folder: Path) -> Path:
     return folder if corrections is None else corrections.base
 
 
-def training_commands(run: Run, masks: Path) -> tuple[str, str]:
+def training_commands(run: Run, masks: Path, *, data: Sequence[str] = ()) -> tuple[str, str]:
     """The commands that train on corrected masks of a run, and then segment photographs.
 
     A training that is there already stays: the new one gets a folder of its own in the run, and being the
     newest it is what `predict` takes.
+
+    Args:
+        run: the run.
+        masks: folder of the corrected masks.
+        data: place of the images and flags about it; the run knows its own where empty.
     """
-    train = ["swtformer", "segment", str(run.path), "--segment.masks", str(masks)]
+    train = ["swtformer", "segment", str(run.path), *data, "--segment.masks", str(masks)]
     if run.segmentation.exists():
         train += ["--out", str(free_folder(run, "corrected"))]
     predict = ["swtformer", "predict", str(run.path), "PHOTOS", "--out", "FOLDER"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,12 +57,12 @@ class ImportResult:
 
 def import_masks(
     run: Run,
-    file: Path,
+    file: str | os.PathLike[str],
     *,
     format: str = "auto",
     base: MaskSource = "auto",
     ignored: Literal["auto", "keep", "drop"] = "auto",
-    out: Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> ImportResult:
     """Write a folder with a mask of every image: corrected where the file has one, else as it was.
@@ -86,8 +87,9 @@ def import_masks(
             255, and all of it came back as background.
         SwtformerError: the run has no masks, or `out` holds something else.
     """
+    file = Path(file)
     plug_in = recognise(file) if format == "auto" else exporter(format)
-    target = out or run.corrected_masks
+    target = run.corrected_masks if out is None else Path(out)
     problems = Problems()
     with _replaced(target) as folder:
         before = _base(run, base, target)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.errors import SwtformerError
-from swtformer.run import Run
+from swtformer.run import Run, read_json
 from swtformer.settings import DataSettings, Settings
 
 
@@ -37,3 +37,8 @@ def data_of(run: Run, data: Path | None, made_for: Mapping[str, Any]) -> tuple[P
     if path.resolve() == known_data(made_for):
         own = own.model_copy(update={"split": made_for.get("split")})
     return path, settings.model_copy(update={"data": own})
+
+
+def data_of_masks(run: Run, data: Path | None) -> tuple[Path, Settings]:
+    """As `data_of`, for a command that works on the run's masks: they lie on the images of its maps."""
+    return data_of(run, data, read_json(run.maps_file) if run.maps_file.is_file() else run.environment())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,9 @@ class PredictResult:
 
 
 def predict(
-    model: str | Path,
-    inputs: Sequence[str | Path] | ImageSet,
-    out: str | Path,
+    model: str | os.PathLike[str],
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | ImageSet,
+    out: str | os.PathLike[str],
     *,
     settings: PredictSettings | None = None,
     listed: Iterable[str] = (),
@@ -94,8 +95,8 @@ def predict(
 
     Args:
         model: a run or a saved model; see `load_predictor`.
-        inputs: files, folders, patterns, and "-" for `listed` (see `find_inputs`), or the images of a data
-            set, whose masks are then called by their ids.
+        inputs: a file, a folder, a pattern, or several of these, "-" for `listed` (see `find_inputs`); or the
+            images of a data set, whose masks are then called by their ids.
         out: folder of the results.
         settings: how; defaults where None.
         listed: lines of a list of files.
@@ -119,7 +120,8 @@ def predict(
     if isinstance(inputs, ImageSet):
         records = list(inputs.records)
     else:
-        records = find_inputs([str(item) for item in inputs], listed=listed, leave_out=results)
+        named = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+        records = find_inputs([os.fspath(item) for item in named], listed=listed, leave_out=results)
     _refuse_folder(records, target)
     _refuse_overwriting(records, target.path)
     predictor = load_predictor(model, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Predictor(ABC):
         """Segment an (H, W, 3) uint8 RGB photograph of any size."""
 
 
-def load_predictor(source: str | Path, settings: PredictSettings) -> Predictor:
+def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) -> Predictor:
     """Load a model for prediction onto the device of the settings.
 
     Args:

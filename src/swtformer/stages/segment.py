@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -77,7 +78,7 @@ def segment(
     data: ImageSet | None = None,
     *,
     settings: Settings | None = None,
-    out: Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: Progress = silent,
 ) -> SegmentResult:
