@@ -73,7 +73,13 @@ def test_everything_is_scored_and_the_report_shows_it(whole: tuple[Path, ChainRe
         in result.scores.note
     )
     page = result.run.report_file.read_text(encoding="utf-8")
-    for text in ("Refined maps’ mIoU", "Pseudo-masks’ mIoU", "Network’s mIoU", "255 counts as a miss"):
+    for text in (
+        "Refined maps’ mIoU",
+        "Pseudo-masks’ mIoU",
+        "Network’s mIoU",
+        "255 counts as a miss",
+        "of the pixels that are decided",
+    ):
         assert text in page
     assert page.count(result.scores.note) == 2
     assert result.steps[-2].result == "all stages scored on 9 images with ground truth"
