@@ -171,6 +171,10 @@ def test_it_goes_on_after_masks_were_rejected_and_says_so(
     decide(copy, queue.items[0].review.id, "reject", masks=queue.masks)
     again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
     assert "; 1 masks were rejected since the training began; to train" in again.steps[-1].result
+    later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
+    later.update_environment(finished="2999-01-01")
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
+    assert "and stands for the run; 1 masks were rejected since" in again.steps[-1].result
 
 
 def test_a_newer_network_is_scored_and_shown(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:

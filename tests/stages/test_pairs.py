@@ -56,6 +56,32 @@ def test_the_fingerprint_is_of_labels_confidences_and_images(squares: tuple[Run,
     assert len(found | {first.fingerprint}) == 3
 
 
+def test_image_level_labels_have_a_fingerprint_of_their_own(squares: tuple[Run, ImageSet]) -> None:
+    run, data = squares
+    first = pairs(data, run.pseudo_masks)
+    other = replace(data, records=(replace(data.records[0], present=()), *data.records[1:]))
+    same = pairs(other, run.pseudo_masks)  # its mask shows what the image has
+    assert same.present_fingerprint == first.present_fingerprint
+    more = replace(data, records=(replace(data.records[0], present=(0, 1, 2)), *data.records[1:]))
+    found = pairs(more, run.pseudo_masks)
+    assert found.pairs[0].present == (True, True, True)
+    assert found.fingerprint == first.fingerprint
+    assert found.present_fingerprint != first.present_fingerprint
+
+
+def test_what_an_image_without_labels_may_show(squares: tuple[Run, ImageSet]) -> None:
+    run, data = squares
+    unknown = replace(data, records=tuple(replace(record, present=None) for record in data.records))
+    mask = np.zeros_like(draw_pair(0)[1])
+    mask[:4, :4] = 2
+    save_mask(run.pseudo_mask_file("0"), mask)
+    mask[-1] = 255
+    save_mask(run.pseudo_mask_file("1"), mask)
+    found = {pair.id: pair.present for pair in pairs(unknown, run.pseudo_masks).pairs}
+    assert found["0"] == (False, True, False)
+    assert found["1"] == (True, True, True)
+
+
 def test_the_fingerprint_stays_when_files_are_copied(squares: tuple[Run, ImageSet], tmp_path: Path) -> None:
     run, data = squares
     first = pairs(data, run.pseudo_masks).fingerprint

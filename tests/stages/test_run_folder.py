@@ -9,7 +9,13 @@ import pytest
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.run import Failure, Run, write_failures
 from swtformer.settings import Settings
-from swtformer.stages.run_folder import LOCK, has_checkpoint, training_folder, with_earlier
+from swtformer.stages.run_folder import (
+    LOCK,
+    has_checkpoint,
+    settings_of_training,
+    training_folder,
+    with_earlier,
+)
 
 SETTINGS = Settings(seed=3)
 
@@ -27,6 +33,15 @@ def started(tmp_path: Path) -> Run:
     run.checkpoints.mkdir()
     (run.checkpoints / "epoch-001.ckpt").touch()
     return run
+
+
+def test_a_training_older_than_the_image_level_head_had_none(started: Run) -> None:
+    text = started.settings_file.read_text()
+    started.settings_file.write_text("".join(x for x in text.splitlines(True) if "presence" not in x))
+    assert started.settings().segment.presence == 1
+    assert settings_of_training(started).segment.presence == 0
+    started.write_settings(SETTINGS)
+    assert settings_of_training(started) == SETTINGS
 
 
 def test_a_new_folder_is_made_with_those_around_it(tmp_path: Path) -> None:

@@ -315,6 +315,10 @@ def test_resume_refuses_other_settings_and_masks(squares: Squares) -> None:
         segment(run, data, settings=quick(run, epochs=1))
     with pytest.raises(SettingsError, match=r"other settings: segment\.decoder"):
         segment(run, data, settings=quick(run, epochs=1, decoder="fpn"), resume=True)
+    every = tuple(range(len(data.classes)))
+    relabelled = replace(data, records=tuple(replace(record, present=every) for record in data.records))
+    with pytest.raises(SettingsError, match="was started with other image-level labels"):
+        segment(run, relabelled, settings=quick(run, epochs=1), resume=True)
     save_mask(run.pseudo_mask_file("0"), np.zeros((56, 64), np.uint8))
     with pytest.raises(SettingsError, match="was started with other masks"):
         segment(run, data, settings=quick(run, epochs=1), resume=True)

@@ -232,10 +232,10 @@ class _Chain:
         resume = Run(self.run.segmentation).settings_file.is_file()
         result = segment(self.run, self.mapped, settings=self.settings, resume=resume, progress=self.told)
         newest = newest_network(self.run)
-        if newest is not None and newest.path != self.run.segmentation:
-            return f"kept; {newest.path.name} is newer, and stands for the run"
         text = f"network trained on {result.images} images with {result.supervision.replace('_', ' ')}"
-        if result.validation_miou is not None:
+        if newest is not None and newest.path != self.run.segmentation:
+            text = f"kept; {newest.path.name} is newer, and stands for the run"
+        elif result.validation_miou is not None:
             score = f"{100 * result.validation_miou:.2f} %"
             text += f", mIoU {score} against {result.validation_images} held-out ones of these masks"
         return text if result.notice is None else f"{text}; {result.notice}"

@@ -9,7 +9,7 @@ from swtformer.errors import SettingsError
 from swtformer.refiners import REFINERS
 from swtformer.run import Run, read_json
 from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section, Settings
-from swtformer.stages.run_folder import changed_settings, holds_weights
+from swtformer.stages.run_folder import changed_settings, holds_weights, settings_of_training
 from swtformer.stages.segment import FREE_TO_CHANGE
 
 _SETTLED_BY_THE_STAGE = {
@@ -37,7 +37,7 @@ def require_same_network(run: Run, settings: Settings) -> None:
     if not holds_weights(trained):
         return
     changed = changed_settings(
-        trained.settings(), settings, sections=("data", "segment"), free=FREE_TO_CHANGE
+        settings_of_training(trained), settings, sections=("data", "segment"), free=FREE_TO_CHANGE
     )
     if settings.segment.masks is None:
         changed += _changed_masks(trained.environment().get("masks_made_with") or {}, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -58,6 +58,7 @@ class Pairs:
         failures: images or masks that cannot be read.
         fingerprint: equal for equal labels, confidences and sizes of image files by id, wherever they lie
             and whenever they were copied there.
+        present_fingerprint: equal for equal classes that the images show, by id.
         corrections: what was corrected, with the supervision "corrected"; else None.
     """
 
@@ -69,6 +70,7 @@ class Pairs:
     supervision: Supervision
     failures: tuple[Failure, ...]
     fingerprint: str
+    present_fingerprint: str
     corrections: CorrectedPart | None
 
     def of(self, images: ImageSet) -> list[MaskedImage]:
@@ -135,6 +137,7 @@ def find_pairs(
     pixels = total[: len(data.classes) + 1]
     if not pixels[1:].any():
         _refuse_classless(folder, supervision, int(total[IGNORED]), data.classes)
+    present = {id: _present(by_id[id], result, len(data.classes)) for id, result in checked.items()}
     digest = hashlib.sha256()
     for id, result in checked.items():
         digest.update(f"{id} {result.digest} {result.image_bytes}\n".encode())
@@ -149,7 +152,7 @@ def find_pairs(
                 record.id,
                 record.image,
                 folder / f"{record.id}.png",
-                _present(record, checked[record.id], len(data.classes)),
+                present[record.id],
             )
             for record in images.records
         ),
@@ -159,6 +162,7 @@ def find_pairs(
         supervision=supervision,
         failures=failures,
         fingerprint=digest.hexdigest()[:32],
+        present_fingerprint=hashlib.sha256(repr(present).encode()).hexdigest()[:32],
         corrections=part,
     )
 
@@ -230,8 +234,13 @@ def _checked(
 
 
 def _present(record: Record, mask: _Checked, classes: int) -> tuple[bool, ...]:
-    """The classes that an image shows, by its labels or its mask."""
-    labels = record.present or ()
+    """The classes that an image shows or may show, by its labels and its mask.
+
+    Without labels that is every class where the mask leaves pixels undecided, else those of the mask.
+    """
+    labels: Collection[int] = record.present if record.present is not None else ()
+    if record.present is None and mask.pixels[IGNORED]:
+        labels = range(classes)
     return tuple(index in labels or bool(mask.pixels[index + 1]) for index in range(classes))
 
 

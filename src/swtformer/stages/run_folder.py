@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
 from swtformer.run import Failure, Run, read_failures
-from swtformer.settings import Settings
+from swtformer.settings import Settings, read_settings
 
 LOCK = ".training.lock"
 """File in the folder of a training that is locked while it runs."""
@@ -75,12 +75,21 @@ def _require_own(
         raise SettingsError(
             f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
         )
-    changed = changed_settings(run.settings(), settings, sections=sections, free=free)
+    changed = changed_settings(settings_of_training(run), settings, sections=sections, free=free)
     if changed:
         raise SettingsError(
             f"{run.path} was started with other settings: {', '.join(changed)}. "
             "A resumed run keeps its settings; start a new run to change them."
         )
+
+
+def settings_of_training(run: Run) -> Settings:
+    """The settings that a training was started with; one that is older than a setting did without it."""
+    settings = run.settings()
+    if "presence" in read_settings(run.settings_file).get("segment", {}):
+        return settings
+    headless = settings.segment.model_copy(update={"presence": 0.0})
+    return settings.model_copy(update={"segment": headless})
 
 
 def has_checkpoint(run: Run) -> bool:

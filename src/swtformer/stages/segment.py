@@ -145,6 +145,7 @@ def segment(
                 data_name=data.name,
                 masks=str(masks.resolve()),
                 masks_fingerprint=pairs.fingerprint,
+                present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
                 masks_made_with=_made_with(run, masks),
                 supervision=pairs.supervision,
                 corrections=None if pairs.corrections is None else asdict(pairs.corrections),
@@ -242,10 +243,17 @@ def _made_with(run: Run, masks: Path) -> dict[str, dict[str, Any]] | None:
 
 
 def _require_same_masks(trained: Run, pairs: Pairs) -> None:
-    before = trained.environment().get("masks_fingerprint", pairs.fingerprint)
-    if holds_weights(trained) and before != pairs.fingerprint:
+    if not holds_weights(trained):
+        return
+    facts = trained.environment()
+    if facts.get("masks_fingerprint", pairs.fingerprint) != pairs.fingerprint:
         raise SettingsError(
             f"{trained.path} was started with other masks or images. "
+            "A resumed training keeps them; remove the folder to train anew."
+        )
+    if facts.get("present_fingerprint") not in (None, pairs.present_fingerprint):
+        raise SettingsError(
+            f"{trained.path} was started with other image-level labels. "
             "A resumed training keeps them; remove the folder to train anew."
         )
 

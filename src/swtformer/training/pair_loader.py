@@ -35,7 +35,7 @@ class MaskedImage:
         id: record id.
         image: file of the photograph.
         mask: PNG of label values, of the photograph's size.
-        present: which of the classes the image shows, in their order.
+        present: which of the classes the image shows, or may show, in their order.
         confidence: weight of its pixels in the loss, in [0, 1].
     """
 
