@@ -372,6 +372,22 @@ def test_a_correction_of_a_corrected_mask_counts_and_needs_no_original(run: Run,
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
 
 
+@pytest.mark.parametrize("keep_notes", [True, False])
+def test_originals_that_were_made_anew_in_another_size_tell_nothing(
+    keep_notes: bool, run: Run, tmp_path: Path
+) -> None:
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    import_masks(run, tmp_path / "1.zip")
+    second = tmp_path / "2.json"
+    export(run.corrected_masks, second, format="coco", classes=CLASSES)
+    edit(second, "a", (7, 11), 1, keep_notes=keep_notes)
+    expected = read_mask(run.corrected_masks / "a.png")
+    expected[7, 11] = 1
+    write_mask(run.pseudo_mask_file("a"), np.zeros((4, 6), dtype=np.uint8))
+    assert import_masks(run, second).corrected == {"a": 1}
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), expected)
+
+
 def test_the_format_can_be_named_and_another_folder_taken(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "voc"
     correct(run, folder, format="voc")

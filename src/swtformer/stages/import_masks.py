@@ -212,15 +212,15 @@ def _standing(reading: Reading, earlier: Corrections, before: Path, id: str) -> 
         labels = read_labels(reading.images[id].source, reading.classes)
     except ImageError:
         return None
-    original = None
-    superseded = []
-    if id in earlier.corrected:
+    if id not in earlier.corrected:
+        return Standing(labels, None, earlier.making)
+    older = []
+    for file in (earlier.base / f"{id}.png", *sorted((before / VERSIONS / id).glob("*.png"))):
         with suppress(ImageError):  # it is gone since, so that nothing can be told from it
-            original = read_labels(earlier.base / f"{id}.png", reading.classes)
-        for file in sorted((before / VERSIONS / id).glob("*.png")):
-            with suppress(ImageError):
-                superseded.append(read_labels(file, reading.classes))
-    return Standing(labels, original, earlier.making, tuple(superseded))
+            mask = read_labels(file, reading.classes)
+            if mask.shape == labels.shape:  # else it was made anew for an image of another size
+                older.append(mask)
+    return Standing(labels, tuple(older), earlier.making)
 
 
 def _merged(

@@ -18,17 +18,16 @@ class Standing:
 
     Attributes:
         labels: (H, W) uint8 mask before the import.
-        original: (H, W) uint8 mask that lies where this one came from, and may have been exported instead;
-            None where it was never corrected, or the original is gone.
+        older: (H, W) uint8 masks that may have been exported instead, as far as they are still there: the
+            original that lies where this one came from, then corrected masks that `labels` supersede. None
+            where the mask was never corrected.
         making: which making of the pseudo-masks `labels` are of (`making.making_of`); may be empty. The
             original may be of a later one.
-        superseded: (H, W) uint8 corrected masks that stood before `labels`; each may have been exported.
     """
 
     labels: np.ndarray
-    original: np.ndarray | None
+    older: tuple[np.ndarray, ...] | None
     making: str
-    superseded: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,19 @@ def merge(
         untouched: from a mask to what comes back of it where nobody touches it (`Exporter.as_it_returns`).
     """
     returned, note = correction.labels, correction.provenance
-    before, original = standing.labels, standing.original
+    before, is_corrected = standing.labels, standing.older is not None
     shown = untouched(before)
-    firsts = () if original is None else (original,)
-    older = [untouched(mask) for mask in (*firsts, *standing.superseded)]
+    older = [untouched(mask) for mask in standing.older or ()]
     known = {fingerprint(mask): mask for mask in (*older, shown)}
     is_told = note is not None and note.untouched in known
     is_foreign = note is not None and note.making not in ("", standing.making)
     if (
         note is not None
         and not is_told
-        and (is_foreign or (note.making and original is not None))
+        and (is_foreign or (note.making and is_corrected))
         and note.untouched == fingerprint(returned)
     ):  # nobody touched what the run has no more: another making, or an earlier correction
-        return Merged(before, 0, is_outdated=original is not None)
+        return Merged(before, 0, is_outdated=is_corrected)
     if note is not None and is_told:
         exported = known[note.untouched]
     else:
@@ -96,7 +94,7 @@ def merge(
     corrected_since = shown != exported
     at_stake = corrected_since
     if note is not None and not is_told and not is_foreign:
-        at_stake = np.any([shown != mask for mask in older], axis=0)
+        at_stake = np.any([shown != mask for mask in older], axis=0) if older else np.array(is_corrected)
     changed = labels != before
     undecided = shown == IGNORED
     return Merged(
