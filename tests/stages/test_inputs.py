@@ -52,6 +52,13 @@ def test_a_line_of_a_list_is_called_by_its_path_as_written(photos: Path) -> None
     assert ids("-", listed=odd) == ["photos/a", "a", "photos/sub/b", "b"]
 
 
+def test_folders_in_a_list_are_passed_over(photos: Path) -> None:
+    lines = [".", "./", "photos", "photos/sub/", "photos/..", "gone/..", "..", "gone/../..", "/", str(photos)]
+    assert ids("-", listed=[*lines, "./photos/sub/b.png"]) == ["photos/sub/b"]
+    with pytest.raises(DataError, match="the list is empty, or names folders alone"):
+        ids("-", listed=lines)
+
+
 def test_names_that_would_clash_are_refused_with_a_way_out(photos: Path) -> None:
     (photos / "sub" / "f2.jpg").touch()
     files = ("photos/frames/f2.jpg", "photos/sub/f2.jpg")
