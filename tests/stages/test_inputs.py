@@ -71,7 +71,9 @@ def test_names_that_would_clash_are_refused_with_a_way_out(photos: Path) -> None
 
 def test_doubles_count_once(photos: Path) -> None:
     assert ids("photos/a.jpg", "photos/a.jpg", str(photos / "a.jpg")) == ["a"]
-    assert ids("photos", "photos/frames") == ["a", "frames/f2", "frames/f10", "sub/b", "f2", "f10"]
+    assert ids("photos", "photos/frames") == ["a", "frames/f2", "frames/f10", "sub/b"]
+    assert ids("photos/frames/f10.jpg", "photos/frames", "photos/**/f*.jpg") == ["f10", "f2"]
+    assert ids("-", "photos/sub", listed=["photos/sub/b.png", "photos/a.jpg"]) == ["photos/sub/b", "photos/a"]
 
 
 def test_results_of_before_are_no_photographs(photos: Path) -> None:

@@ -41,7 +41,8 @@ def find_inputs(
     - A line of the list stands for a file, and is called by its path as it is written; by its file name where
       the path is absolute or leads upwards. Lines that name folders, as `find` prints, are passed over.
 
-    What an image is called depends on its own input alone, never on the others.
+    What an image is called depends on its own input alone, never on the others. One that several inputs name
+    counts once, under its first name.
 
     Args:
         inputs: paths and patterns; "-" stands for the list.
@@ -64,10 +65,15 @@ def find_inputs(
         raise DataError("There is no image to segment: the list is empty, or names folders alone.")
     records: dict[str, Record] = {}
     clashes: list[str] = []
+    seen: set[str] = set()
     for item in found:
+        place = os.path.abspath(item.path)
+        if place in seen:
+            continue
+        seen.add(place)
         name = record_id(item.name)
         known = records.setdefault(name, Record(name, item.path, None))
-        if os.path.abspath(known.image) != os.path.abspath(item.path):
+        if known.image != item.path:
             clashes.append(f"{known.image} and {item.path} would both be {name}.png")
     if clashes:
         shown = "; ".join(clashes[:NAMED]) + ("; …" if len(clashes) > NAMED else "")
