@@ -18,8 +18,8 @@ from swtformer.masks import write_mask
 from swtformer.reviews import Review, write_reviews
 from swtformer.run import Run, read_failures, read_json, write_json
 from swtformer.settings import ExportSettings
-from swtformer.stages.corrections import NOTES, origin
-from swtformer.stages.export import export
+from swtformer.stages.corrections import NOTES, VERSIONS, origin
+from swtformer.stages.export import export, mask_ids
 from swtformer.stages.import_masks import import_masks
 from swtformer.stages.review import decide, open_queue
 
@@ -215,6 +215,33 @@ def test_two_people_correct_two_regions_of_one_mask(keep_notes: bool, run: Run, 
     )
 
 
+@pytest.mark.parametrize("keep_notes", [True, False])
+def test_two_people_correct_one_mask_in_a_second_round(keep_notes: bool, run: Run, tmp_path: Path) -> None:
+    write_json(run.pseudo_masks_file, {"margin": 0.1})
+    first, second, third = (tmp_path / f"{n}.json" for n in range(3))
+    export(run.pseudo_masks, first, format="coco", classes=CLASSES)
+    for column in range(6):
+        edit(first, "a", (0, column), 1, keep_notes=keep_notes)
+    import_masks(run, first)
+    for file in (second, third):
+        export(run.corrected_masks, file, format="coco", classes=CLASSES)
+    edit(second, "a", (7, 1), 3, keep_notes=keep_notes)
+    edit(second, "a", (7, 2), 3, keep_notes=keep_notes)
+    edit(third, "a", (7, 11), 1, keep_notes=keep_notes)
+    expected = read_mask(run.corrected_masks / "a.png")
+    expected[7, 1] = expected[7, 2] = 3
+    expected[7, 11] = 1
+    import_masks(run, second)
+    result = import_masks(run, third)
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), expected)
+    assert result.corrected == {"a": 1}
+    import_masks(run, second)  # what it was exported from has been superseded twice
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), expected)
+    assert mask_ids(run.corrected_masks) == sorted(SIZES)
+    import_masks(run, second, base="pseudo_masks")
+    assert not (run.corrected_masks / VERSIONS).exists()
+
+
 def test_an_export_of_an_earlier_making_corrects_nothing_that_nobody_touched(
     run: Run, tmp_path: Path
 ) -> None:
@@ -343,6 +370,22 @@ def test_a_correction_of_a_corrected_mask_counts_and_needs_no_original(run: Run,
     path.write_bytes(path.read_bytes()[:-2])
     assert import_masks(run, second).corrected == {"a": 1}
     assert read_mask(run.corrected_masks / "a.png")[0, 0] == 0
+
+
+@pytest.mark.parametrize("keep_notes", [True, False])
+def test_originals_that_were_made_anew_in_another_size_tell_nothing(
+    keep_notes: bool, run: Run, tmp_path: Path
+) -> None:
+    correct(run, tmp_path / "1.zip", ids=("a",))
+    import_masks(run, tmp_path / "1.zip")
+    second = tmp_path / "2.json"
+    export(run.corrected_masks, second, format="coco", classes=CLASSES)
+    edit(second, "a", (7, 11), 1, keep_notes=keep_notes)
+    expected = read_mask(run.corrected_masks / "a.png")
+    expected[7, 11] = 1
+    write_mask(run.pseudo_mask_file("a"), np.zeros((4, 6), dtype=np.uint8))
+    assert import_masks(run, second).corrected == {"a": 1}
+    np.testing.assert_array_equal(read_mask(run.corrected_masks / "a.png"), expected)
 
 
 def test_the_format_can_be_named_and_another_folder_taken(run: Run, tmp_path: Path) -> None:

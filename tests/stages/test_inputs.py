@@ -52,6 +52,13 @@ def test_a_line_of_a_list_is_called_by_its_path_as_written(photos: Path) -> None
     assert ids("-", listed=odd) == ["photos/a", "a", "photos/sub/b", "b"]
 
 
+def test_folders_in_a_list_are_passed_over(photos: Path) -> None:
+    lines = [".", "./", "photos", "photos/sub/", "photos/..", "gone/..", "..", "gone/../..", "/", str(photos)]
+    assert ids("-", listed=[*lines, "./photos/sub/b.png"]) == ["photos/sub/b"]
+    with pytest.raises(DataError, match="the list is empty, or names folders alone"):
+        ids("-", listed=lines)
+
+
 def test_names_that_would_clash_are_refused_with_a_way_out(photos: Path) -> None:
     (photos / "sub" / "f2.jpg").touch()
     files = ("photos/frames/f2.jpg", "photos/sub/f2.jpg")
@@ -64,7 +71,9 @@ def test_names_that_would_clash_are_refused_with_a_way_out(photos: Path) -> None
 
 def test_doubles_count_once(photos: Path) -> None:
     assert ids("photos/a.jpg", "photos/a.jpg", str(photos / "a.jpg")) == ["a"]
-    assert ids("photos", "photos/frames") == ["a", "frames/f2", "frames/f10", "sub/b", "f2", "f10"]
+    assert ids("photos", "photos/frames") == ["a", "frames/f2", "frames/f10", "sub/b"]
+    assert ids("photos/frames/f10.jpg", "photos/frames", "photos/**/f*.jpg") == ["f10", "f2"]
+    assert ids("-", "photos/sub", listed=["photos/sub/b.png", "photos/a.jpg"]) == ["photos/sub/b", "photos/a"]
 
 
 def test_results_of_before_are_no_photographs(photos: Path) -> None:

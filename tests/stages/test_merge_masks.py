@@ -34,7 +34,7 @@ def merged(
     note = None
     if exported is not None:
         note = Provenance(making, "keep", fingerprint(untouched(exported)))
-    return merge(Correction("a", returned, "file", note), standing or Standing(C, O, "now"), untouched)
+    return merge(Correction("a", returned, "file", note), standing or Standing(C, (O,), "now"), untouched)
 
 
 @pytest.mark.parametrize("is_noted", [True, False])
@@ -64,7 +64,7 @@ def test_a_correction_is_taken_back_where_it_was_exported(is_noted: bool) -> Non
     result = merged(
         row(3, 3, 0, 0, 2, 255),
         exported=before if is_noted else None,
-        standing=Standing(before, O, "now"),
+        standing=Standing(before, (O,), "now"),
     )
     assert result.labels.tolist() == row(3, 3, 0, 0, 2, 255).tolist()
     assert (result.changed, result.conflicts, result.is_outdated) == (1, 0, False)
@@ -116,8 +116,36 @@ def test_pixels_that_the_export_dropped_stay_undecided() -> None:
     assert merged(row(1, 1, 0, 1, 2, 2), standing=Standing(O, None, "now")).stripped == 0
 
 
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_what_was_exported_from_a_superseded_correction_undoes_no_later_one(is_noted: bool) -> None:
+    now = row(3, 3, 3, 3, 2, 255)  # C, corrected in its third and fourth pixel
+    standing = Standing(now, (O, C), "now")
+    result = merged(row(3, 3, 0, 1, 1, 255), exported=C if is_noted else None, standing=standing)
+    assert result.labels.tolist() == row(3, 3, 3, 1, 1, 255).tolist()
+    assert (result.changed, result.conflicts, result.is_outdated) == (2, 1, True)
+
+
+def test_a_superseded_correction_is_known_as_it_comes_back() -> None:
+    now = row(3, 3, 3, 0, 2, 255)
+    standing = Standing(now, (O, C), "now")
+    result = merged(row(3, 3, 0, 0, 1, 0), exported=C, standing=standing, ignored="drop")
+    assert result.labels.tolist() == row(3, 3, 3, 0, 1, 255).tolist()
+    assert (result.changed, result.conflicts) == (1, 0)
+
+
+def test_corrections_that_a_mask_of_unknown_origin_undoes_are_told() -> None:
+    """The note names an earlier correction that was not kept."""
+    now = row(3, 3, 3, 0, 2, 255)
+    result = merged(row(3, 3, 0, 0, 1, 255), exported=C, standing=Standing(now, (O,), "now"))
+    assert (result.changed, result.conflicts) == (2, 1)
+    result = merged(row(3, 3, 0, 0, 1, 255), exported=C, standing=Standing(now, (), "now"))
+    assert (result.changed, result.conflicts) == (2, 2)
+    result = merged(C, exported=C, standing=Standing(now, (), "now"))
+    assert (result.labels.tolist(), result.is_outdated) == (now.tolist(), True)
+
+
 def test_a_pixel_that_both_erased_stays_undecided_where_the_export_drops_255() -> None:
-    standing = Standing(row(255, 1, 0, 0, 2, 0), row(1, 1, 0, 0, 2, 0), "now")
+    standing = Standing(row(255, 1, 0, 0, 2, 0), (row(1, 1, 0, 0, 2, 0),), "now")
     result = merged(row(0, 1, 0, 3, 2, 0), exported=row(1, 1, 0, 0, 2, 0), standing=standing, ignored="drop")
     assert result.labels.tolist() == row(255, 1, 0, 3, 2, 0).tolist()
     assert (result.changed, result.conflicts) == (1, 0)
@@ -137,7 +165,7 @@ def test_what_a_format_loses_is_no_change() -> None:
     untouched = partial(EXPORTERS["yolo"].as_it_returns, ignored="keep")
     returned = untouched(original).copy()
     returned[4, 4] = 3
-    result = merge(Correction("a", returned, "file"), Standing(corrected, original, ""), untouched)
+    result = merge(Correction("a", returned, "file"), Standing(corrected, (original,), ""), untouched)
     expected = corrected.copy()
     expected[4, 4] = 3
     assert result.labels.tolist() == expected.tolist()

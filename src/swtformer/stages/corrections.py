@@ -15,6 +15,12 @@ from swtformer.run import Run, read_json
 NOTES = "corrections.json"
 """File in the folder of corrected masks that says which of them were corrected, and from what."""
 
+VERSIONS = ".versions"
+"""Folder in that of corrected masks that keeps those which later imports superseded: ID/FINGERPRINT.png.
+
+Masks that were exported from one of them may still come back.
+"""
+
 CORRECTED = "corrected"
 """How the stamps of corrected masks begin; a making of pseudo-masks is hex digits."""
 

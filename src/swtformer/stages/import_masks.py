@@ -20,7 +20,7 @@ from swtformer.exporters.provenance import Ignored, fingerprint
 from swtformer.exporters.reading import UNKNOWN_IMAGE
 from swtformer.masks import write_mask
 from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
-from swtformer.stages.corrections import NOTES, Corrections, noted_base, read_corrections
+from swtformer.stages.corrections import NOTES, VERSIONS, Corrections, noted_base, read_corrections
 from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
 from swtformer.stages.import_warnings import Findings
 from swtformer.stages.making import making_of
@@ -69,7 +69,8 @@ def import_masks(
 
     An import adds to the ones before: what they corrected stays wherever the file has the pixels as they
     were exported (`merge_masks.merge`). corrections.json in the folder says which masks were corrected, by
-    this import or by those that it adds to. Nothing is written unless the whole file can be used.
+    this import or by those that it adds to; corrected masks that it supersedes are kept in a hidden folder,
+    since others may have exported them too. Nothing is written unless the whole file can be used.
 
     Args:
         run: a run with masks, whose ids, sizes and class names hold.
@@ -99,14 +100,19 @@ def import_masks(
         findings = Findings(file, earlier.base)
         changes: dict[str, int] = {}
         versions = dict(earlier.versions)
+        if (before / VERSIONS).is_dir():
+            shutil.copytree(before / VERSIONS, folder / VERSIONS)
         for correction in plug_in.read(file, reading):
-            standing = _standing(reading, earlier, correction.id)
+            standing = _standing(reading, earlier, before, correction.id)
             merged = _merged(correction, standing, plug_in, ignored)
             write_mask(folder / f"{correction.id}.png", merged.labels)
             changes[correction.id] = merged.changed
             findings.add(correction, merged)
             if merged.changed:
                 versions[correction.id] = fingerprint(merged.labels)
+                if standing is not None and correction.id in earlier.corrected:
+                    kept_as = f"{fingerprint(standing.labels)}.png"
+                    write_mask(folder / VERSIONS / correction.id / kept_as, standing.labels)
             progress("import", len(changes), len(known))
         problems.raise_fatal(str(file))
         if ignored == "auto":
@@ -200,17 +206,21 @@ def _known(before: Path, origin: Path) -> tuple[dict[str, Known], list[Failure]]
     return known, failures
 
 
-def _standing(reading: Reading, earlier: Corrections, id: str) -> Standing | None:
+def _standing(reading: Reading, earlier: Corrections, before: Path, id: str) -> Standing | None:
     """What the run has of an image; None where its mask cannot be read any more."""
     try:
         labels = read_labels(reading.images[id].source, reading.classes)
     except ImageError:
         return None
-    original = None
-    if id in earlier.corrected:
+    if id not in earlier.corrected:
+        return Standing(labels, None, earlier.making)
+    older = []
+    for file in (earlier.base / f"{id}.png", *sorted((before / VERSIONS / id).glob("*.png"))):
         with suppress(ImageError):  # it is gone since, so that nothing can be told from it
-            original = read_labels(earlier.base / f"{id}.png", reading.classes)
-    return Standing(labels, original, earlier.making)
+            mask = read_labels(file, reading.classes)
+            if mask.shape == labels.shape:  # else it was made anew for an image of another size
+                older.append(mask)
+    return Standing(labels, tuple(older), earlier.making)
 
 
 def _merged(

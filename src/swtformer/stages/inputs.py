@@ -39,13 +39,14 @@ def find_inputs(
       are called by their paths below its part before the first wildcard.
     - A file stands for itself, and is called by its file name.
     - A line of the list stands for a file, and is called by its path as it is written; by its file name where
-      the path is absolute or leads upwards.
+      the path is absolute or leads upwards. Lines that name folders, as `find` prints, are passed over.
 
-    What an image is called depends on its own input alone, never on the others.
+    What an image is called depends on its own input alone, never on the others. One that several inputs name
+    counts once, under its first name.
 
     Args:
         inputs: paths and patterns; "-" stands for the list.
-        listed: lines of the list; empty ones are passed over.
+        listed: lines of the list; empty ones and folders are passed over.
         leave_out: folders of earlier results, whose pictures are no photographs where a folder is searched.
 
     Returns:
@@ -61,13 +62,18 @@ def find_inputs(
     for text in inputs:
         found += _of_list(listed) if text == LIST else _of_argument(text, leave_out)
     if not found:
-        raise DataError("There is no image to segment: the list is empty.")
+        raise DataError("There is no image to segment: the list is empty, or names folders alone.")
     records: dict[str, Record] = {}
     clashes: list[str] = []
+    seen: set[str] = set()
     for item in found:
+        place = os.path.abspath(item.path)
+        if place in seen:
+            continue
+        seen.add(place)
         name = record_id(item.name)
         known = records.setdefault(name, Record(name, item.path, None))
-        if os.path.abspath(known.image) != os.path.abspath(item.path):
+        if known.image != item.path:
             clashes.append(f"{known.image} and {item.path} would both be {name}.png")
     if clashes:
         shown = "; ".join(clashes[:NAMED]) + ("; …" if len(clashes) > NAMED else "")
@@ -85,10 +91,11 @@ def _of_list(lines: Iterable[str]) -> list[_Found]:
         text = line.strip().removeprefix("\ufeff")
         if "\0" in text:
             raise DataError(f"Line {number} of the list holds a NUL character; expected one path per line.")
-        if text:
-            path = Path(os.path.normpath(text))
-            leads_away = path.is_absolute() or path.parts[0] == ".."
-            found.append(_Found(Path(text), path.name if leads_away else path.as_posix()))
+        path = Path(os.path.normpath(text))  # "." of an empty line
+        if path.name in ("", "..") or os.path.isdir(text):
+            continue
+        leads_away = path.is_absolute() or path.parts[0] == ".."
+        found.append(_Found(Path(text), path.name if leads_away else path.as_posix()))
     return found
 
 

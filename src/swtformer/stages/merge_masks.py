@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +18,15 @@ class Standing:
 
     Attributes:
         labels: (H, W) uint8 mask before the import.
-        original: (H, W) uint8 mask that lies where this one came from, and may have been exported instead;
-            None where it was never corrected, or the original is gone.
+        older: (H, W) uint8 masks that may have been exported instead, as far as they are still there: the
+            original that lies where this one came from, then corrected masks that `labels` supersede. None
+            where the mask was never corrected.
         making: which making of the pseudo-masks `labels` are of (`making.making_of`); may be empty. The
             original may be of a later one.
     """
 
     labels: np.ndarray
-    original: np.ndarray | None
+    older: tuple[np.ndarray, ...] | None
     making: str
 
 
@@ -36,7 +37,8 @@ class Merged:
     Attributes:
         labels: (H, W) uint8.
         changed: pixels that differ from the mask before.
-        conflicts: pixels that were corrected before, and otherwise in the file, whose value was taken.
+        conflicts: pixels that were corrected since the export, and otherwise in the file, whose value was
+            taken. Where the export's note names no mask that is known, any correction may have come since.
         is_emptied: whether nothing is drawn any more in a mask that had something.
         is_outdated: whether the file lacks earlier corrections, which are kept.
         is_foreign: whether it was changed and exported from another making of the pseudo-masks, so that
@@ -60,10 +62,10 @@ def merge(
 ) -> Merged:
     """Take what was changed since the export, and keep the rest.
 
-    What was exported is the run's present mask or, where that is a corrected one, perhaps the original. The
-    export's note tells; where a tool dropped it, the mask is taken for exported from the one that it has more
-    in common with, where these two differ. Three ways meet then: a pixel that came back as it was exported
-    keeps the run's value, and any other is taken.
+    What was exported is the run's present mask or, where that is a corrected one, perhaps the original or a
+    corrected one that it superseded. The export's note tells; where a tool dropped it, the mask is taken for
+    exported from the one that it has most in common with. Three ways meet then: a pixel that came back as it
+    was exported keeps the run's value, and any other is taken.
 
     Args:
         correction: what came back.
@@ -71,42 +73,42 @@ def merge(
         untouched: from a mask to what comes back of it where nobody touches it (`Exporter.as_it_returns`).
     """
     returned, note = correction.labels, correction.provenance
-    before, original = standing.labels, standing.original
+    before, is_corrected = standing.labels, standing.older is not None
     shown = untouched(before)
-    first = shown if original is None else untouched(original)
-    known = {fingerprint(mask): mask for mask in (first, shown)}
+    older = [untouched(mask) for mask in standing.older or ()]
+    known = {fingerprint(mask): mask for mask in (*older, shown)}
     is_told = note is not None and note.untouched in known
     is_foreign = note is not None and note.making not in ("", standing.making)
     if (
         note is not None
         and not is_told
-        and (is_foreign or (note.making and original is not None))
+        and (is_foreign or (note.making and is_corrected))
         and note.untouched == fingerprint(returned)
     ):  # nobody touched what the run has no more: another making, or an earlier correction
-        return Merged(before, 0, is_outdated=original is not None)
+        return Merged(before, 0, is_outdated=is_corrected)
     if note is not None and is_told:
         exported = known[note.untouched]
     else:
-        exported = shown if is_foreign else _nearer(returned, shown, first)
+        exported = shown if is_foreign else _nearest(returned, (*older, shown))
     labels = np.where((returned == exported) | (returned == shown), before, returned)
-    was_corrected = shown != first
-    is_first = exported is first and original is not None
+    corrected_since = shown != exported
+    at_stake = corrected_since
+    if note is not None and not is_told and not is_foreign:
+        at_stake = np.any([shown != mask for mask in older], axis=0) if older else np.array(is_corrected)
     changed = labels != before
     undecided = shown == IGNORED
     return Merged(
         labels,
         changed=int(np.count_nonzero(changed)),
-        conflicts=int(np.count_nonzero(changed & was_corrected)) if is_first else 0,
+        conflicts=int(np.count_nonzero(changed & at_stake)),
         is_emptied=bool(exported.any() and not returned.any()),
-        is_outdated=bool(is_first and (was_corrected & (returned == first)).any()),
+        is_outdated=bool((corrected_since & (returned == exported)).any()),
         is_foreign=is_foreign and not is_told and bool(changed.any()),
         undecided=int(np.count_nonzero(undecided)),
         stripped=int(np.count_nonzero(undecided & (returned == 0))),
     )
 
 
-def _nearer(returned: np.ndarray, shown: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Which of two masks something was exported from, by the pixels in which these differ."""
-    is_shown = np.count_nonzero((returned == shown) & (shown != first))
-    is_first = np.count_nonzero((returned == first) & (shown != first))
-    return shown if is_shown > is_first else first
+def _nearest(returned: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Which of some masks something was exported from: the one of most equal pixels, the first of such."""
+    return max(masks, key=lambda mask: int(np.count_nonzero(returned == mask)))
