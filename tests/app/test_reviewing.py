@@ -14,7 +14,7 @@ from swtformer.cli import main
 from swtformer.datasets import open_dataset
 from swtformer.errors import SwtformerError
 from swtformer.masks import write_mask
-from swtformer.run import Run
+from swtformer.run import Run, read_json, write_json
 from swtformer.stages.export import export
 from swtformer.stages.import_masks import import_masks
 from swtformer.stages.review import decide, open_queue
@@ -124,6 +124,20 @@ def test_corrected_masks_are_shown_and_exported_once_more(
     assert main(line.split()[1:]) == 0
     result = import_masks(run, as_corrected(tmp_path / "marked.json"))
     assert (result.corrected, result.unchanged) == ({}, ("3",))
+
+
+def test_both_queues_share_a_data_set_that_is_opened_once_for_a_making(run: Run, tmp_path: Path) -> None:
+    corrected_run(run, tmp_path)
+    cards = Cards(run)
+    queues = open_queue(run), open_queue(run, "corrected_masks")
+    stated = [cards.card(queue, queue.items[0]).stated for queue in queues]
+    assert stated == ["cow", "cat"]
+    shutil.move(run.path.parent / "images" / "labels.csv", tmp_path / "labels.csv")
+    # A data set that is opened now has no labels.
+    assert [cards.card(queue, queue.items[0]).stated for queue in queues] == stated
+    write_json(run.pseudo_masks_file, {**read_json(run.pseudo_masks_file), "confidence": "made anew"})
+    queue = open_queue(run)
+    assert cards.card(queue, queue.items[0]).stated != "cow"
 
 
 def as_corrected(path: Path) -> Path:

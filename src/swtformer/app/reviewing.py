@@ -19,6 +19,7 @@ from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json
 from swtformer.stages.corrections import training_commands
 from swtformer.stages.known_data import data_of
+from swtformer.stages.making import making_of
 from swtformer.stages.review import Reviewed, ReviewItem, ReviewQueue
 
 SHOWN_PX = 1024
@@ -74,7 +75,7 @@ class Cards:
         small = _shrunk(labels)
         stated = remark = ""
         try:
-            data, record = self._record(queue, id)
+            data, record = self._record(id)
             stated = describe_labels(record, data.classes)
             photograph = self._photograph(record, small.shape)
         except SwtformerError as error:
@@ -88,12 +89,16 @@ class Cards:
             raise SwtformerError(f"{record.image}: has not the size of its mask; is it another image by now?")
         return image
 
-    def _record(self, queue: ReviewQueue, id: str) -> tuple[ImageSet, Record]:
-        """The data set, which is opened once for each making of the masks, and an image of it."""
+    def _record(self, id: str) -> tuple[ImageSet, Record]:
+        """The data set, which is opened once for each making of the pseudo-masks, and an image of it.
+
+        Corrected masks lie on the same photographs.
+        """
+        making = making_of(self._run.pseudo_masks)
         with self._opening:
-            if self._known is None or self._known[0] != queue.masks:
+            if self._known is None or self._known[0] != making:
                 data = self._opened() if self._given is None else self._given
-                self._known = queue.masks, data, {record.id: record for record in data.records}
+                self._known = making, data, {record.id: record for record in data.records}
             _, data, records = self._known
         if id in records:
             return data, records[id]
