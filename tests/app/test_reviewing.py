@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,13 +74,13 @@ def test_photographs_that_have_moved(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_commands_name_photographs_that_have_moved(run: Run) -> None:
-    data = open_dataset(run.path.parent / "images", run.settings().data)
-    export, _, train, _ = export_commands(run, "pseudo_masks", data).splitlines()
-    assert export.endswith(f" --data {data.root}")
-    assert f"segment {run.path} {data.root} --segment.masks" in train
-    export, _, train, _ = export_commands(run, "pseudo_masks", replace(data, split="train")).splitlines()
-    assert export.endswith(f" --data {data.root} --data.split train")
-    assert f"segment {run.path} {data.root} --data.split train --segment.masks" in train
+    export, _, train, _ = export_commands(run, "pseudo_masks", ["photos"]).splitlines()
+    assert export.endswith(" --data photos")
+    assert f"segment {run.path} photos --segment.masks" in train
+    named = ["my list.csv", "--data.images", "photos"]
+    export, _, train, _ = export_commands(run, "pseudo_masks", named).splitlines()
+    assert export.endswith(" --data 'my list.csv' --data.images photos")
+    assert f"segment {run.path} 'my list.csv' --data.images photos --segment.masks" in train
 
 
 def test_the_commands_export_what_is_marked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,24 +120,22 @@ class Cards:
         return f"If the photographs have moved, start the app with their place: {command}"
 
 
-def export_commands(run: Run, reviewed: Reviewed, data: ImageSet | None = None) -> str:
+def export_commands(run: Run, reviewed: Reviewed, named: Sequence[str] = ()) -> str:
     """The commands that bring the marked masks into another tool and back.
 
     Args:
         run: with pseudo-masks.
         reviewed: which of its masks were marked.
-        data: named in the commands; the run knows its own where None.
+        named: the data set as the commands name it, its place and the flags about it; the run knows its own
+            where empty.
     """
     folder = shlex.quote(str(run.path))
-    place: tuple[str, ...] = ()
-    if data is not None:
-        place = (str(data.root), *(() if data.split is None else ("--data.split", data.split)))
     source = "" if reviewed == "pseudo_masks" else f" --source {reviewed}"
-    named = "" if data is None else f" --data {shlex.join(place)}"
-    train, predict = training_commands(run, run.corrected_masks, data=place)
+    data = f" --data {shlex.join(named)}" if named else ""
+    train, predict = training_commands(run, run.corrected_masks, data=named)
     return (
         f"swtformer export {folder}{source} --decision correct --format label-studio "
-        f"--out marked.json{named}\n"
+        f"--out marked.json{data}\n"
         f"swtformer import {folder} corrected.json\n{train}\n{predict}"
     )
 
