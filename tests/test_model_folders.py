@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,15 @@ def test_the_network_whose_training_finished_last_stands_for_the_run(tmp_path: P
     names = [network.path.name for network in finished_networks(run)]
     assert names == ["segmentation", "segmentation-b", "segmentation-a"]
     assert newest_network(run) == Run(tmp_path / "segmentation-a")
+
+
+def test_a_copy_of_a_network_does_not_take_its_place(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    write_json(run.segmentation / "environment.json", {"finished": "2026-03-01"})
+    write_json(run.segmentation / "model" / CONFIG, {})
+    for name in ("segmentation-backup", "segmentation-a"):
+        shutil.copytree(run.segmentation, tmp_path / name)
+    assert newest_network(run) == Run(run.segmentation)
 
 
 def test_a_hub_id_is_not_looked_for_here() -> None:

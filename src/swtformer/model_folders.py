@@ -47,10 +47,15 @@ def finished_networks(run: Run) -> list[Run]:
     """The trainings of a run's segmentation networks that are finished, the newest last.
 
     They lie in the run's folder `segmentation` and in others whose names start with that, such as
-    `segmentation-corrected`.
+    `segmentation-corrected`. Of a training and its copy, which are equally new, `segmentation` comes last.
     """
+
+    def age(network: Run) -> tuple[str, bool, Path]:
+        finished = network.environment().get("finished") or ""
+        return finished, network.path == run.segmentation, network.path
+
     found = [Run(file.parents[1]) for file in run.path.glob(f"{run.segmentation.name}*/model/{CONFIG}")]
-    return sorted(found, key=lambda one: (one.environment().get("finished") or "", one.path))
+    return sorted(found, key=age)
 
 
 def newest_network(run: Run) -> Run | None:

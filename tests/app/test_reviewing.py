@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from swtformer.cli import main
 from swtformer.datasets import open_dataset
 from swtformer.errors import SwtformerError
 from swtformer.masks import write_mask
-from swtformer.run import Run
+from swtformer.run import Run, read_json, write_json
 from swtformer.stages.export import export
 from swtformer.stages.import_masks import import_masks
 from swtformer.stages.review import decide, open_queue
@@ -75,13 +74,13 @@ def test_photographs_that_have_moved(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_commands_name_photographs_that_have_moved(run: Run) -> None:
-    data = open_dataset(run.path.parent / "images", run.settings().data)
-    export, _, train, _ = export_commands(run, "pseudo_masks", data).splitlines()
-    assert export.endswith(f" --data {data.root}")
-    assert f"segment {run.path} {data.root} --segment.masks" in train
-    export, _, train, _ = export_commands(run, "pseudo_masks", replace(data, split="train")).splitlines()
-    assert export.endswith(f" --data {data.root} --data.split train")
-    assert f"segment {run.path} {data.root} --data.split train --segment.masks" in train
+    export, _, train, _ = export_commands(run, "pseudo_masks", ["photos"]).splitlines()
+    assert export.endswith(" --data photos")
+    assert f"segment {run.path} photos --segment.masks" in train
+    named = ["my list.csv", "--data.images", "photos"]
+    export, _, train, _ = export_commands(run, "pseudo_masks", named).splitlines()
+    assert export.endswith(" --data 'my list.csv' --data.images photos")
+    assert f"segment {run.path} 'my list.csv' --data.images photos --segment.masks" in train
 
 
 def test_the_commands_export_what_is_marked(
@@ -124,6 +123,20 @@ def test_corrected_masks_are_shown_and_exported_once_more(
     assert main(line.split()[1:]) == 0
     result = import_masks(run, as_corrected(tmp_path / "marked.json"))
     assert (result.corrected, result.unchanged) == ({}, ("3",))
+
+
+def test_both_queues_share_a_data_set_that_is_opened_once_for_a_making(run: Run, tmp_path: Path) -> None:
+    corrected_run(run, tmp_path)
+    cards = Cards(run)
+    queues = open_queue(run), open_queue(run, "corrected_masks")
+    stated = [cards.card(queue, queue.items[0]).stated for queue in queues]
+    assert stated == ["cow", "cat"]
+    shutil.move(run.path.parent / "images" / "labels.csv", tmp_path / "labels.csv")
+    # A data set that is opened now has no labels.
+    assert [cards.card(queue, queue.items[0]).stated for queue in queues] == stated
+    write_json(run.pseudo_masks_file, {**read_json(run.pseudo_masks_file), "confidence": "made anew"})
+    queue = open_queue(run)
+    assert cards.card(queue, queue.items[0]).stated != "cow"
 
 
 def as_corrected(path: Path) -> Path:

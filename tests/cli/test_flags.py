@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from cyclopts import App
 
-from swtformer.cli.flags import gather, join_booleans, with_settings
+from swtformer.cli.flags import as_flags, gather, join_booleans, with_settings
 from swtformer.errors import SettingsError
-from swtformer.settings import LocalizeSettings, Settings, TrainSettings
+from swtformer.settings import DataSettings, LocalizeSettings, Settings, TrainSettings
 
 
 @with_settings("seed", "train", "localize")
@@ -49,6 +49,20 @@ def test_precedence_defaults_base_file_flags(tmp_path: Path) -> None:
     assert settings.train.batch_size == 30
     assert settings.train.crop_px == 64
     assert settings.train.weight_decay == TrainSettings().weight_decay
+
+
+def test_flags_that_make_one_section_another() -> None:
+    base = DataSettings(split="train", classes=("cow",), exif="apply", strict=True)
+    wanted = DataSettings(classes=("cat", "cow"), images=Path("my photos"), exif="apply")
+    flags = as_flags("data", wanted, base=base)
+    assert flags == [
+        *("--data.split", "none", "--data.classes", "cat,cow"),
+        *("--data.images", "my photos", "--data.strict", "false"),
+    ]
+    given = {name.removeprefix("--data."): text for name, text in zip(flags[::2], flags[1::2], strict=True)}
+    found = gather(base=Settings(data=base), flags={f"data__{name}": text for name, text in given.items()})
+    assert found.data == wanted
+    assert as_flags("data", base, base=base) == []
 
 
 def test_a_default_in_the_file_overrides_the_base(tmp_path: Path) -> None:

@@ -67,6 +67,27 @@ def test_both_engines_agree(changes: dict[str, object]) -> None:
     torch.testing.assert_close(found[0], found[1], atol=2e-3, rtol=0)
 
 
+def test_too_small_standard_deviations_are_named() -> None:
+    image, maps, _ = disc()
+    settings = RefineSettings(method="dense_crf", crf_bilateral_px=0.01, crf_bilateral_rgb=0.02)
+    wanted = (
+        r"too small for 1 image\(s\) of 48x40 px at once: "
+        r"raise --refine\.crf_bilateral_rgb \(0\.02\) or --refine\.crf_bilateral_px \(0\.01\)"
+    )
+    with pytest.raises(SwtformerError, match=wanted):
+        create_refiner(settings).refine(image, maps)
+
+
+def test_a_batch_may_fail_where_its_images_are_refined_alone() -> None:
+    image, maps, _ = disc()
+    refiner = create_refiner(
+        RefineSettings(method="dense_crf", crf_bilateral_px=0.1, crf_bilateral_rgb=0.12, crf_iterations=1)
+    )
+    with pytest.raises(SwtformerError, match=r"too small for 4 image\(s\)"):
+        refiner.refine_batch([image] * 4, [maps] * 4)
+    assert refiner.refine(image, maps).isfinite().all()
+
+
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
     with pytest.raises(SwtformerError, match=r"pip install 'swtformer\[crf\]'.*--refine\.crf_engine torch"):

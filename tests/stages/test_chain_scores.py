@@ -122,6 +122,21 @@ def test_a_network_that_was_trained_on_true_masks_is_flagged(
     assert "with their true masks" in scores.note
 
 
+def test_a_network_of_an_older_version_noted_less_and_is_scored_all_the_same(
+    made: tuple[Run, ImageSet, Settings], tmp_path: Path
+) -> None:
+    run, data, settings = made
+    copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
+    Run(copy.segmentation).training_ids_file.unlink()
+    write_json(Run(copy.segmentation).scores_file, {})
+    scores = score_chain(copy, data, settings=settings)
+    assert (
+        "it is not known how many of the 7 were in the training of the segmentation network, with masks of a "
+        "folder; it sees no image labels" in scores.note
+    )
+    assert read_json(copy.pseudo_mask_scores_file)["trained_on"] is None
+
+
 def test_without_a_network_there_is_nothing_to_score(
     made: tuple[Run, ImageSet, Settings], tmp_path: Path
 ) -> None:

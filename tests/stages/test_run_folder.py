@@ -111,6 +111,12 @@ def test_two_trainings_never_share_a_folder(tmp_path: Path) -> None:
     assert (run.path / LOCK).is_file()
 
 
+def test_a_folder_that_cannot_be_locked(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(SwtformerError, match=r"\.training\.lock: cannot be locked: Is a directory\."):
+        prepare(Run(tmp_path), resume=False)
+
+
 def test_the_folder_is_free_again_after_a_failure(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from typing import Any
@@ -61,13 +62,16 @@ def facts(card: Card, queue: ReviewQueue) -> str:
     )
 
 
-def review_page(run: Run, blocks: gr.Blocks, data: ImageSet | None = None) -> None:
+def review_page(
+    run: Run, blocks: gr.Blocks, data: ImageSet | None = None, *, named: Sequence[str] = ()
+) -> None:
     """Put the page's widgets into the surrounding Blocks.
 
     Args:
         run: whose pseudo-masks are reviewed.
         blocks: the surrounding ones.
         data: the photographs; those that the masks were made for where None.
+        named: that data set as commands name it, its place and the flags about it.
     """
     cards = Cards(run, data)
     current = gr.State(None)
@@ -123,7 +127,7 @@ def review_page(run: Run, blocks: gr.Blocks, data: ImageSet | None = None) -> No
     )
     with gr.Accordion("Correct the marked masks in another tool", open=False):
         export = gr.Code(
-            export_commands(run, "pseudo_masks", data),
+            export_commands(run, "pseudo_masks", named),
             language=None,
             interactive=False,
             show_label=False,
@@ -174,8 +178,8 @@ def review_page(run: Run, blocks: gr.Blocks, data: ImageSet | None = None) -> No
             queue = open_queue(run, which)
         except SwtformerError as error:
             empty = [None, "", "", message(str(error), is_bad=True), "", None, None, ""]
-            return [*empty, export_commands(run, which, data)]
-        return [*view(queue, queue.after(None, part), part, strength), export_commands(run, which, data)]
+            return [*empty, export_commands(run, which, named)]
+        return [*view(queue, queue.after(None, part), part, strength), export_commands(run, which, named)]
 
     def move(id: str | None, part: Shown, strength: float, which: Reviewed, *, forward: bool) -> list[Any]:
         """The mask before or behind this one."""

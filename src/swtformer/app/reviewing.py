@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from swtformer.report.pictures import thumbnail
 from swtformer.run import Run, read_json
 from swtformer.stages.corrections import training_commands
 from swtformer.stages.known_data import data_of
+from swtformer.stages.making import making_of
 from swtformer.stages.review import Reviewed, ReviewItem, ReviewQueue
 
 SHOWN_PX = 1024
@@ -74,7 +76,7 @@ class Cards:
         small = _shrunk(labels)
         stated = remark = ""
         try:
-            data, record = self._record(queue, id)
+            data, record = self._record(id)
             stated = describe_labels(record, data.classes)
             photograph = self._photograph(record, small.shape)
         except SwtformerError as error:
@@ -88,12 +90,16 @@ class Cards:
             raise SwtformerError(f"{record.image}: has not the size of its mask; is it another image by now?")
         return image
 
-    def _record(self, queue: ReviewQueue, id: str) -> tuple[ImageSet, Record]:
-        """The data set, which is opened once for each making of the masks, and an image of it."""
+    def _record(self, id: str) -> tuple[ImageSet, Record]:
+        """The data set, which is opened once for each making of the pseudo-masks, and an image of it.
+
+        Corrected masks lie on the same photographs.
+        """
+        making = making_of(self._run.pseudo_masks)
         with self._opening:
-            if self._known is None or self._known[0] != queue.masks:
+            if self._known is None or self._known[0] != making:
                 data = self._opened() if self._given is None else self._given
-                self._known = queue.masks, data, {record.id: record for record in data.records}
+                self._known = making, data, {record.id: record for record in data.records}
             _, data, records = self._known
         if id in records:
             return data, records[id]
@@ -114,24 +120,22 @@ class Cards:
         return f"If the photographs have moved, start the app with their place: {command}"
 
 
-def export_commands(run: Run, reviewed: Reviewed, data: ImageSet | None = None) -> str:
+def export_commands(run: Run, reviewed: Reviewed, named: Sequence[str] = ()) -> str:
     """The commands that bring the marked masks into another tool and back.
 
     Args:
         run: with pseudo-masks.
         reviewed: which of its masks were marked.
-        data: named in the commands; the run knows its own where None.
+        named: the data set as the commands name it, its place and the flags about it; the run knows its own
+            where empty.
     """
     folder = shlex.quote(str(run.path))
-    place: tuple[str, ...] = ()
-    if data is not None:
-        place = (str(data.root), *(() if data.split is None else ("--data.split", data.split)))
     source = "" if reviewed == "pseudo_masks" else f" --source {reviewed}"
-    named = "" if data is None else f" --data {shlex.join(place)}"
-    train, predict = training_commands(run, run.corrected_masks, data=place)
+    data = f" --data {shlex.join(named)}" if named else ""
+    train, predict = training_commands(run, run.corrected_masks, data=named)
     return (
         f"swtformer export {folder}{source} --decision correct --format label-studio "
-        f"--out marked.json{named}\n"
+        f"--out marked.json{data}\n"
         f"swtformer import {folder} corrected.json\n{train}\n{predict}"
     )
 

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -85,7 +85,7 @@ class Guard:
         await self._app(scope, receive, send_with_policy)
 
 
-def build(run: Run, studio: Studio, data: ImageSet | None = None) -> gr.Blocks:
+def build(run: Run, studio: Studio, data: ImageSet | None = None, *, named: Sequence[str] = ()) -> gr.Blocks:
     """Both pages; `running` serves them."""
     name = run.path.resolve().name
     with gr.Blocks(
@@ -96,19 +96,25 @@ def build(run: Run, studio: Studio, data: ImageSet | None = None) -> gr.Blocks:
             with gr.Tab("Segment", id="segment"):
                 segment_page(studio)
             with gr.Tab("Review", id="review"):
-                review_page(run, blocks, data)
+                review_page(run, blocks, data, named=named)
     return blocks
 
 
 @contextmanager
 def running(
-    run: Run, data: ImageSet | None = None, *, host: str = "127.0.0.1", port: int = 7860
+    run: Run,
+    data: ImageSet | None = None,
+    *,
+    named: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    port: int = 7860,
 ) -> Iterator[str]:
     """Serve a run's pages while the context lasts.
 
     Args:
         run: with a finished model.
         data: the photographs that the review shows; those that the masks were made for where None.
+        named: that data set as commands name it, its place and the flags about it.
         host: address to listen on; anything but loopback lets others in.
         port: of the server.
 
@@ -120,7 +126,7 @@ def running(
         CheckpointError: a model is missing or damaged.
     """
     _require_free(host, port)
-    build_pages = partial(build, run, Studio(run), data)
+    build_pages = partial(build, run, Studio(run), data, named=named)
     with (
         tempfile.TemporaryDirectory(prefix="swtformer-app-") as folder,
         _environment(folder),

@@ -114,7 +114,8 @@ class CAM:
             images: (B, 3, H, W) of any size that the model takes; no image at all gives maps of none. uint8
                 is RGB and is scaled and normalised as the model's weights expect it; floats are given to the
                 model as they are: normalised for one of timm, RGB in [0, 1] for one of this package. Bytes
-                as floats are refused, and so is every other type.
+                as floats are refused where they can be told, by pixels too bright for floats that the model
+                takes; every other type is refused.
 
         Returns:
             Maps of all classes on the grid of the last features.

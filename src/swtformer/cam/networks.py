@@ -18,11 +18,13 @@ from swtformer.methods.base import Method
 FINEST_STRIDE = 4
 
 OVERSHOOT = 0.2
-"""How far beyond [0, 1] floats may lie: more than bicubic resizing adds, less than bytes are."""
+"""How far beyond [0, 1] floats may lie: more than bicubic resizing adds, less than bytes of any but black
+photographs."""
 
 FAR_OFF = 20
 """Normalised floats may be this many times as large as a normalised pixel: weights may have been trained on
-under another normalisation, but on none under which they are bytes."""
+under another normalisation. Bytes are told from them by bright pixels only: those of a batch of dark
+photographs, below about 50 for ImageNet's normalisation, could be normalised floats as well."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Network(Protocol):
         channels: of its images.
         mean: of pixels in [0, 1], which bytes are normalised by.
         std: their spread.
-        float_range: that floats must lie in; None where nothing is known about them.
+        float_range: that floats must lie in; None where nothing is known about them. Bytes as floats can be
+            told where they lie outside.
         floats: what they should be, for messages.
         probe_sizes: (height, width) to try it at.
     """

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from swtformer.cli.flags import gather, with_settings
+from swtformer.cli.flags import as_flags, gather, with_settings
 from swtformer.cli.outcome import Config, OptionalData, Outcome, RunFolder, open_images
 from swtformer.cli.screen import say, warn
 from swtformer.errors import SwtformerError
@@ -50,10 +50,15 @@ def app(
     if len(networks) > 1:
         say(f"{run} has {len(networks)} segmentation networks; the newest is taken, {networks[-1].path}.")
     images = None  # the review finds those that its masks were made for
+    named: list[str] = []
     if data is not None or config is not None or flags:
         path, base = data_of_masks(made, data)
-        images = open_images(path, gather(base=base, config=config, flags=flags))
-    with running(made, images, host=host, port=port) as address:
+        settings = gather(base=base, config=config, flags=flags)
+        images = open_images(path, settings)
+        # The commands take the split from different results of the run, so it is always named.
+        own = base.data.model_copy(update={"split": None})
+        named = [str(path), *as_flags("data", settings.data, base=own)]
+    with running(made, images, named=named, host=host, port=port) as address:
         say(f"The app is at {address} (Ctrl-C ends it).")
         if not is_loopback(host):
             warn("Everybody who can reach this machine can use the app and decide about masks.")

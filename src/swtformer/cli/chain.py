@@ -52,8 +52,8 @@ def run(
     """All stages: from images with labels to masks, a segmentation network and a report.
 
     check, train, localize, refine, pseudo-label, segment, evaluate, report. Where the data has masks,
-    evaluate scores what every stage made, the segmentation network's predictions included; nothing is
-    trained on these masks or chosen by them.
+    evaluate scores what every stage made, the segmentation network's predictions included. Nothing is
+    trained on these masks or chosen by them, unless --segment.masks names them or a score is marked *.
     Stopped, the same command again goes on where it was. Settings that are not given here are those of the
     run, where there is one.
     """

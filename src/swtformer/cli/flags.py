@@ -77,6 +77,25 @@ def gather(*, base: Settings | None = None, config: Path | None = None, flags: M
     return validate(Settings, merge(values, _nested(flags)), where="command line")
 
 
+def as_flags(section: str, values: BaseModel, *, base: BaseModel) -> list[str]:
+    """The flags that turn one version of a section of the settings into another.
+
+    Args:
+        section: its name.
+        values: what the flags shall give.
+        base: what holds where there is no flag.
+
+    Returns:
+        Flags and their values in turn, as the user would type them.
+    """
+    wanted, known = dict(values), dict(base)
+    flags: list[str] = []
+    for name, value in wanted.items():
+        if value != known[name]:
+            flags += [f"--{section}.{name}", "none" if value is None else _text(value)]
+    return flags
+
+
 def join_booleans(arguments: Iterable[str], *, also: Iterable[str] = ()) -> list[str]:
     """Turn `--flag false` into `--flag=false`, so that the word does not count as a path.
 

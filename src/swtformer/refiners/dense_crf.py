@@ -25,7 +25,8 @@ class DenseCRF(Refiner):
     own, until nearly all of them are near 0 or 1.
 
     Raises:
-        SwtformerError: `pydensecrf` is wanted and not installed.
+        SwtformerError: `pydensecrf` is wanted and not installed; when it refines, the standard deviations are
+            too small for the image, or for as many images at once.
     """
 
     name: ClassVar[str] = "dense_crf"
@@ -53,13 +54,7 @@ class DenseCRF(Refiner):
         if self._library is not None:
             made = list(map(self._reference, energies, images[uncertain]))
         else:
-            marginals = mean_field(
-                pad_sequence(energies, batch_first=True, padding_value=inf),
-                images[uncertain],
-                terms=self._terms,
-                iterations=self.settings.crf_iterations,
-            )
-            made = unpadded(marginals, energies)
+            made = unpadded(self._marginals(energies, images[uncertain]), energies)
         for place, own in zip(uncertain, made, strict=True):
             refined[place] = own
         return refined
@@ -70,6 +65,21 @@ class DenseCRF(Refiner):
         if self.settings.crf_unary == "maps":
             return map_energies(full)
         return label_energies(full.argmax(0), count=len(full), certainty=self.settings.crf_certainty)
+
+    def _marginals(self, energies: Sequence[Tensor], images: Tensor) -> Tensor:
+        """`mean_field` of several images, padded with labels that are impossible."""
+        padded = pad_sequence(list(energies), batch_first=True, padding_value=inf)
+        try:
+            return mean_field(padded, images, terms=self._terms, iterations=self.settings.crf_iterations)
+        except ValueError as error:  # their sizes agree, so the standard deviations are too small
+            count, _, height, width = images.shape
+            terms = self._terms
+            raise SwtformerError(
+                f"The dense CRF's standard deviations are too small for {count} image(s) of {width}x{height} "
+                f"px at once: raise --refine.crf_bilateral_rgb ({terms.bilateral_rgb:g}) or "
+                f"--refine.crf_bilateral_px ({terms.bilateral_px:g}); or else --refine.crf_gaussian_px "
+                f"({terms.gaussian_px:g})."
+            ) from error
 
     def _reference(self, energies: Tensor, image: Tensor) -> Tensor:
         """`mean_field` of one image by pydensecrf, on the CPU."""

@@ -57,7 +57,7 @@ class LaterStages:
     def note(self) -> str:
         """What the training and the scores of the network have in common, in words."""
         sheet = self.network_scores
-        if sheet is None or sheet.trained_on is None:
+        if sheet is None:
             return ""
         return trained_on_note(sheet.trained_on, sheet.images, str(self.network.get("supervision", "")))
 

@@ -120,18 +120,23 @@ def _place(entry: SegmentationScore, order: Sequence[str]) -> int:
     return order.index(entry.policy) if entry.policy in order else len(order)
 
 
-def trained_on_note(trained_on: int, images: int, supervision: str) -> str:
+def trained_on_note(trained_on: int | None, images: int, supervision: str) -> str:
     """What training and scores have in common, in words.
 
     Args:
-        trained_on: how many of the scored images the segmentation network was trained on.
+        trained_on: how many of the scored images the segmentation network was trained on; None where that
+            is not known.
         images: how many were scored.
         supervision: what it was trained on there: pseudo_masks, corrected, ground_truth or given.
     """
     masks = _TRAINED_ON.get(supervision, "masks of a folder")
+    if trained_on is None:
+        trained = f"it is not known how many of the {images} were"
+    else:
+        trained = f"{trained_on} of the {images} were"
     return (
         "The scored images are of the set that the classifier was trained on, and "
-        f"{trained_on} of the {images} were in the training of the segmentation network, with {masks}; it "
+        f"{trained} in the training of the segmentation network, with {masks}; it "
         "sees no image labels when it predicts. None of the figures is about photographs that are new to the "
         "run."
     )

@@ -92,8 +92,8 @@ def score_chain(
         options = options.model_copy(update={"missing": "background"})
     for maps in ("maps", "refined"):
         evaluate(run, data, settings=options.model_copy(update={"maps": maps}), progress=progress)
-    count = len({record.id for record in masked.records}.intersection(read_json(network.training_ids_file)))
-    supervision = read_json(network.scores_file)["supervision"]
+    count = _trained_on(network, masked)
+    supervision = read_json(network.scores_file).get("supervision", "given")
     _score_masks(run.pseudo_masks, run.pseudo_mask_scores_file, masked, options, count, progress)
     network_file = Run(network.predictions).scores_file
     _score_masks(Run(network.predictions).masks, network_file, masked, options, count, progress)
@@ -109,12 +109,20 @@ def score_chain(
     )
 
 
+def _trained_on(network: Run, data: ImageSet) -> int | None:
+    """How many of the images a network was trained on; None where its training did not note which."""
+    file = network.training_ids_file
+    if not file.is_file():
+        return None
+    return len({record.id for record in data.records}.intersection(read_json(file)))
+
+
 def _score_masks(
     folder: Path,
     file: Path,
     data: ImageSet,
     options: EvaluateSettings,
-    trained_on: int,
+    trained_on: int | None,
     progress: Progress,
 ) -> None:
     scores = evaluate_folder(folder, data, settings=options, progress=progress)

@@ -35,7 +35,8 @@ def training_folder(
 
     Raises:
         SettingsError: the folder holds another training, or none to resume, or one with other settings.
-        SwtformerError: the folder cannot be made or written, or another training is writing there now.
+        SwtformerError: the folder cannot be made, written or locked, or another training is writing there
+            now.
     """
     if resume and not run.settings_file.is_file() and is_main_process():
         raise SettingsError(f"{run.path} holds no run to resume (no settings.yaml).")
@@ -51,6 +52,11 @@ def training_folder(
             f"{run.path}: another training is writing here. Wait until it has ended, or stop it, and then go "
             "on by the same command; or name another --out."
         ) from None
+    except OSError as error:
+        raise SwtformerError(
+            f"{run.path / LOCK}: cannot be locked: {error.strerror or error}. If the file is "
+            "somebody else's, it may be deleted; if the file system knows no locks, name an --out on another."
+        ) from error
     with held:
         _require_own(run, settings, sections=sections, free=free, resume=resume)
         yield
