@@ -35,10 +35,14 @@ def test_a_command_ends_with_what_comes_next_and_what_was_skipped(
 def test_a_run_of_several_networks_says_which_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_json(tmp_path / "segmentation" / "model" / "config.json", {})
+    def finish_network(name: str, day: int) -> None:
+        write_json(tmp_path / name / "model" / "config.json", {})
+        write_json(tmp_path / name / "environment.json", {"finished": f"2026-01-{day:02}T00:00:00+00:00"})
+
+    finish_network("segmentation", 1)
     say_network(tmp_path)
     assert capsys.readouterr().out == ""
-    write_json(tmp_path / "segmentation-corrected" / "model" / "config.json", {})
+    finish_network("segmentation-corrected", 2)
     say_network(tmp_path)
     newest, older = tmp_path / "segmentation-corrected", tmp_path / "segmentation"
     assert capsys.readouterr().out == (
