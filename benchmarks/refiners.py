@@ -34,13 +34,14 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
+from swtformer.files import read_json, write_json
 from swtformer.machine import machine_line
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import pick_device
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
 from swtformer.refiners.walk import STEPS
-from swtformer.run import Run, read_json, write_json
+from swtformer.run import Run
 from swtformer.settings import EvaluateSettings, RefineSettings
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.known_data import data_of

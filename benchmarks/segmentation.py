@@ -43,10 +43,11 @@ import torch
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
+from swtformer.files import read_json, write_json
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.machine import machine_line
 from swtformer.precision import pick_device, pick_precision
-from swtformer.run import Run, read_json, write_json
+from swtformer.run import Run
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_network
 from swtformer.segmentation.views import class_probabilities

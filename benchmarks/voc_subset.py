@@ -24,12 +24,13 @@ import torch
 
 from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.files import read_json, write_json
 from swtformer.machine import machine_line
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import load_weights, read_weights, save_pretrained
 from swtformer.model_folders import WEIGHTS
 from swtformer.precision import pick_device, pick_precision
-from swtformer.run import Run, read_json, write_json
+from swtformer.run import Run
 from swtformer.settings import Settings, merge, validate
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.localize import localize

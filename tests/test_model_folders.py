@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from swtformer.errors import CheckpointError
+from swtformer.files import write_json
 from swtformer.model_folders import (
     CONFIG,
     WEIGHTS,
@@ -23,7 +24,7 @@ from swtformer.model_folders import (
     saved_settings,
     write_model_folder,
 )
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.settings import MaskSettings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from swtformer.errors import NonFiniteError, SwtformerError
-from swtformer.run import write_with
+from swtformer.files import write_with
 
 
 @dataclass(frozen=True)

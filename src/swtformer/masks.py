@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from swtformer.run import write_with
+from swtformer.files import write_with
 
 
 def voc_palette() -> np.ndarray:

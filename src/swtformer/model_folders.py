@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.run import Run, read_json, write_json, write_with
+from swtformer.files import read_json, write_json, write_with
+from swtformer.run import Run
 from swtformer.settings import Section
 
 if TYPE_CHECKING:

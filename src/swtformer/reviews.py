@@ -10,7 +10,8 @@ from pathlib import Path
 
 from swtformer.datasets.paths import safe_name
 from swtformer.errors import SwtformerError
-from swtformer.run import Run, write_text
+from swtformer.files import write_text
+from swtformer.run import Run
 
 
 @dataclass(frozen=True)

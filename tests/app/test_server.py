@@ -24,8 +24,9 @@ from swtformer.app.server import build, is_loopback, running
 from swtformer.app.study import Studio
 from swtformer.datasets.images import read_mask
 from swtformer.errors import SettingsError
+from swtformer.files import read_json, write_json
 from swtformer.masks import write_mask
-from swtformer.run import Run, read_json, write_json
+from swtformer.run import Run
 from swtformer.stages.corrections import NOTES
 from swtformer.stages.review import decided_ids, open_queue, rejected_ids
 

@@ -14,7 +14,8 @@ from swtformer.app import study as module
 from swtformer.app.study import Studio, class_maps, labels_of, write_full_size
 from swtformer.datasets.images import read_mask
 from swtformer.errors import CheckpointError, DataError, ImageError, SwtformerError
-from swtformer.run import Run, write_json
+from swtformer.files import write_json
+from swtformer.run import Run
 from swtformer.settings import PredictSettings
 from swtformer.stages.predictor import load_predictor
 

@@ -12,7 +12,8 @@ import pytest
 
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
-from swtformer.run import Run, read_json
+from swtformer.files import read_json
+from swtformer.run import Run
 from swtformer.stages.chain import run_stages
 
 Script = Callable[[str], ModuleType]

@@ -8,7 +8,8 @@ import pytest
 from support.chain_data import draw_photos, quick_chain
 from swtformer.cli import main
 from swtformer.cli.chain import Until, default_out
-from swtformer.run import Run, write_text
+from swtformer.files import write_text
+from swtformer.run import Run
 from swtformer.settings import dump_settings
 from swtformer.stages.chain import STAGES, run_stages
 

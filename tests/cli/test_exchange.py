@@ -10,8 +10,9 @@ import pytest
 from support.mask_runs import SIZES, draw_mask_run
 from swtformer.cli import main
 from swtformer.datasets.images import read_mask
+from swtformer.files import read_json
 from swtformer.masks import write_mask
-from swtformer.run import Run, read_failures, read_json
+from swtformer.run import Run, read_failures
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from huggingface_hub import constants
 
 from swtformer.cli import main
+from swtformer.files import write_json
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.settings import Settings, validate
 
 CLASSES = ("cat", "dog")

@@ -6,7 +6,8 @@ import pytest
 
 from swtformer.cli.outcome import Outcome, finish, open_images, say_network
 from swtformer.errors import DataError
-from swtformer.run import Failure, Run, write_json
+from swtformer.files import write_json
+from swtformer.run import Failure, Run
 from swtformer.settings import DataSettings, Settings
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from swtformer.cli import main
-from swtformer.run import Run, read_json
+from swtformer.files import read_json
+from swtformer.run import Run
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 
 from support.blobs import CLASSES, draw_maps
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.files import write_json
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.settings import Settings
 
 SIZES = {"a": (40, 60), "b": (33, 47), "sub/c": (24, 24), "none": (20, 30)}

@@ -12,7 +12,8 @@ import pytest
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
 from swtformer.errors import DataError, SettingsError, SwtformerError
-from swtformer.run import Run, read_json, write_json
+from swtformer.files import read_json, write_json
+from swtformer.run import Run
 from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
 from swtformer.stages.refine import refine

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from swtformer.errors import DataError
-from swtformer.run import Run, write_json
+from swtformer.files import write_json
+from swtformer.run import Run
 from swtformer.stages.corrections import (
     NOTES,
     Corrections,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swtformer.run import read_json
+from swtformer.files import read_json
 from swtformer.stages.demo import demo
 
 

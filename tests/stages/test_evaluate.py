@@ -14,8 +14,8 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from swtformer.errors import DataError, SwtformerError
+from swtformer.files import read_json, write_json
 from swtformer.masks import write_mask
-from swtformer.run import read_json, write_json
 from swtformer.settings import EvaluateSettings, MaskSettings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.mask import mask

@@ -9,8 +9,9 @@ import pytest
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.files import write_json
 from swtformer.reviews import Review, write_reviews
-from swtformer.run import Run, read_failures, write_json
+from swtformer.run import Run, read_failures
 from swtformer.settings import Settings
 from swtformer.stages.export_masks import export_masks
 from swtformer.stages.making import making_of

@@ -14,9 +14,10 @@ from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
 from swtformer.exporters.brush_rle import encode_brush
 from swtformer.exporters.provenance import fingerprint
+from swtformer.files import read_json, write_json
 from swtformer.masks import write_mask
 from swtformer.reviews import Review, write_reviews
-from swtformer.run import Run, read_failures, read_json, write_json
+from swtformer.run import Run, read_failures
 from swtformer.settings import ExportSettings
 from swtformer.stages.corrections import NOTES, VERSIONS, origin
 from swtformer.stages.export import export, mask_ids

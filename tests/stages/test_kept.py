@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from swtformer.errors import SettingsError
-from swtformer.run import Run, write_json
+from swtformer.files import write_json
+from swtformer.run import Run
 from swtformer.settings import Settings
 from swtformer.stages.kept import changed_rule, require_same_network
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from swtformer.errors import SwtformerError
-from swtformer.run import Run, write_json
+from swtformer.files import write_json
+from swtformer.run import Run
 from swtformer.settings import DataSettings, Settings
 from swtformer.stages.known_data import data_of, data_of_masks, known_data
 

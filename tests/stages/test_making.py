@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swtformer.run import write_json
+from swtformer.files import write_json
 from swtformer.stages.corrections import NOTES
 from swtformer.stages.making import FACTS, making_of
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from swtformer.errors import SwtformerError
+from swtformer.files import read_json
 from swtformer.functional.thresholds import label_free_threshold, score_histogram
-from swtformer.run import read_json
 from swtformer.settings import MaskSettings, Settings
 from swtformer.stages.mask import MaskRule, mask
 

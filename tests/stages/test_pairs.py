@@ -11,7 +11,8 @@ import pytest
 from support.masked_squares import draw_pair, draw_run, save_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError
-from swtformer.run import Run, silent, write_json
+from swtformer.files import write_json
+from swtformer.run import Run, silent
 from swtformer.settings import SegmentSettings
 from swtformer.stages.corrections import NOTES
 from swtformer.stages.pairs import CorrectedPart, Pairs, find_pairs, with_confidence

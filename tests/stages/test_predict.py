@@ -18,9 +18,10 @@ from support.models import CLASSES, tiny
 from swtformer.datasets.images import read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import CheckpointError, DataError, SettingsError, SwtformerError
+from swtformer.files import write_json
 from swtformer.masks import write_mask
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.segmentation.views import class_probabilities

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from swtformer.errors import SwtformerError
+from swtformer.files import write_json
 from swtformer.maps import ClassActivationMaps
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.stages.refined_maps import maps_stamp, require_refined_from, require_refined_from_maps
 
 MAPS = ClassActivationMaps(

@@ -7,8 +7,9 @@ import pytest
 
 from support.mask_runs import SIZES, draw_mask_run
 from swtformer.cli.entry import build_app
+from swtformer.files import write_json
 from swtformer.reviews import Review, write_reviews
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.stages.corrections import NOTES
 from swtformer.stages.rejections import Rejections, rejections
 from swtformer.stages.review import Decision, decide, open_queue

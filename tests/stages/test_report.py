@@ -17,10 +17,11 @@ from PIL import Image, ImageDraw
 
 from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.files import write_json, write_text
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
 from swtformer.report.pictures import TILE_BYTES
-from swtformer.run import Failure, Run, write_failures, write_json, write_text
+from swtformer.run import Failure, Run, write_failures
 from swtformer.settings import DataSettings, ModelSettings, Settings
 from swtformer.stages.report import report
 

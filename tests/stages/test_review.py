@@ -9,7 +9,8 @@ import pytest
 
 from support.app_runs import draw_app_run, write_queue
 from swtformer.errors import SwtformerError
-from swtformer.run import Run, read_json, write_json
+from swtformer.files import read_json, write_json
+from swtformer.run import Run
 from swtformer.stages.corrections import NOTES
 from swtformer.stages.making import making_of
 from swtformer.stages.review import decide, decided_ids, marked_ids, open_queue, rejected_ids

@@ -25,8 +25,9 @@ from support.masked_squares import draw_pair, draw_run, quick, save_mask
 from swtformer.datasets import split_off
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
+from swtformer.files import read_json, write_json
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
-from swtformer.run import Run, read_failures, read_json, write_json
+from swtformer.run import Run, read_failures
 from swtformer.segmentation.pretrained import load_network
 from swtformer.segmentation.views import class_probabilities
 from swtformer.stages.corrections import NOTES

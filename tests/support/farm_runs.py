@@ -7,9 +7,10 @@ import shutil
 import pytest
 import torch
 
+from swtformer.files import write_json
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import Settings, validate

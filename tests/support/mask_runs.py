@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from swtformer.files import write_json
 from swtformer.masks import write_mask
-from swtformer.run import Run, write_json
+from swtformer.run import Run
 from swtformer.settings import Settings
 
 CLASSES = ("cat", "dog", "sheep")

@@ -15,9 +15,10 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image, read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import SwtformerError
+from swtformer.files import read_json
 from swtformer.report.cases import describe_labels
 from swtformer.report.pictures import thumbnail
-from swtformer.run import Run, read_json
+from swtformer.run import Run
 from swtformer.stages.corrections import training_commands
 from swtformer.stages.known_data import data_of
 from swtformer.stages.making import making_of

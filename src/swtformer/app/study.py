@@ -15,13 +15,14 @@ from PIL import Image
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.images import has_rotation, image_size, read_image
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, nearest
+from swtformer.files import read_json
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
 from swtformer.model_folders import newest_network
 from swtformer.precision import pick_device
 from swtformer.refiners import create_refiner
 from swtformer.report.pictures import thumbnail
-from swtformer.run import Run, read_json
+from swtformer.run import Run
 from swtformer.settings import PredictSettings
 from swtformer.stages.mask import CAM_ARGMAX_THRESHOLD, MaskRule, Source, label_image
 from swtformer.stages.predictor import CamPredictor, SegmentationPredictor, load_predictor

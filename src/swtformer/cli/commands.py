@@ -24,7 +24,8 @@ from swtformer.cli.outcome import (
 )
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import DataError, SettingsError
-from swtformer.run import Run, read_failures, read_json
+from swtformer.files import read_json
+from swtformer.run import Run, read_failures
 from swtformer.settings import Settings
 
 

@@ -17,7 +17,8 @@ from swtformer.cli.outcome import (
     open_images,
 )
 from swtformer.cli.screen import progress, say, warn
-from swtformer.run import Run, read_json
+from swtformer.files import read_json
+from swtformer.run import Run
 
 
 @with_settings("seed", "data", "refine")

@@ -31,7 +31,7 @@ from swtformer.exporters.reading import (
     Overlaps,
     Reading,
 )
-from swtformer.run import write_text
+from swtformer.files import write_text
 from swtformer.settings import ExportSettings
 
 LISTS = ("images", "annotations", "categories")

@@ -24,8 +24,8 @@ from swtformer.exporters.label_map import (
 from swtformer.exporters.objects import objects
 from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import IGNORED, Correction, Reading
+from swtformer.files import atomic_file
 from swtformer.masks import voc_palette
-from swtformer.run import atomic_file
 from swtformer.settings import ExportSettings
 
 MAX_OBJECTS = 254

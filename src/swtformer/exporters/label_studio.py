@@ -28,8 +28,8 @@ from swtformer.exporters.reading import (
     Overlaps,
     Reading,
 )
+from swtformer.files import atomic_file, write_text
 from swtformer.masks import voc_palette
-from swtformer.run import atomic_file, write_text
 from swtformer.settings import ExportSettings
 
 FROM_NAME = "label"

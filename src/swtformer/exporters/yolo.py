@@ -30,7 +30,7 @@ from swtformer.exporters.base import Exporter, LabelledImage, copy_image, new_fo
 from swtformer.exporters.outlines import Outline, fill, outlines
 from swtformer.exporters.provenance import NOTES_FILE, Ignored, Provenance, notes_text, read_notes
 from swtformer.exporters.reading import IGNORED, Canvas, Correction, Reading
-from swtformer.run import write_text
+from swtformer.files import write_text
 from swtformer.settings import ExportSettings
 
 IMAGE_FOLDER = "images"

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from swtformer.errors import CheckpointError
+from swtformer.files import read_json
 from swtformer.model_folders import NETWORK, newest_network, saved_config
-from swtformer.run import Run, read_json
+from swtformer.run import Run
 from swtformer.settings import SegmentSettings, TrainSettings
 
 CARD = "README.md"

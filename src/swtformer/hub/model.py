@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from huggingface_hub import ModelCard, ModelHubMixin
 
+from swtformer.files import write_text
 from swtformer.hub.access import check_name, check_reachable, hub_errors, model_folder
 from swtformer.hub.card import CARD, Subject, card_text
-from swtformer.run import write_text
 
 
 class HubModel(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from swtformer.errors import SwtformerError
+from swtformer.files import write_with
 from swtformer.publishing.resizing import DECOMPOSITIONS
-from swtformer.run import write_with
 
 TOLERANCE = 1e-4
 """Largest difference that an output may show: absolute where no value is above 1 in magnitude, else relative

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from swtformer.files import read_json
 from swtformer.model_folders import newest_network
 from swtformer.report.history import History, read_history
 from swtformer.report.scores import (
@@ -17,7 +18,7 @@ from swtformer.report.scores import (
     trained_on_note,
 )
 from swtformer.reviews import Review, read_reviews
-from swtformer.run import RefinedRun, Run, read_json
+from swtformer.run import RefinedRun, Run
 
 REVIEWS_SHOWN = 10
 """Rows of the review queue on the page."""

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from swtformer.errors import SwtformerError
-from swtformer.run import Run, read_json
+from swtformer.files import read_json
+from swtformer.run import Run
 
 SOURCES = {"cam": "CAM", "refined": "R-CAM", "folder": "Masks"}
 """Names of map sources on the page, in the order of the columns."""

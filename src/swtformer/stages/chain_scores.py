@@ -7,9 +7,10 @@ from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
+from swtformer.files import read_json, sha256, write_json
 from swtformer.model_folders import WEIGHTS, newest_network
 from swtformer.report.scores import SegmentationScore, read_sheet, trained_on_note
-from swtformer.run import Progress, RefinedRun, Run, read_failures, read_json, sha256, silent, write_json
+from swtformer.run import Progress, RefinedRun, Run, read_failures, silent
 from swtformer.settings import EvaluateSettings, PredictSettings, Settings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import PREDICTIONS, predict

@@ -10,7 +10,8 @@ from itertools import count
 from pathlib import Path
 
 from swtformer.errors import DataError
-from swtformer.run import Run, read_json
+from swtformer.files import read_json
+from swtformer.run import Run
 
 NOTES = "corrections.json"
 """File in the folder of corrected masks that says which of them were corrected, and from what."""

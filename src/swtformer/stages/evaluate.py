@@ -13,10 +13,11 @@ from torch import Tensor
 
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, SwtformerError
+from swtformer.files import read_json, write_json
 from swtformer.functional.scores import IGNORED, ConfusionMatrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
 from swtformer.maps import ClassActivationMaps
-from swtformer.run import Progress, RefinedRun, Run, read_json, silent, write_json
+from swtformer.run import Progress, RefinedRun, Run, silent
 from swtformer.settings import EvaluateSettings
 from swtformer.stages.in_order import in_order
 from swtformer.stages.map_scores import MapCounter, MapTotals

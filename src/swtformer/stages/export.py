@@ -14,7 +14,8 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
 from swtformer.exporters.provenance import Provenance, fingerprint
-from swtformer.run import Failure, Progress, Run, read_json, silent
+from swtformer.files import read_json
+from swtformer.run import Failure, Progress, Run, silent
 from swtformer.settings import ExportSettings
 from swtformer.stages.in_order import in_order
 from swtformer.stages.making import making_of

@@ -19,12 +19,13 @@ from torch import Tensor
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import Record
 from swtformer.errors import CheckpointError, ImageError, SwtformerError
+from swtformer.files import digest, file_stamp, sha256, write_with
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.model_folders import WEIGHTS
 from swtformer.precision import pick_precision
 from swtformer.refiners import Example, LearnedRefiner
-from swtformer.run import Progress, Run, digest, file_stamp, sha256, write_with
+from swtformer.run import Progress, Run
 from swtformer.settings import Settings
 from swtformer.stages.mask import Source
 from swtformer.stages.read_ahead import read_ahead

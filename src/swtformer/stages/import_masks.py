@@ -18,8 +18,9 @@ from swtformer.exporters import Correction, Exporter, Known, Reading, exporter, 
 from swtformer.exporters.base import movable
 from swtformer.exporters.provenance import Ignored, fingerprint
 from swtformer.exporters.reading import UNKNOWN_IMAGE
+from swtformer.files import write_json
 from swtformer.masks import write_mask
-from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
+from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.stages.corrections import NOTES, VERSIONS, Corrections, noted_base, read_corrections
 from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
 from swtformer.stages.import_warnings import Findings

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from swtformer.errors import SettingsError
+from swtformer.files import read_json
 from swtformer.refiners import REFINERS
-from swtformer.run import Run, read_json
+from swtformer.run import Run
 from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section, Settings
 from swtformer.stages.run_folder import changed_settings, holds_weights, settings_of_training
 from swtformer.stages.segment import FREE_TO_CHANGE

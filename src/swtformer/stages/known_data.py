@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.errors import SwtformerError
-from swtformer.run import Run, read_json
+from swtformer.files import read_json
+from swtformer.run import Run
 from swtformer.settings import DataSettings, Settings
 
 

@@ -13,22 +13,13 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError
+from swtformer.files import digest, file_stamp, sha256, write_json
 from swtformer.maps import ClassActivationMaps, are_current
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.views import SummedMaps, summed_maps
 from swtformer.model_folders import WEIGHTS
 from swtformer.precision import autocast, pick_device
-from swtformer.run import (
-    Failure,
-    Progress,
-    Run,
-    digest,
-    file_stamp,
-    sha256,
-    silent,
-    write_failures,
-    write_json,
-)
+from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.settings import Settings
 from swtformer.stages.read_ahead import read_ahead
 

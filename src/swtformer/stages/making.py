@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from swtformer.run import json_text, read_json
+from swtformer.files import json_text, read_json
 from swtformer.stages.corrections import read_corrections
 
 FACTS = "pseudo_masks.json"

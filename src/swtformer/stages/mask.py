@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from swtformer.errors import SwtformerError
+from swtformer.files import write_json
 from swtformer.functional.labels import Foreground, best_foreground, labels_against, labels_at
 from swtformer.functional.thresholds import label_free_threshold, score_histogram
 from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
-from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
+from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.settings import MaskSettings
 from swtformer.stages.in_order import in_order
 

@@ -17,20 +17,11 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.images import check_readable, has_rotation
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.files import sha256, write_json, write_text, write_with
 from swtformer.masks import write_mask
 from swtformer.model_folders import WEIGHTS
 from swtformer.report.pictures import mask_overlay, thumbnail
-from swtformer.run import (
-    Failure,
-    Progress,
-    Run,
-    sha256,
-    silent,
-    write_failures,
-    write_json,
-    write_text,
-    write_with,
-)
+from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.settings import PredictSettings
 from swtformer.stages.inputs import find_inputs
 from swtformer.stages.predictor import Predictor, load_predictor

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from swtformer.errors import CheckpointError
+from swtformer.files import read_json
 from swtformer.hub.access import model_folder
 from swtformer.maps import ClassActivationMaps
 from swtformer.methods import Method
@@ -22,7 +23,7 @@ from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.views import summed_maps
 from swtformer.model_folders import newest_network
 from swtformer.precision import autocast, pick_device
-from swtformer.run import Run, read_json
+from swtformer.run import Run
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network
 from swtformer.segmentation.views import GRID, patches

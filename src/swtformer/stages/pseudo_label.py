@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.files import digest, read_json, write_json
 from swtformer.functional.pseudo_labels import (
     STEPS,
     Evidence,
@@ -28,17 +29,7 @@ from swtformer.maps import ClassActivationMaps
 from swtformer.masks import write_mask
 from swtformer.refiners import REFINERS, Refiner
 from swtformer.reviews import Review, read_reviews, write_reviews
-from swtformer.run import (
-    Failure,
-    Progress,
-    RefinedRun,
-    Run,
-    digest,
-    read_json,
-    silent,
-    write_failures,
-    write_json,
-)
+from swtformer.run import Failure, Progress, RefinedRun, Run, silent, write_failures
 from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section
 from swtformer.stages.in_order import in_order
 from swtformer.stages.kept import changed_rule

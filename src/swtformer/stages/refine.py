@@ -15,21 +15,12 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
+from swtformer.files import digest, file_stamp, read_json, write_json
 from swtformer.maps import ClassActivationMaps, are_current
 from swtformer.precision import pick_device
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.refiners.walk import STEPS
-from swtformer.run import (
-    Failure,
-    Progress,
-    Run,
-    digest,
-    file_stamp,
-    read_json,
-    silent,
-    write_failures,
-    write_json,
-)
+from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.settings import RefineSettings, Settings
 from swtformer.stages.equal_sizes import in_equal_sizes
 from swtformer.stages.fit_refiner import Start, fit_or_load

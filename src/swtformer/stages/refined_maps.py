@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from swtformer.errors import SwtformerError
+from swtformer.files import digest, read_json
 from swtformer.maps import ClassActivationMaps
-from swtformer.run import Run, digest, read_json
+from swtformer.run import Run
 
 
 def maps_stamp(maps: ClassActivationMaps) -> str:

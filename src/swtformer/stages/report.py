@@ -13,6 +13,7 @@ from typing import Any
 
 from swtformer.datasets import ImageSet, Record, open_dataset
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.files import read_json, write_text
 from swtformer.maps import ClassActivationMaps
 from swtformer.report import render
 from swtformer.report.cases import Case, Columns, Context, build_case
@@ -21,7 +22,7 @@ from swtformer.report.later_stages import LaterStages, read_later_stages
 from swtformer.report.page import Contents, Gallery
 from swtformer.report.scores import ScoreSheet, read_scores
 from swtformer.report.selection import confidence, extremes, varied
-from swtformer.run import Progress, Run, read_failures, read_json, silent, write_text
+from swtformer.run import Progress, Run, read_failures, silent
 from swtformer.settings import DataSettings, Settings
 
 EXTREMES = 6

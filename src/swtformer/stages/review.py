@@ -18,8 +18,9 @@ from typing import Literal, get_args
 from filelock import FileLock, Timeout
 
 from swtformer.errors import SwtformerError
+from swtformer.files import digest, write_text
 from swtformer.reviews import Review, exact_rows, read_reviews
-from swtformer.run import Run, digest, write_text
+from swtformer.run import Run
 from swtformer.stages.corrections import CORRECTED, read_corrections
 from swtformer.stages.making import making_of
 

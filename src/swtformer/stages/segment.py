@@ -17,10 +17,11 @@ from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, SettingsError
+from swtformer.files import read_json, write_json
 from swtformer.functional.pixel_losses import rarity_weights
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.processes import is_main_process
-from swtformer.run import Failure, Progress, Run, read_json, silent, write_failures, write_json
+from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import PseudoLabelSettings, SegmentSettings, Settings

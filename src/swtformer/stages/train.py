@@ -12,12 +12,13 @@ from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, SettingsError
+from swtformer.files import write_json
 from swtformer.hub.access import model_folder
 from swtformer.methods import Method, create_model
 from swtformer.methods.pretrained import load_weights, read_config, read_weights, save_pretrained
 from swtformer.model_folders import WEIGHTS
 from swtformer.processes import is_main_process
-from swtformer.run import Failure, Progress, Run, silent, write_failures, write_json
+from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.settings import Settings
 from swtformer.stages.run_folder import has_checkpoint, training_folder, with_earlier
 

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from swtformer.run import Progress, write_text
+from swtformer.files import write_text
+from swtformer.run import Progress
 from swtformer.training.base import FittedModule
 
 COLUMNS = (

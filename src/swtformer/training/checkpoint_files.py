@@ -10,7 +10,7 @@ from typing import IO, Any, cast
 import torch
 
 from swtformer.errors import CheckpointError
-from swtformer.run import atomic_file, write_text
+from swtformer.files import atomic_file, write_text
 
 GENERATIONS = 2
 """Checkpoints that are kept, so that one damaged file does not end a run."""

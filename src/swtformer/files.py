@@ -1,0 +1,107 @@
+"""Files that are whole or not there: atomic writes, JSON, digests that tell whether a file is what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from swtformer.errors import SwtformerError
+
+
+@contextmanager
+def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path` that takes its name only when it is whole and on disk.
+
+    Raises:
+        SwtformerError: the file cannot be written (read-only, disk full); `path` keeps what it had.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a binary stream that becomes `path` when it is whole."""
+    with atomic_file(path) as stream:
+        write(stream)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_file(path, "w") as stream:
+        stream.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, readable and with stable key order."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """JSON, readable and with stable key order."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        SwtformerError: the file is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SwtformerError(f"{path}: does not exist.") from None
+    except (OSError, ValueError) as error:
+        raise SwtformerError(f"{path}: cannot be read as JSON: {error}") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(*facts: object) -> str:
+    """32 hex digits that are equal while the facts, as they print, are."""
+    return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:32]
+
+
+def file_stamp(path: Path) -> str:
+    """Equal while a file is what it was, as far as its place, size and time of change tell."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return "missing"
+    return f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
