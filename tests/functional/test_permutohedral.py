@@ -125,6 +125,9 @@ def test_sets_of_points_do_not_see_one_another() -> None:
 def test_too_small_a_standard_deviation_is_refused() -> None:
     with pytest.raises(ValueError, match="standard deviations are too small"):
         PermutohedralLattice(torch.tensor([[0.0] * 5, [1e5] * 5]))
+    for far in (2.0**20, torch.inf, torch.nan):  # on one axis, whose keys would have room
+        with pytest.raises(ValueError, match="standard deviations are too small"):
+            PermutohedralLattice(torch.tensor([[0.0], [far]]))
     fits_once = torch.tensor([[0.0] * 5, [900.0] * 5])
     PermutohedralLattice(fits_once)
     with pytest.raises(ValueError, match="standard deviations are too small"):

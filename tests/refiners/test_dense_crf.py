@@ -67,6 +67,14 @@ def test_both_engines_agree(changes: dict[str, object]) -> None:
     torch.testing.assert_close(found[0], found[1], atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("deviation", ["crf_gaussian_px", "crf_bilateral_px", "crf_bilateral_rgb"])
+def test_deviations_that_leave_the_range_of_floats_are_refused(deviation: str) -> None:
+    image, maps, _ = disc()
+    settings = RefineSettings.model_validate({"method": "dense_crf", deviation: 1e-38})
+    with pytest.raises(SwtformerError, match=r"too small for 1 image\(s\) of 48x40 px"):
+        create_refiner(settings).refine(image, maps)
+
+
 def test_too_small_standard_deviations_are_named() -> None:
     image, maps, _ = disc()
     settings = RefineSettings(method="dense_crf", crf_bilateral_px=0.01, crf_bilateral_rgb=0.02)

@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_TOO_SMALL = "The standard deviations are too small for this many dimensions and this range."
+_FARTHEST = 2**20
+
 
 class PermutohedralLattice:
     """Σ_j exp(−|f_i − f_j|² / 2) v_j for N points in d dimensions, at a cost linear in N, up to a factor.
@@ -24,12 +27,15 @@ class PermutohedralLattice:
 
     Raises:
         ValueError: the features spread over more standard deviations than 64-bit keys can count; it takes
-            fewer where there are many sets.
+            fewer where there are many sets. Or one is 2**20 or more, where float32 hardly tells lattice
+            points apart.
     """
 
     def __init__(self, features: Tensor) -> None:
         sets = features.shape[:-2].numel()
         features = features.flatten(0, -2)
+        if not features.abs().amax() < _FARTHEST:  # or is no number
+            raise ValueError(_TOO_SMALL)
         points, dimensions = features.shape
         corners = dimensions + 1
         rounded, rank, weights = _simplices(features)
@@ -135,7 +141,7 @@ def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, T
         steps.append(steps[-1] * extent)
     volume = steps.pop()
     if volume * sets >= 2**63:
-        raise ValueError("The standard deviations are too small for this many dimensions and this range.")
+        raise ValueError(_TOO_SMALL)
     step = torch.tensor(steps, device=rounded.device)
     own_set = torch.arange(sets, device=rounded.device).repeat_interleave(len(rounded) // sets)
     base = ((rounded[:, :-1] - lowest) * step).sum(1) + own_set * volume
