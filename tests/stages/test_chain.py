@@ -220,6 +220,55 @@ def test_other_data_is_refused(whole: tuple[Path, ChainResult], tmp_path: Path) 
         run(table, whole[1].run.path, quick_chain(tmp_path))
 
 
+def test_other_photographs_of_the_same_names_and_labels_are_refused_before_any_work(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    table = draw_photos(tmp_path)  # the third is whole here
+    maps = {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")}
+    with pytest.raises(SettingsError, match="was trained on other photographs of the same names and labels"):
+        run(table, whole[1].run.path, quick_chain(whole[0]))
+    assert {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")} == maps
+
+
+def test_a_finished_run_may_be_told_later_where_the_true_masks_lie(tmp_path: Path) -> None:
+    table = draw_photos(tmp_path)
+    unscored = quick_chain(tmp_path, data={"masks": None})
+    assert run(table, tmp_path / "run", unscored).scores is None
+    weights = Run(tmp_path / "run" / "segmentation").model / "model.safetensors"
+    before = weights.read_bytes()
+    settings = quick_chain(tmp_path, data={"format": "table", "images": str(tmp_path)})
+    result = run(table, tmp_path / "run", settings)
+    assert result.scores is not None
+    assert result.steps[0].result == "checked before"
+    assert weights.read_bytes() == before
+    assert result.run.settings().data == settings.data
+
+
+def test_settings_of_the_whole_run_never_cost_a_network(whole: tuple[Path, ChainResult]) -> None:
+    """Removing the network's folder would not help, so nobody is told to do it."""
+    folder, result = whole
+    for changes, named in (({"data": {"exif": "apply"}}, "data.exif"), ({"train": {"epochs": 2}}, "train.e")):
+        settings = quick_chain(folder, **changes)
+        with pytest.raises(SettingsError, match=rf"run was started with other settings: {named}") as caught:
+            run(folder / "labels.csv", result.run.path, settings)
+        assert "emove" not in str(caught.value)
+
+
+def test_networks_whose_checkpoints_were_removed_are_kept(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    networks = (copy, Run(copy.segmentation))
+    for trained in networks:
+        shutil.rmtree(trained.checkpoints)
+    before = [(item.model / "model.safetensors").stat().st_mtime_ns for item in networks]
+    again = run(folder / "labels.csv", copy.path, quick_chain(folder))
+    assert [(item.model / "model.safetensors").stat().st_mtime_ns for item in networks] == before
+    assert again.scores == result.scores
+    assert len(again.failures) == len(result.failures)
+
+
 def test_without_masks_nothing_is_scored(tmp_path: Path) -> None:
     settings = quick_chain(tmp_path, data={"masks": None})
     table = draw_photos(tmp_path, masks=False)

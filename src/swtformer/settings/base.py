@@ -56,5 +56,8 @@ class OptimisationSettings(Section):
     """Machines; the processes are launched by torchrun or srun."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Where to compute."""
+    resume_anyway: bool = False
+    """Go on with a stopped training although the number of threads or some image files have changed; it then
+    ends with other weights than an unbroken one."""
     tensorboard: bool = False
     """Write TensorBoard logs beside metrics.csv; needs the extra `log`."""

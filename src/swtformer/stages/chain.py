@@ -25,9 +25,10 @@ from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
-from swtformer.stages.run_folder import holds_weights
+from swtformer.stages.run_folder import holds_weights, require_same_settings
+from swtformer.stages.same_data import require_same_data
 from swtformer.stages.segment import segment
-from swtformer.stages.train import train
+from swtformer.stages.train import FREE_TO_CHANGE, SECTIONS, train
 
 StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "segment", "evaluate", "report"]
 """The stages in the order of work."""
@@ -120,7 +121,8 @@ def run_stages(
     _require_one_process(settings)
     if "segment" in stages:
         _require_library()
-    _require_same_data(run, data)
+    require_same_data(run, data, settings.train, section="train")
+    require_same_settings(run, settings, sections=SECTIONS, free=FREE_TO_CHANGE)
     if "segment" in stages:
         require_same_network(run, settings)
         if not holds_weights(Run(run.segmentation)):
@@ -186,7 +188,7 @@ class _Chain:
         Raises:
             DataError: something must be mended first.
         """
-        fingerprint = self.data.fingerprint()
+        fingerprint = f"{self.data.fingerprint()} {self.data.files_fingerprint()}"
         known = self.run.environment().get("check", {})
         if known.get("fingerprint") == fingerprint and not self.settings.data.strict:
             return "checked before", self.data.problems
@@ -272,12 +274,3 @@ def _require_library() -> None:
         raise SwtformerError(
             f"{error} Without it, all stages before can run: --until pseudo-label."
         ) from None
-
-
-def _require_same_data(run: Run, data: ImageSet) -> None:
-    facts = run.environment() if holds_weights(run) else {}
-    if facts.get("data_fingerprint", data.fingerprint()) != data.fingerprint():
-        raise SettingsError(
-            f"{run.path} was trained on other images or labels ({facts.get('data_name')}: "
-            f"{facts.get('data')}, now {data.name}: {data.root.resolve()}). Name another --out."
-        )

@@ -11,7 +11,7 @@ from swtformer.refiners import REFINERS
 from swtformer.run import Run
 from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section, Settings
 from swtformer.stages.run_folder import changed_settings, holds_weights, settings_of_training
-from swtformer.stages.segment import FREE_TO_CHANGE
+from swtformer.stages.segment import FREE_TO_CHANGE, SECTIONS
 
 _SETTLED_BY_THE_STAGE = {
     "refine.source": "auto",
@@ -38,7 +38,7 @@ def require_same_network(run: Run, settings: Settings) -> None:
     if not holds_weights(trained):
         return
     changed = changed_settings(
-        settings_of_training(trained), settings, sections=("data", "segment"), free=FREE_TO_CHANGE
+        settings_of_training(trained), settings, sections=SECTIONS, free=FREE_TO_CHANGE
     )
     if settings.segment.masks is None:
         changed += _changed_masks(trained.environment().get("masks_made_with") or {}, settings)

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.model_folders import holds_model
 from swtformer.processes import is_main_process
 from swtformer.run import Failure, Run, read_failures
 from swtformer.settings import Settings, read_settings
 
+FREE_DATA_SETTINGS = frozenset({"data.format", "data.images", "data.masks", "data.strict"})
+"""Settings of the data that any training may be gone on with: they say where it lies, or what the scores are
+measured against. That images and labels are the same is checked by what was read."""
 LOCK = ".training.lock"
 """File in the folder of a training that is locked while it runs."""
 
@@ -75,12 +79,29 @@ def _require_own(
     run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str], resume: bool
 ) -> None:
     """Refuse a folder whose weights another training made."""
-    if not (run.settings_file.is_file() and holds_weights(run)):
-        return
-    if not resume:
+    if not resume and run.settings_file.is_file() and holds_weights(run):
         raise SettingsError(
             f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
         )
+    require_same_settings(run, settings, sections=sections, free=free)
+
+
+def require_same_settings(
+    run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str]
+) -> None:
+    """Refuse settings under which the weights of a training that is there would have been others.
+
+    Args:
+        run: the folder of the training; nothing is refused before its first checkpoint.
+        settings: what is asked for now.
+        sections: sections that decide the weights, besides the seed.
+        free: settings of them, by dotted name, that do not.
+
+    Raises:
+        SettingsError: some differ; the message names them.
+    """
+    if not (run.settings_file.is_file() and holds_weights(run)):
+        return
     changed = changed_settings(settings_of_training(run), settings, sections=sections, free=free)
     if changed:
         raise SettingsError(
@@ -106,6 +127,11 @@ def has_checkpoint(run: Run) -> bool:
 def holds_weights(run: Run) -> bool:
     """Whether a training left anything that another one must not mix with: a checkpoint or its model."""
     return has_checkpoint(run) or run.model.is_dir()
+
+
+def has_only_model(run: Run) -> bool:
+    """Whether a training is finished and its checkpoints were removed since."""
+    return holds_model(run.path) and not has_checkpoint(run)
 
 
 def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Failure]:

@@ -29,14 +29,24 @@ from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
 from swtformer.stages.rejections import rejections
-from swtformer.stages.run_folder import has_checkpoint, holds_weights, training_folder, with_earlier
+from swtformer.stages.run_folder import (
+    FREE_DATA_SETTINGS,
+    has_checkpoint,
+    has_only_model,
+    holds_weights,
+    training_folder,
+    with_earlier,
+)
+from swtformer.stages.same_data import require_same_threads
 from swtformer.training.pair_loader import MaskedImage
 
-FREE_TO_CHANGE = {
+SECTIONS = ("data", "segment")
+"""Sections of the settings that decide the weights that come out, besides the seed."""
+FREE_TO_CHANGE = FREE_DATA_SETTINGS | {
     "segment.workers",
     "segment.accelerator",
     "segment.tensorboard",
-    "data.strict",
+    "segment.resume_anyway",
 }
 """Settings that a resumed training may change: they do not touch the weights that come out."""
 
@@ -93,7 +103,7 @@ def segment(
     resumed training leaves out those that it began without.
 
     Interrupted, the training goes on with `resume` from the last whole epoch and ends with the weights of an
-    unbroken one (same machine, same number of threads).
+    unbroken one (same machine). A finished one is left as it is.
 
     Args:
         run: a run with pseudo-masks, and a trained model where the encoder is "run".
@@ -106,7 +116,8 @@ def segment(
     Raises:
         DataError: there are no masks, pseudo-masks are not all made, masks do not fit images or classes, or
             too few images are left.
-        SettingsError: the folder holds another training, or resumed settings or masks differ.
+        SettingsError: the folder holds another training, or resumed settings or masks differ, or, without
+            `settings.segment.resume_anyway`, the number of threads.
         CheckpointError: weights or checkpoints are damaged or do not fit.
         NonFiniteError: the loss or a weight is not finite.
     """
@@ -121,7 +132,9 @@ def segment(
             "in the run's order with --data.classes."
         )
     _refuse_unfinished(run, masks)
-    with training_folder(trained, settings, sections=("data", "segment"), free=FREE_TO_CHANGE, resume=resume):
+    with training_folder(trained, settings, sections=SECTIONS, free=FREE_TO_CHANGE, resume=resume):
+        if is_main_process():
+            require_same_threads(trained, settings.segment, section="segment")
         left_out = rejections(run, masks, trained, resume=resume)
         pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=left_out.ids, progress=progress)
         if settings.segment.weighting == "confidence":
@@ -159,21 +172,25 @@ def segment(
                 parameters=sum(parameter.numel() for parameter in network.parameters()),
                 finished=finished,
             )
-        failures = _fit(
-            network,
-            training,
-            validation,
-            pairs=pairs,
-            trained=trained,
-            settings=settings,
-            resume=resume and has_checkpoint(trained),
-            progress=progress,
-        )
+        is_kept = resume and has_only_model(trained)
+        failures = list(pairs.failures)
+        if not is_kept:
+            failures += _fit(
+                network,
+                training,
+                validation,
+                pairs=pairs,
+                trained=trained,
+                settings=settings,
+                resume=resume and has_checkpoint(trained),
+                progress=progress,
+            )
         if resume:
             failures = with_earlier(run, "segment", failures)
         score = _kept_score(trained, settings.segment) if validation else None
         if is_main_process():
-            save_network(network, trained.model)
+            if not is_kept:
+                save_network(network, trained.model)
             trained.update_environment(
                 finished=finished or datetime.now(UTC).isoformat(timespec="microseconds")
             )
@@ -303,7 +320,7 @@ def _fit(
     replaced = [training[place] for place in sorted(unreadable.training)]
     replaced += [validation[place] for place in sorted(unreadable.validation)]
     reason = "cannot be read, or its mask cannot; another image took its place"
-    return [*pairs.failures, *(Failure(item.id, "segment", str(item.image), reason) for item in replaced)]
+    return [Failure(item.id, "segment", str(item.image), reason) for item in replaced]
 
 
 def _kept_score(trained: Run, settings: SegmentSettings) -> float | None:

@@ -16,17 +16,31 @@ from swtformer.files import write_json
 from swtformer.hub.access import model_folder
 from swtformer.methods import Method, create_model
 from swtformer.methods.pretrained import load_weights, read_config, read_weights, save_pretrained
-from swtformer.model_folders import WEIGHTS
+from swtformer.model_folders import WEIGHTS, holds_model
 from swtformer.processes import is_main_process
 from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.settings import Settings
-from swtformer.stages.run_folder import has_checkpoint, training_folder, with_earlier
+from swtformer.stages.run_folder import (
+    FREE_DATA_SETTINGS,
+    has_checkpoint,
+    has_only_model,
+    training_folder,
+    with_earlier,
+)
+from swtformer.stages.same_data import (
+    facts_of_data,
+    has_changed_files,
+    require_same_data,
+    require_same_threads,
+)
 
-FREE_TO_CHANGE = {
+SECTIONS = ("data", "model", "loss", "train")
+"""Sections of the settings that decide the weights that come out, besides the seed."""
+FREE_TO_CHANGE = FREE_DATA_SETTINGS | {
     "train.workers",
     "train.accelerator",
     "train.tensorboard",
-    "data.strict",
+    "train.resume_anyway",
 }
 """Settings that a resumed run may change: they do not touch the weights that come out."""
 
@@ -43,8 +57,7 @@ def train(
     """Train on image-level labels and leave the model, its curves and its settings in a run folder.
 
     Ground-truth masks are never looked at. Interrupted, the run goes on with `resume` from the last whole
-    epoch and ends with the weights of an unbroken one (same machine, same number of threads). A finished run
-    is left as it is.
+    epoch and ends with the weights of an unbroken one (same machine). A finished run is left as it is.
 
     Args:
         data: training images; images of unknown labels (`present` None) are left out.
@@ -59,7 +72,8 @@ def train(
         The run; `failures.csv` in it lists images that could not be read.
 
     Raises:
-        SettingsError: the folder holds another run, or resumed settings differ.
+        SettingsError: the folder holds another run, or resumed settings or data differ, or, without
+            `settings.train.resume_anyway`, the number of threads or the image files.
         DataError: no labelled image is left.
         CheckpointError: weights or checkpoints are damaged or do not fit.
         NonFiniteError: the loss or a weight is not finite.
@@ -67,31 +81,26 @@ def train(
     keep_freed_memory()
     settings = settings or Settings()
     run = Run(Path(out))
-    with training_folder(
-        run, settings, sections=("data", "model", "loss", "train"), free=FREE_TO_CHANGE, resume=resume
-    ):
+    with training_folder(run, settings, sections=SECTIONS, free=FREE_TO_CHANGE, resume=resume):
+        if is_main_process():
+            require_same_data(run, data, settings.train, section="train")
+            require_same_threads(run, settings.train, section="train")
         training, validation = _sets(data, settings, validation)
         if settings.data.strict:
             for images in filter(None, (training, validation)):
                 refuse_unreadable(images, exif=settings.data.exif)
+        if resume and has_only_model(run):
+            if is_main_process():
+                run.write_settings(settings)
+                _note_place(run, data)
+            return run
         torch.manual_seed(settings.seed)
         goes_on = resume and has_checkpoint(run)
         model = _model(settings, data.classes, goes_on=goes_on)
         if is_main_process():
             run.write_settings(settings)
             write_json(run.classes_file, list(data.classes))
-            run.update_environment(
-                data=str(data.root.resolve()),
-                split=data.split,
-                data_name=data.name,
-                labels_from=data.labels_from,
-                training_images=len(training),
-                validation_images=len(validation) if validation else 0,
-                data_fingerprint=data.fingerprint(),
-                seed=settings.seed,
-                threads=torch.get_num_threads(),
-                parameters=sum(parameter.numel() for parameter in model.parameters()),
-            )
+            _note(run, data, training, validation, model, settings=settings)
         failed = _fit(
             model, training, validation, run=run, settings=settings, resume=goes_on, progress=progress
         )
@@ -101,6 +110,34 @@ def train(
             save_pretrained(model, run.model)
             write_failures(run, "train", failed)
     return run
+
+
+def _note(
+    run: Run,
+    data: ImageSet,
+    training: ImageSet,
+    validation: ImageSet | None,
+    model: Method,
+    *,
+    settings: Settings,
+) -> None:
+    if holds_model(run.path):
+        _note_place(run, data)
+        return
+    run.update_environment(
+        **facts_of_data(data),
+        training_images=len(training),
+        validation_images=len(validation) if validation else 0,
+        seed=settings.seed,
+        threads=torch.get_num_threads(),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def _note_place(run: Run, data: ImageSet) -> None:
+    """Write down where the data of a finished training lies now, if it is still the same."""
+    if not has_changed_files(run, data):
+        run.update_environment(**facts_of_data(data))
 
 
 def _sets(
