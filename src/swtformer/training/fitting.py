@@ -113,7 +113,7 @@ def fit(
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=options.clip_norm or None,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO(module.section)],
             logger=loggers or False,
             use_distributed_sampler=False,
             enable_progress_bar=False,
