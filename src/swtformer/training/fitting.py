@@ -170,8 +170,8 @@ def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
     before = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(*arguments, **options)
-    except SystemExit:
-        if trainer.interrupted:
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
     finally:
