@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import struct
@@ -11,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -20,8 +18,7 @@ from PIL import Image
 
 from support.app_runs import free_port
 from support.pictures import draw_scene, encode
-from swtformer.app.server import build, is_loopback, running
-from swtformer.app.study import Studio
+from swtformer.app.server import is_loopback, running
 from swtformer.datasets.images import read_mask
 from swtformer.errors import SettingsError
 from swtformer.files import read_json, write_json
@@ -202,22 +199,6 @@ def test_the_page_asks_nobody_else(address: str) -> None:
 def test_foreign_host_names_are_refused(address: str) -> None:
     assert httpx.get(address, headers={"Host": "evil.example"}).status_code == 400
     assert httpx.get(address, headers={"Host": "localhost:1"}).status_code == 200
-
-
-def test_what_does_nothing_for_the_network_cannot_be_set(drawn: Path, studio: Studio) -> None:
-    async def built() -> gr.Blocks:  # in a loop, as Gradio never closes those that it makes itself
-        return build(Run(drawn), studio)
-
-    wanted = ["background", "threshold", "refiner"]
-    (asked,) = [
-        function
-        for function in asyncio.run(built()).fns.values()
-        if [getattr(block, "elem_id", None) for block in function.outputs] == wanted
-        and getattr(function.inputs[0] if function.inputs else None, "elem_id", None) == "source"
-    ]
-    assert asked.fn is not None
-    for source, is_active in (("network", False), ("cam", True), ("rcam", True), ("refined", True)):
-        assert [update.interactive for update in asked.fn(source)] == [is_active] * 3
 
 
 def test_a_taken_port_is_refused(drawn: Path, address: str) -> None:

@@ -61,7 +61,5 @@ def test_weights_come_from_torch_s_generator(name: DecoderName) -> None:
 
 def test_the_library_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
-    with pytest.raises(
-        SwtformerError, match=r"need segmentation-models-pytorch: pip install 'swtformer\[seg\]'"
-    ):
+    with pytest.raises(SwtformerError, match="need segmentation-models-pytorch"):
         create_decoder("fpn", CHANNELS)

@@ -24,7 +24,7 @@ def without_size_branches(model: nn.Module) -> nn.Module:
 
     The parts of this package's Swin and adaptive mean pooling are replaced; all else is copied as it is.
     """
-    copy = deepcopy(model).eval()
+    copy = deepcopy(model)
     replacements: dict[type[nn.Module], type[nn.Module]] = {
         WindowAttention: _AnySizeAttention,
         PatchEmbed: _AnySizePatchEmbed,
@@ -35,7 +35,7 @@ def without_size_branches(model: nn.Module) -> nn.Module:
         for name, child in list(module.named_children()):
             if type(child) in replacements:
                 setattr(module, name, replacements[type(child)](child))
-    return copy
+    return copy.eval()
 
 
 class _AnySizePatchEmbed(nn.Module):

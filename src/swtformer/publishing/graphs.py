@@ -61,7 +61,7 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
     about = metadata(classes=list(model.classes), images=_PIXELS, made_by="swtformer")
     if isinstance(model, SegmentationNetwork):
         return OnnxGraph(
-            module=_Labels(any_size),  # type: ignore[arg-type]
+            module=_Labels(any_size).eval(),  # type: ignore[arg-type]
             inputs={"images": IMAGES},
             outputs=("logits",),
             example=lambda batch, height, width: (torch.rand(batch, 3, height, width),),
@@ -73,7 +73,7 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
     assert isinstance(any_size, Method)
     if "fusion" not in model.new_modules():
         return OnnxGraph(
-            module=_Maps(any_size),
+            module=_Maps(any_size).eval(),
             inputs={"images": IMAGES},
             outputs=("logits", "cam"),
             example=lambda batch, height, width: (torch.rand(batch, 3, height, width),),
@@ -89,7 +89,7 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
         return torch.rand(batch, 3, height, width), present
 
     return OnnxGraph(
-        module=_RefinedMaps(any_size),
+        module=_RefinedMaps(any_size).eval(),
         inputs={"images": IMAGES, "present": {0: "batch"}},
         outputs=("logits", "cam", "refined"),
         example=example,

@@ -21,7 +21,14 @@ from swtformer.training.checkpoint_files import (
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's checkpoints in files of ours."""
+    """Lightning's checkpoints in files of ours.
+
+    Args:
+        section: name of the settings that messages point to ("train" for --train.learning_rate).
+    """
+
+    def __init__(self, section: str) -> None:
+        self.section = section
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint.
@@ -34,7 +41,7 @@ class AtomicCheckpointIO(CheckpointIO):
             if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
                 raise NonFiniteError(
                     f"The weights {name} are not finite at step {checkpoint['global_step']}; "
-                    "the last checkpoint is untouched. Try a smaller --train.learning_rate."
+                    f"the last checkpoint is untouched. Try a smaller --{self.section}.learning_rate."
                 )
         write_checkpoint(Path(path), checkpoint)
 

@@ -113,7 +113,7 @@ def fit(
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=options.clip_norm or None,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO()],
+            plugins=[AtomicCheckpointIO(module.section)],
             logger=loggers or False,
             use_distributed_sampler=False,
             enable_progress_bar=False,
@@ -170,8 +170,8 @@ def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
     before = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(*arguments, **options)
-    except SystemExit:
-        if trainer.interrupted:
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
     finally:

@@ -1,0 +1,199 @@
+"""What the page of one photograph shows, without the browser of test_browser or a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from swtformer.app.segment_page import (
+    BACKGROUNDS,
+    EXIF,
+    INVITATION,
+    REFINERS,
+    SOURCES,
+    VIEWS,
+    Choices,
+    found,
+    message,
+    picture_of_mask,
+    pictures_of_maps,
+    segment_page,
+)
+from swtformer.app.study import Studio, Study, labels_of
+from swtformer.report.pictures import map_overlay
+
+
+@pytest.fixture(scope="module")
+def study(studio: Studio, photograph: Path) -> Study:
+    return studio.study(photograph, classes=["cat", "dog"])
+
+
+@pytest.fixture(scope="module")
+def page(studio: Studio) -> gr.Blocks:
+    async def built() -> gr.Blocks:  # in a loop, as Gradio never closes those that it makes itself
+        with gr.Blocks() as blocks:
+            segment_page(studio)
+        return blocks
+
+    return asyncio.run(built())
+
+
+def widget(page: gr.Blocks, elem_id: str) -> Any:
+    (block,) = [block for block in page.blocks.values() if getattr(block, "elem_id", None) == elem_id]
+    return block
+
+
+def handler(page: gr.Blocks, name: str) -> Callable[..., Any]:
+    """What the page calls under a name, whichever widget asks first."""
+    named = [function.fn for function in page.fns.values() if function.name == name]
+    assert named[0] is not None
+    return named[0]
+
+
+def test_messages_are_announced_and_escaped() -> None:
+    assert message("1 < 2") == '<p class="message" role="status">1 &lt; 2</p>'
+    assert message("<b>", is_bad=True) == '<p class="message bad" role="alert">&lt;b&gt;</p>'
+    assert message("") == ""
+
+
+def test_what_was_found_is_a_sentence(study: Study, studio: Studio) -> None:
+    assert found(study, studio) == "1 (64×56 px): cat, dog."
+    told = replace(study, remarks=("It was turned.", "It was shrunk."))
+    assert found(told, studio) == "1 (64×56 px): cat, dog. It was turned. It was shrunk."
+    nothing = replace(study, maps=replace(study.maps, values=study.maps.values[:0]))
+    assert found(nothing, studio) == "1 (64×56 px): no class."
+
+
+def test_the_mask_follows_the_choices(study: Study, studio: Studio) -> None:
+    everything, nothing = (Choices("cam", "threshold", threshold, 1.0) for threshold in (0.0, 1.0))
+    picture, legend, words = picture_of_mask(studio, study, nothing)
+    assert np.array_equal(picture, study.photograph)
+    assert words == "background 100.0 %, cat 0.0 %, dog 0.0 %"
+    picture, legend, words = picture_of_mask(studio, study, everything)
+    labels = labels_of(study, "cam", "threshold", 0.0)
+    changed = (picture != study.photograph).any(-1)
+    assert changed[labels > 0].mean() > 0.9
+    assert not changed[labels == 0].any()
+    assert "background 100.0 %" not in words
+    probability = study.maps.probabilities[0]
+    assert (
+        f"cat <small>{100 * (labels == 1).mean():.1f} % of the picture, probability {probability:.2f}"
+        in legend
+    )
+    transparent, _, _ = picture_of_mask(studio, study, replace(everything, opacity=0.0))
+    assert np.array_equal(transparent, study.photograph)
+
+
+def test_the_maps_of_a_label_lie_over_the_photograph(study: Study) -> None:
+    pictures = pictures_of_maps(study, 2)
+    assert list(pictures) == ["cam", "rcam", "refined"]
+    assert np.array_equal(pictures["cam"], map_overlay(study.photograph, study.maps.cam[1]))
+    assert all(picture.shape == study.photograph.shape for picture in pictures.values())
+
+
+@pytest.mark.parametrize(
+    ("elem_id", "names", "value"),
+    [
+        ("source", SOURCES, "refined"),
+        ("background", BACKGROUNDS, "map"),
+        ("refiner", REFINERS, "par"),
+        ("views", VIEWS, "one"),
+        ("exif", EXIF, "raw"),
+    ],
+)
+def test_every_choice_is_offered_by_its_name(
+    elem_id: str, names: dict[str, str], value: str, page: gr.Blocks
+) -> None:
+    radio = widget(page, elem_id)
+    assert radio.choices == [(text, name) for name, text in names.items()]
+    assert radio.value == value
+
+
+def test_sources_that_the_run_lacks_are_not_offered(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio, "sources", ("cam", "refined"))
+
+    async def built() -> gr.Blocks:
+        with gr.Blocks() as blocks:
+            segment_page(studio)
+        return blocks
+
+    page = asyncio.run(built())
+    assert [name for _, name in widget(page, "source").choices] == ["cam", "refined"]
+    pictures = {getattr(block, "elem_id", None) or "" for block in page.blocks.values()}
+    assert {name for name in pictures if name.startswith("map-")} == {"map-cam", "map-refined"}
+
+
+def test_the_page_starts_with_the_runs_classes_and_threshold(page: gr.Blocks, studio: Studio) -> None:
+    assert [name for name, _ in widget(page, "classes").choices] == list(studio.classes)
+    assert widget(page, "threshold").value == studio.threshold
+    assert INVITATION in widget(page, "status").value
+
+
+def test_looking_fills_the_page_and_a_damaged_file_empties_it(
+    page: gr.Blocks, photograph: Path, tmp_path: Path
+) -> None:
+    look = handler(page, "look")
+    study, status, controls, maps, shown = look(str(photograph), ["cow", "dog"], "one", "raw", "par")
+    assert status == message("1 (64×56 px): dog, cow.")
+    assert (controls.visible, maps.visible) == (True, True)
+    assert shown.choices == [("dog", 2), ("cow", 3), ("background", 0)]
+    assert shown.value == 2
+    assert study.name == "1"
+
+    (tmp_path / "<bad>.png").write_bytes(b"")
+    study, status, controls, maps, shown = look(str(tmp_path / "<bad>.png"), [], "one", "raw", "par")
+    assert study is None
+    assert 'role="alert">&lt;bad&gt;.png: is empty' in status
+    assert (controls.visible, maps.visible) == (False, False)
+    assert shown.choices == [("background", 0)]
+    assert look(None, [], "one", "raw", "par")[1] == message(INVITATION)
+
+
+def test_nothing_is_drawn_without_a_photograph(page: gr.Blocks) -> None:
+    assert handler(page, "drawn")(None, "cam", "map", 0.5, 0.5) == [None, "", ""]
+    assert handler(page, "heated")(None, 0) == [None, None, None]
+    assert handler(page, "refine")(None, "par") is None
+
+
+def test_a_moved_threshold_decides_the_background(page: gr.Blocks, study: Study, studio: Studio) -> None:
+    drawn, drawn_at = handler(page, "drawn"), handler(page, "drawn_at")
+    chosen = ("cam", "threshold", 1.0, 0.5)
+    picture, legend, command = drawn_at(study, "cam", "map", 1.0, 0.5)
+    assert legend == drawn(study, *chosen)[1] != drawn(study, "cam", "map", 1.0, 0.5)[1]
+    assert picture.alt_text == "Mask: background 100.0 %, cat 0.0 %, dog 0.0 %"
+    assert command == studio.for_many("cam", "threshold", 1.0, "par")
+
+
+def test_a_label_that_is_not_there_any_more_shows_the_background(page: gr.Blocks, study: Study) -> None:
+    heated = handler(page, "heated")
+    for label, expected in ((2, 2), (0, 0), (3, 0)):
+        for picture, other in zip(
+            heated(study, label), pictures_of_maps(study, expected).values(), strict=True
+        ):
+            assert np.array_equal(picture, other)
+
+
+def test_the_refiner_is_changed_without_another_look(page: gr.Blocks, study: Study) -> None:
+    made = handler(page, "refine")(study, "dense_crf")
+    assert made.refiner == "dense_crf"
+    assert made.maps is study.maps
+
+
+def test_what_does_nothing_for_the_network_cannot_be_set(page: gr.Blocks) -> None:
+    (asked,) = [
+        function
+        for function in page.fns.values()
+        if [getattr(block, "elem_id", None) for block in function.outputs]
+        == ["background", "threshold", "refiner"]
+        and function.inputs == [widget(page, "source")]
+    ]
+    assert asked.fn is not None
+    for source, is_active in (("network", False), ("cam", True), ("rcam", True), ("refined", True)):
+        assert [update.interactive for update in asked.fn(source)] == [is_active] * 3

@@ -1,0 +1,128 @@
+"""What all fitted modules share, in real fits of one weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from support.slope import Slope, empty_batches
+from swtformer.errors import NonFiniteError
+from swtformer.settings import SegmentSettings
+
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
+
+
+def trainer(epochs: int = 1, **options: Any) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **options,
+    )
+
+
+def fitted(seed: int = 0, **options: Any) -> Slope:
+    module = Slope(SegmentSettings(), seed=seed)
+    trainer(epochs=2).fit(module, empty_batches(3), **options)
+    return module
+
+
+def test_the_total_is_the_weighted_sum_by_hand() -> None:
+    module = Slope(SegmentSettings())
+    one, two = (torch.tensor(value, requires_grad=True) for value in (2.0, 3.0))
+    total = module.total({"one": one, "two": two}, {"one": 1.0, "two": 0.5, "left out": 7.0})
+    total.backward()
+    assert total.item() == 3.5
+    assert (one.grad, two.grad) == (torch.tensor(1.0), torch.tensor(0.5))
+    assert module.latest == {"loss": torch.tensor(3.5), "one": torch.tensor(2.0), "two": torch.tensor(3.0)}
+    assert not any(value.requires_grad for value in module.latest.values())
+
+
+@pytest.mark.parametrize(("value", "shown"), [(float("nan"), "nan"), (float("inf"), "inf")])
+def test_a_total_that_is_not_finite_stops_and_names_its_parts(value: float, shown: str) -> None:
+    module = Slope(SegmentSettings())
+    with pytest.raises(
+        NonFiniteError,
+        match=rf"not finite at step 0, epoch 1 \(loss {shown}, one 0\.25, two {shown}\).*"
+        r"--segment\.learning_rate, or --segment\.precision fp32",
+    ) as caught:
+        module.total({"one": torch.tensor(0.25), "two": torch.tensor(value)}, {"one": 1.0, "two": 2.0})
+    assert caught.value.exit_code == 5
+
+
+def test_the_step_and_the_epoch_of_the_stop_are_told() -> None:
+    class Tips(Slope):
+        def on_train_epoch_start(self) -> None:
+            self.slope = 1.0 if self.current_epoch == 0 else float("nan")
+
+    with pytest.raises(NonFiniteError, match="at step 3, epoch 2"):
+        trainer(epochs=2).fit(Tips(SegmentSettings()), empty_batches(3))
+
+
+def test_the_rate_warms_up_and_falls_per_optimiser_step() -> None:
+    """Eight batches are four steps: 1/2 and all of the rate, then a cosine from all of it through 1/2."""
+    options = SegmentSettings(learning_rate=0.5, minimum_learning_rate=0, warmup_fraction=0.5)
+    module = Slope(options)
+    trainer(epochs=2, accumulate_grad_batches=2).fit(module, empty_batches(4))
+    assert module.rates == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25])
+
+
+def test_the_first_step_of_adamw_by_hand() -> None:
+    """Its moments cancel to the sign of the gradient: the weight goes down by the rate."""
+    options = SegmentSettings(learning_rate=0.5, minimum_learning_rate=0.5, warmup_fraction=0, weight_decay=0)
+    module = Slope(options, slope=7.0)
+    trainer().fit(module, empty_batches(1))
+    assert module.weight == pytest.approx(-0.5)
+
+
+def test_weights_decay_by_hand() -> None:
+    """The second step takes 0.5 · 0.2 of the weight −0.5 away before it goes down by the rate once more."""
+    options = SegmentSettings(
+        learning_rate=0.5, minimum_learning_rate=0.5, warmup_fraction=0, weight_decay=0.2
+    )
+    module = Slope(options)
+    trainer().fit(module, empty_batches(2))
+    assert module.weight == pytest.approx(-0.5 * 0.9 - 0.5)
+
+
+def test_the_module_knows_how_long_an_epoch_is() -> None:
+    module = Slope(SegmentSettings())
+    assert module.batches_in_epoch == 1
+    trainer().fit(module, empty_batches(3))
+    assert module.batches_in_epoch == 3
+
+
+def test_every_batch_has_random_numbers_of_its_own() -> None:
+    """Of its seed, epoch and place; whatever was drawn before."""
+    first = fitted().draws
+    assert len(set(first)) == 6
+    torch.manual_seed(1234)
+    assert fitted().draws == first
+    assert not set(fitted(seed=1).draws) & set(first)
+
+
+def test_a_resumed_fit_draws_what_the_unbroken_one_drew(tmp_path: Path) -> None:
+    half = trainer(epochs=1)
+    half.fit(Slope(SegmentSettings()), empty_batches(3))
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    resumed = fitted(ckpt_path=tmp_path / "half.ckpt", weights_only=True)
+    assert resumed.draws == fitted().draws[3:]
+
+
+def test_every_process_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = []
+    for rank in ("1", "0"):  # the first process last, as Lightning remembers the last one
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        module = Slope(SegmentSettings())
+        module.trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
+        assert module.global_rank == int(rank)
+        module.on_train_batch_start({}, 0)
+        draws.append(float(torch.rand(())))
+    assert draws[0] != draws[1]
