@@ -18,10 +18,11 @@ settings (`--config`), and are scored on the true masks of B, which none of them
                  only name the classes of these labels (instead of what its image-level head sees);
                  `predict` does not know them.
 
-What is not independent of B: the run's CAM model was trained with the image-level labels of all images,
-B's included, so where the encoder is the run's, all three networks start from a backbone that has seen
-them. For a figure without that, train the run on a list without B (`--print-half` writes B's ids to
-stdout). No choice is made by looking at B: no validation, the last weights are kept.
+What is not independent of B: the run's CAM model, as a rule, was trained with the image-level labels of all
+images, B's included, so where the encoder is the run's, the networks start from a backbone and a classifier
+that have seen them. For a figure without that, train another run on a list without B (`--print-half` writes
+B's ids to stdout) and name it as `--start`. No choice is made by looking at B: no validation, the last
+weights are kept.
 
 Experiments that are done are kept in OUT; stopped, the same command goes on.
 """
@@ -117,7 +118,7 @@ def _without(data: ImageSet, other: ImageSet, masks: Path) -> ImageSet:
 
 
 def _result(
-    run: Run, experiment: Experiment, scored: ImageSet, *, settings: Settings, folder: Path
+    start: Run, experiment: Experiment, scored: ImageSet, *, settings: Settings, folder: Path
 ) -> dict[str, Any]:
     """Train, predict and score, unless that is done."""
     file = folder / "result.json"
@@ -126,7 +127,7 @@ def _result(
     trained = Run(folder / "network")
     started = time.monotonic()
     result = segment(
-        run,
+        start,
         experiment.images,
         settings=settings,
         out=trained.path,
@@ -180,6 +181,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--run", type=Path, required=True, help="run with pseudo-masks of the labelled split")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="run whose model the networks start from where their encoder is `run` (default: --run)",
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--masked", default="train", help="split whose images have true masks")
@@ -198,6 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     run = Run(arguments.run)
+    start = run if arguments.start is None else Run(arguments.start)
     settings = _settings(arguments, run)
     data = settings.data.model_copy(update={"split": None, "format": "auto", "classes": run.classes()})
     masked = open_dataset(arguments.data, data, split=arguments.masked)
@@ -221,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             experiment,
             seed,
             _result(
-                run,
+                start,
                 experiment,
                 half_b,
                 settings=_for(settings, experiment, steps=arguments.steps, seed=seed),
@@ -232,13 +239,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         if experiment.name in arguments.only
         for seed in arguments.seeds
     ]
-    _print(argv, arguments, run, settings, half_a, half_b, results)
+    _print(argv, arguments, run, start, settings, half_a, half_b, results)
 
 
 def _print(
     argv: Sequence[str],
     arguments: argparse.Namespace,
     run: Run,
+    start: Run,
     settings: Settings,
     half_a: ImageSet,
     half_b: ImageSet,
@@ -260,8 +268,8 @@ def _print(
         "Scored: half B of "
         f"`{half_b.name}`, {len(half_b)} images (half A: {len(half_a)}), true masks, "
         f"mean over background, {over}.\n"
-        f"{options.decoder} on {_encoder(run, settings)}, about {arguments.steps} steps (whole epochs) of "
-        f"{options.batch_size}, crop {options.crop_px}, learning rate {options.learning_rate:g}; "
+        f"{options.decoder} on {_encoder(run, start, settings)}, about {arguments.steps} steps (whole "
+        f"epochs) of {options.batch_size}, crop {options.crop_px}, learning rate {options.learning_rate:g}; "
         f"pseudo-masks by {read_json(run.pseudo_masks_file)['method']}; prediction at scales "
         f"{', '.join(f'{scale:g}' for scale in settings.predict.scales)}"
         f"{' with mirror image' if settings.predict.flip else ''}.\n"
@@ -286,10 +294,11 @@ def _print(
     )
 
 
-def _encoder(run: Run, settings: Settings) -> str:
+def _encoder(run: Run, start: Run, settings: Settings) -> str:
     if settings.segment.encoder != "run":
         return settings.segment.encoder
-    return f"the run's own {run.settings().model.backbone}"
+    whose = "the run's own" if start == run else f"`{start.path.name}`'s"
+    return f"{whose} {start.settings().model.backbone}"
 
 
 def _without_network(run: Run, half_b: ImageSet, settings: Settings) -> Iterator[tuple[str, float]]:

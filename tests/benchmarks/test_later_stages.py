@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -85,6 +86,12 @@ def test_networks_on_pseudo_masks_stand_beside_one_on_true_masks(
     # Called again, it prints what it has.
     segmentation.main(command)
     assert capsys.readouterr().out == page
+    # From another run's model, on the same pseudo-masks.
+    start = Run(shutil.copytree(run.path, tmp_path / "start", ignore=shutil.ignore_patterns("pseudo_masks")))
+    elsewhere = ["--out", str(tmp_path / "started"), "--start", str(start.path), "--only", "pseudo A"]
+    segmentation.main([*command, *elsewhere])
+    assert "on `start`'s swin_nano, about 2 steps" in capsys.readouterr().out
+    assert read_json(tmp_path / "started" / "pseudo-A-seed0" / "result.json")["supervision"] == "pseudo_masks"
 
 
 def test_the_page_of_any_classifiers_maps(script: Script) -> None:

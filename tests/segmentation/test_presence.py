@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from support.models import CLASSES, tiny
+from swtformer.errors import SettingsError
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.presence import PresenceHead, gated
+from swtformer.segmentation.pretrained import load_network, save_network
 from swtformer.settings import SegmentSettings
 
 
@@ -28,6 +31,29 @@ def test_logits_are_means_over_the_map() -> None:
     features[0, 0, 2, 3] = 6
     features[0, 1] = -2
     torch.testing.assert_close(head(features), torch.tensor([[0.5, -2.0, -2.5]]))
+
+
+@pytest.mark.parametrize(("pooling", "kernel"), [("gap", 1), ("gmp", 3), ("gwrp", 1)])
+def test_it_starts_as_the_run_s_classifier(pooling: str, kernel: int, tmp_path: Path) -> None:
+    start = tiny("swtformer_v1", pooling=pooling, kernel=kernel).eval()
+    network = create_network(SegmentSettings(), CLASSES, start=start).eval()
+    images = torch.rand(2, 3, 64, 96)
+    assert (network.settings.presence, network.settings.presence_kernel) == (pooling, kernel)
+    with torch.no_grad():
+        seen = network.parts(images).presence
+        torch.testing.assert_close(seen, start.encode(images).logits)
+        assert torch.equal(load_network(save_network(network, tmp_path)).parts(images).presence, seen)
+
+
+def test_on_another_encoder_it_is_new() -> None:
+    settings = SegmentSettings(encoder="resnet18", weights="none")
+    network = create_network(settings, CLASSES, start=tiny("swtformer_v1", kernel=3, pooling="gmp"))
+    assert (network.settings.presence, network.settings.presence_kernel) == ("gap", 1)
+
+
+def test_a_run_of_other_classes_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"knows the classes \(.*\), the network \('other',\)"):
+        create_network(SegmentSettings(), ("other",), start=tiny("swtformer_v1"))
 
 
 def test_gating_scales_probabilities_by_hand() -> None:

@@ -16,7 +16,7 @@ from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
 from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
-from swtformer.segmentation.presence import POOLING, PresenceHead, PresencePooling, gated
+from swtformer.segmentation.presence import Pooling, PresenceHead, gated
 from swtformer.settings import Section, SegmentSettings
 
 MULTIPLE_PX = 32
@@ -36,8 +36,10 @@ class NetworkSettings(Section):
     """Per-channel mean of images in [0, 1] that is taken away."""
     std: tuple[float, float, float]
     """Per-channel standard deviation that is divided by."""
-    presence: PresencePooling = "none"
-    """The image-level head; networks saved before there was one have none."""
+    presence: Literal["none"] | Pooling = "none"
+    """How the image-level head pools; networks saved before there was one have none."""
+    presence_kernel: Literal[1, 3] = 1
+    """Side of its convolution."""
 
 
 class Parts(NamedTuple):
@@ -75,9 +77,14 @@ class SegmentationNetwork(nn.Module, HubModel):
         nn.init.xavier_uniform_(self.head.weight)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
-        self.presence = (
-            None if settings.presence == "none" else PresenceHead(encoder.channels[-1], len(classes))
-        )
+        self.presence: PresenceHead | None = None
+        if settings.presence != "none":
+            self.presence = PresenceHead(
+                encoder.channels[-1],
+                len(classes),
+                kernel=settings.presence_kernel,
+                pooling=settings.presence,
+            )
         self.normalisation = Normalisation(settings.mean, settings.std)
 
     def forward(self, images: Tensor, presence: float = 1.0) -> Tensor:
@@ -153,7 +160,8 @@ def create_network(
     Args:
         settings: encoder, its weights, decoder, and whether there is an image-level head.
         classes: class names in order, at least one.
-        start: the run's model, whose backbone with its weights becomes the encoder where that is "run".
+        start: the run's model; where the encoder is "run", its backbone becomes the encoder and its CAM head
+            the image-level head, both with their weights.
 
     Raises:
         SettingsError: no class was given, or the encoder is "run" and there is no run.
@@ -163,14 +171,20 @@ def create_network(
     if not classes:
         raise SettingsError("A segmentation network needs at least one class; the data set names none.")
     encoder: Encoder
+    image_level: dict[str, str | int]
     if settings.encoder == "run":
         if start is None:
             raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
+        if start.classes != classes:
+            raise SettingsError(f"The run's model knows the classes {start.classes}, the network {classes}.")
         name, family = start.backbone.name, "backbone"
         encoder = BackboneEncoder(start.backbone, keeps_batch_statistics=True)
+        image_level = {"presence": start.settings.pooling, "presence_kernel": start.settings.kernel}
     else:
         name, family = settings.encoder, family_of(settings.encoder)
         encoder = _named_encoder(settings, weights=settings.weights)
+        start = None
+        image_level = {"presence": "gap"}
     about = NetworkSettings.model_validate(
         {
             "decoder": settings.decoder,
@@ -178,10 +192,13 @@ def create_network(
             "family": family,
             "mean": encoder.mean,
             "std": encoder.std,
-            "presence": POOLING if settings.presence > 0 else "none",
+            **(image_level if settings.presence > 0 else {}),
         }
     )
-    return assemble(about, encoder, classes)
+    network = assemble(about, encoder, classes)
+    if start is not None and network.presence is not None:
+        network.presence.scores.load_state_dict(start.head.state_dict())
+    return network
 
 
 def require_encoder(settings: SegmentSettings) -> None:

@@ -9,23 +9,26 @@ from torch import Tensor, nn
 
 from swtformer.functional.activation import class_logits
 
-PresencePooling = Literal["none", "gap"]
-"""How the head pools; none is no head."""
-POOLING: PresencePooling = "gap"
-"""How the head of a new network pools."""
+Pooling = Literal["gap", "gmp", "gwrp"]
+"""How the head makes one score of a class's map, as the heads of classifiers do."""
 
 
 class PresenceHead(nn.Module):
-    """A 1×1 convolution on the encoder's deepest map and the mean of each class over it.
+    """A classifier's head: a convolution on the encoder's deepest map, and each class pooled over it.
 
     Args:
         width: channels of the map.
         classes: number of classes C.
+        kernel: side of the convolution.
+        pooling: see `class_logits`.
     """
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(
+        self, width: int, classes: int, *, kernel: Literal[1, 3] = 1, pooling: Pooling = "gap"
+    ) -> None:
         super().__init__()
-        self.scores = nn.Conv2d(width, classes, 1)
+        self.pooling: Pooling = pooling
+        self.scores = nn.Conv2d(width, classes, kernel, padding=kernel // 2)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the classes' presence.
@@ -36,7 +39,7 @@ class PresenceHead(nn.Module):
         Returns:
             (B, C) logits, float32.
         """
-        return class_logits(self.scores(features).float(), pooling="gap")
+        return class_logits(self.scores(features).float(), pooling=self.pooling)
 
 
 def gated(logits: Tensor, presence: Tensor, *, strength: float = 1.0) -> Tensor:

@@ -126,7 +126,8 @@ class SegmentSettings(OptimisationSettings):
     """Weight of the dice loss beside the cross-entropy; 0 turns it off."""
     presence: NonNegative = 1.0
     """Weight of the loss of the image-level head, which learns from image-level labels which classes an image
-    shows and holds back the others; 0 leaves the head out."""
+    shows and holds back the others; 0 leaves the head out. With the encoder "run" it starts as the run's
+    CAM head."""
     crop_px: Annotated[int, Field(ge=32)] = 512
     """Side of the square training crop; multiples of 32 spare a resize."""
     scale: PositiveRange = (0.5, 2.0)
