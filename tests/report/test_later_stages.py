@@ -97,6 +97,32 @@ def test_scores_against_the_truth_say_what_was_trained_on(run: Run) -> None:
     assert "it is not known how many of the 9 were in the training" in read_later_stages(run).note
 
 
+@pytest.mark.parametrize(
+    ("scores", "caution"),
+    [
+        ({"supervision": "pseudo_masks"}, ""),
+        ({"supervision": "corrected"}, "masks that people corrected had a part in it"),
+        ({"supervision": "given"}, "masks of a given folder had a part in it; if people drew any of them"),
+        ({}, ""),
+    ],
+)
+def test_drawn_masks_are_a_caution(run: Run, scores: dict[str, str], caution: str) -> None:
+    trained = Run(run.segmentation)
+    trained.write_settings(Settings())
+    write_json(trained.scores_file, scores)
+    found = read_later_stages(run).caution
+    assert found.startswith(caution)
+    assert bool(found) == bool(caution)
+
+
+def test_scores_of_a_training_that_noted_nothing_are_a_caution(run: Run) -> None:
+    trained = Run(run.segmentation)
+    trained.write_settings(Settings())
+    sheet = {"split": "all", "images": 9, "classes": ["cat"], "scored_classes": ["cat"]}
+    write_json(Run(trained.predictions).scores_file, sheet)
+    assert read_later_stages(run).caution.startswith("masks of a given folder had a part in it")
+
+
 @pytest.mark.parametrize("name", ["refined_file", "pseudo_masks_file", "review_file"])
 def test_damaged_files_are_named(run: Run, name: str) -> None:
     write_json(run.pseudo_masks_file, {})

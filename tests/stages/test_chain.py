@@ -163,6 +163,26 @@ def test_a_network_is_trained_anew_where_its_folder_was_removed(
     assert Run(copy.segmentation).settings().segment.epochs == 2
 
 
+def test_a_network_trained_on_copies_of_the_truth_is_told(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    shutil.rmtree(copy.segmentation)
+    shutil.copytree(folder / "masks", tmp_path / "masks")
+    settings = quick_chain(folder, segment={"masks": str(tmp_path / "masks")})
+    again = run(folder / "labels.csv", copy.path, settings)
+    assert again.steps[5].result.startswith("network trained on 9 images with true masks")
+    assert again.scores is not None
+    assert again.scores.steps[-1].caution == "true masks had a part in it: no weakly supervised result."
+    page = copy.report_file.read_text(encoding="utf-8")
+    assert page.count(f"* Of the network: {again.scores.steps[-1].caution}") == 2
+    assert "trained on true masks*" in page
+    before = result.run.report_file.read_text(encoding="utf-8")
+    assert "8 images with pseudo-masks</dd>" in before
+    assert "Of the network:" not in before
+
+
 def test_it_goes_on_after_masks_were_rejected_and_says_so(
     whole: tuple[Path, ChainResult], tmp_path: Path
 ) -> None:

@@ -112,15 +112,30 @@ def test_predictions_are_kept_until_network_or_settings_change(
     assert next(iter(before)).is_file()
 
 
-def test_a_network_that_was_trained_on_true_masks_is_flagged(
-    made: tuple[Run, ImageSet, Settings], tmp_path: Path
+@pytest.mark.parametrize(
+    ("supervision", "masks", "caution"),
+    [
+        ("pseudo_masks", "their pseudo-masks", ""),
+        ("ground_truth", "their true masks", "true masks had a part in it: no weakly supervised result."),
+        ("corrected", "their corrected masks", "masks that people corrected had a part in it: no weakly"),
+        ("given", "masks of a folder", "masks of a given folder had a part in it; if people drew any of"),
+    ],
+)
+def test_a_network_that_drawn_masks_had_a_part_in_is_flagged(
+    made: tuple[Run, ImageSet, Settings], tmp_path: Path, supervision: str, masks: str, caution: str
 ) -> None:
     run, data, settings = made
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
-    write_json(Run(copy.segmentation).scores_file, {"supervision": "ground_truth"})
+    network = Run(copy.segmentation)
+    write_json(network.scores_file, {"supervision": supervision})
     scores = score_chain(copy, data, settings=settings)
-    assert [step.uses_ground_truth for step in scores.steps] == [False] * 5 + [True]
-    assert "with their true masks" in scores.note
+    assert [bool(step.caution) for step in scores.steps] == [False] * 5 + [bool(caution)]
+    assert scores.steps[-1].caution.startswith(caution)
+    assert f"with {masks}" in scores.note
+    written = read_json(Run(network.predictions).scores_file)
+    assert (written["supervision"], written["caution"]) == (supervision, scores.steps[-1].caution)
+    others = [read_json(file) for file in (copy.scores_file, copy.pseudo_mask_scores_file)]
+    assert [(sheet["supervision"], sheet["caution"]) for sheet in others] == [(None, "")] * 2
 
 
 def test_a_network_of_an_older_version_noted_less_and_is_scored_all_the_same(

@@ -110,6 +110,67 @@ def test_corrected_masks_keep_their_origin(squares: tuple[Run, ImageSet], correc
     assert pairs(data, run.pseudo_masks).corrections is None
 
 
+def with_truth(data: ImageSet, folder: Path, masks: list[np.ndarray]) -> ImageSet:
+    """The data with ground truth."""
+    for index, mask in enumerate(masks):
+        save_mask(folder / f"{index}.png", mask)
+    records = (replace(record, mask=folder / f"{record.id}.png") for record in data.records)
+    return replace(data, records=tuple(records))
+
+
+def mirrored(index: int) -> np.ndarray:
+    return np.ascontiguousarray(draw_pair(index)[1][:, ::-1])
+
+
+def test_a_copy_of_the_truth_is_known_by_its_labels(squares: tuple[Run, ImageSet], tmp_path: Path) -> None:
+    _, data = squares
+    known = with_truth(data, tmp_path / "truth", [mirrored(0), mirrored(1), draw_pair(2)[1]])
+    for index in range(3):
+        save_mask(tmp_path / "masks" / f"{index}.png", draw_pair(index)[1])
+    with (tmp_path / "masks" / "2.png").open("ab") as stream:
+        stream.write(b"other bytes, equal labels")
+    assert pairs(known, tmp_path / "masks").supervision == "ground_truth"
+    assert pairs(data, tmp_path / "masks").supervision == "given"
+    save_mask(tmp_path / "masks" / "2.png", mirrored(2))
+    assert pairs(known, tmp_path / "masks").supervision == "given"
+
+
+def test_masks_that_people_corrected_until_they_are_the_truth_are_true_masks(
+    squares: tuple[Run, ImageSet], corrected: Path, tmp_path: Path
+) -> None:
+    run, data = squares
+    known = with_truth(data, tmp_path / "truth", [mirrored(0), mirrored(1), mirrored(2)])
+    assert pairs(known, corrected).supervision == "corrected"
+    save_mask(corrected / "1.png", mirrored(1))
+    found = pairs(known, corrected)
+    assert found.supervision == "ground_truth"
+    assert found.corrections == CorrectedPart(run.pseudo_masks, 1)
+
+
+def test_what_equals_the_truth_by_chance_is_no_copy_of_it(
+    squares: tuple[Run, ImageSet], tmp_path: Path
+) -> None:
+    run, data = squares
+    same = with_truth(data, tmp_path / "truth", [draw_pair(index)[1] for index in range(3)])
+    assert pairs(same, run.pseudo_masks).supervision == "pseudo_masks"
+    whole = np.where(draw_pair(0)[1] == 255, 255, 1).astype(np.uint8)
+    for index, mask in enumerate((whole, mirrored(1), mirrored(2))):
+        save_mask(tmp_path / "masks" / f"{index}.png", mask)
+    covered = with_truth(data, tmp_path / "covered", [whole, draw_pair(1)[1], draw_pair(2)[1]])
+    assert pairs(covered, tmp_path / "masks").supervision == "given"
+
+
+def test_truth_that_cannot_be_read_is_equal_to_nothing(squares: tuple[Run, ImageSet], tmp_path: Path) -> None:
+    _, data = squares
+    known = with_truth(data, tmp_path / "truth", [draw_pair(index)[1] for index in range(3)])
+    shutil.copytree(tmp_path / "truth", tmp_path / "masks")
+    (tmp_path / "truth" / "0.png").write_bytes(b"no image")
+    (tmp_path / "truth" / "1.png").unlink()
+    assert pairs(known, tmp_path / "masks").supervision == "ground_truth"
+    (tmp_path / "truth" / "2.png").unlink()
+    assert pairs(known, tmp_path / "masks").supervision == "given"
+
+
 def test_corrected_masks_are_of_the_images_of_their_base(
     squares: tuple[Run, ImageSet], corrected: Path, tmp_path: Path
 ) -> None:

@@ -43,12 +43,11 @@ def chain_tables(scores: ChainScores) -> list[RenderableType]:
     table.add_column("mIoU", justify="right")
     for step in scores.steps:
         part = "" if step.coverage == 1 else f", {_percent(step.coverage)} % of the pixels"
-        flag = "*" if step.uses_ground_truth else ""
+        flag = "*" if step.caution else ""
         labels = "known" if step.knows_labels else "not known"
         table.add_row(f"{step.masks}{part}{flag}", labels, step.background, _percent(step.miou))
-    lines = [scores.note]
-    if any(step.uses_ground_truth for step in scores.steps):
-        lines.append("* The ground truth had a part in it: no weakly supervised result.")
+    cautions = dict.fromkeys(f"* {step.masks}: {step.caution}" for step in scores.steps if step.caution)
+    lines = [scores.note, *cautions]
     images = "1 image" if scores.images == 1 else f"{scores.images} images"
     caption = f"mIoU in %, against the masks of {images} in {scores.ground_truth}:"
     return [caption, table, "\n".join(lines)]

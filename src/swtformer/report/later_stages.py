@@ -13,6 +13,7 @@ from swtformer.report.history import History, read_history
 from swtformer.report.scores import (
     ScoreSheet,
     SegmentationScore,
+    caution,
     read_scores,
     read_sheet,
     trained_on_note,
@@ -61,6 +62,12 @@ class LaterStages:
         if sheet is None:
             return ""
         return trained_on_note(sheet.trained_on, sheet.images, str(self.network.get("supervision", "")))
+
+    @property
+    def caution(self) -> str:
+        """What drawn masks had to do with the network's scores; empty where nothing, or where it has none."""
+        trained = "supervision" in self.network or self.network_scores is not None
+        return caution(str(self.network.get("supervision", ""))) if trained else ""
 
 
 def read_later_stages(run: Run) -> LaterStages:

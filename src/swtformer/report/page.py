@@ -14,7 +14,7 @@ from swtformer.report.cases import Case
 from swtformer.report.colours import css, map_gradient
 from swtformer.report.history import History, curves, segmentation_curves
 from swtformer.report.later_stages import LaterStages
-from swtformer.report.scores import POLICIES, ScoreSheet, SegmentationScore
+from swtformer.report.scores import MASKS, POLICIES, ScoreSheet, SegmentationScore
 from swtformer.run import Failure
 from swtformer.settings import Settings, dump_settings
 
@@ -126,6 +126,7 @@ def render(contents: Contents) -> str:
         class_rows=_class_rows(contents),
         curves=curves(contents.history) if contents.history else [],
         later=contents.later,
+        mask_names=MASKS,
         network_curves=segmentation_curves(contents.later.history) if contents.later.history else [],
         gradient=map_gradient(),
         failures=contents.failures[:FAILURES_SHOWN],

@@ -26,11 +26,22 @@ POLICIES = {
 }
 """Names of background policies on the page."""
 
-_TRAINED_ON = {
-    "pseudo_masks": "their pseudo-masks",
-    "corrected": "their corrected masks",
-    "ground_truth": "their true masks",
+MASKS = {
+    "pseudo_masks": "pseudo-masks",
+    "corrected": "corrected masks",
+    "ground_truth": "true masks",
+    "given": "given masks",
 }
+"""Names of what a segmentation network was trained on."""
+
+_CAUTIONS = {
+    "pseudo_masks": "",
+    "corrected": "masks that people corrected had a part in it: no weakly supervised result.",
+    "ground_truth": "true masks had a part in it: no weakly supervised result.",
+}
+_CAUTION_WHERE_UNKNOWN = (
+    "masks of a given folder had a part in it; if people drew any of them, it is no weakly supervised result."
+)
 
 _QUOTED = {"cam": ("label_free", "fixed", "argmax"), "refined": ("argmax", "label_free", "fixed")}
 """Policy that speaks for a source where one figure must: never the oracle, unless there is nothing else."""
@@ -104,6 +115,7 @@ class ScoreSheet(_Sheet):
     skipped: int = 0
     missing: int = 0
     trained_on: int | None = None
+    supervision: str | None = None
 
     def quoted(self) -> tuple[SegmentationScore, ...]:
         """One entry per source, by the policy that speaks for it."""
@@ -121,6 +133,19 @@ def _place(entry: SegmentationScore, order: Sequence[str]) -> int:
     return order.index(entry.policy) if entry.policy in order else len(order)
 
 
+def caution(supervision: str) -> str:
+    """What a reader must know of a score of a network that drawn masks had, or may have had, a part in.
+
+    Args:
+        supervision: what it was trained on: pseudo_masks, corrected, ground_truth or given; anything else is
+            as little known as given.
+
+    Returns:
+        The end of a sentence; empty where only pseudo-masks had a part.
+    """
+    return _CAUTIONS.get(supervision, _CAUTION_WHERE_UNKNOWN)
+
+
 def trained_on_note(trained_on: int | None, images: int, supervision: str) -> str:
     """What training and scores have in common, in words.
 
@@ -130,7 +155,8 @@ def trained_on_note(trained_on: int | None, images: int, supervision: str) -> st
         images: how many were scored.
         supervision: what it was trained on there: pseudo_masks, corrected, ground_truth or given.
     """
-    masks = _TRAINED_ON.get(supervision, "masks of a folder")
+    known = supervision in MASKS and supervision != "given"
+    masks = f"their {MASKS[supervision]}" if known else "masks of a folder"
     if trained_on is None:
         trained = f"it is not known how many of the {images} were"
     else:

@@ -15,6 +15,7 @@ from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.model_folders import newest_network
 from swtformer.processes import launched_processes
 from swtformer.report.history import read_history
+from swtformer.report.scores import MASKS
 from swtformer.run import Failure, Progress, Run, read_failures, silent
 from swtformer.segmentation.library import require_smp
 from swtformer.segmentation.network import require_encoder
@@ -234,7 +235,7 @@ class _Chain:
         resume = Run(self.run.segmentation).settings_file.is_file()
         result = segment(self.run, self.mapped, settings=self.settings, resume=resume, progress=self.told)
         newest = newest_network(self.run)
-        text = f"network trained on {result.images} images with {result.supervision.replace('_', ' ')}"
+        text = f"network trained on {result.images} images with {MASKS[result.supervision]}"
         if newest is not None and newest.path != self.run.segmentation:
             text = f"kept; {newest.path.name} is newer, and stands for the run"
         elif result.validation_miou is not None:

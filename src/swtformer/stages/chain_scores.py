@@ -9,9 +9,9 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.files import read_json, sha256, write_json
 from swtformer.model_folders import WEIGHTS, newest_network
-from swtformer.report.scores import SegmentationScore, read_sheet, trained_on_note
+from swtformer.report.scores import SegmentationScore, caution, read_sheet, trained_on_note
 from swtformer.run import Progress, RefinedRun, Run, read_failures, silent
-from swtformer.settings import EvaluateSettings, PredictSettings, Settings
+from swtformer.settings import PredictSettings, Settings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import PREDICTIONS, predict
 
@@ -29,8 +29,8 @@ class StepScore:
         background: how background, or undecided pixels, were decided upon.
         miou: mean over the scored labels; None where there is nothing to score.
         coverage: part of the pixels with ground truth that the score is about.
-        uses_ground_truth: true masks had a part in it: a threshold was chosen by them, or they were
-            trained on.
+        caution: what true masks, or others that people drew, had to do with it, in words: a threshold was
+            chosen by them, or they were trained on. Empty where they had no part in it.
     """
 
     masks: str
@@ -38,7 +38,7 @@ class StepScore:
     background: str
     miou: float | None
     coverage: float = 1.0
-    uses_ground_truth: bool = False
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,17 @@ def score_chain(
         evaluate(run, data, settings=options.model_copy(update={"maps": maps}), progress=progress)
     count = _trained_on(network, masked)
     supervision = read_json(network.scores_file).get("supervision", "given")
-    _score_masks(run.pseudo_masks, run.pseudo_mask_scores_file, masked, options, count, progress)
-    network_file = Run(network.predictions).scores_file
-    _score_masks(Run(network.predictions).masks, network_file, masked, options, count, progress)
+    pseudo_masks = evaluate_folder(run.pseudo_masks, masked, settings=options, progress=progress)
+    write_json(run.pseudo_mask_scores_file, replace(pseudo_masks, trained_on=count).as_json())
+    target = Run(network.predictions)
+    own = evaluate_folder(target.masks, masked, settings=options, progress=progress)
+    own = replace(own, trained_on=count, supervision=supervision, caution=caution(supervision))
+    write_json(target.scores_file, own.as_json())
     return ChainScores(
         steps=(
             *_of_maps(run, settings),
             *_of_pseudo_masks(run, knows_labels=settings.localize.classes == "given"),
-            _of_network(network_file, _network_name(run, network), supervision == "ground_truth"),
+            _of_network(target.scores_file, _network_name(run, network), caution(supervision)),
         ),
         images=len(masked),
         ground_truth=read_sheet(run.scores_file).ground_truth,
@@ -116,18 +119,6 @@ def _trained_on(network: Run, data: ImageSet) -> int | None:
     if not file.is_file():
         return None
     return len({record.id for record in data.records}.intersection(read_json(file)))
-
-
-def _score_masks(
-    folder: Path,
-    file: Path,
-    data: ImageSet,
-    options: EvaluateSettings,
-    trained_on: int | None,
-    progress: Progress,
-) -> None:
-    scores = evaluate_folder(folder, data, settings=options, progress=progress)
-    write_json(file, replace(scores, trained_on=trained_on).as_json())
 
 
 def _segment_again(network: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:
@@ -157,9 +148,7 @@ def _of_maps(run: Run, settings: Settings) -> list[StepScore]:
     named = [(entry.source_name, entry) for entry in before]
     named += [(f"refined by {settings.refine.method}", entry) for entry in after if entry.source == "refined"]
     return [
-        StepScore(
-            name, given, entry.policy_name.lower(), entry.miou, uses_ground_truth=entry.uses_ground_truth
-        )
+        StepScore(name, given, entry.policy_name.lower(), entry.miou, caution=_of_threshold(entry))
         for name, entry in named
     ]
 
@@ -176,9 +165,13 @@ def _network_name(run: Run, network: Run) -> str:
     return "segmentation network" if is_first else f"segmentation network in {network.path.name}"
 
 
-def _of_network(file: Path, name: str, supervised: bool) -> StepScore:
+def _of_network(file: Path, name: str, caution: str) -> StepScore:
     entry = read_sheet(file).segmentation[0]
-    return StepScore(name, False, "highest class", entry.miou, uses_ground_truth=supervised)
+    return StepScore(name, False, "highest class", entry.miou, caution=caution)
+
+
+def _of_threshold(entry: SegmentationScore) -> str:
+    return "its threshold was chosen on the ground truth." if entry.uses_ground_truth else ""
 
 
 def _undecided(entry: SegmentationScore) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from swtformer.datasets.images import image_size
+from swtformer.datasets.images import image_size, read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError
 from swtformer.functional.scores import IGNORED
@@ -23,8 +24,8 @@ from swtformer.stages.truth import read_labels, require_classes
 from swtformer.training.pair_loader import MaskedImage
 
 Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
-"""What masks are: made by `pseudo-label`, some of them corrected by hand and brought back by `import`, the
-data set's own ground truth, or of unknown origin."""
+"""What masks are: made by `pseudo-label`, some of them corrected by hand and brought back by `import`, wholly
+or partly the data set's own ground truth or copies of it, or of unknown origin."""
 
 NOTE = "pseudo_masks.json"
 REVIEW = "review.csv"
@@ -59,7 +60,7 @@ class Pairs:
         fingerprint: equal for equal labels, confidences and sizes of image files by id, wherever they lie
             and whenever they were copied there.
         present_fingerprint: equal for equal classes that the images show, by id.
-        corrections: what was corrected, with the supervision "corrected"; else None.
+        corrections: what was corrected, where `import` left a note of it in the folder; else None.
     """
 
     images: ImageSet
@@ -113,7 +114,7 @@ def find_pairs(
             f"{data.records[0].id}.png. Is it another data set or split (--data.split)?"
         )
     supervision = _supervision(folder, masked)
-    corrections = read_corrections(folder) if supervision == "corrected" else None
+    corrections = read_corrections(folder)
     kept = [record for record in masked if record.id not in rejected]
     if not kept:
         raise DataError(
@@ -122,9 +123,14 @@ def find_pairs(
         )
     found: dict[str, _Checked | Failure | str] = {}
     by_id = {record.id: record for record in kept}
+    copies: set[str] = set()
 
     def check(id: str) -> _Checked | Failure | str:
-        return _checked(by_id[id], folder / f"{id}.png", data.classes, exif)
+        result = _checked(by_id[id], folder / f"{id}.png", data.classes, exif)
+        truth = None if supervision == "pseudo_masks" else by_id[id].mask
+        if truth is not None and isinstance(result, _Checked) and _is_copy(result, truth):
+            copies.add(id)
+        return result
 
     for id, result in zip(by_id, in_order("check masks", check, list(by_id), progress), strict=True):
         found[id] = result
@@ -137,6 +143,8 @@ def find_pairs(
     pixels = total[: len(data.classes) + 1]
     if not pixels[1:].any():
         _refuse_classless(folder, supervision, int(total[IGNORED]), data.classes)
+    if copies:
+        supervision = "ground_truth"
     present = {id: _present(by_id[id], result, len(data.classes)) for id, result in checked.items()}
     digest = hashlib.sha256()
     for id, result in checked.items():
@@ -228,9 +236,27 @@ def _checked(
             f"{mask}: has {labels.shape[1]}×{labels.shape[0]} pixels, its image {record.image} has "
             f"{size[1]}×{size[0]}."
         )
-    digest = hashlib.sha256(f"{size} ".encode() + labels.numpy().tobytes()).hexdigest()
     counts = torch.bincount(labels.flatten(), minlength=256)
-    return _Checked(counts, digest, record.image.stat().st_size)
+    return _Checked(counts, _digest(labels.numpy()), record.image.stat().st_size)
+
+
+def _digest(labels: np.ndarray) -> str:
+    """SHA-256 (hex) of a label image, (H, W) uint8, and its size."""
+    return hashlib.sha256(f"{labels.shape} ".encode() + labels.tobytes()).hexdigest()
+
+
+def _is_copy(mask: _Checked, truth: Path) -> bool:
+    """Whether a mask has the labels of the ground truth, pixel for pixel.
+
+    One label alone is no evidence: any two masks that show the same class everywhere are equal. A truth that
+    cannot be read, which only scores need, is equal to nothing.
+    """
+    if int((mask.pixels[:IGNORED] > 0).sum()) < 2:
+        return False
+    try:
+        return mask.digest == _digest(read_mask(truth))
+    except DataError:
+        return False
 
 
 def _present(record: Record, mask: _Checked, classes: int) -> tuple[bool, ...]:

@@ -95,6 +95,8 @@ class Scores:
         missing: images without a prediction, scored as background.
         trained_on: how many of the images the run's segmentation network was trained on; None where that is
             not known.
+        supervision: what the network whose masks these are was trained on; None for other masks and maps.
+        caution: what drawn masks had to do with that, in words; empty where nothing.
     """
 
     split: str
@@ -113,6 +115,8 @@ class Scores:
     missing: int
     seeds: int = field(default=1)
     trained_on: int | None = None
+    supervision: str | None = None
+    caution: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as scores.json holds them."""
