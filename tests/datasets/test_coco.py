@@ -61,6 +61,18 @@ def test_labels_are_the_categories_of_the_annotations(coco):
     assert data.problems == ()
 
 
+@pytest.mark.parametrize("outline", [[[0, 0, 4, 0, 4, 4]], {"size": [8, 8], "counts": "PPf2"}])
+def test_objects_with_outlines_are_told(coco, outline):
+    annotation = {"image_id": 7, "category_id": 1, "bbox": [0, 0, 4, 4], "segmentation": []}
+    boxes = open_dataset(coco(changed(annotations=[annotation])), AUTO)
+    assert boxes.labels_from == "categories in instances_train2017.json"
+    outlined = open_dataset(
+        coco(changed(annotations=[annotation, {**annotation, "segmentation": outline}])), AUTO
+    )
+    assert outlined.labels_from == "categories of outlined objects in instances_train2017.json"
+    assert [record.present for record in outlined.records] == [record.present for record in boxes.records]
+
+
 @pytest.mark.parametrize("images", ["train2017", "images/train2017", "images", ".", "annotations"])
 def test_images_are_found_in_the_usual_folders(coco, images):
     folder = coco(images=images)

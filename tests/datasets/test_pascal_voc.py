@@ -47,6 +47,7 @@ def test_labels_from_the_table(voc):
     assert data.classes == VOC_CLASSES
     assert present(data) == {"a": (CAT, DOG), "b": (PERSON,), "c": ()}
     assert data.labels_from == "labels.csv"
+    assert "labels_from_masks" not in {problem.kind for problem in data.problems}
     assert data.records[0].source == f"{voc / 'ImageSets' / 'Segmentation' / 'train.txt'}:1"
 
 
@@ -59,6 +60,9 @@ def test_labels_from_boxes_and_masks(voc, write_mask):
     data = open_dataset(voc, AUTO)
     assert present(data) == {"a": (CAT, DOG), "b": (), "c": (CAT, PERSON)}
     assert data.labels_from == "Annotations boxes (2), SegmentationClassAug masks (1)"
+    warning = next(problem for problem in data.problems if problem.kind == "labels_from_masks")
+    assert not warning.fatal
+    assert f"read from drawn masks, as nothing else holds them ({data.labels_from})" in warning.message
     assert [record.mask for record in data.records] == [
         voc / "SegmentationClass" / "a.png",
         None,

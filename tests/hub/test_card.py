@@ -126,7 +126,8 @@ def test_a_segmentation_network(run_with_network: Run) -> None:
     assert 'swtformer.load_network("anna/farm")' in text
     assert "masks = logits.argmax(1)" in text
     assert "to (B, 4, H, W)" in text
-    assert "pseudo-masks made from image-level labels; no drawn mask was used" in text
+    assert "- supervision: pseudo-masks made from image-level labels; no drawn mask was used\n" in text
+    assert "- image-level labels from: labels.csv\n" in text
     assert (
         "mIoU 61.00 % against 11 held-out masks of the kind that it was trained on (pseudo-masks, **not**"
         in text
@@ -145,6 +146,43 @@ def test_corrected_masks_are_told(run_with_network: Run, tmp_path: Path) -> None
     assert "- masks corrected by hand: 7; the others as in `pseudo_masks`" in text
     assert "(pseudo-masks, some of them corrected by hand, **not** true masks)" in text
     assert "secret" not in text
+
+
+FROM_MASKS = "Annotations boxes (3), SegmentationClass masks (9)"
+OUTLINED = "categories of outlined objects in train.json"
+
+
+@pytest.mark.parametrize(
+    ("supervision", "labels_from", "told"),
+    [
+        ("pseudo_masks", FROM_MASKS, "made from image-level labels, which were **read from drawn masks**\n"),
+        ("pseudo_masks", OUTLINED, "pseudo-masks made from image-level labels\n"),
+        ("pseudo_masks", None, "pseudo-masks made from image-level labels\n"),
+        ("corrected", FROM_MASKS, "pseudo-masks, some of them **corrected by hand**\n"),
+        ("given", "labels.csv", "masks of a folder; whether they are drawn by hand is not recorded\n"),
+        ("ground_truth", "labels.csv", "**true masks**: a supervised comparison, no weakly"),
+    ],
+)
+def test_no_mask_is_denied_that_had_a_part(
+    run_with_network: Run, tmp_path: Path, supervision: str, labels_from: str | None, told: str
+) -> None:
+    copied = Run(Path(shutil.copytree(run_with_network.path, tmp_path / "farm")))
+    copied.update_environment(labels_from=labels_from)
+    Run(copied.segmentation).update_environment(supervision=supervision)
+    for folder in (copied.path, copied.segmentation):
+        text = str(find_model(folder).load().generate_model_card(name="anna/farm", run=folder))
+        assert told in text
+        assert f"- image-level labels from: {labels_from or 'not recorded'}\n" in text
+        assert "no drawn mask" not in text
+
+
+def test_maps_of_labels_that_were_read_from_masks(run: Run, tmp_path: Path) -> None:
+    assert "- supervision: image-level labels\n" in card(run)
+    copied = Run(Path(shutil.copytree(run.path, tmp_path / "farm")))
+    copied.update_environment(labels_from=FROM_MASKS)
+    text = card(copied)
+    assert "- supervision: image-level labels, which were **read from drawn masks**\n" in text
+    assert f"- image-level labels from: {FROM_MASKS}\n" in text
 
 
 def test_nothing_of_the_machine_is_told(run: Run, run_with_network: Run) -> None:

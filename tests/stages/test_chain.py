@@ -39,6 +39,8 @@ def test_every_stage_leaves_its_result(whole: tuple[Path, ChainResult]) -> None:
     made = result.run
     assert tuple(step.stage for step in result.steps) == STAGES
     assert [step.number for step in result.steps] == list(range(1, 9))
+    checked = "9 images of 3 classes, 1 of them cannot be read; labels from labels.csv"
+    assert result.steps[0].result == checked
     assert {step.total for step in result.steps} == {8}
     assert (made.model / "model.safetensors").is_file()
     assert (made.segmentation / "model" / "model.safetensors").is_file()
@@ -100,7 +102,7 @@ def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path:
     masks = {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*.png")}
     again = run(folder / "labels.csv", copy.path, quick_chain(folder))
     lines = {step.stage: step.result for step in again.steps}
-    assert lines["check"] == "checked before"
+    assert lines["check"] == "checked before; labels from labels.csv"
     assert lines["localize"] == "maps of 0 images made, 8 were there"
     assert lines["refine"] == "maps of 0 images refined by par, 8 were there"
     assert lines["pseudo-label"] == "8 pseudo-masks were there"
@@ -259,7 +261,7 @@ def test_a_finished_run_may_be_told_later_where_the_true_masks_lie(tmp_path: Pat
     settings = quick_chain(tmp_path, data={"format": "table", "images": str(tmp_path)})
     result = run(table, tmp_path / "run", settings)
     assert result.scores is not None
-    assert result.steps[0].result == "checked before"
+    assert result.steps[0].result == "checked before; labels from labels.csv"
     assert weights.read_bytes() == before
     assert result.run.settings().data == settings.data
 

@@ -35,6 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         data="/home/anna/secret/farm",
         data_name="farm/train",
         data_fingerprint="f1ngerpr1nt",
+        labels_from="labels.csv",
         training_images=120,
         validation_images=13,
         seed=7,

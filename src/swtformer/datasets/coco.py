@@ -17,6 +17,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.datasets.splits import choose_split
 from swtformer.errors import DataError
+from swtformer.label_sources import categories_in
 from swtformer.settings import DataSettings
 
 ROBOFLOW_FILE = "_annotations.coco.json"
@@ -71,7 +72,7 @@ def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
         origin=Origin("coco", path, root, chosen, images.root),
         classes=Classes(declared, declared=True),
         settings=settings,
-        labels_from=f"categories in {file.name}",
+        labels_from=categories_in(file.name, outlined=_are_outlined(content)),
         problems=problems,
     )
 
@@ -193,6 +194,12 @@ def _labels(
         else:
             found[image][names[category]] = None
     return {id: tuple(labels) for id, labels in found.items()}
+
+
+def _are_outlined(content: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether any object has a polygon or a mask; neither is read."""
+    annotations = content.get("annotations", ())
+    return any(isinstance(item, dict) and bool(item.get("segmentation")) for item in annotations)
 
 
 def _is_id(value: Any) -> bool:

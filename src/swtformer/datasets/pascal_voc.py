@@ -20,6 +20,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import read_lines
 from swtformer.datasets.splits import choose_split
 from swtformer.errors import DataError
+from swtformer.label_sources import are_of_masks, counted, masks_in
 from swtformer.settings import DataSettings
 
 VOC_CLASSES = (
@@ -68,8 +69,8 @@ def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
 
     Image-level labels come from the first source that knows the image, and `labels_from` counts them:
     labels.csv beside JPEGImages; the boxes of Annotations/<id>.xml, difficult and truncated ones
-    included; the classes in its mask. An image that none knows is unlabelled. Classes are VOC's 20
-    where all label names are VOC's, else those declared, else the names found, sorted.
+    included; the classes in its mask, which is warned about. An image that none knows is unlabelled. Classes
+    are VOC's 20 where all label names are VOC's, else those declared, else the names found, sorted.
 
     Raises:
         DataError: every fatal problem, with file and line.
@@ -94,12 +95,19 @@ def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
             entries.append(Entry(*located, labels.of(located[0], mask), line.source, mask))
     if declared and declared != VOC_CLASSES and set(declared) <= set(VOC_CLASSES):
         _warn_about_masks(entries, declared, problems)
+    labels_from = counted(labels.sources)
+    if are_of_masks(labels_from):
+        message = (
+            f"image labels are read from drawn masks, as nothing else holds them ({labels_from}); what is "
+            "trained on them has seen the masks so far. A labels.csv beside JPEGImages comes before masks."
+        )
+        problems.warn("labels_from_masks", message)
     return assemble(
         entries,
         origin=Origin("voc", path, root, chosen, images.root),
         classes=labels.classes(),
         settings=settings,
-        labels_from=labels.describe(),
+        labels_from=labels_from,
         problems=problems,
     )
 
@@ -184,7 +192,11 @@ def _warn_about_masks(entries: Iterable[Entry], declared: tuple[str, ...], probl
 
 
 class _Labels:
-    """Image-level labels of a VOC folder, from the first source that knows an image."""
+    """Image-level labels of a VOC folder, from the first source that knows an image.
+
+    Attributes:
+        sources: number of images that each source was used for.
+    """
 
     def __init__(self, root: Path, declared: tuple[str, ...] | None, problems: Problems) -> None:
         self._root = root
@@ -192,7 +204,7 @@ class _Labels:
         self._problems = problems
         self._table = self._read_table(root / "labels.csv")
         self._found: set[str] = {name for labels in self._table.values() for name in labels}
-        self._sources: Counter[str] = Counter()
+        self.sources: Counter[str] = Counter()
         self._boxes: dict[Path, tuple[str, ...] | None] = {}
 
     def _read_table(self, path: Path) -> Mapping[str, tuple[str, ...]]:
@@ -216,10 +228,10 @@ class _Labels:
         if labels is None:
             labels, source = self._in_boxes(self._root / "Annotations" / f"{id}.xml"), "Annotations boxes"
         if labels is None and mask is not None:
-            labels, source = self._in_mask(mask), f"{mask.relative_to(self._root).parts[0]} masks"
+            labels, source = self._in_mask(mask), masks_in(mask.relative_to(self._root).parts[0])
         if labels is None:
             return None
-        self._sources[source] += 1
+        self.sources[source] += 1
         self._found.update(labels)
         return labels
 
@@ -269,9 +281,3 @@ class _Labels:
         for file in sorted((self._root / "Annotations").rglob("*.xml")):
             self._found.update(self._in_boxes(file) or ())
         return Classes(tuple(sorted(self._found)), declared=False)
-
-    def describe(self) -> str:
-        """The sources that were used, with their counts where there are several."""
-        if len(self._sources) == 1:
-            return next(iter(self._sources))
-        return ", ".join(f"{source} ({count})" for source, count in self._sources.items()) or "none"

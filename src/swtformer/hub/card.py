@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from swtformer.errors import CheckpointError
 from swtformer.files import read_json
+from swtformer.label_sources import are_of_masks, are_of_outlines
 from swtformer.model_folders import NETWORK, newest_network, saved_config
 from swtformer.run import Run
 from swtformer.settings import SegmentSettings, TrainSettings
@@ -32,7 +33,7 @@ logits = network(images)  # (B, 3, H, W) uint8 RGB to (B, {channels}, H, W)
 masks = logits.argmax(1)  # (B, H, W), values as below"""
 
 _SUPERVISION = {
-    "pseudo_masks": "pseudo-masks made from image-level labels; no drawn mask was used",
+    "pseudo_masks": "pseudo-masks made from image-level labels",
     "ground_truth": "**true masks**: a supervised comparison, no weakly supervised result",
     "corrected": "pseudo-masks, some of them **corrected by hand**",
     "given": "masks of a folder; whether they are drawn by hand is not recorded",
@@ -77,13 +78,14 @@ def card_text(subject: Subject, *, name: str, license: str | None, run: str | os
         CheckpointError: the run trained another network.
     """
     trained = None if run is None else _training(subject, Path(run))
+    labels_from = "" if trained is None else _labels_from(subject, trained)
     parts = [
         f"# {name.split('/')[-1]}",
         subject.task,
         "## Use",
         _use(subject, name),
         f"## Classes\n\nA mask holds 0 for background and these values:\n\n{_classes(subject.classes)}",
-        f"## How it was made\n\n{_rows(_origin(subject, trained))}",
+        f"## How it was made\n\n{_rows(_origin(subject, trained, labels_from))}",
         f"## Scores\n\n{_scores(subject, trained)}",
         f"## Limits\n\n{_limits(subject)}",
         f"## Licence\n\n{_licence(license)}",
@@ -122,14 +124,34 @@ def _classes(classes: tuple[str, ...]) -> str:
     return "\n".join(["| value | class |", "|---|---|", *rows])
 
 
-def _origin(subject: Subject, trained: Run | None) -> Iterator[tuple[str, Any]]:
+def _labels_from(subject: Subject, trained: Run) -> str:
+    """Where image-level labels came from; empty where that is not known.
+
+    A segmentation network lies in the run whose labels its pseudo-masks were made with.
+    """
+    run = Run(trained.path.parent) if subject.kind == "segmentation" else trained
+    return str(run.environment().get("labels_from") or "")
+
+
+def _supervision(kind: str, labels_from: str) -> str:
+    """What a segmentation network was trained on, and whether drawn masks had to do with that."""
+    told = _SUPERVISION.get(kind, "not recorded")
+    if kind != "pseudo_masks":
+        return told
+    if are_of_masks(labels_from):
+        return f"{told}, which were **read from drawn masks**"
+    known = labels_from and not are_of_outlines(labels_from)
+    return f"{told}; no drawn mask was used" if known else told
+
+
+def _origin(subject: Subject, trained: Run | None, labels_from: str) -> Iterator[tuple[str, Any]]:
     yield "parameters", f"{subject.parameters / 1e6:.1f} million"
     if trained is None:
         yield "training", "not recorded: the model was published without its run"
         return
     facts, settings = trained.environment(), trained.settings()
     if subject.kind == "segmentation":
-        yield "supervision", _SUPERVISION.get(facts.get("supervision", ""), "not recorded")
+        yield "supervision", _supervision(facts.get("supervision", ""), labels_from)
         corrections = facts.get("corrections")
         if corrections is not None:
             base = Path(corrections["base"]).name
@@ -138,10 +160,12 @@ def _origin(subject: Subject, trained: Run | None) -> Iterator[tuple[str, Any]]:
         yield "epochs", settings.segment.epochs
         yield "fingerprint of the masks", facts.get("masks_fingerprint")
     else:
-        yield "supervision", "image-level labels"
+        read = ", which were **read from drawn masks**" if are_of_masks(labels_from) else ""
+        yield "supervision", f"image-level labels{read}"
         yield "backbone's first weights", Path(settings.model.weights).name
         yield "epochs", settings.train.epochs
         yield "fingerprint of the data", facts.get("data_fingerprint")
+    yield "image-level labels from", _cell(labels_from) or "not recorded"
     yield "data", facts.get("data_name")
     yield "training images", facts.get("training_images")
     yield "images held out", facts.get("validation_images") or None

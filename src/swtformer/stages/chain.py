@@ -192,7 +192,7 @@ class _Chain:
         fingerprint = f"{self.data.fingerprint()} {self.data.files_fingerprint()}"
         known = self.run.environment().get("check", {})
         if known.get("fingerprint") == fingerprint and not self.settings.data.strict:
-            return "checked before", self.data.problems
+            return f"checked before; labels from {self.data.labels_from}", self.data.problems
         found = check(self.data, settings=self.settings.data, progress=self.told)
         fatal = [problem.message for problem in found.problems if problem.fatal]
         if fatal:
@@ -201,7 +201,8 @@ class _Chain:
         facts = {"images": found.images, "unreadable": found.unreadable, "missing": found.missing}
         self.run.update_environment(check={"fingerprint": fingerprint, **facts})
         skipped = f", {found.skipped} of them cannot be read" if found.skipped else ""
-        return f"{found.images} images of {len(found.classes)} classes{skipped}", found.problems
+        images = f"{found.images} images of {len(found.classes)} classes{skipped}"
+        return f"{images}; labels from {found.labels_from}", found.problems
 
     def train(self) -> str:
         """Train the CAM model, or go on with it."""
