@@ -89,11 +89,23 @@ def test_split_column(photos):
     assert labels_of(train) == {"a": ["cat"], "c": ["cat"]}
     assert (train.split, train.name) == ("train", f"{photos.name}/train")
     assert train.classes == ("cat", "dog"), "classes must not depend on the split"
-    assert [p.kind for p in train.problems] == ["class_without_images"]  # fault 20
+    assert [p.kind for p in train.problems] == ["class_in_all_images", "class_without_images"]  # fault 20
     assert labels_of(open_dataset(photos, DataSettings(split="val"))) == {"b": ["dog"]}
     assert len(open_dataset(photos, AUTO, split="all")) == 3
     with pytest.raises(DataError, match=r"no split 'vla'\. Did you mean 'val'\? There are: train, val\."):
         open_dataset(photos, AUTO, split="vla")
+
+
+def test_a_class_that_every_image_shows_is_warned_about(photos):
+    def warnings(table):
+        (photos / "labels.csv").write_text("image,labels\n" + table)
+        return [p.message for p in open_dataset(photos, AUTO).problems if p.kind == "class_in_all_images"]
+
+    (message,) = warnings("a.jpg,cat\nb.jpg,cat;dog\nc.jpg,cat\n")
+    assert message.startswith("class 'cat' is in all 3 images, so nothing shows")
+    assert message.endswith("its AP is n/a; add images without it.")
+    assert warnings("a.jpg,cat\nb.jpg,cat;dog\nc.jpg,\n") == []
+    assert warnings("a.jpg,cat\n") == []
 
 
 def test_a_table_without_splits_says_so(photos):

@@ -162,6 +162,18 @@ def test_columns_without_positives_are_nan_and_left_out() -> None:
     assert np.isnan(mean_average_precision(result[:1]))
 
 
+def test_where_nothing_is_to_be_told_apart_there_is_no_precision() -> None:
+    scores = torch.tensor([[0.9, 0.4], [0.2, 0.3], [0.1, 0.6]])
+    labels = torch.tensor([[1, 1], [1, 0], [1, 1]])
+    per_class = average_precision_per_class(scores, labels)
+    assert per_class[0].isnan()
+    assert float(per_class[1]) == 1.0
+    per_image = average_precision_per_image(scores, labels)
+    assert per_image.isnan().tolist() == [True, False, True]
+    assert float(per_image[1]) == 0.5
+    assert average_precision_per_image(scores[:, :1], labels[:, :1]).isnan().all()
+
+
 def mctformer_map(labels: np.ndarray, scores: np.ndarray) -> float:
     """The loop of MCTformer's engine: AP of each image that has a label, averaged."""
     return float(

@@ -92,6 +92,15 @@ def test_held_out_images_come_before_those_of_the_training(
     assert f"## Scores\n\n{held_out}\n## Limits" in card(copied)
 
 
+def test_no_epoch_is_chosen_by_what_is_undefined(run: Run, tmp_path: Path) -> None:
+    copied = Run(Path(shutil.copytree(run.path, tmp_path / "farm")))
+    settings = copied.settings()
+    train = settings.train.model_copy(update={"keep": "best"})
+    copied.write_settings(settings.model_copy(update={"train": train}))
+    copied.metrics_file.write_text(METRICS + "1,0.5,nan,0.6\n2,0.4,nan,0.85\n")
+    assert "mAP – % (mean over classes), 85.00 % (mean over images).\n" in card(copied)
+
+
 def test_a_split_that_was_not_trained_on_has_no_training_images(run: Run) -> None:
     assert "training images among them" not in card(run)
 

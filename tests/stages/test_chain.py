@@ -345,6 +345,15 @@ def test_several_processes_are_refused(section: str, tmp_path: Path) -> None:
         run(table, tmp_path / "run", settings)
 
 
+def test_a_validation_that_tells_nothing_apart_is_said(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path, data={"masks": None, "classes": ["red"], "validation_fraction": 0.2})
+    table = draw_photos(tmp_path, count=10, masks=False)
+    table.write_text("image,labels\n" + "".join(f"images/{index}.png,red\n" for index in range(10)))
+    result = run(table, tmp_path / "run", settings, until="train")
+    assert [problem.kind for problem in result.steps[0].problems] == ["class_in_all_images"]
+    assert result.steps[-1].result.endswith("trained, validation mAP per class n/a after the last epoch")
+
+
 def test_images_of_unknown_labels_are_not_mapped(tmp_path: Path) -> None:
     settings = quick_chain(tmp_path)
     data = open_dataset(draw_photos(tmp_path), settings.data)

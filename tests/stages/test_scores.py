@@ -100,6 +100,11 @@ def test_without_a_positive_there_is_no_precision() -> None:
     assert score == ClassificationScore(None, None, {"cat": None}, images=1)
 
 
+def test_without_a_negative_there_is_no_precision() -> None:
+    score = classification_score(torch.tensor([[0.4], [0.2]]), torch.tensor([[1], [1]]), ("cat",))
+    assert score == ClassificationScore(None, None, {"cat": None}, images=2)
+
+
 def test_classes_must_agree_in_names_and_order() -> None:
     require_same_classes(["cat", "dog", "sheep"], DATA)
     for made in (("dog", "cat", "sheep"), ("cat", "dog"), ()):

@@ -144,6 +144,14 @@ def test_progress_counts_batches_over_all_epochs_and_smooths_the_losses() -> Non
     ]
 
 
+def test_progress_has_no_number_for_a_score_that_is_undefined() -> None:
+    told: list[str] = []
+    module = Scripted(1)
+    module.validation = {module.monitored: float("nan")}
+    trainer(ProgressReport(lambda *call: told.append(str(call[-1]))), epochs=1).fit(module, batches(()))
+    assert told == ["epoch 1/1  loss 1.000  cls 0.500  unknown 1.000  mAP n/a"]
+
+
 def test_unreadable_images_are_collected_once_and_apart() -> None:
     unreadable = UnreadableImages()
     trainer(unreadable).fit(Scripted(1, 1, 1, 1), batches((3, 7), (0,)), batches((), (5,)))

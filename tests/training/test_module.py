@@ -1,11 +1,19 @@
-"""Weights of the losses over the epochs."""
+"""Weights of the losses over the epochs, and epochs that nothing chooses."""
 
 from __future__ import annotations
 
+import csv
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from support.models import tiny
-from support.squares import quick_settings
+from support.squares import draw_squares, quick_settings
+from swtformer.stages.train import train
+from swtformer.training.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.training.module import TrainingModule
 
 
@@ -20,3 +28,22 @@ def test_gsc_and_ccl_rise_over_the_ramp() -> None:
 def test_without_a_ramp_all_losses_count_from_the_start() -> None:
     module = TrainingModule(tiny(), quick_settings(loss={"ramp_epochs": 0}))
     assert module.loss_weights(0) == {"cls": 1, "gsc": 1, "ccl": 1}
+
+
+def test_without_a_score_all_epochs_run_and_the_last_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = draw_squares(tmp_path)
+    records = tuple(replace(record, present=(0,)) for record in data.records)
+    same = replace(data, records=records, classes=("red",))
+    settings = quick_settings(train={"keep": "best", "early_stopping_patience": 1})
+    run = train(same, settings=settings, out=tmp_path / "run", validation=same)
+    with run.metrics_file.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {row[f"validation_map_per_{what}"] for row in rows for what in ("class", "image")} == {"nan"}
+    assert not list(run.checkpoints.glob("best-*"))
+    last = read_checkpoint(newest_checkpoint(run.checkpoints))["state_dict"]
+    kept = load_file(run.model / "model.safetensors")
+    assert all(torch.equal(value, last[f"model.{name}"]) for name, value in kept.items())
+    assert f"{run.path}: mAP is n/a on these validation images, so it chose no epoch" in caplog.text

@@ -5,6 +5,7 @@ The rules here hold for every format, so that the same fault gets the same answe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -227,12 +228,19 @@ def _indices(entry: Entry, classes: Classes, problems: Problems) -> tuple[int, .
 
 def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: Problems) -> None:
     records = list(records)
-    if all(record.present is None for record in records):
+    labelled = [record.present for record in records if record.present is not None]
+    if not labelled:
         return
-    used = {index for record in records for index in record.present or ()}
+    images = Counter(index for present in labelled for index in present)
     for index, name in enumerate(classes.names):
-        if index not in used:
+        if images[index] == 0:
             problems.warn("class_without_images", f"class {name!r} has no image here; its AP is n/a.")
+        elif images[index] == len(labelled) > 1:
+            message = (
+                f"class {name!r} is in all {len(labelled)} images, so nothing shows what sets it apart from "
+                "the rest: its maps will mean little, and its AP is n/a; add images without it."
+            )
+            problems.warn("class_in_all_images", message)
     if not classes.declared and any(record.mask for record in records):
         order = ", ".join(f"{index + 1}={name}" for index, name in enumerate(classes.names))
         message = f"mask values are read as {order}: labels found, sorted; declare the order in classes.txt."

@@ -101,7 +101,8 @@ def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
         truth: (N, L) of 0 and 1.
 
     Returns:
-        (L,) float64 in [0, 1], nan for columns without a positive.
+        (L,) float64 in [0, 1], nan for columns without a positive or without a negative: where nothing is to
+        be told apart, every order of the rows is perfect.
 
     Raises:
         ValueError: the shapes differ, a score is not finite, or a truth is neither 0 nor 1.
@@ -117,7 +118,8 @@ def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
     # Every row of a group of ties stands at the group's last rank.
     rank = torch.searchsorted(-falling.contiguous(), -falling.contiguous(), right=True)
     hits = torch.cat([positives.new_zeros(len(positives), 1), positives.cumsum(1)], dim=1).gather(1, rank)
-    return (positives * hits / rank).sum(1) / positives.sum(1)
+    precision = (positives * hits / rank).sum(1) / positives.sum(1)
+    return precision.masked_fill(positives.all(1), torch.nan)
 
 
 def average_precision_per_class(scores: Tensor, labels: Tensor) -> Tensor:
@@ -128,7 +130,7 @@ def average_precision_per_class(scores: Tensor, labels: Tensor) -> Tensor:
         labels: (N, C) 0/1 image-level labels.
 
     Returns:
-        (C,) float64, nan for classes without a positive image.
+        (C,) float64, nan for classes that no image or every image shows.
     """
     return average_precision(scores, labels)
 
@@ -137,13 +139,14 @@ def average_precision_per_image(scores: Tensor, labels: Tensor) -> Tensor:
     """AP of each image over the classes, as MCTformer's code has it; its mean is `map_per_image`.
 
     It asks whether an image's own classes rank first, needs no ranking among images, and is usually higher.
+    Images that show every class are left out here, where that code counts them as 1.
 
     Args:
         scores: (N, C) class scores of N images.
         labels: (N, C) 0/1 image-level labels.
 
     Returns:
-        (N,) float64, nan for images without a label.
+        (N,) float64, nan for images that show no class or every class.
     """
     return average_precision(scores.T, labels.T)
 

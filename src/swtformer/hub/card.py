@@ -211,7 +211,8 @@ def _model_scores(scores: Mapping[str, Any], trained: Run, *, labels: int) -> It
     facts, settings = trained.environment(), trained.settings()
     held_out = _kept_validation(trained, settings.train)
     if held_out is not None:
-        chosen = "; the epoch was chosen by them" if settings.train.keep == "best" else ""
+        is_chosen = settings.train.keep == "best" and math.isfinite(held_out[0])
+        chosen = "; the epoch was chosen by them" if is_chosen else ""
         yield (
             f"Classification of {facts.get('validation_images')} **held-out** images: {_map(*held_out)}"
             f"{chosen}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -210,8 +211,10 @@ class _Chain:
         train(self.data, settings=self.settings, out=self.run.path, resume=resume, progress=self.told)
         history = read_history(self.run)
         last = history.rows[-1].get("validation_map_per_class") if history else None
-        score = "" if last is None else f", validation mAP per class {100 * last:.2f} % after the last epoch"
-        return f"{self.settings.model.method} trained{score}"
+        if last is None:
+            return f"{self.settings.model.method} trained"
+        score = "n/a" if math.isnan(last) else f"{100 * last:.2f} %"
+        return f"{self.settings.model.method} trained, validation mAP per class {score} after the last epoch"
 
     def localize(self) -> str:
         """Make the maps that are missing."""

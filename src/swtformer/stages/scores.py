@@ -53,10 +53,12 @@ class ClassificationScore:
     """Average precision of the image-level classifier.
 
     Attributes:
-        map_per_class: textbook mAP, mean over classes; None without any positive image.
-        map_per_image: mean over images, as MCTformer's code has it.
-        ap: AP of each class; None for classes without an image.
+        map_per_class: textbook mAP, mean over the classes that have one.
+        map_per_image: mean over images that show some of the classes, as MCTformer's code has it.
+        ap: AP of each class; None for classes that no image shows, or every image.
         images: number of images with labels and probabilities.
+
+    Both means are None where there is nothing to take them over.
     """
 
     map_per_class: float | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import signal
 import threading
 import time
@@ -123,7 +124,8 @@ class ProgressReport(Callback):
             f"{name} {value:.3f}" for name, value in self._means.items()
         )
         if pl_module.validation:
-            note += f"  {pl_module.monitored_name} {pl_module.validation[pl_module.monitored]:.3f}"
+            score = pl_module.validation[pl_module.monitored]
+            note += f"  {pl_module.monitored_name} {'n/a' if math.isnan(score) else f'{score:.3f}'}"
         batches = pl_module.batches_in_epoch
         self.progress(self.stage, trainer.current_epoch * batches + batch_idx + 1, epochs * batches, note)
 

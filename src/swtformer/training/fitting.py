@@ -94,9 +94,9 @@ def fit(
     if options.ema_decay > 0:
         callbacks.insert(0, EMAWeightAveraging(decay=options.ema_decay))
     if options.early_stopping_patience > 0:
-        callbacks.append(
-            EarlyStopping(module.monitored, mode="max", patience=options.early_stopping_patience)
-        )
+        patience = options.early_stopping_patience
+        # Not strict: a score that is undefined is not logged.
+        callbacks.append(EarlyStopping(module.monitored, mode="max", patience=patience, strict=False))
     loggers: list[Any] = []
     if options.tensorboard:
         loggers.append(_tensorboard(run.path, module.section))
@@ -134,6 +134,13 @@ def fit(
         )
     if is_main_process():
         _keep(module, newest_checkpoint(run.checkpoints), checkpoints)
+        is_to_choose = options.keep == "best" or options.early_stopping_patience > 0
+        if is_to_choose and checkpoints.best_file is None:
+            logger.warning(
+                "%s: %s is n/a on these validation images, so it chose no epoch; the weights are the last.",
+                run.path,
+                module.monitored_name,
+            )
     return unreadable
 
 

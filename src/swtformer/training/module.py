@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -64,7 +65,10 @@ class TrainingModule(FittedModule):
         self._labels.append(batch["present"].cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Mean average precision, per class and per image, of the images of all processes."""
+        """Mean average precision, per class and per image, of the images of all processes.
+
+        Where it is undefined nothing is logged, so that no epoch is chosen by it.
+        """
         scores, labels = self._of_all_processes(self._scores), self._of_all_processes(self._labels)
         self._scores, self._labels = [], []
         self.validation = {
@@ -72,7 +76,8 @@ class TrainingModule(FittedModule):
             "validation_map_per_image": mean_average_precision(average_precision_per_image(scores, labels)),
         }
         for name, value in self.validation.items():
-            self.log(name, value, rank_zero_only=False, sync_dist=False)
+            if math.isfinite(value):
+                self.log(name, value, rank_zero_only=False, sync_dist=False)
 
     def _of_all_processes(self, own: list[Tensor]) -> Tensor:
         """What all processes collected, in the order of the set; `evaluation_loader` dealt it out."""
