@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,13 @@ def test_onnx_says_how_far_it_is_from_torch(
     out = tmp_path / "net.onnx"
     assert main(["onnx", str(model_run.path), "--out", str(out), "--size", "64x96"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("Largest difference from torch at 1 × 64×96 px: logits ")
-    assert ", cam " in said[1]
+    number = r"\d\.\de-\d\d"
+    assert re.fullmatch(
+        r"Largest difference at 1 × 64×96 px from torch in float64 \(in float32\): "
+        rf"logits {number} \({number}\), cam {number} \({number}\)",
+        said[0],
+    )
+    assert said[1].startswith("Largest difference at 3 × 64×96 px")
     assert said[2] == f"The model is {out}."
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map

@@ -39,9 +39,9 @@ def onnx(
     """Write a model as ONNX and compare it with torch in onnxruntime.
 
     Input: images, float RGB in [0, 1]; refined maps need the classes present as well (0/1). Outputs: logits
-    and maps, or the logits of every pixel. Nothing is written where an output differs by more than 1e-4
-    (absolute up to magnitudes of 1, relative to the largest above). A Swin of free size takes a minute or
-    more to trace. Needs the extra `onnx`.
+    and maps, or the logits of every pixel. Nothing is written where an output differs by more than 1e-4 (or
+    5e-6 of its largest magnitude, if that is more) from torch in float64. A Swin of free size takes a minute
+    or more to trace. Needs the extra `onnx`.
     """
     fixed = None if size is None else _size(size)
     if network != "cam":
@@ -50,9 +50,13 @@ def onnx(
         from swtformer.publishing.export import export_onnx
 
         result = export_onnx(model, out, network=network, size=fixed)
-    for (batch, height, width), gaps in result.differences.items():
-        shown = ", ".join(f"{name} {gap:.1e}" for name, gap in gaps.items())
-        say(f"Largest difference from torch at {batch} × {height}×{width} px: {shown}")
+    for size_px, gaps in result.differences.items():
+        batch, height, width = size_px
+        rounded = result.float32_differences[size_px]
+        shown = ", ".join(f"{name} {gap:.1e} ({rounded[name]:.1e})" for name, gap in gaps.items())
+        say(
+            f"Largest difference at {batch} × {height}×{width} px from torch in float64 (in float32): {shown}"
+        )
     say(f"The model is {result.path}.")
     return _outcome(model)
 

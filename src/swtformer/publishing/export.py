@@ -35,7 +35,7 @@ def export_onnx(
     Raises:
         CheckpointError: there is no such model, or it is damaged.
         SwtformerError: the extra is missing, `out` is no name for such a file, the exporter cannot follow
-            the network, or the results differ.
+            the network, it cannot be computed in float64, or the results differ.
     """
     path = Path(out)
     require_file_name(path)
