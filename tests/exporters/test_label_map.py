@@ -1,19 +1,24 @@
-"""labelmap.txt line by line, and which images count as drawn; the formats themselves: test_class_masks."""
+"""What colours and grey values mean, labelmap.txt line by line, and which images count as drawn."""
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from support.label_images import CLASSES, reading_of
+from support.label_images import CLASSES, by_id, reading_of
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import Correction, LabelledImage
 from swtformer.exporters.label_map import label_map_text, looks_like_class_masks, read_class_masks
+from swtformer.masks import voc_palette
 
 IMAGES = [LabelledImage(id, f"{id}.jpg", None, np.zeros((1, 3), np.uint8)) for id in ("a", "b")]
+IMAGE = LabelledImage("a", "a.jpg", None, np.zeros((2, 3), dtype=np.uint8))
+LABEL_MAP = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:250,50,83::\nhot dog:1,2,3::\n"
 RED_GREEN_BLUE = [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]
 
 
@@ -36,6 +41,39 @@ def read(folder: Path) -> list[Correction]:
     return found
 
 
+def png(pixels: object, mode: str | None = None) -> bytes:
+    stream = io.BytesIO()
+    image = Image.fromarray(np.asarray(pixels, dtype=np.uint8))
+    (image.convert(mode) if mode else image).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def palette_png(colours: list[tuple[int, int, int]], values: object) -> bytes:
+    stream = io.BytesIO()
+    image = Image.fromarray(np.asarray(values, dtype=np.uint8))
+    image.putpalette(bytes(np.array(colours, dtype=np.uint8)))
+    image.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def tree(folder: Path, mask: bytes, *, label_map: str | None = LABEL_MAP, root: str = "") -> Path:
+    """A zip file as CVAT exports it, with one mask."""
+    path = folder / "cvat.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{root}SegmentationClass/a.png", mask)
+        archive.writestr(f"{root}ImageSets/Segmentation/default.txt", "a\n")
+        if label_map is not None:
+            archive.writestr(f"{root}labelmap.txt", label_map)
+    return path
+
+
+def read_one(path: Path) -> np.ndarray:
+    reading, problems = reading_of([IMAGE])
+    found = by_id(list(read_class_masks(path, reading)))
+    problems.raise_fatal("cvat")
+    return found["a"]
+
+
 def test_every_line_of_what_is_written() -> None:
     lines = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:128,0,0::\nhot dog:0,128,0::\n"
     assert label_map_text(["cat", "hot dog"], with_ignored=False) == lines
@@ -45,6 +83,12 @@ def test_every_line_of_what_is_written() -> None:
 @pytest.mark.parametrize("name", ["Background", "ignored"])
 def test_names_with_a_meaning_of_their_own_are_refused(name: str) -> None:
     with pytest.raises(SwtformerError, match=f"The class name '{name}' stands for background or ignored"):
+        label_map_text([name], with_ignored=False)
+
+
+@pytest.mark.parametrize("name", ["a:b", "#a", "a\nb", " a"])
+def test_class_names_that_the_label_map_cannot_hold(name: str) -> None:
+    with pytest.raises(SwtformerError, match=r"cannot stand in labelmap\.txt: no colon"):
         label_map_text([name], with_ignored=False)
 
 
@@ -87,3 +131,77 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
     reading, _ = reading_of(IMAGES)
     with pytest.raises(DataError, match="holds no folder SegmentationClass"):
         list(read_class_masks(tmp_path, reading))
+
+
+@pytest.mark.parametrize("root", ["", "job_12/"])
+def test_the_tasks_own_colours_count(root: str, tmp_path: Path) -> None:
+    colours = [(0, 0, 0), (250, 50, 83), (1, 2, 3), (224, 224, 192)]
+    values = [[1, 0, 2], [3, 2, 0]]
+    for mask in (png(np.array(colours)[values]), palette_png(colours, values)):
+        assert read_one(tree(tmp_path, mask, root=root)).tolist() == [[1, 0, 3], [255, 3, 0]]
+
+
+def test_greys_count_the_lines_of_the_label_map(tmp_path: Path) -> None:
+    assert read_one(tree(tmp_path, png([[0, 1, 2], [255, 2, 0]]))).tolist() == [[0, 1, 3], [255, 3, 0]]
+
+
+def test_without_label_map_the_colours_and_values_are_ours(tmp_path: Path) -> None:
+    values = np.array([[0, 1, 2], [255, 4, 0]], dtype=np.uint8)
+    for mask in (png(values), png(voc_palette()[values])):
+        assert (read_one(tree(tmp_path, mask, label_map=None)) == values).all()
+
+
+def test_a_listed_image_without_mask_is_background(tmp_path: Path) -> None:
+    (tmp_path / "SegmentationClass").mkdir()
+    (tmp_path / "SegmentationClass" / "other.png").touch()
+    (tmp_path / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Segmentation" / "train.txt").write_text("a\n\n")
+    reading, problems = reading_of([IMAGE])
+    (correction,) = read_class_masks(tmp_path, reading)
+    assert correction.labels.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert [problem.id for problem in problems.warnings] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (
+            png([[[250, 50, 84], [9, 9, 9], [1, 2, 3]], [[1, 1, 1], [2, 2, 2], [0, 0, 0]]]),
+            r"cvat\.zip: SegmentationClass/a\.png: labelmap\.txt has no label of colour "
+            r"\(1, 1, 1\), \(2, 2, 2\), \(9, 9, 9\) and 1 more",
+        ),
+        (png([[0, 1, 7], [0, 0, 0]]), r"labelmap\.txt has no label of value 7\."),
+        (png([[0, 0], [0, 0], [0, 0]]), r"is for 2×3 pixels, masks/a\.png has 3×2"),
+        (png([[0, 1, 2], [0, 0, 0]])[:-2], "is no usable mask: it is cut off"),
+        (png([[0, 1, 2], [0, 0, 0]], "1"), "expected colours, a palette or 8-bit greys, got mode 1"),
+        (b"GIF89a", "is no usable mask: it is no PNG"),
+        (b"\x89PNG\r\n\x1a\n", "is no usable mask: it is no PNG"),
+        (bytes(2**20 + 1000), r"unpacks to 1,049,576 bytes; at most 1,048,672 are read"),
+    ],
+)
+def test_masks_that_cannot_be_used_are_named(mask: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        read_one(tree(tmp_path, mask))
+
+
+@pytest.mark.parametrize(
+    ("label_map", "message"),
+    [
+        ("cat\n", r"labelmap\.txt:1: expected name:red,green,blue"),
+        ("\n# x\ncat:1,2::\n", r"labelmap\.txt:3: expected name:red,green,blue"),
+        ("cat:1,2,256::\n", "expected name:red,green,blue"),
+        ("cat:1,2,x::\n", "expected name:red,green,blue"),
+        ("cat:1,2,3::\nhot dog:1,2,3::\n", r"labelmap\.txt:2: the colour \(1, 2, 3\) is there twice"),
+        ("cut:1,2,3::\n", r"labelmap\.txt:1: unknown class 'cut'. Did you mean 'cat'\?"),
+    ],
+)
+def test_label_maps_that_cannot_be_used_are_named(label_map: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        read_one(tree(tmp_path, png([[0, 0, 0], [0, 0, 0]]), label_map=label_map))
+
+
+def test_a_header_that_claims_a_huge_picture_is_refused_by_its_size(tmp_path: Path) -> None:
+    mask = bytearray(png([[0, 0, 0], [0, 0, 0]]))
+    mask[16:24] = (65500).to_bytes(4, "big") * 2
+    with pytest.raises(DataError, match="is for 65500×65500 pixels"):
+        read_one(tree(tmp_path, bytes(mask)))

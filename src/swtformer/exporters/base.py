@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
-from swtformer.errors import SwtformerError
+from swtformer.errors import ImageError, SwtformerError
 from swtformer.exporters.provenance import Ignored, Provenance
 from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
 from swtformer.settings import ExportSettings
@@ -76,7 +76,8 @@ class Exporter(ABC):
             Warnings: what the format could not hold, with counts.
 
         Raises:
-            SwtformerError: `out` cannot be written, or a class name cannot be held.
+            SwtformerError: `out` cannot be written, an image cannot be copied, or a class name cannot stand
+                in this format.
         """
 
     @abstractmethod
@@ -139,10 +140,10 @@ def new_folder(out: Path) -> Iterator[Path]:
         SwtformerError: `out` already holds something, is the current folder, or cannot be written.
     """
     out = movable(out)
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise SwtformerError(f"{out}: already holds something; name a new folder or delete this one.")
     partial = out.with_name(f".{out.name}.partial")
     try:
+        if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+            raise SwtformerError(f"{out}: already holds something; name a new folder or delete this one.")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
@@ -154,11 +155,27 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def copy_image(item: LabelledImage, folder: Path, settings: ExportSettings) -> None:
-    """Copy an image's file under `folder`, where the settings ask for it and it is known."""
+    """Copy an image's file under `folder`, where the settings ask for it and it is known.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
     if settings.images == "copy" and item.image is not None:
         target = folder / item.file_name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(item.image, target)
+        target.write_bytes(image_bytes(item.image))
+
+
+def image_bytes(image: Path) -> bytes:
+    """Content of an image's file, to be handed on as it is.
+
+    Raises:
+        ImageError: it cannot be read; else the file that is written would be blamed.
+    """
+    try:
+        return image.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{image}: cannot be read: {error.strerror or error}.") from error
 
 
 def kept(labels: np.ndarray, ignored: Ignored) -> np.ndarray:

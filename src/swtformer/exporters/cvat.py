@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from swtformer.exporters.base import Exporter, LabelledImage, kept
+from swtformer.exporters.base import Exporter, LabelledImage, image_bytes, kept
 from swtformer.exporters.label_map import (
     CLASS_FOLDER,
     IMAGE_FOLDER,
@@ -28,8 +28,14 @@ from swtformer.files import atomic_file
 from swtformer.masks import voc_palette
 from swtformer.settings import ExportSettings
 
-MAX_OBJECTS = 254
-"""Objects that SegmentationObject can tell apart in one image: it has the 256 colours of VOC, 0 for none."""
+MAX_OBJECTS = 255
+"""Objects that SegmentationObject can tell apart in one image: it has the 256 colours of VOC, 0 for none.
+
+CVAT refuses a file with any other colour, and takes one colour in two classes for one object of one class.
+"""
+
+SHOWN = 5
+"""Ids that a warning names."""
 
 
 class CvatExporter(Exporter):
@@ -42,11 +48,14 @@ class CvatExporter(Exporter):
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
     ) -> list[str]:
-        """Write RGB masks, as CVAT does; value 255 is a label "ignored", which the CVAT task must have."""
+        """Write RGB masks, as CVAT does; value 255 is a label "ignored", which the CVAT task must have.
+
+        In an image of more than `MAX_OBJECTS` connected parts each class is one object, of which is warned.
+        """
         palette = voc_palette()
         ids = []
         noted: dict[str, Provenance] = {}
-        crowded = 0
+        crowded: list[str] = []
         with_ignored = False
         label_map_text(classes, with_ignored=True)  # refuses names before work starts
         with atomic_file(out) as stream, zipfile.ZipFile(stream, "w") as archive:
@@ -55,12 +64,12 @@ class CvatExporter(Exporter):
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 numbers = _object_numbers(labels, settings)
                 if numbers is None:
-                    crowded += 1
-                    numbers = _object_numbers(labels, settings.model_copy(update={"objects": "class"}))
+                    crowded.append(item.id)
+                    numbers = labels  # each class is one object
                 _add(archive, f"{CLASS_FOLDER}/{item.id}.png", _png(palette[labels]))
                 _add(archive, f"{OBJECT_FOLDER}/{item.id}.png", _png(palette[numbers]))
                 if settings.images == "copy" and item.image is not None:
-                    _add(archive, f"{IMAGE_FOLDER}/{item.file_name}", item.image.read_bytes())
+                    _add(archive, f"{IMAGE_FOLDER}/{item.file_name}", image_bytes(item.image))
                 ids.append(item.id)
                 if item.provenance is not None:
                     noted[item.id] = item.provenance
@@ -83,7 +92,7 @@ def _object_numbers(labels: np.ndarray, settings: ExportSettings) -> np.ndarray 
     """(H, W) uint8 number of each pixel's object, from 1; None where there are too many."""
     numbers = np.zeros(labels.shape, dtype=np.uint8)
     for number, (_, region) in enumerate(objects(labels, settings.objects), start=1):
-        if number > MAX_OBJECTS and settings.objects == "component":
+        if number > MAX_OBJECTS:
             return None
         numbers[region] = number
     return numbers
@@ -100,12 +109,14 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name), content)
 
 
-def _warnings(*, crowded: int, with_ignored: bool) -> list[str]:
+def _warnings(*, crowded: Sequence[str], with_ignored: bool) -> list[str]:
     warnings = []
     if crowded:
+        listed = ", ".join(crowded[:SHOWN]) + (", …" if len(crowded) > SHOWN else "")
         warnings.append(
-            f"{crowded} images have more than {MAX_OBJECTS} connected parts, which CVAT's format cannot tell "
-            "apart; there each class is one object."
+            f"{len(crowded)} images have more than {MAX_OBJECTS} connected parts, which this format cannot "
+            f"tell apart: {listed}. There all of a class is one object; no pixel is lost. Where the parts "
+            "must stay apart, export with --format coco and upload that to CVAT as COCO 1.0."
         )
     if with_ignored:
         warnings.append(

@@ -140,12 +140,9 @@ class EvaluateSettings(Section):
 
     maps: Literal["maps", "refined"] = "maps"
     """The run's maps to score: those of `localize` (maps) or those of `refine` (refined)."""
-    policies: tuple[Literal["fixed", "argmax", "label_free", "oracle"], ...] = (
-        "fixed",
-        "argmax",
-        "label_free",
-        "oracle",
-    )
+    policies: Annotated[
+        tuple[Literal["fixed", "argmax", "label_free", "oracle"], ...], Field(min_length=1)
+    ] = ("fixed", "argmax", "label_free", "oracle")
     """Background policies; oracle uses the ground truth and is labelled so."""
     threshold: Fraction = 0.15
     """Background score of the fixed policy."""

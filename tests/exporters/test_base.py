@@ -1,0 +1,135 @@
+"""What the formats share; what each of them must do: test_contract."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swtformer.errors import ImageError, SwtformerError
+from swtformer.exporters.base import (
+    LabelledImage,
+    copy_image,
+    image_bytes,
+    kept,
+    movable,
+    new_folder,
+    require_free_names,
+)
+from swtformer.settings import ExportSettings
+
+COPY = ExportSettings(images="copy")
+
+
+def labelled(image: Path | None) -> LabelledImage:
+    return LabelledImage("sub/a", "sub/a.jpg", image, np.zeros((2, 3), dtype=np.uint8))
+
+
+def test_a_size_is_height_and_width() -> None:
+    assert labelled(None).size == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["background", "Background", "IGNORED", "_background_"])
+def test_names_that_mean_no_class_are_refused(name: str) -> None:
+    with pytest.raises(SwtformerError, match=f"The class name '{name}' stands for background or ignored"):
+        require_free_names(["cat", name])
+    require_free_names(["cat", f"{name} noise"])
+
+
+def test_dropped_pixels_become_background_and_the_mask_itself_stays() -> None:
+    labels = np.array([[0, 1, 254, 255]], dtype=np.uint8)
+    assert kept(labels, "keep").tolist() == [[0, 1, 254, 255]]
+    dropped = kept(labels, "drop")
+    assert (dropped.tolist(), dropped.dtype) == ([[0, 1, 254, 0]], np.uint8)
+    assert labels.tolist() == [[0, 1, 254, 255]]
+
+
+def test_only_the_current_folder_and_those_around_it_cannot_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "around" / "here"
+    place.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(place)
+    monkeypatch.chdir(place)
+    for folder in (Path("."), Path(".."), place, tmp_path / "link", Path("/")):
+        with pytest.raises(SwtformerError, match="is the current folder or one around it; name a new folder"):
+            movable(folder)
+    assert movable(Path("inner/../new")) == place / "new"
+    assert movable(Path("../beside")) == tmp_path / "around" / "beside"
+
+
+def test_a_folder_takes_its_name_when_its_block_ends(tmp_path: Path) -> None:
+    out = tmp_path / "not there yet" / "out"
+    with new_folder(out) as folder:
+        (folder / "a.txt").write_text("a")
+        assert folder.parent == out.parent
+        assert not out.exists()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
+        "not there yet",
+        "not there yet/out",
+        "not there yet/out/a.txt",
+    ]
+
+
+def test_what_an_earlier_stop_left_is_not_taken_over(tmp_path: Path) -> None:
+    left = tmp_path / ".out.partial"
+    left.mkdir()
+    (left / "half.png").touch()
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "whole.png").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "whole.png"]
+
+
+def test_a_block_that_fails_leaves_nothing_and_its_own_error(tmp_path: Path) -> None:
+    def fail_halfway() -> None:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "a.txt").touch()
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        fail_halfway()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_at_the_place_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("full", "file", "link"):
+        refused = pytest.raises(SwtformerError, match=f"{name}: already holds something; name a new folder")
+        with refused, new_folder(tmp_path / name):
+            pass
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("a file/out", "Not a directory"), ("x" * 300, "File name too long")]
+)
+def test_a_place_that_cannot_be_written_is_named(name: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    refused = pytest.raises(SwtformerError, match=f"{name}: cannot be written: {reason}")
+    with refused, new_folder(tmp_path / name):
+        pass
+
+
+def test_images_are_copied_byte_by_byte_where_asked_and_known(tmp_path: Path) -> None:
+    image = tmp_path / "other name.png"
+    image.write_bytes(b"\x00\xffany bytes\r\n")
+    copy_image(labelled(image), tmp_path / "none", ExportSettings(images="none"))
+    copy_image(labelled(None), tmp_path / "none", COPY)
+    assert not (tmp_path / "none").exists()
+    copy_image(labelled(image), tmp_path / "out", COPY)
+    assert (tmp_path / "out/sub/a.jpg").read_bytes() == image.read_bytes()
+
+
+def test_an_image_that_cannot_be_read_is_blamed_and_not_the_folder_that_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.jpg: cannot be read: No such file or directory"):
+        image_bytes(tmp_path / "gone.jpg")
+    refused = pytest.raises(ImageError, match=f"{tmp_path.name}: cannot be read: Is a directory")
+    with refused, new_folder(tmp_path / "out") as folder:
+        copy_image(labelled(tmp_path), folder, COPY)
+    assert os.listdir(tmp_path) == []
