@@ -10,6 +10,7 @@ import torch
 
 from support.models import CLASSES, tiny
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.publishing.decompositions import exact_bilinear
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.decoders import DecoderName
 from swtformer.segmentation.network import require_encoder
@@ -43,6 +44,17 @@ def test_logits_have_the_size_of_the_image(network: SegmentationNetwork, size: t
     assert logits.shape == (1, len(CLASSES) + 1, *size)
     assert logits.isfinite().all()
     torch.testing.assert_close(network(images.float() / 255), logits)
+
+
+@torch.no_grad()
+def test_an_image_is_resized_without_rounding_its_places() -> None:
+    network = build("segformer", "run").eval()
+    seen: list[torch.Tensor] = []
+    network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    images = torch.rand(1, 3, 229, 317)
+    network(images)
+    wanted = exact_bilinear(network.normalisation(images).double(), (224, 320)).float()
+    torch.testing.assert_close(seen[0], wanted, atol=1e-6, rtol=0)  # 6e-5 in float32
 
 
 def test_every_part_learns(network: SegmentationNetwork) -> None:

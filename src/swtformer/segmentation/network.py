@@ -109,7 +109,7 @@ class SegmentationNetwork(nn.Module, HubModel):
             images: as for `forward`.
         """
         size = (images.shape[-2], images.shape[-1])
-        images = _resized(self.normalisation(images), (_fitting(size[0]), _fitting(size[1])))
+        images = _resized_image(self.normalisation(images), (_fitting(size[0]), _fitting(size[1])))
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
         presence = None if self.presence is None else self.presence(features[-1])
         if self.settings.decoder == "deeplabv3plus":
@@ -144,6 +144,15 @@ def _fitting(side: int) -> int:
     whole, rest = side // MULTIPLE_PX, side % MULTIPLE_PX
     nearest = whole + (rest + MULTIPLE_PX // 2 - 1 + whole % 2) // MULTIPLE_PX
     return cast(int, torch.sym_max(MULTIPLE_PX, nearest * MULTIPLE_PX))
+
+
+def _resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Positions in float32 are off by 1e-5 px, which deep networks turn into 5e-4 of a logit."""
+    has_size = tuple(images.shape[-2:]) == size
+    # Exporters write the positions out themselves; MPS has no float64.
+    if has_size or torch.compiler.is_exporting() or images.device.type == "mps":
+        return _resized(images, size)
+    return _resized(images.double(), size).to(images.dtype)
 
 
 def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
