@@ -44,9 +44,10 @@ import torch
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
-from swtformer.files import read_json, write_json
+from swtformer.files import read_json, sha256, write_json
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.machine import machine_line
+from swtformer.model_folders import WEIGHTS
 from swtformer.precision import pick_device, pick_precision
 from swtformer.run import Run
 from swtformer.segmentation import SegmentationNetwork
@@ -122,8 +123,13 @@ def _result(
 ) -> dict[str, Any]:
     """Train, predict and score, unless that is done."""
     file = folder / "result.json"
+    begun_from = _weights(start, settings)
+    noted = folder / "start.json"
+    if noted.is_file() and read_json(noted) != begun_from:
+        raise SystemExit(f"{folder}: begun from another model than that of {start.path}; name another --out.")
     if file.is_file():
         return dict(read_json(file))
+    write_json(noted, begun_from)
     trained = Run(folder / "network")
     started = time.monotonic()
     result = segment(
@@ -292,6 +298,11 @@ def _print(
         "\nPseudo-masks hold 255 where the evidence is weak, which counts as a miss here. "
         "What the columns leave out is in the docstring of the script."
     )
+
+
+def _weights(start: Run, settings: Settings) -> str | None:
+    """SHA-256 of the model that networks start from; None where their encoder is another."""
+    return sha256(start.model / WEIGHTS) if settings.segment.encoder == "run" else None
 
 
 def _encoder(run: Run, start: Run, settings: Settings) -> str:

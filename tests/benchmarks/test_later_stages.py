@@ -90,6 +90,9 @@ def test_networks_on_pseudo_masks_stand_beside_one_on_true_masks(
     start = Run(shutil.copytree(run.path, tmp_path / "start", ignore=shutil.ignore_patterns("pseudo_masks")))
     elsewhere = ["--out", str(tmp_path / "started"), "--start", str(start.path), "--only", "pseudo A"]
     segmentation.main([*command, *elsewhere])
+    (start.model / "model.safetensors").write_bytes(b"another")
+    with pytest.raises(SystemExit, match=r"another model than that of .*start; name another --out"):
+        segmentation.main([*command, *elsewhere])
     assert "on `start`'s swin_nano, about 2 steps" in capsys.readouterr().out
     assert read_json(tmp_path / "started" / "pseudo-A-seed0" / "result.json")["supervision"] == "pseudo_masks"
 

@@ -102,7 +102,7 @@ def test_a_class_that_every_image_shows_is_warned_about(photos):
         return [p.message for p in open_dataset(photos, AUTO).problems if p.kind == "class_in_all_images"]
 
     (message,) = warnings("a.jpg,cat\nb.jpg,cat;dog\nc.jpg,cat\n")
-    assert message.startswith("class 'cat' is in all 3 images, so nothing shows")
+    assert message.startswith("class 'cat' is in all 3 images, so its AP is n/a; to train")
     assert message.endswith("its AP is n/a; add images without it.")
     assert warnings("a.jpg,cat\nb.jpg,cat;dog\nc.jpg,\n") == []
     assert warnings("a.jpg,cat\n") == []

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
@@ -242,14 +243,40 @@ def test_other_data_is_refused(whole: tuple[Path, ChainResult], tmp_path: Path) 
         run(table, whole[1].run.path, quick_chain(tmp_path))
 
 
+@pytest.mark.parametrize("by", ["the table", "the folder of images"])
 def test_other_photographs_of_the_same_names_and_labels_are_refused_before_any_work(
-    whole: tuple[Path, ChainResult], tmp_path: Path
+    whole: tuple[Path, ChainResult], tmp_path: Path, by: str
 ) -> None:
-    table = draw_photos(tmp_path)  # the third is whole here
+    table = draw_photos(tmp_path)
+    for file in (tmp_path / "images").iterdir():
+        Image.open(file).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
+    settings = quick_chain(whole[0])
+    if by == "the folder of images":
+        table = whole[0] / "labels.csv"
+        settings = quick_chain(whole[0], data={"images": str(tmp_path)})
     maps = {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")}
     with pytest.raises(SettingsError, match="was trained on other photographs of the same names and labels"):
-        run(table, whole[1].run.path, quick_chain(whole[0]))
+        run(table, whole[1].run.path, settings)
     assert {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")} == maps
+
+
+def test_a_mended_image_is_mapped_where_the_networks_may_stay(tmp_path: Path) -> None:
+    table = draw_photos(tmp_path)
+    photo = tmp_path / "images" / "3.png"
+    content = photo.read_bytes()
+    photo.write_bytes(content[:200])
+    made = run(table, tmp_path / "run", quick_chain(tmp_path)).run
+    networks = (made, Run(made.segmentation))
+    weights = [(item.model / "model.safetensors").read_bytes() for item in networks]
+    photo.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"To map these anew and keep .*: --segment\.resume_anyway"):
+        run(table, made.path, quick_chain(tmp_path))
+    again = run(table, made.path, quick_chain(tmp_path, segment={"resume_anyway": True}))
+    results = {step.stage: step.result for step in again.steps}
+    assert results["localize"] == "maps of 1 images made, 8 were there"
+    assert results["segment"].endswith("masks or images were changed since it was trained")
+    assert [item.stage for item in again.failures] == ["train"]  # which went without it
+    assert [(item.model / "model.safetensors").read_bytes() for item in networks] == weights
 
 
 def test_a_finished_run_may_be_told_later_where_the_true_masks_lie(tmp_path: Path) -> None:

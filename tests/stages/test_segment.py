@@ -318,11 +318,61 @@ def test_resume_refuses_other_settings_and_masks(squares: Squares) -> None:
         segment(run, data, settings=quick(run, epochs=1, decoder="fpn"), resume=True)
     every = tuple(range(len(data.classes)))
     relabelled = replace(data, records=tuple(replace(record, present=every) for record in data.records))
-    with pytest.raises(SettingsError, match="was started with other image-level labels"):
+    with pytest.raises(SettingsError, match=r"began, image-level labels were changed\. Remove"):
         segment(run, relabelled, settings=quick(run, epochs=1), resume=True)
     save_mask(run.pseudo_mask_file("0"), np.zeros((56, 64), np.uint8))
-    with pytest.raises(SettingsError, match="was started with other masks"):
+    with pytest.raises(SettingsError, match=r"masks or images were changed\. .* by --segment\.resume_anyway"):
         segment(run, data, settings=quick(run, epochs=1), resume=True)
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_changed_masks_may_be_passed_over_for_one_call(squares: Squares, is_finished: bool) -> None:
+    run, data = squares
+    first = segment(run, data, settings=quick(run, epochs=1))
+    weights = first.trained.model / "model.safetensors"
+    before = weights.read_bytes()
+    ids = read_json(first.trained.training_ids_file)
+    if not is_finished:
+        shutil.rmtree(first.trained.model)
+    save_mask(run.pseudo_mask_file("0"), np.zeros((56, 64), np.uint8))
+    anyway = quick(run, epochs=1, resume_anyway=True)
+    result = segment(run, data, settings=anyway, resume=True)
+    assert weights.read_bytes() == before  # its one epoch was over
+    assert first.trained.settings().segment.resume_anyway is False
+    noted = first.trained.environment().get("resumed_anyway")
+    if is_finished:
+        assert result.notice == "masks or images were changed since it was trained"
+        assert (result.images, result.validation_miou) == (first.images, first.validation_miou)
+        assert read_json(first.trained.training_ids_file) == ids
+        assert noted is None
+        with pytest.raises(SettingsError, match="masks or images were changed"):
+            segment(run, data, settings=quick(run, epochs=1), resume=True)
+    else:
+        assert noted == ["masks or images were changed"]
+        segment(run, data, settings=quick(run, epochs=1), resume=True)
+
+
+def test_that_masks_were_the_truth_is_not_forgotten(squares: Squares) -> None:
+    run, data = squares
+    records = [replace(item, mask=run.pseudo_mask_file(item.id)) for item in data.records]
+    settings = quick(run, epochs=1)
+    named = segment(run, replace(data, records=tuple(records)), settings=settings)
+    assert named.supervision == "ground_truth"
+    again = segment(run, data, settings=settings, resume=True)
+    assert again.supervision == "ground_truth"
+    assert named.trained.environment()["supervision"] == "ground_truth"
+    assert read_json(named.trained.scores_file)["supervision"] == "ground_truth"
+
+
+def test_what_is_known_of_the_masks_may_grow(squares: Squares) -> None:
+    run, data = squares
+    settings = quick(run, epochs=1)
+    trained = segment(run, data, settings=settings).trained
+    records = [replace(item, mask=run.pseudo_mask_file(item.id)) for item in data.records]
+    again = segment(run, replace(data, records=tuple(records)), settings=settings, resume=True)
+    assert again.supervision == "ground_truth"
+    assert trained.environment()["supervision"] == "ground_truth"
+    assert read_json(trained.scores_file)["supervision"] == "ground_truth"
 
 
 @pytest.mark.parametrize("resume", [False, True])

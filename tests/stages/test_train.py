@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
+from swtformer.files import write_json
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.run import Run, read_failures
 from swtformer.settings import Settings, merge
@@ -334,3 +336,61 @@ def test_tensorboard_logs(data: ImageSet, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     run = train(data, settings=quick_settings(train={"tensorboard": True, "epochs": 1}), out=tmp_path / "run")
     assert list((run.path / "tensorboard").glob("events.*"))
+
+
+def test_what_a_finished_training_was_of_stays_noted(data: ImageSet, tmp_path: Path) -> None:
+    run = train(data, settings=quick_settings(), out=tmp_path / "run")
+    before = run.environment()
+    moved = Path(shutil.copytree(data.root, tmp_path / "moved"))
+    records = tuple(replace(record, image=moved / record.image.name) for record in data.records)
+    other = replace(data, root=moved, name="other", labels_from="elsewhere", records=records)
+    train(other, settings=quick_settings(), out=run.path, resume=True, progress=_never)
+    assert run.environment() == {**before, "data": str(moved.resolve())}
+
+
+def test_where_the_photographs_were_not_noted_no_others_take_their_place(
+    data: ImageSet, tmp_path: Path
+) -> None:
+    run = train(data, settings=quick_settings(), out=tmp_path / "run")
+    before = {name: fact for name, fact in run.environment().items() if name != "files_sampled"}
+    write_json(run.environment_file, before)  # of an older version
+    other = replace(data, root=tmp_path)
+    train(other, settings=quick_settings(), out=run.path, resume=True, progress=_never)
+    assert run.environment() == before
+
+
+def test_a_model_whose_checkpoints_were_removed_is_left_as_it_is(data: ImageSet, tmp_path: Path) -> None:
+    run = train(data, settings=quick_settings(), out=tmp_path / "run")
+    before = (run.model / "model.safetensors").stat().st_mtime_ns
+    shutil.rmtree(run.checkpoints)
+    train(data, settings=quick_settings(), out=run.path, resume=True, progress=_never)
+    assert (run.model / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_validation_split_is_refused(data: ImageSet, tmp_path: Path) -> None:
+    half = data.subset([0, 1, 2, 3])
+    settings = quick_settings()
+    with pytest.raises(KeyboardInterrupt):
+        train(data, settings=settings, out=tmp_path / "run", validation=half, progress=_interrupting(5))
+    for other in (data.subset([0, 1, 2]), None):
+        with pytest.raises(SettingsError, match="labels of the validation split were changed since this"):
+            train(data, settings=settings, out=tmp_path / "run", validation=other, resume=True)
+    train(data, settings=settings, out=tmp_path / "run", validation=half, resume=True)
+    train(data, settings=settings, out=tmp_path / "run", resume=True, progress=_never)
+
+
+def test_changed_photographs_may_be_passed_over_for_one_call(tmp_path: Path) -> None:
+    own = draw_squares(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(own, settings=quick_settings(), out=tmp_path / "run", progress=_interrupting(5))
+    with own.records[0].image.open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(SettingsError, match="image files were replaced or removed"):
+        train(own, settings=quick_settings(), out=tmp_path / "run", resume=True)
+    anyway = quick_settings(train={"resume_anyway": True})
+    with pytest.raises(KeyboardInterrupt):
+        train(own, settings=anyway, out=tmp_path / "run", resume=True, progress=_interrupting(8))
+    run = Run(tmp_path / "run")
+    assert run.settings() == quick_settings()
+    assert run.environment()["resumed_anyway"] == ["image files were replaced or removed"]
+    train(own, settings=quick_settings(), out=run.path, resume=True)  # they are the same since

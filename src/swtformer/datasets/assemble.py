@@ -237,8 +237,8 @@ def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: P
             problems.warn("class_without_images", f"class {name!r} has no image here; its AP is n/a.")
         elif images[index] == len(labelled) > 1:
             message = (
-                f"class {name!r} is in all {len(labelled)} images, so nothing shows what sets it apart from "
-                "the rest: its maps will mean little, and its AP is n/a; add images without it."
+                f"class {name!r} is in all {len(labelled)} images, so its AP is n/a; to train on them, add "
+                "images without it: else nothing shows what sets it apart, and its maps mean little."
             )
             problems.warn("class_in_all_images", message)
     if not classes.declared and any(record.mask for record in records):

@@ -92,20 +92,6 @@ class ImageSet:
             digest.update(f"\x1e{record.id}\x1f{record.present}".encode())
         return digest.hexdigest()
 
-    def files_fingerprint(self) -> str:
-        """SHA-256 (hex) over ids and sizes in bytes of the image files: other files, wherever they lie.
-
-        It tells apart data sets whose images have the same names and labels, such as numbered tiles.
-        """
-        digest = hashlib.sha256()
-        for record in self.records:
-            try:
-                size = str(record.image.stat().st_size)
-            except OSError:
-                size = "missing"
-            digest.update(f"\x1e{record.id}\x1f{size}".encode())
-        return digest.hexdigest()
-
     def subset(self, keep: list[int], *, name: str | None = None) -> ImageSet:
         """The set with only the records at these positions."""
         return replace(self, records=tuple(self.records[i] for i in keep), name=name or self.name)

@@ -57,7 +57,8 @@ class OptimisationSettings(Section):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """Where to compute."""
     resume_anyway: bool = False
-    """Go on with a stopped training although the number of threads or some image files have changed; it then
-    ends with other weights than an unbroken one."""
+    """Go on with a training although the number of threads, some image files or, of a segmentation network,
+    the masks have changed since it began. A stopped one then ends with other weights than an unbroken one, a
+    finished one stays as it is. Holds for one call."""
     tensorboard: bool = False
     """Write TensorBoard logs beside metrics.csv; needs the extra `log`."""

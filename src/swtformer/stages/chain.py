@@ -28,7 +28,7 @@ from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
 from swtformer.stages.run_folder import holds_weights, require_same_settings
-from swtformer.stages.same_data import require_same_data
+from swtformer.stages.same_data import changed_files, fingerprint_with_files, require_same_data
 from swtformer.stages.segment import segment
 from swtformer.stages.train import FREE_TO_CHANGE, SECTIONS, train
 
@@ -123,10 +123,11 @@ def run_stages(
     _require_one_process(settings)
     if "segment" in stages:
         _require_library()
-    require_same_data(run, data, settings.train, section="train")
+    require_same_data(run, data)
     require_same_settings(run, settings, sections=SECTIONS, free=FREE_TO_CHANGE)
     if "segment" in stages:
         require_same_network(run, settings)
+        _require_same_files(run, data, settings)
         if not holds_weights(Run(run.segmentation)):
             require_encoder(settings.segment)
     steps = []
@@ -190,7 +191,7 @@ class _Chain:
         Raises:
             DataError: something must be mended first.
         """
-        fingerprint = f"{self.data.fingerprint()} {self.data.files_fingerprint()}"
+        fingerprint = fingerprint_with_files(self.data)
         known = self.run.environment().get("check", {})
         if known.get("fingerprint") == fingerprint and not self.settings.data.strict:
             return f"checked before; labels from {self.data.labels_from}", self.data.problems
@@ -279,3 +280,15 @@ def _require_library() -> None:
         raise SwtformerError(
             f"{error} Without it, all stages before can run: --until pseudo-label."
         ) from None
+
+
+def _require_same_files(run: Run, data: ImageSet, settings: Settings) -> None:
+    """Tell before any work what `segment` would say after it: other images have other pseudo-masks."""
+    trained = Run(run.segmentation)
+    if settings.segment.resume_anyway or not holds_weights(trained) or changed_files(run, data) != "some":
+        return
+    raise SettingsError(
+        f"{run.path}: image files were replaced or removed since it was trained. To map these anew and keep "
+        f"the networks as they are: --segment.resume_anyway. To train the segmentation network anew, remove "
+        f"{trained.path}; to train everything anew, name another --out."
+    )

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SettingsError
+from swtformer.files import digest
 from swtformer.model_folders import holds_model
 from swtformer.precision import pick_device
 from swtformer.run import Run
-from swtformer.settings import OptimisationSettings
+from swtformer.settings import OptimisationSettings, Settings
 from swtformer.stages.run_folder import holds_weights
+
+SAMPLED = 32
+"""Image files that are looked into, spread over the data set."""
+CHUNK_BYTES = 2**14
+"""What is read of such a file at its beginning, its middle and its end."""
+
+Change = Literal["unknown", "none", "some", "most"]
+"""How many image files are others than those of a training; unknown where it did not note them."""
 
 
 def facts_of_data(data: ImageSet) -> dict[str, Any]:
@@ -23,28 +34,44 @@ def facts_of_data(data: ImageSet) -> dict[str, Any]:
         "data_name": data.name,
         "labels_from": data.labels_from,
         "data_fingerprint": data.fingerprint(),
-        "files_fingerprint": data.files_fingerprint(),
+        **facts_of_files(data),
     }
 
 
-def has_changed_files(run: Run, data: ImageSet) -> bool:
-    """Whether the photographs are others, by their sizes in bytes, than those that a run was trained on."""
-    known = run.environment().get("files_fingerprint")
-    return known is not None and known != data.files_fingerprint()
+def facts_of_files(data: ImageSet) -> dict[str, Any]:
+    """What tells later whether the image files are still those of the training."""
+    return {"file_sizes": _sizes(data), "files_sampled": _sample(data)}
 
 
-def require_same_data(run: Run, data: ImageSet, options: OptimisationSettings, *, section: str) -> None:
-    """Refuse to go on with a training of other data.
+def fingerprint_with_files(data: ImageSet) -> str:
+    """Equal for equal images, labels and, as far as their sizes and a sample tell, image files."""
+    return digest(data.fingerprint(), _sizes(data), _sample(data))
 
-    Other labels, names or classes are other data, and so are other files of the same names that lie
-    elsewhere. A data set that was moved is the same. Where some of its files were replaced since, a finished
-    training stands, and one that stopped goes on only with `options.resume_anyway`.
+
+def changed_files(run: Run, data: ImageSet) -> Change:
+    """How far the image files are others than those that a run was trained on, wherever they lie.
+
+    Sizes in bytes are compared of all files, contents of a sample.
+    """
+    facts = run.environment()
+    known: dict[str, str] | None = facts.get("files_sampled")
+    if known is None:
+        return "unknown"
+    paths = {record.id: record.image for record in data.records if record.id in known}
+    differing = sum(id not in paths or _glimpse(paths[id]) != seen for id, seen in known.items())
+    if 2 * differing > len(known):
+        return "most"
+    return "some" if differing or facts.get("file_sizes") != _sizes(data) else "none"
+
+
+def require_same_data(run: Run, data: ImageSet) -> None:
+    """Refuse a training of other data: other labels, names or classes, or other photographs of these.
+
+    A data set that was moved is the same, and so is one of which some files were mended since.
 
     Args:
         run: the folder of the training; nothing is refused before its first checkpoint.
         data: the images and labels that are named now.
-        options: of the training.
-        section: of the settings that they are.
 
     Raises:
         SettingsError: the data is other.
@@ -55,34 +82,86 @@ def require_same_data(run: Run, data: ImageSet, options: OptimisationSettings, *
     where = f"({facts.get('data_name')}: {facts.get('data')}, now {data.name}: {data.root.resolve()})"
     if facts.get("data_fingerprint", data.fingerprint()) != data.fingerprint():
         raise SettingsError(f"{run.path} was trained on other images or labels {where}. Name another --out.")
-    if not has_changed_files(run, data):
-        return
-    if facts.get("data") != str(data.root.resolve()):
+    if changed_files(run, data) == "most":
         raise SettingsError(
             f"{run.path} was trained on other photographs of the same names and labels {where}. Name another "
-            "--out; or, if it is the same data set with files that were mended, put it where it was."
-        )
-    if not holds_model(run.path) and not options.resume_anyway:
-        raise SettingsError(
-            f"{run.path}: image files were replaced or removed since this training began, so it would not "
-            f"end as an unbroken one. Start a new run, or go on by --{section}.resume_anyway."
+            "--out."
         )
 
 
-def require_same_threads(run: Run, options: OptimisationSettings, *, section: str) -> None:
-    """Refuse to go on with a stopped training on a CPU by another number of threads.
+def require_unbroken(
+    run: Run, options: OptimisationSettings, *, section: str, data: ImageSet | None = None
+) -> list[str]:
+    """Refuse to go on with a stopped training where it would not end as one that was never stopped.
 
-    Sums then run in another order, and the weights are no longer those of an unbroken training.
+    That is so when image files were replaced or, on a CPU, with another number of threads: sums then run in
+    another order.
+
+    Args:
+        run: the folder of the training; nothing is refused of one that is finished or has no checkpoint yet.
+        options: of the training.
+        section: of the settings that they are.
+        data: whose files to compare; none where None.
+
+    Returns:
+        What is otherwise and `options.resume_anyway` lets pass.
 
     Raises:
-        SettingsError: the number is another, and `options.resume_anyway` is not set.
+        SettingsError: something is, and that is not set.
     """
-    if not holds_weights(run) or holds_model(run.path) or options.resume_anyway:
-        return
+    if not holds_weights(run) or holds_model(run.path):
+        return []
+    found, advice = [], ""
+    if data is not None and changed_files(run, data) in ("some", "most"):
+        found.append("image files were replaced or removed")
     threads = run.environment().get("threads", torch.get_num_threads())
     if threads != torch.get_num_threads() and pick_device(options.accelerator) == "cpu":
+        found.append(f"there were {threads} threads and are {torch.get_num_threads()}")
+        advice = f" Set OMP_NUM_THREADS={threads} to have as many."
+    if found and not options.resume_anyway:
         raise SettingsError(
-            f"{run.path} was begun with {threads} threads, there are {torch.get_num_threads()} now, so it "
-            f"would not end as an unbroken one. Set OMP_NUM_THREADS={threads}, or go on by "
-            f"--{section}.resume_anyway."
+            f"{run.path}: since this training began, {' and '.join(found)}, so it would not end as an "
+            f"unbroken one.{advice} Start a new run, or go on by --{section}.resume_anyway."
         )
+    return found
+
+
+def for_this_call_only(settings: Settings) -> Settings:
+    """The settings as a run keeps them: what lets one call go on is not for the next one."""
+    train = settings.train.model_copy(update={"resume_anyway": False})
+    segment = settings.segment.model_copy(update={"resume_anyway": False})
+    return settings.model_copy(update={"train": train, "segment": segment})
+
+
+def _sizes(data: ImageSet) -> str:
+    return digest(*((record.id, _size(record.image)) for record in data.records))
+
+
+def _size(image: Path) -> int | None:
+    try:
+        return image.stat().st_size
+    except OSError:
+        return None
+
+
+def _sample(data: ImageSet) -> dict[str, str]:
+    """What files hold, by id; which ones follows from the ids alone."""
+    records = sorted(data.records, key=lambda record: record.id)
+    count = min(SAMPLED, len(records))
+    chosen = [records[place * len(records) // count] for place in range(count)]
+    return {record.id: _glimpse(record.image) for record in chosen}
+
+
+def _glimpse(image: Path) -> str:
+    size = _size(image)
+    if size is None:
+        return "missing"
+    seen = hashlib.sha256(str(size).encode())
+    try:
+        with image.open("rb") as stream:
+            for start in (0, max(0, size // 2 - CHUNK_BYTES // 2), max(0, size - CHUNK_BYTES)):
+                stream.seek(start)
+                seen.update(stream.read(CHUNK_BYTES))
+    except OSError:
+        return "missing"
+    return seen.hexdigest()[:16]

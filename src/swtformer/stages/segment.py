@@ -20,6 +20,7 @@ from swtformer.errors import DataError, SettingsError
 from swtformer.files import read_json, write_json
 from swtformer.functional.pixel_losses import rarity_weights
 from swtformer.methods.pretrained import from_pretrained
+from swtformer.model_folders import holds_model
 from swtformer.processes import is_main_process
 from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.segmentation import SegmentationNetwork, create_network
@@ -28,16 +29,15 @@ from swtformer.settings import PseudoLabelSettings, SegmentSettings, Settings
 from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
-from swtformer.stages.rejections import rejections
+from swtformer.stages.rejections import Rejections, rejections
 from swtformer.stages.run_folder import (
     FREE_DATA_SETTINGS,
     has_checkpoint,
-    has_only_model,
     holds_weights,
     training_folder,
     with_earlier,
 )
-from swtformer.stages.same_data import require_same_threads
+from swtformer.stages.same_data import for_this_call_only, require_unbroken
 from swtformer.training.pair_loader import MaskedImage
 
 SECTIONS = ("data", "segment")
@@ -116,8 +116,8 @@ def segment(
     Raises:
         DataError: there are no masks, pseudo-masks are not all made, masks do not fit images or classes, or
             too few images are left.
-        SettingsError: the folder holds another training, or resumed settings or masks differ, or, without
-            `settings.segment.resume_anyway`, the number of threads.
+        SettingsError: the folder holds another training, or resumed settings differ, or, without
+            `settings.segment.resume_anyway`, masks, image-level labels or the number of threads.
         CheckpointError: weights or checkpoints are damaged or do not fit.
         NonFiniteError: the loss or a weight is not finite.
     """
@@ -133,24 +133,20 @@ def segment(
         )
     _refuse_unfinished(run, masks)
     with training_folder(trained, settings, sections=SECTIONS, free=FREE_TO_CHANGE, resume=resume):
-        if is_main_process():
-            require_same_threads(trained, settings.segment, section="segment")
+        if resume and holds_model(trained.path):
+            return _kept(run, data, trained, masks=masks, settings=settings, progress=progress)
+        anyway = require_unbroken(trained, settings.segment, section="segment") if is_main_process() else []
         left_out = rejections(run, masks, trained, resume=resume)
-        pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=left_out.ids, progress=progress)
-        if settings.segment.weighting == "confidence":
-            pairs = with_confidence(pairs, masks)
-        if settings.data.strict:
-            if pairs.failures:
-                raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
-            refuse_unreadable(pairs.images, exif=settings.data.exif)
-        _require_same_masks(trained, pairs)
+        pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
+        anyway += _changed_masks(trained, pairs, settings.segment)
         training, validation = _divided(pairs, settings)
         torch.manual_seed(settings.seed)
         start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
         network = create_network(settings.segment, data.classes, start=start)
+        supervision = _known_supervision(trained, pairs)
         finished = trained.environment().get("finished") if holds_weights(trained) else None
         if is_main_process():
-            trained.write_settings(settings)
+            trained.write_settings(for_this_call_only(settings))
             write_json(trained.training_ids_file, [item.id for item in training])
             write_json(trained.classes_file, list(data.classes))
             trained.update_environment(
@@ -161,7 +157,7 @@ def segment(
                 masks_fingerprint=pairs.fingerprint,
                 present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
                 masks_made_with=_made_with(run, masks),
-                supervision=pairs.supervision,
+                supervision=supervision,
                 corrections=None if pairs.corrections is None else asdict(pairs.corrections),
                 rejected=pairs.rejected,
                 rejected_ids=sorted(left_out.ids),
@@ -171,26 +167,24 @@ def segment(
                 threads=torch.get_num_threads(),
                 parameters=sum(parameter.numel() for parameter in network.parameters()),
                 finished=finished,
+                **({"resumed_anyway": anyway} if anyway else {}),
             )
-        is_kept = resume and has_only_model(trained)
-        failures = list(pairs.failures)
-        if not is_kept:
-            failures += _fit(
-                network,
-                training,
-                validation,
-                pairs=pairs,
-                trained=trained,
-                settings=settings,
-                resume=resume and has_checkpoint(trained),
-                progress=progress,
-            )
+        unreadable = _fit(
+            network,
+            training,
+            validation,
+            pairs=pairs,
+            trained=trained,
+            settings=settings,
+            resume=resume and has_checkpoint(trained),
+            progress=progress,
+        )
+        failures = [*pairs.failures, *unreadable]
         if resume:
             failures = with_earlier(run, "segment", failures)
         score = _kept_score(trained, settings.segment) if validation else None
         if is_main_process():
-            if not is_kept:
-                save_network(network, trained.model)
+            save_network(network, trained.model)
             trained.update_environment(
                 finished=finished or datetime.now(UTC).isoformat(timespec="microseconds")
             )
@@ -201,7 +195,7 @@ def segment(
                     "validation_miou": score,
                     "against": "held-out masks of the same folder",
                     "masks": str(masks.resolve()),
-                    "supervision": pairs.supervision,
+                    "supervision": supervision,
                     "training_images": len(training),
                     "validation_images": len(validation),
                 },
@@ -209,7 +203,7 @@ def segment(
         return SegmentResult(
             trained=trained,
             masks=masks,
-            supervision=pairs.supervision,
+            supervision=supervision,
             corrections=pairs.corrections,
             images=len(training),
             validation_images=len(validation),
@@ -219,6 +213,52 @@ def segment(
             validation_miou=score,
             failures=tuple(failures),
         )
+
+
+def _kept(
+    run: Run, data: ImageSet, trained: Run, *, masks: Path, settings: Settings, progress: Progress
+) -> SegmentResult:
+    """What a finished training did; the network stays as it is, and what is known of its masks may grow."""
+    left_out = rejections(run, masks, trained, resume=True)
+    pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
+    changed = _changed_masks(trained, pairs, settings.segment)
+    supervision = _known_supervision(trained, pairs)
+    facts, scores = trained.environment(), read_json(trained.scores_file)
+    failures = with_earlier(run, "segment", pairs.failures)
+    if is_main_process():
+        if supervision != facts.get("supervision"):
+            trained.update_environment(supervision=supervision)
+            write_json(trained.scores_file, {**scores, "supervision": supervision})
+        write_failures(run, "segment", failures)
+    notices = [f"{' and '.join(changed)} since it was trained"] if changed else []
+    notices += filter(None, [left_out.notice(run, trained)])
+    return SegmentResult(
+        trained=trained,
+        masks=masks,
+        supervision=supervision,
+        corrections=pairs.corrections,
+        images=facts["training_images"],
+        validation_images=facts["validation_images"],
+        without_mask=pairs.without_mask,
+        rejected=pairs.rejected,
+        notice="; ".join(notices) or None,
+        validation_miou=scores["validation_miou"],
+        failures=tuple(failures),
+    )
+
+
+def _pairs(
+    data: ImageSet, masks: Path, settings: Settings, *, left_out: Rejections, progress: Progress
+) -> Pairs:
+    """Images and masks to train on."""
+    pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=left_out.ids, progress=progress)
+    if settings.segment.weighting == "confidence":
+        pairs = with_confidence(pairs, masks)
+    if settings.data.strict:
+        if pairs.failures:
+            raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
+        refuse_unreadable(pairs.images, exif=settings.data.exif)
+    return pairs
 
 
 def data_for(run: Run, data: Path | None, settings: SegmentSettings) -> tuple[Path, Settings]:
@@ -260,20 +300,30 @@ def _made_with(run: Run, masks: Path) -> dict[str, dict[str, Any]] | None:
     return {**facts.get("made_with", {}), "pseudo_label": own}
 
 
-def _require_same_masks(trained: Run, pairs: Pairs) -> None:
-    if not holds_weights(trained):
-        return
-    facts = trained.environment()
+def _changed_masks(trained: Run, pairs: Pairs, options: SegmentSettings) -> list[str]:
+    """What is otherwise than when a training that is there began, and `options.resume_anyway` lets pass.
+
+    Raises:
+        SettingsError: something is, and that is not set.
+    """
+    facts = trained.environment() if holds_weights(trained) else {}
+    changed = []
     if facts.get("masks_fingerprint", pairs.fingerprint) != pairs.fingerprint:
+        changed.append("masks or images were changed")
+    elif facts.get("present_fingerprint") not in (None, pairs.present_fingerprint):
+        changed.append("image-level labels were changed")
+    if changed and not options.resume_anyway:
         raise SettingsError(
-            f"{trained.path} was started with other masks or images. "
-            "A resumed training keeps them; remove the folder to train anew."
+            f"{trained.path}: since this training began, {' and '.join(changed)}. Remove the folder to train "
+            "anew, or go on with what it is by --segment.resume_anyway."
         )
-    if facts.get("present_fingerprint") not in (None, pairs.present_fingerprint):
-        raise SettingsError(
-            f"{trained.path} was started with other image-level labels. "
-            "A resumed training keeps them; remove the folder to train anew."
-        )
+    return changed
+
+
+def _known_supervision(trained: Run, pairs: Pairs) -> Supervision:
+    """What the masks are; that they are the ground truth is not forgotten when it is not named again."""
+    known = trained.environment().get("supervision") if holds_weights(trained) else None
+    return "ground_truth" if known == "ground_truth" else pairs.supervision
 
 
 def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[MaskedImage]]:

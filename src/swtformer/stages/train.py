@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,10 +29,12 @@ from swtformer.stages.run_folder import (
     with_earlier,
 )
 from swtformer.stages.same_data import (
+    changed_files,
     facts_of_data,
-    has_changed_files,
+    facts_of_files,
+    for_this_call_only,
     require_same_data,
-    require_same_threads,
+    require_unbroken,
 )
 
 SECTIONS = ("data", "model", "loss", "train")
@@ -82,25 +85,28 @@ def train(
     settings = settings or Settings()
     run = Run(Path(out))
     with training_folder(run, settings, sections=SECTIONS, free=FREE_TO_CHANGE, resume=resume):
+        anyway: list[str] = []
         if is_main_process():
-            require_same_data(run, data, settings.train, section="train")
-            require_same_threads(run, settings.train, section="train")
+            require_same_data(run, data)
+            anyway = require_unbroken(run, settings.train, section="train", data=data)
         training, validation = _sets(data, settings, validation)
+        if is_main_process():
+            _require_same_validation(run, validation)
         if settings.data.strict:
             for images in filter(None, (training, validation)):
                 refuse_unreadable(images, exif=settings.data.exif)
         if resume and has_only_model(run):
             if is_main_process():
-                run.write_settings(settings)
+                run.write_settings(for_this_call_only(settings))
                 _note_place(run, data)
             return run
         torch.manual_seed(settings.seed)
         goes_on = resume and has_checkpoint(run)
         model = _model(settings, data.classes, goes_on=goes_on)
         if is_main_process():
-            run.write_settings(settings)
+            run.write_settings(for_this_call_only(settings))
             write_json(run.classes_file, list(data.classes))
-            _note(run, data, training, validation, model, settings=settings)
+            _note(run, data, training, validation, model, settings=settings, anyway=anyway)
         failed = _fit(
             model, training, validation, run=run, settings=settings, resume=goes_on, progress=progress
         )
@@ -120,24 +126,33 @@ def _note(
     model: Method,
     *,
     settings: Settings,
+    anyway: Sequence[str],
 ) -> None:
+    """Write down what the training is of; of one that is there, only what may be otherwise now."""
     if holds_model(run.path):
         _note_place(run, data)
         return
-    run.update_environment(
-        **facts_of_data(data),
-        training_images=len(training),
-        validation_images=len(validation) if validation else 0,
-        seed=settings.seed,
-        threads=torch.get_num_threads(),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
+    threads = torch.get_num_threads()
+    if not has_checkpoint(run):
+        run.update_environment(
+            **facts_of_data(data),
+            validation_fingerprint=validation.fingerprint() if validation else None,
+            training_images=len(training),
+            validation_images=len(validation) if validation else 0,
+            seed=settings.seed,
+            threads=threads,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+        )
+        return
+    _note_place(run, data)
+    if anyway:
+        run.update_environment(resumed_anyway=list(anyway), threads=threads, **facts_of_files(data))
 
 
 def _note_place(run: Run, data: ImageSet) -> None:
-    """Write down where the data of a finished training lies now, if it is still the same."""
-    if not has_changed_files(run, data):
-        run.update_environment(**facts_of_data(data))
+    """Write down where the data lies now, unless it may be another data set of the same names and labels."""
+    if changed_files(run, data) != "unknown":
+        run.update_environment(data=str(data.root.resolve()))
 
 
 def _sets(
@@ -164,6 +179,18 @@ def _sets(
             )
         return data, None
     return data, validation
+
+
+def _require_same_validation(run: Run, validation: ImageSet | None) -> None:
+    """Refuse to go on with a stopped training whose epochs were scored on other images or labels."""
+    known = run.environment().get("validation_fingerprint")
+    if known is None or not has_checkpoint(run) or holds_model(run.path):
+        return
+    if validation is None or validation.fingerprint() != known:
+        raise SettingsError(
+            f"{run.path}: the images or labels of the validation split were changed since this training "
+            "began. Put them back, or start a new run."
+        )
 
 
 def _model(settings: Settings, classes: tuple[str, ...], *, goes_on: bool) -> Method:
