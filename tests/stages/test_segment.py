@@ -352,6 +352,23 @@ def test_changed_masks_may_be_passed_over_for_one_call(squares: Squares, is_fini
         segment(run, data, settings=quick(run, epochs=1), resume=True)
 
 
+@pytest.mark.parametrize("removed", ["checkpoints", "metrics.csv", "scores.json"])
+def test_a_finished_network_is_left_as_it_is(squares: Squares, removed: str) -> None:
+    run, data = squares
+    settings = quick(run, epochs=1, validation_fraction=0.25)
+    first = segment(run, data, settings=settings)
+    trained = first.trained
+    path = trained.path / removed
+    before = (trained.model / "model.safetensors").stat().st_mtime_ns
+    scores = read_json(trained.scores_file)
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again = segment(run, data, settings=settings, resume=True)
+    assert (trained.model / "model.safetensors").stat().st_mtime_ns == before
+    assert first.validation_miou is not None
+    assert again == first
+    assert read_json(trained.scores_file) == scores
+
+
 def test_that_masks_were_the_truth_is_not_forgotten(squares: Squares) -> None:
     run, data = squares
     records = [replace(item, mask=run.pseudo_mask_file(item.id)) for item in data.records]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ from swtformer.stages.run_folder import (
 )
 from swtformer.stages.same_data import for_this_call_only, require_unbroken
 from swtformer.training.pair_loader import MaskedImage
+
+logger = logging.getLogger("swtformer")
 
 SECTIONS = ("data", "segment")
 """Sections of the settings that decide the weights that come out, besides the seed."""
@@ -189,17 +192,7 @@ def segment(
                 finished=finished or datetime.now(UTC).isoformat(timespec="microseconds")
             )
             write_failures(run, "segment", failures)
-            write_json(
-                trained.scores_file,
-                {
-                    "validation_miou": score,
-                    "against": "held-out masks of the same folder",
-                    "masks": str(masks.resolve()),
-                    "supervision": supervision,
-                    "training_images": len(training),
-                    "validation_images": len(validation),
-                },
-            )
+            _write_scores(trained, score)
         return SegmentResult(
             trained=trained,
             masks=masks,
@@ -223,12 +216,14 @@ def _kept(
     pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
     changed = _changed_masks(trained, pairs, settings.segment)
     supervision = _known_supervision(trained, pairs)
-    facts, scores = trained.environment(), read_json(trained.scores_file)
+    facts = trained.environment()
+    score = _kept_score(trained, settings.segment) if facts["validation_images"] else None
     failures = with_earlier(run, "segment", pairs.failures)
     if is_main_process():
+        logger.warning("%s is finished; there is nothing left to train.", trained.path)
         if supervision != facts.get("supervision"):
             trained.update_environment(supervision=supervision)
-            write_json(trained.scores_file, {**scores, "supervision": supervision})
+        _write_scores(trained, score)
         write_failures(run, "segment", failures)
     notices = [f"{' and '.join(changed)} since it was trained"] if changed else []
     notices += filter(None, [left_out.notice(run, trained)])
@@ -242,7 +237,7 @@ def _kept(
         without_mask=pairs.without_mask,
         rejected=pairs.rejected,
         notice="; ".join(notices) or None,
-        validation_miou=scores["validation_miou"],
+        validation_miou=score,
         failures=tuple(failures),
     )
 
@@ -373,8 +368,18 @@ def _fit(
     return [Failure(item.id, "segment", str(item.image), reason) for item in replaced]
 
 
+def _write_scores(trained: Run, validation_miou: float | None) -> None:
+    """Write what the training measured, beside what it noted."""
+    facts = trained.environment()
+    names = ("masks", "supervision", "training_images", "validation_images")
+    against = {"validation_miou": validation_miou, "against": "held-out masks of the same folder"}
+    write_json(trained.scores_file, against | {name: facts[name] for name in names})
+
+
 def _kept_score(trained: Run, settings: SegmentSettings) -> float | None:
-    """Validation mIoU of the weights that are kept, from metrics.csv."""
+    """Validation mIoU of the weights that are kept, from metrics.csv; None where that was removed."""
+    if not trained.metrics_file.is_file():
+        return read_json(trained.scores_file)["validation_miou"] if trained.scores_file.is_file() else None
     with trained.metrics_file.open(encoding="utf-8", newline="") as stream:
         values = [float(row["validation_miou"]) for row in csv.DictReader(stream) if row["validation_miou"]]
     if not values:
