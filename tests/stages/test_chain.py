@@ -277,6 +277,11 @@ def test_a_mended_image_is_mapped_where_the_networks_may_stay(tmp_path: Path) ->
     assert results["segment"].endswith("masks or images were changed since it was trained")
     assert [item.stage for item in again.failures] == ["train"]  # which went without it
     assert [(item.model / "model.safetensors").read_bytes() for item in networks] == weights
+    shutil.rmtree(made.segmentation)
+    for _ in range(2):
+        anew = run(table, made.path, quick_chain(tmp_path))
+        assert {step.stage: step.result for step in anew.steps}["segment"].startswith("network trained on 9")
+    assert (made.model / "model.safetensors").read_bytes() == weights[0]
 
 
 def test_a_finished_run_may_be_told_later_where_the_true_masks_lie(tmp_path: Path) -> None:

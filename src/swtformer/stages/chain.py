@@ -127,7 +127,7 @@ def run_stages(
     require_same_settings(run, settings, sections=SECTIONS, free=FREE_TO_CHANGE)
     if "segment" in stages:
         require_same_network(run, settings)
-        _require_same_files(run, data, settings)
+        _require_same_files(run, chain.mapped, settings)
         if not holds_weights(Run(run.segmentation)):
             require_encoder(settings.segment)
     steps = []
@@ -285,10 +285,11 @@ def _require_library() -> None:
 def _require_same_files(run: Run, data: ImageSet, settings: Settings) -> None:
     """Tell before any work what `segment` would say after it: other images have other pseudo-masks."""
     trained = Run(run.segmentation)
-    if settings.segment.resume_anyway or not holds_weights(trained) or changed_files(run, data) != "some":
+    if settings.segment.resume_anyway or not holds_weights(trained):
         return
-    raise SettingsError(
-        f"{run.path}: image files were replaced or removed since it was trained. To map these anew and keep "
-        f"the networks as they are: --segment.resume_anyway. To train the segmentation network anew, remove "
-        f"{trained.path}; to train everything anew, name another --out."
-    )
+    if changed_files(trained, data) in ("some", "most"):
+        raise SettingsError(
+            f"{trained.path}: image files were replaced or removed since this training began. To map these "
+            "anew and keep the networks as they are: --segment.resume_anyway. To train the segmentation "
+            "network anew, remove the folder; to train everything anew, name another --out."
+        )

@@ -38,7 +38,7 @@ from swtformer.stages.run_folder import (
     training_folder,
     with_earlier,
 )
-from swtformer.stages.same_data import for_this_call_only, require_unbroken
+from swtformer.stages.same_data import facts_of_files, for_this_call_only, require_unbroken
 from swtformer.training.pair_loader import MaskedImage
 
 logger = logging.getLogger("swtformer")
@@ -156,6 +156,7 @@ def segment(
                 data=str(data.root.resolve()),
                 split=data.split,
                 data_name=data.name,
+                **facts_of_files(data),
                 masks=str(masks.resolve()),
                 masks_fingerprint=pairs.fingerprint,
                 present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
