@@ -125,7 +125,8 @@ def _result(
     file = folder / "result.json"
     begun_from = _weights(start, settings)
     noted = folder / "start.json"
-    if noted.is_file() and read_json(noted) != begun_from:
+    is_there = noted.is_file() or (folder / "network").is_dir()
+    if is_there and (read_json(noted) if noted.is_file() else None) != begun_from:
         raise SystemExit(f"{folder}: begun from another model than that of {start.path}; name another --out.")
     if file.is_file():
         return dict(read_json(file))

@@ -19,6 +19,7 @@ from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
 from swtformer.stages.refine import refine
 from swtformer.stages.review import decide, open_queue
+from swtformer.stages.segment import segment
 
 
 def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:
@@ -277,11 +278,22 @@ def test_a_mended_image_is_mapped_where_the_networks_may_stay(tmp_path: Path) ->
     assert results["segment"].endswith("masks or images were changed since it was trained")
     assert [item.stage for item in again.failures] == ["train"]  # which went without it
     assert [(item.model / "model.safetensors").read_bytes() for item in networks] == weights
+    run(table, made.path, quick_chain(tmp_path))  # nobody is asked twice
     shutil.rmtree(made.segmentation)
     for _ in range(2):
         anew = run(table, made.path, quick_chain(tmp_path))
         assert {step.stage: step.result for step in anew.steps}["segment"].startswith("network trained on 9")
     assert (made.model / "model.safetensors").read_bytes() == weights[0]
+
+
+def test_a_network_of_more_images_than_those_that_are_mapped_goes_on(tmp_path: Path) -> None:
+    data = open_dataset(draw_photos(tmp_path), quick_chain(tmp_path).data)
+    data = replace(data, records=(replace(data.records[0], present=None), *data.records[1:]))
+    settings = quick_chain(tmp_path)
+    made = run_stages(data, settings=settings, out=tmp_path / "run", until="pseudo-label").run
+    segment(made, data, settings=settings)
+    steps = {step.stage: step.result for step in run_stages(data, settings=settings, out=made.path).steps}
+    assert steps["segment"].startswith("network trained on 8 images")
 
 
 def test_a_finished_run_may_be_told_later_where_the_true_masks_lie(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
 from support.app_runs import write_queue
@@ -344,7 +345,11 @@ def test_changed_masks_may_be_passed_over_for_one_call(squares: Squares, is_fini
         assert result.notice == "masks or images were changed since it was trained"
         assert (result.images, result.validation_miou) == (first.images, first.validation_miou)
         assert read_json(first.trained.training_ids_file) == ids
-        assert noted is None
+        assert (result.supervision, noted) == (first.supervision, [])
+        # It is not asked again about the same change, but about the next.
+        again = segment(run, data, settings=quick(run, epochs=1), resume=True)
+        assert again.notice == result.notice
+        save_mask(run.pseudo_mask_file("1"), np.zeros((56, 64), np.uint8))
         with pytest.raises(SettingsError, match="masks or images were changed"):
             segment(run, data, settings=quick(run, epochs=1), resume=True)
     else:
@@ -367,6 +372,56 @@ def test_a_finished_network_is_left_as_it_is(squares: Squares, removed: str) -> 
     assert first.validation_miou is not None
     assert again == first
     assert read_json(trained.scores_file) == scores
+
+
+def test_a_kept_network_is_not_said_to_be_of_masks_that_came_later(squares: Squares) -> None:
+    run, data = squares
+    trained = segment(run, data, settings=quick(run, epochs=1)).trained
+    save_mask(run.pseudo_mask_file("0"), np.zeros((56, 64), np.uint8))
+    records = [replace(item, mask=run.pseudo_mask_file(item.id)) for item in data.records]
+    anyway = quick(run, epochs=1, resume_anyway=True)
+    later = segment(run, replace(data, records=tuple(records)), settings=anyway, resume=True)
+    assert later.supervision == trained.environment()["supervision"] == "pseudo_masks"
+    assert read_json(trained.scores_file)["supervision"] == "pseudo_masks"
+
+
+def test_the_end_of_a_training_is_noted_though_it_was_cut_off(squares: Squares) -> None:
+    run, data = squares
+    trained = segment(run, data, settings=quick(run, epochs=1)).trained
+    trained.update_environment(finished=None)
+    segment(run, data, settings=quick(run, epochs=1), resume=True)
+    assert datetime.fromisoformat(trained.environment()["finished"]).tzinfo is not None
+
+
+def test_a_stopped_training_does_not_go_on_with_other_photographs(squares: Squares) -> None:
+    """Of equal sizes in bytes, so that contents alone tell them apart."""
+    run, data = squares
+    pictures = run.path / "bmp"
+    pictures.mkdir()
+
+    def draw(seed: int) -> ImageSet:
+        noise = np.random.default_rng(seed)
+        for item in data.records:
+            pixels = noise.integers(0, 256, (56, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(pictures / f"{item.id}.bmp")
+        records = [replace(item, image=pictures / f"{item.id}.bmp") for item in data.records]
+        return replace(data, records=tuple(records))
+
+    trained = segment(run, draw(0), settings=quick(run, epochs=1)).trained
+    shutil.rmtree(trained.model)
+    before = trained.environment()
+    for anyway in (False, True):
+        with pytest.raises(SettingsError, match="was trained on other photographs of the same names"):
+            segment(run, draw(1), settings=quick(run, epochs=1, resume_anyway=anyway), resume=True)
+    assert trained.environment() == before
+    same = draw(0)
+    with same.records[0].image.open("r+b") as stream:
+        stream.seek(-1, 2)
+        stream.write(b"?")
+    with pytest.raises(SettingsError, match=r"image files were replaced .* --segment\.resume_anyway"):
+        segment(run, same, settings=quick(run, epochs=1), resume=True)
+    segment(run, same, settings=quick(run, epochs=1, resume_anyway=True), resume=True)
+    assert trained.environment()["resumed_anyway"] == ["image files were replaced or removed"]
 
 
 def test_that_masks_were_the_truth_is_not_forgotten(squares: Squares) -> None:

@@ -379,6 +379,14 @@ def test_another_validation_split_is_refused(data: ImageSet, tmp_path: Path) -> 
     train(data, settings=settings, out=tmp_path / "run", resume=True, progress=_never)
 
 
+def test_a_validation_set_that_came_later_is_refused(data: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(data, settings=quick_settings(), out=tmp_path / "run", progress=_interrupting(5))
+    half = data.subset([0, 1, 2, 3])
+    with pytest.raises(SettingsError, match="labels of the validation split were changed"):
+        train(data, settings=quick_settings(), out=tmp_path / "run", validation=half, resume=True)
+
+
 def test_changed_photographs_may_be_passed_over_for_one_call(tmp_path: Path) -> None:
     own = draw_squares(tmp_path)
     with pytest.raises(KeyboardInterrupt):

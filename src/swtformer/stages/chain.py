@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from swtformer.datasets.check import check
 from swtformer.datasets.records import ImageSet, Problem
 from swtformer.errors import DataError, SettingsError, SwtformerError
-from swtformer.model_folders import newest_network
+from swtformer.model_folders import holds_model, newest_network
 from swtformer.processes import launched_processes
 from swtformer.report.history import read_history
 from swtformer.report.scores import MASKS
@@ -287,9 +287,16 @@ def _require_same_files(run: Run, data: ImageSet, settings: Settings) -> None:
     trained = Run(run.segmentation)
     if settings.segment.resume_anyway or not holds_weights(trained):
         return
-    if changed_files(trained, data) in ("some", "most"):
-        raise SettingsError(
-            f"{trained.path}: image files were replaced or removed since this training began. To map these "
-            "anew and keep the networks as they are: --segment.resume_anyway. To train the segmentation "
-            "network anew, remove the folder; to train everything anew, name another --out."
-        )
+    facts = trained.environment()
+    if facts.get("data_fingerprint") != data.fingerprint() or changed_files(trained, data) == "none":
+        return
+    if not holds_model(trained.path):
+        advice = "To go on with it nevertheless: --segment.resume_anyway."
+    elif (facts.get("passed_over") or {}).get("files") == fingerprint_with_files(data):
+        return
+    else:
+        advice = "To map these anew and keep the networks as they are: --segment.resume_anyway, once."
+    raise SettingsError(
+        f"{trained.path}: image files were replaced or removed since this training began. {advice} To train "
+        "the segmentation network anew, remove the folder; to train everything anew, name another --out."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from swtformer.model_folders import holds_model
 from swtformer.precision import pick_device
 from swtformer.run import Run
 from swtformer.settings import OptimisationSettings, Settings
-from swtformer.stages.run_folder import holds_weights
+from swtformer.stages.run_folder import has_checkpoint, holds_weights
 
 SAMPLED = 32
 """Image files that are looked into, spread over the data set."""
@@ -124,6 +125,12 @@ def require_unbroken(
             f"unbroken one.{advice} Start a new run, or go on by --{section}.resume_anyway."
         )
     return found
+
+
+def resumed_anyway(run: Run, passed: Sequence[str]) -> list[str]:
+    """All that a training was gone on with in spite of, these calls and the ones before; for its notes."""
+    before = (run.environment().get("resumed_anyway") or []) if has_checkpoint(run) else []
+    return [*before, *passed]
 
 
 def for_this_call_only(settings: Settings) -> Settings:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -26,9 +24,19 @@ from swtformer.processes import is_main_process
 from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import save_network
-from swtformer.settings import PseudoLabelSettings, SegmentSettings, Settings
+from swtformer.settings import SegmentSettings, Settings
 from swtformer.stages.corrections import origin
 from swtformer.stages.known_data import data_of
+from swtformer.stages.network_notes import (
+    changed_conditions,
+    changed_masks,
+    kept_score,
+    known_supervision,
+    made_with,
+    note_place,
+    noted_corrections,
+    write_scores,
+)
 from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
 from swtformer.stages.rejections import Rejections, rejections
 from swtformer.stages.run_folder import (
@@ -38,7 +46,12 @@ from swtformer.stages.run_folder import (
     training_folder,
     with_earlier,
 )
-from swtformer.stages.same_data import facts_of_files, for_this_call_only, require_unbroken
+from swtformer.stages.same_data import (
+    facts_of_files,
+    fingerprint_with_files,
+    for_this_call_only,
+    resumed_anyway,
+)
 from swtformer.training.pair_loader import MaskedImage
 
 logger = logging.getLogger("swtformer")
@@ -138,41 +151,43 @@ def segment(
     with training_folder(trained, settings, sections=SECTIONS, free=FREE_TO_CHANGE, resume=resume):
         if resume and holds_model(trained.path):
             return _kept(run, data, trained, masks=masks, settings=settings, progress=progress)
-        anyway = require_unbroken(trained, settings.segment, section="segment") if is_main_process() else []
         left_out = rejections(run, masks, trained, resume=resume)
         pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
-        anyway += _changed_masks(trained, pairs, settings.segment)
+        anyway = changed_masks(trained, pairs, settings.segment)
+        if is_main_process():
+            anyway += changed_conditions(trained, data, settings.segment)
         training, validation = _divided(pairs, settings)
         torch.manual_seed(settings.seed)
         start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
         network = create_network(settings.segment, data.classes, start=start)
-        supervision = _known_supervision(trained, pairs)
+        supervision = known_supervision(trained, pairs)
         finished = trained.environment().get("finished") if holds_weights(trained) else None
         if is_main_process():
             trained.write_settings(for_this_call_only(settings))
             write_json(trained.training_ids_file, [item.id for item in training])
             write_json(trained.classes_file, list(data.classes))
-            trained.update_environment(
-                data=str(data.root.resolve()),
-                split=data.split,
-                data_name=data.name,
-                **facts_of_files(data),
-                masks=str(masks.resolve()),
-                masks_fingerprint=pairs.fingerprint,
-                present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
-                masks_made_with=_made_with(run, masks),
-                supervision=supervision,
-                corrections=None if pairs.corrections is None else asdict(pairs.corrections),
-                rejected=pairs.rejected,
-                rejected_ids=sorted(left_out.ids),
-                training_images=len(training),
-                validation_images=len(validation),
-                seed=settings.seed,
-                threads=torch.get_num_threads(),
-                parameters=sum(parameter.numel() for parameter in network.parameters()),
-                finished=finished,
-                **({"resumed_anyway": anyway} if anyway else {}),
-            )
+            note_place(trained, data, masks)
+            trained.update_environment(supervision=supervision)
+            if anyway or not has_checkpoint(trained):
+                trained.update_environment(
+                    split=data.split,
+                    data_name=data.name,
+                    data_fingerprint=data.fingerprint(),
+                    **facts_of_files(data),
+                    masks_fingerprint=pairs.fingerprint,
+                    present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
+                    masks_made_with=made_with(run, masks),
+                    corrections=None if pairs.corrections is None else asdict(pairs.corrections),
+                    rejected=pairs.rejected,
+                    rejected_ids=sorted(left_out.ids),
+                    training_images=len(training),
+                    validation_images=len(validation),
+                    seed=settings.seed,
+                    threads=torch.get_num_threads(),
+                    parameters=sum(parameter.numel() for parameter in network.parameters()),
+                    finished=finished,
+                    resumed_anyway=resumed_anyway(trained, anyway),
+                )
         unreadable = _fit(
             network,
             training,
@@ -186,14 +201,14 @@ def segment(
         failures = [*pairs.failures, *unreadable]
         if resume:
             failures = with_earlier(run, "segment", failures)
-        score = _kept_score(trained, settings.segment) if validation else None
+        score = kept_score(trained, settings.segment) if validation else None
         if is_main_process():
             save_network(network, trained.model)
             trained.update_environment(
                 finished=finished or datetime.now(UTC).isoformat(timespec="microseconds")
             )
             write_failures(run, "segment", failures)
-            _write_scores(trained, score)
+            write_scores(trained, score)
         return SegmentResult(
             trained=trained,
             masks=masks,
@@ -215,16 +230,25 @@ def _kept(
     """What a finished training did; the network stays as it is, and what is known of its masks may grow."""
     left_out = rejections(run, masks, trained, resume=True)
     pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
-    changed = _changed_masks(trained, pairs, settings.segment)
-    supervision = _known_supervision(trained, pairs)
+    changed = changed_masks(trained, pairs, settings.segment)
     facts = trained.environment()
-    score = _kept_score(trained, settings.segment) if facts["validation_images"] else None
+    if changed:  # what the masks are now says nothing about the network
+        supervision: Supervision = facts["supervision"]
+        corrections = noted_corrections(facts)
+    else:
+        supervision, corrections = known_supervision(trained, pairs), pairs.corrections
+    score = kept_score(trained, settings.segment) if facts["validation_images"] else None
     failures = with_earlier(run, "segment", pairs.failures)
     if is_main_process():
         logger.warning("%s is finished; there is nothing left to train.", trained.path)
-        if supervision != facts.get("supervision"):
-            trained.update_environment(supervision=supervision)
-        _write_scores(trained, score)
+        if changed:
+            passed = {"masks": pairs.fingerprint, "files": fingerprint_with_files(data)}
+            trained.update_environment(passed_over=passed)
+        else:
+            note_place(trained, data, masks)
+        finished = facts.get("finished") or datetime.now(UTC).isoformat(timespec="microseconds")
+        trained.update_environment(supervision=supervision, finished=finished)
+        write_scores(trained, score)
         write_failures(run, "segment", failures)
     notices = [f"{' and '.join(changed)} since it was trained"] if changed else []
     notices += filter(None, [left_out.notice(run, trained)])
@@ -232,7 +256,7 @@ def _kept(
         trained=trained,
         masks=masks,
         supervision=supervision,
-        corrections=pairs.corrections,
+        corrections=corrections,
         images=facts["training_images"],
         validation_images=facts["validation_images"],
         without_mask=pairs.without_mask,
@@ -287,41 +311,6 @@ def _refuse_unfinished(run: Run, masks: Path) -> None:
         )
 
 
-def _made_with(run: Run, masks: Path) -> dict[str, dict[str, Any]] | None:
-    """The settings behind a run's own pseudo-masks, by section; None for other masks."""
-    if origin(masks).resolve() != run.pseudo_masks.resolve() or not run.pseudo_masks_file.is_file():
-        return None
-    facts = read_json(run.pseudo_masks_file)
-    own = {name: facts[name] for name in PseudoLabelSettings.model_fields if name in facts}
-    return {**facts.get("made_with", {}), "pseudo_label": own}
-
-
-def _changed_masks(trained: Run, pairs: Pairs, options: SegmentSettings) -> list[str]:
-    """What is otherwise than when a training that is there began, and `options.resume_anyway` lets pass.
-
-    Raises:
-        SettingsError: something is, and that is not set.
-    """
-    facts = trained.environment() if holds_weights(trained) else {}
-    changed = []
-    if facts.get("masks_fingerprint", pairs.fingerprint) != pairs.fingerprint:
-        changed.append("masks or images were changed")
-    elif facts.get("present_fingerprint") not in (None, pairs.present_fingerprint):
-        changed.append("image-level labels were changed")
-    if changed and not options.resume_anyway:
-        raise SettingsError(
-            f"{trained.path}: since this training began, {' and '.join(changed)}. Remove the folder to train "
-            "anew, or go on with what it is by --segment.resume_anyway."
-        )
-    return changed
-
-
-def _known_supervision(trained: Run, pairs: Pairs) -> Supervision:
-    """What the masks are; that they are the ground truth is not forgotten when it is not named again."""
-    known = trained.environment().get("supervision") if holds_weights(trained) else None
-    return "ground_truth" if known == "ground_truth" else pairs.supervision
-
-
 def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[MaskedImage]]:
     """Training and validation pairs."""
     training, validation = split_off(pairs.images, settings.segment.validation_fraction, settings.seed)
@@ -367,22 +356,3 @@ def _fit(
     replaced += [validation[place] for place in sorted(unreadable.validation)]
     reason = "cannot be read, or its mask cannot; another image took its place"
     return [Failure(item.id, "segment", str(item.image), reason) for item in replaced]
-
-
-def _write_scores(trained: Run, validation_miou: float | None) -> None:
-    """Write what the training measured, beside what it noted."""
-    facts = trained.environment()
-    names = ("masks", "supervision", "training_images", "validation_images")
-    against = {"validation_miou": validation_miou, "against": "held-out masks of the same folder"}
-    write_json(trained.scores_file, against | {name: facts[name] for name in names})
-
-
-def _kept_score(trained: Run, settings: SegmentSettings) -> float | None:
-    """Validation mIoU of the weights that are kept, from metrics.csv; None where that was removed."""
-    if not trained.metrics_file.is_file():
-        return read_json(trained.scores_file)["validation_miou"] if trained.scores_file.is_file() else None
-    with trained.metrics_file.open(encoding="utf-8", newline="") as stream:
-        values = [float(row["validation_miou"]) for row in csv.DictReader(stream) if row["validation_miou"]]
-    if not values:
-        return None
-    return max(values) if settings.keep == "best" else values[-1]

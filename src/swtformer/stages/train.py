@@ -35,6 +35,7 @@ from swtformer.stages.same_data import (
     for_this_call_only,
     require_same_data,
     require_unbroken,
+    resumed_anyway,
 )
 
 SECTIONS = ("data", "model", "loss", "train")
@@ -142,16 +143,19 @@ def _note(
             seed=settings.seed,
             threads=threads,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
+            resumed_anyway=[],
         )
         return
     _note_place(run, data)
     if anyway:
-        run.update_environment(resumed_anyway=list(anyway), threads=threads, **facts_of_files(data))
+        passed = resumed_anyway(run, anyway)
+        run.update_environment(resumed_anyway=passed, threads=threads, **facts_of_files(data))
 
 
 def _note_place(run: Run, data: ImageSet) -> None:
     """Write down where the data lies now, unless it may be another data set of the same names and labels."""
-    if changed_files(run, data) != "unknown":
+    known = run.environment().get("data")
+    if changed_files(run, data) != "unknown" or not (known and Path(known).exists()):
         run.update_environment(data=str(data.root.resolve()))
 
 
@@ -183,10 +187,10 @@ def _sets(
 
 def _require_same_validation(run: Run, validation: ImageSet | None) -> None:
     """Refuse to go on with a stopped training whose epochs were scored on other images or labels."""
-    known = run.environment().get("validation_fingerprint")
-    if known is None or not has_checkpoint(run) or holds_model(run.path):
+    facts = run.environment()
+    if "validation_fingerprint" not in facts or not has_checkpoint(run) or holds_model(run.path):
         return
-    if validation is None or validation.fingerprint() != known:
+    if (validation.fingerprint() if validation else None) != facts["validation_fingerprint"]:
         raise SettingsError(
             f"{run.path}: the images or labels of the validation split were changed since this training "
             "began. Put them back, or start a new run."
