@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
 
+from support.page_parts import built, handler, widget
 from swtformer.app.segment_page import (
     BACKGROUNDS,
     EXIF,
@@ -37,24 +35,7 @@ def study(studio: Studio, photograph: Path) -> Study:
 
 @pytest.fixture(scope="module")
 def page(studio: Studio) -> gr.Blocks:
-    async def built() -> gr.Blocks:  # in a loop, as Gradio never closes those that it makes itself
-        with gr.Blocks() as blocks:
-            segment_page(studio)
-        return blocks
-
-    return asyncio.run(built())
-
-
-def widget(page: gr.Blocks, elem_id: str) -> Any:
-    (block,) = [block for block in page.blocks.values() if getattr(block, "elem_id", None) == elem_id]
-    return block
-
-
-def handler(page: gr.Blocks, name: str) -> Callable[..., Any]:
-    """What the page calls under a name, whichever widget asks first."""
-    named = [function.fn for function in page.fns.values() if function.name == name]
-    assert named[0] is not None
-    return named[0]
+    return built(lambda blocks: segment_page(studio))
 
 
 def test_messages_are_announced_and_escaped() -> None:
@@ -119,12 +100,7 @@ def test_every_choice_is_offered_by_its_name(
 def test_sources_that_the_run_lacks_are_not_offered(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studio, "sources", ("cam", "refined"))
 
-    async def built() -> gr.Blocks:
-        with gr.Blocks() as blocks:
-            segment_page(studio)
-        return blocks
-
-    page = asyncio.run(built())
+    page = built(lambda blocks: segment_page(studio))
     assert [name for _, name in widget(page, "source").choices] == ["cam", "refined"]
     pictures = {getattr(block, "elem_id", None) or "" for block in page.blocks.values()}
     assert {name for name in pictures if name.startswith("map-")} == {"map-cam", "map-refined"}
