@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from swtformer import CAM, Settings, from_pretrained, open_dataset
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.truth import read_labels
 from swtformer.functional.labels import best_foreground, labels_against
 from swtformer.functional.scores import confusion_matrix, mean_iou
 from swtformer.functional.thresholds import (
@@ -42,7 +43,6 @@ from swtformer.functional.thresholds import (
     threshold_grid,
 )
 from swtformer.machine import machine_line
-from swtformer.stages.truth import read_labels
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 MULTIPLE_PX = 32

@@ -34,19 +34,19 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
-from swtformer.files import read_json, write_json
 from swtformer.machine import machine_line
-from swtformer.maps import ClassActivationMaps
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import pick_device
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
 from swtformer.refiners.walk import STEPS
-from swtformer.run import Run
 from swtformer.settings import EvaluateSettings, RefineSettings
 from swtformer.stages.evaluate import evaluate
-from swtformer.stages.known_data import data_of
 from swtformer.stages.pseudo_label import pseudo_label
 from swtformer.stages.refine import refine
+from swtformer.store.files import read_json, write_json
+from swtformer.store.known_data import data_of
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.run import Run
 
 SIZES = ((375, 500), (1000, 1000))
 VARIANTS: dict[str, dict[str, Any]] = {

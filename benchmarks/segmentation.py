@@ -44,21 +44,21 @@ import torch
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
-from swtformer.files import read_json, sha256, write_json
+from swtformer.datasets.truth import read_labels, records_with_mask
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
+from swtformer.inference.windows import class_probabilities
 from swtformer.machine import machine_line
-from swtformer.model_folders import WEIGHTS
 from swtformer.precision import pick_device, pick_precision
-from swtformer.run import Run
+from swtformer.scoring.scores import scored_labels
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_network
-from swtformer.segmentation.views import class_probabilities
 from swtformer.settings import Settings, merge, read_settings, validate
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import predict
-from swtformer.stages.scores import scored_labels
 from swtformer.stages.segment import segment
-from swtformer.stages.truth import read_labels, records_with_mask
+from swtformer.store.files import read_json, sha256, write_json
+from swtformer.store.models import WEIGHTS
+from swtformer.store.run import Run
 
 EXPERIMENTS = ("true A", "pseudo A", "pseudo all")
 

@@ -28,13 +28,13 @@ from PIL import Image
 
 from swtformer.allocator import OPT_OUT
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.files import write_text
 from swtformer.machine import processor_name
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run
 from swtformer.settings import Settings, validate
 from swtformer.stages.localize import localize
+from swtformer.store.files import write_text
+from swtformer.store.run import Run
 
 RESULT = Path(__file__).with_name("speed.md")
 CLASSES = tuple(f"class {number}" for number in range(20))

@@ -24,17 +24,17 @@ import torch
 
 from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.files import read_json, write_json
 from swtformer.machine import machine_line
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import load_weights, read_weights, save_pretrained
-from swtformer.model_folders import WEIGHTS
 from swtformer.precision import pick_device, pick_precision
-from swtformer.run import Run
 from swtformer.settings import Settings, merge, validate
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.localize import localize
 from swtformer.stages.train import train
+from swtformer.store.files import read_json, write_json
+from swtformer.store.models import WEIGHTS
+from swtformer.store.run import Run
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 SINGLE, MULTI = [1.0], [0.5, 1.0, 1.5, 2.0]

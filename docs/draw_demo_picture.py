@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image, read_mask
-from swtformer.files import read_json
-from swtformer.maps import ClassActivationMaps
 from swtformer.report.pictures import map_overlay, mask_overlay
 from swtformer.report.selection import varied
-from swtformer.run import Run
+from swtformer.store.files import read_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.run import Run
 
 ROWS, SIDE_PX, GAP_PX, TOP_PX = 4, 160, 6, 24
 COLUMNS = ("image", "CAM", "R-CAM", "mask", "truth")

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from swtformer.methods.pretrained import from_pretrained, save_pretrained
     from swtformer.publishing.export import export_onnx
     from swtformer.publishing.hub import pull, push
-    from swtformer.run import Run
     from swtformer.segmentation.pretrained import load_network
     from swtformer.settings import Settings
     from swtformer.stages.chain import run_stages
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from swtformer.stages.report import report as write_report
     from swtformer.stages.segment import segment
     from swtformer.stages.train import train
+    from swtformer.store.run import Run
 
     __version__: str
 
@@ -76,7 +76,7 @@ __all__ = [
 
 _HOMES = {
     "CAM": "swtformer.cam:CAM",
-    "Run": "swtformer.run:Run",
+    "Run": "swtformer.store.run:Run",
     "Settings": "swtformer.settings:Settings",
     "SwtformerError": "swtformer.errors:SwtformerError",
     "create_model": "swtformer.methods:create_model",

@@ -6,7 +6,7 @@ import pytest
 
 from support.app_runs import draw_app_run
 from swtformer.app.study import Studio
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import pytest
 from support.app_runs import free_port
 from swtformer.app.server import running
 from swtformer.datasets.images import read_mask
-from swtformer.run import Run
-from swtformer.stages.review import open_queue
+from swtformer.review.decisions import open_queue
+from swtformer.store.run import Run
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

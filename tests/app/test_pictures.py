@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from swtformer.app.pictures import STRIPES_PX, described, laid_over, legend, legend_rows
-from swtformer.masks import voc_palette
+from swtformer.store.masks import voc_palette
 
 
 def test_classes_have_the_colours_of_the_mask_file() -> None:

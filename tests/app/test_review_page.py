@@ -14,8 +14,8 @@ import pytest
 from support.page_parts import built, handler, widget
 from swtformer.app.review_page import DECIDED, MASKS, SHOWN, facts, progress_line, review_page
 from swtformer.app.reviewing import Cards, export_commands
-from swtformer.run import Run
-from swtformer.stages.review import decide, open_queue
+from swtformer.review.decisions import decide, open_queue
+from swtformer.store.run import Run
 
 ID, MAKING, PROGRESS, NOTE, ABOUT, PHOTOGRAPH, OVERLAY, LEGEND = range(8)
 """Places of what the handlers fill."""

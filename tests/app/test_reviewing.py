@@ -12,12 +12,12 @@ from swtformer.app.reviewing import Cards, export_commands
 from swtformer.cli import main
 from swtformer.datasets import open_dataset
 from swtformer.errors import SwtformerError
-from swtformer.files import read_json, write_json
-from swtformer.masks import write_mask
-from swtformer.run import Run
+from swtformer.review.decisions import decide, open_queue
 from swtformer.stages.export import export
 from swtformer.stages.import_masks import import_masks
-from swtformer.stages.review import decide, open_queue
+from swtformer.store.files import read_json, write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from support.pictures import draw_scene, encode
 from swtformer.app.server import is_loopback, running
 from swtformer.datasets.images import read_mask
 from swtformer.errors import SettingsError
-from swtformer.files import read_json, write_json
-from swtformer.masks import write_mask
-from swtformer.run import Run
-from swtformer.stages.corrections import NOTES
-from swtformer.stages.review import decided_ids, open_queue, rejected_ids
+from swtformer.review.decisions import decided_ids, open_queue, rejected_ids
+from swtformer.store.corrections import NOTES
+from swtformer.store.files import read_json, write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 # What Gradio asks of pandas is about to go.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")

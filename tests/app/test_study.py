@@ -14,10 +14,10 @@ from swtformer.app import study as module
 from swtformer.app.study import Studio, class_maps, labels_of, write_full_size
 from swtformer.datasets.images import read_mask
 from swtformer.errors import CheckpointError, DataError, ImageError, SwtformerError
-from swtformer.files import write_json
-from swtformer.run import Run
+from swtformer.inference.predictor import load_predictor
 from swtformer.settings import PredictSettings
-from swtformer.stages.predictor import load_predictor
+from swtformer.store.files import write_json
+from swtformer.store.run import Run
 
 
 def test_a_run_has_what_its_models_make(studio: Studio, drawn: Path, tmp_path: Path) -> None:

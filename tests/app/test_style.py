@@ -12,7 +12,7 @@ import pytest
 from swtformer.app import style
 from swtformer.app.server import build
 from swtformer.app.study import Studio
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 
 def test_every_key_presses_a_button_and_is_told_on_the_page(drawn: Path, studio: Studio) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
-from swtformer.files import read_json
-from swtformer.run import Run
 from swtformer.stages.chain import run_stages
+from swtformer.store.files import read_json
+from swtformer.store.run import Run
 
 Script = Callable[[str], ModuleType]
 

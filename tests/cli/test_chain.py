@@ -8,10 +8,10 @@ import pytest
 from support.chain_data import draw_photos, quick_chain
 from swtformer.cli import main
 from swtformer.cli.chain import Until, default_out
-from swtformer.files import write_text
-from swtformer.run import Run
 from swtformer.settings import dump_settings
 from swtformer.stages.chain import STAGES, run_stages
+from swtformer.store.files import write_text
+from swtformer.store.run import Run
 
 
 def test_run_skips_says_so_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from swtformer.cli import main
 from swtformer.cli.commands import _resume_hint
-from swtformer.run import Run
 from swtformer.settings import Settings
+from swtformer.store.run import Run
 
 WEIGHTS = Path("model") / "model.safetensors"
 

@@ -10,9 +10,10 @@ import pytest
 from support.mask_runs import SIZES, draw_mask_run
 from swtformer.cli import main
 from swtformer.datasets.images import read_mask
-from swtformer.files import read_json
-from swtformer.masks import write_mask
-from swtformer.run import Run, read_failures
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 from huggingface_hub import constants
 
 from swtformer.cli import main
-from swtformer.files import write_json
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run
 from swtformer.settings import Settings, validate
+from swtformer.store.files import write_json
+from swtformer.store.run import Run
 
 CLASSES = ("cat", "dog")
 

@@ -6,9 +6,10 @@ import pytest
 
 from swtformer.cli.outcome import Outcome, finish, open_images, say_network
 from swtformer.errors import DataError
-from swtformer.files import write_json
-from swtformer.run import Failure, Run
 from swtformer.settings import DataSettings, Settings
+from swtformer.store.failures import Failure
+from swtformer.store.files import write_json
+from swtformer.store.run import Run
 
 
 def failures(count: int) -> list[Failure]:

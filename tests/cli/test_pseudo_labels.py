@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from swtformer.cli import main
-from swtformer.files import read_json
-from swtformer.run import Run
+from swtformer.store.files import read_json
+from swtformer.store.run import Run
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from support.app_runs import write_queue
 from support.masked_squares import draw_run
 from swtformer.cli import main
 from swtformer.cli.segmentation import _resume_hint
-from swtformer.run import Run
+from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import Settings
-from swtformer.stages.review import decide, open_queue
+from swtformer.store.run import Run
 
 QUICK = [
     "--segment.decoder=segformer",

@@ -16,10 +16,10 @@ from swtformer.datasets.paths import (
     is_image_name,
     locate,
     record_id,
-    safe_name,
 )
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
+from swtformer.safe_names import safe_name
 
 COMPOSED, DECOMPOSED = "\u00e9t\u00e9.jpg", "e\u0301te\u0301.jpg"
 

@@ -34,9 +34,9 @@ from swtformer.datasets.shapes import draw_shapes
 from swtformer.exporters import EXPORTERS
 from swtformer.methods import METHODS
 from swtformer.refiners import REFINERS
-from swtformer.run import Run
+from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import Settings, merge, validate
-from swtformer.stages.review import decide, open_queue
+from swtformer.store.run import Run
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -16,8 +16,8 @@ from swtformer.errors import ImageError
 from swtformer.exporters import LabelledImage
 from swtformer.exporters.coco import CocoExporter
 from swtformer.exporters.cvat import CvatExporter
-from swtformer.masks import voc_palette
 from swtformer.settings import ExportSettings
+from swtformer.store.masks import voc_palette
 
 IMAGE = LabelledImage("a", "a.jpg", None, np.zeros((2, 3), dtype=np.uint8))
 IGNORED_WARNING = (

@@ -14,7 +14,7 @@ from support.label_images import CLASSES, by_id, reading_of
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import Correction, LabelledImage
 from swtformer.exporters.label_map import label_map_text, looks_like_class_masks, read_class_masks
-from swtformer.masks import voc_palette
+from swtformer.store.masks import voc_palette
 
 IMAGES = [LabelledImage(id, f"{id}.jpg", None, np.zeros((1, 3), np.uint8)) for id in ("a", "b")]
 IMAGE = LabelledImage("a", "a.jpg", None, np.zeros((2, 3), dtype=np.uint8))

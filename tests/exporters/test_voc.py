@@ -16,8 +16,8 @@ from swtformer.datasets.images import read_mask
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.exporters import LabelledImage
 from swtformer.exporters.voc import VocExporter
-from swtformer.masks import voc_palette
 from swtformer.settings import ExportSettings
+from swtformer.store.masks import voc_palette
 
 
 def test_voc_holds_values_lists_and_names(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import yaml
 from huggingface_hub import ModelCard
 
 from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.files import read_json, write_json
 from swtformer.methods import create_model
 from swtformer.publishing.saved import find_model
-from swtformer.run import Run
+from swtformer.store.files import read_json, write_json
+from swtformer.store.run import Run
 
 
 def card(run: Run, **options: str) -> str:

@@ -19,9 +19,9 @@ from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.methods.classifier import Classifier
 from swtformer.methods.swtformer import SWTformer
-from swtformer.run import Run
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.settings import SegmentSettings
+from swtformer.store.run import Run
 
 
 def network() -> SegmentationNetwork:

@@ -10,7 +10,7 @@ import pytest
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.publishing.export import export_onnx
 from swtformer.publishing.saved import find_model
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 
 def outputs(path: Path) -> list[str]:

@@ -18,9 +18,9 @@ from swtformer.methods import METHODS, Method
 from swtformer.publishing.graphs import SIZES, graph_of
 from swtformer.publishing.onnx import DRAWS_OF_CHOICES, write_onnx
 from swtformer.publishing.saved import find_model
-from swtformer.run import Run
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.settings import ModelSettings, SegmentSettings
+from swtformer.store.run import Run
 
 SIZE = (45, 70)
 """(height, width) that no stride divides."""

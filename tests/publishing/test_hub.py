@@ -11,11 +11,11 @@ from huggingface_hub import constants
 
 from support.hub import FakeHub
 from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.files import read_json, write_json
 from swtformer.methods import Method
 from swtformer.publishing.hub import pull, push
 from swtformer.publishing.saved import find_model
-from swtformer.run import Run
+from swtformer.store.files import read_json, write_json
+from swtformer.store.run import Run
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -7,7 +7,7 @@ import pytest
 
 from swtformer.errors import CheckpointError
 from swtformer.publishing.saved import find_model
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 
 def test_a_run_stands_for_its_segmentation_network_if_it_has_one(run: Run, run_with_network: Run) -> None:

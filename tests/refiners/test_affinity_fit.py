@@ -14,10 +14,10 @@ from support.blocks import draw_blocks
 from support.walkers import METHODS
 from swtformer.errors import DataError, NonFiniteError, SettingsError
 from swtformer.functional.affinity import IGNORED, affinity_loss, label_pairs
+from swtformer.progress import Progress
 from swtformer.refiners import Example
 from swtformer.refiners.affinity_fit import labels_to_learn, random_crop
 from swtformer.refiners.walk import WalkRefiner
-from swtformer.run import Progress
 from swtformer.settings import RefineSettings
 
 

@@ -6,10 +6,10 @@ from PIL import Image
 
 from swtformer.datasets.records import Record
 from swtformer.errors import ImageError
-from swtformer.maps import ClassActivationMaps
-from swtformer.masks import write_mask
 from swtformer.report.cases import MAPS_PER_TILE, Columns, Context, build_case, describe_labels, label_name
-from swtformer.run import Run
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 CLASSES = ("cat", "dog", "cow", "hen", "pig")
 

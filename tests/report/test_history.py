@@ -2,7 +2,7 @@ import pytest
 
 from swtformer.errors import SwtformerError
 from swtformer.report.history import curves, read_history
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 HEAD = "epoch,step,learning_rate,loss,cls,gsc,ccl,validation_map_per_class,validation_map_per_image,seconds\n"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from swtformer.errors import SwtformerError
-from swtformer.files import write_json
 from swtformer.report.later_stages import REVIEWS_SHOWN, LaterStages, read_later_stages
-from swtformer.reviews import Review, write_reviews
-from swtformer.run import RefinedRun, Run
 from swtformer.settings import Settings
+from swtformer.store.files import write_json
+from swtformer.store.review_queue import Review, write_reviews
+from swtformer.store.run import RefinedRun, Run
 
 REVIEW = Review("0", confidence=0.5, certainty=0.5, agreement=None, undecided=0.25)
 

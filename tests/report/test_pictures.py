@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swtformer.masks import voc_palette
 from swtformer.report.pictures import (
     TILE_BYTES,
     TILE_PX,
@@ -14,6 +13,7 @@ from swtformer.report.pictures import (
     mask_overlay,
     thumbnail,
 )
+from swtformer.store.masks import voc_palette
 
 
 def decode(uri):

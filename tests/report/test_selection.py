@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from swtformer.datasets.records import Record
-from swtformer.maps import ClassActivationMaps
 from swtformer.report.selection import confidence, extremes, varied
+from swtformer.store.maps import ClassActivationMaps
 
 
 def records(*labels):

@@ -12,10 +12,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError
 from swtformer.methods.pretrained import from_pretrained, save_pretrained
-from swtformer.run import Run
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import is_network, load_network, save_network
 from swtformer.settings import SegmentSettings
+from swtformer.store.run import Run
 
 
 @pytest.fixture(scope="module")

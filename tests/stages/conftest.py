@@ -11,11 +11,11 @@ import pytest
 
 from support.blobs import CLASSES, draw_maps
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.files import write_json
-from swtformer.maps import ClassActivationMaps
-from swtformer.masks import write_mask
-from swtformer.run import Run
 from swtformer.settings import Settings
+from swtformer.store.files import write_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 SIZES = {"a": (40, 60), "b": (33, 47), "sub/c": (24, 24), "none": (20, 30)}
 PRESENT = {"a": (0,), "b": (0, 2), "sub/c": (1,), "none": ()}

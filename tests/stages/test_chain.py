@@ -13,13 +13,13 @@ from PIL import Image
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
 from swtformer.errors import DataError, SettingsError, SwtformerError
-from swtformer.files import read_json, write_json
-from swtformer.run import Run
+from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
 from swtformer.stages.refine import refine
-from swtformer.stages.review import decide, open_queue
 from swtformer.stages.segment import segment
+from swtformer.store.files import read_json, write_json
+from swtformer.store.run import Run
 
 
 def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:

@@ -14,11 +14,11 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
-from swtformer.files import read_json, write_json
-from swtformer.run import Run
 from swtformer.settings import Settings, merge
 from swtformer.stages.chain import run_stages
 from swtformer.stages.chain_scores import ChainScores, StepScore, score_chain
+from swtformer.store.files import read_json, write_json
+from swtformer.store.run import Run
 
 UNSCORED = 2
 """Images whose masks the data set does not have."""

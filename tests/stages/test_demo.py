@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from swtformer.files import read_json
 from swtformer.stages.demo import demo
+from swtformer.store.files import read_json
 
 
 def test_demo_leaves_a_whole_run_and_can_be_called_again(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from swtformer.errors import DataError, SwtformerError
-from swtformer.files import read_json, write_json
-from swtformer.masks import write_mask
+from swtformer.scoring.scores import Scores, SegmentationScore
 from swtformer.settings import EvaluateSettings, MaskSettings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.mask import mask
-from swtformer.stages.refined_maps import maps_stamp
-from swtformer.stages.scores import Scores, SegmentationScore
+from swtformer.store.files import read_json, write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.refined_maps import maps_stamp
 
 NAMES = ("background", "cat", "dog", "sheep")
 Draw = Callable[..., Any]

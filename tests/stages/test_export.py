@@ -12,11 +12,11 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
-from swtformer.files import write_json
-from swtformer.masks import write_mask
-from swtformer.run import Run
 from swtformer.settings import ExportSettings
 from swtformer.stages.export import declared_classes, export, mask_folder, mask_ids, masks_in
+from swtformer.store.files import write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 
 @pytest.fixture

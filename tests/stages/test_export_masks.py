@@ -9,13 +9,14 @@ import pytest
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.files import write_json
-from swtformer.reviews import Review, write_reviews
-from swtformer.run import Run, read_failures
+from swtformer.review.decisions import decide
 from swtformer.settings import Settings
 from swtformer.stages.export_masks import export_masks
-from swtformer.stages.making import making_of
-from swtformer.stages.review import decide
+from swtformer.store.failures import read_failures
+from swtformer.store.files import write_json
+from swtformer.store.pseudo_masks import making_of
+from swtformer.store.review_queue import Review, write_reviews
+from swtformer.store.run import Run
 
 
 @pytest.fixture

@@ -14,15 +14,16 @@ from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import EXPORTERS
 from swtformer.exporters.brush_rle import encode_brush
 from swtformer.exporters.provenance import fingerprint
-from swtformer.files import read_json, write_json
-from swtformer.masks import write_mask
-from swtformer.reviews import Review, write_reviews
-from swtformer.run import Run, read_failures
+from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import ExportSettings
-from swtformer.stages.corrections import NOTES, VERSIONS, origin
 from swtformer.stages.export import export, mask_ids
 from swtformer.stages.import_masks import import_masks
-from swtformer.stages.review import decide, open_queue
+from swtformer.store.corrections import NOTES, VERSIONS, origin
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json, write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.review_queue import Review, write_reviews
+from swtformer.store.run import Run
 
 
 @pytest.fixture

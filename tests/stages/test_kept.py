@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from swtformer.errors import SettingsError
-from swtformer.files import write_json
-from swtformer.run import Run
 from swtformer.settings import Settings
 from swtformer.stages.kept import changed_rule, require_same_network
+from swtformer.store.files import write_json
+from swtformer.store.run import Run
 
 
 @pytest.fixture

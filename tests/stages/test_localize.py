@@ -11,13 +11,14 @@ from support.models import tiny
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import CheckpointError, DataError
-from swtformer.files import read_json
-from swtformer.maps import ClassActivationMaps
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run, read_failures
 from swtformer.settings import ModelSettings
 from swtformer.stages.localize import localize
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from swtformer.errors import SwtformerError
-from swtformer.files import read_json
 from swtformer.functional.thresholds import label_free_threshold, score_histogram
+from swtformer.labelling.mask_rule import MaskRule
 from swtformer.settings import MaskSettings, Settings
-from swtformer.stages.mask import MaskRule, mask
+from swtformer.stages.mask import mask
+from swtformer.store.files import read_json
 
 IDS = ["a", "b", "none", "sub/c"]
 

@@ -18,17 +18,17 @@ from support.models import CLASSES, tiny
 from swtformer.datasets.images import read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import CheckpointError, DataError, SettingsError, SwtformerError
-from swtformer.files import write_json
-from swtformer.masks import write_mask
+from swtformer.inference.predictor import load_predictor
+from swtformer.inference.windows import class_probabilities
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run
 from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
-from swtformer.segmentation.views import class_probabilities
 from swtformer.settings import PredictSettings, SegmentSettings, Settings
 from swtformer.stages.evaluate import evaluate_folder
 from swtformer.stages.predict import predict
-from swtformer.stages.predictor import load_predictor
+from swtformer.store.files import write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 QUICK = {"precision": "fp32", "flip": False}
 

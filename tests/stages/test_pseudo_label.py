@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.files import read_json, write_json
-from swtformer.maps import ClassActivationMaps
-from swtformer.run import RefinedRun, Run, read_failures
 from swtformer.settings import PseudoLabelSettings, RefineSettings, Settings
 from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
-from swtformer.stages.refined_maps import maps_stamp
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json, write_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.refined_maps import maps_stamp
+from swtformer.store.run import RefinedRun, Run
 
 IDS = ["a", "b", "none", "sub/c"]
 

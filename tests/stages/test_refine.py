@@ -17,13 +17,14 @@ from PIL import Image
 from support.blobs import CLASSES, draw_maps
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, SwtformerError
-from swtformer.files import read_json, write_json
-from swtformer.maps import ClassActivationMaps
 from swtformer.refiners import REFINERS, create_refiner
 from swtformer.refiners.par import PixelAdaptiveRefinement
-from swtformer.run import Run, read_failures
 from swtformer.settings import RefineSettings, Settings, merge, validate
 from swtformer.stages.refine import refine
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json, write_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.run import Run
 
 IDS = ["a", "b", "sub/c", "none"]
 

@@ -12,15 +12,15 @@ from support.models import tiny
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError
-from swtformer.files import read_json
-from swtformer.maps import ClassActivationMaps
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.model_folders import WEIGHTS
-from swtformer.run import Run
 from swtformer.settings import ModelSettings, Settings
 from swtformer.stages.localize import localize
 from swtformer.stages.refine import refine
+from swtformer.store.files import read_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.models import WEIGHTS
+from swtformer.store.run import Run
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ from PIL import Image, ImageDraw
 
 from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.files import write_json, write_text
-from swtformer.maps import ClassActivationMaps
-from swtformer.masks import write_mask
 from swtformer.report.pictures import TILE_BYTES
-from swtformer.run import Failure, Run, write_failures
 from swtformer.settings import DataSettings, ModelSettings, Settings
 from swtformer.stages.report import report
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import write_json, write_text
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = ("cat", 'dog & "co"', HOSTILE)

@@ -26,14 +26,15 @@ from support.masked_squares import draw_pair, draw_run, quick, save_mask
 from swtformer.datasets import split_off
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
-from swtformer.files import read_json, write_json
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
-from swtformer.run import Run, read_failures
+from swtformer.inference.windows import class_probabilities
+from swtformer.review.decisions import decide, open_queue
 from swtformer.segmentation.pretrained import load_network
-from swtformer.segmentation.views import class_probabilities
-from swtformer.stages.corrections import NOTES
-from swtformer.stages.review import decide, open_queue
 from swtformer.stages.segment import segment
+from swtformer.store.corrections import NOTES
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json, write_json
+from swtformer.store.run import Run
 from swtformer.training.pair_loader import MaskedImage, evaluation_pairs
 from swtformer.training.segmentation import SEGMENT_COLUMNS
 

@@ -15,14 +15,15 @@ from safetensors.torch import load_file
 
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.engine.callbacks import COLUMNS
+from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
-from swtformer.files import write_json
 from swtformer.methods.pretrained import from_pretrained
-from swtformer.run import Run, read_failures
 from swtformer.settings import Settings, merge
 from swtformer.stages.train import train
-from swtformer.training.callbacks import COLUMNS
-from swtformer.training.checkpoint_files import newest_checkpoint, read_checkpoint
+from swtformer.store.failures import read_failures
+from swtformer.store.files import write_json
+from swtformer.store.run import Run
 
 
 @pytest.fixture(scope="module")

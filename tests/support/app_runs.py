@@ -10,10 +10,10 @@ import torch
 from support.masked_squares import draw_run
 from support.models import CLASSES, tiny
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run
 from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
+from swtformer.store.run import Run
 
 CONFIDENCES = {"2": 0.1, "0": 0.4, "3": 0.6, "1": 0.9}
 """Of the images in the queue, as in review.csv."""

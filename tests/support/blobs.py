@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swtformer.maps import ClassActivationMaps
+from swtformer.store.maps import ClassActivationMaps
 
 CLASSES = ("cat", "dog", "sheep")
 

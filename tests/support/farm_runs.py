@@ -7,13 +7,13 @@ import shutil
 import pytest
 import torch
 
-from swtformer.files import write_json
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run
 from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import Settings, validate
+from swtformer.store.files import write_json
+from swtformer.store.run import Run
 
 CLASSES = ("cat", "dog|wolf", "cow")
 SETTINGS = {

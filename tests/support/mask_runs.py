@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from swtformer.files import write_json
-from swtformer.masks import write_mask
-from swtformer.run import Run
 from swtformer.settings import Settings
+from swtformer.store.files import write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 CLASSES = ("cat", "dog", "sheep")
 SIZES = {"a": (8, 12), "sub/b": (9, 5), "sub/ü c": (6, 6), "none": (4, 7)}

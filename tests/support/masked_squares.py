@@ -10,11 +10,11 @@ from PIL import Image
 
 from support.models import CLASSES, tiny
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.files import write_json
-from swtformer.masks import voc_palette
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.run import Run
 from swtformer.settings import Settings, merge, validate
+from swtformer.store.files import write_json
+from swtformer.store.masks import voc_palette
+from swtformer.store.run import Run
 
 COLOURS = ((220, 40, 40), (40, 220, 40), (40, 40, 220))
 SIZE = (56, 64)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from swtformer.engine.batches import SampleLoader
+from swtformer.engine.module import FittedModule
 from swtformer.settings import SegmentSettings
-from swtformer.training.base import FittedModule
-from swtformer.training.batches import SampleLoader
 
 
 class Slope(FittedModule):

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as torchvision
 
+from swtformer.engine.batches import sample_generator
 from swtformer.errors import SettingsError
 from swtformer.settings import TrainSettings
 from swtformer.training.augment import (
@@ -17,7 +18,6 @@ from swtformer.training.augment import (
     create_augmentation,
     erase,
     random_box,
-    sample_generator,
     scaled_size,
     shift_hue,
 )

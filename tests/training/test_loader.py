@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.engine.batches import TrainingLoader, sample_generator
 from swtformer.errors import DataError
 from swtformer.settings import DataSettings, TrainSettings
-from swtformer.training.augment import WholeImage, sample_generator
-from swtformer.training.batches import TrainingLoader
+from swtformer.training.augment import WholeImage
 from swtformer.training.loader import Batch, evaluation_loader, training_loader
 
 SETTINGS = TrainSettings(crop_px=32, long_side_px=(24, 48), batch_size=4, workers=0)

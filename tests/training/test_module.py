@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from support.models import tiny
 from support.squares import draw_squares, quick_settings
+from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.stages.train import train
-from swtformer.training.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.training.module import TrainingModule
 
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from swtformer.errors import DataError
-from swtformer.masks import write_mask
 from swtformer.settings import DataSettings, SegmentSettings
+from swtformer.store.masks import write_mask
 from swtformer.training.pair_loader import MaskedImage, evaluation_pairs, training_pairs
 
 SETTINGS = SegmentSettings(crop_px=32, batch_size=2, workers=0)

@@ -16,11 +16,12 @@ from safetensors.torch import load_file
 
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets import open_dataset
+from swtformer.engine.batches import EpochBatches
 from swtformer.errors import SettingsError
-from swtformer.run import Run, read_failures
 from swtformer.settings import Settings
 from swtformer.stages.train import train
-from swtformer.training.batches import EpochBatches
+from swtformer.store.failures import read_failures
+from swtformer.store.run import Run
 
 FLAGS = (
     *("--model.backbone", "swin_nano", "--model.weights", "none", "--model.drop_path", "0"),

@@ -9,8 +9,8 @@ from html import escape
 import numpy as np
 
 from swtformer.functional.scores import IGNORED
-from swtformer.masks import voc_palette
 from swtformer.report.pictures import outline
+from swtformer.store.masks import voc_palette
 
 STRIPES_PX = 12
 """Distance of the stripes over pixels without a label; each is 2 px of light beside 2 px of dark."""

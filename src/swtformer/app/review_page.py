@@ -14,8 +14,8 @@ from swtformer.app.reviewing import Card, Cards, export_commands
 from swtformer.app.segment_page import message
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
-from swtformer.run import Run
-from swtformer.stages.review import Decision, Reviewed, ReviewItem, ReviewQueue, Shown, decide, open_queue
+from swtformer.review.decisions import Decision, Reviewed, ReviewItem, ReviewQueue, Shown, decide, open_queue
+from swtformer.store.run import Run
 
 MASKS: dict[Reviewed, str] = {"pseudo_masks": "pseudo-masks", "corrected_masks": "corrected masks"}
 NAMES: dict[Reviewed, str] = {"pseudo_masks": "Pseudo-mask", "corrected_masks": "Corrected mask"}

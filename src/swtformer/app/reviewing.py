@@ -15,14 +15,14 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image, read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import SwtformerError
-from swtformer.files import read_json
 from swtformer.report.cases import describe_labels
 from swtformer.report.pictures import thumbnail
-from swtformer.run import Run
-from swtformer.stages.corrections import training_commands
-from swtformer.stages.known_data import data_of
-from swtformer.stages.making import making_of
-from swtformer.stages.review import Reviewed, ReviewItem, ReviewQueue
+from swtformer.review.decisions import Reviewed, ReviewItem, ReviewQueue
+from swtformer.store.corrections import training_commands
+from swtformer.store.files import read_json
+from swtformer.store.known_data import data_of
+from swtformer.store.pseudo_masks import making_of
+from swtformer.store.run import Run
 
 SHOWN_PX = 1024
 """Longer side of the pictures at most."""

@@ -25,7 +25,7 @@ from swtformer.app.study import Studio
 from swtformer.app.style import CSS, SHORTCUTS
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SettingsError
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 MOST_BYTES = "100mb"
 """Larger uploads are refused while they arrive."""

@@ -15,18 +15,18 @@ from PIL import Image
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.images import has_rotation, image_size, read_image
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, nearest
-from swtformer.files import read_json
-from swtformer.maps import ClassActivationMaps
-from swtformer.masks import write_mask
-from swtformer.model_folders import newest_network
+from swtformer.inference.predictor import CamPredictor, SegmentationPredictor, load_predictor
+from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, Source, label_image
+from swtformer.labelling.start_maps import all_channels, power_for
 from swtformer.precision import pick_device
 from swtformer.refiners import create_refiner
 from swtformer.report.pictures import thumbnail
-from swtformer.run import Run
 from swtformer.settings import PredictSettings
-from swtformer.stages.mask import CAM_ARGMAX_THRESHOLD, MaskRule, Source, label_image
-from swtformer.stages.predictor import CamPredictor, SegmentationPredictor, load_predictor
-from swtformer.stages.start_maps import all_channels, power_for
+from swtformer.store.files import read_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import write_mask
+from swtformer.store.models import newest_network
+from swtformer.store.run import Run
 
 SEEN_PX = 1024
 """Photographs with a longer side are shrunk to it before a model sees them; their masks are enlarged."""

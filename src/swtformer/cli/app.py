@@ -11,9 +11,9 @@ from swtformer.cli.flags import as_flags, gather, with_settings
 from swtformer.cli.outcome import Config, OptionalData, Outcome, RunFolder, open_images
 from swtformer.cli.screen import say, warn
 from swtformer.errors import SwtformerError
-from swtformer.model_folders import finished_networks
-from swtformer.run import Run
-from swtformer.stages.known_data import data_of_masks
+from swtformer.store.known_data import data_of_masks
+from swtformer.store.models import finished_networks
+from swtformer.store.run import Run
 
 
 @with_settings("data")

@@ -13,7 +13,7 @@ from swtformer.cli.flags import gather, with_settings
 from swtformer.cli.outcome import Config, Outcome, finish
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.processes import is_main_process
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 if TYPE_CHECKING:
     from swtformer.stages.chain import ChainResult, Step

@@ -24,9 +24,10 @@ from swtformer.cli.outcome import (
 )
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import DataError, SettingsError
-from swtformer.files import read_json
-from swtformer.run import Run, read_failures
 from swtformer.settings import Settings
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json
+from swtformer.store.run import Run
 
 
 @with_settings("seed")

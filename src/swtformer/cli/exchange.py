@@ -12,8 +12,9 @@ from cyclopts import Parameter
 from swtformer.cli.flags import gather, with_settings
 from swtformer.cli.outcome import SKIPPED, Config, Outcome, RunFolder, again, open_images
 from swtformer.cli.screen import progress, say, warn
-from swtformer.run import Failure, Run
-from swtformer.stages.known_data import data_of_masks
+from swtformer.store.failures import Failure
+from swtformer.store.known_data import data_of_masks
+from swtformer.store.run import Run
 
 Format = Literal["coco", "voc", "yolo", "label-studio", "cvat"]
 
@@ -111,8 +112,8 @@ def import_(
     made = Run(run)
     made.settings()
     with progress(again) as view:
-        from swtformer.stages.corrections import training_commands
         from swtformer.stages.import_masks import import_masks
+        from swtformer.store.corrections import training_commands
 
         result = import_masks(made, file, format=format, base=base, ignored=ignored, out=out, progress=view)
     say(

@@ -12,7 +12,7 @@ from swtformer.cli.flags import with_settings
 from swtformer.cli.outcome import Outcome, again, say_network
 from swtformer.cli.screen import progress, say
 from swtformer.errors import SettingsError
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 Source = Annotated[str, Parameter(help="A run, the folder of a saved model, or owner/name on the hub.")]
 Name = Annotated[str, Parameter(help="owner/name on the Hugging Face hub.")]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from swtformer.cli.screen import say, warn, warn_of
-from swtformer.model_folders import finished_networks
-from swtformer.run import Failure, Run
 from swtformer.settings import Settings
-from swtformer.stages.known_data import data_of as data_of
-from swtformer.stages.known_data import known_data as known_data
+from swtformer.store.failures import Failure
+from swtformer.store.known_data import data_of as data_of
+from swtformer.store.known_data import known_data as known_data
+from swtformer.store.models import finished_networks
+from swtformer.store.run import Run
 
 if TYPE_CHECKING:
     from swtformer.datasets import ImageSet

@@ -17,8 +17,8 @@ from swtformer.cli.outcome import (
     open_images,
 )
 from swtformer.cli.screen import progress, say, warn
-from swtformer.files import read_json
-from swtformer.run import Run
+from swtformer.store.files import read_json
+from swtformer.store.run import Run
 
 
 @with_settings("seed", "data", "refine")

@@ -24,8 +24,8 @@ from swtformer.cli.outcome import (
 )
 from swtformer.cli.screen import progress, say, warn
 from swtformer.errors import DataError
-from swtformer.model_folders import local_model_folder, newest_network
-from swtformer.run import Run
+from swtformer.store.models import local_model_folder, newest_network
+from swtformer.store.run import Run
 
 MASKS_ARE = {
     "pseudo_masks": "pseudo-masks",
@@ -127,7 +127,7 @@ def predict(
     if settings.network != "cam":
         say_network(model)
     with progress(again) as view:
-        from swtformer.stages.inputs import LIST
+        from swtformer.inference.inputs import LIST
         from swtformer.stages.predict import predict as run_predict
 
         listed = sys.stdin.read().splitlines() if LIST in inputs else ()

@@ -15,7 +15,7 @@ from swtformer.datasets.images import check_readable, has_rotation, read_image, 
 from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.datasets.sheet import picture_sheet
 from swtformer.errors import DataError, ImageError
-from swtformer.run import Progress, silent
+from swtformer.progress import Progress, silent
 from swtformer.settings import DataSettings
 
 __all__ = ["CheckReport", "check", "picture_sheet"]

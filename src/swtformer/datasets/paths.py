@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
+from swtformer.safe_names import safe_name
 
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -29,25 +30,6 @@ def record_id(name: str) -> str:
     """Name of an image's outputs: its relative POSIX path without image extension."""
     path = PurePosixPath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_EXTENSIONS else str(path)
-
-
-def safe_name(name: str) -> str:
-    """The relative POSIX path that a name in a list stands for; backslashes become slashes.
-
-    Raises:
-        ValueError: the name is empty, absolute, leaves its folder by ``..``, or holds a NUL.
-    """
-    if "\0" in name:
-        raise ValueError(f"image name {name!r} holds a NUL character")
-    slashed = name.replace("\\", "/")
-    path = PurePosixPath(slashed)
-    if path.is_absolute() or (slashed[:1].isalpha() and slashed[1:2] == ":"):
-        raise ValueError(f"image name {name!r} is an absolute path; give it relative to the images' folder")
-    if ".." in path.parts:
-        raise ValueError(f"image name {name!r} leaves the images' folder by '..'")
-    if not path.parts:
-        raise ValueError("the image name is empty")
-    return str(path)
 
 
 @dataclass(frozen=True)

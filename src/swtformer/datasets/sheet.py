@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from swtformer.datasets.images import read_image, read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
-from swtformer.files import write_with
+from swtformer.store.files import write_with
 
 Colour = tuple[int, int, int]
 

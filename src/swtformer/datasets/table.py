@@ -8,11 +8,12 @@ from pathlib import Path
 
 from swtformer.datasets.assemble import Entry, Origin, assemble
 from swtformer.datasets.labels import LabelRow, LabelTable, classes_of, declared_classes, read_label_table
-from swtformer.datasets.paths import ImageFolder, images_folder, locate, safe_name
+from swtformer.datasets.paths import ImageFolder, images_folder, locate
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.splits import ALL, choose_split
 from swtformer.errors import DataError
+from swtformer.safe_names import safe_name
 from swtformer.settings import DataSettings
 
 SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})

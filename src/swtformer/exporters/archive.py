@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from swtformer.datasets.paths import safe_name
 from swtformer.errors import DataError
+from swtformer.safe_names import safe_name
 
 TEXT_BYTES = 64 * 2**20
 """Largest list or table that is read from an archive."""

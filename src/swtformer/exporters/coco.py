@@ -31,8 +31,8 @@ from swtformer.exporters.reading import (
     Overlaps,
     Reading,
 )
-from swtformer.files import write_text
 from swtformer.settings import ExportSettings
+from swtformer.store.files import write_text
 
 LISTS = ("images", "annotations", "categories")
 

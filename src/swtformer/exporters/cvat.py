@@ -24,9 +24,9 @@ from swtformer.exporters.label_map import (
 from swtformer.exporters.objects import objects
 from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import IGNORED, Correction, Reading
-from swtformer.files import atomic_file
-from swtformer.masks import voc_palette
 from swtformer.settings import ExportSettings
+from swtformer.store.files import atomic_file
+from swtformer.store.masks import voc_palette
 
 MAX_OBJECTS = 255
 """Objects that SegmentationObject can tell apart in one image: it has the 256 colours of VOC, 0 for none.

@@ -20,7 +20,7 @@ from swtformer.exporters.archive import Tree, has_folder, open_tree, read_text, 
 from swtformer.exporters.base import require_free_names
 from swtformer.exporters.provenance import Provenance, read_notes
 from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
-from swtformer.masks import voc_palette
+from swtformer.store.masks import voc_palette
 
 CLASS_FOLDER = "SegmentationClass"
 OBJECT_FOLDER = "SegmentationObject"

@@ -28,9 +28,9 @@ from swtformer.exporters.reading import (
     Overlaps,
     Reading,
 )
-from swtformer.files import atomic_file, write_text
-from swtformer.masks import voc_palette
 from swtformer.settings import ExportSettings
+from swtformer.store.files import atomic_file, write_text
+from swtformer.store.masks import voc_palette
 
 FROM_NAME = "label"
 TO_NAME = "image"

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
-from swtformer.datasets.paths import record_id, safe_name
+from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
 from swtformer.errors import nearest
 from swtformer.exporters.provenance import Provenance
+from swtformer.safe_names import safe_name
 
 IGNORED = 255
 """Mask value of pixels that no class is known for."""

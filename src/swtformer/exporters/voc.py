@@ -19,9 +19,9 @@ from swtformer.exporters.label_map import (
 )
 from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import IGNORED, Correction, Reading
-from swtformer.files import write_text
-from swtformer.masks import write_mask
 from swtformer.settings import ExportSettings
+from swtformer.store.files import write_text
+from swtformer.store.masks import write_mask
 
 
 class VocExporter(Exporter):

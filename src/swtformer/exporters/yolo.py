@@ -30,8 +30,8 @@ from swtformer.exporters.base import Exporter, LabelledImage, copy_image, new_fo
 from swtformer.exporters.outlines import Outline, fill, outlines
 from swtformer.exporters.provenance import NOTES_FILE, Ignored, Provenance, notes_text, read_notes
 from swtformer.exporters.reading import IGNORED, Canvas, Correction, Reading
-from swtformer.files import write_text
 from swtformer.settings import ExportSettings
+from swtformer.store.files import write_text
 
 IMAGE_FOLDER = "images"
 LABEL_FOLDER = "labels"

@@ -20,7 +20,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from swtformer.backbones.weights import PROBE_SECONDS, answers
 from swtformer.errors import SwtformerError
 from swtformer.hub.card import CARD
-from swtformer.model_folders import CONFIG, WEIGHTS, local_model_folder
+from swtformer.store.models import CONFIG, WEIGHTS, local_model_folder
 
 
 def model_folder(source: str | os.PathLike[str], **options: Any) -> Path:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from swtformer.errors import CheckpointError
-from swtformer.files import read_json
 from swtformer.label_sources import are_of_masks, are_of_outlines
-from swtformer.model_folders import NETWORK, newest_network, saved_config
-from swtformer.run import Run
 from swtformer.settings import SegmentSettings, TrainSettings
+from swtformer.store.files import read_json
+from swtformer.store.models import NETWORK, newest_network, saved_config
+from swtformer.store.run import Run
 
 CARD = "README.md"
 """File of a model card."""

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from huggingface_hub import ModelCard, ModelHubMixin
 
-from swtformer.files import write_text
 from swtformer.hub.access import check_name, check_reachable, hub_errors, model_folder
 from swtformer.hub.card import CARD, Subject, card_text
+from swtformer.store.files import write_text
 
 
 class HubModel(
@@ -24,7 +24,7 @@ class HubModel(
     """A network with the mixin of huggingface_hub.
 
     The mixin would write the constructor's arguments into a config.json, without those that JSON cannot hold,
-    and delete an older one before anything is saved. Here the files of `swtformer.model_folders` are the only
+    and delete an older one before anything is saved. Here the files of `swtformer.store.models` are the only
     truth: nothing is noted when a network is built, and saving replaces files atomically.
     """
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from swtformer.errors import CheckpointError
 from swtformer.hub.access import model_folder
 from swtformer.methods import Method, create_model
-from swtformer.model_folders import CONFIG, MODEL, WEIGHTS, saved_settings, write_model_folder
 from swtformer.settings import ModelSettings
+from swtformer.store.models import CONFIG, MODEL, WEIGHTS, saved_settings, write_model_folder
 
 
 def save_pretrained(model: Method, folder: str | Path) -> Path:

@@ -10,11 +10,11 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from swtformer.errors import CheckpointError
-from swtformer.files import write_text, write_with
 from swtformer.hub.access import check_name, check_reachable, download, hub_errors
 from swtformer.hub.card import CARD
-from swtformer.model_folders import CONFIG, WEIGHTS
 from swtformer.publishing.saved import Network, SavedModel, find_model
+from swtformer.store.files import write_text, write_with
+from swtformer.store.models import CONFIG, WEIGHTS
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from swtformer.errors import SwtformerError
-from swtformer.files import write_with
 from swtformer.publishing.decompositions import DECOMPOSITIONS
 from swtformer.publishing.doubles import in_float64
+from swtformer.store.files import write_with
 
 TOLERANCE = 1e-4
 """Largest absolute difference from torch in float64 that an output may show."""

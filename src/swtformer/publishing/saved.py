@@ -11,10 +11,10 @@ from swtformer.errors import CheckpointError
 from swtformer.hub.access import model_folder
 from swtformer.methods import Method
 from swtformer.methods.pretrained import from_pretrained
-from swtformer.model_folders import newest_network
-from swtformer.run import Run
 from swtformer.segmentation.network import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network
+from swtformer.store.models import newest_network
+from swtformer.store.run import Run
 
 Network = Literal["auto", "cam", "segmentation"]
 """Which of a run's two networks; auto takes the newest segmentation network where there is one."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from swtformer.backbones.base import Backbone
-from swtformer.run import Progress, silent
+from swtformer.progress import Progress, silent
 from swtformer.settings import RefineSettings
 
 

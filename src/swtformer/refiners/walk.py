@@ -11,10 +11,10 @@ from torch import Tensor
 
 from swtformer.backbones.base import Backbone
 from swtformer.functional.random_walk import random_walk
+from swtformer.progress import Progress, silent
 from swtformer.refiners.affinity_fit import fit_affinity
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import Example, FitStates, LearnedRefiner
-from swtformer.run import Progress, silent
 
 SMALLEST_SIDE_PX = 32
 """Backbones take no smaller image; shorter sides are enlarged to it."""

@@ -12,11 +12,11 @@ import numpy as np
 from swtformer.datasets.images import read_image, read_mask
 from swtformer.datasets.records import Record
 from swtformer.errors import SwtformerError
-from swtformer.maps import ClassActivationMaps
-from swtformer.masks import voc_palette
 from swtformer.report.colours import css
 from swtformer.report.pictures import TILE_PX, data_uri, map_overlay, mask_overlay, thumbnail
-from swtformer.run import Run
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import voc_palette
+from swtformer.store.run import Run
 
 MAPS_PER_TILE = 4
 """Classes whose maps share one tile; further ones are counted."""

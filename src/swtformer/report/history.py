@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from swtformer.errors import SwtformerError
 from swtformer.report.plots import Series, line_plot
-from swtformer.run import Run
+from swtformer.store.run import Run
 
 
 @dataclass(frozen=True)

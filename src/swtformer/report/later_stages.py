@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swtformer.files import read_json
-from swtformer.model_folders import newest_network
 from swtformer.report.history import History, read_history
-from swtformer.report.scores import (
+from swtformer.scoring.sheet import (
     ScoreSheet,
     SegmentationScore,
     caution,
@@ -18,8 +16,10 @@ from swtformer.report.scores import (
     read_sheet,
     trained_on_note,
 )
-from swtformer.reviews import Review, read_reviews
-from swtformer.run import RefinedRun, Run
+from swtformer.store.files import read_json
+from swtformer.store.models import newest_network
+from swtformer.store.review_queue import Review, read_reviews
+from swtformer.store.run import RefinedRun, Run
 
 REVIEWS_SHOWN = 10
 """Rows of the review queue on the page."""

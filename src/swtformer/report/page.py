@@ -9,14 +9,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from swtformer.masks import voc_palette
 from swtformer.report.cases import Case
 from swtformer.report.colours import css, map_gradient
 from swtformer.report.history import History, curves, segmentation_curves
 from swtformer.report.later_stages import LaterStages
-from swtformer.report.scores import MASKS, POLICIES, ScoreSheet, SegmentationScore
-from swtformer.run import Failure
+from swtformer.scoring.sheet import MASKS, POLICIES, ScoreSheet, SegmentationScore
 from swtformer.settings import Settings, dump_settings
+from swtformer.store.failures import Failure
+from swtformer.store.masks import voc_palette
 
 METHODS = {"swtformer_v1": "SWTformer-V1", "swtformer_v2": "SWTformer-V2"}
 """Names of the methods on the page; others appear as the settings call them."""

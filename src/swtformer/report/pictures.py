@@ -8,8 +8,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from swtformer.masks import voc_palette
 from swtformer.report.colours import map_colours
+from swtformer.store.masks import voc_palette
 
 TILE_PX = 320
 """Longest side of a picture on the page."""

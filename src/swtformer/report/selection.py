@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from swtformer.datasets.records import Record
-from swtformer.maps import ClassActivationMaps
+from swtformer.store.maps import ClassActivationMaps
 
 Key = TypeVar("Key")
 

@@ -18,8 +18,8 @@ from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.backbones.swin import known_names
 from swtformer.backbones.weights import fetched, fill, pretrained_file, read_tensors
 from swtformer.errors import SettingsError, SwtformerError, nearest
-from swtformer.files import read_json
 from swtformer.segmentation.library import require_smp
+from swtformer.store.files import read_json
 
 Family = Literal["backbone", "smp"]
 

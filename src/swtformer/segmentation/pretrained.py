@@ -8,7 +8,9 @@ from pathlib import Path
 from swtformer.errors import CheckpointError
 from swtformer.hub.access import model_folder
 from swtformer.methods.pretrained import load_weights, read_weights
-from swtformer.model_folders import (
+from swtformer.segmentation.encoders import bare_encoder
+from swtformer.segmentation.network import NetworkSettings, SegmentationNetwork, assemble
+from swtformer.store.models import (
     CONFIG,
     NETWORK,
     WEIGHTS,
@@ -17,9 +19,7 @@ from swtformer.model_folders import (
     saved_settings,
     write_model_folder,
 )
-from swtformer.run import Run
-from swtformer.segmentation.encoders import bare_encoder
-from swtformer.segmentation.network import NetworkSettings, SegmentationNetwork, assemble
+from swtformer.store.run import Run
 
 
 def save_network(network: SegmentationNetwork, folder: str | Path) -> Path:

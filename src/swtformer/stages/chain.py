@@ -12,12 +12,12 @@ from typing import Literal, get_args
 
 from swtformer.datasets.check import check
 from swtformer.datasets.records import ImageSet, Problem
+from swtformer.engine.training_folder import holds_weights, require_same_settings
 from swtformer.errors import DataError, SettingsError, SwtformerError
-from swtformer.model_folders import holds_model, newest_network
 from swtformer.processes import launched_processes
+from swtformer.progress import Progress, silent
 from swtformer.report.history import read_history
-from swtformer.report.scores import MASKS
-from swtformer.run import Failure, Progress, Run, read_failures, silent
+from swtformer.scoring.sheet import MASKS
 from swtformer.segmentation.library import require_smp
 from swtformer.segmentation.network import require_encoder
 from swtformer.settings import Settings
@@ -27,10 +27,12 @@ from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
-from swtformer.stages.run_folder import holds_weights, require_same_settings
-from swtformer.stages.same_data import changed_files, fingerprint_with_files, require_same_data
 from swtformer.stages.segment import segment
 from swtformer.stages.train import FREE_TO_CHANGE, SECTIONS, train
+from swtformer.store.failures import Failure, read_failures
+from swtformer.store.models import holds_model, newest_network
+from swtformer.store.run import Run
+from swtformer.training.same_data import changed_files, fingerprint_with_files, require_same_data
 
 StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "segment", "evaluate", "report"]
 """The stages in the order of work."""

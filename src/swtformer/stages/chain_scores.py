@@ -7,13 +7,15 @@ from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
-from swtformer.files import read_json, sha256, write_json
-from swtformer.model_folders import WEIGHTS, newest_network
-from swtformer.report.scores import SegmentationScore, caution, read_sheet, trained_on_note
-from swtformer.run import Progress, RefinedRun, Run, read_failures, silent
+from swtformer.progress import Progress, silent
+from swtformer.scoring.sheet import SegmentationScore, caution, read_sheet, trained_on_note
 from swtformer.settings import PredictSettings, Settings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import PREDICTIONS, predict
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json, sha256, write_json
+from swtformer.store.models import WEIGHTS, newest_network
+from swtformer.store.run import RefinedRun, Run
 
 MISS, LEFT_OUT = "255 counts as a miss", "255 left out"
 """What becomes of undecided pixels in the score of masks."""

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from swtformer.datasets import open_dataset
 from swtformer.datasets.shapes import draw_shapes
-from swtformer.run import Progress, Run, silent
+from swtformer.progress import Progress, silent
 from swtformer.settings import Settings, validate
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.localize import localize
 from swtformer.stages.mask import mask
 from swtformer.stages.report import report
 from swtformer.stages.train import train
+from swtformer.store.run import Run
 
 IMAGES = 800
 SIDE_PX = 96

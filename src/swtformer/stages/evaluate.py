@@ -12,16 +12,19 @@ import torch
 from torch import Tensor
 
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.truth import (
+    ground_truth_folder,
+    read_labels,
+    records_with_mask,
+    require_classes,
+    require_other_files,
+    require_same_size,
+)
 from swtformer.errors import DataError, SwtformerError
-from swtformer.files import read_json, write_json
 from swtformer.functional.scores import IGNORED, ConfusionMatrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
-from swtformer.maps import ClassActivationMaps
-from swtformer.run import Progress, RefinedRun, Run, silent
-from swtformer.settings import EvaluateSettings
-from swtformer.stages.in_order import in_order
-from swtformer.stages.map_scores import MapCounter, MapTotals
-from swtformer.stages.mask import (
+from swtformer.in_order import in_order
+from swtformer.labelling.mask_rule import (
     CAM_ARGMAX_THRESHOLD,
     MaskRule,
     Source,
@@ -29,8 +32,9 @@ from swtformer.stages.mask import (
     ids_with_maps,
     source_and_policy,
 )
-from swtformer.stages.refined_maps import require_refined_from_maps
-from swtformer.stages.scores import (
+from swtformer.progress import Progress, silent
+from swtformer.scoring.map_scores import MapCounter, MapTotals
+from swtformer.scoring.scores import (
     BACKGROUND,
     ClassificationScore,
     ImageScore,
@@ -41,14 +45,11 @@ from swtformer.stages.scores import (
     scored_labels,
     segmentation_score,
 )
-from swtformer.stages.truth import (
-    ground_truth_folder,
-    read_labels,
-    records_with_mask,
-    require_classes,
-    require_other_files,
-    require_same_size,
-)
+from swtformer.settings import EvaluateSettings
+from swtformer.store.files import read_json, write_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.refined_maps import require_refined_from_maps
+from swtformer.store.run import RefinedRun, Run
 
 
 def evaluate(

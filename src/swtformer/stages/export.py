@@ -14,11 +14,13 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
 from swtformer.exporters.provenance import Provenance, fingerprint
-from swtformer.files import read_json
-from swtformer.run import Failure, Progress, Run, silent
+from swtformer.in_order import in_order
+from swtformer.progress import Progress, silent
 from swtformer.settings import ExportSettings
-from swtformer.stages.in_order import in_order
-from swtformer.stages.making import making_of
+from swtformer.store.failures import Failure
+from swtformer.store.files import read_json
+from swtformer.store.pseudo_masks import making_of
+from swtformer.store.run import Run
 
 MaskSource = Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predictions"]
 SOURCES: tuple[MaskSource, ...] = ("pseudo_masks", "masks")

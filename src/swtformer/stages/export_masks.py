@@ -10,11 +10,13 @@ from typing import Literal
 from swtformer.datasets import open_dataset
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.run import Failure, Progress, Run, silent, write_failures
+from swtformer.progress import Progress, silent
+from swtformer.review.decisions import Decision, decided_ids
 from swtformer.settings import Settings
 from swtformer.stages.export import MaskSource, declared_classes, export, mask_folder, mask_ids, masks_in
-from swtformer.stages.known_data import data_of_masks
-from swtformer.stages.review import Decision, decided_ids
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.known_data import data_of_masks
+from swtformer.store.run import Run
 
 
 @dataclass(frozen=True)

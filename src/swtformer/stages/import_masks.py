@@ -18,15 +18,17 @@ from swtformer.exporters import Correction, Exporter, Known, Reading, exporter, 
 from swtformer.exporters.base import movable
 from swtformer.exporters.provenance import Ignored, fingerprint
 from swtformer.exporters.reading import UNKNOWN_IMAGE
-from swtformer.files import write_json
-from swtformer.masks import write_mask
-from swtformer.run import Failure, Progress, Run, silent, write_failures
-from swtformer.stages.corrections import NOTES, VERSIONS, Corrections, noted_base, read_corrections
+from swtformer.progress import Progress, silent
+from swtformer.review.decisions import marked_ids
+from swtformer.review.import_warnings import Findings
+from swtformer.review.merge_masks import Merged, Standing, merge
 from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
-from swtformer.stages.import_warnings import Findings
-from swtformer.stages.making import making_of
-from swtformer.stages.merge_masks import Merged, Standing, merge
-from swtformer.stages.review import marked_ids
+from swtformer.store.corrections import NOTES, VERSIONS, Corrections, noted_base, read_corrections
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.pseudo_masks import making_of
+from swtformer.store.run import Run
 
 
 @dataclass(frozen=True)

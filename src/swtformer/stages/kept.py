@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from swtformer.engine.training_folder import changed_settings, holds_weights, settings_of_training
 from swtformer.errors import SettingsError
-from swtformer.files import read_json
 from swtformer.refiners import REFINERS
-from swtformer.run import Run
 from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section, Settings
-from swtformer.stages.run_folder import changed_settings, holds_weights, settings_of_training
 from swtformer.stages.segment import FREE_TO_CHANGE, SECTIONS
+from swtformer.store.files import read_json
+from swtformer.store.run import Run
 
 _SETTLED_BY_THE_STAGE = {
     "refine.source": "auto",

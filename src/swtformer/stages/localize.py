@@ -11,17 +11,20 @@ import torch
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError
-from swtformer.files import digest, file_stamp, sha256, write_json
-from swtformer.maps import ClassActivationMaps, are_current
+from swtformer.inference.kept_maps import maps_of
 from swtformer.methods.pretrained import from_pretrained
-from swtformer.methods.views import SummedMaps, summed_maps
-from swtformer.model_folders import WEIGHTS
+from swtformer.methods.views import summed_maps
 from swtformer.precision import autocast, pick_device
-from swtformer.run import Failure, Progress, Run, silent, write_failures
+from swtformer.progress import Progress, silent
 from swtformer.settings import Settings
-from swtformer.stages.read_ahead import read_ahead
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import digest, file_stamp, sha256, write_json
+from swtformer.store.maps import are_current
+from swtformer.store.models import WEIGHTS
+from swtformer.store.run import Run
 
 
 @dataclass(frozen=True)
@@ -113,28 +116,6 @@ def localize(
         progress("localize", reused + done + len(failures), len(data))
     write_failures(run, "localize", failures)
     return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
-
-
-def maps_of(made: SummedMaps, index: int, *, size: tuple[int, int]) -> ClassActivationMaps:
-    """The maps of one image of a batch, as they are kept: those of its classes alone, on the CPU.
-
-    Args:
-        made: of the batch.
-        index: of the image in it.
-        size: (height, width) of the image in pixels.
-    """
-    chosen = made.present[index].nonzero()[:, 0].cpu()
-    refined = None
-    if made.refined is not None:
-        with_background = torch.cat([torch.zeros(1, dtype=torch.long), chosen + 1])
-        refined = made.refined[index].cpu()[with_background].numpy().astype(np.float16)
-    return ClassActivationMaps(
-        values=(chosen + 1).numpy().astype(np.int16),
-        size=size,
-        cam=made.cam[index].cpu()[chosen].numpy().astype(np.float16),
-        refined=refined,
-        probabilities=made.probabilities[index].cpu().numpy().astype(np.float32),
-    )
 
 
 def _fingerprint(run: Run, settings: Settings) -> str:

@@ -15,18 +15,20 @@ from PIL import Image
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.images import check_readable, has_rotation
+from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
-from swtformer.files import sha256, write_json, write_text, write_with
-from swtformer.masks import write_mask
-from swtformer.model_folders import WEIGHTS
+from swtformer.inference.inputs import find_inputs
+from swtformer.inference.predictor import Predictor, load_predictor
+from swtformer.progress import Progress, silent
 from swtformer.report.pictures import mask_overlay, thumbnail
-from swtformer.run import Failure, Progress, Run, silent, write_failures
+from swtformer.scoring.scores import BACKGROUND
 from swtformer.settings import PredictSettings
-from swtformer.stages.inputs import find_inputs
-from swtformer.stages.predictor import Predictor, load_predictor
-from swtformer.stages.read_ahead import read_ahead
-from swtformer.stages.scores import BACKGROUND
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import sha256, write_json, write_text, write_with
+from swtformer.store.masks import write_mask
+from swtformer.store.models import WEIGHTS
+from swtformer.store.run import Run
 
 MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
 ENDINGS = {MASKS: ".png", OVERLAYS: ".jpg", PROBABILITIES: ".npz"}

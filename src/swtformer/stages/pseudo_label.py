@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.files import digest, read_json, write_json
 from swtformer.functional.pseudo_labels import (
     STEPS,
     Evidence,
@@ -25,17 +24,20 @@ from swtformer.functional.pseudo_labels import (
     support,
 )
 from swtformer.functional.scores import IGNORED
-from swtformer.maps import ClassActivationMaps
-from swtformer.masks import write_mask
+from swtformer.in_order import in_order
+from swtformer.labelling.mask_rule import Source, ids_with_maps
+from swtformer.labelling.start_maps import all_channels, label_free_power, source_of
+from swtformer.progress import Progress, silent
 from swtformer.refiners import REFINERS, Refiner
-from swtformer.reviews import Review, read_reviews, write_reviews
-from swtformer.run import Failure, Progress, RefinedRun, Run, silent, write_failures
 from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section
-from swtformer.stages.in_order import in_order
 from swtformer.stages.kept import changed_rule
-from swtformer.stages.mask import Source, ids_with_maps, remove_other_masks
-from swtformer.stages.refined_maps import require_refined_from, require_refined_from_maps
-from swtformer.stages.start_maps import all_channels, label_free_power, source_of
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import digest, read_json, write_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import remove_other_masks, write_mask
+from swtformer.store.refined_maps import require_refined_from, require_refined_from_maps
+from swtformer.store.review_queue import Review, read_reviews, write_reviews
+from swtformer.store.run import RefinedRun, Run
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,24 @@ from torch import Tensor
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
-from swtformer.files import digest, file_stamp, read_json, write_json
-from swtformer.maps import ClassActivationMaps, are_current
+from swtformer.inference.equal_sizes import in_equal_sizes
+from swtformer.labelling.fit_refiner import Start, fit_or_load
+from swtformer.labelling.mask_rule import ids_with_maps
+from swtformer.labelling.start_maps import label_free_power, source_of
 from swtformer.precision import pick_device
+from swtformer.progress import Progress, silent
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.refiners.walk import STEPS
-from swtformer.run import Failure, Progress, Run, silent, write_failures
 from swtformer.settings import RefineSettings, Settings
-from swtformer.stages.equal_sizes import in_equal_sizes
-from swtformer.stages.fit_refiner import Start, fit_or_load
-from swtformer.stages.known_data import data_of
-from swtformer.stages.mask import ids_with_maps
-from swtformer.stages.read_ahead import read_ahead
-from swtformer.stages.refined_maps import maps_stamp
-from swtformer.stages.start_maps import label_free_power, source_of
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import digest, file_stamp, read_json, write_json
+from swtformer.store.known_data import data_of
+from swtformer.store.maps import ClassActivationMaps, are_current
+from swtformer.store.refined_maps import maps_stamp
+from swtformer.store.run import Run
 
 BATCH_ON_A_GPU = 16
 """Images of one size that are refined together where the settings leave it open. A CPU is busy with one."""

@@ -13,17 +13,19 @@ from typing import Any
 
 from swtformer.datasets import ImageSet, Record, open_dataset
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
-from swtformer.files import read_json, write_text
-from swtformer.maps import ClassActivationMaps
+from swtformer.progress import Progress, silent
 from swtformer.report import render
 from swtformer.report.cases import Case, Columns, Context, build_case
 from swtformer.report.history import read_history
 from swtformer.report.later_stages import LaterStages, read_later_stages
 from swtformer.report.page import Contents, Gallery
-from swtformer.report.scores import ScoreSheet, read_scores
 from swtformer.report.selection import confidence, extremes, varied
-from swtformer.run import Progress, Run, read_failures, silent
+from swtformer.scoring.sheet import ScoreSheet, read_scores
 from swtformer.settings import DataSettings, Settings
+from swtformer.store.failures import read_failures
+from swtformer.store.files import read_json, write_text
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.run import Run
 
 EXTREMES = 6
 """Images at each end of the ranking."""

@@ -15,19 +15,29 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
+from swtformer.engine.training_folder import (
+    FREE_DATA_SETTINGS,
+    has_checkpoint,
+    holds_weights,
+    training_folder,
+    with_earlier,
+)
 from swtformer.errors import DataError, SettingsError
-from swtformer.files import read_json, write_json
 from swtformer.functional.pixel_losses import rarity_weights
 from swtformer.methods.pretrained import from_pretrained
-from swtformer.model_folders import holds_model
 from swtformer.processes import is_main_process
-from swtformer.run import Failure, Progress, Run, silent, write_failures
+from swtformer.progress import Progress, silent
+from swtformer.review.rejections import Rejections, rejections
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
-from swtformer.stages.corrections import origin
-from swtformer.stages.known_data import data_of
-from swtformer.stages.network_notes import (
+from swtformer.store.corrections import origin
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import read_json, write_json
+from swtformer.store.known_data import data_of
+from swtformer.store.models import holds_model
+from swtformer.store.run import Run
+from swtformer.training.network_notes import (
     changed_conditions,
     changed_masks,
     kept_score,
@@ -37,22 +47,14 @@ from swtformer.stages.network_notes import (
     noted_corrections,
     write_scores,
 )
-from swtformer.stages.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
-from swtformer.stages.rejections import Rejections, rejections
-from swtformer.stages.run_folder import (
-    FREE_DATA_SETTINGS,
-    has_checkpoint,
-    holds_weights,
-    training_folder,
-    with_earlier,
-)
-from swtformer.stages.same_data import (
+from swtformer.training.pair_loader import MaskedImage
+from swtformer.training.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
+from swtformer.training.same_data import (
     facts_of_files,
     fingerprint_with_files,
     for_this_call_only,
     resumed_anyway,
 )
-from swtformer.training.pair_loader import MaskedImage
 
 logger = logging.getLogger("swtformer")
 
@@ -334,7 +336,7 @@ def _fit(
     resume: bool,
     progress: Progress,
 ) -> list[Failure]:
-    from swtformer.training.fitting import fit
+    from swtformer.engine.fitting import fit
     from swtformer.training.pair_loader import evaluation_pairs, training_pairs
     from swtformer.training.segmentation import SEGMENT_COLUMNS, SegmentationModule
 

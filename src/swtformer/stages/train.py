@@ -12,23 +12,25 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import CheckpointError, DataError, SettingsError
-from swtformer.files import write_json
-from swtformer.hub.access import model_folder
-from swtformer.methods import Method, create_model
-from swtformer.methods.pretrained import load_weights, read_config, read_weights, save_pretrained
-from swtformer.model_folders import WEIGHTS, holds_model
-from swtformer.processes import is_main_process
-from swtformer.run import Failure, Progress, Run, silent, write_failures
-from swtformer.settings import Settings
-from swtformer.stages.run_folder import (
+from swtformer.engine.training_folder import (
     FREE_DATA_SETTINGS,
     has_checkpoint,
     has_only_model,
     training_folder,
     with_earlier,
 )
-from swtformer.stages.same_data import (
+from swtformer.errors import CheckpointError, DataError, SettingsError
+from swtformer.hub.access import model_folder
+from swtformer.methods import Method, create_model
+from swtformer.methods.pretrained import load_weights, read_config, read_weights, save_pretrained
+from swtformer.processes import is_main_process
+from swtformer.progress import Progress, silent
+from swtformer.settings import Settings
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import write_json
+from swtformer.store.models import WEIGHTS, holds_model
+from swtformer.store.run import Run
+from swtformer.training.same_data import (
     changed_files,
     facts_of_data,
     facts_of_files,
@@ -227,7 +229,7 @@ def _fit(
     resume: bool,
     progress: Progress,
 ) -> list[Failure]:
-    from swtformer.training.fitting import fit
+    from swtformer.engine.fitting import fit
     from swtformer.training.loader import evaluation_loader, training_loader
     from swtformer.training.module import TrainingModule
 

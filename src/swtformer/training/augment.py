@@ -50,14 +50,6 @@ class Augmentation(Protocol):
         """Turn an (H, W, 3) uint8 photograph of any size into a sample."""
 
 
-def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Generator of one sample: a function of the run's seed, the epoch and the image's index alone.
-
-    So a resumed run, and any number of loader workers, draw the same samples.
-    """
-    return np.random.default_rng(np.random.SeedSequence(seed % 2**64, spawn_key=(epoch, index)))
-
-
 def create_augmentation(settings: TrainSettings) -> Augmentation:
     """Build the preset that `settings.augmentation` names.
 

@@ -10,10 +10,7 @@ from torch import Tensor
 
 from swtformer.datasets.images import read_image
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import DataError
-from swtformer.settings import DataSettings, TrainSettings
-from swtformer.training.augment import Augmentation, WholeImage, create_augmentation
-from swtformer.training.batches import (
+from swtformer.engine.batches import (
     EpochBatches,
     SampleLoader,
     Samples,
@@ -21,6 +18,9 @@ from swtformer.training.batches import (
     ordered_batches,
     training_batches,
 )
+from swtformer.errors import DataError
+from swtformer.settings import DataSettings, TrainSettings
+from swtformer.training.augment import Augmentation, WholeImage, create_augmentation
 
 
 class Batch(TypedDict):

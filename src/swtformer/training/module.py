@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swtformer.engine.module import FittedModule
 from swtformer.functional.scores import (
     average_precision_per_class,
     average_precision_per_image,
@@ -15,8 +16,6 @@ from swtformer.functional.scores import (
 )
 from swtformer.methods import Method
 from swtformer.settings import Settings
-from swtformer.training.base import FittedModule
-from swtformer.training.optimizer import freeze
 
 
 class TrainingModule(FittedModule):
@@ -87,3 +86,10 @@ class TrainingModule(FittedModule):
         images = len(self.trainer.val_dataloaders.dataset)
         gathered: Tensor = self.all_gather(rows.to(self.device))  # (processes, rows, C)
         return gathered.transpose(0, 1).flatten(0, 1)[:images].cpu()
+
+
+def freeze(model: Method, stages: int) -> None:
+    """Take the first `stages` backbone stages (the stem is part of the first) out of training."""
+    for modules in model.backbone.stage_modules()[:stages]:
+        for module in modules:
+            module.requires_grad_(False)

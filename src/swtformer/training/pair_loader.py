@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from swtformer.datasets.images import read_image, read_mask
-from swtformer.settings import DataSettings, SegmentSettings
-from swtformer.training.batches import (
+from swtformer.engine.batches import (
     EpochBatches,
     SampleLoader,
     Samples,
@@ -21,6 +20,7 @@ from swtformer.training.batches import (
     ordered_batches,
     training_batches,
 )
+from swtformer.settings import DataSettings, SegmentSettings
 from swtformer.training.pair_augment import PairAugmentation, WholePair, create_pair_augmentation
 
 SMALLEST_BATCH = 2

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swtformer.engine.module import FittedModule
 from swtformer.functional.pixel_losses import dice_loss, pixel_cross_entropy, presence_loss
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.settings import SegmentSettings
-from swtformer.training.base import FittedModule
 
 SEGMENT_COLUMNS = (
     "epoch",

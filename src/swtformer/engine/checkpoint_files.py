@@ -1,0 +1,120 @@
+"""Files of training states: whole or absent, checked by SHA-256, loaded without running code."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+
+from swtformer.errors import CheckpointError
+from swtformer.store.files import atomic_file, write_text
+
+GENERATIONS = 2
+"""Checkpoints that are kept, so that one damaged file does not end a run."""
+
+logger = logging.getLogger("swtformer")
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a state beside its final name, then its digest, then rename.
+
+    Args:
+        path: the file.
+        state: tensors and plain values.
+
+    Raises:
+        SwtformerError: the disk is full or read-only; what was there before stays.
+    """
+    with atomic_file(path) as stream:
+        hashing = _HashingStream(stream)
+        torch.save(state, cast("IO[bytes]", hashing))
+        write_text(digest_file(path), hashing.digest.hexdigest() + "\n")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a state, onto the CPU.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or holds more than tensors and plain values.
+    """
+    problem = damage(path)
+    if problem:
+        raise CheckpointError(problem)
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch.load raises whatever a hostile file makes it raise
+        raise CheckpointError(f"{path}: cannot be loaded safely: {error}") from None
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove a state and its digest."""
+    path.unlink(missing_ok=True)
+    digest_file(path).unlink(missing_ok=True)
+
+
+def epoch_file(folder: Path, epoch: int) -> Path:
+    """The file of the state after `epoch` epochs, which `newest_checkpoint` finds."""
+    return folder / f"epoch-{epoch:04d}.ckpt"
+
+
+def digest_file(path: Path) -> Path:
+    """File that holds a checkpoint's SHA-256."""
+    return path.with_name(path.name + ".sha256")
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint file, or None where its bytes match their digest."""
+    if not path.is_file():
+        return f"{path}: does not exist."
+    if not digest_file(path).is_file():
+        return f"{path}: its digest {digest_file(path).name} is missing, so it cannot be checked."
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != digest_file(path).read_text(encoding="utf-8").strip():
+        return f"{path}: is damaged (its SHA-256 is not the one that was written with it)."
+    return None
+
+
+def remove_older(folder: Path, pattern: str = "epoch-*.ckpt") -> None:
+    """Remove all states but the newest `GENERATIONS` of those whose names follow a pattern."""
+    for path in sorted(folder.glob(pattern), reverse=True)[GENERATIONS:]:
+        remove_checkpoint(path)
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The newest whole checkpoint of a folder; damaged ones are passed over with a warning.
+
+    Raises:
+        CheckpointError: there is none, or all are damaged.
+    """
+    problems: list[str] = []
+    for path in sorted(folder.glob("epoch-*.ckpt"), reverse=True):
+        problem = damage(path)
+        if problem is None:
+            if problems:
+                logger.warning("%s Resuming from %s, the checkpoint before it.", problems[-1], path.name)
+            return path
+        problems.append(problem)
+    if problems:
+        raise CheckpointError("No checkpoint is whole:\n" + "\n".join(f"  {line}" for line in problems))
+    raise CheckpointError(f"{folder}: holds no checkpoint to resume from.")
+
+
+class _HashingStream:
+    """A binary stream that knows the SHA-256 of what went through it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write and hash."""
+        self.digest.update(data)
+        return self.stream.write(data)
+
+    def flush(self) -> None:
+        """Flush the stream below."""
+        self.stream.flush()

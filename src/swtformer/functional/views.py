@@ -1,0 +1,36 @@
+"""An image at several scales, with mirror images (METHOD 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+SMALLEST_SIDE_PX = 32
+"""Backbones take no smaller image; smaller views are enlarged to it."""
+
+
+def views(images: Tensor, *, scales: Sequence[float], flip: bool) -> list[tuple[bool, Tensor]]:
+    """Every scale of the images and, if wanted, its mirror image, with a flag that says which is mirrored.
+
+    Args:
+        images: (B, 3, H, W) uint8 RGB.
+        scales: of the size; no side becomes shorter than `SMALLEST_SIDE_PX`.
+        flip: add each scale's mirror image.
+
+    Returns:
+        (mirrored, (B, 3, h, w) floats in [0, 1]) for each view.
+    """
+    height, width = images.shape[-2:]
+    made = []
+    for scale in scales:
+        factor = max(scale, SMALLEST_SIDE_PX / min(height, width))
+        size = (round(height * factor), round(width * factor))
+        view = images.float() / 255
+        if size != (height, width):
+            view = F.interpolate(view, size, mode="bilinear", align_corners=False, antialias=True)
+        made.append((False, view))
+        if flip:
+            made.append((True, view.flip(-1)))
+    return made

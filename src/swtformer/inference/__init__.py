@@ -1,0 +1,1 @@
+"""A network on photographs: predictor, views, windows. Stages and the app share it."""

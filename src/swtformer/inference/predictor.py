@@ -1,0 +1,250 @@
+"""One photograph to a label image, by a segmentation network or by a model that makes maps."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from swtformer.errors import CheckpointError
+from swtformer.hub.access import model_folder
+from swtformer.inference.kept_maps import maps_of
+from swtformer.inference.windows import GRID, patches
+from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
+from swtformer.methods import Method
+from swtformer.methods.pretrained import from_pretrained
+from swtformer.methods.views import summed_maps
+from swtformer.precision import autocast, pick_device
+from swtformer.segmentation import SegmentationNetwork
+from swtformer.segmentation.pretrained import is_network, load_network
+from swtformer.settings import LocalizeSettings, MaskSettings, PredictSettings
+from swtformer.store.files import read_json
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.models import newest_network
+from swtformer.store.run import Run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one photograph.
+
+    Attributes:
+        labels: (H, W) uint8; 0 background, k+1 for class index k.
+        probabilities: (C+1, ceil(H/4), ceil(W/4)) float16, background first; None unless asked for.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray | None
+
+
+class Predictor(ABC):
+    """A model that is ready for photographs.
+
+    Attributes:
+        kind: "segmentation" or "cam".
+        folder: where the model lies.
+        classes: class names; a label is index + 1.
+        exif: how photographs are to be read.
+        about: how labels come about, as predictions.json tells it.
+    """
+
+    kind: Literal["segmentation", "cam"]
+    folder: Path
+    classes: tuple[str, ...]
+    exif: Literal["raw", "apply"]
+    about: dict[str, Any]
+
+    @abstractmethod
+    def predict(self, image: np.ndarray) -> Prediction:
+        """Segment an (H, W, 3) uint8 RGB photograph of any size."""
+
+
+def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) -> Predictor:
+    """Load a model for prediction onto the device of the settings.
+
+    Args:
+        source: a run (its newest segmentation network, else its CAM model), the folder of a saved model of
+            either kind, or a hub id "owner/name".
+        settings: which of a run's models, and how it predicts.
+
+    Raises:
+        CheckpointError: there is no such model, or it is damaged.
+        SettingsError: the accelerator is not there.
+    """
+    run = Run(Path(source))
+    network = None if settings.network == "cam" else newest_network(run)
+    folder = model_folder(source if network is None else network.path)
+    exif = _exif(run, settings)
+    device = pick_device(settings.accelerator)
+    if is_network(folder):
+        return SegmentationPredictor(load_network(folder).to(device), settings, folder=folder, exif=exif)
+    if settings.network == "segmentation":
+        raise CheckpointError(
+            f"{folder}: holds a model that makes maps, no segmentation network; `swtformer segment` "
+            "trains one."
+        )
+    model = from_pretrained(folder).to(device)
+    return CamPredictor(model, settings, folder=folder, exif=exif, rule=_mask_rule(run, model))
+
+
+@final
+class SegmentationPredictor(Predictor):
+    """Labels of the highest class probability, averaged over scales and mirror images."""
+
+    kind = "segmentation"
+
+    def __init__(
+        self,
+        network: SegmentationNetwork,
+        settings: PredictSettings,
+        *,
+        folder: Path,
+        exif: Literal["raw", "apply"],
+    ) -> None:
+        self._network = network
+        self._settings = settings
+        self._device = next(network.parameters()).device.type
+        self.folder, self.exif, self.classes = folder, exif, network.classes
+        self.about = network.settings.model_dump(mode="json", include={"encoder", "decoder"})
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        """See `Predictor.predict`; images above `window_px` are seen window by window."""
+        height, width = image.shape[:2]
+        labels = np.empty((height, width), np.uint8)
+        coarse = None
+        if self._settings.probabilities:
+            coarse = np.empty((len(self.classes) + 1, -(-height // GRID), -(-width // GRID)), np.float16)
+        pixels = torch.from_numpy(image).permute(2, 0, 1).to(self._device)
+        with autocast(self._settings.precision, self._device):
+            for top, left, probabilities in patches(self._network, pixels, settings=self._settings):
+                rows, columns = probabilities.shape[1:]
+                made = probabilities.argmax(0).to(torch.uint8).cpu().numpy()
+                labels[top : top + rows, left : left + columns] = made
+                if coarse is not None:
+                    cells = F.avg_pool2d(probabilities, GRID, ceil_mode=True, count_include_pad=False)
+                    y, x = top // GRID, left // GRID
+                    coarse[:, y : y + cells.shape[1], x : x + cells.shape[2]] = cells.cpu().numpy()
+        return Prediction(labels, coarse)
+
+
+@final
+class CamPredictor(Predictor):
+    """Labels from class activation maps of the classes that the classifier finds.
+
+    Maps need the whole view, so images above `window_px` are shrunk to it, and their labels enlarged.
+
+    Attributes:
+        rule: what turns maps into labels.
+        has_refined: whether the method makes R-CAMs.
+    """
+
+    kind = "cam"
+
+    def __init__(
+        self,
+        model: Method,
+        settings: PredictSettings,
+        *,
+        folder: Path,
+        exif: Literal["raw", "apply"],
+        rule: MaskRule,
+    ) -> None:
+        self._model = model
+        self._settings = settings
+        self.rule = rule
+        self.has_refined = "fusion" in model.new_modules()
+        self._device = next(model.parameters()).device.type
+        self.folder, self.exif, self.classes = folder, exif, model.classes
+        self.about = {
+            "backbone": model.settings.backbone,
+            "method": model.settings.method,
+            "source": rule.source,
+            "policy": rule.policy,
+            "threshold": rule.threshold,
+        }
+
+    def predict(self, image: np.ndarray) -> Prediction:
+        """See `Predictor.predict`."""
+        height, width = image.shape[:2]
+        seen = image
+        if max(height, width) > self._settings.window_px:
+            picture = Image.fromarray(image)
+            picture.thumbnail((self._settings.window_px, self._settings.window_px), Image.Resampling.BICUBIC)
+            seen = np.asarray(picture)
+        maps = self.maps(seen)
+        labels = label_image(maps, self.rule).numpy()
+        if seen is not image:
+            labels = np.asarray(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
+        wanted = self._settings.probabilities
+        return Prediction(labels, self._shares(maps, (height, width)) if wanted else None)
+
+    def maps(
+        self,
+        image: np.ndarray,
+        *,
+        present: Collection[int] | None = None,
+        scales: tuple[float, ...] | None = None,
+    ) -> ClassActivationMaps:
+        """Maps of an (H, W, 3) uint8 RGB photograph, which is seen whole.
+
+        Args:
+            image: any size from 1 px.
+            present: class indices from 0; the classifier chooses where None.
+            scales: of the views; those of the settings where None.
+        """
+        options = LocalizeSettings(
+            scales=scales or self._settings.scales, flip=self._settings.flip, stride=GRID
+        )
+        labels = None
+        if present is not None:
+            labels = torch.zeros(1, len(self.classes), device=self._device)
+            labels[0, list(present)] = 1
+        pixels = torch.tensor(image).permute(2, 0, 1)[None].to(self._device)
+        with autocast(self._settings.precision, self._device):
+            made = summed_maps(self._model, pixels, labels, settings=options)
+        return maps_of(made, 0, size=(image.shape[0], image.shape[1]))
+
+    def _shares(self, maps: ClassActivationMaps, size: tuple[int, int]) -> np.ndarray:
+        """Maps of all classes, each cell divided by its sum: no probabilities that were ever calibrated."""
+        foreground = maps.cam if maps.refined is None else maps.refined[1:]
+        background = 1 - maps.cam.max(0, initial=0)[None] if maps.refined is None else maps.refined[:1]
+        everything = np.zeros((len(self.classes) + 1, *foreground.shape[1:]), np.float32)
+        everything[0] = background[0]
+        everything[maps.values] = foreground
+        everything[0, everything.sum(0) < 1e-6] = 1  # no map says anything: background
+        shares = torch.from_numpy(everything / everything.sum(0))
+        grid = (-(-size[0] // GRID), -(-size[1] // GRID))
+        resized = F.interpolate(shares[None], grid, mode="bilinear", align_corners=False)[0]
+        return resized.numpy().astype(np.float16)
+
+
+def _exif(run: Run, settings: PredictSettings) -> Literal["raw", "apply"]:
+    if settings.exif != "auto":
+        return settings.exif
+    return run.settings().data.exif if run.settings_file.is_file() else "raw"
+
+
+def _mask_rule(run: Run, model: Method) -> MaskRule:
+    """How the run's masks were made where that is noted, else as `--mask.policy argmax`.
+
+    The threshold that is chosen without ground truth needs the maps of many images.
+    """
+    if run.masks_file.is_file():
+        noted = read_json(run.masks_file)
+        return MaskRule(noted["source"], noted["policy"], noted["threshold"])
+    settings = run.settings().mask if run.settings_file.is_file() else MaskSettings()
+    has_refined = "fusion" in model.new_modules()
+    source: Literal["cam", "refined"] = "refined" if has_refined else "cam"
+    if settings.source != "auto":
+        source = settings.source
+    if settings.policy == "fixed":
+        return MaskRule(source, "fixed", settings.threshold)
+    return MaskRule(source, "argmax", CAM_ARGMAX_THRESHOLD if source == "cam" else None)

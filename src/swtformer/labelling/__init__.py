@@ -1,0 +1,1 @@
+"""From evidence to labels: the mask rule, start maps, pseudo-label rules."""

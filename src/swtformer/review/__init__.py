@@ -1,0 +1,1 @@
+"""What people say about masks: queue, decisions, corrections."""

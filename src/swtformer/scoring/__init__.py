@@ -1,0 +1,1 @@
+"""One streaming pass over maps or masks, and one schema of scores."""

@@ -1,0 +1,209 @@
+"""One pass over a run's maps: what each image adds to the scores under every policy, and the sum of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swtformer.datasets.records import Record
+from swtformer.datasets.truth import read_labels, require_same_size
+from swtformer.errors import SwtformerError
+from swtformer.functional.scores import IGNORED, confusion_matrix, mean_iou
+from swtformer.functional.thresholds import (
+    LocalConfusion,
+    ThresholdSweep,
+    confusion_at_thresholds,
+    label_free_threshold,
+    score_histogram,
+)
+from swtformer.labelling.mask_rule import MaskRule, Source, argmax_labels, foreground, foreground_maps
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.refined_maps import require_refined_from
+from swtformer.store.run import RefinedRun, Run
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """What one image adds.
+
+    Attributes:
+        id: record id.
+        histograms: per source, for the label-free threshold; all zero where there are no whole maps.
+        sweeps: per source, confusion at all thresholds; empty without ground truth.
+        argmax: (N, N+1) confusion of the refined maps by argmax, where there are such and ground truth.
+        miou: mean IoU of this image's mask, at each threshold or (one value) by argmax; None without truth.
+        ignored: number of pixels that the ground truth leaves out.
+        probabilities: (C,) of the classifier, where image-level labels are known.
+        missing: there are no whole maps, and the image was scored as all background.
+    """
+
+    id: str
+    histograms: Mapping[Source, Tensor]
+    sweeps: Mapping[Source, LocalConfusion] = field(default_factory=dict)
+    argmax: Tensor | None = None
+    miou: Tensor | None = None
+    ignored: int = 0
+    probabilities: Tensor | None = None
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class MapCounter:
+    """Loads the maps of one image and counts; it changes nothing, so threads may share it.
+
+    Attributes:
+        run: the run whose maps are counted.
+        records: the data set's records by id; images of the run that it lacks only add to the histograms.
+        classes: the set's class names, without background.
+        sources: the maps that the run holds.
+        thresholds: (M,) float32 thresholds of the sweep.
+        rule: how the run's masks were made; the per-image scores follow it.
+        over: labels that the means run over.
+        made_by: fingerprint that the maps must carry.
+        missing: what to do about an image with ground truth and no whole maps.
+    """
+
+    run: Run
+    records: Mapping[str, Record]
+    classes: Sequence[str]
+    sources: Sequence[Source]
+    thresholds: Tensor
+    rule: MaskRule
+    over: Sequence[int]
+    made_by: str
+    missing: Literal["error", "background"]
+
+    def __call__(self, id: str) -> ImageCounts:
+        """Count one image.
+
+        Raises:
+            SwtformerError: its maps are damaged (unless they count as background) or not those of maps.json.
+            DataError: the sizes of maps and ground truth differ, or the ground truth is no label image.
+        """
+        record = self.records.get(id)
+        mask = None if record is None else record.mask
+        truth = None if mask is None else read_labels(mask, self.classes)
+        loaded = self._load(id, truth)
+        maps = loaded or _blank((1, 1) if truth is None else (truth.shape[0], truth.shape[1]))
+        histograms = {source: score_histogram(foreground_maps(maps, source)) for source in self.sources}
+        probabilities = None
+        if loaded is not None and record is not None and record.present is not None:
+            probabilities = torch.from_numpy(maps.probabilities)
+        if mask is None or truth is None:
+            return ImageCounts(id, histograms, probabilities=probabilities)
+        require_same_size(maps.size, self.run.map_file(id), truth, mask)
+        best = {source: foreground(maps, source) for source in self.sources}
+        sweeps = {
+            source: confusion_at_thresholds(best[source], truth, self.thresholds) for source in self.sources
+        }
+        argmax = None
+        if "refined" in best:
+            decided = argmax_labels(maps, "refined", best["refined"])
+            argmax = confusion_matrix(decided, truth, labels=len(self.classes) + 1)
+        return ImageCounts(
+            id,
+            histograms,
+            sweeps,
+            argmax,
+            miou=self._miou(sweeps, argmax),
+            ignored=int((truth == IGNORED).sum()),
+            probabilities=probabilities,
+            missing=loaded is None,
+        )
+
+    def _load(self, id: str, truth: Tensor | None) -> ClassActivationMaps | None:
+        """The maps of one image; None where there are no whole ones and that may be."""
+        try:
+            maps = ClassActivationMaps.load(self.run.map_file(id))
+            foreground_maps(maps, self.sources[-1])  # refuses maps of a V1 among those of a V2
+        except SwtformerError:
+            if truth is not None and self.missing == "error":
+                raise
+            return None
+        if id not in self.records:
+            return maps
+        if maps.made_by != self.made_by:
+            raise SwtformerError(
+                f"{self.run.map_file(id)} was made by another model or with other settings than "
+                f"{self.run.maps_file} says; make the maps again with `swtformer localize`."
+            )
+        if isinstance(self.run, RefinedRun):
+            require_refined_from(self.run, id, maps)
+        if len(maps.probabilities) != len(self.classes) or maps.values.max(initial=0) > len(self.classes):
+            raise SwtformerError(
+                f"{self.run.map_file(id)} was made for another class list: expected {len(self.classes)} "
+                f"classes, got {len(maps.probabilities)}. Make the maps again with `swtformer localize`."
+            )
+        return maps
+
+    def _miou(self, sweeps: Mapping[Source, LocalConfusion], argmax: Tensor | None) -> Tensor:
+        if self.rule.policy == "argmax" and self.rule.source == "refined" and argmax is not None:
+            return mean_iou(argmax, over=self.over)[None]
+        local = sweeps[self.rule.source]
+        scored = [place for place, label in enumerate(local.labels.tolist()) if label in self.over]
+        return mean_iou(local.counts, over=scored)
+
+
+def _blank(size: tuple[int, int]) -> ClassActivationMaps:
+    """Maps of nothing but background."""
+    return ClassActivationMaps(
+        values=np.zeros(0, np.int16),
+        size=size,
+        cam=np.zeros((0, 1, 1), np.float16),
+        refined=np.ones((1, 1, 1), np.float16),
+        probabilities=np.zeros(0, np.float32),
+    )
+
+
+class MapTotals:
+    """Sums of `ImageCounts` over a data set."""
+
+    def __init__(self, sources: Sequence[Source], thresholds: Tensor, labels: int) -> None:
+        self.sweeps = {source: ThresholdSweep(labels, thresholds) for source in sources}
+        self.histograms = {source: score_histogram(torch.zeros(0, 1, 1)) for source in sources}
+        self.argmax = torch.zeros(labels, labels + 1, dtype=torch.int64)
+        self.miou: dict[str, Tensor] = {}
+        self.probabilities: dict[str, Tensor] = {}
+        self.ignored = 0
+        self.missing = 0
+
+    def add(self, image: ImageCounts) -> None:
+        """Add one image."""
+        for source, histogram in image.histograms.items():
+            self.histograms[source] += histogram
+        for source, local in image.sweeps.items():
+            self.sweeps[source].add(local)
+        if image.argmax is not None:
+            self.argmax += image.argmax
+        if image.miou is not None:
+            self.miou[image.id] = image.miou
+        if image.probabilities is not None:
+            self.probabilities[image.id] = image.probabilities
+        self.ignored += image.ignored
+        self.missing += image.missing
+
+    def truth(self) -> Tensor:
+        """(N,) number of scored ground-truth pixels of each label."""
+        return next(iter(self.sweeps.values())).counts[0].sum(1)
+
+    def label_free(self, source: Source) -> float:
+        """The threshold that `mask` would choose for these maps."""
+        return label_free_threshold(self.histograms[source])
+
+    def oracle(self, source: Source, over: Sequence[int]) -> float:
+        """The sweep's threshold of the best mean IoU, the lowest of equals; it uses the ground truth."""
+        sweep = self.sweeps[source]
+        best = int(mean_iou(sweep.counts, over=over).nan_to_num(nan=-1).argmax())
+        return float(str(sweep.thresholds.numpy()[best]))  # 0.15, not 0.15000000596
+
+    def confusion(self, source: Source, threshold: float | None) -> Tensor:
+        """Confusion over all images at a threshold of the sweep; None stands for the refined maps' argmax."""
+        if threshold is None:
+            return self.argmax
+        sweep = self.sweeps[source]
+        return sweep.counts[sweep.index(threshold)]

@@ -1,0 +1,50 @@
+"""failures.csv: the images that a stage skipped, and why."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+from swtformer.store.files import write_text
+from swtformer.store.run import Run
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One image that a stage skipped: a row of failures.csv.
+
+    Attributes:
+        id: record id.
+        stage: the stage that skipped it ("train", "localize", …).
+        path: file that could not be used.
+        reason: one sentence.
+    """
+
+    id: str
+    stage: str
+    path: str
+    reason: str
+
+
+def read_failures(run: Run) -> list[Failure]:
+    """All rows of failures.csv; none where there is no such file."""
+    if not run.failures_file.is_file():
+        return []
+    with run.failures_file.open(encoding="utf-8", newline="") as stream:
+        return [Failure(**row) for row in csv.DictReader(stream)]
+
+
+def write_failures(run: Run, stage: str, failures: Iterable[Failure]) -> None:
+    """Replace one stage's rows of failures.csv; the file is removed when no row is left."""
+    kept = [failure for failure in read_failures(run) if failure.stage != stage]
+    kept.extend(failures)
+    if not kept:
+        run.failures_file.unlink(missing_ok=True)
+        return
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=[item.name for item in fields(Failure)])
+    writer.writeheader()
+    writer.writerows(asdict(failure) for failure in kept)
+    write_text(run.failures_file, text.getvalue())

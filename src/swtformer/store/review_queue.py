@@ -1,0 +1,97 @@
+"""review.csv: how sure a run is of each of its pseudo-masks, the least sure first."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from swtformer.errors import SwtformerError
+from swtformer.safe_names import safe_name
+from swtformer.store.files import write_text
+from swtformer.store.run import Run
+
+
+@dataclass(frozen=True)
+class Review:
+    """How sure a run is of one pseudo-mask: a row of review.csv.
+
+    Attributes:
+        id: record id.
+        confidence: mean of certainty and agreement, in [0, 1].
+        certainty: how far the best map is ahead (`functional.pseudo_labels.certainty`).
+        agreement: mean IoU between the best labels before and after refinement
+            (`functional.pseudo_labels.agreement`); None where the maps were not refined.
+        undecided: part of the pixels that are 255.
+    """
+
+    id: str
+    confidence: float
+    certainty: float
+    agreement: float | None
+    undecided: float
+
+
+COLUMNS = tuple(item.name for item in fields(Review))
+"""Columns of review.csv; an agreement of None is an empty cell."""
+
+
+def write_reviews(run: Run, reviews: Iterable[Review]) -> None:
+    """Write a run's review.csv atomically."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=COLUMNS)
+    writer.writeheader()
+    writer.writerows(asdict(review) for review in reviews)
+    write_text(run.review_file, text.getvalue())
+
+
+def read_reviews(run: Run) -> tuple[Review, ...]:
+    """Rows of a run's review.csv in its order, the least sure first.
+
+    Raises:
+        SwtformerError: it is missing or damaged; the message names the file and the line.
+    """
+    path = run.review_file
+    rows = exact_rows(path, COLUMNS)
+    reviews = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            if safe_name(row["id"]) != row["id"]:
+                raise ValueError(f"{row['id']!r} is no plain image id")
+            reviews.append(
+                Review(
+                    row["id"],
+                    confidence=float(row["confidence"]),
+                    certainty=float(row["certainty"]),
+                    agreement=float(row["agreement"]) if row["agreement"] else None,
+                    undecided=float(row["undecided"]),
+                )
+            )
+        except ValueError as error:
+            raise SwtformerError(
+                f"{path}, line {line}: {error}; make it again with `swtformer pseudo-label`."
+            ) from None
+    return tuple(reviews)
+
+
+def exact_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file with exactly these columns, cut short nowhere.
+
+    Raises:
+        SwtformerError: it cannot be read, or has other columns; the message names the file and the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            found = list(reader.fieldnames or ())
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SwtformerError(f"{path}: cannot be read: {error}.") from None
+    if found != list(columns):
+        raise SwtformerError(f"{path}: expected the columns {', '.join(columns)}, got {', '.join(found)}.")
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise SwtformerError(f"{path}, line {line}: expected {len(columns)} values.")
+    return rows

@@ -1,0 +1,303 @@
+"""Photographs and the masks that a segmentation network is trained on, checked before work starts."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swtformer.datasets.images import image_size, read_mask
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.truth import read_labels, require_classes
+from swtformer.errors import DataError, ImageError
+from swtformer.functional.scores import IGNORED
+from swtformer.in_order import in_order
+from swtformer.progress import Progress
+from swtformer.store.corrections import NOTES, read_corrections
+from swtformer.store.failures import Failure
+from swtformer.training.pair_loader import MaskedImage
+
+Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
+"""What masks are: made by `pseudo-label`, some of them corrected by hand and brought back by `import`, wholly
+or partly the data set's own ground truth or copies of it, or of unknown origin."""
+
+NOTE = "pseudo_masks.json"
+REVIEW = "review.csv"
+NAMED = 10
+
+
+@dataclass(frozen=True)
+class CorrectedPart:
+    """How much of the masks was corrected by hand.
+
+    Attributes:
+        base: folder of the masks before correction.
+        count: number of masks of the pairs that were changed.
+    """
+
+    base: Path
+    count: int
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The images of a set that have a mask, each checked against it.
+
+    Attributes:
+        images: the records that can be used, as a set.
+        pairs: the same with their masks, in the same order.
+        pixels: (C+1,) number of pixels of each label over all masks.
+        without_mask: number of images that have no mask and are left out.
+        rejected: number of images that have one and are left out because of it.
+        supervision: what the masks are.
+        failures: images or masks that cannot be read.
+        fingerprint: equal for equal labels, confidences and sizes of image files by id, wherever they lie
+            and whenever they were copied there.
+        present_fingerprint: equal for equal classes that the images show, by id.
+        corrections: what was corrected, where `import` left a note of it in the folder; else None.
+    """
+
+    images: ImageSet
+    pairs: tuple[MaskedImage, ...]
+    pixels: Tensor
+    without_mask: int
+    rejected: int
+    supervision: Supervision
+    failures: tuple[Failure, ...]
+    fingerprint: str
+    present_fingerprint: str
+    corrections: CorrectedPart | None
+
+    def of(self, images: ImageSet) -> list[MaskedImage]:
+        """The pairs of some of the images."""
+        by_id = {pair.id: pair for pair in self.pairs}
+        return [by_id[record.id] for record in images.records]
+
+
+def find_pairs(
+    data: ImageSet,
+    folder: Path,
+    *,
+    exif: Literal["raw", "apply"],
+    rejected: frozenset[str] = frozenset(),
+    progress: Progress,
+) -> Pairs:
+    """Match images with masks `<folder>/<id>.png` and read every mask once.
+
+    Args:
+        data: the images.
+        folder: of palette or grey PNGs with the set's label values.
+        exif: how images are read.
+        rejected: ids of masks that are left out, as if nothing was known of their images.
+        progress: told about every mask, as stage "check masks".
+
+    Raises:
+        DataError: no image has a mask, or all of these are left out; masks hold other values than the
+            classes', or have another size than their images (the first ten are named); no mask shows any
+            class.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: there are no masks to train on; make them with `swtformer pseudo-label`, or name "
+            "their folder with --segment.masks."
+        )
+    masked = [record for record in data.records if (folder / f"{record.id}.png").is_file()]
+    if not masked:
+        raise DataError(
+            f"{folder}: holds no mask of the {len(data)} images of {data.name}; expected "
+            f"{data.records[0].id}.png. Is it another data set or split (--data.split)?"
+        )
+    supervision = _supervision(folder, masked)
+    corrections = read_corrections(folder)
+    kept = [record for record in masked if record.id not in rejected]
+    if not kept:
+        raise DataError(
+            f"{folder}: all {len(masked)} masks were left out of training in the review; decide otherwise "
+            "about some in `swtformer app`."
+        )
+    found: dict[str, _Checked | Failure | str] = {}
+    by_id = {record.id: record for record in kept}
+    copies: set[str] = set()
+
+    def check(id: str) -> _Checked | Failure | str:
+        result = _checked(by_id[id], folder / f"{id}.png", data.classes, exif)
+        truth = None if supervision == "pseudo_masks" else by_id[id].mask
+        if truth is not None and isinstance(result, _Checked) and _is_copy(result, truth):
+            copies.add(id)
+        return result
+
+    for id, result in zip(by_id, in_order("check masks", check, list(by_id), progress), strict=True):
+        found[id] = result
+    _refuse([result for result in found.values() if isinstance(result, str)], len(kept))
+    checked = {id: result for id, result in found.items() if isinstance(result, _Checked)}
+    failures = tuple(result for result in found.values() if isinstance(result, Failure))
+    if not checked:
+        raise DataError(f"{folder}: none of its {len(kept)} masks can be used. {failures[0].reason}")
+    total = torch.stack([result.pixels for result in checked.values()]).sum(0)
+    pixels = total[: len(data.classes) + 1]
+    if not pixels[1:].any():
+        _refuse_classless(folder, supervision, int(total[IGNORED]), data.classes)
+    if copies:
+        supervision = "ground_truth"
+    present = {id: _present(by_id[id], result, len(data.classes)) for id, result in checked.items()}
+    digest = hashlib.sha256()
+    for id, result in checked.items():
+        digest.update(f"{id} {result.digest} {result.image_bytes}\n".encode())
+    images = data.subset([place for place, record in enumerate(data.records) if record.id in checked])
+    part = None
+    if corrections is not None:
+        part = CorrectedPart(corrections.base, len(checked.keys() & corrections.corrected.keys()))
+    return Pairs(
+        images=images,
+        pairs=tuple(
+            MaskedImage(
+                record.id,
+                record.image,
+                folder / f"{record.id}.png",
+                present[record.id],
+            )
+            for record in images.records
+        ),
+        pixels=pixels,
+        without_mask=len(data) - len(masked),
+        rejected=len(masked) - len(kept),
+        supervision=supervision,
+        failures=failures,
+        fingerprint=digest.hexdigest()[:32],
+        present_fingerprint=hashlib.sha256(repr(present).encode()).hexdigest()[:32],
+        corrections=part,
+    )
+
+
+def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
+    """The pairs with the confidence that review.csv beside the masks gives them.
+
+    Of corrected masks it lies beside those that were corrected, and what a person changed counts whole.
+
+    Raises:
+        DataError: there is no such file, it has no columns id and confidence, or lacks images.
+    """
+    corrections = read_corrections(folder)
+    path = (folder if corrections is None else corrections.base) / REVIEW
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            known = {row["id"]: float(row["confidence"]) for row in csv.DictReader(stream)}
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: does not exist; --segment.weighting confidence needs it. `swtformer pseudo-label` "
+            "writes it."
+        ) from None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: expected columns id and confidence with numbers ({error}).") from None
+    if corrections is not None:
+        known |= dict.fromkeys(corrections.corrected, 1.0)
+    missing = [pair.id for pair in pairs.pairs if not 0 <= known.get(pair.id, -1.0) <= 1]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {len(pairs.pairs)} images with masks have no confidence in [0, 1], "
+            f"{missing[0]!r} first."
+        )
+    weighed = tuple(replace(pair, confidence=known[pair.id]) for pair in pairs.pairs)
+    text = pairs.fingerprint + "".join(f"\n{pair.id} {pair.confidence!r}" for pair in weighed)
+    return replace(pairs, pairs=weighed, fingerprint=hashlib.sha256(text.encode()).hexdigest()[:32])
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A usable mask: (256,) pixels of each value, SHA-256 of its labels, bytes of its image's file."""
+
+    pixels: Tensor
+    digest: str
+    image_bytes: int
+
+
+def _checked(
+    record: Record, mask: Path, classes: Sequence[str], exif: Literal["raw", "apply"]
+) -> _Checked | Failure | str:
+    """What the mask holds; a failure where a file is damaged; a sentence where the mask is wrong."""
+    try:
+        size = image_size(record.image, exif=exif)
+    except ImageError as error:
+        return Failure(record.id, "segment", str(record.image), str(error))
+    try:
+        labels = read_labels(mask, classes)
+    except ImageError as error:
+        return Failure(record.id, "segment", str(mask), str(error))
+    except DataError as error:
+        return str(error)
+    if tuple(labels.shape) != size:
+        return (
+            f"{mask}: has {labels.shape[1]}×{labels.shape[0]} pixels, its image {record.image} has "
+            f"{size[1]}×{size[0]}."
+        )
+    counts = torch.bincount(labels.flatten(), minlength=256)
+    return _Checked(counts, _digest(labels.numpy()), record.image.stat().st_size)
+
+
+def _digest(labels: np.ndarray) -> str:
+    """SHA-256 (hex) of a label image, (H, W) uint8, and its size."""
+    return hashlib.sha256(f"{labels.shape} ".encode() + labels.tobytes()).hexdigest()
+
+
+def _is_copy(mask: _Checked, truth: Path) -> bool:
+    """Whether a mask has the labels of the ground truth, pixel for pixel.
+
+    One label alone is no evidence: any two masks that show the same class everywhere are equal. A truth that
+    cannot be read, which only scores need, is equal to nothing.
+    """
+    if int((mask.pixels[:IGNORED] > 0).sum()) < 2:
+        return False
+    try:
+        return mask.digest == _digest(read_mask(truth))
+    except DataError:
+        return False
+
+
+def _present(record: Record, mask: _Checked, classes: int) -> tuple[bool, ...]:
+    """The classes that an image shows or may show, by its labels and its mask.
+
+    Without labels that is every class where the mask leaves pixels undecided, else those of the mask.
+    """
+    labels: Collection[int] = record.present if record.present is not None else ()
+    if record.present is None and mask.pixels[IGNORED]:
+        labels = range(classes)
+    return tuple(index in labels or bool(mask.pixels[index + 1]) for index in range(classes))
+
+
+def _refuse(problems: Sequence[str], total: int) -> None:
+    if problems:
+        shown = "\n".join(f"  {line}" for line in problems[:NAMED])
+        raise DataError(f"{len(problems)} of {total} masks cannot be trained on:\n{shown}")
+
+
+def _refuse_classless(
+    folder: Path, supervision: Supervision, ignored: int, classes: Sequence[str]
+) -> NoReturn:
+    """Say why masks may show no class at all."""
+    if supervision == "pseudo_masks":
+        raise DataError(
+            f"{folder}: the pseudo-masks show no class: no pixel of one is sure enough. Lower "
+            "--pseudo_label.margin and run `swtformer pseudo-label` again, or train the run's model longer."
+        )
+    require_classes(torch.zeros(len(classes) + 1), ignored, str(folder), classes)
+    raise DataError(
+        f"{folder}: the masks are all background (0), so there is no class to learn; expected values 1 "
+        f"({classes[0]}) to {len(classes)} ({classes[-1]})."
+    )
+
+
+def _supervision(folder: Path, masked: Sequence[Record]) -> Supervision:
+    for record in masked:
+        own = record.mask
+        if own is not None and own.is_file() and own.samefile(folder / f"{record.id}.png"):
+            return "ground_truth"
+    if (folder / NOTES).is_file():
+        return "corrected"
+    return "pseudo_masks" if (folder / NOTE).is_file() else "given"

@@ -1,0 +1,110 @@
+"""What every loader relies on: draws shared among processes, and samples in place of what cannot be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple, final
+
+import numpy as np
+import pytest
+
+from swtformer.engine.batches import EpochBatches, Samples, ordered_batches
+from swtformer.errors import DataError
+from swtformer.settings import OptimisationSettings
+
+
+class Sample(NamedTuple):
+    """What was drawn, in place of what, and the first number of its generator."""
+
+    content: str
+    index: int
+    number: float
+    failed: list[int]
+
+
+@final
+class Letters(Samples[str, Sample]):
+    """The letters of a word, of which those in capitals cannot be read."""
+
+    def __init__(self, word: str, *, seed: int = 0) -> None:
+        super().__init__(len(word), seed=seed, none_left=f"{word}: no letter is left.")
+        self._word = word
+
+    def read(self, index: int) -> str:
+        if self._word[index].isupper():
+            raise DataError(f"{self._word[index]} is a capital.")
+        return self._word[index]
+
+    def sample(
+        self, content: str, index: int, *, generator: np.random.Generator, failed: list[int]
+    ) -> Sample:
+        return Sample(content, index, generator.random(), failed)
+
+
+def test_the_next_readable_item_takes_the_place_of_one_that_is_not() -> None:
+    letters = Letters("aBCd")
+    assert letters[0, 0][:2] == ("a", 0)
+    assert [letters[0, index].index for index in range(4)] == [0, 3, 3, 3]
+    assert [letters[0, index].failed for index in range(4)] == [[], [1, 2], [2], []]
+    last = Letters("aBC")[0, 2]
+    assert (last.index, last.failed) == (0, [2])  # begins again with the first
+
+
+def test_the_generator_is_that_of_the_draw_and_not_of_the_replacement() -> None:
+    whole, damaged = Letters("abcd"), Letters("aBcd")
+    assert damaged[4, 1].number == whole[4, 1].number != whole[4, 2].number
+    assert whole[4, 1].number != whole[5, 1].number
+    assert whole[4, 1].number != Letters("abcd", seed=1)[4, 1].number
+
+
+def test_nothing_left_to_read() -> None:
+    with pytest.raises(DataError, match=r"^ABC: no letter is left\.$"):
+        Letters("ABC")[0, 1]
+
+
+def test_ordered_batches_are_cut_to_equal_shares() -> None:
+    settings = OptimisationSettings(batch_size=2, workers=0)
+    shares = [
+        [
+            [sample.content for sample in batch]
+            for batch in ordered_batches(
+                Letters("abcde"), settings, collate=lambda items: items, rank=rank, world_size=2
+            )
+        ]
+        for rank in (0, 1)
+    ]
+    assert shares == [[["a", "c"], ["e"]], [["b", "d"], ["a"]]]
+
+
+def test_a_last_batch_of_one_is_filled_up_from_the_first_of_the_epoch() -> None:
+    (first, last) = EpochBatches(3, 2, seed=0, smallest=2)
+    assert len(last) == 2
+    assert last[1] == first[0]
+    assert {index for _, index in first + last} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "world_size"), [(64, 16, 2), (67, 16, 2), (19, 16, 2), (7, 2, 3), (100, 4, 8)]
+)
+def test_processes_share_each_epoch_without_overlap(images: int, batch_size: int, world_size: int) -> None:
+    batches = [
+        EpochBatches(images, batch_size, seed=1, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for own in batches:
+        own.set_epoch(4)
+    shards = [list(own) for own in batches]
+    assert len({len(shard) for shard in shards}) == 1
+    drawn = Counter(draw for shard in shards for batch in shard for draw in batch)
+    extra = (
+        max(0, world_size - images % (batch_size * world_size)) if images % (batch_size * world_size) else 0
+    )
+    assert set(drawn) == {(4, index) for index in range(images)}
+    assert sum(drawn.values()) == images + extra
+    assert all(0 < len(batch) <= batch_size for shard in shards for batch in shard)
+
+
+def test_every_process_has_work_when_there_are_fewer_images_than_processes() -> None:
+    shards = [list(EpochBatches(2, 16, seed=0, rank=rank, world_size=5)) for rank in range(5)]
+    assert [[len(batch) for batch in shard] for shard in shards] == [[1]] * 5
+    assert {index for shard in shards for _, index in shard[0]} == {0, 1}

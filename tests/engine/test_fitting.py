@@ -1,0 +1,216 @@
+"""`fit` on one weight; whole trainings, their resumption and several processes are tested with the stages."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.fabric.loggers import tensorboard
+
+from support.slope import Slope, empty_batches
+from swtformer.engine.batches import SampleLoader
+from swtformer.engine.callbacks import UnreadableImages
+from swtformer.engine.fitting import fit
+from swtformer.errors import CheckpointError, NonFiniteError, SettingsError
+from swtformer.settings import SegmentSettings
+from swtformer.store.run import Run
+
+
+def loaders(count: int = 2, failed: Sequence[int] = ()) -> Any:
+    def make(*, rank: int, world_size: int) -> SampleLoader:
+        assert (rank, world_size) == (0, 1)
+        return empty_batches(count, failed=failed)
+
+    return make
+
+
+def options(**changes: Any) -> SegmentSettings:
+    """A rate of 0.5 from the first step to the last, so that AdamW's steps are about 0.5."""
+    steady = {"learning_rate": 0.5, "minimum_learning_rate": 0.5, "warmup_fraction": 0.0, "weight_decay": 0.0}
+    quick = {"epochs": 2, "precision": "fp32", "accelerator": "cpu"}
+    return SegmentSettings.model_validate({**steady, **quick, **changes})
+
+
+def run_fit(
+    module: Slope,
+    folder: Path,
+    *,
+    training: Any = None,
+    resume: bool = False,
+    progress: Any = lambda *_: None,
+    columns: Sequence[str] = ("epoch", "slope"),
+) -> UnreadableImages:
+    return fit(
+        module,
+        training or loaders(),
+        loaders(1, failed=(5,)) if module.scores else None,
+        run=Run(folder),
+        strategy="auto",
+        resume=resume,
+        progress=progress,
+        columns=columns,
+    )
+
+
+def stops_at(step: int, stop: BaseException) -> Any:
+    def progress(stage: str, done: int, total: int, note: str = "") -> None:
+        if done == step:
+            raise stop
+
+    return progress
+
+
+def test_the_last_weights_are_kept_and_the_epochs_are_rows(tmp_path: Path) -> None:
+    module = Slope(options())
+    told: list[tuple[str, int, int]] = []
+    run_fit(module, tmp_path, progress=lambda stage, done, total, _: told.append((stage, done, total)))
+    assert module.weights == pytest.approx([0, -0.5, -1, -1.5])
+    assert module.weight == pytest.approx(-2)
+    assert told == [("segment", step, 4) for step in (1, 2, 3, 4)]
+    assert Run(tmp_path).metrics_file.read_text() == "epoch,slope\n1,-0.250000\n2,-1.250000\n"
+
+
+@pytest.mark.parametrize(("keep", "weight"), [("last", -4), ("best", -2)])
+def test_the_best_epoch_is_the_first_of_the_highest_score(keep: str, weight: float, tmp_path: Path) -> None:
+    module = Slope(options(epochs=4, keep=keep), scores=(0.1, 0.5, 0.5, 0.3))
+    run_fit(module, tmp_path)
+    assert module.weight == pytest.approx(weight)
+
+
+def test_averaged_weights_are_kept_and_scored(tmp_path: Path) -> None:
+    """The first average is the weight itself, then 3/4 of the average and 1/4 of the weight."""
+    module = Slope(options(ema_decay=0.75))
+    run_fit(module, tmp_path)
+    after = [*module.weights[1:], -2.0]
+    average = after[0]
+    for weight in after[1:]:
+        average = 0.75 * average + 0.25 * weight
+    assert module.weight == pytest.approx(average)
+    assert average != pytest.approx(-2)
+
+
+def test_patience_counts_epochs_without_a_better_score(tmp_path: Path) -> None:
+    module = Slope(options(epochs=6, early_stopping_patience=2), scores=(0.1, 0.5, 0.5, 0.3, 0.9, 1.0))
+    run_fit(module, tmp_path)
+    assert len(module.weights) == 4 * 2
+
+
+def test_gradients_are_added_up(tmp_path: Path) -> None:
+    module = Slope(options(accumulate=2))
+    run_fit(module, tmp_path)
+    assert module.weights == pytest.approx([0, 0, -0.5, -0.5])
+
+
+def test_images_that_could_not_be_read_are_given_back(tmp_path: Path) -> None:
+    module = Slope(options(epochs=1), scores=(0.5,))
+    unreadable = run_fit(module, tmp_path, training=loaders(failed=(3, 7)))
+    assert (unreadable.training, unreadable.validation) == ({3, 7}, {5})
+
+
+def test_a_fit_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_fit(Slope(options()), tmp_path, progress=stops_at(4, KeyboardInterrupt()))
+    module = Slope(options())
+    run_fit(module, tmp_path, resume=True)
+    assert module.weights == pytest.approx([-1, -1.5])
+    assert module.weight == pytest.approx(-2)
+
+
+def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no checkpoint to resume from"):
+        run_fit(Slope(options()), tmp_path, resume=True)
+
+
+def test_weights_that_are_not_finite_end_a_fit_whose_losses_were(tmp_path: Path) -> None:
+    """Twelve steps of 3e37 leave float32, which ends at 3.4e38, with the last step of the epoch."""
+    module = Slope(options(learning_rate=3e37, minimum_learning_rate=3e37))
+    with pytest.raises(NonFiniteError, match=r"weights .*weight are not finite.*--segment\.learning_rate"):
+        run_fit(module, tmp_path, training=loaders(12))
+    assert len(module.weights) == 12
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.fixture
+def handler() -> Iterator[Any]:
+    """A handler of SIGINT that was there before."""
+
+    def mine(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, mine)
+    yield mine
+    signal.signal(signal.SIGINT, before)
+
+
+class InterruptedEarly(Slope):
+    """Meets an interrupt before Lightning looks after signals."""
+
+    def setup(self, stage: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def interrupting(*_: Any) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("kind", [Slope, InterruptedEarly])
+def test_an_interrupt_stays_one_and_the_next_is_answered_too(
+    kind: type[Slope], handler: Any, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run_fit(kind(options()), tmp_path, progress=interrupting)
+        assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_exit_that_is_no_interrupt_keeps_its_code(handler: Any, tmp_path: Path) -> None:
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as caught:
+        run_fit(Slope(options()), tmp_path, progress=stops_at(1, SystemExit(7)))
+    assert isinstance(caught.value, SystemExit)
+    assert caught.value.code == 7
+
+
+def test_a_fit_can_run_beside_the_main_thread(handler: Any, tmp_path: Path) -> None:
+    module = Slope(options())
+    thread = threading.Thread(target=run_fit, args=(module, tmp_path))
+    thread.start()
+    thread.join()
+    assert module.weight == pytest.approx(-2)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_lightning_tells_no_news(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    for name in names:
+        logging.getLogger(name).setLevel(logging.INFO)
+    run_fit(Slope(options(epochs=1)), tmp_path)
+    assert capfd.readouterr() == ("", "")
+    assert {logging.getLogger(name).getEffectiveLevel() for name in names} == {logging.ERROR}
+
+
+def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
+        monkeypatch.setattr(tensorboard, name, False)
+    with pytest.raises(
+        SettingsError, match=r"--segment\.tensorboard needs TensorBoard: pip install 'swtformer\[log\]'"
+    ):
+        run_fit(Slope(options(tensorboard=True)), tmp_path)
+
+
+@pytest.mark.parametrize("count", ["3", "4"])
+def test_as_many_processes_as_the_settings_say(
+    count: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", count)
+    with pytest.raises(
+        SettingsError,
+        match=rf"{count} processes were launched, the settings ask for 2: set --segment\.devices to the "
+        r"number of processes per machine and --segment\.nodes to that of machines",
+    ):
+        run_fit(Slope(options(devices=1, nodes=2)), tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.progress import silent
+from swtformer.settings import Settings
+from swtformer.store.environment import describe_environment
+from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import write_json, write_text
+from swtformer.store.run import RefinedRun, Run
+
+
+def test_a_run_is_named_by_text_and_serves_as_a_path(tmp_path: Path) -> None:
+    run = Run(str(tmp_path))
+    assert run == Run(tmp_path) == Run(run)
+    assert run.model == tmp_path / "model"
+    assert Path(run) == tmp_path
+    assert RefinedRun(run).maps == tmp_path / "refined"
+
+
+def test_looking_at_a_run_creates_nothing(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    assert run.environment() == {}
+    assert run.map_ids() == []
+    assert not run.path.exists()
+    with pytest.raises(
+        SwtformerError, match=r"is no run folder: it has no settings\.yaml; make one with `swtformer train"
+    ):
+        run.settings()
+
+
+def test_settings_classes_and_environment_come_back(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    settings = Settings(seed=7)
+    run.write_settings(settings)
+    write_json(run.classes_file, ["cat", "dog"])
+    run.update_environment(data="abc")
+    run.update_environment(command="train")
+    assert run.settings() == settings
+    assert run.classes() == ("cat", "dog")
+    environment = run.environment()
+    assert (environment["data"], environment["command"]) == ("abc", "train")
+    assert environment["packages"]["torch"] == describe_environment()["packages"]["torch"]
+
+
+def test_damaged_settings_name_the_file_and_the_key(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("sede: 3\n")
+    with pytest.raises(
+        SettingsError, match=r"settings\.yaml:\n  unknown setting 'sede'\. Did you mean 'seed'"
+    ):
+        Run(tmp_path).settings()
+
+
+def test_map_ids_cover_sub_folders_and_odd_names(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for id in ("b", "a.1", "sub folder/ü", "maps"):
+        write_text(run.map_file(id), "")
+    write_json(run.maps_file, {})
+    (run.maps / ".b.npz.xyz.tmp").touch()
+    assert run.map_ids() == ["a.1", "b", "maps", "sub folder/ü"]
+    assert run.mask_file("a.1") == tmp_path / "masks" / "a.1.png"
+
+
+def test_failures_of_one_stage_replace_only_its_own_rows(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    first = Failure("a,1", "localize", "a.jpg", 'said "no",\nand left')
+    write_failures(run, "localize", [first])
+    write_failures(run, "mask", [Failure("b", "mask", "b.npz", "truncated")])
+    write_failures(run, "mask", [Failure("c", "mask", "c.npz", "truncated")])
+    text = run.failures_file.read_text(encoding="utf-8")
+    assert text.startswith("id,stage,path,reason")
+    assert '"a,1",localize' in text
+    assert "b.npz" not in text
+    write_failures(run, "mask", [])
+    write_failures(run, "localize", [first])
+    assert run.failures_file.read_text(encoding="utf-8").count("localize") == 1
+    write_failures(run, "localize", [])
+    assert not run.failures_file.exists()
+    write_failures(run, "localize", [])
+
+
+def test_silent_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    silent("train", 1, 2, "loss 0.1")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_refined_run_puts_refined_maps_in_the_place_of_maps(tmp_path: Path) -> None:
+    run, refined = Run(tmp_path), RefinedRun(tmp_path)
+    assert refined.map_file("a/b") == run.refined_map_file("a/b") == tmp_path / "refined" / "a" / "b.npz"
+    assert refined.maps_file == run.refined_file
+    assert refined.scores_file == run.refined_scores_file != run.scores_file
+    assert refined.masks_file != run.masks_file
+    assert refined.settings_file == run.settings_file

@@ -1,0 +1,45 @@
+"""What a segmentation network's training notes, on files of facts alone; `test_segment` has the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swtformer.settings import SegmentSettings
+from swtformer.store.files import read_json, write_json, write_text
+from swtformer.store.run import Run
+from swtformer.training.network_notes import kept_score, noted_corrections, write_scores
+from swtformer.training.pairs import CorrectedPart
+
+
+@pytest.mark.parametrize(("keep", "score"), [("last", 0.25), ("best", 0.5)])
+def test_the_score_is_that_of_the_weights_that_are_kept(keep: str, score: float, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    write_text(run.metrics_file, "epoch,validation_miou\n1,0.5\n2,0.25\n3,\n")
+    assert kept_score(run, SegmentSettings.model_validate({"keep": keep})) == score
+
+
+def test_without_a_curve_the_score_is_the_one_that_was_written(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert kept_score(run, SegmentSettings()) is None
+    write_json(run.scores_file, {"validation_miou": 0.75})
+    assert kept_score(run, SegmentSettings()) == 0.75
+    write_text(run.metrics_file, "epoch,validation_miou\n1,\n")  # none was held out
+    assert kept_score(run, SegmentSettings()) is None
+
+
+def test_scores_stand_beside_what_they_are_of(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    facts = {"masks": "m", "supervision": "given", "training_images": 3, "validation_images": 1}
+    run.update_environment(**facts)
+    write_scores(run, 0.5)
+    against = "held-out masks of the same folder"
+    assert read_json(run.scores_file) == {"validation_miou": 0.5, "against": against, **facts}
+
+
+def test_corrections_come_back_as_they_were_noted() -> None:
+    assert noted_corrections({}) is None
+    assert noted_corrections({"corrections": None}) is None
+    part = noted_corrections({"corrections": {"base": "run/pseudo_masks", "count": 2}})
+    assert part == CorrectedPart(Path("run/pseudo_masks"), 2)
