@@ -230,8 +230,9 @@ class Studio:
         self, photograph: np.ndarray, maps: ClassActivationMaps, method: RefinerName
     ) -> ClassActivationMaps:
         source: Source = "cam" if maps.refined is None else "refined"
-        options = self._settings.refine.model_copy(update={"method": method})
-        refiner = create_refiner(options, device=pick_device("auto"))
+        own = self._settings.refiner if method == self._settings.refine.method else {}
+        kind: Literal["cam", "rcam"] = "cam" if source == "cam" else "rcam"
+        refiner = create_refiner(method, own, source=kind, device=pick_device("auto"))
         channels = all_channels(maps, source, power=self._background_power())
         image = torch.tensor(photograph).permute(2, 0, 1).float() / 255
         return replace(maps, refined=refiner.refine(image, channels).to(torch.float16).numpy())

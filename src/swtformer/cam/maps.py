@@ -15,8 +15,8 @@ from swtformer.cam.networks import Reading, as_network, unwrapped
 from swtformer.errors import SwtformerError
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.seeds import locate_seeds, refined_maps
-from swtformer.methods.base import Method
-from swtformer.settings import ModelSettings
+from swtformer.methods import PyramidMethod
+from swtformer.methods.swtformer_v2 import SWTformerV2Settings
 
 TOLERANCE = 1e-4
 """Largest gap between a logit and the mean of its map plus bias, relative to the largest logit."""
@@ -133,7 +133,7 @@ class CAM:
         *,
         classes: Sequence[int] | None = None,
         present: Tensor | None = None,
-        settings: ModelSettings | None = None,
+        options: SWTformerV2Settings | None = None,
     ) -> RefinedMaps:
         """Maps refined by image-specific prototypes (Sec. 3-5), without any training.
 
@@ -146,24 +146,25 @@ class CAM:
             images: as in `__call__`.
             classes: indices of the classes present, the same in every image.
             present: (B, C) 0/1 image-level labels, in place of `classes`.
-            settings: affinity, background_weight, background_over, seedless and norm are used; those of a
-                model of this package, or the defaults, where None.
+            options: affinity, background_weight, background_over, seedless and norm are used; those of a
+                SWTformer-V2, or the defaults, where None.
 
         Raises:
             SwtformerError: neither or both of classes and present are given, or they do not fit the model.
         """
         reading = self._read(images)
         labels = _labels(reading.logits, classes, present)
-        if settings is None:
-            settings = self.model.settings if isinstance(self.model, Method) else ModelSettings()
+        if options is None:
+            own = self.model.options if isinstance(self.model, PyramidMethod) else None
+            options = own if isinstance(own, SWTformerV2Settings) else SWTformerV2Settings()
         wanted = labels.any(0).nonzero()[:, 0]
-        chosen, maps = labels[:, wanted], normalised(reading.maps[:, wanted].float(), norm=settings.norm)
+        chosen, maps = labels[:, wanted], normalised(reading.maps[:, wanted].float(), norm=options.norm)
         if len(wanted) == 0:
             cam = torch.ones_like(reading.maps[:, :1], dtype=torch.float32)
-        elif settings.background_over == "present":
+        elif options.background_over == "present":
             cam = with_background(maps, chosen)
         else:
-            everything = normalised(reading.maps.float(), norm=settings.norm)
+            everything = normalised(reading.maps.float(), norm=options.norm)
             background = 1 - everything.amax(1, keepdim=True)
             cam = torch.cat([background, maps * chosen[:, :, None, None]], dim=1)
         pyramid = [stage.float() for stage in reading.pyramid]
@@ -171,9 +172,9 @@ class CAM:
             pyramid[-1],
             cam,
             chosen,
-            affinity=settings.affinity,
-            background_weight=settings.background_weight,
-            seedless=settings.seedless,
+            affinity=options.affinity,
+            background_weight=options.background_weight,
+            seedless=options.seedless,
         )
         refined = refined_maps(self._fused(pyramid), seeds, chosen)
         return RefinedMaps(
@@ -187,12 +188,8 @@ class CAM:
 
     @torch.no_grad()
     def _fused(self, pyramid: Sequence[Tensor]) -> Tensor:
-        fusion = getattr(self.model, "fusion", None) if isinstance(self.model, Method) else None
-        if fusion is not None:
-            dtype = next(fusion.parameters()).dtype
-            fused: Tensor = fusion([stage.to(dtype) for stage in pyramid])
-            return fused.float()
-        return side_by_side(pyramid)
+        fused = self.model.fused(pyramid) if isinstance(self.model, PyramidMethod) else None
+        return side_by_side(pyramid) if fused is None else fused
 
     @torch.no_grad()
     def _read(self, images: Tensor) -> Reading:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.cam.linearise import scores_by_place
 from swtformer.errors import SwtformerError
-from swtformer.methods.base import Method
+from swtformer.methods import Method, PyramidMethod
 
 FINEST_STRIDE = 4
 
@@ -90,18 +90,22 @@ def as_network(model: nn.Module) -> Network:
     Raises:
         SwtformerError: it is of no known kind, or of one whose scores are no means over the image.
     """
-    if isinstance(model, Method):
+    if isinstance(model, PyramidMethod):
         return MethodNetwork(model)
+    if isinstance(model, Method):
+        raise SwtformerError(
+            f"CAM takes methods with a CAM head on a pyramid, not {model.settings.method!r}; call its maps()."
+        )
     return TimmNetwork(model)
 
 
 class MethodNetwork:
     """A model of this package: its CAM head gives the maps, bias included, and their mean the logits."""
 
-    def __init__(self, model: Method) -> None:
-        if model.settings.pooling != "gap":
+    def __init__(self, model: PyramidMethod) -> None:
+        if model.options.pooling != "gap":
             raise SwtformerError(
-                f"The model pools by {model.settings.pooling}, so that its logits are no means of its maps; "
+                f"The model pools by {model.options.pooling}, so that its logits are no means of its maps; "
                 "CAM takes models of pooling gap. Use swtformer.localize for this one."
             )
         self.name = f"{model.settings.method} on {model.settings.backbone}"

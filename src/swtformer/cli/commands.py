@@ -84,7 +84,7 @@ def check(
     return Outcome(exit_code=0 if is_whole else SKIPPED)
 
 
-@with_settings("seed", "data", "model", "loss", "train")
+@with_settings("seed", "data", "model", "method", "train")
 def train(
     data: Annotated[
         Path | None,

@@ -12,22 +12,23 @@ from cyclopts import Parameter
 from swtformer.cli.flags import gather, with_settings
 from swtformer.cli.outcome import SKIPPED, Config, Outcome, RunFolder, again, open_images
 from swtformer.cli.screen import progress, say, warn
+from swtformer.settings import EXPORTERS
 from swtformer.store.failures import Failure
 from swtformer.store.known_data import data_of_masks
 from swtformer.store.run import Run
 
-Format = Literal["coco", "voc", "yolo", "label-studio", "cvat"]
+FORMATS = ", ".join(EXPORTERS)
 
 SHOWN = 5
 """Left-out masks that are named where no run keeps a failure report."""
 
 
-@with_settings("data", "export")
+@with_settings("data", "export", "exporter")
 def export(
     masks: Annotated[Path, Parameter(help="Run folder, a folder of masks <id>.png, or what predict made.")],
     /,
     *,
-    format: Annotated[Format, Parameter(help="Format to write.")],
+    format: Annotated[str, Parameter(help=f"Format to write: {FORMATS}.")],
     out: Annotated[
         Path, Parameter(help="File (coco, label-studio: .json; cvat: .zip) or folder (voc, yolo) to make.")
     ],
@@ -83,7 +84,7 @@ def import_(
     file: Annotated[Path, Parameter(help="File or folder that the tool exported.")],
     /,
     *,
-    format: Annotated[Literal["auto", Format], Parameter(help="Its format; auto recognises it.")] = "auto",
+    format: Annotated[str, Parameter(help="Its format; auto recognises it.")] = "auto",
     base: Annotated[
         Literal["auto", "pseudo_masks", "masks", "corrected_masks"],
         Parameter(

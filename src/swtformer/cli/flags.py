@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from swtformer.settings import Settings, merge, read_settings, validate
+from swtformer.settings import CHOSEN_BY, REGISTRIES, Settings, merge, read_settings, validate
+from swtformer.settings.plain_text import alternatives, is_tuple, plain_value
 
 Result = TypeVar("Result")
 
@@ -63,6 +63,8 @@ def with_settings(*sections: str) -> Callable[[Callable[..., Result]], Callable[
 def gather(*, base: Settings | None = None, config: Path | None = None, flags: Mapping[str, Any]) -> Settings:
     """Settings by rising precedence: defaults, the base's, the file's, the flags'.
 
+    Options of a plug-in in the base are dropped where the file or the flags choose another plug-in.
+
     Args:
         base: settings of a run, which lie below the file and the flags.
         config: YAML file; only the values that it holds count.
@@ -72,9 +74,20 @@ def gather(*, base: Settings | None = None, config: Path | None = None, flags: M
         SettingsError: unknown keys or wrong values, all of one source at once.
     """
     values: dict[str, Any] = {} if base is None else base.model_dump(mode="json")
-    if config is not None:
-        values = merge(values, read_settings(config))
-    return validate(Settings, merge(values, _nested(flags)), where="command line")
+    over = {} if config is None else read_settings(config)
+    over = merge(over, _nested(flags))
+    for section, (owner, field) in CHOSEN_BY.items():
+        known = values.get(owner, {}).get(field)
+        if over.get(owner, {}).get(field, known) != known:
+            values[section] = {}
+    settings = validate(Settings, merge(values, over), where="command line")
+    # Their types are imported only where there are options to check.
+    checked = {
+        section: settings.plugin_options(section).model_dump(mode="json", exclude_unset=True)
+        for section in ("method", "refiner")
+        if over.get(section)
+    }
+    return settings.model_copy(update=checked)
 
 
 def as_flags(section: str, values: BaseModel, *, base: BaseModel) -> list[str]:
@@ -138,6 +151,8 @@ def _fields() -> Iterable[tuple[str, FieldInfo]]:
 @functools.cache  # the commands share sections
 def _section_parameters(section: str, order: int) -> list[inspect.Parameter]:
     info = Settings.model_fields[section]
+    if section in REGISTRIES:
+        return [_options_parameter(section, order)]
     if not (isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)):
         return [_parameter(section, section, info, None)]
     title = f"{section.replace('_', ' ').capitalize()} settings"
@@ -165,57 +180,40 @@ def _parameter(python_name: str, dotted: str, field: FieldInfo, group: Group | N
         negatives = [".no-".join(name.rsplit(".", 1)) for name in _spellings(dotted)]
         hint = Annotated[bool | None, Parameter(**shared, negative=negatives)]
     else:
-        annotation = list[str] if _is_tuple(field.annotation) else str
+        annotation = list[str] if is_tuple(field.annotation) else str
         shared |= {"negative": (), "metavar": _metavar(field.annotation), "allow_leading_hyphen": True}
         hint = Annotated[annotation | None, Parameter(**shared)]
     return inspect.Parameter(python_name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=None)
+
+
+def _options_parameter(section: str, order: int) -> inspect.Parameter:
+    """A keyword-only parameter for all options of a plug-in, which only the plug-in knows."""
+    kind = REGISTRIES[section].kind
+    description = f"--{section}.NAME VALUE: option of the {kind}; `swtformer plugins {section}` lists them."
+    group = Group(f"{section.capitalize()} settings", sort_key=order)
+    hint = Annotated[
+        dict[str, str] | None,
+        Parameter(name=f"--{section}", help=description, group=group, allow_leading_hyphen=True, negative=()),
+    ]
+    return inspect.Parameter(section, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=None)
 
 
 def _nested(flags: Mapping[str, Any]) -> dict[str, Any]:
     known = dict(_fields()) | {"seed": Settings.model_fields["seed"]}
     nested: dict[str, Any] = {}
     for name, text in flags.items():
+        if name in REGISTRIES:
+            nested[name] = text
+            continue
         dotted = name.replace("__", ".", 1)
         section, _, key = dotted.rpartition(".")
         owner = nested.setdefault(section, {}) if section else nested
-        owner[key] = _plain(text, known[dotted].annotation)
+        owner[key] = plain_value(text, known[dotted].annotation)
     return nested
 
 
-def _plain(text: Any, annotation: Any) -> Any:
-    """What YAML would have given for the text of a flag."""
-    if isinstance(text, bool):
-        return text
-    texts = text if isinstance(text, list) else [text]
-    if _is_optional(annotation) and [item.lower() for item in texts] == ["none"]:
-        return None
-    if _is_tuple(annotation):
-        return [part.strip() for item in texts for part in item.split(",")]
-    if get_origin(annotation) is Literal:
-        return next((option for option in get_args(annotation) if str(option) == text), text)
-    return text
-
-
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union without None, or the annotation itself."""
-    if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        members = [item for item in get_args(annotation) if item is not types.NoneType]
-        return tuple(plain for item in members for plain in _alternatives(item))
-    return (annotation,)
-
-
-def _is_optional(annotation: Any) -> bool:
-    return types.NoneType in get_args(annotation)
-
-
-def _is_tuple(annotation: Any) -> bool:
-    return any(get_origin(item) is tuple for item in _alternatives(annotation))
-
-
 def _metavar(annotation: Any) -> str:
-    first = _alternatives(annotation)[0]
+    first = alternatives(annotation)[0]
     if get_origin(first) is tuple:
         inner = get_args(first)
         count = "..." if inner[-1] is Ellipsis else ""

@@ -21,7 +21,7 @@ from swtformer.store.files import read_json
 from swtformer.store.run import Run
 
 
-@with_settings("seed", "data", "refine")
+@with_settings("seed", "data", "refine", "refiner")
 def refine(run: RunFolder, data: OptionalData = None, /, *, config: Config = None, **flags: Any) -> Outcome:
     """Make a run's maps follow the edges of the images.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
+from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import images_folder, locate
 from swtformer.datasets.problems import Problems
@@ -18,7 +19,7 @@ from swtformer.datasets.rows import parse_json, read_text
 from swtformer.datasets.splits import choose_split
 from swtformer.errors import DataError
 from swtformer.label_sources import categories_in
-from swtformer.settings import DataSettings
+from swtformer.settings import READERS, DataSettings
 
 ROBOFLOW_FILE = "_annotations.coco.json"
 OTHER_TASKS = re.compile(r"(captions|person_keypoints|image_info|stuff|panoptic)_")
@@ -204,3 +205,19 @@ def _are_outlined(content: Mapping[str, Sequence[Any]]) -> bool:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int | str)
+
+
+@READERS.register("coco")
+class CocoReader(Reader):
+    """See the module."""
+
+    expects = "COCO annotations (.json)"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """See `Reader.recognises`."""
+        return recognises(path)
+
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """See `Reader.read`."""
+        return read(path, settings, split)

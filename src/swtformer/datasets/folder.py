@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES, Classes, Entry, Origin, assemble
+from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import CLASS_FILES, declared_classes
 from swtformer.datasets.paths import is_image_name, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.splits import ALL, choose_split
-from swtformer.settings import DataSettings
+from swtformer.settings import READERS, DataSettings
 
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
@@ -122,3 +123,20 @@ def _entry(file: _File, base: Path, root: Path, labelled: bool, problems: Proble
         message = f"{source}: lies beside the class folders; move it into one, or into 'background'."
         problems.fatal("image_without_folder", message)
     return Entry(record_id(name), file.path, labels, source)
+
+
+@READERS.register("folder")
+class FolderReader(Reader):
+    """See the module."""
+
+    expects = "a folder of images, one sub-folder per class"
+    priority = -10
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """See `Reader.recognises`."""
+        return recognises(path)
+
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """See `Reader.read`."""
+        return read(path, settings, split)

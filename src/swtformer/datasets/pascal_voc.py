@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
+from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import declared_classes, read_label_table
 from swtformer.datasets.paths import images_folder, is_image_name, locate, record_id
 from swtformer.datasets.problems import Problems
@@ -22,7 +23,7 @@ from swtformer.datasets.splits import choose_split
 from swtformer.errors import DataError
 from swtformer.label_sources import are_of_masks, counted, masks_in
 from swtformer.safe_names import safe_name
-from swtformer.settings import DataSettings
+from swtformer.settings import READERS, DataSettings
 
 VOC_CLASSES = (
     "aeroplane",
@@ -282,3 +283,19 @@ class _Labels:
         for file in sorted((self._root / "Annotations").rglob("*.xml")):
             self._found.update(self._in_boxes(file) or ())
         return Classes(tuple(sorted(self._found)), declared=False)
+
+
+@READERS.register("voc")
+class VocReader(Reader):
+    """See the module."""
+
+    expects = "a VOC folder (JPEGImages, ImageSets)"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """See `Reader.recognises`."""
+        return recognises(path)
+
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """See `Reader.read`."""
+        return read(path, settings, split)

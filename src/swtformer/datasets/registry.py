@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-from swtformer.datasets import coco, folder, pascal_voc, shapes_reader, table
+from swtformer.datasets.base import Reader
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import refuse_pickle
 from swtformer.errors import DataError, nearest
-from swtformer.settings import DataSettings
-
-
-class Reader(Protocol):
-    """What the module of a format offers."""
-
-    def recognises(self, path: Path) -> bool:
-        """Whether what lies at an existing path looks like this format; reads names only."""
-
-    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-        """Read one split; the split named, else the format's default."""
-
-
-READERS: dict[str, Reader] = {
-    "shapes": shapes_reader,
-    "voc": pascal_voc,
-    "coco": coco,
-    "table": table,
-    "folder": folder,
-}
-"""Formats in the order in which they are tried; a new format is one module and one line here."""
+from swtformer.settings import READERS, DataSettings
 
 
 def recognise(path: Path | str) -> str:
@@ -40,20 +21,22 @@ def recognise(path: Path | str) -> str:
         DataError: nothing is there, or nothing that any reader knows.
     """
     path = _existing(Path(path))
-    for name, reader in READERS.items():
+    readers: list[tuple[str, type[Reader]]] = sorted(READERS.items(), key=lambda item: -item[1].priority)
+    for name, reader in readers:
         if reader.recognises(path):
             return name
     if path.is_file() and is_image_name(path.name):
         raise DataError(f"{path}: is a single image; give the folder that it lies in.")
-    expected = (
-        "expected a VOC folder (JPEGImages, ImageSets), COCO annotations (.json), a label table (.csv, .tsv, "
-        ".jsonl), or a folder of images, one sub-folder per class"
-    )
-    raise DataError(f"{path}: is no data set; {expected}.")
+    expected = "; ".join(reader.expects for _, reader in readers if reader.expects)
+    raise DataError(f"{path}: is not a data set of a known format; expected one of: {expected}.")
 
 
 def open_dataset(
-    path: Path | str, settings: DataSettings | None = None, *, split: str | None = None
+    path: Path | str,
+    settings: DataSettings | None = None,
+    *,
+    split: str | None = None,
+    reader: Mapping[str, Any] | None = None,
 ) -> ImageSet:
     """Open a data set, or one split of it.
 
@@ -62,6 +45,7 @@ def open_dataset(
         settings: format, classes, folders of images and masks, defaults where None; its split holds unless
             `split` is given.
         split: overrides `settings.split`.
+        reader: options of the format's reader (section `reader` of the settings).
 
     Returns:
         The images in the order of the source, with the problems that do not stop it.
@@ -73,7 +57,8 @@ def open_dataset(
     settings = settings or DataSettings()
     try:
         name = recognise(path) if settings.format == "auto" else settings.format
-        return READERS[name].read(_existing(path), settings, split or settings.split)
+        chosen: Reader = READERS[name](READERS.options(name, reader or {}))
+        return chosen.read(_existing(path), settings, split or settings.split)
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.datasets import table
+from swtformer.datasets.base import Reader
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.datasets.splits import ALL, choose_split
 from swtformer.errors import DataError
-from swtformer.settings import DataSettings
+from swtformer.settings import READERS, DataSettings
 
 MARKER = "shapes.json"
 
@@ -51,3 +52,19 @@ def _about(file: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or not isinstance(about.get("classes"), list):
         raise DataError(f'{file}: expected an object with a list "classes"; draw the set again.')
     return about
+
+
+@READERS.register("shapes")
+class ShapesReader(Reader):
+    """See the module."""
+
+    priority = 10
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """See `Reader.recognises`."""
+        return recognises(path)
+
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """See `Reader.read`."""
+        return read(path, settings, split)

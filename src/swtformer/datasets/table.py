@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from swtformer.datasets.assemble import Entry, Origin, assemble
+from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import LabelRow, LabelTable, classes_of, declared_classes, read_label_table
 from swtformer.datasets.paths import ImageFolder, images_folder, locate
 from swtformer.datasets.problems import Problems
@@ -14,7 +15,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.datasets.splits import ALL, choose_split
 from swtformer.errors import DataError
 from swtformer.safe_names import safe_name
-from swtformer.settings import DataSettings
+from swtformer.settings import READERS, DataSettings
 
 SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})
 TABLE_NAMES = ("labels.csv", "labels.tsv", "labels.jsonl", "metadata.csv", "metadata.jsonl")
@@ -135,3 +136,19 @@ def _mask(row: LabelRow, folders: Sequence[ImageFolder], problems: Problems) -> 
             return folder.root / found[0]
     problems.warn("missing_mask", f"{row.source}: mask {name!r} is missing; the image is not scored.")
     return None
+
+
+@READERS.register("table")
+class TableReader(Reader):
+    """See the module."""
+
+    expects = "a label table (.csv, .tsv, .jsonl)"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """See `Reader.recognises`."""
+        return recognises(path)
+
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """See `Reader.read`."""
+        return read(path, settings, split)

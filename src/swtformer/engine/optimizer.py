@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import AdamW
 
-from swtformer.settings import OptimisationSettings, TrainSettings
+from swtformer.settings import OptimisationSettings
 
 UNDECAYED = ("relative_position_bias_table",)
 """Matrices that are no weights of a product and so are not decayed."""
@@ -25,9 +25,8 @@ def parameter_groups(model: nn.Module, settings: OptimisationSettings) -> list[d
         Groups of AdamW with `params`, `lr`, `weight_decay` and a `name` such as "head/decay".
     """
     new = settings.learning_rate * settings.head_multiplier
-    rates = {"backbone": settings.learning_rate}
-    if isinstance(settings, TrainSettings):
-        rates["fusion"] = settings.learning_rate * settings.fusion_multiplier
+    multipliers: dict[str, float] = getattr(model, "rate_multipliers", lambda: {"backbone": 1.0})()
+    rates = {name: settings.learning_rate * factor for name, factor in multipliers.items()}
     groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:

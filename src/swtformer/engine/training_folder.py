@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
-from swtformer.settings import Settings, read_settings
+from swtformer.settings import Settings, differing
 from swtformer.store.failures import Failure, read_failures
 from swtformer.store.models import holds_model
 from swtformer.store.run import Run
 
-FREE_DATA_SETTINGS = frozenset({"data.format", "data.images", "data.masks", "data.strict"})
-"""Settings of the data that any training may be gone on with: they say where it lies, or what the scores are
-measured against. That images and labels are the same is checked by what was read."""
 LOCK = ".training.lock"
 """File in the folder of a training that is locked while it runs."""
 
 
 @contextmanager
-def training_folder(
-    run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str], resume: bool
-) -> Iterator[None]:
+def training_folder(run: Run, settings: Settings, *, sections: Sequence[str], resume: bool) -> Iterator[None]:
     """Make the folder of a training, or check that it may be gone on with; other trainings are kept out.
 
     What stopped before its first checkpoint holds nothing to lose and is started over, with any settings.
@@ -34,8 +29,7 @@ def training_folder(
     Args:
         run: the folder.
         settings: what is asked for now.
-        sections: sections that decide the trained weights, besides the seed.
-        free: settings of them, by dotted name, that a resumed training may change.
+        sections: sections that decide the trained weights.
         resume: whether the training goes on.
 
     Raises:
@@ -63,7 +57,7 @@ def training_folder(
             "somebody else's, it may be deleted; if the file system knows no locks, name an --out on another."
         ) from error
     with held:
-        _require_own(run, settings, sections=sections, free=free, resume=resume)
+        _require_own(run, settings, sections=sections, resume=resume)
         yield
 
 
@@ -76,48 +70,34 @@ def _make_writable(run: Run) -> None:
         raise SwtformerError(f"{run.path}: is not writable; name another folder with --out.")
 
 
-def _require_own(
-    run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str], resume: bool
-) -> None:
+def _require_own(run: Run, settings: Settings, *, sections: Sequence[str], resume: bool) -> None:
     """Refuse a folder whose weights another training made."""
     if not resume and run.settings_file.is_file() and holds_weights(run):
         raise SettingsError(
             f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
         )
-    require_same_settings(run, settings, sections=sections, free=free)
+    require_same_settings(run, settings, sections=sections)
 
 
-def require_same_settings(
-    run: Run, settings: Settings, *, sections: Sequence[str], free: Collection[str]
-) -> None:
+def require_same_settings(run: Run, settings: Settings, *, sections: Sequence[str]) -> None:
     """Refuse settings under which the weights of a training that is there would have been others.
 
     Args:
         run: the folder of the training; nothing is refused before its first checkpoint.
         settings: what is asked for now.
-        sections: sections that decide the weights, besides the seed.
-        free: settings of them, by dotted name, that do not.
+        sections: sections that decide the weights.
 
     Raises:
         SettingsError: some differ; the message names them.
     """
     if not (run.settings_file.is_file() and holds_weights(run)):
         return
-    changed = changed_settings(settings_of_training(run), settings, sections=sections, free=free)
+    changed = differing(run.settings().shaping(*sections), settings.shaping(*sections))
     if changed:
         raise SettingsError(
             f"{run.path} was started with other settings: {', '.join(changed)}. "
             "A resumed run keeps its settings; start a new run to change them."
         )
-
-
-def settings_of_training(run: Run) -> Settings:
-    """The settings that a training was started with; one that is older than a setting did without it."""
-    settings = run.settings()
-    if "presence" in read_settings(run.settings_file).get("segment", {}):
-        return settings
-    headless = settings.segment.model_copy(update={"presence": 0.0})
-    return settings.model_copy(update={"segment": headless})
 
 
 def has_checkpoint(run: Run) -> bool:
@@ -140,25 +120,3 @@ def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Fail
     known = {failure.id for failure in failures}
     earlier = [item for item in read_failures(run) if item.stage == stage and item.id not in known]
     return [*failures, *earlier]
-
-
-def changed_settings(
-    before: Settings, now: Settings, *, sections: Sequence[str], free: Collection[str]
-) -> list[str]:
-    """Dotted names of the settings that decide the trained weights and differ.
-
-    Args:
-        before: settings of a training.
-        now: those that are asked for.
-        sections: sections that decide, besides the seed.
-        free: settings of them, by dotted name, that do not.
-    """
-    changed = [] if before.seed == now.seed else ["seed"]
-    for section in sections:
-        first, second = getattr(before, section), getattr(now, section)
-        changed += [
-            f"{section}.{name}"
-            for name in type(first).model_fields
-            if getattr(first, name) != getattr(second, name)
-        ]
-    return [name for name in changed if name not in free]

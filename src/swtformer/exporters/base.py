@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from swtformer.datasets.assemble import BACKGROUND_NAMES
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.exporters.provenance import Ignored, Provenance
 from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
-from swtformer.settings import ExportSettings
+from swtformer.settings import ExportSettings, NoSettings, Section
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,21 @@ class LabelledImage:
 
 
 class Exporter(ABC):
-    """One format. It holds no state; every file that it opens is closed when its method returns."""
+    """A format that masks are exported in. One that also comes back is an `ExchangeFormat`.
+
+    Attributes:
+        name: the name that it was registered under.
+        settings_type: the format's own options: section `exporter` of the settings.
+        suffix: ending of the file that it writes; empty where it writes a folder.
+        options: an instance of `settings_type`.
+    """
 
     name: ClassVar[str]
-    """What the user calls it."""
+    settings_type: ClassVar[type[Section]] = NoSettings
     suffix: ClassVar[str]
-    """Ending of the file that it writes; empty where it writes a folder."""
-    is_lossless: ClassVar[bool]
-    """Whether `read` gives back every pixel that `write` took."""
+
+    def __init__(self, options: Section | None = None) -> None:
+        self.options: Any = self.settings_type() if options is None else options
 
     @abstractmethod
     def write(
@@ -79,6 +86,16 @@ class Exporter(ABC):
             SwtformerError: `out` cannot be written, an image cannot be copied, or a class name cannot stand
                 in this format.
         """
+
+
+class ExchangeFormat(Exporter):
+    """A format whose masks come back, corrected, by `swtformer import`.
+
+    Attributes:
+        is_lossless: whether `read` gives back every pixel that `write` took.
+    """
+
+    is_lossless: ClassVar[bool]
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:

@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError
-from swtformer.exporters.base import Exporter, LabelledImage, kept, require_free_names
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, kept, require_free_names
 from swtformer.exporters.coco_rle import decode_rle
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
@@ -31,16 +31,16 @@ from swtformer.exporters.reading import (
     Overlaps,
     Reading,
 )
-from swtformer.settings import ExportSettings
+from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 
 LISTS = ("images", "annotations", "categories")
 
 
-class CocoExporter(Exporter):
+@EXPORTERS.register("coco")
+class CocoExporter(ExchangeFormat):
     """One JSON file; the images are named relative to their folder."""
 
-    name = "coco"
     suffix = ".json"
     is_lossless = True
 

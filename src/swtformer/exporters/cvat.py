@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from swtformer.exporters.base import Exporter, LabelledImage, image_bytes, kept
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, image_bytes, kept
 from swtformer.exporters.label_map import (
     CLASS_FOLDER,
     IMAGE_FOLDER,
@@ -24,7 +24,7 @@ from swtformer.exporters.label_map import (
 from swtformer.exporters.objects import objects
 from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import IGNORED, Correction, Reading
-from swtformer.settings import ExportSettings
+from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import atomic_file
 from swtformer.store.masks import voc_palette
 
@@ -38,10 +38,10 @@ SHOWN = 5
 """Ids that a warning names."""
 
 
-class CvatExporter(Exporter):
+@EXPORTERS.register("cvat")
+class CvatExporter(ExchangeFormat):
     """A zip file for CVAT's "Upload annotations", in which each object becomes a mask to edit."""
 
-    name = "cvat"
     suffix = ".zip"
     is_lossless = True
 

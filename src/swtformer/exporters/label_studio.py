@@ -15,7 +15,7 @@ import numpy as np
 
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError
-from swtformer.exporters.base import Exporter, LabelledImage, kept, require_free_names
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, kept, require_free_names
 from swtformer.exporters.brush_rle import decode_brush, encode_brush
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
@@ -28,7 +28,7 @@ from swtformer.exporters.reading import (
     Overlaps,
     Reading,
 )
-from swtformer.settings import ExportSettings
+from swtformer.settings import EXPORTERS, ExportSettings, Section
 from swtformer.store.files import atomic_file, write_text
 from swtformer.store.masks import voc_palette
 
@@ -43,10 +43,17 @@ _UPLOAD = re.compile(r"(?:^|/)upload/\d+/[0-9a-f]{8}-([^/]+)$")
 """Reference to an uploaded file: its folder is lost, and its name has a prefix."""
 
 
-class LabelStudioExporter(Exporter):
+class LabelStudioSettings(Section):
+    """Options of the Label Studio export."""
+
+    image_prefix: str = "/data/local-files/?d="
+    """What stands before the image's file name in a task; by default its local storage."""
+
+
+@EXPORTERS.register("label-studio")
+class LabelStudioExporter(ExchangeFormat):
     """Tasks with predictions for "Import"; corrections come back from "Export" as JSON."""
 
-    name = "label-studio"
     suffix = ".json"
     is_lossless = True
 
@@ -65,7 +72,7 @@ class LabelStudioExporter(Exporter):
                 labels = kept(item.labels, settings.ignored)
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 stream.write(",\n" if index else "\n")
-                task = _task(item, labels, classes, settings)
+                task = _task(item, labels, classes, settings, image_prefix=self.options.image_prefix)
                 json.dump(task, stream, ensure_ascii=False, separators=(",", ":"))
             stream.write("\n]\n")
         write_text(out.with_suffix(".xml"), configuration(classes, with_ignored=with_ignored))
@@ -119,7 +126,12 @@ def configuration(classes: Sequence[str], *, with_ignored: bool) -> str:
 
 
 def _task(
-    item: LabelledImage, labels: np.ndarray, classes: Sequence[str], settings: ExportSettings
+    item: LabelledImage,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    settings: ExportSettings,
+    *,
+    image_prefix: str,
 ) -> dict[str, Any]:
     height, width = item.size
     regions = [
@@ -139,7 +151,7 @@ def _task(
         }
         for number, (value, region) in enumerate(objects(labels, settings.objects), start=1)
     ]
-    data: dict[str, Any] = {TO_NAME: settings.image_prefix + quote(item.file_name), ID_KEY: item.id}
+    data: dict[str, Any] = {TO_NAME: image_prefix + quote(item.file_name), ID_KEY: item.id}
     if item.provenance is not None:
         data[NOTES_KEY] = asdict(item.provenance)
     return {"data": data, "predictions": [{"model_version": "swtformer", "result": regions}]}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swtformer.exporters.base import Exporter, LabelledImage, copy_image, kept, new_folder
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, kept, new_folder
 from swtformer.exporters.label_map import (
     CLASS_FOLDER,
     IMAGE_FOLDER,
@@ -19,15 +19,15 @@ from swtformer.exporters.label_map import (
 )
 from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import IGNORED, Correction, Reading
-from swtformer.settings import ExportSettings
+from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 from swtformer.store.masks import write_mask
 
 
-class VocExporter(Exporter):
+@EXPORTERS.register("voc")
+class VocExporter(ExchangeFormat):
     """A folder as PASCAL VOC has it, which `swtformer train` reads too once JPEGImages is there."""
 
-    name = "voc"
     suffix = ""
     is_lossless = True
 

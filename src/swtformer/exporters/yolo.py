@@ -26,11 +26,11 @@ from swtformer.exporters.archive import (
     relative_files,
     root_of,
 )
-from swtformer.exporters.base import Exporter, LabelledImage, copy_image, new_folder, require_free_names
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder, require_free_names
 from swtformer.exporters.outlines import Outline, fill, outlines
 from swtformer.exporters.provenance import NOTES_FILE, Ignored, Provenance, notes_text, read_notes
 from swtformer.exporters.reading import IGNORED, Canvas, Correction, Reading
-from swtformer.settings import ExportSettings
+from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 
 IMAGE_FOLDER = "images"
@@ -48,13 +48,13 @@ class _Lost:
     ignored_pixels: int
 
 
-class YoloExporter(Exporter):
+@EXPORTERS.register("yolo")
+class YoloExporter(ExchangeFormat):
     """A folder with data.yaml, labels/<id>.txt and, where asked for, images.
 
     Folders called images are left out of the ids; `read` finds the right ids again.
     """
 
-    name = "yolo"
     suffix = ""
     is_lossless = False
 

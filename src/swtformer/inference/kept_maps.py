@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from swtformer.methods.views import SummedMaps
+from swtformer.methods import Maps
 from swtformer.store.maps import ClassActivationMaps
 
 
-def maps_of(made: SummedMaps, index: int, *, size: tuple[int, int]) -> ClassActivationMaps:
+def maps_of(made: Maps, index: int, *, size: tuple[int, int]) -> ClassActivationMaps:
     """The maps of one image of a batch, as they are kept: those of its classes alone, on the CPU.
 
     Args:
@@ -19,9 +19,9 @@ def maps_of(made: SummedMaps, index: int, *, size: tuple[int, int]) -> ClassActi
     """
     chosen = made.present[index].nonzero()[:, 0].cpu()
     refined = None
-    if made.refined is not None:
+    if made.rcam is not None:
         with_background = torch.cat([torch.zeros(1, dtype=torch.long), chosen + 1])
-        refined = made.refined[index].cpu()[with_background].numpy().astype(np.float16)
+        refined = made.rcam[index].cpu()[with_background].numpy().astype(np.float16)
     return ClassActivationMaps(
         values=(chosen + 1).numpy().astype(np.int16),
         size=size,

@@ -21,7 +21,6 @@ from swtformer.inference.windows import GRID, patches
 from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
 from swtformer.methods import Method
 from swtformer.methods.pretrained import from_pretrained
-from swtformer.methods.views import summed_maps
 from swtformer.precision import autocast, pick_device
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import is_network, load_network
@@ -160,7 +159,7 @@ class CamPredictor(Predictor):
         self._model = model
         self._settings = settings
         self.rule = rule
-        self.has_refined = "fusion" in model.new_modules()
+        self.has_refined = "rcam" in model.makes
         self._device = next(model.parameters()).device.type
         self.folder, self.exif, self.classes = folder, exif, model.classes
         self.about = {
@@ -209,7 +208,7 @@ class CamPredictor(Predictor):
             labels[0, list(present)] = 1
         pixels = torch.tensor(image).permute(2, 0, 1)[None].to(self._device)
         with autocast(self._settings.precision, self._device):
-            made = summed_maps(self._model, pixels, labels, settings=options)
+            made = self._model.maps(pixels, labels, settings=options)
         return maps_of(made, 0, size=(image.shape[0], image.shape[1]))
 
     def _shares(self, maps: ClassActivationMaps, size: tuple[int, int]) -> np.ndarray:
@@ -241,7 +240,7 @@ def _mask_rule(run: Run, model: Method) -> MaskRule:
         noted = read_json(run.masks_file)
         return MaskRule(noted["source"], noted["policy"], noted["threshold"])
     settings = run.settings().mask if run.settings_file.is_file() else MaskSettings()
-    has_refined = "fusion" in model.new_modules()
+    has_refined = "rcam" in model.makes
     source: Literal["cam", "refined"] = "refined" if has_refined else "cam"
     if settings.source != "auto":
         source = settings.source

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from swtformer.backbones.base import Backbone
 from swtformer.datasets.images import read_image
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import Record
@@ -26,14 +27,14 @@ from swtformer.engine.checkpoint_files import (
     remove_older,
     write_checkpoint,
 )
-from swtformer.errors import CheckpointError, ImageError, SwtformerError
+from swtformer.errors import CheckpointError, ImageError, SettingsError, SwtformerError
 from swtformer.labelling.mask_rule import Source
 from swtformer.labelling.start_maps import all_channels
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import pick_precision
 from swtformer.progress import Progress
 from swtformer.refiners import Example, LearnedRefiner
-from swtformer.settings import Settings
+from swtformer.settings import Settings, shaping
 from swtformer.store.files import digest, file_stamp, sha256, write_with
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.models import WEIGHTS
@@ -132,22 +133,22 @@ def fit_or_load(
         NonFiniteError: the fit diverged.
         SettingsError: the fit's arithmetic is not for this device.
     """
-    refiner.build(from_pretrained(run.path).backbone)
-    path = run.refined_model(refiner.name)
+    refiner.build(_backbone(run))
+    path = run.refined_model(settings.refine.method)
     fitted_from = _fingerprint(run, records, start, settings)
     weights = _whole_weights(path, fitted_from)
     if weights is not None:
         try:
             refiner.network.load_state_dict(weights)
         except (RuntimeError, KeyError):
-            refiner.build(from_pretrained(run.path).backbone)  # of another network: fitted again
+            refiner.build(_backbone(run))  # of another network: fitted again
         else:
             refiner.network.to(refiner.device).eval()
             return sha256(path)
-    arithmetic = pick_precision(settings.refine.fit_precision, refiner.device.type)
+    arithmetic = pick_precision(refiner.options.fit_precision, refiner.device.type)
     usable = _usable(run, records, start, settings, progress)
     facts = fitted_from, arithmetic, [record.id for record in usable]
-    states = _States(run.refined_fit(refiner.name), digest(*facts))
+    states = _States(run.refined_fit(settings.refine.method), digest(*facts))
     refiner.fit(
         _Examples(run, usable, start, settings.data.exif),
         seed=settings.seed,
@@ -159,6 +160,17 @@ def fit_or_load(
     write_with(path, lambda stream: stream.write(payload))
     states.remove()
     return sha256(path)
+
+
+def _backbone(run: Run) -> Backbone:
+    model = from_pretrained(run.path)
+    backbone = model.reusable_features()
+    if backbone is None:
+        raise SettingsError(
+            f"{run.path}: the method {model.settings.method!r} has no pyramid of features to learn from; "
+            "choose a refiner without training, such as --refine.method par."
+        )
+    return backbone
 
 
 @dataclass(frozen=True)
@@ -239,10 +251,8 @@ def _usable(
 
 def _fingerprint(run: Run, records: Sequence[Record], start: Start, settings: Settings) -> str:
     """Equal for fits that would come out equal; what only shapes the walk afterwards is no part of it."""
-    options = settings.refine
-    used = ("method", "fit_", "crf_") if options.fit_labels == "dense_crf" else ("method", "fit_")
-    values = options.model_dump(mode="json")
-    fitting = {name: value for name, value in values.items() if name.startswith(used)}
+    options = shaping(settings.plugin_options("refiner"), "refiner", fit=True)
+    fitting = {"method": settings.refine.method, **options}
     weights = sha256(run.model / WEIGHTS)
     hashing = hashlib.sha256(f"{settings.seed} {fitting} {start} {settings.data.exif} {weights}".encode())
     for record in records:

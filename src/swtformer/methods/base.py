@@ -1,123 +1,214 @@
-"""The contract of a method: a network that maps images and their labels to logits and named maps."""
+"""The contract of a method: a network that learns from image-level labels and makes maps."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Literal, Self
 
-import torch
 from torch import Tensor, nn
 
-from swtformer.backbones.base import Backbone, Normalisation
-from swtformer.errors import CheckpointError
-from swtformer.functional.activation import class_logits
+from swtformer.backbones.base import Backbone, FeatureExtractor
+from swtformer.errors import CheckpointError, SettingsError
 from swtformer.hub.card import Subject
 from swtformer.hub.model import HubModel
-from swtformer.settings import LossSettings, ModelSettings
+from swtformer.settings import LocalizeSettings, ModelSettings, Section
+
+Made = Literal["cam", "rcam"]
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """What the backbone and the CAM head make of images, before any label is used.
+class Batch:
+    """What a training step sees.
 
     Attributes:
-        pyramid: four (B, Dk, hk, wk) feature maps at strides of about 4, 8, 16 and 32.
-        activations: (B, C, h, w) raw output of the CAM head on the last grid.
-        logits: (B, C) class logits.
+        images: (B, 3, H, W) RGB crops, uint8 or floats in [0, 1].
+        present: (B, C) 0/1 image-level labels.
+        valid: (B, 1, H, W) 0/1, 0 on padded pixels of the crop; all are valid where None.
+        index: (B,) positions of the images in the training set, as in `before_epoch`; None outside training.
     """
 
-    pyramid: tuple[Tensor, ...]
-    activations: Tensor
-    logits: Tensor
+    images: Tensor
+    present: Tensor
+    valid: Tensor | None = None
+    index: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class Localization:
-    """Maps of a batch on one grid; index 0 is background, absent classes are 0.
+class Maps:
+    """Maps of a batch of equal-sized images.
 
     Attributes:
-        cam: (B, C+1, h, w) in [0, 1], the class activation maps.
-        refined: (B, C+1, h, w) in [0, 1), the R-CAMs; None where the method makes none.
-        similarities: (B, C+1, h, w) in [0, 1], the R-CAMs before scaling, which several views can be summed
-            from; None where `refined` is.
-        seeds: (B, C+1, h', w') one-hot seeds that the prototypes came from; None where `refined` is.
+        present: (B, C) 0/1 labels that the maps were made for, given or predicted.
+        cam: (B, C, h, w) in [0, 1), absent classes 0.
+        rcam: (B, C+1, h, w) in [0, 1), index 0 is background; None where the method makes none.
+        probabilities: (B, C) class probabilities, mean over the views.
     """
 
+    present: Tensor
     cam: Tensor
-    refined: Tensor | None = None
-    similarities: Tensor | None = None
-    seeds: Tensor | None = None
+    rcam: Tensor | None
+    probabilities: Tensor
 
 
-class Method(nn.Module, HubModel):
-    """A backbone with a CAM head; subclasses say how maps are made and what is trained.
+class TrainingImages(Sequence[Batch], ABC):
+    """The training set without augmentation, as a method sees it between epochs.
 
-    `Method.from_pretrained` builds the method that config.json names.
+    `images[i]` is a batch of one: the whole image of position i at its own size. len() and [i] are all there
+    is.
+    """
+
+    @property
+    @abstractmethod
+    def present(self) -> Tensor:
+        """(N, C) 0/1 image-level labels of all images, without reading any."""
+
+
+@dataclass(frozen=True)
+class CamHead:
+    """A classification head on the deepest features, for networks that start from it.
 
     Attributes:
+        convolution: deepest features to class activations.
+        pooling: class activations to logits.
+    """
+
+    convolution: nn.Conv2d
+    pooling: Literal["gap", "gmp", "gwrp"]
+
+
+class Method(nn.Module, HubModel, ABC):
+    """A network that is trained on image-level labels and makes maps.
+
+    A method owns its training step and its map making: it runs its own forward passes, as many as it needs. A
+    network that is a pyramid with a CAM head is a `PyramidMethod`, which has most of this already.
+
+    `Method.from_pretrained` loads the method that config.json names.
+
+    Attributes:
+        name: the name that it was registered under.
+        settings_type: the method's own options: section `method` of the settings.
+        makes: what its maps are: "cam", and "rcam" where it refines them itself.
+        loss_names: losses that a step may give; columns of metrics.csv and curves of the report.
         settings: the model section that it was built from.
+        options: its own options, an instance of `settings_type`.
         classes: class names in order; channel k+1 of a map is class k.
     """
 
-    def __init__(self, backbone: Backbone, settings: ModelSettings, classes: tuple[str, ...]) -> None:
+    name: ClassVar[str]
+    settings_type: ClassVar[type[Section]]
+    makes: ClassVar[frozenset[Made]] = frozenset({"cam"})
+    loss_names: ClassVar[tuple[str, ...]]
+
+    def __init__(self, settings: ModelSettings, classes: tuple[str, ...], options: Section | None) -> None:
         super().__init__()
         self.settings = settings
         self.classes = classes
-        self.backbone = backbone
-        self.head = nn.Conv2d(
-            backbone.channels[-1], len(classes), settings.kernel, padding=settings.kernel // 2
-        )
-        nn.init.trunc_normal_(self.head.weight, std=0.02)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
-        self.normalisation = Normalisation(backbone.mean, backbone.std)
+        self.options: Any = self.settings_type() if options is None else options
 
-    def encode(self, images: Tensor) -> Encoding:
-        """Features, raw class activations and logits.
-
-        Args:
-            images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and
-                standard deviation are applied here. H and W are at least 32.
-        """
-        normalised = self.normalisation(images)
-        pyramid = tuple(self.backbone(normalised.contiguous(memory_format=torch.channels_last)))
-        activations = self.head(pyramid[-1])
-        return Encoding(pyramid, activations, class_logits(activations, pooling=self.settings.pooling))
-
-    def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Localization]:
-        """Logits (B, C) and maps of images (B, 3, H, W) with labels `present` (B, C)."""
-        encoding = self.encode(images)
-        return encoding.logits, self.localize(encoding, present)
-
+    @classmethod
     @abstractmethod
-    def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
-        """Make the method's maps.
+    def build(cls, settings: ModelSettings, classes: tuple[str, ...], options: Section | None = None) -> Self:
+        """Make the network with the weights that the settings name.
 
-        Args:
-            encoding: of the images.
-            present: (B, C) 0/1 image-level labels.
-            maps: (B, C, h, w) normalised foreground maps in [0, 1] to use in place of the encoding's own,
-                such as maps summed over several views.
+        Raises:
+            SwtformerError: the backbone is unknown or unfit, or its weights are not to be had.
+            CheckpointError: the weights file is damaged, unsafe or made for another network.
         """
 
     @abstractmethod
-    def losses(
-        self, encoding: Encoding, present: Tensor, *, settings: LossSettings, valid: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Unweighted losses by name ("cls", …), each a scalar; weights are the trainer's.
+    def logits(self, images: Tensor) -> Tensor:
+        """(B, C) class logits of (B, 3, H, W) RGB images, uint8 or floats in [0, 1], of at least 32×32 px."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
+        """Run the forward passes of a training step.
 
         Args:
-            encoding: of the images.
-            present: (B, C) 0/1 image-level labels.
-            settings: readings of the losses; losses of weight 0 may be left out.
-            valid: (B, 1, H, W) 0/1, 0 on padded pixels of the crop.
+            batch: crops with labels.
+            epoch: epochs since the training started, 1.5 in the middle of the second.
+
+        Returns:
+            Unweighted losses, each a scalar, by names of `loss_names`; a loss may be left out.
         """
 
-    def new_modules(self) -> dict[str, nn.Module]:
-        """Modules that start untrained, by learning-rate group ("head", "fusion")."""
-        return {"head": self.head}
+    def loss_weights(self, epoch: float) -> dict[str, float]:
+        """Weights of the losses at an epoch (see `losses`); 1 for those that it leaves out."""
+        return {}
+
+    @abstractmethod
+    def maps(self, images: Tensor, present: Tensor | None, *, settings: LocalizeSettings) -> Maps:
+        """Make the maps of images over all views, in eval mode and without gradients.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB of one size.
+            present: (B, C) 0/1 labels, or None to let the classifier choose: every class with a probability
+                of at least `settings.class_threshold`, and the most probable one in any case.
+            settings: scales, mirror images, output stride.
+
+        Returns:
+            Maps on a grid of ceil(H / stride) × ceil(W / stride).
+        """
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters by group; "backbone" has the plain learning rate, the others are new layers."""
+        backbone = {id(parameter) for parameter in self.pretrained_parameters()}
+        groups: dict[str, list[nn.Parameter]] = {"backbone": [], "head": []}
+        for parameter in self.parameters():
+            groups["backbone" if id(parameter) in backbone else "head"].append(parameter)
+        return groups
+
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the parts that come with trained weights."""
+        extractors = [module for module in self.modules() if isinstance(module, FeatureExtractor)]
+        return [parameter for extractor in extractors for parameter in extractor.parameters()]
+
+    def rate_multipliers(self) -> dict[str, float]:
+        """Learning rates of groups relative to the backbone's; other groups have `train.head_multiplier`."""
+        return {"backbone": 1.0}
+
+    def has_idle_parameters(self) -> bool:
+        """Whether a step may leave a trained parameter without a gradient (DDP must know)."""
+        return True
+
+    def before_epoch(self, epoch: int, images: TrainingImages) -> None:
+        """Renew what follows from the whole training set, such as clusters or pseudo-labels.
+
+        Called before every epoch, in a resumed training too. What it makes is kept in buffers, so that
+        checkpoints hold it; it must follow from epoch, weights and images alone.
+
+        Args:
+            epoch: from 0.
+            images: all training images.
+        """
+
+    def freeze(self, stages: int) -> None:
+        """Take the first stages of the backbone out of training.
+
+        Raises:
+            SettingsError: the method has no stages to freeze.
+        """
+        if stages:
+            raise SettingsError(
+                f"--train.freeze_stages: the method {self.settings.method!r} has no stages to freeze."
+            )
+
+    def keep_batch_statistics(self, keep: bool) -> None:
+        """Say whether batch norm uses the statistics that came with the weights."""
+        for module in self.modules():
+            if isinstance(module, FeatureExtractor):
+                module.keeps_batch_statistics = keep
+        self.train(self.training)
+
+    def reusable_features(self) -> Backbone | None:
+        """The pyramid that refiners and segmentation networks may start from; None where there is none."""
+        return None
+
+    def reusable_head(self) -> CamHead | None:
+        """The classification head on `reusable_features`; None where there is none."""
+        return None
 
     @classmethod
     def _load(cls, folder: Path) -> Self:
@@ -127,7 +218,7 @@ class Method(nn.Module, HubModel):
         model = load_method(folder)
         if not isinstance(model, cls):
             raise CheckpointError(
-                f"{folder}: holds the method {type(model).__name__}, no {cls.__name__}; "
+                f"{folder}: holds the method {type(model).__name__}, not {cls.__name__}; "
                 "Method.from_pretrained loads every method."
             )
         return model
@@ -138,7 +229,7 @@ class Method(nn.Module, HubModel):
         save_pretrained(self, save_directory)
 
     def _card_subject(self) -> Subject:
-        refined = " and refined maps" if "fusion" in self.new_modules() else ""
+        refined = " and refined maps" if "rcam" in self.makes else ""
         return Subject(
             "cam",
             f"Says which of {len(self.classes)} classes a photograph shows and makes class activation "

@@ -67,6 +67,12 @@ class HierarchicalFeatureFusion(nn.Module):
         high = torch.cat([_resized(self.down_third(s3), s4), s4], dim=1)
         return torch.cat([_resized(self.down_low_again(self.down_low(low)), s4), high], dim=1)
 
+    def of_detached(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """Fuse features of any floating type without steering the backbone; the result is float32."""
+        dtype = next(self.parameters()).dtype
+        fused: Tensor = self([stage.detach().to(dtype) for stage in pyramid])
+        return fused.float()
+
 
 def _resized(maps: Tensor, like: Tensor) -> Tensor:
     """Bilinear resize to another map's grid; families differ in how they round odd sizes."""

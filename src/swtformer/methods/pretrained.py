@@ -19,6 +19,17 @@ from swtformer.settings import ModelSettings
 from swtformer.store.models import CONFIG, MODEL, WEIGHTS, saved_settings, write_model_folder
 
 
+class ModelConfig(ModelSettings):
+    """What a saved model is built from again: the model section, and the method's own options."""
+
+    options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies defaults
+    """Options of the method."""
+
+    def model_settings(self) -> ModelSettings:
+        """The model section."""
+        return ModelSettings.model_validate(self.model_dump(exclude={"options"}))
+
+
 def save_pretrained(model: Method, folder: str | Path) -> Path:
     """Write a model's settings, class names and weights; `Method.save_pretrained` adds a model card.
 
@@ -29,8 +40,13 @@ def save_pretrained(model: Method, folder: str | Path) -> Path:
     Returns:
         The folder.
     """
-    settings = _without_weights(model.settings)
-    return write_model_folder(folder, model, kind=MODEL, settings=settings, classes=model.classes)
+    # The weights lie beside the config; where the first ones came from can be a path of this machine.
+    values = model.settings.model_dump() | {
+        "weights": "none",
+        "options": model.options.model_dump(mode="json"),
+    }
+    config = ModelConfig.model_validate(values)
+    return write_model_folder(folder, model, kind=MODEL, settings=config, classes=model.classes)
 
 
 def from_pretrained(source: str | os.PathLike[str]) -> Method:
@@ -52,25 +68,19 @@ def load_method(folder: Path) -> Method:
     Raises:
         CheckpointError: a file is missing, damaged, of a newer version or does not fit its config.
     """
-    settings, classes = read_config(folder)
-    model = create_model(settings, classes)
+    config, classes = read_config(folder)
+    model = create_model(config.model_settings(), classes, config.options)
     load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
     return model.eval()
 
 
-def read_config(folder: Path) -> tuple[ModelSettings, tuple[str, ...]]:
-    """A saved model's settings, with `weights` none, and its class names.
+def read_config(folder: Path) -> tuple[ModelConfig, tuple[str, ...]]:
+    """What a saved model is built from, and its class names.
 
     Raises:
-        CheckpointError: config.json is missing, damaged, no model's, or written by a newer version.
+        CheckpointError: config.json is missing, damaged, not a model's, or written by a newer version.
     """
-    settings, classes = saved_settings(folder, ModelSettings, kind=MODEL, wanted="swtformer model config")
-    return _without_weights(settings), classes
-
-
-def _without_weights(settings: ModelSettings) -> ModelSettings:
-    """The weights lie beside the config; where the first ones came from can be a path of this machine."""
-    return settings.model_copy(update={"weights": "none"})
+    return saved_settings(folder, ModelConfig, kind=MODEL, wanted="swtformer model config")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

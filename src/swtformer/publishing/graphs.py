@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from swtformer.backbones.any_size import without_size_branches
+from swtformer.errors import SwtformerError
 from swtformer.functional.activation import normalised
-from swtformer.methods import Method
+from swtformer.methods import Method, PyramidMethod
 from swtformer.publishing.onnx import DRAWS_OF_CHOICES, OnnxGraph, metadata
 from swtformer.segmentation.network import SegmentationNetwork
 
@@ -19,25 +20,25 @@ _PIXELS = "float32 RGB in [0, 1], (batch, 3, height, width); mean and spread are
 
 
 class _Maps(nn.Module):
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: PyramidMethod) -> None:
         super().__init__()
         self.method = method
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         encoding = self.method.encode(images)
-        return encoding.logits, normalised(encoding.activations, norm=self.method.settings.norm)
+        return encoding.logits, normalised(encoding.activations, norm=self.method.options.norm)
 
 
 class _RefinedMaps(nn.Module):
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: PyramidMethod) -> None:
         super().__init__()
         self.method = method
 
     def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         encoding = self.method.encode(images)
-        refined = self.method.localize(encoding, present).refined
+        refined = self.method.localize(encoding, present).rcam
         assert refined is not None
-        return encoding.logits, normalised(encoding.activations, norm=self.method.settings.norm), refined
+        return encoding.logits, normalised(encoding.activations, norm=self.method.options.norm), refined
 
 
 class _Labels(nn.Module):
@@ -70,8 +71,9 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
             metadata=about | metadata(settings=model.settings.model_dump(mode="json")),
         )
     about |= metadata(settings=model.settings.model_dump(mode="json"))
-    assert isinstance(any_size, Method)
-    if "fusion" not in model.new_modules():
+    if not (isinstance(any_size, PyramidMethod) and isinstance(model, PyramidMethod)):
+        raise SwtformerError(f"The method {model.settings.method!r} cannot be written as ONNX yet.")
+    if "rcam" not in model.makes:
         return OnnxGraph(
             module=_Maps(any_size).eval(),
             inputs={"images": IMAGES},

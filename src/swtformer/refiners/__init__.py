@@ -1,19 +1,18 @@
-"""Refiners: (images, maps) → maps that follow the images' edges. One module per method.
+"""Refiners: (images, maps) → maps that follow the images' edges.
 
-To add a refiner: a module with a `Refiner` child, a line in `REFINERS`, its name in `RefineSettings.method`;
-the contract tests run over every one that is there.
+To add one: a file with a `Refiner` child that registers itself, and its test. The contract tests in
+tests/refiners run over every refiner that is registered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 import torch
 
 from swtformer.refiners.base import Example, FitStates, LearnedRefiner, Refiner, padded, unpadded
-from swtformer.refiners.dense_crf import DenseCRF
-from swtformer.refiners.irn import IRN
-from swtformer.refiners.par import PixelAdaptiveRefinement
-from swtformer.refiners.psa import PSA
-from swtformer.settings import RefineSettings
+from swtformer.settings import REFINERS, Section
 
 __all__ = [
     "REFINERS",
@@ -26,20 +25,27 @@ __all__ = [
     "unpadded",
 ]
 
-REFINERS: dict[str, type[Refiner]] = {
-    kind.name: kind for kind in (PixelAdaptiveRefinement, DenseCRF, PSA, IRN)
-}
-"""Every refiner by the name that settings give it."""
 
-
-def create_refiner(settings: RefineSettings, *, device: torch.device | str = "cpu") -> Refiner:
-    """Build the refiner that the settings name; a `LearnedRefiner` must be fitted or loaded before use.
+def create_refiner(
+    name: str,
+    options: Section | Mapping[str, Any] | None = None,
+    *,
+    source: Literal["cam", "rcam"] = "cam",
+    device: torch.device | str = "cpu",
+) -> Refiner:
+    """Build a refiner; a `LearnedRefiner` must be fitted or loaded before use.
 
     Args:
-        settings: the refine section.
+        name: of the refiner.
+        options: its own options, the defaults where None.
+        source: what the maps that it will be given are.
         device: where to compute.
 
     Raises:
+        SettingsError: there is no such refiner or option.
         SwtformerError: it needs an optional library that is not installed.
     """
-    return REFINERS[settings.method](settings, device=device)
+    if not isinstance(options, Section):
+        options = REFINERS.options(name, options or {})
+    refiner: Refiner = REFINERS[name](options, source=source, device=device)
+    return refiner

@@ -21,7 +21,7 @@ from swtformer.functional.dense_crf import PairwiseTerms, label_energies, mean_f
 from swtformer.precision import autocast, pick_precision
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import Example, FitStates
-from swtformer.settings import RefineSettings
+from swtformer.refiners.walk_settings import WalkSettings
 
 BACKBONE_FACTOR = 0.1
 """Learning rate of the backbone, where it is trained, relative to that of the new layers (PSA)."""
@@ -32,10 +32,12 @@ DECAY_POWER = 0.9
 WEIGHT_DECAY = 0.01
 CLIP_NORM = 1.0
 
+READING_THREADS = 2
+
 AHEAD = 2
 """Batches that are read while the network is busy."""
 
-ADVICE = "try a smaller --refine.fit_learning_rate, or --refine.fit_precision fp32."
+ADVICE = "try a smaller --refiner.fit_learning_rate, or --refiner.fit_precision fp32."
 """What may help a fit that is not finite."""
 
 Report = Callable[[int, int, str], None]
@@ -46,7 +48,7 @@ def fit_affinity(
     network: AffinityNetwork,
     examples: Sequence[Example],
     *,
-    settings: RefineSettings,
+    settings: WalkSettings,
     crop_px: int,
     radius: int,
     scales: tuple[float, float],
@@ -117,7 +119,7 @@ def fit_affinity(
 class _Optimisation:
     """The parameters that are trained and what is at work on them; its state is all that a step changes."""
 
-    def __init__(self, network: AffinityNetwork, settings: RefineSettings, *, steps: int) -> None:
+    def __init__(self, network: AffinityNetwork, settings: WalkSettings, *, steps: int) -> None:
         device = network.normalisation.mean.device.type
         self._parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
         new = network.new_parameters()
@@ -174,7 +176,7 @@ def _require_finite(network: AffinityNetwork, step: int, steps: int) -> None:
         )
 
 
-def labels_to_learn(example: Example, settings: RefineSettings) -> Tensor:
+def labels_to_learn(example: Example, settings: WalkSettings) -> Tensor:
     """Labels on the grid of an example's maps; 255 where the maps are unsure or the dense CRF objects.
 
     The CRF runs on the maps' grid, its distances divided by their stride; at 4 that is a 16th of the work.
@@ -257,14 +259,14 @@ def _filled(images: Tensor, mean: Tensor) -> Tensor:
 def _batches(
     draw: Callable[[int, int], tuple[Tensor, Tensor]],
     count: int,
-    settings: RefineSettings,
+    settings: WalkSettings,
     *,
     seed: int,
     first_epoch: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of crops in every epoch's own order, drawn ahead in threads."""
     waiting: deque[list[Future[tuple[Tensor, Tensor]]]] = deque()
-    with ThreadPoolExecutor(max(settings.workers, 1)) as pool:
+    with ThreadPoolExecutor(READING_THREADS) as pool:
         try:
             for epoch in range(first_epoch, settings.fit_epochs):
                 order = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,)))

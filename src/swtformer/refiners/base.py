@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from swtformer.backbones.base import Backbone
 from swtformer.progress import Progress, silent
-from swtformer.settings import RefineSettings
+from swtformer.settings import NoSettings, Section
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,28 @@ class Refiner(ABC):
     activation stay 0, values stay in [0, 1]) is done here.
 
     Attributes:
-        name: what settings call it.
-        shaped_by: beginnings of the names of the refine settings that its maps depend on.
+        name: the name that it was registered under.
+        settings_type: its own options: section `refiner` of the settings.
         tells_how_sure: whether a label's share of the maps that come out says how sure it is. Where it does
             not, because nearly every pixel ends near 0 or 1, the maps that went in are asked instead.
-        settings: the refine section that it was built from.
+        options: an instance of `settings_type`.
+        source: what the maps that it is given are: CAMs or R-CAMs.
         device: where `_refined` receives its tensors; a learned refiner's network lies there.
     """
 
     name: ClassVar[str]
-    shaped_by: ClassVar[tuple[str, ...]]
+    settings_type: ClassVar[type[Section]] = NoSettings
     tells_how_sure: ClassVar[bool] = True
 
-    def __init__(self, settings: RefineSettings, *, device: torch.device | str = "cpu") -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        options: Section | None = None,
+        *,
+        source: Literal["cam", "rcam"] = "cam",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.options: Any = self.settings_type() if options is None else options
+        self.source = source
         self.device = torch.device(device)
 
     def refine(self, image: Tensor, maps: Tensor) -> Tensor:
@@ -167,7 +175,7 @@ class LearnedRefiner(Refiner):
                 Tensors are on the CPU. An image that cannot be read is not among them.
             seed: of everything random.
             states: those of this fit; where None, it begins at its start and cannot go on later.
-            progress: told about every step or epoch, with stage name f"fit {self.name}".
+            progress: told about every step, with the stage name "fit".
 
         Raises:
             NonFiniteError: the loss or a weight is not finite.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -15,9 +16,34 @@ from swtformer.errors import SwtformerError
 from swtformer.functional.dense_crf import PairwiseTerms, label_energies, map_energies, mean_field
 from swtformer.functional.labels import upsample
 from swtformer.refiners.base import Refiner, unpadded
-from swtformer.settings import RefineSettings
+from swtformer.settings import REFINERS, Section
+from swtformer.settings.numbers import Count, NonNegative, Positive
 
 
+class DenseCrfSettings(Section):
+    """Options of the dense CRF."""
+
+    engine: Literal["torch", "pydensecrf"] = "torch"
+    """Our own inference on CPU or GPU, or the reference library (needs the extra `crf`)."""
+    unary: Literal["labels", "maps"] = "labels"
+    """Start from each pixel's best label, or from the maps scaled to sum to 1."""
+    certainty: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """Probability that a label of the `labels` unary is right."""
+    iterations: Count = 10
+    """Mean-field rounds."""
+    gaussian_px: Positive = 3.0
+    """Standard deviation in pixels of the smoothness kernel."""
+    gaussian_weight: NonNegative = 3.0
+    """Weight of the smoothness kernel."""
+    bilateral_px: Positive = 50.0
+    """Standard deviation in pixels of the appearance kernel."""
+    bilateral_rgb: Positive = 5.0
+    """Standard deviation in colour (0 to 255) of the appearance kernel."""
+    bilateral_weight: NonNegative = 10.0
+    """Weight of the appearance kernel."""
+
+
+@REFINERS.register("dense_crf")
 class DenseCRF(Refiner):
     """Fully connected CRF at the image's full size; the maps that come out are its marginals.
 
@@ -29,19 +55,25 @@ class DenseCRF(Refiner):
             too small for the image, or for as many images at once.
     """
 
-    name: ClassVar[str] = "dense_crf"
-    shaped_by: ClassVar[tuple[str, ...]] = ("crf_",)
+    settings_type = DenseCrfSettings
     tells_how_sure: ClassVar[bool] = False
+    options: DenseCrfSettings
 
-    def __init__(self, settings: RefineSettings, *, device: torch.device | str = "cpu") -> None:
-        super().__init__(settings, device=device)
-        self._library = _import_pydensecrf() if settings.crf_engine == "pydensecrf" else None
+    def __init__(
+        self,
+        options: Section | None = None,
+        *,
+        source: Literal["cam", "rcam"] = "cam",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(options, source=source, device=device)
+        self._library = _import_pydensecrf() if self.options.engine == "pydensecrf" else None
         self._terms = PairwiseTerms(
-            gaussian_px=settings.crf_gaussian_px,
-            gaussian_weight=settings.crf_gaussian_weight,
-            bilateral_px=settings.crf_bilateral_px,
-            bilateral_rgb=settings.crf_bilateral_rgb,
-            bilateral_weight=settings.crf_bilateral_weight,
+            gaussian_px=self.options.gaussian_px,
+            gaussian_weight=self.options.gaussian_weight,
+            bilateral_px=self.options.bilateral_px,
+            bilateral_rgb=self.options.bilateral_rgb,
+            bilateral_weight=self.options.bilateral_weight,
         )
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -62,22 +94,22 @@ class DenseCRF(Refiner):
     def _energies(self, maps: Tensor, size: torch.Size) -> Tensor:
         """Unary energies of the labels of one image's maps at its (H, W) size."""
         full = upsample(maps, (size[0], size[1]))
-        if self.settings.crf_unary == "maps":
+        if self.options.unary == "maps":
             return map_energies(full)
-        return label_energies(full.argmax(0), count=len(full), certainty=self.settings.crf_certainty)
+        return label_energies(full.argmax(0), count=len(full), certainty=self.options.certainty)
 
     def _marginals(self, energies: Sequence[Tensor], images: Tensor) -> Tensor:
         """`mean_field` of several images, padded with labels that are impossible."""
         padded = pad_sequence(list(energies), batch_first=True, padding_value=inf)
         try:
-            return mean_field(padded, images, terms=self._terms, iterations=self.settings.crf_iterations)
+            return mean_field(padded, images, terms=self._terms, iterations=self.options.iterations)
         except ValueError as error:  # their sizes agree, so the standard deviations are too small
             count, _, height, width = images.shape
             terms = self._terms
             raise SwtformerError(
                 f"The dense CRF's standard deviations are too small for {count} image(s) of {width}x{height} "
-                f"px at once: raise --refine.crf_bilateral_rgb ({terms.bilateral_rgb:g}) or "
-                f"--refine.crf_bilateral_px ({terms.bilateral_px:g}); or else --refine.crf_gaussian_px "
+                f"px at once: raise --refiner.bilateral_rgb ({terms.bilateral_rgb:g}) or "
+                f"--refiner.bilateral_px ({terms.bilateral_px:g}); or else --refiner.gaussian_px "
                 f"({terms.gaussian_px:g})."
             ) from error
 
@@ -98,7 +130,7 @@ class DenseCRF(Refiner):
                 rgbim=pixels,
                 compat=terms.bilateral_weight,
             )
-        marginals = np.asarray(crf.inference(self.settings.crf_iterations), dtype=np.float32)
+        marginals = np.asarray(crf.inference(self.options.iterations), dtype=np.float32)
         return torch.from_numpy(marginals).view(labels, height, width)
 
 
@@ -107,7 +139,7 @@ def _import_pydensecrf() -> Any:
         from pydensecrf import densecrf
     except ImportError:
         raise SwtformerError(
-            "--refine.crf_engine pydensecrf needs a library that is not installed; install it with "
-            "pip install 'swtformer[crf]' (it needs a C++ compiler), or use --refine.crf_engine torch."
+            "--refiner.engine pydensecrf needs a library that is not installed; install it with "
+            "pip install 'swtformer[crf]' (it needs a C++ compiler), or use --refiner.engine torch."
         ) from None
     return densecrf

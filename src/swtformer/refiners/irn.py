@@ -8,7 +8,7 @@ boundary branch reaches the walk, so only that one is here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Annotated, final
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,9 @@ from swtformer.functional.random_walk import TOLERANCE
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import padded, unpadded
 from swtformer.refiners.walk import WalkRefiner, enlarged, resized
+from swtformer.refiners.walk_settings import WalkSettings
+from swtformer.settings import AFTER_FIT, REFINERS
+from swtformer.settings.numbers import Fraction
 
 WIDTH = 32
 """Channels that each stage is projected to."""
@@ -71,19 +74,28 @@ class BoundaryNetwork(AffinityNetwork):
         return boundary_affinity(self.boundaries(images), radius=radius)
 
 
+class IrnSettings(WalkSettings):
+    """Options of IRN."""
+
+    background: Annotated[Fraction | None, AFTER_FIT] = None
+    """Constant background score beside the walked maps, 0.25 as published; by default the background map
+    walks like the others."""
+
+
 @final
+@REFINERS.register("irn")
 class IRN(WalkRefiner):
     """Maps walk at stride 4 until boundaries stop them; the boundaries themselves start from 0.
 
     Boundaries are the mean over the image and its mirror image. As published, classes walk alone and are
-    divided by their common maximum, beside a constant background of 0.25 (`irn_background`); by default the
+    divided by their common maximum, beside a constant background of 0.25 (`background`); by default the
     background walks like the classes, which needs no threshold that truth was used for. All maps are then
     divided, pixel by pixel, by a walk that starts from 1 - boundary: what was 1 everywhere stays 1, and the
     maps' order and shares at a pixel stay as they are.
     """
 
-    name = "irn"
-    shaped_by = ("fit_", "walk_", "irn_")
+    settings_type = IrnSettings
+    options: IrnSettings
     network_type = BoundaryNetwork
     network: BoundaryNetwork
     beta = 10.0
@@ -95,10 +107,10 @@ class IRN(WalkRefiner):
         images = enlarged(images)
         straight, mirrored = self.network.boundaries(torch.cat([images, images.flip(-1)])).chunk(2)
         boundaries = (straight + mirrored.flip(-1)) / 2
-        affinity = boundary_affinity(boundaries, radius=self.settings.walk_radius)
+        affinity = boundary_affinity(boundaries, radius=self.options.walk_radius)
         passable = 1 - boundaries[:, None]
         start = padded([resized(own, boundaries.shape[1:]) for own in maps]) * passable
-        background = self.settings.irn_background
+        background = self.options.background
         if background is None:
             walked = self.walked(torch.cat([passable, start], dim=1), affinity)
             # Where even ones hardly get, a ratio would show what the walk rounded off.

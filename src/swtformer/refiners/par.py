@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from swtformer.functional.labels import upsample
 from swtformer.functional.pixel_adaptive import pixel_adaptive_refinement
 from swtformer.refiners.base import Refiner, padded, unpadded
+from swtformer.settings import REFINERS, Section
+from swtformer.settings.numbers import Count
 
 
+class ParSettings(Section):
+    """Options of PAR."""
+
+    iterations: Count = 10
+    """Rounds of averaging over the neighbours."""
+    dilations: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 8, 12, 24)
+    """Distances of the eight neighbours, in pixels of its grid."""
+    stride: Count = 2
+    """It works at the image's size divided by this; 2 as published."""
+
+
+@REFINERS.register("par")
 class PixelAdaptiveRefinement(Refiner):
-    """PAR on the image at `par_stride`, half its size as published; the maps come out on that grid."""
+    """PAR on the image at a stride, half its size as published; the maps come out on that grid."""
 
-    name: ClassVar[str] = "par"
-    shaped_by: ClassVar[tuple[str, ...]] = ("par_",)
+    settings_type = ParSettings
+    options: ParSettings
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
-        stride = self.settings.par_stride
+        stride = self.options.stride
         height, width = (-(-side // stride) for side in images.shape[2:])
         refined = pixel_adaptive_refinement(
             F.interpolate(images, (height, width), mode="bilinear", align_corners=False),
             padded([upsample(own, (height, width)) for own in maps]),
-            iterations=self.settings.par_iterations,
-            dilations=self.settings.par_dilations,
+            iterations=self.options.iterations,
+            dilations=self.options.dilations,
         )
         return unpadded(refined, maps)

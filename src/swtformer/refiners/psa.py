@@ -18,6 +18,7 @@ from swtformer.functional.affinity import feature_affinity
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import padded, unpadded
 from swtformer.refiners.walk import WalkRefiner, enlarged, resized
+from swtformer.settings import REFINERS
 
 WIDTHS = (64, 64, 128, 192)
 """Channels that each stage is projected to; 448 together, as in PSA's three levels of 64, 128 and 256."""
@@ -72,13 +73,13 @@ class FeatureAffinityNetwork(AffinityNetwork):
 
 
 @final
+@REFINERS.register("psa")
 class PSA(WalkRefiner):
     """Background and classes walk together along the affinities of learned features, at stride 8.
 
     PSA's background, (1 - max)^16, is the one that `--refine.background_power 16` gives.
     """
 
-    name = "psa"
     network_type = FeatureAffinityNetwork
     beta = 8.0
     crop_px = 448
@@ -86,6 +87,6 @@ class PSA(WalkRefiner):
     scales = (1.0, 1.0)
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
-        affinity = self.network.affinity(enlarged(images), radius=self.settings.walk_radius)
+        affinity = self.network.affinity(enlarged(images), radius=self.options.walk_radius)
         start = padded([resized(own, affinity.shape[-2:]) for own in maps])
         return unpadded(self.walked(start, affinity), maps)

@@ -15,11 +15,13 @@ from swtformer.progress import Progress, silent
 from swtformer.refiners.affinity_fit import fit_affinity
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import Example, FitStates, LearnedRefiner
+from swtformer.refiners.walk_settings import WalkSettings
+from swtformer.settings import Section
 
 SMALLEST_SIDE_PX = 32
 """Backbones take no smaller image; shorter sides are enlarged to it."""
 
-STEPS = {"cam": 256, "refined": 32}
+STEPS = {"cam": 256, "rcam": 32}
 """Steps from CAMs, as published: they are small and have far to go. R-CAMs cover their objects already, and
 so long a walk carries them beyond (benchmarks/refiners.md)."""
 
@@ -38,7 +40,8 @@ class WalkRefiner(LearnedRefiner):
         scales: range of the random size of training images.
     """
 
-    shaped_by: ClassVar[tuple[str, ...]] = ("fit_", "walk_")
+    settings_type: ClassVar[type[Section]] = WalkSettings
+    options: WalkSettings
     network: AffinityNetwork
     network_type: ClassVar[type[AffinityNetwork]]
     beta: ClassVar[float]
@@ -70,13 +73,13 @@ class WalkRefiner(LearnedRefiner):
         fit_affinity(
             self.network,
             examples,
-            settings=self.settings,
-            crop_px=self.settings.fit_crop_px or self.crop_px,
-            radius=self.settings.fit_radius or self.radius,
+            settings=self.options,
+            crop_px=self.options.fit_crop_px or self.crop_px,
+            radius=self.options.fit_radius or self.radius,
             scales=self.scales,
             seed=seed,
             states=states,
-            progress=lambda done, total, note: progress(f"fit {self.name}", done, total, note),
+            progress=lambda done, total, note: progress("fit", done, total, note),
         )
 
     def walked(self, maps: Tensor, affinity: Tensor) -> Tensor:
@@ -84,9 +87,9 @@ class WalkRefiner(LearnedRefiner):
         return random_walk(
             maps,
             affinity,
-            radius=self.settings.walk_radius,
-            beta=self.settings.walk_beta or self.beta,
-            steps=STEPS["cam"] if self.settings.walk_steps is None else self.settings.walk_steps,
+            radius=self.options.walk_radius,
+            beta=self.options.walk_beta or self.beta,
+            steps=STEPS[self.source] if self.options.walk_steps is None else self.options.walk_steps,
         )
 
 

@@ -186,13 +186,22 @@ def create_network(
             raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
         if start.classes != classes:
             raise SettingsError(f"The run's model knows the classes {start.classes}, the network {classes}.")
-        name, family = start.backbone.name, "backbone"
-        encoder = BackboneEncoder(start.backbone, keeps_batch_statistics=True)
-        image_level = {"presence": start.settings.pooling, "presence_kernel": start.settings.kernel}
+        backbone, cam_head = start.reusable_features(), start.reusable_head()
+        if backbone is None:
+            raise SettingsError(
+                f"The method {start.settings.method!r} has no features that a segmentation network can take; "
+                "name an encoder with --segment.encoder."
+            )
+        name, family = backbone.name, "backbone"
+        encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
+        image_level = {"presence": "gap"}
+        if cam_head is not None:
+            kernel = cam_head.convolution.kernel_size[0]
+            image_level = {"presence": cam_head.pooling, "presence_kernel": kernel}
     else:
         name, family = settings.encoder, family_of(settings.encoder)
         encoder = _named_encoder(settings, weights=settings.weights)
-        start = None
+        cam_head = None
         image_level = {"presence": "gap"}
     about = NetworkSettings.model_validate(
         {
@@ -205,8 +214,8 @@ def create_network(
         }
     )
     network = assemble(about, encoder, classes)
-    if start is not None and network.presence is not None:
-        network.presence.scores.load_state_dict(start.head.state_dict())
+    if cam_head is not None and network.presence is not None:
+        network.presence.scores.load_state_dict(cam_head.convolution.state_dict())
     return network
 
 

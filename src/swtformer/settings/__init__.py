@@ -8,36 +8,58 @@ from swtformer.settings.later_stages import (
     RefineSettings,
     SegmentSettings,
 )
-from swtformer.settings.reading import dump_settings, merge, read_settings, validate
-from swtformer.settings.sections import Settings
+from swtformer.settings.reading import dump_settings, read_settings
+from swtformer.settings.registry import (
+    EXPORTERS,
+    METHODS,
+    READERS,
+    REFINERS,
+    REGISTRIES,
+    NoSettings,
+    Registry,
+)
+from swtformer.settings.sections import CHOSEN_BY, Settings
+from swtformer.settings.shaping import AFTER_FIT, NEUTRAL, OnlyWith, differing, shaping
 from swtformer.settings.stage_one import (
     DataSettings,
     EvaluateSettings,
     LocalizeSettings,
-    LossSettings,
     MaskSettings,
     ModelSettings,
     TrainSettings,
 )
+from swtformer.settings.validation import merge, validate
 
 __all__ = [
+    "AFTER_FIT",
+    "CHOSEN_BY",
+    "EXPORTERS",
+    "METHODS",
+    "NEUTRAL",
+    "READERS",
+    "REFINERS",
+    "REGISTRIES",
     "DataSettings",
     "EvaluateSettings",
     "ExportSettings",
     "LocalizeSettings",
-    "LossSettings",
     "MaskSettings",
     "ModelSettings",
+    "NoSettings",
+    "OnlyWith",
     "OptimisationSettings",
     "PredictSettings",
     "PseudoLabelSettings",
     "RefineSettings",
+    "Registry",
     "Section",
     "SegmentSettings",
     "Settings",
     "TrainSettings",
+    "differing",
     "dump_settings",
     "merge",
     "read_settings",
+    "shaping",
     "validate",
 ]

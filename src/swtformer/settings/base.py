@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from swtformer.settings.numbers import Count, Fraction, NonNegative, Positive
+from swtformer.settings.shaping import NEUTRAL
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable; an unknown key is an error, and so is a number that is not finite.
+    """Base of all sections: immutable; an unknown key or a number that is not finite is an error.
 
     The docstring under a field is its help on the command line. Schemas are built at first use, since
     `--help` needs none.
@@ -48,17 +49,17 @@ class OptimisationSettings(Section):
     """Weights to keep as the model: those of the last epoch or of the best validation score."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Annotated[int, Field(ge=0), NEUTRAL] = 2
     """Processes that load images."""
     devices: Count = 1
     """Processes (CPU) or GPUs per machine."""
     nodes: Count = 1
     """Machines; the processes are launched by torchrun or srun."""
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"
     """Where to compute."""
-    resume_anyway: bool = False
-    """Go on with a training although the number of threads, some image files or, of a segmentation network,
-    the masks have changed since it began. A stopped one then ends with other weights than an unbroken one, a
-    finished one stays as it is. Holds for one call."""
-    tensorboard: bool = False
+    resume_anyway: Annotated[bool, NEUTRAL] = False
+    """Resume although the number of threads, image files or, for a segmentation network, the masks have
+    changed since the training started. A stopped training then ends with different weights than an
+    uninterrupted one; a finished one stays as it is. Applies to one call and is not stored."""
+    tensorboard: Annotated[bool, NEUTRAL] = False
     """Write TensorBoard logs beside metrics.csv; needs the extra `log`."""

@@ -5,78 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from swtformer.settings.base import OptimisationSettings, Section
 from swtformer.settings.numbers import Count, Fraction, NonNegative, Positive, PositiveRange
+from swtformer.settings.registry import REFINERS
+from swtformer.settings.shaping import NEUTRAL, OnlyWith
 
 
 class RefineSettings(Section):
     """How maps are made to follow the edges of the images (METHOD 7)."""
 
-    method: Literal["par", "dense_crf", "psa", "irn"] = "par"
-    """par and dense_crf need no training; psa and irn learn affinities from the run's own maps first."""
+    method: Annotated[str, AfterValidator(REFINERS.check)] = "par"
+    """par and dense_crf need no training; psa and irn first learn affinities from the run's own maps.
+    `swtformer plugins refiner` lists all, and their options, which are the section `refiner`."""
     source: Literal["auto", "cam", "refined"] = "auto"
     """Maps to start from; auto takes the R-CAMs where the method makes them."""
     background_power: Positive | None = None
     """Background of CAMs is (1 − max)^power; by default the power at which it wins below the label-free
     threshold. R-CAMs bring their own."""
-    par_iterations: Count = 10
-    """PAR: rounds of averaging over the neighbours."""
-    par_dilations: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 8, 12, 24)
-    """PAR: distances of the eight neighbours, in pixels of its grid."""
-    par_stride: Count = 2
-    """PAR works at the image's size divided by this; 2 as published."""
-    crf_engine: Literal["torch", "pydensecrf"] = "torch"
-    """Dense CRF: our own on CPU or GPU, or the reference library (needs the extra `crf`)."""
-    crf_unary: Literal["labels", "maps"] = "labels"
-    """Dense CRF starts from each pixel's best label, or from the maps scaled to sum to 1."""
-    crf_certainty: Annotated[float, Field(gt=0, lt=1)] = 0.7
-    """Dense CRF: probability that a label of the `labels` unary is right."""
-    crf_iterations: Count = 10
-    """Dense CRF: mean-field rounds."""
-    crf_gaussian_px: Positive = 3.0
-    """Dense CRF: standard deviation in pixels of the smoothness kernel."""
-    crf_gaussian_weight: NonNegative = 3.0
-    """Dense CRF: weight of the smoothness kernel."""
-    crf_bilateral_px: Positive = 50.0
-    """Dense CRF: standard deviation in pixels of the appearance kernel."""
-    crf_bilateral_rgb: Positive = 5.0
-    """Dense CRF: standard deviation in colour (0 to 255) of the appearance kernel."""
-    crf_bilateral_weight: NonNegative = 10.0
-    """Dense CRF: weight of the appearance kernel."""
-    fit_epochs: Count = 3
-    """PSA and IRN: passes over the images when affinities are learned."""
-    fit_batch_size: Count = 8
-    """PSA and IRN: crops per step."""
-    fit_learning_rate: Positive = 6e-4
-    """PSA and IRN: learning rate of the new layers; PSA trains the backbone too, at a tenth of it."""
-    fit_crop_px: Annotated[int, Field(ge=32)] | None = None
-    """PSA and IRN: side of the square training crop; by default 448 and 512."""
-    fit_radius: Annotated[int, Field(ge=2)] | None = None
-    """PSA and IRN: pairs of pixels closer than this (on the network's grid) are learned from; 5 and 10."""
-    fit_labels: Literal["maps", "dense_crf"] = "maps"
-    """PSA and IRN: learn from the maps' surest pixels, or from those whose label the dense CRF confirms."""
-    fit_confident: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """PSA and IRN: part of each class's pixels, the surest, that is learned from; the rest is ignored."""
-    fit_precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """PSA and IRN: arithmetic when affinities are learned; auto takes bf16 where the processor has it and
-    fp32 elsewhere."""
-    walk_radius: Annotated[int, Field(ge=2)] = 5
-    """PSA and IRN: the random walk steps to pixels closer than this, on the network's grid."""
-    walk_beta: Positive | None = None
-    """PSA and IRN: power of the affinities in the walk; by default 8 and 10."""
-    walk_steps: Annotated[int, Field(ge=0)] | None = None
-    """PSA and IRN: steps of the random walk; by default 256 from CAMs, as published, and 32 from R-CAMs."""
-    irn_background: Fraction | None = None
-    """IRN: constant background score beside the walked maps, 0.25 as published; by default the background
-    map walks like the others."""
-    batch_size: Count | None = None
+    batch_size: Annotated[Count | None, NEUTRAL] = None
     """Images of one size that are refined together, fewer where they are large; by default 1 on a CPU,
     where more are no faster, and 16 on a GPU."""
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"
     """Where to compute."""
-    workers: Annotated[int, Field(ge=0)] = 1
+    workers: Annotated[int, Field(ge=0), NEUTRAL] = 1
     """Threads that read images ahead."""
 
 
@@ -93,13 +46,13 @@ class PseudoLabelSettings(Section):
     rule: Literal["margin", "thresholds", "keep"] = "margin"
     """margin: the best share is ahead of the second by `margin`; thresholds: the best class has a share of
     `high` or more, or none has more than `low`; keep: each label keeps its surest pixels."""
-    margin: Fraction = 0.2
+    margin: Annotated[Fraction, OnlyWith("rule", "margin")] = 0.2
     """Margin rule: smallest difference between the best and the second share."""
-    high: Fraction = 0.6
+    high: Annotated[Fraction, OnlyWith("rule", "thresholds")] = 0.6
     """Threshold rule: share from which a pixel is of its best class."""
-    low: Fraction = 0.4
+    low: Annotated[Fraction, OnlyWith("rule", "thresholds")] = 0.4
     """Threshold rule: share of the best class up to which a pixel is background."""
-    keep: Annotated[float, Field(gt=0, le=1)] = 0.8
+    keep: Annotated[float, Field(gt=0, le=1), OnlyWith("rule", "keep")] = 0.8
     """Keep rule: part of each label's pixels, over all images, that are kept: those of largest margin."""
 
 
@@ -155,20 +108,20 @@ class PredictSettings(Section):
     """Images with a longer side are predicted in windows of this side, which bounds the memory."""
     overlap_px: Annotated[int, Field(ge=8, multiple_of=4)] = 128
     """What neighbouring windows share at least; less than half of window_px."""
-    overlays: bool = False
+    overlays: Annotated[bool, NEUTRAL] = False
     """Draw the masks over the photographs as well."""
-    probabilities: bool = False
+    probabilities: Annotated[bool, NEUTRAL] = False
     """Write class probabilities at a quarter of the size as well, one fp16 .npz per image."""
     exif: Literal["auto", "raw", "apply"] = "auto"
     """EXIF orientation: raw keeps the stored pixel grid, apply turns images upright; auto does as the run's
     data settings, raw for a saved model."""
-    strict: bool = False
+    strict: Annotated[bool, NEUTRAL] = False
     """Refuse to start when any image cannot be read, instead of skipping it."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"
     """Where to compute."""
-    workers: Annotated[int, Field(ge=0)] = 1
+    workers: Annotated[int, Field(ge=0), NEUTRAL] = 1
     """Threads that read images ahead."""
 
 
@@ -182,5 +135,3 @@ class ExportSettings(Section):
     """Pixels with 255: keep them as a label "ignored" where the format can, or drop them to background."""
     images: Literal["none", "copy"] = "none"
     """Copy the image files beside the masks (voc, yolo, cvat), or leave them where they are."""
-    image_prefix: str = "/data/local-files/?d="
-    """Label Studio: what stands before the image's file name in a task; by default its local storage."""

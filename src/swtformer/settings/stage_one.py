@@ -5,17 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from swtformer.settings.base import OptimisationSettings, Section
-from swtformer.settings.numbers import Count, Fraction, NonNegative, Positive
+from swtformer.settings.numbers import Count, Fraction, Positive
+from swtformer.settings.registry import METHODS, READERS
+from swtformer.settings.shaping import NEUTRAL, OnlyWith
+
+
+def _format(name: str) -> str:
+    return name if name == "auto" else READERS.check(name)
 
 
 class DataSettings(Section):
     """Which images, which labels, which masks."""
 
-    format: Literal["auto", "voc", "coco", "table", "folder", "shapes"] = "auto"
-    """Data format; auto recognises it from what lies at the path."""
+    format: Annotated[str, AfterValidator(_format), NEUTRAL] = "auto"
+    """Data format: voc, coco, table, folder, shapes or that of a plug-in (`swtformer plugins reader`); auto
+    recognises it from what lies at the path."""
     split: str | None = None
     """Split to use: a VOC list name, a COCO annotation file, or the value of a table's split column."""
     validation_split: str | None = None
@@ -24,69 +31,33 @@ class DataSettings(Section):
     """Part of the training images set aside for validation mAP when no validation split is named."""
     classes: tuple[str, ...] | None = None
     """Class names in order; by default those that the data set declares, else the labels found, sorted."""
-    images: Path | None = None
+    images: Annotated[Path | None, NEUTRAL] = None
     """Folder that image names in a table or COCO file are relative to; by default found beside it."""
-    masks: Path | None = None
+    masks: Annotated[Path | None, NEUTRAL] = None
     """Folder of ground-truth masks; used for scores only, never for training or model choice."""
     exif: Literal["raw", "apply"] = "raw"
     """EXIF orientation: raw keeps the stored pixel grid, as VOC-like masks do; apply turns images upright."""
-    strict: bool = False
+    strict: Annotated[bool, NEUTRAL] = False
     """Refuse to start when any image cannot be read, instead of skipping it."""
 
 
 class ModelSettings(Section):
-    """The network: backbone, CAM head and, for V2, the refinement (METHOD 1 and 2)."""
+    """The network: method and backbone. The method has options of its own, in the section `method`."""
 
-    method: Literal["swtformer_v1", "swtformer_v2"] = "swtformer_v2"
-    """swtformer_v1 gives CAMs; swtformer_v2 gives CAMs and the refined R-CAMs."""
+    method: Annotated[str, AfterValidator(METHODS.check)] = "swtformer_v2"
+    """swtformer_v1 gives CAMs, swtformer_v2 CAMs and R-CAMs. `swtformer plugins method` lists all, and their
+    options, which are the section `method`."""
     backbone: str = "swin_tiny_patch4_window7_224"
     """swin_tiny/small/base or any four-stage timm model (convnext_tiny, pvt_v2_b1, mobilenetv2_100 …)."""
     weights: str = "pretrained"
     """pretrained (downloaded by timm), none, or a local .safetensors or .pth file."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Stochastic depth rate of the backbone."""
-    kernel: Literal[3, 1] = 1
-    """Kernel size of the CAM head."""
-    pooling: Literal["gap", "gmp", "gwrp"] = "gap"
-    """Pooling from head output to class logits: mean, maximum, or globally weighted rank pooling."""
-    norm: Literal["max", "minmax"] = "max"
-    """How each map is scaled to [0, 1]: by its maximum, or by its minimum and maximum."""
-    hff: Literal["pair", "pair_coarse", "single"] = "pair"
-    """Hierarchical feature fusion: in pairs at stride 16, in pairs at stride 32, or all at once (as SIPE)."""
-    affinity: Literal["abs", "relu"] = "abs"
-    """Token affinity: absolute cosine as in Eq. 4, or its positive part."""
-    background_weight: Positive = 0.5
-    """Factor on the background's overlap when seeds are located."""
-    seedless: Literal["closest", "none"] = "closest"
-    """A present class that wins no seed: gets the token where it comes closest to winning, or stays dark."""
-    background_over: Literal["present", "all"] = "present"
-    """Classes whose maximum is taken away from 1 for the background map."""
-
-
-class LossSettings(Section):
-    """Weights and readings of the three losses (Eq. 2, 5, 6, 7)."""
-
-    cls: NonNegative = 1.0
-    """Weight of the classification loss."""
-    gsc: NonNegative = 1.0
-    """Weight of the consistency loss between CAM and R-CAM."""
-    ccl: NonNegative = 1.0
-    """Weight of the class-wise contrastive loss."""
-    gsc_over: Literal["all", "present"] = "present"
-    """Channels that the consistency loss averages over."""
-    ccl_reading: Literal["literal", "per_class", "matrix", "off"] = "matrix"
-    """How Eq. 6 is read: cosine of whole maps, per present class, between all pairs of classes, or not."""
-    detach: Literal["none", "cam", "refined"] = "cam"
-    """Side of GSC and CCL that receives no gradient."""
-    ramp_epochs: NonNegative = 0.0
-    """Epochs over which the weights of GSC and CCL rise linearly from 0."""
 
 
 class TrainSettings(OptimisationSettings):
     """Optimisation, augmentation and checkpoints of stage one (METHOD 3)."""
 
-    fusion_multiplier: Positive = 10.0
-    """Learning rate of the feature fusion relative to the backbone's."""
     freeze_stages: Annotated[int, Field(ge=0, le=4)] = 0
     """Number of backbone stages (from the input) that are not trained."""
     start_from: Path | None = None
@@ -108,19 +79,19 @@ class LocalizeSettings(Section):
     """Add each scale's mirror image."""
     classes: Literal["given", "predicted"] = "given"
     """Classes to map: the image labels, or those that the classifier finds."""
-    class_threshold: Fraction = 0.5
+    class_threshold: Annotated[Fraction, OnlyWith("classes", "predicted")] = 0.5
     """Probability from which a predicted class counts as present; the best class is always kept."""
     seeds: Literal["view", "pooled"] = "pooled"
     """Where a view's seeds for R-CAM come from: its own CAM, or the CAM summed over all views."""
     stride: Count = 4
     """Maps are stored at the image's size divided by this."""
-    batch_size: Count = 1
+    batch_size: Annotated[Count, NEUTRAL] = 1
     """Images of one size that are mapped together."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"
     """Where to compute."""
-    workers: Annotated[int, Field(ge=0)] = 1
+    workers: Annotated[int, Field(ge=0), NEUTRAL] = 1
     """Threads that read images ahead."""
 
 

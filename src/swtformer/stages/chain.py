@@ -28,7 +28,7 @@ from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
 from swtformer.stages.segment import segment
-from swtformer.stages.train import FREE_TO_CHANGE, SECTIONS, train
+from swtformer.stages.train import SECTIONS, train
 from swtformer.store.failures import Failure, read_failures
 from swtformer.store.models import holds_model, newest_network
 from swtformer.store.run import Run
@@ -126,7 +126,7 @@ def run_stages(
     if "segment" in stages:
         _require_library()
     require_same_data(run, data)
-    require_same_settings(run, settings, sections=SECTIONS, free=FREE_TO_CHANGE)
+    require_same_settings(run, settings, sections=SECTIONS)
     if "segment" in stages:
         require_same_network(run, settings)
         _require_same_files(run, chain.mapped, settings)

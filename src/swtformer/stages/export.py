@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from swtformer.datasets.images import has_rotation, read_image, read_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SwtformerError
-from swtformer.exporters import Exporter, LabelledImage, exporter
+from swtformer.exporters import ExchangeFormat, Exporter, LabelledImage, exporter
 from swtformer.exporters.provenance import Provenance, fingerprint
 from swtformer.in_order import in_order
 from swtformer.progress import Progress, silent
@@ -141,6 +141,7 @@ def export(
     data: ImageSet | None = None,
     exif: Literal["raw", "apply"] = "raw",
     settings: ExportSettings | None = None,
+    options: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
     """Write all masks of a folder in another tool's format, with notes for the way back.
@@ -158,6 +159,7 @@ def export(
             file names end in .jpg, and sizes are not checked.
         exif: grid that the masks lie on (`DataSettings.exif`); predicted ones say it themselves.
         settings: defaults where None.
+        options: options of the format (section `exporter` of the settings).
         progress: told about every mask.
 
     Raises:
@@ -165,7 +167,7 @@ def export(
             holds something, a mask has values that are no class, or not its image's size.
     """
     settings = settings or ExportSettings()
-    plug_in = exporter(format)
+    plug_in = exporter(format, options)
     _require_target(plug_in, out)
     ids = [id for id in mask_ids(folder) if only is None or id in only]
     if not ids:
@@ -186,6 +188,8 @@ def export(
             return Failure(id, "export", str(folder / f"{id}.png"), "the data set has no image of this id")
         item = _load(folder / f"{id}.png", id, classes, photographs.get(id), exif)
         if isinstance(item, Failure):
+            return item
+        if not isinstance(plug_in, ExchangeFormat):
             return item
         untouched = fingerprint(plug_in.as_it_returns(item.labels, ignored=settings.ignored))
         return replace(item, provenance=Provenance(making, settings.ignored, untouched))

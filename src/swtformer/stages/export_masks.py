@@ -93,6 +93,7 @@ def export_masks(
         data=data,
         exif=settings.data.exif,
         settings=settings.export,
+        options=settings.exporter,
         progress=progress,
     )
     if is_run:

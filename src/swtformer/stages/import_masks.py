@@ -14,7 +14,7 @@ from typing import Literal
 from swtformer.datasets.images import image_size
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, ImageError, SwtformerError
-from swtformer.exporters import Correction, Exporter, Known, Reading, exporter, recognise
+from swtformer.exporters import Correction, ExchangeFormat, Known, Reading, exchange_format, recognise
 from swtformer.exporters.base import movable
 from swtformer.exporters.provenance import Ignored, fingerprint
 from swtformer.exporters.reading import UNKNOWN_IMAGE
@@ -92,7 +92,7 @@ def import_masks(
         SwtformerError: the run has no masks, or `out` holds something else.
     """
     file = Path(file)
-    plug_in = recognise(file) if format == "auto" else exporter(format)
+    plug_in = recognise(file) if format == "auto" else exchange_format(format)
     target = run.corrected_masks if out is None else Path(out)
     problems = Problems()
     with _replaced(target) as folder:
@@ -229,7 +229,7 @@ def _standing(reading: Reading, earlier: Corrections, before: Path, id: str) -> 
 def _merged(
     correction: Correction,
     standing: Standing | None,
-    plug_in: Exporter,
+    plug_in: ExchangeFormat,
     ignored: Literal["auto", "keep", "drop"],
 ) -> Merged:
     if standing is None:  # the correction replaces a mask that cannot be read any more

@@ -16,7 +16,6 @@ from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError
 from swtformer.inference.kept_maps import maps_of
 from swtformer.methods.pretrained import from_pretrained
-from swtformer.methods.views import summed_maps
 from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, silent
 from swtformer.settings import Settings
@@ -89,6 +88,7 @@ def localize(
             "split": data.split,
             "images": len(data),
             **options.model_dump(mode="json"),
+            "settings": settings.shaping("localize"),
         },
     )
     todo = [
@@ -108,7 +108,7 @@ def localize(
                 row[list(record.present or ())] = 1
         images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for _, image in batch]).to(device)
         with autocast(options.precision, device):
-            made = summed_maps(model, images, present, settings=options)
+            made = model.maps(images, present, settings=options)
         for i, (record, image) in enumerate(batch):
             maps = maps_of(made, i, size=(image.shape[0], image.shape[1]))
             replace(maps, made_by=made_by, made_from=_source(record, settings)).save(run.map_file(record.id))
@@ -120,9 +120,7 @@ def localize(
 
 def _fingerprint(run: Run, settings: Settings) -> str:
     """Equal for maps that would come out equal: the model's weights and what shapes the maps."""
-    shaping = settings.localize.model_dump_json(exclude={"workers", "batch_size", "accelerator"})
-    weights = sha256(run.model / WEIGHTS)
-    return digest(weights, shaping, settings.data.exif)
+    return digest(sha256(run.model / WEIGHTS), settings.shaping("localize"), settings.data.exif)
 
 
 def _source(record: Record, settings: Settings) -> str:

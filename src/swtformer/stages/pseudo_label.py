@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -28,9 +27,7 @@ from swtformer.in_order import in_order
 from swtformer.labelling.mask_rule import Source, ids_with_maps
 from swtformer.labelling.start_maps import all_channels, label_free_power, source_of
 from swtformer.progress import Progress, silent
-from swtformer.refiners import REFINERS, Refiner
-from swtformer.settings import LocalizeSettings, PseudoLabelSettings, RefineSettings, Section
-from swtformer.stages.kept import changed_rule
+from swtformer.settings import REFINERS, PseudoLabelSettings, differing, shaping
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, read_json, write_json
 from swtformer.store.maps import ClassActivationMaps
@@ -145,9 +142,10 @@ def pseudo_label(
         )
     source, maps, start = _maps(run, settings)
     made_from = _made_from(run)
-    made_with = {"localize": _settings_in(run.maps_file, LocalizeSettings)}
+    made_with = dict(read_json(run.maps_file).get("settings", {}))
     if source == "refined":
-        made_with["refine"] = _settings_in(run.refined_file, RefineSettings)
+        made_with |= read_json(run.refined_file).get("settings", {})
+    made_with |= shaping(settings, "pseudo_label")
     decide = _rule(maps, settings, progress)
     run.pseudo_masks_file.unlink(missing_ok=True)
     run.review_file.unlink(missing_ok=True)
@@ -192,6 +190,7 @@ def pseudo_label(
             "images": len(reviews),
             "undecided": round(undecided, 4),
             "made_from": made_from,
+            "settings": shaping(settings, "pseudo_label"),
             "made_with": made_with,
         },
     )
@@ -214,7 +213,7 @@ def standing_pseudo_masks(run: Run, *, settings: PseudoLabelSettings) -> int | N
     is_same = (
         facts.get("made_from") == _made_from(run)
         and facts["source"] == ("refined" if refined else "maps")
-        and not changed_rule(run, settings)
+        and not differing(facts["settings"], shaping(settings, "pseudo_label"))
         and all(run.pseudo_mask_file(review.id).is_file() for review in read_reviews(run))
     )
     return facts["images"] if is_same else None
@@ -240,8 +239,7 @@ def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "
         facts = read_json(refined.maps_file)
         made_by = read_json(run.maps_file)["made_by"]
         start = _Maps(run, ids, facts["source"], facts["background_power"] or 1.0, made_by)
-        refiner = REFINERS.get(facts["method"], Refiner)  # a plug-in may not be loaded here
-        judge = None if refiner.tells_how_sure else start
+        judge = None if REFINERS[facts["method"]].tells_how_sure else start
         return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"], judge), start
     ids = ids_with_maps(run)
     source = source_of(run, ids, "auto")
@@ -267,12 +265,6 @@ def _histogram(maps: _Maps, id: str) -> Tensor:
         return margin_histogram(maps.evidence(id)[0])
     except SwtformerError:
         return torch.zeros(1, 1, dtype=torch.int64)  # recorded as a failure when its mask is made
-
-
-def _settings_in(file: Path, section: type[Section]) -> dict[str, Any]:
-    """A section's settings from the file that says how something was made."""
-    facts = read_json(file)
-    return {name: facts[name] for name in section.model_fields if name in facts}
 
 
 def _provenance(run: Run) -> dict[str, Any]:

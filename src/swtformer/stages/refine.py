@@ -23,7 +23,6 @@ from swtformer.labelling.start_maps import label_free_power, source_of
 from swtformer.precision import pick_device
 from swtformer.progress import Progress, silent
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
-from swtformer.refiners.walk import STEPS
 from swtformer.settings import RefineSettings, Settings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, read_json, write_json
@@ -95,23 +94,17 @@ def refine(
     if settings.data.strict:
         refuse_unreadable(data, exif=settings.data.exif)
     start = _start(run, [record.id for record in records], options)
-    if options.walk_steps is None:
-        options = options.model_copy(update={"walk_steps": STEPS[start.source]})
-    refiner = create_refiner(options, device=pick_device(options.accelerator))
+    refiner = create_refiner(
+        options.method,
+        settings.plugin_options("refiner"),
+        source="cam" if start.source == "cam" else "rcam",
+        device=pick_device(options.accelerator),
+    )
     weights = ""
     if isinstance(refiner, LearnedRefiner):
         weights = fit_or_load(refiner, run, records, start, settings=settings, progress=progress)
-    values = options.model_dump(mode="json")
-    shaping = {name: value for name, value in values.items() if name.startswith(refiner.shaped_by)}
-    made_by = digest(
-        made.get("made_by"),
-        options.method,
-        shaping,
-        start.source,
-        start.power,
-        settings.data.exif,
-        weights,
-    )
+    shaped_by = settings.shaping("refine", "refiner")
+    made_by = digest(made.get("made_by"), shaped_by, start, settings.data.exif, weights)
     write_json(
         run.refined_file,
         {
@@ -121,7 +114,8 @@ def refine(
             "data": str(data.root.resolve()),
             "split": data.split,
             "images": len(records),
-            **options.model_dump(mode="json"),
+            "method": options.method,
+            "settings": shaped_by,
             "source": start.source,
             "background_power": None if start.source == "refined" else start.power,
         },

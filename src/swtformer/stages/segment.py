@@ -16,7 +16,6 @@ from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import (
-    FREE_DATA_SETTINGS,
     has_checkpoint,
     holds_weights,
     training_folder,
@@ -58,15 +57,8 @@ from swtformer.training.same_data import (
 
 logger = logging.getLogger("swtformer")
 
-SECTIONS = ("data", "segment")
-"""Sections of the settings that decide the weights that come out, besides the seed."""
-FREE_TO_CHANGE = FREE_DATA_SETTINGS | {
-    "segment.workers",
-    "segment.accelerator",
-    "segment.tensorboard",
-    "segment.resume_anyway",
-}
-"""Settings that a resumed training may change: they do not touch the weights that come out."""
+SECTIONS = ("seed", "data", "segment")
+"""Sections of the settings that decide the trained weights."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +142,7 @@ def segment(
             "in the run's order with --data.classes."
         )
     _refuse_unfinished(run, masks)
-    with training_folder(trained, settings, sections=SECTIONS, free=FREE_TO_CHANGE, resume=resume):
+    with training_folder(trained, settings, sections=SECTIONS, resume=resume):
         if resume and holds_model(trained.path):
             return _kept(run, data, trained, masks=masks, settings=settings, progress=progress)
         left_out = rejections(run, masks, trained, resume=resume)

@@ -13,7 +13,6 @@ from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import (
-    FREE_DATA_SETTINGS,
     has_checkpoint,
     has_only_model,
     training_folder,
@@ -40,15 +39,8 @@ from swtformer.training.same_data import (
     resumed_anyway,
 )
 
-SECTIONS = ("data", "model", "loss", "train")
-"""Sections of the settings that decide the weights that come out, besides the seed."""
-FREE_TO_CHANGE = FREE_DATA_SETTINGS | {
-    "train.workers",
-    "train.accelerator",
-    "train.tensorboard",
-    "train.resume_anyway",
-}
-"""Settings that a resumed run may change: they do not touch the weights that come out."""
+SECTIONS = ("seed", "data", "model", "method", "train")
+"""Sections of the settings that decide the trained weights."""
 
 
 def train(
@@ -87,7 +79,7 @@ def train(
     keep_freed_memory()
     settings = settings or Settings()
     run = Run(Path(out))
-    with training_folder(run, settings, sections=SECTIONS, free=FREE_TO_CHANGE, resume=resume):
+    with training_folder(run, settings, sections=SECTIONS, resume=resume):
         anyway: list[str] = []
         if is_main_process():
             require_same_data(run, data)
@@ -105,9 +97,10 @@ def train(
             return run
         torch.manual_seed(settings.seed)
         goes_on = resume and has_checkpoint(run)
-        model = _model(settings, data.classes, goes_on=goes_on)
+        model = _model(settings, data.classes, resumes=goes_on)
         if is_main_process():
-            run.write_settings(for_this_call_only(settings))
+            method = model.options.model_dump(mode="json")
+            run.write_settings(for_this_call_only(settings.model_copy(update={"method": method})))
             write_json(run.classes_file, list(data.classes))
             _note(run, data, training, validation, model, settings=settings, anyway=anyway)
         failed = _fit(
@@ -199,15 +192,15 @@ def _require_same_validation(run: Run, validation: ImageSet | None) -> None:
         )
 
 
-def _model(settings: Settings, classes: tuple[str, ...], *, goes_on: bool) -> Method:
+def _model(settings: Settings, classes: tuple[str, ...], *, resumes: bool) -> Method:
     start = settings.train.start_from
-    if not goes_on and start is None:
-        return create_model(settings.model, classes)
-    model = create_model(settings.model.model_copy(update={"weights": "none"}), classes)
+    if not resumes and start is None:
+        return create_model(settings.model, classes, settings.method)
+    model = create_model(settings.model.model_copy(update={"weights": "none"}), classes, settings.method)
     # The statistics of batch norm come with the weights that are loaded here or from the checkpoint.
-    model.backbone.keeps_batch_statistics = settings.model.weights != "none" or start is not None
+    model.keep_batch_statistics(settings.model.weights != "none" or start is not None)
     model.train()
-    if start is not None and not goes_on:
+    if start is not None and not resumes:
         folder = model_folder(start)
         _, known = read_config(folder)
         if known != classes:
@@ -232,13 +225,14 @@ def _fit(
     from swtformer.engine.fitting import fit
     from swtformer.training.loader import evaluation_loader, training_loader
     from swtformer.training.module import TrainingModule
+    from swtformer.training.whole_images import WholeImages
 
     unreadable = fit(
-        TrainingModule(model, settings),
+        TrainingModule(model, settings, WholeImages(training, settings.data)),
         partial(training_loader, training, settings.train, settings.data, seed=settings.seed),
         partial(evaluation_loader, validation, settings.train, settings.data) if validation else None,
         run=run,
-        strategy=_strategy(settings),
+        strategy=_strategy(settings, model),
         resume=resume,
         progress=progress,
     )
@@ -256,11 +250,8 @@ def _fit(
     ]
 
 
-def _strategy(settings: Settings) -> str:
+def _strategy(settings: Settings, model: Method) -> str:
     """Lightning's name of how processes share the work."""
     if settings.train.devices * settings.train.nodes == 1:
         return "auto"
-    loss = settings.loss
-    has_contrast = loss.ccl > 0 and loss.ccl_reading != "off"
-    fusion_idles = loss.detach == "refined" or (loss.gsc == 0 and not has_contrast)
-    return "ddp_find_unused_parameters_true" if fusion_idles else "ddp"
+    return "ddp_find_unused_parameters_true" if model.has_idle_parameters() else "ddp"

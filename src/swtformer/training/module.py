@@ -14,16 +14,17 @@ from swtformer.functional.scores import (
     average_precision_per_image,
     mean_average_precision,
 )
-from swtformer.methods import Method
+from swtformer.methods import Batch, Method, TrainingImages
 from swtformer.settings import Settings
 
 
 class TrainingModule(FittedModule):
-    """Trains a method on batches of {"image", "valid", "present"}.
+    """Trains a method on batches of {"image", "valid", "present", "index"}.
 
     Args:
         model: the method to train.
-        settings: all settings; the loss and train sections are used.
+        settings: seed and the train section are used.
+        images: the training set, as the method sees it before each epoch.
     """
 
     section = "train"
@@ -31,12 +32,20 @@ class TrainingModule(FittedModule):
     monitored_name = "mAP"
     model: Method
 
-    def __init__(self, model: Method, settings: Settings) -> None:
+    def __init__(self, model: Method, settings: Settings, images: TrainingImages | None = None) -> None:
         super().__init__(model, settings.train, seed=settings.seed)
-        self.settings = settings
+        self.images = images
         self._scores: list[Tensor] = []
         self._labels: list[Tensor] = []
-        freeze(model, settings.train.freeze_stages)
+        model.freeze(settings.train.freeze_stages)
+
+    def on_train_epoch_start(self) -> None:
+        """Let the method renew what follows from the whole training set."""
+        if self.images is not None:
+            self.model.eval()
+            with torch.no_grad():
+                self.model.before_epoch(self.current_epoch, self.images)
+            self.model.train()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Weighted sum of the method's losses (Eq. 7).
@@ -44,22 +53,13 @@ class TrainingModule(FittedModule):
         Raises:
             NonFiniteError: the loss is nan or infinite.
         """
-        weights = self.loss_weights(self.current_epoch + batch_idx / self.batches_in_epoch)
-        encoding = self.model.encode(batch["image"])
-        losses = self.model.losses(
-            encoding, batch["present"], settings=self.settings.loss, valid=batch["valid"][:, None]
-        )
-        return self.total(losses, weights)
-
-    def loss_weights(self, epoch: float) -> dict[str, float]:
-        """Weights of the losses at a (fractional) epoch; GSC and CCL rise over `ramp_epochs`."""
-        loss = self.settings.loss
-        ramp = min(epoch / loss.ramp_epochs, 1.0) if loss.ramp_epochs > 0 else 1.0
-        return {"cls": loss.cls, "gsc": loss.gsc * ramp, "ccl": loss.ccl * ramp}
+        epoch = self.current_epoch + batch_idx / self.batches_in_epoch
+        crops = Batch(batch["image"], batch["present"], batch["valid"][:, None], batch.get("index"))
+        return self.total(self.model.losses(crops, epoch=epoch), self.model.loss_weights(epoch))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Collect the class scores of a validation batch."""
-        logits = self.model.encode(batch["image"]).logits
+        logits = self.model.logits(batch["image"])
         self._scores.append(logits.float().cpu())
         self._labels.append(batch["present"].cpu())
 
@@ -86,10 +86,3 @@ class TrainingModule(FittedModule):
         images = len(self.trainer.val_dataloaders.dataset)
         gathered: Tensor = self.all_gather(rows.to(self.device))  # (processes, rows, C)
         return gathered.transpose(0, 1).flatten(0, 1)[:images].cpu()
-
-
-def freeze(model: Method, stages: int) -> None:
-    """Take the first `stages` backbone stages (the stem is part of the first) out of training."""
-    for modules in model.backbone.stage_modules()[:stages]:
-        for module in modules:
-            module.requires_grad_(False)

@@ -10,7 +10,7 @@ from typing import Any
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import holds_weights
 from swtformer.errors import SettingsError
-from swtformer.settings import PseudoLabelSettings, SegmentSettings
+from swtformer.settings import SegmentSettings
 from swtformer.store.corrections import origin
 from swtformer.store.files import read_json, write_json
 from swtformer.store.models import holds_model
@@ -61,13 +61,11 @@ def known_supervision(trained: Run, pairs: Pairs) -> Supervision:
     return "ground_truth" if known == "ground_truth" else pairs.supervision
 
 
-def made_with(run: Run, masks: Path) -> dict[str, dict[str, Any]] | None:
-    """The settings behind a run's own pseudo-masks, by section; None for other masks."""
+def made_with(run: Run, masks: Path) -> dict[str, Any] | None:
+    """The settings behind a run's own pseudo-masks, by dotted name; None for other masks."""
     if origin(masks).resolve() != run.pseudo_masks.resolve() or not run.pseudo_masks_file.is_file():
         return None
-    facts = read_json(run.pseudo_masks_file)
-    own = {name: facts[name] for name in PseudoLabelSettings.model_fields if name in facts}
-    return {**facts.get("made_with", {}), "pseudo_label": own}
+    return dict(read_json(run.pseudo_masks_file)["made_with"])
 
 
 def write_scores(trained: Run, validation_miou: float | None) -> None:

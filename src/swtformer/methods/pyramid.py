@@ -1,0 +1,279 @@
+"""Methods that are a backbone with four stages and a CAM head: V1, V2, SIPE and others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swtformer.backbones import create_backbone
+from swtformer.backbones.base import Backbone, Normalisation
+from swtformer.functional.activation import class_logits, normalised, with_background
+from swtformer.functional.losses import classification_loss
+from swtformer.functional.seeds import scaled_to_maximum
+from swtformer.functional.views import views
+from swtformer.methods.base import Batch, CamHead, Maps, Method
+from swtformer.settings import LocalizeSettings, ModelSettings, Section
+from swtformer.settings.numbers import NonNegative
+
+
+class PyramidSettings(Section):
+    """Options of every method with a CAM head on a pyramid."""
+
+    kernel: Literal[3, 1] = 1
+    """Kernel size of the CAM head."""
+    pooling: Literal["gap", "gmp", "gwrp"] = "gap"
+    """Pooling from head output to class logits: mean, maximum, or globally weighted rank pooling."""
+    norm: Literal["max", "minmax"] = "max"
+    """How each map is scaled to [0, 1]: by its maximum, or by its minimum and maximum."""
+    background_over: Literal["present", "all"] = "present"
+    """Classes whose maximum is taken away from 1 for the background map."""
+    cls: NonNegative = 1.0
+    """Weight of the classification loss."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the backbone and the CAM head make of images, before any label is used.
+
+    Attributes:
+        pyramid: four (B, Dk, hk, wk) feature maps at strides of about 4, 8, 16 and 32.
+        activations: (B, C, h, w) raw output of the CAM head on the last grid.
+        logits: (B, C) class logits.
+    """
+
+    pyramid: tuple[Tensor, ...]
+    activations: Tensor
+    logits: Tensor
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Maps of a batch on one grid; index 0 is background, absent classes are 0.
+
+    Attributes:
+        cam: (B, C+1, h, w) in [0, 1], the class activation maps.
+        rcam: (B, C+1, h, w) in [0, 1), the R-CAMs; None where the method makes none.
+        similarities: (B, C+1, h, w) in [0, 1], the R-CAMs before scaling, which are summed over views; None
+            where `rcam` is.
+        seeds: (B, C+1, h', w') 0/1 seeds that the prototypes came from; None where `rcam` is.
+    """
+
+    cam: Tensor
+    rcam: Tensor | None = None
+    similarities: Tensor | None = None
+    seeds: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class EncodedView:
+    """One view of a batch of images.
+
+    Attributes:
+        is_mirrored: whether it is the mirror image of the view before it.
+        encoding: of the view; its activations are those of the wanted classes alone.
+    """
+
+    is_mirrored: bool
+    encoding: Encoding
+
+
+class PyramidMethod(Method):
+    """A backbone with a CAM head on its last stage, whose pooled output are the class logits.
+
+    A subclass with R-CAMs overrides `localize`, and `losses` where it trains more than the classification
+    loss.
+    """
+
+    settings_type = PyramidSettings
+    loss_names: ClassVar[tuple[str, ...]] = ("cls",)
+    options: PyramidSettings
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        settings: ModelSettings,
+        classes: tuple[str, ...],
+        options: Section | None = None,
+    ) -> None:
+        super().__init__(settings, classes, options)
+        self.backbone = backbone
+        kernel = self.options.kernel
+        self.head = nn.Conv2d(backbone.channels[-1], len(classes), kernel, padding=kernel // 2)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+        self.normalisation = Normalisation(backbone.mean, backbone.std)
+
+    @classmethod
+    def build(cls, settings: ModelSettings, classes: tuple[str, ...], options: Section | None = None) -> Self:
+        """See `Method.build`."""
+        backbone = create_backbone(settings.backbone, weights=settings.weights, drop_path=settings.drop_path)
+        return cls(backbone, settings, classes, options)
+
+    def encode(self, images: Tensor) -> Encoding:
+        """Features, raw class activations and logits.
+
+        Args:
+            images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and standard
+                deviation are applied here. H and W are at least 32.
+        """
+        normalised_images = self.normalisation(images)
+        pyramid = tuple(self.backbone(normalised_images.contiguous(memory_format=torch.channels_last)))
+        activations = self.head(pyramid[-1])
+        return Encoding(pyramid, activations, class_logits(activations, pooling=self.options.pooling))
+
+    def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Localization]:
+        """Logits (B, C) and maps of images (B, 3, H, W) with labels `present` (B, C)."""
+        encoding = self.encode(images)
+        return encoding.logits, self.localize(encoding, present)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """See `Method.logits`."""
+        return self.encode(images).logits
+
+    def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
+        """Make the maps of one view; CAMs on the grid of the last stage, unless a subclass makes more.
+
+        Args:
+            encoding: of the images.
+            present: (B, C) 0/1 image-level labels.
+            maps: (B, C, h, w) normalised foreground maps in [0, 1] to use in place of the encoding's own,
+                such as maps summed over several views.
+        """
+        return Localization(cam=self.cam(encoding, present, maps=maps))
+
+    def cam(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Tensor:
+        """(B, C+1, h, w) CAMs in [0, 1] on the grid of the last stage, background first; see `localize`."""
+        grid = encoding.activations.shape[-2:]
+        if maps is None:
+            maps = normalised(encoding.activations.float(), norm=self.options.norm)
+        elif maps.shape[-2:] != grid:
+            maps = F.interpolate(maps, grid, mode="bilinear", align_corners=False)
+        return with_background(maps, present, over=self.options.background_over)
+
+    def fused(self, pyramid: Sequence[Tensor]) -> Tensor | None:
+        """(B, D, h, w) float32 features of all stages, which steer no backbone; None where they are not
+        fused.
+
+        Args:
+            pyramid: four (B, Dk, hk, wk) feature maps of any floating type.
+        """
+        return None
+
+    def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
+        """The classification loss (Eq. 2)."""
+        logits = self.logits(batch.images)
+        return {"cls": classification_loss(logits.float(), batch.present)}
+
+    def loss_weights(self, epoch: float) -> dict[str, float]:
+        """See `Method.loss_weights`."""
+        return {"cls": self.options.cls}
+
+    def has_idle_parameters(self) -> bool:
+        """See `Method.has_idle_parameters`."""
+        return False
+
+    def freeze(self, stages: int) -> None:
+        """Take the first stages of the backbone out of training; the stem is part of the first."""
+        for modules in self.backbone.stage_modules()[:stages]:
+            for module in modules:
+                module.requires_grad_(False)
+
+    def reusable_features(self) -> Backbone:
+        """The backbone with its trained weights."""
+        return self.backbone
+
+    def reusable_head(self) -> CamHead:
+        """The CAM head with its trained weights."""
+        return CamHead(self.head, self.options.pooling)
+
+    @torch.no_grad()
+    def maps(self, images: Tensor, present: Tensor | None, *, settings: LocalizeSettings) -> Maps:
+        """Make CAMs and R-CAMs over all scales and mirror images.
+
+        Every view's positive activations are summed on the output grid and divided by their maximum once. For
+        R-CAMs the seeds of a view come from its own CAM (`seeds: view`) or from the CAM summed over all views
+        (`seeds: pooled`); the prototype similarities are summed and scaled once.
+
+        See `Method.maps`.
+        """
+        height, width = images.shape[-2:]
+        grid = (-(-height // settings.stride), -(-width // settings.stride))
+        encoded = [
+            EncodedView(is_mirrored, self.encode(view))
+            for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip)
+        ]
+        probabilities = torch.stack([view.encoding.logits.float().sigmoid() for view in encoded]).mean(0)
+        if present is None:
+            present = likely_classes(probabilities, threshold=settings.class_threshold)
+        wanted = torch.arange(present.shape[1], device=present.device)
+        if self.options.background_over == "present":
+            wanted = present.any(0).nonzero()[:, 0]
+        cam = images.new_zeros((*present.shape, *grid), dtype=torch.float32)
+        makes_rcam = "rcam" in self.makes
+        if len(wanted) == 0:
+            rcam = torch.cat([torch.ones_like(cam[:, :1]), cam], dim=1) if makes_rcam else None
+            return Maps(present, cam, rcam, probabilities)
+
+        chosen = present[:, wanted]
+        encoded = [
+            replace(
+                view,
+                encoding=replace(view.encoding, activations=view.encoding.activations[:, wanted].float()),
+            )
+            for view in encoded
+        ]
+        positive = [on_grid(view.encoding.activations.relu(), view.is_mirrored, grid) for view in encoded]
+        pooled = normalised(torch.stack(positive).sum(0), norm=self.options.norm)
+        cam[:, wanted] = pooled * chosen[:, :, None, None]
+        if not makes_rcam:
+            return Maps(present, cam, None, probabilities)
+        similarities = self.summed_similarities(
+            encoded, chosen, pooled=pooled if settings.seeds == "pooled" else None, grid=grid
+        )
+        scaled = scaled_to_maximum(similarities)
+        rcam = torch.zeros((len(cam), cam.shape[1] + 1, *grid), device=cam.device)
+        is_background = ~present.any(1)
+        rcam[:, 0] = torch.where(is_background[:, None, None], 1.0, scaled[:, 0])
+        rcam[:, wanted + 1] = scaled[:, 1:]
+        return Maps(present, cam, rcam, probabilities)
+
+    def summed_similarities(
+        self, encoded: Sequence[EncodedView], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+    ) -> Tensor:
+        """Prototype similarities of all views, summed on the output grid.
+
+        Args:
+            encoded: the views in order, a mirror image after its view.
+            present: (B, K) 0/1 labels of the wanted classes.
+            pooled: (B, K, h, w) CAMs summed over all views, which seeds come from; a view's own where None.
+            grid: (h, w) of the output.
+
+        Returns:
+            (B, K+1, h, w), background first.
+        """
+        total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
+        for view in encoded:
+            maps = pooled.flip(-1) if pooled is not None and view.is_mirrored else pooled
+            made = self.localize(view.encoding, present, maps=maps)
+            assert made.similarities is not None
+            total = total + on_grid(made.similarities, view.is_mirrored, grid)
+        return total
+
+
+def on_grid(maps: Tensor, is_mirrored: bool, grid: tuple[int, int]) -> Tensor:
+    """A view's maps as they lie in the image, on the output grid."""
+    if is_mirrored:
+        maps = maps.flip(-1)
+    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)
+
+
+def likely_classes(probabilities: Tensor, *, threshold: float) -> Tensor:
+    """(B, C) 0/1 labels: every class of at least a probability, and the most probable one in any case."""
+    best = F.one_hot(probabilities.argmax(1), probabilities.shape[1]).bool()
+    return ((probabilities >= threshold) | best).to(probabilities.dtype)

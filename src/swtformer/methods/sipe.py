@@ -1,0 +1,162 @@
+"""SIPE: self-supervised image-specific prototype exploration on any pyramid.
+
+Chen, Yang, Lai and Xie, Self-supervised Image-specific Prototype Exploration for Weakly Supervised Semantic
+Segmentation, CVPR 2022, doi:10.1109/CVPR52688.2022.00425. Where paper and public code differ, this follows
+the code: the background's overlap is halved, and at inference seeds are located by the fused features of an
+image and its mirror image together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from swtformer.backbones.base import Backbone
+from swtformer.functional.activation import normalised, with_background
+from swtformer.functional.losses import classification_loss, consistency_loss
+from swtformer.functional.seeds import locate_seeds, prototype_similarity, prototypes, scaled_to_maximum
+from swtformer.methods.base import Batch, Made
+from swtformer.methods.fusion import HierarchicalFeatureFusion
+from swtformer.methods.pyramid import (
+    EncodedView,
+    Encoding,
+    Localization,
+    PyramidMethod,
+    PyramidSettings,
+    on_grid,
+)
+from swtformer.settings import METHODS, ModelSettings, Section
+from swtformer.settings.numbers import NonNegative, Positive
+
+
+class SipeSettings(PyramidSettings):
+    """Options of SIPE; the defaults are those of its code."""
+
+    background_over: Literal["present", "all"] = "all"
+    """Classes whose maximum is taken away from 1 for the background map."""
+    background_weight: Positive = 0.5
+    """Factor on the background's overlap when seeds are located."""
+    seed_features: Literal["fused", "last"] = "fused"
+    """Features whose affinity locates seeds when maps are made; in training it is always the last stage."""
+    gsc: NonNegative = 1.0
+    """Weight of the consistency loss between CAM and R-CAM."""
+
+
+@final
+@METHODS.register("sipe")
+class SIPE(PyramidMethod):
+    """CAMs refined by prototypes of features that are joined without convolutions over space.
+
+    Its stages are the backbone's own: SIPE's ResNet-50 has its last stage at stride 16.
+    """
+
+    settings_type = SipeSettings
+    makes: ClassVar[frozenset[Made]] = frozenset({"cam", "rcam"})
+    loss_names = ("cls", "gsc")
+    options: SipeSettings
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        settings: ModelSettings,
+        classes: tuple[str, ...],
+        options: Section | None = None,
+    ) -> None:
+        super().__init__(backbone, settings, classes, options)
+        self.fusion = HierarchicalFeatureFusion(backbone.channels, hff="single")
+
+    def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
+        """CAMs and R-CAMs on the grid of the fused features, as in training; see `PyramidMethod.localize`."""
+        with torch.autocast(encoding.activations.device.type, enabled=False):
+            cam = self.cam(encoding, present, maps=maps)
+        fused = self.fused(encoding.pyramid)
+        return self._refined(cam, encoding.pyramid[-1].float(), fused, present)
+
+    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """See `PyramidMethod.fused`."""
+        return self.fusion.of_detached(pyramid)
+
+    def _refined(self, cam: Tensor, tokens: Tensor, fused: Tensor, present: Tensor) -> Localization:
+        with torch.autocast(fused.device.type, enabled=False):
+            grid = fused.shape[-2:]
+            located_on = F.interpolate(cam, tokens.shape[-2:], mode="bilinear", align_corners=False)
+            seeds = locate_seeds(
+                tokens,
+                located_on,
+                present,
+                affinity="relu",
+                background_weight=self.options.background_weight,
+                seedless="none",
+            )
+            centres = prototypes(fused, F.interpolate(seeds, grid, mode="nearest"))
+            similarities = prototype_similarity(fused, centres, present)
+            return Localization(
+                cam=F.interpolate(cam, grid, mode="bilinear", align_corners=False),
+                rcam=scaled_to_maximum(similarities),
+                similarities=similarities,
+                seeds=seeds,
+            )
+
+    def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
+        """Classification loss and consistency of CAM and R-CAM over all channels, both with gradients."""
+        encoding = self.encode(batch.images)
+        losses = {"cls": classification_loss(encoding.logits.float(), batch.present)}
+        if self.options.gsc == 0:
+            return losses
+        made = self.localize(encoding, batch.present)
+        assert made.rcam is not None
+        valid = batch.valid
+        if valid is not None:
+            valid = F.interpolate(valid.to(made.cam.dtype), made.cam.shape[-2:], mode="nearest")
+        with torch.autocast(made.cam.device.type, enabled=False):
+            losses["gsc"] = consistency_loss(made.cam, made.rcam, batch.present, over="all", valid=valid)
+        return losses
+
+    def loss_weights(self, epoch: float) -> dict[str, float]:
+        """See `Method.loss_weights`."""
+        return {"cls": self.options.cls, "gsc": self.options.gsc}
+
+    def has_idle_parameters(self) -> bool:
+        """The fusion is trained by the consistency loss alone."""
+        return self.options.gsc == 0
+
+    def summed_similarities(
+        self, encoded: Sequence[EncodedView], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+    ) -> Tensor:
+        """As in the base class, but a view and its mirror image are added before the prototypes."""
+        total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
+        for pair in _with_mirror_images(encoded):
+            activations = _summed([(view.is_mirrored, view.encoding.activations) for view in pair])
+            fused = _summed([(view.is_mirrored, self.fused(view.encoding.pyramid)) for view in pair])
+            tokens = fused
+            if self.options.seed_features == "last":
+                tokens = _summed([(view.is_mirrored, view.encoding.pyramid[-1].float()) for view in pair])
+            if pooled is None:
+                maps = normalised(activations, norm=self.options.norm)
+            else:
+                maps = F.interpolate(pooled, activations.shape[-2:], mode="bilinear", align_corners=False)
+            cam = with_background(maps, present, over=self.options.background_over)
+            made = self._refined(cam, tokens, fused, present)
+            assert made.similarities is not None
+            total = total + on_grid(made.similarities, False, grid)
+        return total
+
+
+def _with_mirror_images(encoded: Sequence[EncodedView]) -> list[list[EncodedView]]:
+    """Each view with the mirror image that follows it."""
+    pairs: list[list[EncodedView]] = []
+    for view in encoded:
+        if view.is_mirrored:
+            pairs[-1].append(view)
+        else:
+            pairs.append([view])
+    return pairs
+
+
+def _summed(maps: Sequence[tuple[bool, Tensor]]) -> Tensor:
+    """Sum of maps, mirrored ones turned back."""
+    return torch.stack([own.flip(-1) if is_mirrored else own for is_mirrored, own in maps]).sum(0)

@@ -1,0 +1,153 @@
+"""SWTformer-V2: CAMs refined by image-specific prototypes of fused features (Sec. 3-4 and 3-5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swtformer.backbones.base import Backbone
+from swtformer.functional.losses import classification_loss, consistency_loss, contrastive_loss
+from swtformer.functional.seeds import locate_seeds, prototype_similarity, prototypes, scaled_to_maximum
+from swtformer.methods.base import Batch, Made
+from swtformer.methods.fusion import HierarchicalFeatureFusion
+from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings
+from swtformer.settings import METHODS, ModelSettings, Section
+from swtformer.settings.numbers import NonNegative, Positive
+
+
+class SWTformerV2Settings(PyramidSettings):
+    """Readings of the fusion, the seeds and the losses (METHOD 2)."""
+
+    hff: Literal["pair", "pair_coarse", "single"] = "pair"
+    """Hierarchical feature fusion: in pairs at stride 16, in pairs at stride 32, or all at once (as SIPE)."""
+    fusion_multiplier: Positive = 10.0
+    """Learning rate of the feature fusion relative to the backbone's."""
+    affinity: Literal["abs", "relu"] = "abs"
+    """Token affinity: absolute cosine as in Eq. 4, or its positive part."""
+    background_weight: Positive = 0.5
+    """Factor on the background's overlap when seeds are located."""
+    seedless: Literal["closest", "none"] = "closest"
+    """A present class that wins no seed: gets the token where it comes closest to winning, or stays dark."""
+    gsc: NonNegative = 1.0
+    """Weight of the consistency loss between CAM and R-CAM."""
+    ccl: NonNegative = 1.0
+    """Weight of the class-wise contrastive loss."""
+    gsc_over: Literal["all", "present"] = "present"
+    """Channels that the consistency loss averages over."""
+    ccl_reading: Literal["literal", "per_class", "matrix", "off"] = "matrix"
+    """How Eq. 6 is read: cosine of whole maps, per present class, between all pairs of classes, or not."""
+    detach: Literal["none", "cam", "rcam"] = "cam"
+    """Side of GSC and CCL that receives no gradient."""
+    ramp_epochs: NonNegative = 0.0
+    """Epochs over which the weights of GSC and CCL rise linearly from 0."""
+
+
+@final
+@METHODS.register("swtformer_v2")
+class SWTformerV2(PyramidMethod):
+    """V1 with hierarchical feature fusion, seeds, prototypes and the losses GSC and CCL.
+
+    The fusion sees detached features and so never steers the backbone; seeds carry no gradient; CAM and R-CAM
+    meet on the grid of the fused features.
+    """
+
+    settings_type = SWTformerV2Settings
+    makes: ClassVar[frozenset[Made]] = frozenset({"cam", "rcam"})
+    loss_names = ("cls", "gsc", "ccl")
+    options: SWTformerV2Settings
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        settings: ModelSettings,
+        classes: tuple[str, ...],
+        options: Section | None = None,
+    ) -> None:
+        super().__init__(backbone, settings, classes, options)
+        self.fusion = HierarchicalFeatureFusion(backbone.channels, hff=self.options.hff)
+
+    def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
+        """CAMs and R-CAMs on the grid of the fused features; see `PyramidMethod.localize`."""
+        with torch.autocast(encoding.activations.device.type, enabled=False):
+            cam = self.cam(encoding, present, maps=maps)
+            seeds = locate_seeds(
+                encoding.pyramid[-1].float(),
+                cam,
+                present,
+                affinity=self.options.affinity,
+                background_weight=self.options.background_weight,
+                seedless=self.options.seedless,
+            )
+        features = self.fused(encoding.pyramid)
+        with torch.autocast(features.device.type, enabled=False):
+            grid = features.shape[-2:]
+            centres = prototypes(features, F.interpolate(seeds, grid, mode="nearest"))
+            similarities = prototype_similarity(features, centres, present)
+            return Localization(
+                cam=F.interpolate(cam, grid, mode="bilinear", align_corners=False),
+                rcam=scaled_to_maximum(similarities),
+                similarities=similarities,
+                seeds=seeds,
+            )
+
+    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """See `PyramidMethod.fused`."""
+        return self.fusion.of_detached(pyramid)
+
+    def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
+        """Classification, consistency and contrastive loss (Eq. 2, 5, 6); those of weight 0 are left out."""
+        encoding = self.encode(batch.images)
+        losses = {"cls": classification_loss(encoding.logits.float(), batch.present)}
+        if not (self._has_consistency or self._has_contrast):
+            return losses
+        made = self.localize(encoding, batch.present)
+        cam, rcam, valid = made.cam, made.rcam, batch.valid
+        assert rcam is not None
+        if self.options.detach == "cam":
+            cam = cam.detach()
+        elif self.options.detach == "rcam":
+            rcam = rcam.detach()
+        if valid is not None:
+            valid = F.interpolate(valid.to(cam.dtype), cam.shape[-2:], mode="nearest")
+        # Cosines near 1 need more digits than autocast's products keep.
+        with torch.autocast(cam.device.type, enabled=False):
+            if self._has_consistency:
+                over = self.options.gsc_over
+                losses["gsc"] = consistency_loss(cam, rcam, batch.present, over=over, valid=valid)
+            if self._has_contrast and self.options.ccl_reading != "off":
+                reading = self.options.ccl_reading
+                losses["ccl"] = contrastive_loss(cam, rcam, batch.present, reading=reading, valid=valid)
+        return losses
+
+    def loss_weights(self, epoch: float) -> dict[str, float]:
+        """Weights of Eq. 7; GSC and CCL rise over `ramp_epochs`."""
+        options = self.options
+        ramp = min(epoch / options.ramp_epochs, 1.0) if options.ramp_epochs > 0 else 1.0
+        return {"cls": options.cls, "gsc": options.gsc * ramp, "ccl": options.ccl * ramp}
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """See `Method.parameter_groups`; the fusion is a group of its own."""
+        groups = super().parameter_groups()
+        fusion = {id(parameter) for parameter in self.fusion.parameters()}
+        groups["head"] = [parameter for parameter in groups["head"] if id(parameter) not in fusion]
+        return groups | {"fusion": list(self.fusion.parameters())}
+
+    def rate_multipliers(self) -> dict[str, float]:
+        """See `Method.rate_multipliers`."""
+        return {"backbone": 1.0, "fusion": self.options.fusion_multiplier}
+
+    def has_idle_parameters(self) -> bool:
+        """The fusion is trained by GSC and CCL through the R-CAM alone."""
+        return self.options.detach == "rcam" or not (self._has_consistency or self._has_contrast)
+
+    @property
+    def _has_consistency(self) -> bool:
+        return self.options.gsc > 0
+
+    @property
+    def _has_contrast(self) -> bool:
+        return self.options.ccl > 0 and self.options.ccl_reading != "off"

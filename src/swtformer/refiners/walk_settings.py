@@ -1,0 +1,54 @@
+"""Options of PSA and IRN."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from swtformer.settings import AFTER_FIT, OnlyWith, Section
+from swtformer.settings.numbers import Count, NonNegative, Positive
+
+CONFIRMS = OnlyWith("fit_labels", "dense_crf")
+"""Marks options of the dense CRF that confirms labels."""
+
+
+class WalkSettings(Section):
+    """Options of PSA and IRN: how affinities are learned, and how maps walk along them."""
+
+    fit_epochs: Count = 3
+    """Passes over the images when affinities are learned."""
+    fit_batch_size: Count = 8
+    """Crops per step."""
+    fit_learning_rate: Positive = 6e-4
+    """Learning rate of the new layers; PSA trains the backbone too, at a tenth of it."""
+    fit_crop_px: Annotated[int, Field(ge=32)] | None = None
+    """Side of the square training crop; by default 448 for PSA and 512 for IRN."""
+    fit_radius: Annotated[int, Field(ge=2)] | None = None
+    """Pairs of pixels closer than this (on the network's grid) are learned from; by default 5 and 10."""
+    fit_labels: Literal["maps", "dense_crf"] = "maps"
+    """Learn from the maps' surest pixels, or from those whose label the dense CRF confirms."""
+    fit_confident: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """Part of each class's pixels, the surest, that is learned from; the rest is ignored."""
+    fit_precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the fit; auto takes bf16 where the processor has it and fp32 elsewhere."""
+    crf_certainty: Annotated[float, Field(gt=0, lt=1), CONFIRMS] = 0.7
+    """Dense CRF that confirms labels: probability that a label is right."""
+    crf_iterations: Annotated[Count, CONFIRMS] = 10
+    """The same: mean-field rounds."""
+    crf_gaussian_px: Annotated[Positive, CONFIRMS] = 3.0
+    """The same: standard deviation in pixels of the smoothness kernel."""
+    crf_gaussian_weight: Annotated[NonNegative, CONFIRMS] = 3.0
+    """The same: weight of the smoothness kernel."""
+    crf_bilateral_px: Annotated[Positive, CONFIRMS] = 50.0
+    """The same: standard deviation in pixels of the appearance kernel."""
+    crf_bilateral_rgb: Annotated[Positive, CONFIRMS] = 5.0
+    """The same: standard deviation in colour (0 to 255) of the appearance kernel."""
+    crf_bilateral_weight: Annotated[NonNegative, CONFIRMS] = 10.0
+    """The same: weight of the appearance kernel."""
+    walk_radius: Annotated[int, Field(ge=2), AFTER_FIT] = 5
+    """The random walk steps to pixels closer than this, on the network's grid."""
+    walk_beta: Annotated[Positive | None, AFTER_FIT] = None
+    """Power of the affinities in the walk; by default 8 for PSA and 10 for IRN."""
+    walk_steps: Annotated[Annotated[int, Field(ge=0)] | None, AFTER_FIT] = None
+    """Steps of the random walk; by default 256 from CAMs, as published, and 32 from R-CAMs."""

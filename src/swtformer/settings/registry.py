@@ -1,0 +1,186 @@
+"""Plug-ins: methods, refiners, readers and exporters, each one file that registers itself under a name.
+
+The names of our own are read from their source files, those of other packages from their entry points. So a
+name is checked, and the nearest one offered, without importing torch; a plug-in is imported when it is used.
+
+Another package adds a plug-in by an entry point in its pyproject.toml, in the group of the kind:
+
+    [project.entry-points."swtformer.methods"]
+    focal = "my_package.focal"
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic_core import PydanticCustomError
+
+from swtformer.errors import SettingsError, nearest
+from swtformer.settings.base import Section
+from swtformer.settings.plain_text import plain_value
+from swtformer.settings.validation import UNKNOWN_PLUGIN, validate
+
+
+class Plugin(Protocol):
+    """What plug-ins of all kinds have."""
+
+    name: ClassVar[str]
+    """The name that it was registered under."""
+    settings_type: ClassVar[type[Section]]
+    """Its own section of the settings."""
+
+
+class NoSettings(Section):
+    """The section of a plug-in that has no settings."""
+
+
+PluginT = TypeVar("PluginT", bound=Plugin)
+
+
+class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
+    """The plug-ins of one kind by name, our own first.
+
+    Looking at names imports nothing; looking up a name imports that plug-in alone.
+
+    Attributes:
+        kind: what one of them is called in messages ("method").
+        group: package of our own plug-ins, and group of the entry points of other packages.
+        section: section of the settings that holds the options of the chosen plug-in.
+    """
+
+    def __init__(self, kind: str, *, group: str, section: str) -> None:
+        self.kind = kind
+        self.group = group
+        self.section = section
+        self._registered: dict[str, type[PluginT]] = {}
+
+    def register(self, name: str) -> Callable[[type[PluginT]], type[PluginT]]:
+        """Class decorator that registers a plug-in.
+
+        Our own plug-ins are found by this line of their source, so the name is a literal string there.
+
+        Raises:
+            SettingsError: another plug-in has the name.
+        """
+
+        def decorate(plugin: type[PluginT]) -> type[PluginT]:
+            known = self._registered.get(name)
+            # A notebook cell that is run again defines the same class again.
+            if known is not None and _place(known) != _place(plugin):
+                raise SettingsError(
+                    f"Two plug-ins claim the {self.kind} {name!r}: {_place(known)} and {_place(plugin)}."
+                )
+            plugin.name = name
+            self._registered[name] = plugin
+            return plugin
+
+        return decorate
+
+    def unregister(self, name: str) -> None:
+        """Forget a plug-in that was registered in this process, as a test does with its own."""
+        self._registered.pop(name, None)
+
+    def __getitem__(self, name: str) -> type[PluginT]:
+        """The plug-in of a name.
+
+        Raises:
+            SettingsError: there is none, or the package that announces it cannot be imported.
+        """
+        if name not in self:
+            raise SettingsError(self._unknown(name))
+        if name not in self._registered:
+            self._load(name)
+        return self._registered[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._registered or name in self._own or name in self._entry_points
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._own, *self._entry_points, *self._registered)))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def check(self, name: str) -> str:
+        """Pydantic validator of a setting that holds a name."""
+        if name not in self:
+            raise PydanticCustomError(UNKNOWN_PLUGIN, "{message}", {"message": self._unknown(name)})
+        return name
+
+    def options(self, name: str, values: Mapping[str, Any], *, where: str = "settings") -> Any:
+        """The options of a plug-in: an instance of its `settings_type`.
+
+        Args:
+            name: of the plug-in.
+            values: what was set, as YAML or the text of flags gives it; the rest has its default.
+            where: file or command that the values came from, named in the message.
+
+        Raises:
+            SettingsError: there is no such plug-in or option, or a value is wrong.
+        """
+        section = self[name].settings_type
+        fields = section.model_fields
+        plain = {
+            key: plain_value(value, fields[key].annotation) if key in fields else value
+            for key, value in values.items()
+        }
+        return validate(section, plain, where=f"{where}, {self.kind} {name!r}", section=self.section)
+
+    def _unknown(self, name: str) -> str:
+        return f"Unknown {self.kind} {name!r}. {nearest(name, list(self))}"
+
+    def _load(self, name: str) -> None:
+        if name in self._own:
+            import_module(f"{self.group}.{self._own[name]}")
+        else:
+            point = self._entry_points[name]
+            try:
+                loaded = point.load()
+            except (ImportError, AttributeError) as error:
+                raise SettingsError(
+                    f"The {self.kind} {name!r} cannot be imported from {point.value}: {error}."
+                ) from error
+            if isinstance(loaded, type) and name not in self._registered:
+                self.register(name)(loaded)
+        if name not in self._registered:
+            raise SettingsError(f"{self.group}: nothing registers the {self.kind} {name!r}.")
+
+    @functools.cached_property
+    def _own(self) -> dict[str, str]:
+        """Modules of our own plug-ins by name."""
+        pattern = re.compile(r'^@[A-Z]+\.register\("([^"]+)"\)', re.MULTILINE)
+        spec = find_spec(self.group)
+        folders = [] if spec is None else spec.submodule_search_locations or []
+        return {
+            name: file.stem
+            for folder in folders
+            for file in sorted(Path(folder).glob("*.py"))
+            for name in pattern.findall(file.read_text(encoding="utf-8"))
+        }
+
+    @functools.cached_property
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group)}
+
+
+def _place(plugin: type) -> str:
+    return f"{plugin.__module__}.{plugin.__qualname__}"
+
+
+METHODS: Registry[Any] = Registry("method", group="swtformer.methods", section="method")
+"""Networks that are trained on image-level labels and make maps."""
+REFINERS: Registry[Any] = Registry("refiner", group="swtformer.refiners", section="refiner")
+"""What makes maps follow the edges of the images."""
+READERS: Registry[Any] = Registry("format", group="swtformer.datasets", section="reader")
+"""Readers of data sets."""
+EXPORTERS: Registry[Any] = Registry("format", group="swtformer.exporters", section="exporter")
+"""Formats in which masks are exchanged with other tools."""
+REGISTRIES = {registry.section: registry for registry in (METHODS, REFINERS, READERS, EXPORTERS)}
+"""Registries by the section of the settings that holds their plug-ins' options."""
