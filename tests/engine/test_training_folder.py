@@ -9,7 +9,6 @@ import pytest
 from swtformer.engine.training_folder import (
     LOCK,
     has_checkpoint,
-    settings_of_training,
     training_folder,
     with_earlier,
 )
@@ -22,7 +21,7 @@ SETTINGS = Settings(seed=3)
 
 
 def prepare(run: Run, settings: Settings = SETTINGS, *, resume: bool) -> None:
-    with training_folder(run, settings, sections=("train",), free={"train.workers"}, resume=resume):
+    with training_folder(run, settings, sections=("seed", "train"), resume=resume):
         pass
 
 
@@ -34,15 +33,6 @@ def started(tmp_path: Path) -> Run:
     run.checkpoints.mkdir()
     (run.checkpoints / "epoch-001.ckpt").touch()
     return run
-
-
-def test_a_training_older_than_the_image_level_head_had_none(started: Run) -> None:
-    text = started.settings_file.read_text()
-    started.settings_file.write_text("".join(x for x in text.splitlines(True) if "presence" not in x))
-    assert started.settings().segment.presence == 1
-    assert settings_of_training(started).segment.presence == 0
-    started.write_settings(SETTINGS)
-    assert settings_of_training(started) == SETTINGS
 
 
 def test_a_new_folder_is_made_with_those_around_it(tmp_path: Path) -> None:
@@ -91,7 +81,7 @@ from swtformer.store.run import Run
 from swtformer.settings import Settings
 from swtformer.engine.training_folder import training_folder
 
-with training_folder(Run(Path(sys.argv[1])), Settings(), sections=(), free=(), resume=False):
+with training_folder(Run(Path(sys.argv[1])), Settings(), sections=(), resume=False):
     print("holds", flush=True)
     sys.stdin.read()
 """
@@ -122,7 +112,7 @@ def test_the_folder_is_free_again_after_a_failure(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     with (
         pytest.raises(KeyboardInterrupt),
-        training_folder(run, SETTINGS, sections=(), free=(), resume=False),
+        training_folder(run, SETTINGS, sections=(), resume=False),
     ):
         raise KeyboardInterrupt
     prepare(run, resume=False)
@@ -130,7 +120,7 @@ def test_the_folder_is_free_again_after_a_failure(tmp_path: Path) -> None:
 
 def test_only_the_main_process_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(tmp_path / "run")
-    with training_folder(run, SETTINGS, sections=(), free=(), resume=False):
+    with training_folder(run, SETTINGS, sections=(), resume=False):
         monkeypatch.setenv("LOCAL_RANK", "1")
         prepare(run, resume=False)
 

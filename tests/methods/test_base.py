@@ -7,8 +7,8 @@ import torch
 
 from support.models import CLASSES, tiny
 from swtformer.errors import SettingsError
-from swtformer.methods import METHODS, create_model
-from swtformer.settings import LossSettings, ModelSettings
+from swtformer.methods import METHODS, Batch, create_model
+from swtformer.settings import ModelSettings
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -18,7 +18,7 @@ def test_maps_are_in_range_and_absent_classes_dark(
     with torch.no_grad():
         logits, made = tiny(method)(images, present)
     assert logits.shape == (2, 3)
-    for maps in (made.cam, made.refined, made.similarities):
+    for maps in (made.cam, made.rcam, made.similarities):
         if maps is None:
             continue
         assert maps.shape[:2] == (2, 4)
@@ -54,7 +54,7 @@ def test_bytes_and_fractions_are_the_same_image(
 @pytest.mark.parametrize("method", METHODS)
 def test_losses_train_every_parameter(method: str, images: torch.Tensor, present: torch.Tensor) -> None:
     model = tiny(method).train()
-    losses = model.losses(model.encode(images), present, settings=LossSettings())
+    losses = model.losses(Batch(images, present), epoch=1.0)
     torch.stack(list(losses.values())).sum().backward()
     dead = [name for name, item in model.named_parameters() if item.grad is None or not item.grad.any()]
     # The rows of a bias table that no pair of tokens of this small grid uses cannot get a gradient, a bias in
@@ -65,7 +65,7 @@ def test_losses_train_every_parameter(method: str, images: torch.Tensor, present
 @pytest.mark.parametrize("method", METHODS)
 def test_pure_background_images_have_finite_losses(method: str, images: torch.Tensor) -> None:
     model = tiny(method).train()
-    losses = model.losses(model.encode(images), torch.zeros(2, 3), settings=LossSettings())
+    losses = model.losses(Batch(images, torch.zeros(2, 3)), epoch=1.0)
     torch.stack(list(losses.values())).sum().backward()
     assert all(item.isfinite() for item in losses.values())
     assert all(item.grad.isfinite().all() for item in model.parameters() if item.grad is not None)
@@ -91,5 +91,5 @@ def test_one_class_is_enough(images: torch.Tensor) -> None:
     settings = ModelSettings(backbone="swin_nano", weights="none")
     logits, made = create_model(settings, CLASSES[:1]).eval()(images, torch.ones(2, 1))
     assert logits.shape == (2, 1)
-    assert made.refined is not None
-    assert made.refined.shape[1] == 2
+    assert made.rcam is not None
+    assert made.rcam.shape[1] == 2

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from support.models import tiny
-from swtformer.methods.views import summed_maps
 from swtformer.settings import LocalizeSettings
 
 
@@ -17,24 +16,24 @@ def _settings(**values: object) -> LocalizeSettings:
 
 def test_single_view_is_the_network_s_own_map(images: torch.Tensor, present: torch.Tensor) -> None:
     model = tiny()
-    made = summed_maps(model, images, present, settings=_settings(stride=32))
+    made = model.maps(images, present, settings=_settings(stride=32))
     with torch.no_grad():
         logits, plain = model(images, present)
     torch.testing.assert_close(made.probabilities, logits.sigmoid())
     raw = model.encode(images).activations.relu()
     expected = raw / (raw.amax((-2, -1), keepdim=True) + 1e-5) * present[:, :, None, None]
     torch.testing.assert_close(made.cam, expected.detach(), atol=1e-5, rtol=1e-4)
-    assert made.refined is not None
+    assert made.rcam is not None
     assert plain.similarities is not None
-    down = F.interpolate(plain.similarities, made.refined.shape[-2:], mode="bilinear", align_corners=False)
+    down = F.interpolate(plain.similarities, made.rcam.shape[-2:], mode="bilinear", align_corners=False)
     torch.testing.assert_close(
-        made.refined, down / (down.amax((-2, -1), keepdim=True) + 1e-5), atol=1e-4, rtol=1e-3
+        made.rcam, down / (down.amax((-2, -1), keepdim=True) + 1e-5), atol=1e-4, rtol=1e-3
     )
 
 
 def test_sums_over_scales_and_mirrors(images: torch.Tensor, present: torch.Tensor) -> None:
     model = tiny("swtformer_v1")
-    made = summed_maps(model, images, present, settings=_settings(scales=[1.0, 1.5], flip=True, stride=4))
+    made = model.maps(images, present, settings=_settings(scales=[1.0, 1.5], flip=True, stride=4))
     grid = (16, 24)
     total = torch.zeros(2, 3, *grid)
     with torch.no_grad():
@@ -46,7 +45,7 @@ def test_sums_over_scales_and_mirrors(images: torch.Tensor, present: torch.Tenso
                 total += F.interpolate(raw, grid, mode="bilinear", align_corners=False)
     expected = total / (total.amax((-2, -1), keepdim=True) + 1e-5) * present[:, :, None, None]
     torch.testing.assert_close(made.cam, expected, atol=1e-5, rtol=1e-4)
-    assert made.refined is None
+    assert made.rcam is None
 
 
 @pytest.mark.parametrize("method", ["swtformer_v1", "swtformer_v2"])
@@ -55,8 +54,8 @@ def test_a_mirrored_image_gives_mirrored_maps(
 ) -> None:
     model = tiny(method)
     options = _settings(flip=True)
-    made = summed_maps(model, images, present, settings=options)
-    mirrored = summed_maps(model, images.flip(-1), present, settings=options)
+    made = model.maps(images, present, settings=options)
+    mirrored = model.maps(images.flip(-1), present, settings=options)
     torch.testing.assert_close(mirrored.cam.flip(-1), made.cam, atol=1e-4, rtol=1e-3)
 
 
@@ -67,42 +66,40 @@ def test_absent_classes_cost_nothing_and_change_nothing(
     """One image alone (only its classes computed) and beside another give the same maps."""
     model = tiny()
     options = _settings(seeds=seeds, flip=True)
-    both = summed_maps(model, images, present, settings=options)
-    alone = summed_maps(model, images[1:], present[1:], settings=options)
-    assert both.refined is not None
-    assert alone.refined is not None
-    torch.testing.assert_close(both.refined[1:], alone.refined, atol=1e-4, rtol=1e-3)
-    assert not alone.refined[0, [1, 3]].any()
+    both = model.maps(images, present, settings=options)
+    alone = model.maps(images[1:], present[1:], settings=options)
+    assert both.rcam is not None
+    assert alone.rcam is not None
+    torch.testing.assert_close(both.rcam[1:], alone.rcam, atol=1e-4, rtol=1e-3)
+    assert not alone.rcam[0, [1, 3]].any()
 
 
 def test_classes_can_be_predicted(images: torch.Tensor) -> None:
     model = tiny()
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([5.0, -5.0, -5.0]))
-    made = summed_maps(model, images, None, settings=_settings(class_threshold=0.5))
+    made = model.maps(images, None, settings=_settings(class_threshold=0.5))
     assert made.present.tolist() == [[1, 0, 0], [1, 0, 0]]
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([-60.0, -5.0, -60.0]))
-    made = summed_maps(model, images, None, settings=_settings(class_threshold=0.5))
+    made = model.maps(images, None, settings=_settings(class_threshold=0.5))
     assert made.present.tolist() == [[0, 1, 0], [0, 1, 0]]  # the most probable class in any case
 
 
 def test_pure_background(images: torch.Tensor) -> None:
-    made = summed_maps(tiny(), images, torch.zeros(2, 3), settings=_settings())
-    assert made.refined is not None
+    made = tiny().maps(images, torch.zeros(2, 3), settings=_settings())
+    assert made.rcam is not None
     assert not made.cam.any()
-    assert (made.refined[:, 0] == 1).all()
-    assert not made.refined[:, 1:].any()
-    assert summed_maps(tiny("swtformer_v1"), images, torch.zeros(2, 3), settings=_settings()).refined is None
+    assert (made.rcam[:, 0] == 1).all()
+    assert not made.rcam[:, 1:].any()
+    assert tiny("swtformer_v1").maps(images, torch.zeros(2, 3), settings=_settings()).rcam is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 160), (3, 5), (33, 47)])
 def test_any_size_gives_finite_maps(size: tuple[int, int]) -> None:
     image = torch.full((1, 3, *size), 100, dtype=torch.uint8)
-    made = summed_maps(
-        tiny(), image, torch.tensor([[1.0, 0.0, 0.0]]), settings=LocalizeSettings(scales=(0.5, 2.0))
-    )
-    assert made.refined is not None
+    made = tiny().maps(image, torch.tensor([[1.0, 0.0, 0.0]]), settings=LocalizeSettings(scales=(0.5, 2.0)))
+    assert made.rcam is not None
     assert made.cam.shape[-2:] == (-(-size[0] // 4), -(-size[1] // 4))
     assert made.cam.isfinite().all()
-    assert made.refined.isfinite().all()
+    assert made.rcam.isfinite().all()

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from support.models import tiny
-from swtformer.methods.base import Encoding
-from swtformer.settings import LossSettings
+from swtformer.methods import Batch, Encoding
 
 ACTIVATIONS = torch.tensor([[[[-1.0, 2.0]], [[4.0, 1.0]], [[8.0, 8.0]]]])
 """Raw output of the CAM head for one image, three classes and two places."""
@@ -33,7 +32,7 @@ def test_cams_by_hand(settings: dict[str, str], cam: list[list[float]]) -> None:
     """The positive part over its maximum (Eq. 1); 1 − the largest of the present classes (Eq. 3)."""
     made = tiny("swtformer_v1", **settings).localize(encoding(), PRESENT)
     torch.testing.assert_close(made.cam[0, :, 0], torch.tensor(cam).float(), atol=1e-4, rtol=0)
-    assert made.refined is made.similarities is made.seeds is None
+    assert made.rcam is made.similarities is made.seeds is None
 
 
 @pytest.mark.parametrize(("over", "background"), [("present", [1.0, 0.0]), ("all", [0.0, 0.0])])
@@ -64,7 +63,9 @@ def test_half_precision_makes_maps_and_losses_in_single() -> None:
     model = tiny("swtformer_v1")
     half = Encoding((), ACTIVATIONS.half(), torch.zeros(1, 3).half())
     assert model.localize(half, PRESENT).cam.dtype == torch.float32
-    assert model.losses(half, PRESENT, settings=LossSettings())["cls"].dtype == torch.float32
+    batch = Batch(torch.rand(1, 3, 32, 32), PRESENT)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.losses(batch, epoch=0)["cls"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,11 @@ def test_half_precision_makes_maps_and_losses_in_single() -> None:
     ],
 )
 def test_the_loss_is_the_mean_binary_cross_entropy(logits: tuple[float, ...], loss: float) -> None:
-    model = tiny("swtformer_v1")
-    losses = model.losses(encoding(logits=logits), PRESENT, settings=LossSettings(cls=0.25, gsc=3))
+    model = tiny("swtformer_v1", cls=0.25)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(torch.tensor(logits))
+    losses = model.losses(Batch(torch.rand(1, 3, 32, 32), PRESENT), epoch=0)
     assert list(losses) == ["cls"]
-    assert float(losses["cls"]) == pytest.approx(loss), "weights are the trainer's"
+    assert losses["cls"].item() == pytest.approx(loss), "losses are unweighted"
+    assert model.loss_weights(0) == {"cls": 0.25}

@@ -9,16 +9,15 @@ import torch.nn.functional as F
 
 from support.models import tiny
 from swtformer.functional.seeds import locate_seeds, refined_maps
-from swtformer.settings import LossSettings
+from swtformer.methods import Batch
 
 
 def _gradient_of(
     loss: str, images: torch.Tensor, present: torch.Tensor, **settings: object
 ) -> dict[str, float]:
     """Largest gradient that one loss sends to each part of the network."""
-    model = tiny().train()
-    options = LossSettings.model_validate(settings)
-    model.losses(model.encode(images), present, settings=options)[loss].backward()
+    model = tiny(**settings).train()
+    model.losses(Batch(images, present), epoch=1.0)[loss].backward()
     parts: dict[str, float] = {"backbone": 0.0, "head": 0.0, "fusion": 0.0}
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
@@ -54,34 +53,39 @@ def test_detaching_the_cam_trains_only_the_fusion(
 
 
 @pytest.mark.parametrize("loss", ["gsc", "ccl"])
-def test_detaching_the_refined_trains_all_but_the_fusion(
+def test_detaching_the_rcam_trains_all_but_the_fusion(
     loss: str, images: torch.Tensor, present: torch.Tensor
 ) -> None:
-    reached = _gradient_of(loss, images, present, detach="refined")
+    reached = _gradient_of(loss, images, present, detach="rcam")
     assert reached["fusion"] == 0
     assert min(reached["backbone"], reached["head"]) > 0
 
 
 def test_losses_of_weight_zero_are_left_out(images: torch.Tensor, present: torch.Tensor) -> None:
-    model = tiny()
-    encoding = model.encode(images)
-    assert set(model.losses(encoding, present, settings=LossSettings(gsc=0, ccl=0))) == {"cls"}
-    assert set(model.losses(encoding, present, settings=LossSettings(ccl_reading="off"))) == {"cls", "gsc"}
-    assert set(model.losses(encoding, present, settings=LossSettings(gsc=0))) == {"cls", "ccl"}
+    batch = Batch(images, present)
+    assert set(tiny(gsc=0, ccl=0).losses(batch, epoch=1.0)) == {"cls"}
+    assert set(tiny(ccl_reading="off").losses(batch, epoch=1.0)) == {"cls", "gsc"}
+    assert set(tiny(gsc=0).losses(batch, epoch=1.0)) == {"cls", "ccl"}
+
+
+def test_consistency_and_contrast_rise_over_the_first_epochs() -> None:
+    model = tiny(gsc=2, ccl=3, ramp_epochs=4)
+    assert model.loss_weights(1.0) == {"cls": 1, "gsc": 0.5, "ccl": 0.75}
+    assert model.loss_weights(9.0) == {"cls": 1, "gsc": 2, "ccl": 3}
+    assert tiny(gsc=2).loss_weights(0.0)["gsc"] == 2
 
 
 def test_padded_pixels_do_not_count(images: torch.Tensor, present: torch.Tensor) -> None:
     """With a mask, the losses equal those of the maps cut to the valid part."""
-    model = tiny()
+    model = tiny(gsc_over="all")
     encoding = model.encode(images)
     valid = torch.zeros(2, 1, 64, 96)
     valid[..., :48] = 1
     made = model.localize(encoding, present)
-    assert made.refined is not None
+    assert made.rcam is not None
     half = made.cam.shape[-1] // 2
-    expected = (made.cam[..., :half] - made.refined[..., :half]).abs().mean()
-    settings = LossSettings(gsc_over="all")
-    losses = model.losses(encoding, present, settings=settings, valid=valid)
+    expected = (made.cam[..., :half] - made.rcam[..., :half]).abs().mean()
+    losses = model.losses(Batch(images, present, valid), epoch=1.0)
     torch.testing.assert_close(losses["gsc"], expected)
 
 
@@ -111,7 +115,7 @@ def test_refined_maps_are_those_of_the_formulas(images: torch.Tensor, present: t
         )
         refined = refined_maps(model.fusion(encoding.pyramid), seeds, present)
     torch.testing.assert_close(made.seeds, seeds)
-    torch.testing.assert_close(made.refined, refined)
+    torch.testing.assert_close(made.rcam, refined)
 
 
 def test_given_maps_choose_the_seeds(images: torch.Tensor) -> None:
@@ -135,7 +139,7 @@ def test_permuting_classes_permutes_maps(images: torch.Tensor, present: torch.Te
         moved.head.bias.copy_(model.head.bias[order])
         _, made = model(images, present)
         _, permuted = moved(images, present[:, order])
-    assert made.refined is not None
-    assert permuted.refined is not None
-    np.testing.assert_allclose(permuted.refined[:, 1:], made.refined[:, 1:][:, order], atol=1e-5)
-    np.testing.assert_allclose(permuted.refined[:, 0], made.refined[:, 0], atol=1e-5)
+    assert made.rcam is not None
+    assert permuted.rcam is not None
+    np.testing.assert_allclose(permuted.rcam[:, 1:], made.rcam[:, 1:][:, order], atol=1e-5)
+    np.testing.assert_allclose(permuted.rcam[:, 0], made.rcam[:, 0], atol=1e-5)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from swtformer.settings import Section, SegmentSettings, Settings, TrainSettings
-from swtformer.settings.field_help import describe_fields
+from swtformer.settings import REGISTRIES, Registry, Section, SegmentSettings, Settings, TrainSettings
+from swtformer.settings.field_help import describe, describe_fields
 
 
 class Base(BaseModel):
@@ -42,7 +42,21 @@ def test_docstrings_become_descriptions() -> None:
     }
 
 
-@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name != "seed"])
+SECTIONS = [name for name in Settings.model_fields if name != "seed" and name not in REGISTRIES]
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"), [(registry, name) for registry in REGISTRIES.values() for name in registry]
+)
+def test_every_option_of_every_plugin_has_help(registry: Registry[Any], name: str) -> None:
+    section = registry[name].settings_type
+    describe(section)
+    assert [
+        key for key, field in section.model_fields.items() if not (field.description or "").endswith(".")
+    ] == []
+
+
+@pytest.mark.parametrize("name", SECTIONS)
 def test_every_setting_has_help(name: str) -> None:
     section = Settings.model_fields[name].annotation
     assert isinstance(section, type)

@@ -11,15 +11,6 @@ from support.setting_values import NOT_FINITE, require_closed, require_limit, wi
 from swtformer.settings import ExportSettings, PredictSettings, RefineSettings
 
 
-def test_what_the_refiners_papers_publish_is_the_default() -> None:
-    """PAR: Ru et al., CVPR 2022; dense CRF: on labels, in the code of IRN (Ahn et al., CVPR 2019)."""
-    refine = RefineSettings()
-    assert (refine.par_iterations, refine.par_dilations) == (10, (1, 2, 4, 8, 12, 24))
-    assert (refine.crf_unary, refine.crf_certainty, refine.crf_iterations) == ("labels", 0.7, 10)
-    assert (refine.crf_gaussian_px, refine.crf_gaussian_weight) == (3, 3)
-    assert (refine.crf_bilateral_px, refine.crf_bilateral_rgb, refine.crf_bilateral_weight) == (50, 5, 10)
-
-
 def test_an_export_keeps_all_that_masks_hold_and_copies_nothing_unasked() -> None:
     export = ExportSettings()
     assert (export.objects, export.ignored, export.images) == ("class", "keep", "none")
@@ -34,27 +25,6 @@ def test_windows_by_default_overlap_by_less_than_half() -> None:
     ("place", "lowest", "below"),
     [
         ("refine.background_power", 1e-9, 0),
-        ("refine.par_iterations", 1, 0),
-        ("refine.par_dilations", (1,), ()),
-        ("refine.par_dilations", (1,), (1, 0)),
-        ("refine.par_stride", 1, 0),
-        ("refine.crf_certainty", 0.01, 0),
-        ("refine.crf_iterations", 1, 0),
-        ("refine.crf_gaussian_px", 1e-9, 0),
-        ("refine.crf_gaussian_weight", 0, -1e-9),
-        ("refine.crf_bilateral_px", 1e-9, 0),
-        ("refine.crf_bilateral_rgb", 1e-9, 0),
-        ("refine.crf_bilateral_weight", 0, -1e-9),
-        ("refine.fit_epochs", 1, 0),
-        ("refine.fit_batch_size", 1, 0),
-        ("refine.fit_learning_rate", 1e-12, 0),
-        ("refine.fit_crop_px", 32, 31),
-        ("refine.fit_radius", 2, 1),
-        ("refine.fit_confident", 0.01, 0),
-        ("refine.walk_radius", 2, 1),
-        ("refine.walk_beta", 1e-9, 0),
-        ("refine.walk_steps", 0, -1),
-        ("refine.irn_background", 0, -0.01),
         ("refine.batch_size", 1, 0),
         ("refine.workers", 0, -1),
         ("pseudo_label.margin", 0, -0.01),
@@ -83,9 +53,6 @@ def test_lower_limits(place: str, lowest: Any, below: Any) -> None:
 @pytest.mark.parametrize(
     ("place", "highest", "above"),
     [
-        ("refine.crf_certainty", 0.99, 1),
-        ("refine.fit_confident", 1, 1.01),
-        ("refine.irn_background", 1, 1.01),
         ("pseudo_label.margin", 1, 1.01),
         ("pseudo_label.high", 1, 1.01),
         ("pseudo_label.low", 1, 1.01),
@@ -105,7 +72,7 @@ def test_windows_lie_on_the_grid_of_the_networks_output(place: str) -> None:
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)
-@pytest.mark.parametrize("place", ["refine.walk_beta", "segment.dice", "refine.fit_learning_rate"])
+@pytest.mark.parametrize("place", ["refine.background_power", "segment.dice"])
 def test_numbers_are_finite(place: str, value: float) -> None:
     with pytest.raises(ValidationError, match="finite number"):
         with_value(place, value)
@@ -113,31 +80,20 @@ def test_numbers_are_finite(place: str, value: float) -> None:
         with_value("segment.scale", (1.0, value))
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        "background_power",
-        "fit_crop_px",
-        "fit_radius",
-        "walk_beta",
-        "walk_steps",
-        "irn_background",
-        "batch_size",
-    ],
-)
-def test_what_depends_on_the_method_or_machine_is_left_open(place: str) -> None:
+@pytest.mark.parametrize("place", ["background_power", "batch_size"])
+def test_what_depends_on_the_maps_or_machine_is_left_open(place: str) -> None:
     assert getattr(RefineSettings(), place) is None
+
+
+def test_a_refiner_that_is_not_registered_is_refused() -> None:
+    with pytest.raises(ValidationError, match="Unknown refiner 'crf'"):
+        with_value("refine.method", "crf")
 
 
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("refine.method", "crf"),
         ("refine.source", "maps"),
-        ("refine.crf_engine", "densecrf"),
-        ("refine.crf_unary", "cam"),
-        ("refine.fit_labels", "cam"),
-        ("refine.fit_precision", "fp64"),
         ("refine.accelerator", "cuda"),
         ("pseudo_label.source", "cam"),
         ("pseudo_label.rule", "oracle"),

@@ -9,7 +9,6 @@ import yaml
 from swtformer.errors import SettingsError
 from swtformer.settings import (
     LocalizeSettings,
-    LossSettings,
     Settings,
     TrainSettings,
     dump_settings,
@@ -36,8 +35,8 @@ def test_dump_and_read_give_the_same_settings(tmp_path: Path) -> None:
 
 
 def test_a_file_gives_only_the_values_that_it_holds(tmp_path: Path) -> None:
-    file = write(tmp_path, "train:\n  epochs: 30\n  learning_rate: 1e-3\nloss: {}\n")
-    assert read_settings(file) == {"train": {"epochs": 30, "learning_rate": 1e-3}, "loss": {}}
+    file = write(tmp_path, "train:\n  epochs: 30\n  learning_rate: 1e-3\nmask: {}\n")
+    assert read_settings(file) == {"train": {"epochs": 30, "learning_rate": 1e-3}, "mask": {}}
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
@@ -61,8 +60,11 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         ("sead: 1\n", r"unknown setting 'sead'\. Did you mean 'seed'\?"),
         ("train: {epohcs: 1}\n", r"unknown setting 'train\.epohcs'\. Did you mean 'epochs'\?"),
         ("train: {zzz: 1}\n", r"unknown setting 'train\.zzz'\. Known: accelerator, accumulate"),
-        ("model: {method: swtformer_v3}\n", r"'swtformer_v3' is not one of .* Did you mean 'swtformer_v2'\?"),
-        ("model: {kernel: 5}\n", r"model\.kernel: 5 is not one of 3, 1\. Known: 1, 3\."),
+        (
+            "model: {method: swtformer_v3}\n",
+            r"model\.method: Unknown method 'swtformer_v3'\. Did you mean 'swtf",
+        ),
+        ("mask: {policy: argmin}\n", r"mask\.policy: 'argmin' is not one of .* Did you mean 'argmax'"),
         ("data: {split: no}\n", r"data\.split: input should be a valid string, got False"),
         (
             "localize: {scales: [1, 0]}\n",
@@ -99,9 +101,9 @@ def test_all_mistakes_are_listed_at_once() -> None:
 
 
 def test_a_section_is_validated_alone() -> None:
-    assert validate(LossSettings, {"gsc": 0}, where="here").gsc == 0
-    with pytest.raises(SettingsError, match=r"unknown setting 'gcs'\. Did you mean 'gsc'\?"):
-        validate(LossSettings, {"gcs": 0}, where="here")
+    assert validate(LocalizeSettings, {"stride": 8}, where="here").stride == 8
+    with pytest.raises(SettingsError, match=r"unknown setting 'strid'\. Did you mean 'stride'\?"):
+        validate(LocalizeSettings, {"strid": 8}, where="here")
 
 
 @pytest.mark.parametrize(

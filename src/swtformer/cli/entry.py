@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
-from swtformer.cli import chain, commands, exchange, models, pseudo_labels, segmentation
+from swtformer.cli import chain, commands, exchange, models, plugins, pseudo_labels, segmentation
 from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans
 from swtformer.cli.outcome import Outcome
@@ -57,6 +57,7 @@ def build_app() -> App:
             (app, models.pull, "pull OWNER/NAME --out FOLDER"),
             (app, commands.report, "report RUN"),
             (app, browse, "app RUN [DATA] [--port PORT] [--host HOST]"),
+            (app, plugins.plugins, "plugins [KIND [NAME]]"),
             (app, commands.version, "version"),
         )
     ):

@@ -130,6 +130,13 @@ def join_booleans(arguments: Iterable[str], *, also: Iterable[str] = ()) -> list
     return joined
 
 
+def flag_help(field: FieldInfo) -> str:
+    """The values that a setting takes and its default, as in "INT (default 3)"."""
+    default = field.get_default(call_default_factory=True)
+    values = "true|false" if field.annotation is bool else _metavar(field.annotation)
+    return values if default is None else f"{values} (default {_text(default)})"
+
+
 def flowing(text: str) -> str:
     """A docstring's paragraphs as one line each, for the terminal to break."""
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n")).strip()

@@ -1,7 +1,7 @@
 """The docstring under a field is its help.
 
-Pydantic can read it too (`use_attribute_docstrings`), but goes through the source anew for every class, which
-took a tenth of the time of `--help`.
+Pydantic can read it too (`use_attribute_docstrings`), but reads the source again for every class, which took
+a tenth of the time of `--help`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,24 @@ def describe_fields(base: type[BaseModel]) -> None:
     for module in {section.__module__ for section in sections}:
         docstrings.update(_docstrings(inspect.getsource(sys.modules[module])))
     for section in sections:
-        for name, field in section.model_fields.items():
-            owners = (owner.__name__ for owner in section.__mro__)
-            field.description = next(
-                (docstrings[owner, name] for owner in owners if (owner, name) in docstrings), None
-            )
+        _describe(section, docstrings)
+
+
+def describe(section: type[BaseModel]) -> None:
+    """The same for one section and the sections that it inherits from, such as a plug-in's."""
+    docstrings = {}
+    for owner in section.__mro__:
+        if issubclass(owner, BaseModel) and owner is not BaseModel:
+            docstrings.update(_docstrings(inspect.getsource(sys.modules[owner.__module__])))
+    _describe(section, docstrings)
+
+
+def _describe(section: type[BaseModel], docstrings: dict[tuple[str, str], str]) -> None:
+    for name, field in section.model_fields.items():
+        owners = (owner.__name__ for owner in section.__mro__)
+        field.description = next(
+            (docstrings[owner, name] for owner in owners if (owner, name) in docstrings), None
+        )
 
 
 def _docstrings(source: str) -> dict[tuple[str, str], str]:

@@ -64,8 +64,12 @@ def shaping(section: BaseModel, name: str, *, fit: bool = False) -> dict[str, An
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Dotted names of the shaping settings that differ between two results."""
-    return [name for name in dict.fromkeys((*before, *now)) if before.get(name) != now.get(name)]
+    """Dotted names of the shaping settings that differ between two results.
+
+    A setting that shapes one of them alone is named only where no other difference explains it.
+    """
+    both = [name for name in before if name in now and before[name] != now[name]]
+    return both or sorted(set(before) ^ set(now))
 
 
 def _shapes(marks: list[Any], values: Mapping[str, Any]) -> bool:
