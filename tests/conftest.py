@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from support.drawn_runs import draw as draw  # a fixture for the tests of several rooms
 from swtformer.allocator import keep_freed_memory
 
 keep_freed_memory()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from swtformer.methods.views import SummedMaps
 from torch import nn
 
 from support.models import CLASSES, tiny
@@ -15,7 +16,6 @@ from swtformer.errors import CheckpointError
 from swtformer.inference.predictor import CamPredictor, Predictor, load_predictor
 from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.methods.views import SummedMaps
 from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import PredictSettings, SegmentSettings, Settings
