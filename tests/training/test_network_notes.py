@@ -1,4 +1,4 @@
-"""What a segmentation network's training notes, on files of facts alone; `test_segment` has the rest."""
+"""What a segmentation network's training notes; `test_segment` has the rest."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from swtformer.settings import SegmentSettings
 from swtformer.store.files import read_json, write_json, write_text
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
-from swtformer.training.network_notes import kept_score, noted_corrections, write_scores
-from swtformer.training.pairs import CorrectedPart
+from swtformer.training.network_notes import kept_score, write_validation_score
 
 
 @pytest.mark.parametrize(("keep", "score"), [("last", 0.25), ("best", 0.5)])
@@ -31,15 +31,8 @@ def test_without_a_curve_the_score_is_the_one_that_was_written(tmp_path: Path) -
 
 def test_scores_stand_beside_what_they_are_of(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    facts = {"masks": "m", "supervision": "given", "training_images": 3, "validation_images": 1}
-    run.update_environment(**facts)
-    write_scores(run, 0.5)
+    facts = {"masks": "m", "supervision": "corrected", "training_images": 3, "validation_images": 1}
+    update_training_notes(run, **facts)
+    write_validation_score(run, 0.5)
     against = "held-out masks of the same folder"
     assert read_json(run.scores_file) == {"validation_miou": 0.5, "against": against, **facts}
-
-
-def test_corrections_come_back_as_they_were_noted() -> None:
-    assert noted_corrections({}) is None
-    assert noted_corrections({"corrections": None}) is None
-    part = noted_corrections({"corrections": {"base": "run/pseudo_masks", "count": 2}})
-    assert part == CorrectedPart(Path("run/pseudo_masks"), 2)

@@ -19,8 +19,8 @@ from swtformer.report.cases import describe_labels
 from swtformer.report.pictures import thumbnail
 from swtformer.review.decisions import Reviewed, ReviewItem, ReviewQueue
 from swtformer.store.corrections import training_commands
-from swtformer.store.files import read_json
 from swtformer.store.known_data import data_of
+from swtformer.store.notes import DataNotes, read_notes
 from swtformer.store.pseudo_masks import making_of
 from swtformer.store.run import Run
 
@@ -110,7 +110,8 @@ class Cards:
 
     def _opened(self) -> ImageSet:
         """The data set that the masks were made for."""
-        path, settings = data_of(self._run, None, read_json(self._run.pseudo_masks_file))
+        made_for = read_notes(self._run.pseudo_masks_file, DataNotes) or DataNotes()
+        path, settings = data_of(self._run, None, made_for)
         try:
             return open_dataset(path, settings.data)
         except SwtformerError as error:

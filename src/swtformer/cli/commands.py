@@ -18,8 +18,8 @@ from swtformer.cli.outcome import (
     RunFolder,
     again,
     data_of,
+    data_of_masks,
     finish,
-    known_data,
     open_images,
 )
 from swtformer.cli.screen import progress, say, warn_of
@@ -27,6 +27,7 @@ from swtformer.errors import DataError, SettingsError
 from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 
@@ -104,7 +105,7 @@ def train(
     base = None
     if resume:
         base = run.settings()
-        data = data or known_data(run.environment())
+        data = data or training_notes(run).data
     if data is None:
         raise SettingsError("Name the data set to train on: swtformer train DATA --out RUN.")
     settings = gather(base=base, config=config, flags=flags)
@@ -127,7 +128,7 @@ def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = N
     Settings that are not given here are those of the run. What is there already is kept.
     """
     made = Run(run)
-    path, base = data_of(made, data, made.environment())
+    path, base = data_of(made, data, training_notes(made))
     settings = gather(base=base, config=config, flags=flags)
     with progress(lambda: "Run the same command again; the maps made so far are kept.") as view:
         images = open_images(path, settings)
@@ -184,8 +185,7 @@ def evaluate(
     if predictions is not None and data is None and not made.settings_file.is_file():
         path, base = run, None
     else:
-        made_for = read_json(made.maps_file) if made.maps_file.is_file() else made.environment()
-        path, base = data_of(made, data, made_for)
+        path, base = data_of_masks(made, data)
     settings = gather(base=base, config=config, flags=flags)
     with progress(again) as view:
         images = open_images(path, settings)

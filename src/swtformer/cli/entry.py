@@ -20,6 +20,7 @@ from swtformer.cli.outcome import Outcome
 from swtformer.cli.signals import Stopped, stop_on_signals
 from swtformer.errors import SwtformerError
 from swtformer.processes import is_main_process
+from swtformer.store.notes import training_notes, update_training_notes
 
 USAGE = 2
 UNEXPECTED = 1
@@ -116,8 +117,8 @@ def _run(arguments: list[str]) -> int:
     if not isinstance(outcome, Outcome):
         return 0  # help and version
     if outcome.run is not None and is_main_process():
-        done = outcome.run.environment().get("commands", [])
-        outcome.run.update_environment(commands=[*done, shlex.join(["swtformer", *arguments])])
+        done = training_notes(outcome.run).commands
+        update_training_notes(outcome.run, commands=(*done, shlex.join(["swtformer", *arguments])))
     return outcome.exit_code
 
 

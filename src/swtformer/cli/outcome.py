@@ -13,7 +13,7 @@ from swtformer.cli.screen import say, warn, warn_of
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure
 from swtformer.store.known_data import data_of as data_of
-from swtformer.store.known_data import known_data as known_data
+from swtformer.store.known_data import data_of_masks as data_of_masks
 from swtformer.store.models import finished_networks
 from swtformer.store.run import Run
 
@@ -53,7 +53,7 @@ def open_images(path: Path, settings: Settings) -> ImageSet:
     """The data set, its problems said as warnings."""
     from swtformer.datasets import open_dataset
 
-    images = open_dataset(path, settings.data)
+    images = open_dataset(path, settings.data, reader=settings.reader)
     warn_of(images.problems)
     return images
 

@@ -12,12 +12,11 @@ from swtformer.cli.outcome import (
     Outcome,
     RunFolder,
     again,
-    data_of,
+    data_of_masks,
     finish,
     open_images,
 )
 from swtformer.cli.screen import progress, say, warn
-from swtformer.store.files import read_json
 from swtformer.store.run import Run
 
 
@@ -29,8 +28,7 @@ def refine(run: RunFolder, data: OptionalData = None, /, *, config: Config = Non
     What is there already is kept.
     """
     made = Run(run)
-    made_for = read_json(made.maps_file) if made.maps_file.is_file() else made.environment()
-    path, base = data_of(made, data, made_for)
+    path, base = data_of_masks(made, data)
     settings = gather(base=base, config=config, flags=flags)
     with progress(lambda: "Run the same command again; what was refined so far is kept.") as view:
         images = open_images(path, settings)

@@ -18,13 +18,13 @@ from swtformer.cli.outcome import (
     RunFolder,
     again,
     finish,
-    known_data,
     open_images,
     say_network,
 )
 from swtformer.cli.screen import progress, say, warn
 from swtformer.errors import DataError
 from swtformer.store.models import local_model_folder, newest_network
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 MASKS_ARE = {
@@ -60,7 +60,7 @@ def segment(
     base = made.settings()
     if resume and trained.settings_file.is_file():
         base = trained.settings()
-        data = data or known_data(trained.environment())
+        data = data or training_notes(trained).data
     wanted = gather(base=base, config=config, flags=flags)
     with progress(lambda: _resume_hint(made, trained, data, out)) as view:
         from swtformer.stages.segment import data_for

@@ -9,6 +9,7 @@ from pathlib import Path
 from swtformer.engine.training_folder import holds_weights
 from swtformer.review.decisions import rejected_corrections, rejected_ids
 from swtformer.store.corrections import free_folder, origin, read_corrections
+from swtformer.store.notes import network_notes
 from swtformer.store.pseudo_masks import making_of
 from swtformer.store.run import Run
 
@@ -57,7 +58,7 @@ def rejections(run: Run, masks: Path, trained: Run, *, resume: bool) -> Rejectio
         SwtformerError: decisions.csv or corrections.json is damaged.
     """
     now = _rejected(run, masks)
-    began = _left_out(trained) if resume and holds_weights(trained) else None
+    began = frozenset(network_notes(trained).rejected_ids) if resume and holds_weights(trained) else None
     if began is None:
         return Rejections(now)
     there = frozenset(id for id in now ^ began if (masks / f"{id}.png").is_file())
@@ -75,10 +76,3 @@ def _rejected(run: Run, masks: Path) -> frozenset[str]:
     if corrections is None:
         return rejected
     return rejected.difference(corrections.corrected) | rejected_corrections(run, corrections.stamps)
-
-
-def _left_out(trained: Run) -> frozenset[str] | None:
-    """Ids that a training noted when it began; None where it noted a number of them only."""
-    facts = trained.environment()
-    ids = facts.get("rejected_ids", () if facts.get("rejected") == 0 else None)
-    return None if ids is None else frozenset(map(str, ids))

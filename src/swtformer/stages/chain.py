@@ -30,9 +30,11 @@ from swtformer.stages.report import report
 from swtformer.stages.segment import segment
 from swtformer.stages.train import SECTIONS, train
 from swtformer.store.failures import Failure, read_failures
-from swtformer.store.models import holds_model, newest_network
+from swtformer.store.files import digest
+from swtformer.store.models import newest_network
+from swtformer.store.notes import CheckNotes, training_notes, update_training_notes
 from swtformer.store.run import Run
-from swtformer.training.same_data import changed_files, fingerprint_with_files, require_same_data
+from swtformer.training.resume import changed_files, file_sizes, require_same_data, require_unchanged
 
 StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "segment", "evaluate", "report"]
 """The stages in the order of work."""
@@ -126,10 +128,10 @@ def run_stages(
     if "segment" in stages:
         _require_library()
     require_same_data(run, data)
+    require_unchanged(run, changed_files(run, data), settings.train, section="train")
     require_same_settings(run, settings, sections=SECTIONS)
     if "segment" in stages:
         require_same_network(run, settings)
-        _require_same_files(run, chain.mapped, settings)
         if not holds_weights(Run(run.segmentation)):
             require_encoder(settings.segment)
     steps = []
@@ -191,19 +193,21 @@ class _Chain:
         """Read every file, unless that was done for the same images and labels.
 
         Raises:
-            DataError: something must be mended first.
+            DataError: something must be fixed first.
         """
-        fingerprint = fingerprint_with_files(self.data)
-        known = self.run.environment().get("check", {})
-        if known.get("fingerprint") == fingerprint and not self.settings.data.strict:
+        fingerprint = digest(self.data.fingerprint(), file_sizes(self.data))
+        known = training_notes(self.run).check
+        if known is not None and known.fingerprint == fingerprint and not self.settings.data.strict:
             return f"checked before; labels from {self.data.labels_from}", self.data.problems
         found = check(self.data, settings=self.settings.data, progress=self.told)
         fatal = [problem.message for problem in found.problems if problem.fatal]
         if fatal:
             shown = "\n".join(f"  {message}" for message in fatal[:NAMED])
-            raise DataError(f"{found.name}: {len(fatal)} problems to mend first:\n{shown}")
-        facts = {"images": found.images, "unreadable": found.unreadable, "missing": found.missing}
-        self.run.update_environment(check={"fingerprint": fingerprint, **facts})
+            raise DataError(f"{found.name}: {len(fatal)} problems to fix first:\n{shown}")
+        notes = CheckNotes(
+            fingerprint=fingerprint, images=found.images, unreadable=found.unreadable, missing=found.missing
+        )
+        update_training_notes(self.run, check=notes)
         skipped = f", {found.skipped} of them cannot be read" if found.skipped else ""
         images = f"{found.images} images of {len(found.classes)} classes{skipped}"
         return f"{images}; labels from {found.labels_from}", found.problems
@@ -282,23 +286,3 @@ def _require_library() -> None:
         raise SwtformerError(
             f"{error} Without it, all stages before can run: --until pseudo-label."
         ) from None
-
-
-def _require_same_files(run: Run, data: ImageSet, settings: Settings) -> None:
-    """Tell before any work what `segment` would say after it: other images have other pseudo-masks."""
-    trained = Run(run.segmentation)
-    if settings.segment.resume_anyway or not holds_weights(trained):
-        return
-    facts = trained.environment()
-    if facts.get("data_fingerprint") != data.fingerprint() or changed_files(trained, data) == "none":
-        return
-    if not holds_model(trained.path):
-        advice = "To go on with it nevertheless: --segment.resume_anyway."
-    elif (facts.get("passed_over") or {}).get("files") == fingerprint_with_files(data):
-        return
-    else:
-        advice = "To map these anew and keep the networks as they are: --segment.resume_anyway, once."
-    raise SettingsError(
-        f"{trained.path}: image files were replaced or removed since this training began. {advice} To train "
-        "the segmentation network anew, remove the folder; to train everything anew, name another --out."
-    )

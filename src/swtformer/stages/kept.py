@@ -6,6 +6,7 @@ from swtformer.engine.training_folder import holds_weights
 from swtformer.errors import SettingsError
 from swtformer.settings import Settings, differing
 from swtformer.stages.segment import SECTIONS
+from swtformer.store.notes import network_notes
 from swtformer.store.run import Run
 
 
@@ -23,7 +24,7 @@ def require_same_network(run: Run, settings: Settings) -> None:
     if not holds_weights(trained):
         return
     changed = differing(trained.settings().shaping(*SECTIONS), settings.shaping(*SECTIONS))
-    made_with = trained.environment().get("masks_made_with")
+    made_with = network_notes(trained).masks_made_with
     if settings.segment.masks is None and made_with is not None:
         changed += differing(made_with, settings_of_masks(settings))
     if changed:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from swtformer.allocator import keep_freed_memory
-from swtformer.datasets import open_dataset
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.of_run import open_data_of
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
@@ -26,8 +26,8 @@ from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.settings import RefineSettings, Settings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, read_json, write_json
-from swtformer.store.known_data import data_of
 from swtformer.store.maps import ClassActivationMaps, are_current
+from swtformer.store.notes import DataNotes, read_notes, training_notes
 from swtformer.store.refined_maps import maps_stamp
 from swtformer.store.run import Run
 
@@ -80,8 +80,7 @@ def refine(
     keep_freed_memory()
     made = read_json(run.maps_file) if run.maps_file.is_file() else {}
     if data is None:
-        path, known = data_of(run, None, made)
-        data = open_dataset(path, known.data)
+        data = open_data_of(run, read_notes(run.maps_file, DataNotes) or training_notes(run))
     settings = settings or run.settings()
     options = settings.refine
     mapped = set(ids_with_maps(run))

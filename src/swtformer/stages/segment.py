@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,12 @@ from pathlib import Path
 import torch
 
 from swtformer.allocator import keep_freed_memory
-from swtformer.datasets import open_dataset, split_off
+from swtformer.datasets import split_off
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.of_run import open_data_of
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import (
     has_checkpoint,
-    holds_weights,
     training_folder,
     with_earlier,
 )
@@ -32,28 +33,29 @@ from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import read_json, write_json
+from swtformer.store.files import write_json
 from swtformer.store.known_data import data_of
 from swtformer.store.models import holds_model
+from swtformer.store.notes import (
+    CorrectionNotes,
+    DataNotes,
+    Supervision,
+    network_notes,
+    read_notes,
+    training_notes,
+    update_training_notes,
+)
 from swtformer.store.run import Run
 from swtformer.training.network_notes import (
-    changed_conditions,
     changed_masks,
     kept_score,
     known_supervision,
     made_with,
-    note_place,
-    noted_corrections,
-    write_scores,
+    write_validation_score,
 )
 from swtformer.training.pair_loader import MaskedImage
-from swtformer.training.pairs import CorrectedPart, Pairs, Supervision, find_pairs, with_confidence
-from swtformer.training.same_data import (
-    facts_of_files,
-    fingerprint_with_files,
-    for_this_call_only,
-    resumed_anyway,
-)
+from swtformer.training.pairs import Pairs, find_pairs, with_confidence
+from swtformer.training.resume import changed_threads, require_unchanged, stored
 
 logger = logging.getLogger("swtformer")
 
@@ -84,7 +86,7 @@ class SegmentResult:
     trained: Run
     masks: Path
     supervision: Supervision
-    corrections: CorrectedPart | None
+    corrections: CorrectionNotes | None
     images: int
     validation_images: int
     without_mask: int
@@ -135,7 +137,7 @@ def segment(
     settings = run.settings() if settings is None else settings
     trained = Run(run.segmentation if out is None else out)
     masks = run.pseudo_masks if settings.segment.masks is None else settings.segment.masks
-    data = _default_data(run, settings.segment) if data is None else data
+    data = open_data_of(run, _made_for(run, settings.segment)) if data is None else data
     if data.classes != run.classes():
         raise DataError(
             f"{data.name} has the classes {list(data.classes)}, the run has {list(run.classes())}; name them "
@@ -143,122 +145,118 @@ def segment(
         )
     _refuse_unfinished(run, masks)
     with training_folder(trained, settings, sections=SECTIONS, resume=resume):
-        if resume and holds_model(trained.path):
-            return _kept(run, data, trained, masks=masks, settings=settings, progress=progress)
         left_out = rejections(run, masks, trained, resume=resume)
         pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
-        anyway = changed_masks(trained, pairs, settings.segment)
+        changes = changed_masks(trained, pairs)
         if is_main_process():
-            anyway += changed_conditions(trained, data, settings.segment)
-        training, validation = _divided(pairs, settings)
-        torch.manual_seed(settings.seed)
-        start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
-        network = create_network(settings.segment, data.classes, start=start)
-        supervision = known_supervision(trained, pairs)
-        finished = trained.environment().get("finished") if holds_weights(trained) else None
-        if is_main_process():
-            trained.write_settings(for_this_call_only(settings))
-            write_json(trained.training_ids_file, [item.id for item in training])
-            write_json(trained.classes_file, list(data.classes))
-            note_place(trained, data, masks)
-            trained.update_environment(supervision=supervision)
-            if anyway or not has_checkpoint(trained):
-                trained.update_environment(
-                    split=data.split,
-                    data_name=data.name,
-                    data_fingerprint=data.fingerprint(),
-                    **facts_of_files(data),
-                    masks_fingerprint=pairs.fingerprint,
-                    present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
-                    masks_made_with=made_with(run, masks),
-                    corrections=None if pairs.corrections is None else asdict(pairs.corrections),
-                    rejected=pairs.rejected,
-                    rejected_ids=sorted(left_out.ids),
-                    training_images=len(training),
-                    validation_images=len(validation),
-                    seed=settings.seed,
-                    threads=torch.get_num_threads(),
-                    parameters=sum(parameter.numel() for parameter in network.parameters()),
-                    finished=finished,
-                    resumed_anyway=resumed_anyway(trained, anyway),
-                )
-        unreadable = _fit(
-            network,
-            training,
-            validation,
-            pairs=pairs,
-            trained=trained,
-            settings=settings,
-            resume=resume and has_checkpoint(trained),
-            progress=progress,
-        )
-        failures = [*pairs.failures, *unreadable]
-        if resume:
-            failures = with_earlier(run, "segment", failures)
-        score = kept_score(trained, settings.segment) if validation else None
-        if is_main_process():
-            save_network(network, trained.model)
-            trained.update_environment(
-                finished=finished or datetime.now(UTC).isoformat(timespec="microseconds")
+            changes += changed_threads(trained, settings.segment)
+            require_unchanged(trained, changes, settings.segment, section="segment")
+        if resume and holds_model(trained.path):
+            failures: list[Failure] = list(pairs.failures)
+            if is_main_process():
+                logger.warning("%s is finished; there is nothing left to train.", trained.path)
+                supervision = known_supervision(trained, pairs)
+                if not changes:
+                    update_training_notes(
+                        trained, data=data.root.resolve(), masks=masks.resolve(), supervision=supervision
+                    )
+        else:
+            failures = _train(
+                run,
+                data,
+                trained,
+                masks=masks,
+                pairs=pairs,
+                left_out=left_out,
+                changes=changes,
+                settings=settings,
+                resume=resume,
+                progress=progress,
             )
+        notes = network_notes(trained)
+        failures = with_earlier(run, "segment", failures) if resume else failures
+        score = kept_score(trained, settings.segment) if notes.validation_images else None
+        if is_main_process():
             write_failures(run, "segment", failures)
-            write_scores(trained, score)
+            write_validation_score(trained, score)
+        notices = [f"{' and '.join(changes)} since it was trained"] if changes else []
+        notices += filter(None, [left_out.notice(run, trained)])
         return SegmentResult(
             trained=trained,
             masks=masks,
-            supervision=supervision,
-            corrections=pairs.corrections,
-            images=len(training),
-            validation_images=len(validation),
+            supervision=notes.supervision,
+            corrections=notes.corrections,
+            images=notes.training_images,
+            validation_images=notes.validation_images,
             without_mask=pairs.without_mask,
             rejected=pairs.rejected,
-            notice=left_out.notice(run, trained),
+            notice="; ".join(notices) or None,
             validation_miou=score,
             failures=tuple(failures),
         )
 
 
-def _kept(
-    run: Run, data: ImageSet, trained: Run, *, masks: Path, settings: Settings, progress: Progress
-) -> SegmentResult:
-    """What a finished training did; the network stays as it is, and what is known of its masks may grow."""
-    left_out = rejections(run, masks, trained, resume=True)
-    pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
-    changed = changed_masks(trained, pairs, settings.segment)
-    facts = trained.environment()
-    if changed:  # what the masks are now says nothing about the network
-        supervision: Supervision = facts["supervision"]
-        corrections = noted_corrections(facts)
-    else:
-        supervision, corrections = known_supervision(trained, pairs), pairs.corrections
-    score = kept_score(trained, settings.segment) if facts["validation_images"] else None
-    failures = with_earlier(run, "segment", pairs.failures)
+def _train(
+    run: Run,
+    data: ImageSet,
+    trained: Run,
+    *,
+    masks: Path,
+    pairs: Pairs,
+    left_out: Rejections,
+    changes: Sequence[str],
+    settings: Settings,
+    resume: bool,
+    progress: Progress,
+) -> list[Failure]:
+    """Train the network, or resume its training, and save it; returns what could not be read."""
+    training, validation = _divided(pairs, settings)
+    torch.manual_seed(settings.seed)
+    start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
+    network = create_network(settings.segment, data.classes, start=start)
+    supervision = known_supervision(trained, pairs)
     if is_main_process():
-        logger.warning("%s is finished; there is nothing left to train.", trained.path)
-        if changed:
-            passed = {"masks": pairs.fingerprint, "files": fingerprint_with_files(data)}
-            trained.update_environment(passed_over=passed)
-        else:
-            note_place(trained, data, masks)
-        finished = facts.get("finished") or datetime.now(UTC).isoformat(timespec="microseconds")
-        trained.update_environment(supervision=supervision, finished=finished)
-        write_scores(trained, score)
-        write_failures(run, "segment", failures)
-    notices = [f"{' and '.join(changed)} since it was trained"] if changed else []
-    notices += filter(None, [left_out.notice(run, trained)])
-    return SegmentResult(
+        trained.write_settings(stored(settings))
+        write_json(trained.training_ids_file, [item.id for item in training])
+        write_json(trained.classes_file, list(data.classes))
+        update_training_notes(
+            trained, data=data.root.resolve(), masks=masks.resolve(), supervision=supervision
+        )
+        if changes or not has_checkpoint(trained):
+            before = network_notes(trained).resumed_anyway if has_checkpoint(trained) else ()
+            update_training_notes(
+                trained,
+                split=data.split,
+                data_name=data.name,
+                labels_from=data.labels_from,
+                data_fingerprint=data.fingerprint(),
+                masks_fingerprint=pairs.fingerprint,
+                present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
+                masks_made_with=made_with(run, masks),
+                corrections=pairs.corrections,
+                rejected_ids=sorted(left_out.ids),
+                training_images=len(training),
+                validation_images=len(validation),
+                seed=settings.seed,
+                threads=torch.get_num_threads(),
+                parameters=sum(parameter.numel() for parameter in network.parameters()),
+                finished=None,
+                resumed_anyway=(*before, *changes),
+            )
+    unreadable = _fit(
+        network,
+        training,
+        validation,
+        pairs=pairs,
         trained=trained,
-        masks=masks,
-        supervision=supervision,
-        corrections=corrections,
-        images=facts["training_images"],
-        validation_images=facts["validation_images"],
-        without_mask=pairs.without_mask,
-        rejected=pairs.rejected,
-        notice="; ".join(notices) or None,
-        validation_miou=score,
-        failures=tuple(failures),
+        settings=settings,
+        resume=resume and has_checkpoint(trained),
+        progress=progress,
     )
+    if is_main_process():
+        save_network(network, trained.model)
+        update_training_notes(trained, finished=datetime.now(UTC).isoformat(timespec="microseconds"))
+    return [*pairs.failures, *unreadable]
 
 
 def _pairs(
@@ -281,18 +279,14 @@ def data_for(run: Run, data: Path | None, settings: SegmentSettings) -> tuple[Pa
     By default the images that the pseudo-masks were made for, corrected ones as well; with masks of another
     folder, those that the run was trained on.
     """
-    made_for = run.environment()
+    return data_of(run, data, _made_for(run, settings))
+
+
+def _made_for(run: Run, settings: SegmentSettings) -> DataNotes:
     masks = run.pseudo_masks if settings.masks is None else origin(settings.masks)
-    notes = {run.pseudo_masks.resolve(): run.pseudo_masks_file, run.masks.resolve(): run.maps_file}
-    note = notes.get(masks.resolve())
-    if note is not None and note.is_file():
-        made_for |= read_json(note)
-    return data_of(run, data, made_for)
-
-
-def _default_data(run: Run, settings: SegmentSettings) -> ImageSet:
-    path, base = data_for(run, None, settings)
-    return open_dataset(path, base.data)
+    files = {run.pseudo_masks.resolve(): run.pseudo_masks_file, run.masks.resolve(): run.maps_file}
+    file = files.get(masks.resolve(), run.environment_file)
+    return read_notes(file, DataNotes) or training_notes(run)
 
 
 def _refuse_unfinished(run: Run, masks: Path) -> None:

@@ -28,15 +28,16 @@ from swtformer.settings import Settings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json
 from swtformer.store.models import WEIGHTS, holds_model
+from swtformer.store.notes import training_notes, update_training_notes
 from swtformer.store.run import Run
-from swtformer.training.same_data import (
+from swtformer.training.resume import (
     changed_files,
-    facts_of_data,
-    facts_of_files,
-    for_this_call_only,
+    changed_threads,
+    file_sizes,
+    notes_of_data,
     require_same_data,
-    require_unbroken,
-    resumed_anyway,
+    require_unchanged,
+    stored,
 )
 
 SECTIONS = ("seed", "data", "model", "method", "train")
@@ -54,8 +55,8 @@ def train(
 ) -> Run:
     """Train on image-level labels and leave the model, its curves and its settings in a run folder.
 
-    Ground-truth masks are never looked at. Interrupted, the run goes on with `resume` from the last whole
-    epoch and ends with the weights of an unbroken one (same machine). A finished run is left as it is.
+    Ground-truth masks are never looked at. An interrupted run is resumed from the last whole epoch and ends
+    with the weights of an uninterrupted one (same machine). A finished run is left as it is.
 
     Args:
         data: training images; images of unknown labels (`present` None) are left out.
@@ -80,10 +81,12 @@ def train(
     settings = settings or Settings()
     run = Run(Path(out))
     with training_folder(run, settings, sections=SECTIONS, resume=resume):
-        anyway: list[str] = []
+        changes: list[str] = []
         if is_main_process():
             require_same_data(run, data)
-            anyway = require_unbroken(run, settings.train, section="train", data=data)
+            if not holds_model(run.path):
+                changes = [*changed_files(run, data), *changed_threads(run, settings.train)]
+            require_unchanged(run, changes, settings.train, section="train")
         training, validation = _sets(data, settings, validation)
         if is_main_process():
             _require_same_validation(run, validation)
@@ -92,19 +95,18 @@ def train(
                 refuse_unreadable(images, exif=settings.data.exif)
         if resume and has_only_model(run):
             if is_main_process():
-                run.write_settings(for_this_call_only(settings))
-                _note_place(run, data)
+                update_training_notes(run, data=data.root.resolve())
             return run
         torch.manual_seed(settings.seed)
-        goes_on = resume and has_checkpoint(run)
-        model = _model(settings, data.classes, resumes=goes_on)
+        resumes = resume and has_checkpoint(run)
+        model = _model(settings, data.classes, resumes=resumes)
         if is_main_process():
             method = model.options.model_dump(mode="json")
-            run.write_settings(for_this_call_only(settings.model_copy(update={"method": method})))
+            run.write_settings(stored(settings.model_copy(update={"method": method})))
             write_json(run.classes_file, list(data.classes))
-            _note(run, data, training, validation, model, settings=settings, anyway=anyway)
+            _note(run, data, training, validation, model, settings=settings, changes=changes)
         failed = _fit(
-            model, training, validation, run=run, settings=settings, resume=goes_on, progress=progress
+            model, training, validation, run=run, settings=settings, resume=resumes, progress=progress
         )
         if resume:
             failed = with_earlier(run, "train", failed)
@@ -122,36 +124,31 @@ def _note(
     model: Method,
     *,
     settings: Settings,
-    anyway: Sequence[str],
+    changes: Sequence[str],
 ) -> None:
-    """Write down what the training is of; of one that is there, only what may be otherwise now."""
+    """Note what the training is of; of an existing one, where its data lies now and what has changed."""
+    update_training_notes(run, data=data.root.resolve())
     if holds_model(run.path):
-        _note_place(run, data)
         return
-    threads = torch.get_num_threads()
     if not has_checkpoint(run):
-        run.update_environment(
-            **facts_of_data(data),
+        update_training_notes(
+            run,
+            **notes_of_data(data),
             validation_fingerprint=validation.fingerprint() if validation else None,
             training_images=len(training),
             validation_images=len(validation) if validation else 0,
             seed=settings.seed,
-            threads=threads,
+            threads=torch.get_num_threads(),
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            resumed_anyway=[],
+            resumed_anyway=(),
         )
-        return
-    _note_place(run, data)
-    if anyway:
-        passed = resumed_anyway(run, anyway)
-        run.update_environment(resumed_anyway=passed, threads=threads, **facts_of_files(data))
-
-
-def _note_place(run: Run, data: ImageSet) -> None:
-    """Write down where the data lies now, unless it may be another data set of the same names and labels."""
-    known = run.environment().get("data")
-    if changed_files(run, data) != "unknown" or not (known and Path(known).exists()):
-        run.update_environment(data=str(data.root.resolve()))
+    elif changes:
+        update_training_notes(
+            run,
+            resumed_anyway=(*training_notes(run).resumed_anyway, *changes),
+            threads=torch.get_num_threads(),
+            file_sizes=file_sizes(data),
+        )
 
 
 def _sets(
@@ -181,14 +178,14 @@ def _sets(
 
 
 def _require_same_validation(run: Run, validation: ImageSet | None) -> None:
-    """Refuse to go on with a stopped training whose epochs were scored on other images or labels."""
-    facts = run.environment()
-    if "validation_fingerprint" not in facts or not has_checkpoint(run) or holds_model(run.path):
+    """Refuse to resume a training whose epochs were scored on other images or labels."""
+    if not has_checkpoint(run) or holds_model(run.path):
         return
-    if (validation.fingerprint() if validation else None) != facts["validation_fingerprint"]:
+    known = training_notes(run).validation_fingerprint
+    if (validation.fingerprint() if validation else None) != known:
         raise SettingsError(
-            f"{run.path}: the images or labels of the validation split were changed since this training "
-            "began. Put them back, or start a new run."
+            f"{run.path}: the images or labels of the validation split have changed since this training "
+            "started. Put them back, or start a new run."
         )
 
 

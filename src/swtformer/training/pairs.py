@@ -22,28 +22,12 @@ from swtformer.in_order import in_order
 from swtformer.progress import Progress
 from swtformer.store.corrections import NOTES, read_corrections
 from swtformer.store.failures import Failure
+from swtformer.store.notes import CorrectionNotes, Supervision
 from swtformer.training.pair_loader import MaskedImage
-
-Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
-"""What masks are: made by `pseudo-label`, some of them corrected by hand and brought back by `import`, wholly
-or partly the data set's own ground truth or copies of it, or of unknown origin."""
 
 NOTE = "pseudo_masks.json"
 REVIEW = "review.csv"
 NAMED = 10
-
-
-@dataclass(frozen=True)
-class CorrectedPart:
-    """How much of the masks was corrected by hand.
-
-    Attributes:
-        base: folder of the masks before correction.
-        count: number of masks of the pairs that were changed.
-    """
-
-    base: Path
-    count: int
 
 
 @dataclass(frozen=True)
@@ -73,7 +57,7 @@ class Pairs:
     failures: tuple[Failure, ...]
     fingerprint: str
     present_fingerprint: str
-    corrections: CorrectedPart | None
+    corrections: CorrectionNotes | None
 
     def of(self, images: ImageSet) -> list[MaskedImage]:
         """The pairs of some of the images."""
@@ -153,7 +137,9 @@ def find_pairs(
     images = data.subset([place for place, record in enumerate(data.records) if record.id in checked])
     part = None
     if corrections is not None:
-        part = CorrectedPart(corrections.base, len(checked.keys() & corrections.corrected.keys()))
+        part = CorrectionNotes(
+            base=corrections.base, count=len(checked.keys() & corrections.corrected.keys())
+        )
     return Pairs(
         images=images,
         pairs=tuple(

@@ -1,0 +1,176 @@
+"""What a stage notes about its result: what it was made of, with which settings. One type per file of a
+run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from swtformer.errors import SwtformerError
+from swtformer.store.environment import describe_environment
+from swtformer.store.files import read_json, write_json
+from swtformer.store.run import Run
+
+Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
+"""What the masks of a segmentation network are: made by `pseudo-label`; some of them corrected by hand and
+brought back by `import`; wholly or partly the data set's own ground truth or copies of it; of unknown
+origin."""
+
+Shaping = dict[str, Any]
+"""Settings that shaped a result, as plain values by dotted name (`Settings.shaping`)."""
+
+
+class Notes(BaseModel):
+    """Base of all notes; keys that a type does not have are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DataNotes(Notes):
+    """Which images a result is about."""
+
+    data: Path | None = None
+    """Where the data set lies."""
+    split: str | None = None
+    """Its split."""
+    data_name: str | None = None
+    """What it is called."""
+
+
+class CheckNotes(Notes):
+    """The last check of all image files of a run's data."""
+
+    fingerprint: str
+    """Of the labels, names and sizes of the files that were checked."""
+    images: int
+    unreadable: int
+    missing: int
+
+
+class TrainingNotes(DataNotes):
+    """environment.json of a run: what its model was trained on."""
+
+    labels_from: str = ""
+    """Where the image-level labels came from, in words."""
+    data_fingerprint: str | None = None
+    """Equal for equal classes, image ids and labels."""
+    file_sizes: str | None = None
+    """Equal while all image files have their sizes in bytes."""
+    validation_fingerprint: str | None = None
+    """`data_fingerprint` of the validation images; None without any."""
+    training_images: int = 0
+    validation_images: int = 0
+    seed: int | None = None
+    threads: int | None = None
+    """CPU threads of torch."""
+    parameters: int = 0
+    resumed_anyway: tuple[str, ...] = ()
+    """Changes that the training was resumed in spite of."""
+    check: CheckNotes | None = None
+    commands: tuple[str, ...] = ()
+    """Command lines that worked on the run, the oldest first."""
+    packages: dict[str, str] = {}
+    """Versions of the packages that made it."""
+
+
+class CorrectionNotes(Notes):
+    """How much of the masks that a network was trained on was corrected by hand."""
+
+    base: Path
+    """Folder of the masks before correction."""
+    count: int
+    """Number of masks that were changed."""
+
+
+class NetworkNotes(TrainingNotes):
+    """environment.json of a segmentation network's training."""
+
+    masks: Path | None = None
+    """Folder of the masks."""
+    supervision: Supervision = "given"
+    masks_fingerprint: str | None = None
+    """Equal for equal masks, confidences and image sizes."""
+    present_fingerprint: str | None = None
+    """Equal for equal image-level labels; None where the network has no image-level head."""
+    masks_made_with: Shaping | None = None
+    """Settings behind the run's own pseudo-masks; None for other masks."""
+    corrections: CorrectionNotes | None = None
+    rejected_ids: tuple[str, ...] = ()
+    """Masks that the review rejected and the training left out."""
+    finished: str | None = None
+    """When the training was finished, as an ISO date; None before."""
+
+
+class MapNotes(DataNotes):
+    """maps.json: how the maps were made."""
+
+    made_by: str
+    """Fingerprint of the model and the settings."""
+    images: int = 0
+    scales: tuple[float, ...] = ()
+    flip: bool = False
+    classes: Literal["given", "predicted"] = "given"
+    settings: Shaping = {}
+
+
+class RefinedNotes(DataNotes):
+    """refined.json: how the refined maps were made."""
+
+    made_by: str
+    maps_made_by: str | None = None
+    """`made_by` of the maps that they were made from."""
+    images: int = 0
+    method: str
+    source: Literal["cam", "rcam"]
+    background_power: float | None = None
+    """Of the background of CAMs; None where R-CAMs brought their own."""
+    scales: tuple[float, ...] = ()
+    flip: bool = False
+    settings: Shaping = {}
+
+
+NotesT = TypeVar("NotesT", bound=Notes)
+
+
+def read_notes(file: Path, kind: type[NotesT]) -> NotesT | None:
+    """The notes of a file; None where there is no such file.
+
+    Raises:
+        SwtformerError: the file is damaged.
+    """
+    if not file.is_file():
+        return None
+    try:
+        return kind.model_validate(read_json(file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "its content"
+        raise SwtformerError(f"{file}: {place}: {first['msg']}. Make it again, or remove it.") from None
+
+
+def training_notes(run: Run) -> TrainingNotes:
+    """What a run's training noted; empty where it noted nothing."""
+    return read_notes(run.environment_file, TrainingNotes) or TrainingNotes()
+
+
+def network_notes(run: Run) -> NetworkNotes:
+    """What the training of a segmentation network noted; empty where it noted nothing."""
+    return read_notes(run.environment_file, NetworkNotes) or NetworkNotes()
+
+
+def update_training_notes(run: Run, **changes: Any) -> None:
+    """Change some of the notes of a training, with versions and machine of this process.
+
+    Args:
+        run: the folder of the training.
+        changes: fields of `TrainingNotes` or `NetworkNotes`.
+    """
+    known = set(NetworkNotes.model_fields)
+    unknown = changes.keys() - known
+    if unknown:
+        raise TypeError(f"Training notes have no field {sorted(unknown)[0]!r}.")
+    before = read_json(run.environment_file) if run.environment_file.is_file() else {}
+    plain = NetworkNotes.model_validate(changes).model_dump(mode="json", include=set(changes))
+    write_json(run.environment_file, {**before, **describe_environment(), **plain})
