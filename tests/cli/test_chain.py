@@ -11,6 +11,7 @@ from swtformer.cli.chain import Until, default_out
 from swtformer.settings import dump_settings
 from swtformer.stages.chain import STAGES, run_stages
 from swtformer.store.files import write_text
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 
@@ -27,7 +28,7 @@ def test_run_skips_says_so_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"Next: swtformer run {table} --out '{out}'" in text
     assert main(command) == 3  # by the settings of the run
     assert "maps of 0 images made, 8 were there" in capsys.readouterr().err
-    assert Run(out).environment()["commands"][-1].startswith("swtformer run ")
+    assert training_notes(Run(out)).commands[-1].startswith("swtformer run ")
 
 
 def test_run_stopped_says_how_to_go_on(

@@ -17,6 +17,7 @@ from PIL import Image
 from swtformer.cli import main
 from swtformer.cli.commands import _resume_hint
 from swtformer.settings import Settings
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 WEIGHTS = Path("model") / "model.safetensors"
@@ -61,7 +62,7 @@ def test_train_writes_the_settings_that_were_given(run: Path, shapes: Path) -> N
     settings = Run(run).settings()
     assert settings.train.epochs == 1
     assert settings.model.weights == "none"
-    assert Run(run).environment()["data"] == str(shapes)
+    assert training_notes(Run(run)).data == shapes
 
 
 def test_train_takes_a_config_file_below_the_flags(
@@ -82,12 +83,12 @@ def test_all_mistakes_of_a_config_file_are_named_at_once(
     shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "wrong.yaml"
-    config.write_text("trian: {}\nmodel: {methd: x, kernel: 7}\ntrain: {epochs: none}\n")
+    config.write_text("trian: {}\nmodel: {methd: x, drop_path: 7}\ntrain: {epochs: none}\n")
     assert main(["train", str(shapes), f"--out={tmp_path / 'run'}", f"--config={config}"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"error: {config}:"
     assert sorted(line.split(":")[0].strip() for line in lines[1:]) == [
-        "model.kernel",
+        "model.drop_path",
         "train.epochs",
         "unknown setting 'model.methd'. Did you mean 'method'?",
         "unknown setting 'trian'. Did you mean 'train'?",
@@ -266,7 +267,7 @@ def test_mask_evaluate_report(copy: Path, shapes: Path, capsys: pytest.CaptureFi
     assert f"The report is {run.report_file}." in capsys.readouterr().out
     assert run.report_file.is_file()
 
-    commands = run.environment()["commands"]
+    commands = training_notes(run).commands
     assert [line.split()[1] for line in commands] == ["train", "localize", "mask", "evaluate", "report"]
     assert commands[2].endswith("--mask.policy=fixed --mask.threshold=0.2")
 

@@ -77,7 +77,7 @@ def test_help_lists_the_commands_in_the_order_of_work(capsys: pytest.CaptureFixt
     [
         (
             "train",
-            ["--seed", "--data.split", "--model.method", "--loss.gsc", "--train.epochs"],
+            ["--seed", "--data.split", "--model.method", "--method", "--train.epochs"],
             ["--localize."],
         ),
         ("localize", ["--data.split", "--localize.scales"], ["--train.", "--seed"]),

@@ -13,6 +13,7 @@ from swtformer.datasets.images import read_mask
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json
 from swtformer.store.masks import write_mask
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 
@@ -33,7 +34,7 @@ def test_masks_go_out_and_come_back(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert f"0 masks were corrected, 4 came back as they were, 0 are kept from {run.pseudo_masks}" in said.out
     assert f"swtformer segment {run.path} --segment.masks {run.corrected_masks}\n" in said.out
     assert f"swtformer predict {run.path} PHOTOS --out FOLDER\n" in said.out
-    assert len(run.environment()["commands"]) == 2
+    assert len(training_notes(run).commands) == 2
 
 
 def test_a_network_that_is_there_stays(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import Settings, validate
 from swtformer.store.files import write_json
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 CLASSES = ("cat", "dog")
@@ -53,7 +54,7 @@ def test_onnx_says_how_far_it_is_from_torch(
     logits, cam = session.run(None, {"images": np.zeros((2, 3, 64, 96), np.float32)})
     assert logits.shape == (2, 2)
     assert cam.shape == (2, 2, 2, 3)
-    assert model_run.environment()["commands"][0].startswith("swtformer onnx ")
+    assert training_notes(model_run).commands[0].startswith("swtformer onnx ")
 
 
 def test_push_writes_what_it_would_publish(

@@ -14,6 +14,7 @@ from swtformer.cli import main
 from swtformer.cli.segmentation import _resume_hint
 from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import Settings
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 QUICK = [
@@ -53,7 +54,7 @@ def test_segment_says_what_it_trained_on(
     assert f"Next: swtformer predict '{out}' PHOTOS" in text
     assert "Traceback" not in errors
     assert Run(out).settings().segment.epochs == 1
-    assert Run(out).environment()["data"] == str(drawn / "images" / "labels.csv")
+    assert training_notes(Run(out)).data == drawn / "images" / "labels.csv"
     assert main(command) == 2
     assert "already holds a run" in capsys.readouterr().err
 

@@ -19,6 +19,7 @@ from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
 from swtformer.stages.refine import refine
 from swtformer.stages.segment import segment
 from swtformer.store.files import read_json, write_json
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 
@@ -119,7 +120,7 @@ def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path:
     [
         ({"segment": {"epochs": 7}}, "segment.epochs"),
         ({"refine": {"method": "dense_crf"}}, "refine.method"),
-        ({"refine": {"par_iterations": 3}, "segment": {"dice": 1.0}}, "segment.dice, refine.par_iterations"),
+        ({"refiner": {"iterations": 3}, "segment": {"dice": 1.0}}, "segment.dice, refiner.iterations"),
         ({"pseudo_label": {"rule": "keep", "keep": 0.75}}, "pseudo_label.keep"),
         ({"localize": {"flip": False}}, "localize.flip"),
     ],
@@ -143,10 +144,10 @@ def test_maps_that_were_refined_otherwise_since_are_told_before_any_work(
 ) -> None:
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
-    other = quick_chain(folder, refine={"par_iterations": 3})
+    other = quick_chain(folder, refiner={"iterations": 3})
     refine(copy, open_dataset(folder / "labels.csv", other.data), settings=other)
     told: list[str] = []
-    with pytest.raises(SettingsError, match=r"network of other settings: refine\.par_iterations\. Remove"):
+    with pytest.raises(SettingsError, match=r"other settings: refiner\.iterations"):
         run_stages(
             open_dataset(folder / "labels.csv", other.data),
             settings=other,
@@ -197,7 +198,7 @@ def test_it_goes_on_after_masks_were_rejected_and_says_so(
     again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
     assert "; 1 masks were rejected since the training began; to train" in again.steps[-1].result
     later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
-    later.update_environment(finished="2999-01-01")
+    update_training_notes(later, finished="2999-01-01")
     again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
     assert "and stands for the run; 1 masks were rejected since" in again.steps[-1].result
 
@@ -206,7 +207,7 @@ def test_a_newer_network_is_scored_and_shown(whole: tuple[Path, ChainResult], tm
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
     later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
-    later.update_environment(finished="2999-01-01")
+    update_training_notes(later, finished="2999-01-01")
     write_json(later.scores_file, {**read_json(later.scores_file), "supervision": "corrected"})
     again = run(folder / "labels.csv", copy.path, quick_chain(folder))
     assert again.steps[5].result == "kept; segmentation-corrected is newer, and stands for the run"
@@ -377,7 +378,7 @@ def test_strict_refuses_a_damaged_image(tmp_path: Path) -> None:
     settings = quick_chain(tmp_path, data={"strict": True})
     table = draw_photos(tmp_path)
     (tmp_path / "images" / "3.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="1 problems to mend first"):
+    with pytest.raises(DataError, match="1 problems to fix first"):
         run(table, tmp_path / "run", settings)
 
 

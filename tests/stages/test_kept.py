@@ -11,6 +11,7 @@ from swtformer.errors import SettingsError
 from swtformer.settings import Settings
 from swtformer.stages.kept import require_same_network, settings_of_masks
 from swtformer.store.files import write_json
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 
@@ -27,7 +28,7 @@ def trained(tmp_path: Path) -> Run:
 def note(run: Run, **changes: dict[str, Any]) -> None:
     """What the training says of its masks: made with default settings, but for the changes."""
     settings = Settings.model_validate(changes)
-    Run(run.segmentation).update_environment(masks_made_with=settings_of_masks(settings))
+    update_training_notes(Run(run.segmentation), masks_made_with=settings_of_masks(settings))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_masks_of_maps_that_were_not_refined_are_others(trained: Run) -> None:
 
 
 def test_a_network_of_given_masks_is_bound_by_its_own_settings_alone(trained: Run) -> None:
-    Run(trained.segmentation).update_environment(masks_made_with=None)
+    update_training_notes(Run(trained.segmentation), masks_made_with=None)
     require_same_network(trained, Settings.model_validate({"refine": {"method": "psa"}}))
 
 

@@ -28,6 +28,7 @@ from swtformer.stages.evaluate import evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.store.files import write_json
 from swtformer.store.masks import write_mask
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 QUICK = {"precision": "fp32", "flip": False}
@@ -290,7 +291,7 @@ def test_what_cannot_be_replaced_is_said(run: Run, photos: Path, tmp_path: Path)
 def test_the_newest_network_stands_for_a_run_and_older_ones_can_be_named(run: Run, tmp_path: Path) -> None:
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
     later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
-    later.update_environment(finished="2999-01-01")
+    update_training_notes(later, finished="2999-01-01")
     assert load_predictor(copy.path, settings()).folder == later.model
     assert load_predictor(copy.segmentation, settings()).folder == Run(copy.segmentation).model
     assert load_predictor(copy.path, settings(network="cam")).folder == copy.model

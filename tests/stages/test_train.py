@@ -15,14 +15,13 @@ from safetensors.torch import load_file
 
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.engine.callbacks import COLUMNS
 from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.settings import Settings, merge
 from swtformer.stages.train import train
 from swtformer.store.failures import read_failures
-from swtformer.store.files import write_json
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 
@@ -47,17 +46,30 @@ def unbroken(data: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_run_folder(unbroken: Run, data: ImageSet) -> None:
-    assert unbroken.settings() == quick_settings()
+    stored = unbroken.settings()
+    assert stored.model_copy(update={"method": {}}) == quick_settings()
+    assert stored.method["ccl_reading"] == "matrix", "options are stored with their defaults"
     assert unbroken.classes() == ("red", "green")
     with unbroken.metrics_file.open() as stream:
         rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == COLUMNS
+    scores = ("validation_map_per_class", "validation_map_per_image")
+    assert tuple(rows[0]) == (
+        "epoch",
+        "step",
+        "learning_rate",
+        "loss",
+        "cls",
+        "gsc",
+        "ccl",
+        *scores,
+        "seconds",
+    )
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [row["step"] for row in rows] == ["3", "6", "9"]
     assert all(float(row["loss"]) > 0 for row in rows)
-    facts = unbroken.environment()
-    assert facts["data_fingerprint"] == data.fingerprint()
-    assert facts["training_images"] == 12
+    notes = training_notes(unbroken)
+    assert notes.data_fingerprint == data.fingerprint()
+    assert notes.training_images == 12
     assert from_pretrained(unbroken.path).classes == data.classes
     assert not unbroken.failures_file.exists()
     kept = sorted(path.name for path in unbroken.checkpoints.glob("*.ckpt"))
@@ -67,10 +79,8 @@ def test_run_folder(unbroken: Run, data: ImageSet) -> None:
 def test_the_total_is_the_weighted_sum(unbroken: Run) -> None:
     with unbroken.metrics_file.open() as stream:
         for row in csv.DictReader(stream):
-            parts = quick_settings().loss
-            expected = (
-                parts.cls * float(row["cls"]) + parts.gsc * float(row["gsc"]) + parts.ccl * float(row["ccl"])
-            )
+            weights = {"cls": 1.0, "gsc": 1.0, "ccl": 1.0}
+            expected = sum(weight * float(row[name]) for name, weight in weights.items())
             assert float(row["loss"]) == pytest.approx(expected, abs=1e-4)
 
 
@@ -138,7 +148,7 @@ def test_a_folder_with_a_run_is_refused(unbroken: Run, data: ImageSet) -> None:
 
 
 def test_resume_refuses_other_settings(unbroken: Run, data: ImageSet) -> None:
-    changed = quick_settings(train={"learning_rate": 0.5, "workers": 1}, loss={"gsc": 0.25})
+    changed = quick_settings(train={"learning_rate": 0.5, "workers": 1}, method={"gsc": 0.25})
     with pytest.raises(SettingsError, match=r"other settings: loss\.gsc, train\.learning_rate"):
         train(data, settings=changed, out=unbroken.path, resume=True)
 
@@ -341,23 +351,12 @@ def test_tensorboard_logs(data: ImageSet, tmp_path: Path) -> None:
 
 def test_what_a_finished_training_was_of_stays_noted(data: ImageSet, tmp_path: Path) -> None:
     run = train(data, settings=quick_settings(), out=tmp_path / "run")
-    before = run.environment()
+    before = training_notes(run)
     moved = Path(shutil.copytree(data.root, tmp_path / "moved"))
     records = tuple(replace(record, image=moved / record.image.name) for record in data.records)
     other = replace(data, root=moved, name="other", labels_from="elsewhere", records=records)
     train(other, settings=quick_settings(), out=run.path, resume=True, progress=_never)
-    assert run.environment() == {**before, "data": str(moved.resolve())}
-
-
-def test_where_the_photographs_were_not_noted_no_others_take_their_place(
-    data: ImageSet, tmp_path: Path
-) -> None:
-    run = train(data, settings=quick_settings(), out=tmp_path / "run")
-    before = {name: fact for name, fact in run.environment().items() if name != "files_sampled"}
-    write_json(run.environment_file, before)  # of an older version
-    other = replace(data, root=tmp_path)
-    train(other, settings=quick_settings(), out=run.path, resume=True, progress=_never)
-    assert run.environment() == before
+    assert training_notes(run) == before.model_copy(update={"data": moved.resolve()})
 
 
 def test_a_model_whose_checkpoints_were_removed_is_left_as_it_is(data: ImageSet, tmp_path: Path) -> None:
@@ -374,7 +373,7 @@ def test_another_validation_split_is_refused(data: ImageSet, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         train(data, settings=settings, out=tmp_path / "run", validation=half, progress=_interrupting(5))
     for other in (data.subset([0, 1, 2]), None):
-        with pytest.raises(SettingsError, match="labels of the validation split were changed since this"):
+        with pytest.raises(SettingsError, match="validation split have changed"):
             train(data, settings=settings, out=tmp_path / "run", validation=other, resume=True)
     train(data, settings=settings, out=tmp_path / "run", validation=half, resume=True)
     train(data, settings=settings, out=tmp_path / "run", resume=True, progress=_never)
@@ -384,7 +383,7 @@ def test_a_validation_set_that_came_later_is_refused(data: ImageSet, tmp_path: P
     with pytest.raises(KeyboardInterrupt):
         train(data, settings=quick_settings(), out=tmp_path / "run", progress=_interrupting(5))
     half = data.subset([0, 1, 2, 3])
-    with pytest.raises(SettingsError, match="labels of the validation split were changed"):
+    with pytest.raises(SettingsError, match="validation split have changed"):
         train(data, settings=quick_settings(), out=tmp_path / "run", validation=half, resume=True)
 
 
@@ -400,6 +399,6 @@ def test_changed_photographs_may_be_passed_over_for_one_call(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         train(own, settings=anyway, out=tmp_path / "run", resume=True, progress=_interrupting(8))
     run = Run(tmp_path / "run")
-    assert run.settings() == quick_settings()
-    assert run.environment()["resumed_anyway"] == ["image files were replaced or removed"]
+    assert run.settings().train == quick_settings().train
+    assert training_notes(run).resumed_anyway == ("image files were replaced or removed",)
     train(own, settings=quick_settings(), out=run.path, resume=True)  # they are the same since

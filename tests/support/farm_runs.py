@@ -13,6 +13,7 @@ from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import Settings, validate
 from swtformer.store.files import write_json
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 CLASSES = ("cat", "dog|wolf", "cow")
@@ -31,7 +32,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("runs") / "farm")
     run.write_settings(settings)
     write_json(run.classes_file, CLASSES)
-    run.update_environment(
+    update_training_notes(
+        run,
         data="/home/anna/secret/farm",
         data_name="farm/train",
         data_fingerprint="f1ngerpr1nt",
@@ -83,7 +85,8 @@ def run_with_network(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     trained = Run(copied.segmentation)
     settings = copied.settings()
     trained.write_settings(settings)
-    trained.update_environment(
+    update_training_notes(
+        trained,
         data_name="farm/train",
         masks="/home/anna/secret/masks",
         masks_fingerprint="m4sks",

@@ -14,6 +14,7 @@ from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import Settings, merge, validate
 from swtformer.store.files import write_json
 from swtformer.store.masks import voc_palette
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 COLOURS = ((220, 40, 40), (40, 220, 40), (40, 40, 220))
@@ -62,7 +63,7 @@ def draw_run(folder: Path, *, count: int = 12) -> tuple[Run, ImageSet]:
     settings = Settings.model_validate({"model": model.settings.model_dump()})
     run.write_settings(settings)
     write_json(run.classes_file, list(CLASSES))
-    run.update_environment(data=str(table.resolve()), split=None)
+    update_training_notes(run, data=str(table.resolve()), split=None)
     write_json(run.pseudo_masks_file, {"source": "maps", "data": str(table.resolve()), "split": None})
     save_pretrained(model, run.model)
     data = ImageSet("squares", "table", table, CLASSES, tuple(records), labels_from="drawn")

@@ -1,4 +1,4 @@
-"""Weights of the losses over the epochs, and epochs that nothing chooses."""
+"""The total loss, and epochs that nothing chooses."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from swtformer.stages.train import train
 from swtformer.training.module import TrainingModule
 
 
-def test_gsc_and_ccl_rise_over_the_ramp() -> None:
-    settings = quick_settings(loss={"cls": 1, "gsc": 0.5, "ccl": 2, "ramp_epochs": 4})
-    module = TrainingModule(tiny(), settings)
-    assert module.loss_weights(0) == {"cls": 1, "gsc": 0, "ccl": 0}
-    assert module.loss_weights(1) == pytest.approx({"cls": 1, "gsc": 0.125, "ccl": 0.5})
-    assert module.loss_weights(9) == {"cls": 1, "gsc": 0.5, "ccl": 2}
-
-
-def test_without_a_ramp_all_losses_count_from_the_start() -> None:
-    module = TrainingModule(tiny(), quick_settings(loss={"ramp_epochs": 0}))
-    assert module.loss_weights(0) == {"cls": 1, "gsc": 1, "ccl": 1}
+def test_the_total_is_weighted_by_the_method_at_the_epoch() -> None:
+    model = tiny(gsc=0.5, ccl=2, ramp_epochs=4)
+    module = TrainingModule(model, quick_settings())
+    batch = {
+        "image": torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
+        "valid": torch.ones(2, 64, 64, dtype=torch.bool),
+        "present": torch.tensor([[1.0, 0, 1], [0, 1, 0]]),
+    }
+    module.batches_in_epoch = 1
+    total = module.training_step(batch, 1)  # epoch 1 of 4
+    latest = module.latest
+    expected = latest["cls"] + 0.125 * latest["gsc"] + 0.5 * latest["ccl"]
+    torch.testing.assert_close(total.detach(), expected)
 
 
 def test_without_a_score_all_epochs_run_and_the_last_is_kept(

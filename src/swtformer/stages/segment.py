@@ -156,6 +156,8 @@ def segment(
             if is_main_process():
                 logger.warning("%s is finished; there is nothing left to train.", trained.path)
                 supervision = known_supervision(trained, pairs)
+                if network_notes(trained).finished is None:  # stopped between the last two writes
+                    update_training_notes(trained, finished=_now())
                 if not changes:
                     update_training_notes(
                         trained, data=data.root.resolve(), masks=masks.resolve(), supervision=supervision
@@ -255,8 +257,12 @@ def _train(
     )
     if is_main_process():
         save_network(network, trained.model)
-        update_training_notes(trained, finished=datetime.now(UTC).isoformat(timespec="microseconds"))
+        update_training_notes(trained, finished=_now())
     return [*pairs.failures, *unreadable]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def _pairs(

@@ -95,14 +95,14 @@ def train(
                 refuse_unreadable(images, exif=settings.data.exif)
         if resume and has_only_model(run):
             if is_main_process():
+                _write_settings(run, settings)
                 update_training_notes(run, data=data.root.resolve())
             return run
         torch.manual_seed(settings.seed)
         resumes = resume and has_checkpoint(run)
         model = _model(settings, data.classes, resumes=resumes)
         if is_main_process():
-            method = model.options.model_dump(mode="json")
-            run.write_settings(stored(settings.model_copy(update={"method": method})))
+            _write_settings(run, settings)
             write_json(run.classes_file, list(data.classes))
             _note(run, data, training, validation, model, settings=settings, changes=changes)
         failed = _fit(
@@ -114,6 +114,12 @@ def train(
             save_pretrained(model, run.model)
             write_failures(run, "train", failed)
     return run
+
+
+def _write_settings(run: Run, settings: Settings) -> None:
+    """Store the settings with all options of the method, defaults included."""
+    method = settings.plugin_options("method").model_dump(mode="json")
+    run.write_settings(stored(settings.model_copy(update={"method": method})))
 
 
 def _note(
