@@ -149,7 +149,7 @@ def test_a_folder_with_a_run_is_refused(unbroken: Run, data: ImageSet) -> None:
 
 def test_resume_refuses_other_settings(unbroken: Run, data: ImageSet) -> None:
     changed = quick_settings(train={"learning_rate": 0.5, "workers": 1}, method={"gsc": 0.25})
-    with pytest.raises(SettingsError, match=r"other settings: loss\.gsc, train\.learning_rate"):
+    with pytest.raises(SettingsError, match=r"other settings: method\.gsc, train\.learning_rate"):
         train(data, settings=changed, out=unbroken.path, resume=True)
 
 

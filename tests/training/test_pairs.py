@@ -16,8 +16,9 @@ from swtformer.settings import SegmentSettings
 from swtformer.stages.segment import data_for
 from swtformer.store.corrections import NOTES
 from swtformer.store.files import write_json
+from swtformer.store.notes import CorrectionNotes
 from swtformer.store.run import Run
-from swtformer.training.pairs import CorrectedPart, Pairs, find_pairs, with_confidence
+from swtformer.training.pairs import Pairs, find_pairs, with_confidence
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_corrected_masks_keep_their_origin(squares: tuple[Run, ImageSet], correc
     run, data = squares
     found = pairs(data, corrected)
     assert found.supervision == "corrected"
-    assert found.corrections == CorrectedPart(run.pseudo_masks, 1)
+    assert found.corrections == CorrectionNotes(base=run.pseudo_masks, count=1)
     with pytest.raises(DataError, match=r"pseudo_masks/review\.csv: does not exist"):
         with_confidence(found, corrected)
     run.review_file.write_text("id,confidence\n0,0.25\n1,0.25\n2,0.25\n")
@@ -145,7 +146,7 @@ def test_masks_that_people_corrected_until_they_are_the_truth_are_true_masks(
     save_mask(corrected / "1.png", mirrored(1))
     found = pairs(known, corrected)
     assert found.supervision == "ground_truth"
-    assert found.corrections == CorrectedPart(run.pseudo_masks, 1)
+    assert found.corrections == CorrectionNotes(base=run.pseudo_masks, count=1)
 
 
 def test_what_equals_the_truth_by_chance_is_no_copy_of_it(

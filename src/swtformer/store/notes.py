@@ -131,6 +131,19 @@ class RefinedNotes(DataNotes):
     settings: Shaping = {}
 
 
+class PseudoMaskNotes(DataNotes):
+    """pseudo_masks.json: how the pseudo-masks were made."""
+
+    source: Literal["refined", "maps"] = "maps"
+    images: int = 0
+    made_from: str | None = None
+    """Fingerprint of the files of maps that they were made from."""
+    settings: Shaping = {}
+    """Of the section `pseudo_label`."""
+    made_with: Shaping | None = None
+    """Of these and the stages before."""
+
+
 NotesT = TypeVar("NotesT", bound=Notes)
 
 

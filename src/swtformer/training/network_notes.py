@@ -9,7 +9,7 @@ from swtformer.engine.training_folder import holds_weights
 from swtformer.settings import SegmentSettings
 from swtformer.store.corrections import origin
 from swtformer.store.files import read_json, write_json
-from swtformer.store.notes import Shaping, Supervision, network_notes
+from swtformer.store.notes import PseudoMaskNotes, Shaping, Supervision, network_notes, read_notes
 from swtformer.store.run import Run
 from swtformer.training.pairs import Pairs
 
@@ -34,9 +34,10 @@ def known_supervision(trained: Run, pairs: Pairs) -> Supervision:
 
 def made_with(run: Run, masks: Path) -> Shaping | None:
     """The settings behind a run's own pseudo-masks; None for other masks."""
-    if origin(masks).resolve() != run.pseudo_masks.resolve() or not run.pseudo_masks_file.is_file():
+    if origin(masks).resolve() != run.pseudo_masks.resolve():
         return None
-    return dict(read_json(run.pseudo_masks_file)["made_with"])
+    notes = read_notes(run.pseudo_masks_file, PseudoMaskNotes)
+    return None if notes is None else notes.made_with
 
 
 def write_validation_score(trained: Run, validation_miou: float | None) -> None:
