@@ -27,6 +27,8 @@ class TrainingModule(FittedModule):
     """
 
     section = "train"
+    loss_names = ("cls", "gsc", "ccl")
+    validation_names = ("validation_map_per_class", "validation_map_per_image")
     monitored = "validation_map_per_class"
     monitored_name = "mAP"
     model: Method
@@ -56,6 +58,10 @@ class TrainingModule(FittedModule):
         loss = self.settings.loss
         ramp = min(epoch / loss.ramp_epochs, 1.0) if loss.ramp_epochs > 0 else 1.0
         return {"cls": loss.cls, "gsc": loss.gsc * ramp, "ccl": loss.ccl * ramp}
+
+    def learning_rate_multipliers(self) -> dict[str, float]:
+        """As for every module, and a multiplier of its own for the fusion."""
+        return super().learning_rate_multipliers() | {"fusion": self.settings.train.fusion_multiplier}
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Collect the class scores of a validation batch."""
