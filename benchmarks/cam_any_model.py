@@ -122,8 +122,8 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         values = torch.tensor(made.classes, dtype=torch.int64) + 1
         histogram += score_histogram(made.cam[0, 1:])
         sweep.add(confusion_at_thresholds(best_foreground(made.cam[0, 1:], values, size), truth, thresholds))
-        best = best_foreground(made.refined[0, 1:], values, size)
-        argmax += confusion_matrix(labels_against(best, made.refined[0, 0]), truth, labels=count)
+        best = best_foreground(made.rcam[0, 1:], values, size)
+        argmax += confusion_matrix(labels_against(best, made.rcam[0, 0]), truth, labels=count)
     curve = mean_iou(sweep.counts, over=over)
     return {
         "model": Path(name).name,

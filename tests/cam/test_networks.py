@@ -1,4 +1,4 @@
-"""How a model is read before any map is made of it; the maps themselves: test_maps."""
+"""Features, logits and statistics of a model; its maps are tested in test_maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
 class Bare(nn.Module):
-    """What a classifier in timm's manner has at the least."""
+    """The least that a classifier like timm's has."""
 
     def __init__(self, features: Any = None) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def small(name: str, **options: Any) -> Any:
 
 
 @torch.no_grad()
-def test_a_timm_pyramid_begins_at_stride_4_and_ends_with_what_is_pooled() -> None:
+def test_a_timm_pyramid_starts_at_stride_4_and_ends_with_the_pooled_features() -> None:
     model = small("resnet10t")
     reading = as_network(model).read(IMAGES)
     assert [tuple(stage.shape[2:]) for stage in reading.pyramid] == [(16, 24), (8, 12), (4, 6), (2, 3)]
@@ -86,7 +86,7 @@ def test_a_size_that_the_model_was_built_for_is_tried_before_that_of_its_weights
 
 
 @torch.no_grad()
-def test_a_classifier_that_tells_nothing_about_itself() -> None:
+def test_a_classifier_without_a_config() -> None:
     model = Bare().eval()
     network = as_network(model)
     assert (network.name, network.channels) == ("Bare", 4)
@@ -102,21 +102,21 @@ def test_a_classifier_that_tells_nothing_about_itself() -> None:
 
 
 @pytest.mark.parametrize("features", [torch.zeros(1, 5), {"x": torch.zeros(1, 5, 2, 4)}])
-def test_features_that_are_no_map_are_refused(features: Any) -> None:
+def test_features_that_are_not_a_map_are_refused(features: Any) -> None:
     network = TimmNetwork(Bare(features))
-    with pytest.raises(SwtformerError, match="The features of Bare are no map; expected a tensor of 3 or 4"):
+    with pytest.raises(SwtformerError, match="features of Bare are not a map"):
         network.read(torch.rand(1, 4, 32, 64))
 
 
 @pytest.mark.parametrize("missing", ["forward_features", "forward_intermediates", "forward_head"])
-def test_each_method_that_is_needed_is_asked_for(missing: str) -> None:
+def test_each_needed_method_is_checked(missing: str) -> None:
     model = Bare()
     setattr(model, missing, None)
     with pytest.raises(SwtformerError, match=f"how Bare is built: it has no `{missing}`"):
         as_network(model)
 
 
-def test_an_assertion_that_is_not_about_the_norm_is_not_taken_for_one() -> None:
+def test_only_assertions_about_the_norm_are_caught() -> None:
     model: Any = Bare()
     norms = []
 

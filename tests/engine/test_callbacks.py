@@ -16,37 +16,42 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from swtformer.engine.callbacks import COLUMNS, EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
+from swtformer.engine.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
 from swtformer.engine.module import FittedModule
-from swtformer.settings import TrainSettings
+from swtformer.settings import SegmentSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
 
 class Scripted(FittedModule):
-    """Takes the losses of its batches from a list; its validation mAP is a tenth per epoch."""
+    """Takes its losses from a list, `None` for a batch without `second`; its mAP is a tenth per epoch."""
 
-    section = "train"
-    monitored = "validation_map_per_class"
+    section = "segment"
+    loss_names = ("first", "second")
+    validation_names = ("map_per_class", "map_per_image")
+    monitored = "map_per_class"
     monitored_name = "mAP"
 
-    def __init__(self, *losses: float) -> None:
-        super().__init__(torch.nn.Linear(1, 1), TrainSettings(), seed=0)
+    def __init__(self, *losses: float, second: bool = True) -> None:
+        super().__init__(torch.nn.Linear(1, 1), SegmentSettings(), seed=0)
         self.losses = iter(losses)
+        self.second = second
         self.handlers: list[Any] = []
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         self.handlers.append(signal.getsignal(signal.SIGTERM))
-        value = torch.tensor(next(self.losses))
-        self.latest = {"loss": value, "cls": value / 2, "unknown": value}
-        return self.model(torch.zeros(1, 1)).sum()
+        value = next(self.losses) + 0 * self.model(torch.zeros(1, 1)).sum()
+        losses = {"first": value / 2}
+        if self.second:
+            losses["second"] = value
+        return self.total(losses, {"second": 0.5})
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         pass
 
     def on_validation_epoch_end(self) -> None:
         epoch = self.current_epoch + 1
-        self.validation = {"validation_map_per_class": epoch / 10, "validation_map_per_image": epoch / 20}
+        self.validation = {"map_per_class": epoch / 10, "map_per_image": epoch / 20}
 
     def configure_optimizers(self) -> Any:
         half = int(self.trainer.estimated_stepping_batches) // 2
@@ -84,19 +89,18 @@ class TestEpochMetrics:
         path = tmp_path / "metrics.csv"
         trainer(EpochMetrics(path)).fit(Scripted(1, 3, 5, 9), batches((), ()), batches(()))
         first, second = rows(path)
-        assert tuple(first) == COLUMNS
+        assert list(first)[-1] == "seconds"
         assert 0 <= float(first.pop("seconds")) < 60
-        assert first == {
-            "epoch": "1",
-            "step": "2",
-            "learning_rate": "0.25",
-            "loss": "2.000000",
-            "cls": "1.000000",
-            "gsc": "",
-            "ccl": "",
-            "validation_map_per_class": "0.100000",
-            "validation_map_per_image": "0.050000",
-        }
+        assert list(first.items()) == [
+            ("epoch", "1"),
+            ("step", "2"),
+            ("learning_rate", "0.25"),
+            ("loss", "2.000000"),
+            ("first", "1.000000"),
+            ("second", "2.000000"),
+            ("map_per_class", "0.100000"),
+            ("map_per_image", "0.050000"),
+        ]
         assert (second["epoch"], second["step"], second["loss"]) == ("2", "4", "7.000000")
         assert second["learning_rate"] == "0.125"
 
@@ -104,12 +108,22 @@ class TestEpochMetrics:
         path = tmp_path / "metrics.csv"
         trainer(EpochMetrics(path), epochs=1).fit(Scripted(1), batches(()))
         (row,) = rows(path)
-        assert row["validation_map_per_class"] == row["validation_map_per_image"] == ""
+        assert row["map_per_class"] == row["map_per_image"] == ""
 
-    def test_columns_can_be_chosen(self, tmp_path: Path) -> None:
+    def test_a_loss_that_was_not_computed_leaves_its_cell_empty(self, tmp_path: Path) -> None:
         path = tmp_path / "metrics.csv"
-        trainer(EpochMetrics(path, ("epoch", "unknown", "dice")), epochs=1).fit(Scripted(2), batches(()))
-        assert rows(path) == [{"epoch": "1", "unknown": "2.000000", "dice": ""}]
+        logger = CSVLogger(tmp_path / "logged", name="", version="")
+        module = Scripted(2, second=False)
+        trainer(EpochMetrics(path), epochs=1, logger=logger).fit(module, batches(()))
+        (row,) = rows(path)
+        assert (row["loss"], row["first"], row["second"]) == ("1.000000", "1.000000", "")
+        assert "second" not in rows(tmp_path / "logged" / "metrics.csv")[0]
+
+    def test_a_score_that_was_not_announced_is_refused(self, tmp_path: Path) -> None:
+        module = Scripted(2)
+        module.validation_names = ("map_per_class",)
+        with pytest.raises(ValueError, match=r"score 'map_per_image' .* validation_names .*Scripted"):
+            trainer(EpochMetrics(tmp_path / "metrics.csv"), epochs=1).fit(module, batches(()), batches(()))
 
     def test_a_resumed_fit_keeps_the_rows_before_its_checkpoint(self, tmp_path: Path) -> None:
         path, checkpoint = tmp_path / "metrics.csv", tmp_path / "epoch-0001.ckpt"
@@ -127,20 +141,20 @@ class TestEpochMetrics:
         watch = EpochMetrics(tmp_path / "own.csv")
         trainer(watch, epochs=1, logger=logger).fit(Scripted(1, 3), batches((), ()), batches(()))
         (row,) = rows(tmp_path / "metrics.csv")
-        assert (float(row["loss"]), float(row["validation_map_per_class"])) == (2, 0.1)
+        assert (float(row["loss"]), float(row["map_per_class"])) == (2, 0.1)
         assert row["step"] == "2"
 
 
 def test_progress_counts_batches_over_all_epochs_and_smooths_the_losses() -> None:
     told: list[tuple[Any, ...]] = []
-    report = ProgressReport(lambda *call: told.append(call), "segment")
+    report = ProgressReport(lambda *call: told.append(call))
     trainer(report).fit(Scripted(1, 3, 3, 11), batches((), ()), batches(()))
     # 1; 0.9 · 1 + 0.1 · 3; 0.9 · 1.2 + 0.1 · 3; 0.9 · 1.38 + 0.1 · 11
     assert told == [
-        ("segment", 1, 4, "epoch 1/2  loss 1.000  cls 0.500  unknown 1.000"),
-        ("segment", 2, 4, "epoch 1/2  loss 1.200  cls 0.600  unknown 1.200"),
-        ("segment", 3, 4, "epoch 2/2  loss 1.380  cls 0.690  unknown 1.380  mAP 0.100"),
-        ("segment", 4, 4, "epoch 2/2  loss 2.342  cls 1.171  unknown 2.342  mAP 0.100"),
+        ("segment", 1, 4, "epoch 1/2  loss 1.000  first 0.500  second 1.000"),
+        ("segment", 2, 4, "epoch 1/2  loss 1.200  first 0.600  second 1.200"),
+        ("segment", 3, 4, "epoch 2/2  loss 1.380  first 0.690  second 1.380  mAP 0.100"),
+        ("segment", 4, 4, "epoch 2/2  loss 2.342  first 1.171  second 2.342  mAP 0.100"),
     ]
 
 
@@ -149,7 +163,7 @@ def test_progress_has_no_number_for_a_score_that_is_undefined() -> None:
     module = Scripted(1)
     module.validation = {module.monitored: float("nan")}
     trainer(ProgressReport(lambda *call: told.append(str(call[-1]))), epochs=1).fit(module, batches(()))
-    assert told == ["epoch 1/1  loss 1.000  cls 0.500  unknown 1.000  mAP n/a"]
+    assert told == ["epoch 1/1  loss 1.000  first 0.500  second 1.000  mAP n/a"]
 
 
 def test_unreadable_images_are_collected_once_and_apart() -> None:
@@ -177,12 +191,12 @@ def test_sigterm_stays_with_whoever_handled_it(handler: Any) -> None:
     trainer(OwnSignals(), epochs=1).fit(module, batches(()))
     trainer(epochs=1).fit(left_to_lightning, batches(()))
     assert module.handlers == [handler]
-    assert left_to_lightning.handlers != [handler], "or the callback is not needed any more"
+    assert left_to_lightning.handlers != [handler], "the callback is no longer needed"
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), -signal.SIGKILL), (ValueError(), None)])
 def test_only_a_stop_ends_the_processes_beside_this_one(error: BaseException, code: int | None) -> None:
-    """Of other errors Lightning's own handler takes care."""
+    """Lightning handles other errors itself."""
     owner = trainer(devices=2, strategy="ddp")
     beside = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or refused."""
+"""Damaged checkpoints are refused."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def test_round_trip(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["truncated", "flipped", "no digest"])
-def test_damaged_checkpoints_are_passed_over(
-    fault: str, saved: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damaged_checkpoints_are_skipped(fault: str, saved: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = saved / "epoch-0002.ckpt"
     data = bytearray(path.read_bytes())
     if fault == "truncated":
@@ -66,7 +64,7 @@ def test_damaged_checkpoints_are_passed_over(
 def test_all_damaged_or_none_there(saved: Path, tmp_path: Path) -> None:
     for path in saved.glob("*.ckpt"):
         path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match="No checkpoint is whole"):
+    with pytest.raises(CheckpointError, match="All checkpoints are damaged"):
         newest_checkpoint(saved)
     with pytest.raises(CheckpointError, match="no checkpoint to resume"):
         newest_checkpoint(tmp_path / "none")

@@ -36,9 +36,7 @@ def test_they_are_written_read_and_removed(path: Path) -> None:
 
 def test_non_finite_weights_never_replace_a_checkpoint(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(
-        NonFiniteError, match=r"weights w are not finite at step 7.*--segment\.learning_rate"
-    ) as caught:
+    with pytest.raises(NonFiniteError, match=r"w are not finite at step 7.*--segment\.l") as caught:
         AtomicCheckpointIO("segment").save_checkpoint(_state(float("nan")), path)
     assert caught.value.exit_code == 5
     assert path.read_bytes() == before

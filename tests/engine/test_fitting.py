@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import signal
 import threading
@@ -30,7 +31,7 @@ def loaders(count: int = 2, failed: Sequence[int] = ()) -> Any:
 
 
 def options(**changes: Any) -> SegmentSettings:
-    """A rate of 0.5 from the first step to the last, so that AdamW's steps are about 0.5."""
+    """A constant rate of 0.5, so that AdamW's steps are about 0.5."""
     steady = {"learning_rate": 0.5, "minimum_learning_rate": 0.5, "warmup_fraction": 0.0, "weight_decay": 0.0}
     quick = {"epochs": 2, "precision": "fp32", "accelerator": "cpu"}
     return SegmentSettings.model_validate({**steady, **quick, **changes})
@@ -43,7 +44,6 @@ def run_fit(
     training: Any = None,
     resume: bool = False,
     progress: Any = lambda *_: None,
-    columns: Sequence[str] = ("epoch", "slope"),
 ) -> UnreadableImages:
     return fit(
         module,
@@ -53,7 +53,6 @@ def run_fit(
         strategy="auto",
         resume=resume,
         progress=progress,
-        columns=columns,
     )
 
 
@@ -72,7 +71,9 @@ def test_the_last_weights_are_kept_and_the_epochs_are_rows(tmp_path: Path) -> No
     assert module.weights == pytest.approx([0, -0.5, -1, -1.5])
     assert module.weight == pytest.approx(-2)
     assert told == [("segment", step, 4) for step in (1, 2, 3, 4)]
-    assert Run(tmp_path).metrics_file.read_text() == "epoch,slope\n1,-0.250000\n2,-1.250000\n"
+    with Run(tmp_path).metrics_file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["epoch"], row["slope"]) for row in rows] == [("1", "-0.250000"), ("2", "-1.250000")]
 
 
 @pytest.mark.parametrize(("keep", "weight"), [("last", -4), ("best", -2)])
@@ -106,13 +107,13 @@ def test_gradients_are_added_up(tmp_path: Path) -> None:
     assert module.weights == pytest.approx([0, 0, -0.5, -0.5])
 
 
-def test_images_that_could_not_be_read_are_given_back(tmp_path: Path) -> None:
+def test_images_that_could_not_be_read_are_returned(tmp_path: Path) -> None:
     module = Slope(options(epochs=1), scores=(0.5,))
     unreadable = run_fit(module, tmp_path, training=loaders(failed=(3, 7)))
     assert (unreadable.training, unreadable.validation) == ({3, 7}, {5})
 
 
-def test_a_fit_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
+def test_a_fit_resumes_from_its_newest_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_fit(Slope(options()), tmp_path, progress=stops_at(4, KeyboardInterrupt()))
     module = Slope(options())
@@ -121,15 +122,15 @@ def test_a_fit_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
     assert module.weight == pytest.approx(-2)
 
 
-def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="holds no checkpoint to resume from"):
+def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
         run_fit(Slope(options()), tmp_path, resume=True)
 
 
 def test_weights_that_are_not_finite_end_a_fit_whose_losses_were(tmp_path: Path) -> None:
     """Twelve steps of 3e37 leave float32, which ends at 3.4e38, with the last step of the epoch."""
     module = Slope(options(learning_rate=3e37, minimum_learning_rate=3e37))
-    with pytest.raises(NonFiniteError, match=r"weights .*weight are not finite.*--segment\.learning_rate"):
+    with pytest.raises(NonFiniteError, match=r"weight are not finite.*--segment\.learning_rate"):
         run_fit(module, tmp_path, training=loaders(12))
     assert len(module.weights) == 12
     assert not list(tmp_path.rglob("*.ckpt"))
@@ -148,7 +149,7 @@ def handler() -> Iterator[Any]:
 
 
 class InterruptedEarly(Slope):
-    """Meets an interrupt before Lightning looks after signals."""
+    """Is interrupted before Lightning handles signals."""
 
     def setup(self, stage: str) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -168,7 +169,7 @@ def test_an_interrupt_stays_one_and_the_next_is_answered_too(
         assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_an_exit_that_is_no_interrupt_keeps_its_code(handler: Any, tmp_path: Path) -> None:
+def test_an_exit_without_an_interrupt_keeps_its_code(handler: Any, tmp_path: Path) -> None:
     with pytest.raises((SystemExit, KeyboardInterrupt)) as caught:
         run_fit(Slope(options()), tmp_path, progress=stops_at(1, SystemExit(7)))
     assert isinstance(caught.value, SystemExit)
@@ -184,7 +185,7 @@ def test_a_fit_can_run_beside_the_main_thread(handler: Any, tmp_path: Path) -> N
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_lightning_tells_no_news(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_lightning_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
     for name in names:
         logging.getLogger(name).setLevel(logging.INFO)
@@ -196,9 +197,7 @@ def test_lightning_tells_no_news(tmp_path: Path, capfd: pytest.CaptureFixture[st
 def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
         monkeypatch.setattr(tensorboard, name, False)
-    with pytest.raises(
-        SettingsError, match=r"--segment\.tensorboard needs TensorBoard: pip install 'swtformer\[log\]'"
-    ):
+    with pytest.raises(SettingsError, match=r"--segment\.tensorboard .*'swtformer\[log\]'"):
         run_fit(Slope(options(tensorboard=True)), tmp_path)
 
 
@@ -209,8 +208,7 @@ def test_as_many_processes_as_the_settings_say(
     monkeypatch.setenv("WORLD_SIZE", count)
     with pytest.raises(
         SettingsError,
-        match=rf"{count} processes were launched, the settings ask for 2: set --segment\.devices to the "
-        r"number of processes per machine and --segment\.nodes to that of machines",
+        match=rf"{count} processes .*ask for 2: .*--segment\.devices .*--segment\.nodes",
     ):
         run_fit(Slope(options(devices=1, nodes=2)), tmp_path)
     assert not any(tmp_path.iterdir())

@@ -3,55 +3,88 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import nn
 
 from support.models import tiny
-from swtformer.engine.optimizer import create_optimizer, learning_rate_factor, parameter_groups
-from swtformer.settings import TrainSettings
-from swtformer.training.module import freeze
+from support.squares import quick_settings
+from swtformer.engine.optimizer import create_optimizer, warmup_and_cosine
+from swtformer.settings import Settings
+from swtformer.training.module import TrainingModule
+
+
+def parameter(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape))
 
 
 def test_groups_have_their_rates_and_decays() -> None:
-    model = tiny()
-    settings = TrainSettings(learning_rate=1e-4, head_multiplier=10, fusion_multiplier=3, weight_decay=0.05)
-    groups = {group["name"]: group for group in parameter_groups(model, settings)}
-    assert set(groups) == {"backbone/decay", "backbone/plain", "head/decay", "head/plain", "fusion/decay"}
-    assert groups["backbone/decay"]["lr"] == pytest.approx(1e-4)
-    assert groups["head/plain"]["lr"] == pytest.approx(1e-3)
-    assert groups["fusion/decay"]["lr"] == pytest.approx(3e-4)
-    assert groups["backbone/plain"]["weight_decay"] == 0
-    assert groups["backbone/decay"]["weight_decay"] == 0.05
+    matrix, bias, table, frozen = parameter(2, 2), parameter(2), parameter(3, 2), parameter(2, 2)
+    frozen.requires_grad_(False)
+    optimizer = create_optimizer(
+        {"old": [matrix, bias, frozen], "new": [table]},
+        learning_rate=0.5,
+        multipliers={"new": 4.0, "unused": 9.0},
+        weight_decay=0.25,
+        undecayed=[table],
+    )
+    found = [
+        (group["name"], group["lr"], group["weight_decay"], group["params"])
+        for group in optimizer.param_groups
+    ]
+    assert found == [
+        ("old/decay", 0.5, 0.25, [matrix]),
+        ("old/plain", 0.5, 0.0, [bias]),
+        ("new/plain", 2.0, 0.0, [table]),
+    ]
 
 
-def test_biases_norms_and_bias_tables_are_not_decayed() -> None:
-    model = tiny()
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = {group["name"]: group for group in parameter_groups(model, TrainSettings())}
-    plain = [names[id(item)] for item in groups["backbone/plain"]["params"]]
-    decayed = [names[id(item)] for item in groups["backbone/decay"]["params"]]
-    assert any("relative_position_bias_table" in name for name in plain)
-    assert not any("relative_position_bias_table" in name or name.endswith(".bias") for name in decayed)
-    assert any("norm" in name for name in plain)
-    grouped = sum(len(group["params"]) for group in groups.values())
-    assert grouped == len(names)
+class TestMethod:
+    """The groups of a V2."""
 
+    def module(self, **train: object) -> TrainingModule:
+        settings: Settings = quick_settings(train=dict(train))
+        return TrainingModule(tiny(), settings)
 
-def test_frozen_stages_are_left_out() -> None:
-    model = tiny()
-    freeze(model, 2)
-    frozen = {name for name, item in model.named_parameters() if not item.requires_grad}
-    assert frozen
-    optimised = {
-        id(item)
-        for group in create_optimizer(model, TrainSettings()).param_groups
-        for item in group["params"]
-    }
-    assert optimised.isdisjoint({id(item) for name, item in model.named_parameters() if name in frozen})
-    assert model.head.weight.requires_grad
+    def test_groups_have_their_rates(self) -> None:
+        module = self.module(learning_rate=1e-4, head_multiplier=10, fusion_multiplier=3, weight_decay=0.05)
+        groups = {group["name"]: group for group in module.create_optimizer().param_groups}
+        assert list(groups) == [
+            "backbone/decay",
+            "backbone/plain",
+            "head/decay",
+            "head/plain",
+            "fusion/decay",
+        ]
+        rates = [group["lr"] for group in groups.values()]
+        assert rates == pytest.approx([1e-4, 1e-4, 1e-3, 1e-3, 3e-4])
+        decays = [group["weight_decay"] for group in groups.values()]
+        assert decays == [0.05, 0, 0.05, 0, 0.05]
+
+    def test_biases_norms_and_bias_tables_are_not_decayed(self) -> None:
+        module = self.module()
+        names = {id(item): name for name, item in module.model.named_parameters()}
+        groups = {
+            group["name"]: [names[id(item)] for item in group["params"]]
+            for group in module.create_optimizer().param_groups
+        }
+        plain, decayed = groups["backbone/plain"], groups["backbone/decay"]
+        assert any("relative_position_bias_table" in name for name in plain)
+        assert not any("relative_position_bias_table" in name or name.endswith(".bias") for name in decayed)
+        assert any("norm" in name for name in plain)
+        assert sum(map(len, groups.values())) == len(names)
+
+    def test_frozen_stages_are_left_out(self) -> None:
+        module = self.module(freeze_stages=2)
+        frozen = {id(item) for item in module.model.parameters() if not item.requires_grad}
+        groups = module.create_optimizer().param_groups
+        optimised = {id(item) for group in groups for item in group["params"]}
+        assert frozen
+        assert optimised.isdisjoint(frozen)
+        assert id(module.model.head.weight) in optimised
 
 
 def test_schedule_by_hand() -> None:
-    settings = TrainSettings(learning_rate=1e-4, minimum_learning_rate=1e-6, warmup_fraction=0.1)
-    factor = learning_rate_factor(settings, 100)
+    factor = warmup_and_cosine(100, warmup_fraction=0.1, floor=0.01)
     assert factor(0) == pytest.approx(0.1)
     assert factor(9) == pytest.approx(1.0)
     assert factor(10) == pytest.approx(1.0)
@@ -61,4 +94,4 @@ def test_schedule_by_hand() -> None:
 
 
 def test_schedule_without_warmup_starts_at_the_peak() -> None:
-    assert learning_rate_factor(TrainSettings(warmup_fraction=0.0), 10)(0) == pytest.approx(1.0)
+    assert warmup_and_cosine(10, warmup_fraction=0.0, floor=0.0)(0) == pytest.approx(1.0)

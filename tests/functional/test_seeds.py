@@ -1,4 +1,4 @@
-"""Eq. 4, seeds, prototypes and R-CAM against NumPy loops, hand-made cases and invariants."""
+"""Eq. 4, seeds, prototypes and R-CAMs against NumPy loops, hand-made cases and invariants."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 
 from swtformer.functional.seeds import (
     locate_seeds,
+    prototype_refinement,
     prototype_similarity,
     prototypes,
-    refined_maps,
     scaled_to_maximum,
     token_affinity,
 )
@@ -28,7 +28,7 @@ def _inputs(seed: int = 0, classes: int = 3, h: int = 3, w: int = 4) -> tuple[to
 def _seeds_by_loop(
     features: np.ndarray, maps: np.ndarray, present: np.ndarray, affinity: str, weight: float
 ) -> np.ndarray:
-    """METHOD 2 word for word, one token and one class at a time."""
+    """METHOD 2, one token and one class at a time."""
     batch, channels, h, w = maps.shape
     seeds = np.zeros_like(maps)
     for b in range(batch):
@@ -89,7 +89,7 @@ def test_seeds_do_not_depend_on_the_block_size() -> None:
 
 
 def test_seeds_follow_two_clear_regions() -> None:
-    """Tokens of the left half are alike and lie under class 1, those of the right half under background."""
+    """Tokens of the left half are equal and lie under class 1, those of the right half under background."""
     features = torch.zeros(1, 2, 2, 4)
     features[:, 0, :, :2] = 1
     features[:, 1, :, 2:] = 1
@@ -119,7 +119,7 @@ def test_seeds_are_one_hot_among_the_present_and_carry_no_gradient() -> None:
 
 
 def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest() -> None:
-    """By hand: three tokens that are each like themselves alone."""
+    """By hand, with three tokens that are orthogonal to one another."""
     features = torch.eye(3).reshape(1, 3, 1, 3)  # S is the identity
     maps = torch.tensor([[[0.2, 0.9, 0.5]], [[0.8, 0.6, 0.7]], [[0.1, 0.3, 0.3]]])[None]
     present = torch.ones(1, 2)
@@ -128,7 +128,7 @@ def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest() -> Non
     #   background (sum 1.6)  0.2/2.4  0.9/1.7  0.5/2.1  = .083 .529 .238
     #   class 1    (sum 2.1)  0.8/2.3  0.6/2.5  0.7/2.4  = .348 .240 .292
     #   class 2    (sum 0.7)  0.1/1.6  0.3/1.4  0.3/1.4  = .063 .214 .214
-    # class 2 wins none; its share of the winner's is .180, .405, .735.
+    # Class 2 wins none; its ratio to the winner is .180, .405, .735.
     dark = locate_seeds(features, maps, present, seedless="none", **options)
     assert dark[0, :, 0].tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 0]]
     seeds = locate_seeds(features, maps, present, seedless="closest", **options)
@@ -138,7 +138,7 @@ def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest() -> Non
         assert torch.equal(seeds, blocks)
 
 
-def test_absent_classes_and_the_background_are_given_no_seed() -> None:
+def test_absent_classes_and_the_background_get_no_token_when_seedless() -> None:
     features = torch.eye(3).reshape(1, 3, 1, 3)
     maps = torch.stack([torch.full((1, 3), value) for value in (0.1, 0.9, 0.5)])[None]
     seeds = locate_seeds(
@@ -153,25 +153,69 @@ def test_seeds_refuse_two_grids() -> None:
         locate_seeds(features[..., :2], maps, present, affinity="abs", background_weight=0.5, seedless="none")
 
 
-def test_prototypes_and_refined_maps_against_a_loop() -> None:
-    features, maps, present = _inputs(5)
-    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
-    centres = prototypes(features, seeds)
-    refined = refined_maps(features, seeds, present)
-    for b in range(2):
-        for c in range(4):
-            chosen = features[b][:, seeds[b, c].bool()].numpy()
-            centre = chosen.mean(1) if chosen.size else np.zeros(6)
-            np.testing.assert_allclose(centres[b, c].numpy(), centre, atol=1e-12)
-            plane = np.zeros((3, 4))
-            for y in range(3):
-                for x in range(4):
-                    token = features[b, :, y, x].numpy()
-                    norms = np.linalg.norm(token) * np.linalg.norm(centre)
-                    plane[y, x] = max(token @ centre / norms, 0) if norms else 0
-            if c > 0 and not present[b, c - 1]:
-                plane[:] = 0
-            np.testing.assert_allclose(refined[b, c].numpy(), plane / (plane.max() + 1e-5), atol=1e-9)
+def _refined_by_loop(features: np.ndarray, seeds: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Cosine with each class's mean seed feature, one token and one class at a time."""
+    batch, channels = seeds.shape[:2]
+    h, w = features.shape[2:]
+    similarities = np.zeros((batch, channels, h, w))
+    for b in range(batch):
+        for c in range(channels):
+            chosen = features[b][:, seeds[b, c] > 0]
+            if (c > 0 and not present[b, c - 1]) or not chosen.size:
+                continue
+            centre = chosen.mean(1)
+            for y in range(h):
+                for x in range(w):
+                    token = features[b, :, y, x]
+                    cosine = token @ centre / (np.linalg.norm(token) * np.linalg.norm(centre))
+                    similarities[b, c, y, x] = max(cosine, 0)
+    return similarities
+
+
+@pytest.mark.parametrize("affinity", ["abs", "relu"])
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_refinement_against_loops(affinity: str, weight: float) -> None:
+    """Seeds on a 3×4 grid, features of another width on 6×8."""
+    tokens, maps, present = _inputs(5)
+    generator = torch.Generator().manual_seed(6)
+    features = torch.randn(2, 5, 6, 8, generator=generator, dtype=torch.float64)
+    made = prototype_refinement(
+        tokens, features, maps, present, affinity=affinity, background_weight=weight, seedless="none"
+    )
+    seeds = _seeds_by_loop(tokens.numpy(), maps.numpy(), present.numpy(), affinity, weight)
+    np.testing.assert_array_equal(made.seeds.numpy(), seeds)
+    enlarged = seeds.repeat(2, -1).repeat(2, -2)
+    expected = _refined_by_loop(features.numpy(), enlarged, present.numpy())
+    np.testing.assert_allclose(made.similarities.numpy(), expected, atol=1e-12)
+    largest = expected.max((-2, -1), keepdims=True)
+    np.testing.assert_allclose(made.rcam.numpy(), expected / (largest + 1e-5), atol=1e-12)
+
+
+@pytest.mark.parametrize("seedless", ["none", "closest"])
+def test_refinement_hands_its_options_on(seedless: str) -> None:
+    tokens, maps, present = _inputs(8)
+    maps[:, 1:] *= 0.01  # so small that the background wins every token
+    made = prototype_refinement(
+        tokens, tokens, maps, present, affinity="abs", background_weight=1.0, seedless=seedless
+    )
+    assert made.similarities[0, 1].any() == (seedless == "closest")
+
+
+def test_refinement_under_autocast_is_that_of_float32() -> None:
+    tokens, maps, present = (item.float() for item in _inputs(2))
+    options = {"affinity": "abs", "background_weight": 0.5, "seedless": "closest"}
+    expected = prototype_refinement(tokens, tokens.bfloat16().float(), maps, present, **options)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = prototype_refinement(tokens, tokens.bfloat16(), maps, present, **options)
+    assert made.rcam.dtype == torch.float32
+    torch.testing.assert_close(made.rcam, expected.rcam, atol=0, rtol=0)
+
+
+def test_prototypes_are_means_of_the_seeds_features() -> None:
+    features = torch.tensor([[1.0, 3.0, 8.0], [0.0, 2.0, 4.0]]).view(1, 2, 1, 3)
+    seeds = torch.tensor([[0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]).view(1, 3, 1, 3)
+    expected = torch.tensor([[[8.0, 4.0], [2.0, 1.0], [0.0, 0.0]]])
+    torch.testing.assert_close(prototypes(features, seeds), expected)
 
 
 def test_prototype_similarity_by_hand() -> None:
@@ -181,39 +225,35 @@ def test_prototype_similarity_by_hand() -> None:
     torch.testing.assert_close(result.view(2, 2), torch.tensor([[0.8, 1.0], [0.0, 0.0]]))
 
 
-def test_refined_maps_follow_a_permutation_of_classes_and_stay_in_range() -> None:
-    features, maps, present = _inputs(7)
-    present = torch.ones_like(present)
+def test_refinement_follows_a_permutation_of_classes_and_stays_in_range() -> None:
+    tokens, maps, _ = _inputs(7)
+    maps[:, 1:] = torch.rand(2, 3, 3, 4, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    present = torch.ones(2, 3, dtype=torch.float64)
     order = [0, 3, 1, 2]
-    seeds = torch.nn.functional.one_hot(maps.argmax(1), 4).movedim(-1, 1).double()
-    first = refined_maps(features, seeds, present)
-    second = refined_maps(features, seeds[:, order], present)
+    options = {"affinity": "abs", "background_weight": 0.5, "seedless": "closest"}
+    first = prototype_refinement(tokens, tokens, maps, present, **options).rcam
+    second = prototype_refinement(tokens, tokens, maps[:, order], present, **options).rcam
     torch.testing.assert_close(first[:, order], second)
     assert first.min() >= 0
     assert first.max() < 1
 
 
-def test_seeds_are_resized_by_nearest_neighbour() -> None:
-    features = torch.randn(1, 3, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    seeds = torch.zeros(1, 2, 2, 2, dtype=torch.float64)
-    seeds[0, 1, 0, 0] = 1
-    seeds[0, 0] = 1 - seeds[0, 1]
-    enlarged = seeds.repeat_interleave(2, -1).repeat_interleave(2, -2)
-    present = torch.ones(1, 1, dtype=torch.float64)
-    torch.testing.assert_close(
-        refined_maps(features, seeds, present), refined_maps(features, enlarged, present)
-    )
-
-
-def test_scaling_leaves_dead_maps_dead() -> None:
+def test_scaling_leaves_maps_of_0_at_0() -> None:
     assert not scaled_to_maximum(torch.zeros(1, 1, 2, 2)).any()
 
 
-def test_gradients_reach_the_features() -> None:
-    features, maps, present = _inputs(9)
-    seeds = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
-    features = features[:1].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: refined_maps(x, seeds[:1], present[:1]), features)
+def test_gradients_reach_the_features_alone() -> None:
+    tokens, maps, present = (item[:1].clone().requires_grad_() for item in _inputs(9))
+    features = tokens.detach().clone().requires_grad_()
+    options = {"affinity": "abs", "background_weight": 0.5, "seedless": "none"}
+
+    def rcam(features: torch.Tensor) -> torch.Tensor:
+        return prototype_refinement(tokens, features, maps, present.detach(), **options).rcam
+
+    assert torch.autograd.gradcheck(rcam, features)
+    rcam(features).sum().backward()
+    assert tokens.grad is None
+    assert maps.grad is None
 
 
 def test_no_tensor_grows_with_classes_times_tokens_squared() -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from support.models import tiny
-from swtformer.functional.seeds import locate_seeds, refined_maps
+from swtformer.functional.seeds import prototype_refinement
 from swtformer.methods import Batch
 
 
@@ -110,12 +110,17 @@ def test_refined_maps_are_those_of_the_formulas(images: torch.Tensor, present: t
         raw = encoding.activations.clamp_min(0)
         maps = raw / (raw.amax((-2, -1), keepdim=True) + 1e-5) * present[:, :, None, None]
         cam = torch.cat([1 - maps.amax(1, keepdim=True), maps], dim=1)
-        seeds = locate_seeds(
-            encoding.pyramid[-1], cam, present, affinity="abs", background_weight=0.5, seedless="closest"
+        expected = prototype_refinement(
+            encoding.pyramid[-1],
+            model.fusion(encoding.pyramid),
+            cam,
+            present,
+            affinity="abs",
+            background_weight=0.5,
+            seedless="closest",
         )
-        refined = refined_maps(model.fusion(encoding.pyramid), seeds, present)
-    torch.testing.assert_close(made.seeds, seeds)
-    torch.testing.assert_close(made.rcam, refined)
+    torch.testing.assert_close(made.seeds, expected.seeds)
+    torch.testing.assert_close(made.rcam, expected.rcam)
 
 
 def test_given_maps_choose_the_seeds(images: torch.Tensor) -> None:

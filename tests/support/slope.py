@@ -24,6 +24,8 @@ class Slope(FittedModule):
     """
 
     section = "segment"
+    loss_names = ("slope",)
+    validation_names = ("validation_miou",)
     monitored = "validation_miou"
     monitored_name = "mIoU"
 
@@ -41,15 +43,15 @@ class Slope(FittedModule):
 
     @property
     def weight(self) -> float:
-        """The weight as it is."""
+        """The current weight."""
         return float(self._parameter().detach())
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Take notes, and the loss."""
+        """Record what the batch found; its loss."""
         self.rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.draws.append(float(torch.rand(())))
         self.weights.append(self.weight)
-        return self.total({"slope": self._parameter() * self.slope}, {"slope": 1.0})
+        return self.total({"slope": self._parameter() * self.slope})
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Nothing is measured."""

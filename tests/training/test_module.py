@@ -48,4 +48,4 @@ def test_without_a_score_all_epochs_run_and_the_last_is_kept(
     last = read_checkpoint(newest_checkpoint(run.checkpoints))["state_dict"]
     kept = load_file(run.model / "model.safetensors")
     assert all(torch.equal(value, last[f"model.{name}"]) for name, value in kept.items())
-    assert f"{run.path}: mAP is n/a on these validation images, so it chose no epoch" in caplog.text
+    assert f"{run.path}: mAP is n/a on these validation images" in caplog.text

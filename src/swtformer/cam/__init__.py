@@ -1,4 +1,4 @@
-"""Class activation maps of classifiers that are already trained, and their refinement without training."""
+"""Class activation maps of trained classifiers, and their refinement without training."""
 
 from swtformer.cam.maps import CAM, ClassMaps, RefinedMaps
 

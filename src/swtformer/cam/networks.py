@@ -1,40 +1,40 @@
-"""What CAM needs of a network: features before the pooling, logits, and class maps that add up to them."""
+"""What CAM needs of a classifier: features before the pooling, logits, and class maps that add up to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.cam.linearise import scores_by_place
 from swtformer.errors import SwtformerError
 from swtformer.methods import Method, PyramidMethod
+from swtformer.methods.swtformer_v2 import SWTformerV2Settings
 
 FINEST_STRIDE = 4
 
 OVERSHOOT = 0.2
-"""How far beyond [0, 1] floats may lie: more than bicubic resizing adds, less than bytes of any but black
-photographs."""
+"""How far floats may lie beyond [0, 1]: bicubic resizing adds less, bytes given as floats lie far beyond."""
 
 FAR_OFF = 20
-"""Normalised floats may be this many times as large as a normalised pixel: weights may have been trained on
-under another normalisation. Bytes are told from them by bright pixels only: those of a batch of dark
-photographs, below about 50 for ImageNet's normalisation, could be normalised floats as well."""
+"""Normalised floats may be this many times as large as a normalised pixel, as weights may have been trained
+with another normalisation. Larger ones are taken for bytes: with ImageNet's normalisation, from about 50."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network makes of images.
+    """Features and class maps of images.
 
     Attributes:
-        pyramid: (B, Dk, hk, wk) feature maps, the coarsest and last being those that are pooled.
-        maps: (B, C, h, w) class maps.
-        bias: (B, C) part of the logits that lies nowhere in the image.
+        pyramid: (B, Dk, hk, wk) feature maps, fine to coarse; the last one is pooled.
+        maps: (B, C, h, w) class maps; their mean over space plus `bias` is `logits`.
+        bias: (B, C) part of the logits that belongs to no place in the image.
         logits: (B, C).
     """
 
@@ -45,20 +45,21 @@ class Reading:
 
 
 class Network(Protocol):
-    """A classifier behind one face, whatever library it comes from.
+    """A classifier, whatever library it comes from.
 
     Attributes:
-        name: what messages call it.
-        channels: of its images.
-        mean: of pixels in [0, 1], which bytes are normalised by.
-        std: their spread.
-        float_range: that floats must lie in; None where nothing is known about them. Bytes as floats can be
-            told where they lie outside.
-        floats: what they should be, for messages.
-        probe_sizes: (height, width) to try it at.
+        name: its name in messages.
+        options: how its maps are refined by default.
+        channels: number of image channels.
+        mean: mean of pixels in [0, 1] by which bytes are normalised.
+        std: their standard deviation.
+        float_range: range of plausible float images; None if unknown.
+        floats: description of float images, for messages.
+        probe_sizes: (height, width) at which it is tried.
     """
 
     name: str
+    options: SWTformerV2Settings
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -67,14 +68,17 @@ class Network(Protocol):
     probe_sizes: tuple[tuple[int, int], ...]
 
     def read(self, images: Tensor) -> Reading:
-        """Features, maps and logits of images as the model takes them."""
+        """Features, maps and logits of prepared images."""
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, C) logits as the model itself gives them."""
 
+    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """(B, D, h, w) one map of the pyramid, whose features are compared with prototypes."""
+
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model behind `torch.compile` and wrappers for several devices, which do not touch its logits."""
+    """The model inside `torch.compile` and PyTorch's wrappers for several devices."""
     while True:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = model.module
@@ -85,10 +89,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def as_network(model: nn.Module) -> Network:
-    """The model as CAM sees it.
+    """Wrap a model for CAM.
 
     Raises:
-        SwtformerError: it is of no known kind, or of one whose scores are no means over the image.
+        SwtformerError: its kind is unknown, or its scores are not means over the image.
     """
     if isinstance(model, PyramidMethod):
         return MethodNetwork(model)
@@ -100,22 +104,24 @@ def as_network(model: nn.Module) -> Network:
 
 
 class MethodNetwork:
-    """A model of this package: its CAM head gives the maps, bias included, and their mean the logits."""
+    """A model of this package: its CAM head gives the maps, bias included; their mean is the logits."""
 
     def __init__(self, model: PyramidMethod) -> None:
         if model.options.pooling != "gap":
             raise SwtformerError(
-                f"The model pools by {model.options.pooling}, so that its logits are no means of its maps; "
-                "CAM takes models of pooling gap. Use swtformer.localize for this one."
+                f"The model pools by {model.options.pooling}, so its logits are not the means of its maps. "
+                "CAM takes models with pooling gap; use swtformer.localize for this one."
             )
         self.name = f"{model.settings.method} on {model.settings.backbone}"
         self.model = model
+        own = model.options
+        self.options = own if isinstance(own, SWTformerV2Settings) else SWTformerV2Settings()
         self.channels = 3
-        # Methods take images in [0, 1] and apply their backbone's mean and spread themselves.
+        # Methods take images in [0, 1] and normalise them themselves.
         self.mean: tuple[float, ...] = (0.0, 0.0, 0.0)
         self.std: tuple[float, ...] = (1.0, 1.0, 1.0)
         self.float_range: tuple[float, float] | None = (-OVERSHOOT, 1 + OVERSHOOT)
-        self.floats = "floats from 0 to 1 and normalises them itself"
+        self.floats = "floats in [0, 1]"
         self.probe_sizes: tuple[tuple[int, int], ...] = ((64, 96),)
 
     def read(self, images: Tensor) -> Reading:
@@ -129,18 +135,26 @@ class MethodNetwork:
         """See `Network.logits`."""
         return self.model.encode(images).logits
 
+    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """The model's own fusion where it has one, else `side_by_side`."""
+        fusion: nn.Module | None = getattr(self.model, "fusion", None)
+        if fusion is None:
+            return side_by_side(pyramid)
+        dtype = next(fusion.parameters()).dtype
+        fused: Tensor = fusion([stage.to(dtype) for stage in pyramid])
+        return fused.float()
+
 
 class TimmNetwork:
-    """A timm classifier that pools by the mean; the layout of its features is found, never assumed."""
+    """A timm classifier that pools by the mean."""
 
     def __init__(self, model: Any) -> None:
         self.name = _name(model)
+        self.options = SWTformerV2Settings()
         for method in ("forward_features", "forward_intermediates", "forward_head"):
             if not callable(getattr(model, method, None)):
                 wrapped = getattr(model, "module", None)
-                hint = (
-                    " If it wraps one of these, give its `.module`." if isinstance(wrapped, nn.Module) else ""
-                )
+                hint = " If it is a wrapper, give its `.module`." if isinstance(wrapped, nn.Module) else ""
                 raise SwtformerError(
                     f"CAM does not know how {self.name} is built: it has no `{method}`. It takes classifiers "
                     f"made by timm.create_model (not with features_only) and models of swtformer.{hint}"
@@ -150,7 +164,7 @@ class TimmNetwork:
         _refuse_pooling(self.name, _pool_type(model))
         config = getattr(model, "pretrained_cfg", None) or {}
         self.model = model
-        # The first layer tells: `in_chans` changes it and not the config.
+        # From the first layer, as `in_chans` does not change the config.
         first = next(item for item in model.modules() if isinstance(item, (nn.Conv2d, nn.Linear)))
         self.channels = first.in_channels if isinstance(first, nn.Conv2d) else 3
         self.mean = tuple(config.get("mean", (0.485, 0.456, 0.406)))
@@ -183,16 +197,16 @@ class TimmNetwork:
             final, stages = self._final_and_stages(images)
         if not isinstance(final, Tensor) or final.ndim not in (3, 4):
             raise SwtformerError(
-                f"The features of {self.name} are no map; expected a tensor of 3 or 4 dimensions."
+                f"The features of {self.name} are not a map; expected a tensor of 3 or 4 dimensions."
             )
         is_list = final.ndim == 3
         if is_list:
-            # timm's own map, not a reshape of the list: some families (hiera) keep tokens in another order.
+            # timm's own map rather than a reshaped list: some families (hiera) order tokens differently.
             features = stages[-1]
         else:
             features = final.permute(0, 3, 1, 2) if self._is_channels_last(final) else final
         tokens = features.flatten(2).mT
-        # A place without features is appended: its score is the bias.
+        # The score of an appended place without features is the bias.
         tokens = torch.cat([tokens, torch.zeros_like(tokens[:, :1])], dim=1).flatten(0, 1)
         if is_list:
             prefix = getattr(self.model, "num_prefix_tokens", 0)
@@ -214,11 +228,14 @@ class TimmNetwork:
         except AssertionError as error:
             if not self._norm or "norm" not in str(error):
                 raise
-            self._norm = (
-                False  # families whose only norm is behind the pooling refuse to be asked for it (hiera)
-            )
+            # Families whose only norm is behind the pooling (hiera) refuse norm=True.
+            self._norm = False
             return self._final_and_stages(images)
         return final, stages
+
+    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """See `side_by_side`."""
+        return side_by_side(pyramid)
 
     def _is_channels_last(self, features: Tensor) -> bool:
         layout = getattr(self.model, "output_fmt", None)
@@ -227,16 +244,38 @@ class TimmNetwork:
         return bool(features.shape[1] != self.model.num_features == features.shape[3])
 
 
+def side_by_side(pyramid: Sequence[Tensor]) -> Tensor:
+    """Concatenate all stages, each divided by its ℓ2 norm per place, on the grid of the last but one.
+
+    The cosine of two such vectors is the mean of the stages' cosines. Finer stages are averaged down, so that
+    all their places count. (Random projections, such as those of an untrained fusion, scored a little lower.)
+
+    Args:
+        pyramid: (B, Dk, hk, wk) maps, fine to coarse.
+
+    Returns:
+        (B, sum of Dk, h, w).
+    """
+    grid = pyramid[max(len(pyramid) - 2, 0)].shape[-2:]
+    return torch.cat([_resized(F.normalize(stage, dim=1), grid) for stage in pyramid], dim=1)
+
+
+def _resized(maps: Tensor, grid: torch.Size) -> Tensor:
+    if maps.shape[-2] > grid[0] and maps.shape[-1] > grid[1]:
+        return F.adaptive_avg_pool2d(maps, (grid[0], grid[1]))
+    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)
+
+
 def _name(model: nn.Module) -> str:
     config = getattr(model, "pretrained_cfg", None) or {}
     return str(config.get("architecture") or type(model).__name__)
 
 
 def _pool_type(model: Any) -> str | None:
-    """timm's name of the pooling in front of the classifier; None where the model does not tell."""
+    """timm's name of the pooling in front of the classifier; None if unknown."""
     head = getattr(model, "head", None)
     if "AttentionPool" in type(head).__name__:
-        return "map"  # its own pool_type says which of the results is taken
+        return "map"  # its pool_type means something else
     for owner in (model, head):
         for attribute in ("global_pool", "pool_type"):
             pool = getattr(owner, attribute, None)
@@ -251,20 +290,20 @@ def _refuse_pooling(name: str, pool: str | None) -> None:
         return
     if pool == "token":
         raise SwtformerError(
-            f"{name} scores classes from its class token: what the token has gathered from each patch went "
-            "through attention in every block, and no map of the patch tokens has the class score as its "
-            "mean. Use a model that averages its patches (timm: global_pool='avg', if it was trained so)."
+            f"{name} scores classes from its class token, which mixes all patches in every block, so no map "
+            "of the patches has the class score as its mean. Use a model that averages its patches (timm: "
+            "global_pool='avg', if it was trained that way)."
         )
     reasons = {
-        "map": "pools by attention, so its scores are no mean over places",
+        "map": "pools by attention, so its scores are not means over places",
         "": "does not pool (global_pool=''), so it gives no class scores",
     }
-    reason = reasons.get(pool, f"pools by {pool}, so its scores are no mean over places")
+    reason = reasons.get(pool, f"pools by {pool}, so its scores are not means over places")
     raise SwtformerError(f"{name} {reason}. CAM takes classifiers that pool by the mean.")
 
 
 def _stage_indices(feature_info: Any) -> list[int] | int:
-    """Indices of the last feature map of every stride from 4, fine to coarse; 1, the last map, if unknown."""
+    """Indices of the last feature map of each stride from 4, fine to coarse; 1, the last map, if unknown."""
     try:
         strides = [feature["reduction"] for feature in feature_info]
     except (TypeError, KeyError):
@@ -275,16 +314,16 @@ def _stage_indices(feature_info: Any) -> list[int] | int:
 
 @contextmanager
 def _no_wrapping(model: nn.Module, name: str) -> Iterator[None]:
-    """Refuse images whose opposite borders timm's Swin would let see each other (`rolls_before_padding`)."""
+    """Refuse sizes at which timm's Swin mixes opposite borders of the image (`rolls_before_padding`)."""
 
     def check(block: Any, inputs: tuple[Tensor, ...]) -> None:
         height, width = inputs[0].shape[1:3]
         (rows, columns) = block.window_size
         if height % rows or width % columns:
             raise SwtformerError(
-                f"{name} lets opposite borders of images of this size see each other: a shifted window of "
-                f"{rows}×{columns} does not divide its grid of {height}×{width}. Resize the images so that "
-                "it does (the size that the model was trained at always fits), or use swtformer's own Swin."
+                f"At this image size {name} mixes opposite borders of the image, since its windows of "
+                f"{rows}×{columns} do not divide its grid of {height}×{width}. Resize the images (the size "
+                "of its training always fits), or use swtformer's own Swin."
             )
 
     hooks = [

@@ -1,1 +1,1 @@
-"""How anything is fitted: loop, optimiser, checkpoints, resume. It knows no method."""
+"""How anything is fitted: loop, optimiser, checkpoints, resume. Independent of any method."""

@@ -1,4 +1,4 @@
-"""Callbacks: progress with losses, metrics.csv, images that could not be read."""
+"""Callbacks: metrics.csv, progress, images that could not be read, signals."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,94 +19,96 @@ from swtformer.engine.module import FittedModule
 from swtformer.progress import Progress
 from swtformer.store.files import write_text
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "learning_rate",
-    "loss",
-    "cls",
-    "gsc",
-    "ccl",
-    "validation_map_per_class",
-    "validation_map_per_image",
-    "seconds",
-)
-
 
 class EpochMetrics(Callback):
-    """An epoch's losses, averaged over all processes, and validation scores: one row of metrics.csv.
+    """Writes a row of metrics.csv per epoch: mean losses over all processes, and validation scores.
 
-    A resumed run keeps the rows of the epochs before the checkpoint.
+    The columns are epoch, step, learning_rate (of the first group), loss, the module's `loss_names` and
+    `validation_names`, and seconds. A loss that was not computed in an epoch leaves its cell empty. A resumed
+    run keeps the rows of the epochs up to the checkpoint.
 
     Args:
         path: the CSV file.
-        columns: its columns; values of other names are not written.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str] = COLUMNS) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.columns = columns
         self.rows: list[dict[str, str]] = []
-        self._sums: dict[str, float] = {}
-        self._batches = 0
+        self._values: dict[str, list[float]] = {}
         self._started = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the rows of the epochs that a checkpoint already holds."""
+        """Read the rows of the epochs that a checkpoint already holds."""
         if self.path.is_file():
             with self.path.open(encoding="utf-8", newline="") as stream:
                 rows = list(csv.DictReader(stream))
             self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin the epoch's sums."""
-        self._sums, self._batches, self._started = {}, 0, time.monotonic()
+        """Start a new row."""
+        assert isinstance(pl_module, FittedModule)
+        self._values = {name: [] for name in ("loss", *pl_module.loss_names)}
+        self._started = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add one batch's losses."""
+        """Collect one batch's losses."""
         assert isinstance(pl_module, FittedModule)
         for name, value in pl_module.latest.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
-        self._batches += 1
+            self._values[name].append(float(value))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the epoch's row."""
+        """Write the epoch's row.
+
+        Raises:
+            ValueError: validation made a score that is not in the module's `validation_names`.
+        """
         assert isinstance(pl_module, FittedModule)
-        means = torch.tensor([total / self._batches for total in self._sums.values()])
+        unknown = [name for name in pl_module.validation if name not in pl_module.validation_names]
+        if unknown:
+            raise ValueError(
+                f"The score {unknown[0]!r} is not among the validation_names "
+                f"{list(pl_module.validation_names)} of {type(pl_module).__name__}; add it there."
+            )
+        means = torch.tensor([fmean(values) if values else math.nan for values in self._values.values()])
         means = trainer.strategy.reduce(means.to(pl_module.device), reduce_op="mean")
         if not trainer.is_global_zero:
             return
-        optimizer = trainer.optimizers[0]
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            "learning_rate": f"{optimizer.param_groups[0]['lr']:.6g}",
+            "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}",
+            **{
+                name: "" if math.isnan(mean) else f"{mean:.6f}"
+                for name, mean in zip(self._values, means.tolist(), strict=True)
+            },
+            **{
+                name: f"{pl_module.validation[name]:.6f}" if name in pl_module.validation else ""
+                for name in pl_module.validation_names
+            },
             "seconds": f"{time.monotonic() - self._started:.2f}",
         }
-        row |= {name: f"{mean:.6f}" for name, mean in zip(self._sums, means.tolist(), strict=True)}
-        row |= {name: f"{value:.6f}" for name, value in pl_module.validation.items()}
-        self.rows.append({name: str(row.get(name, "")) for name in self.columns})
+        self.rows.append(row)
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, fieldnames=self.columns, lineterminator="\n")
+        writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.path, text.getvalue())
         for logger in trainer.loggers:
             logger.log_metrics(
-                {name: float(value) for name, value in row.items() if name != "epoch"}, trainer.global_step
+                {name: float(value) for name, value in row.items() if name != "epoch" and value != ""},
+                trainer.global_step,
             )
 
 
 class ProgressReport(Callback):
-    """Tells the epoch and the smoothed losses to whoever watches."""
+    """Reports the epoch and the smoothed losses."""
 
     SMOOTHING = 0.9
 
-    def __init__(self, progress: Progress, stage: str = "train") -> None:
+    def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.stage = stage
         self._means: dict[str, float] = {}
 
     def on_train_batch_end(
@@ -127,11 +129,12 @@ class ProgressReport(Callback):
             score = pl_module.validation[pl_module.monitored]
             note += f"  {pl_module.monitored_name} {'n/a' if math.isnan(score) else f'{score:.3f}'}"
         batches = pl_module.batches_in_epoch
-        self.progress(self.stage, trainer.current_epoch * batches + batch_idx + 1, epochs * batches, note)
+        done = trainer.current_epoch * batches + batch_idx + 1
+        self.progress(pl_module.section, done, epochs * batches, note)
 
 
 class UnreadableImages(Callback):
-    """Collects the positions of images that the loaders could not read and replaced by another."""
+    """Collects the positions of images that the loaders could not read and replaced."""
 
     def __init__(self) -> None:
         self.training: set[int] = set()
@@ -140,7 +143,7 @@ class UnreadableImages(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Take note of a batch's failed images."""
+        """Note a batch's failed images."""
         self.training.update(int(position) for position in batch["failed"])
 
     def on_validation_batch_end(
@@ -152,11 +155,11 @@ class UnreadableImages(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take note of a validation batch's failed images."""
+        """Note a validation batch's failed images."""
         self.validation.update(int(position) for position in batch["failed"])
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn what the other processes met."""
+        """Collect those of the other processes."""
         if trainer.world_size > 1:
             found: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(found, (self.training, self.validation))
@@ -165,9 +168,9 @@ class UnreadableImages(Callback):
 
 
 class OwnSignals(Callback):
-    """Leaves SIGTERM to whoever handled it before, and lets no process outlive a stop.
+    """Keeps the previous handler of SIGTERM, and stops the other processes with this one.
 
-    Lightning's own handler waits for all processes, which never answer when one of them is in a collective
+    Lightning's own handler waits for all processes, which never answer while one of them is in a collective
     operation.
     """
 
@@ -175,12 +178,12 @@ class OwnSignals(Callback):
         self._before = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the handler back that was there before Lightning's."""
+        """Put back the handler that Lightning replaced."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._before)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """End the processes that were started beside this one when a signal stops it."""
+        """Kill the processes that were started beside this one when a signal stops it."""
         launcher = trainer.strategy.launcher
         if not isinstance(exception, Exception) and hasattr(launcher, "kill"):
             launcher.kill(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Files of training states: whole or absent, checked by SHA-256, loaded without running code."""
+"""Files of training states: written atomically, checked by SHA-256, loaded without running code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swtformer.errors import CheckpointError
 from swtformer.store.files import atomic_file, write_text
 
 GENERATIONS = 2
-"""Checkpoints that are kept, so that one damaged file does not end a run."""
+"""Checkpoints that are kept; with two, one damaged file does not end a run."""
 
 logger = logging.getLogger("swtformer")
 
@@ -26,7 +26,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         state: tensors and plain values.
 
     Raises:
-        SwtformerError: the disk is full or read-only; what was there before stays.
+        SwtformerError: the disk is full or read-only; the previous file stays.
     """
     with atomic_file(path) as stream:
         hashing = _HashingStream(stream)
@@ -35,10 +35,10 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a state, onto the CPU.
+    """Read a state onto the CPU.
 
     Raises:
-        CheckpointError: the file is missing or damaged, or holds more than tensors and plain values.
+        CheckpointError: the file is missing, damaged, or holds more than tensors and plain values.
     """
     problem = damage(path)
     if problem:
@@ -56,7 +56,7 @@ def remove_checkpoint(path: Path) -> None:
 
 
 def epoch_file(folder: Path, epoch: int) -> Path:
-    """The file of the state after `epoch` epochs, which `newest_checkpoint` finds."""
+    """File of the state after `epoch` epochs; `newest_checkpoint` looks for such names."""
     return folder / f"epoch-{epoch:04d}.ckpt"
 
 
@@ -66,7 +66,7 @@ def digest_file(path: Path) -> Path:
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint file, or None where its bytes match their digest."""
+    """What is wrong with a checkpoint file; None where it matches its digest."""
     if not path.is_file():
         return f"{path}: does not exist."
     if not digest_file(path).is_file():
@@ -74,21 +74,21 @@ def damage(path: Path) -> str | None:
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != digest_file(path).read_text(encoding="utf-8").strip():
-        return f"{path}: is damaged (its SHA-256 is not the one that was written with it)."
+        return f"{path}: is damaged (its SHA-256 differs from the one written with it)."
     return None
 
 
 def remove_older(folder: Path, pattern: str = "epoch-*.ckpt") -> None:
-    """Remove all states but the newest `GENERATIONS` of those whose names follow a pattern."""
+    """Remove all states whose names match a pattern, except the newest `GENERATIONS`."""
     for path in sorted(folder.glob(pattern), reverse=True)[GENERATIONS:]:
         remove_checkpoint(path)
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """The newest whole checkpoint of a folder; damaged ones are passed over with a warning.
+    """The newest undamaged checkpoint of a folder; damaged ones are skipped with a warning.
 
     Raises:
-        CheckpointError: there is none, or all are damaged.
+        CheckpointError: there is no checkpoint, or all are damaged.
     """
     problems: list[str] = []
     for path in sorted(folder.glob("epoch-*.ckpt"), reverse=True):
@@ -99,12 +99,12 @@ def newest_checkpoint(folder: Path) -> Path:
             return path
         problems.append(problem)
     if problems:
-        raise CheckpointError("No checkpoint is whole:\n" + "\n".join(f"  {line}" for line in problems))
+        raise CheckpointError("All checkpoints are damaged:\n" + "\n".join(f"  {line}" for line in problems))
     raise CheckpointError(f"{folder}: holds no checkpoint to resume from.")
 
 
 class _HashingStream:
-    """A binary stream that knows the SHA-256 of what went through it."""
+    """A binary stream that hashes what is written."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream

@@ -1,4 +1,4 @@
-"""When Lightning writes checkpoints, and through which files."""
+"""Lightning's checkpoints: when they are written, and that they are written whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from swtformer.errors import NonFiniteError
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's checkpoints in files of ours.
+    """Writes and reads Lightning's checkpoints through `checkpoint_files`.
 
     Args:
         section: name of the settings that messages point to ("train" for --train.learning_rate).
@@ -35,7 +35,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
         Raises:
             NonFiniteError: a weight is nan or infinite; nothing is written.
-            SwtformerError: the disk is full or read-only; what was there before stays.
+            SwtformerError: the disk is full or read-only; the previous file stays.
         """
         for name, value in checkpoint["state_dict"].items():
             if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
@@ -61,14 +61,14 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 class EpochCheckpoints(Checkpoint):
-    """Saves after every epoch, keeps the last two and, by a validation score, the best.
+    """Saves after every epoch; keeps the last two and the best by a validation score.
 
     Args:
         folder: where the checkpoints go.
         monitored: name of the score; higher is better.
     """
 
-    def __init__(self, folder: Path, monitored: str = "validation_map_per_class") -> None:
+    def __init__(self, folder: Path, monitored: str) -> None:
         self.folder = folder
         self.monitored = monitored
         self.best: float | None = None
@@ -85,7 +85,7 @@ class EpochCheckpoints(Checkpoint):
         if is_best:
             self.best = float(cast(Tensor, value))
             self.best_file = f"best-{epoch:04d}.ckpt"
-            # Before the epoch's own file: whoever resumes from that one finds the best it speaks of.
+            # Before the epoch's own file, whose state names it.
             trainer.save_checkpoint(self.folder / self.best_file)
         trainer.save_checkpoint(epoch_file(self.folder, epoch))
         if trainer.is_global_zero:
@@ -97,6 +97,6 @@ class EpochCheckpoints(Checkpoint):
         return {"best": self.best, "best_file": self.best_file, "is_finished": self.is_finished}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` gave."""
         self.best, self.best_file = state_dict["best"], state_dict["best_file"]
-        self.is_finished = state_dict.get("is_finished", False)
+        self.is_finished = state_dict["is_finished"]

@@ -1,4 +1,4 @@
-"""Runs Lightning's trainer: callbacks, checkpoints, signals, and the weights that are kept in the end."""
+"""Runs Lightning's trainer with our callbacks and checkpoints, and loads the weights to keep."""
 
 from __future__ import annotations
 
@@ -6,40 +6,39 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
 from swtformer.engine.batches import SampleLoader
-from swtformer.engine.callbacks import (
-    COLUMNS,
-    EpochMetrics,
-    OwnSignals,
-    ProgressReport,
-    UnreadableImages,
-)
+from swtformer.engine.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
 from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.engine.checkpoints import AtomicCheckpointIO, EpochCheckpoints
 from swtformer.engine.module import FittedModule
-from swtformer.engine.precision import lightning_precision
 from swtformer.errors import SettingsError
-from swtformer.precision import pick_device
+from swtformer.precision import pick_device, pick_precision
 from swtformer.processes import is_main_process, launched_processes
 from swtformer.progress import Progress
 from swtformer.settings import OptimisationSettings
 from swtformer.store.run import Run
 
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+"""Lightning's names of our precisions."""
+
 logger = logging.getLogger("swtformer")
 
 
 class LoaderFactory(Protocol):
-    """Makes one process's loader; how many processes there are is known late."""
+    """Makes the loader of one process, once the number of processes is known."""
 
     def __call__(self, *, rank: int, world_size: int) -> SampleLoader:
-        """Loader of the images that fall to process `rank` of `world_size`."""
+        """Loader of the share of process `rank` among `world_size`."""
 
 
 def fit(
@@ -51,29 +50,29 @@ def fit(
     strategy: str,
     resume: bool,
     progress: Progress,
-    columns: Sequence[str] = COLUMNS,
 ) -> UnreadableImages:
-    """Train a module by its options; the main process's holds the weights that are to be kept afterwards.
+    """Train a module by its options. Afterwards the module of the main process holds the weights to keep.
 
-    A run whose newest checkpoint ended its training, early or not, is not trained any further.
+    A finished training, stopped early or not, is not trained further when it is resumed.
 
     Args:
         module: what is trained.
         training: makes the loader of training batches.
-        validation: makes the loader of the images that the best epoch is chosen by.
+        validation: makes the loader of the images that choose the best epoch.
         run: where metrics and checkpoints go.
         strategy: Lightning's name of how processes share the work.
-        resume: go on from the newest whole checkpoint.
-        progress: told about every batch.
-        columns: of metrics.csv.
+        resume: continue from the newest undamaged checkpoint.
+        progress: called after every batch.
 
     Returns:
-        Which images could not be read, in this process or another.
+        Which images could not be read, over all processes.
 
     Raises:
-        SettingsError: a launcher started another number of processes than the options ask for.
-        CheckpointError: no checkpoint to resume from is whole.
+        SettingsError: the number of launched processes differs from the one that the options ask for.
+        CheckpointError: there is no undamaged checkpoint to resume from.
         NonFiniteError: the loss or a weight is not finite.
+        ValueError: the module computed a loss or score that it does not announce, or its parameter groups
+            lack a trainable parameter.
     """
     _quieten()
     options = module.options
@@ -86,8 +85,8 @@ def fit(
         _keep(module, newest, checkpoints)
         return unreadable
     callbacks: list[Callback] = [
-        EpochMetrics(run.metrics_file, columns),
-        ProgressReport(progress, module.section),
+        EpochMetrics(run.metrics_file),
+        ProgressReport(progress),
         unreadable,
         checkpoints,
         OwnSignals(),
@@ -96,20 +95,20 @@ def fit(
         callbacks.insert(0, EMAWeightAveraging(decay=options.ema_decay))
     if options.early_stopping_patience > 0:
         patience = options.early_stopping_patience
-        # Not strict: a score that is undefined is not logged.
+        # Not strict: an undefined score is not logged.
         callbacks.append(EarlyStopping(module.monitored, mode="max", patience=patience, strict=False))
     loggers: list[Any] = []
     if options.tensorboard:
         loggers.append(_tensorboard(run.path, module.section))
     with warnings.catch_warnings():
-        # Lightning's advice on worker counts, and notes on its own deprecated calls into torch.
+        # Lightning's advice on worker counts, and its own use of deprecated torch calls.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         trainer = Trainer(
             accelerator=device,
             devices=options.devices,
             num_nodes=options.nodes,
             strategy=strategy,
-            precision=lightning_precision(options.precision, device),
+            precision=PRECISIONS[pick_precision(options.precision, device)],
             max_epochs=options.epochs,
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=options.clip_norm or None,
@@ -135,10 +134,10 @@ def fit(
         )
     if is_main_process():
         _keep(module, newest_checkpoint(run.checkpoints), checkpoints)
-        is_to_choose = options.keep == "best" or options.early_stopping_patience > 0
-        if is_to_choose and checkpoints.best_file is None:
+        needs_score = options.keep == "best" or options.early_stopping_patience > 0
+        if needs_score and checkpoints.best_file is None:
             logger.warning(
-                "%s: %s is n/a on these validation images, so it chose no epoch; the weights are the last.",
+                "%s: %s is n/a on these validation images, so the weights of the last epoch are kept.",
                 run.path,
                 module.monitored_name,
             )
@@ -149,13 +148,13 @@ def _check_launch(options: OptimisationSettings, section: str) -> None:
     launched, wanted = launched_processes(), options.devices * options.nodes
     if launched > 1 and launched != wanted:
         raise SettingsError(
-            f"{launched} processes were launched, the settings ask for {wanted}: set --{section}.devices to "
-            f"the number of processes per machine and --{section}.nodes to that of machines."
+            f"{launched} processes were launched, but the settings ask for {wanted}: set --{section}.devices "
+            f"to the number of processes per machine and --{section}.nodes to the number of machines."
         )
 
 
 def _is_finished(newest: Path, checkpoints: EpochCheckpoints, *, run: Run, epochs: int) -> bool:
-    """Whether the newest checkpoint ended a training; `checkpoints` takes up its state, the user is told."""
+    """Load the newest checkpoint's state into `checkpoints`; warn and return True if its training ended."""
     state = read_checkpoint(newest)
     checkpoints.load_state_dict(state["callbacks"][checkpoints.state_key])
     if checkpoints.is_finished and is_main_process():
@@ -166,7 +165,7 @@ def _is_finished(newest: Path, checkpoints: EpochCheckpoints, *, run: Run, epoch
 
 
 def _keep(module: FittedModule, newest: Path, checkpoints: EpochCheckpoints) -> None:
-    """Load the weights that become the model; under EMA the checkpoint holds the averaged ones."""
+    """Load the weights to keep; under EMA checkpoints hold the averaged ones."""
     kept = newest
     if module.options.keep == "best" and checkpoints.best_file is not None:
         kept = newest.with_name(checkpoints.best_file)
@@ -174,7 +173,7 @@ def _keep(module: FittedModule, newest: Path, checkpoints: EpochCheckpoints) -> 
 
 
 def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
-    """Fit; an interrupt stays an interrupt, where Lightning would end the process."""
+    """Fit; raise KeyboardInterrupt where Lightning turns it into SystemExit."""
     before = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(*arguments, **options)
@@ -199,6 +198,6 @@ def _tensorboard(folder: Path, section: str) -> Any:
 
 
 def _quieten() -> None:
-    """Keep Lightning's notes on devices and seeds out of the terminal; its warnings and errors stay."""
+    """Keep Lightning's notes on devices and seeds out of the terminal; errors stay."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,38 +1,46 @@
-"""What every Lightning module here shares: seeding, optimiser, schedule, and the stop at nan."""
+"""What every fitted module shares: seeding, the total loss, optimiser and schedule."""
 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from swtformer.engine.optimizer import create_optimizer, learning_rate_factor
+from swtformer.engine.optimizer import create_optimizer, warmup_and_cosine
 from swtformer.errors import NonFiniteError
 from swtformer.settings import OptimisationSettings
 
+UNDECAYED = ("relative_position_bias_table",)
+"""Names of parameters that are added to scores rather than multiplied with features: no weight decay."""
+
 
 class FittedModule(LightningModule, ABC):
-    """A network and how it is fitted; subclasses give the losses and the validation.
+    """A network and how it is fitted; subclasses add losses and validation.
 
-    Random numbers inside the network (stochastic depth) are drawn from a generator seeded anew at every batch
-    from (seed, process, epoch, batch), so a resumed run draws the same ones as an unbroken run.
+    Random numbers inside the network (stochastic depth) come from a generator that is seeded at every batch
+    from (seed, process, epoch, batch), so a resumed run draws the same ones as an uninterrupted run.
 
     Attributes:
         section: name of the settings that messages point to ("train" for --train.learning_rate).
-        monitored: name in `validation` of the score that decides which epoch was the best; higher is better.
-        monitored_name: what the progress calls it.
-        latest: losses of the last batch, "loss" their weighted sum.
+        loss_names: losses that `training_step` may compute; columns of metrics.csv.
+        validation_names: scores that validation may compute; columns of metrics.csv.
+        monitored: the validation score that chooses the best epoch; higher is better.
+        monitored_name: its name in the progress line.
+        latest: losses of the last batch; "loss" is their weighted sum.
         validation: scores of the last validation.
-        batches_in_epoch: how long an epoch is.
+        batches_in_epoch: number of batches per epoch, known once the fit has started.
     """
 
     section: str
+    loss_names: tuple[str, ...]
+    validation_names: tuple[str, ...]
     monitored: str
     monitored_name: str
 
@@ -40,7 +48,7 @@ class FittedModule(LightningModule, ABC):
         """Hold a network.
 
         Args:
-            model: the network; its top-level modules are the groups of learning rates.
+            model: the network.
             options: how it is optimised.
             seed: of everything random.
         """
@@ -53,7 +61,7 @@ class FittedModule(LightningModule, ABC):
         self.validation: dict[str, float] = {}
 
     def on_fit_start(self) -> None:
-        """Learn how long an epoch is."""
+        """Find out how long an epoch is."""
         self.batches_in_epoch = max(int(self.trainer.num_training_batches), 1)
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -61,13 +69,25 @@ class FittedModule(LightningModule, ABC):
         key = (self.seed, self.global_rank, self.current_epoch, batch_idx)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
-    def total(self, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-        """Weighted sum of losses, noted in `latest`.
+    def total(self, losses: Mapping[str, Tensor], weights: Mapping[str, float] | None = None) -> Tensor:
+        """Weighted sum of losses; it and they are kept in `latest`.
+
+        Args:
+            losses: scalars by name; all names are in `loss_names`, which may hold more.
+            weights: by name; 1 for losses that are not in it.
 
         Raises:
-            NonFiniteError: it is nan or infinite.
+            ValueError: a name is not in `loss_names`.
+            NonFiniteError: the sum is nan or infinite.
         """
-        total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+        unknown = [name for name in losses if name not in self.loss_names]
+        if unknown:
+            raise ValueError(
+                f"The loss {unknown[0]!r} is not among the loss_names {list(self.loss_names)} of "
+                f"{type(self).__name__}; add it there."
+            )
+        factors = {} if weights is None else weights
+        total = torch.stack([factors.get(name, 1.0) * value for name, value in losses.items()]).sum()
         self.latest = {"loss": total.detach(), **{name: value.detach() for name, value in losses.items()}}
         if not torch.isfinite(total):
             parts = ", ".join(f"{name} {value.item():.4g}" for name, value in self.latest.items())
@@ -78,9 +98,59 @@ class FittedModule(LightningModule, ABC):
             )
         return total
 
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters of the network, by the group that shares a learning rate: one for each of its parts.
+
+        Networks whose groups are not their direct children override this.
+        """
+        return {name: list(part.parameters()) for name, part in self.model.named_children()}
+
+    def learning_rate_multipliers(self) -> dict[str, float]:
+        """Learning rates by group, relative to `options.learning_rate`.
+
+        The group "backbone" has the plain rate; all others are new and have `head_multiplier`.
+        """
+        return {name: self.options.head_multiplier for name in self.parameter_groups() if name != "backbone"}
+
+    def create_optimizer(self) -> Optimizer:
+        """AdamW over `parameter_groups`; override it for another optimiser.
+
+        Raises:
+            ValueError: a trainable parameter of the network is in none of the groups.
+        """
+        groups = self.parameter_groups()
+        grouped = {id(parameter) for parameters in groups.values() for parameter in parameters}
+        names = dict(self.model.named_parameters())
+        missing = [name for name, item in names.items() if item.requires_grad and id(item) not in grouped]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} parameters of {type(self.model).__name__} are in no group of "
+                f"parameter_groups() and would not be trained: {', '.join(missing[:3])}."
+            )
+        return create_optimizer(
+            groups,
+            learning_rate=self.options.learning_rate,
+            multipliers=self.learning_rate_multipliers(),
+            weight_decay=self.options.weight_decay,
+            undecayed=[item for name, item in names.items() if name.endswith(UNDECAYED)],
+        )
+
+    def learning_rate_factor(self, steps: int) -> Callable[[int], float]:
+        """Factor on all learning rates at each step; override it for another schedule.
+
+        Args:
+            steps: optimiser steps of the whole training.
+        """
+        options = self.options
+        return warmup_and_cosine(
+            steps,
+            warmup_fraction=options.warmup_fraction,
+            floor=min(options.minimum_learning_rate / options.learning_rate, 1.0),
+        )
+
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine, stepped per optimiser step."""
-        optimizer = create_optimizer(self.model, self.options)
+        """The optimiser, and its schedule per optimiser step."""
+        optimizer = self.create_optimizer()
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, learning_rate_factor(self.options, steps))
+        schedule = LambdaLR(optimizer, self.learning_rate_factor(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

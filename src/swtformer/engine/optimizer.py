@@ -1,66 +1,61 @@
-"""AdamW groups and the learning-rate schedule (METHOD 3)."""
+"""AdamW over groups of parameters, and the learning-rate schedule (METHOD 3)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 from torch.optim import AdamW
 
-from swtformer.settings import OptimisationSettings
 
-UNDECAYED = ("relative_position_bias_table",)
-"""Matrices that are no weights of a product and so are not decayed."""
+def create_optimizer(
+    groups: Mapping[str, Sequence[nn.Parameter]],
+    *,
+    learning_rate: float,
+    multipliers: Mapping[str, float],
+    weight_decay: float,
+    undecayed: Iterable[nn.Parameter] = (),
+) -> AdamW:
+    """AdamW with a learning rate for each group.
 
-
-def parameter_groups(model: nn.Module, settings: OptimisationSettings) -> list[dict[str, Any]]:
-    """Trainable parameters by learning rate and decay.
-
-    The module `backbone` has the plain learning rate; every other one at the top of the model is new.
-    Biases, norms (all tensors of one dimension) and relative-position tables are not decayed.
-
-    Returns:
-        Groups of AdamW with `params`, `lr`, `weight_decay` and a `name` such as "head/decay".
-    """
-    new = settings.learning_rate * settings.head_multiplier
-    multipliers: dict[str, float] = getattr(model, "rate_multipliers", lambda: {"backbone": 1.0})()
-    rates = {name: settings.learning_rate * factor for name, factor in multipliers.items()}
-    groups: dict[str, dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        part = name.split(".", 1)[0]
-        decays = parameter.ndim > 1 and not name.endswith(UNDECAYED)
-        key = f"{part}/{'decay' if decays else 'plain'}"
-        group = groups.setdefault(
-            key,
-            {
-                "params": [],
-                "lr": rates.get(part, new),
-                "weight_decay": settings.weight_decay if decays else 0.0,
-                "name": key,
-            },
-        )
-        group["params"].append(parameter)
-    return list(groups.values())
-
-
-def create_optimizer(model: nn.Module, settings: OptimisationSettings) -> AdamW:
-    """AdamW over `parameter_groups`."""
-    return AdamW(parameter_groups(model, settings))
-
-
-def learning_rate_factor(settings: OptimisationSettings, steps: int) -> Callable[[int], float]:
-    """Factor on every group's learning rate at a step: linear warm-up, then a cosine to the minimum.
+    Frozen parameters are left out. Biases and norms (all tensors of one dimension) are not decayed.
 
     Args:
-        settings: warm-up fraction, learning rate and its minimum.
-        steps: optimiser steps of the whole training.
+        groups: parameters by the name of their group.
+        learning_rate: that of groups without a multiplier.
+        multipliers: learning rates relative to it, by group.
+        weight_decay: of the parameters that are decayed.
+        undecayed: parameters of more dimensions that are not decayed either.
+
+    Returns:
+        AdamW over up to two groups for each of `groups`, named such as "head/decay" and "head/plain".
     """
-    warmup = math.ceil(steps * settings.warmup_fraction)
-    floor = min(settings.minimum_learning_rate / settings.learning_rate, 1.0)
+    spared = {id(parameter) for parameter in undecayed}
+    parts: dict[str, dict[str, Any]] = {}
+    for group, parameters in groups.items():
+        for parameter in parameters:
+            if not parameter.requires_grad:
+                continue
+            decays = parameter.ndim > 1 and id(parameter) not in spared
+            name = f"{group}/{'decay' if decays else 'plain'}"
+            rate = learning_rate * multipliers.get(group, 1.0)
+            decay = weight_decay if decays else 0.0
+            part = parts.setdefault(name, {"params": [], "lr": rate, "weight_decay": decay, "name": name})
+            part["params"].append(parameter)
+    return AdamW(list(parts.values()))
+
+
+def warmup_and_cosine(steps: int, *, warmup_fraction: float, floor: float) -> Callable[[int], float]:
+    """Factor on all learning rates at each step: it rises linearly to 1, then falls as a cosine to `floor`.
+
+    Args:
+        steps: optimiser steps of the whole training.
+        warmup_fraction: part of them over which it rises.
+        floor: in [0, 1].
+    """
+    warmup = math.ceil(steps * warmup_fraction)
 
     def factor(step: int) -> float:
         if step < warmup:

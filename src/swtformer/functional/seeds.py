@@ -1,11 +1,12 @@
-"""Structure-aware seeds, prototypes and refined maps (Sec. 3-5, Eq. 4), as matrix products.
+"""Structure-aware seeds, prototypes and R-CAMs (Sec. 3-5, Eq. 4), as matrix products.
 
-Nothing here holds a tensor of the size classes × tokens × tokens or classes × channels × tokens; the affinity
-is made in blocks of rows, so memory grows with the tokens and not with their square.
+No tensor has the size classes × tokens × tokens or classes × channels × tokens. The affinity is computed in
+blocks of rows, so memory grows with the tokens and not with their square.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from swtformer.functional.activation import with_background_present
 
 EPSILON = 1e-5
-"""Added to the maximum that a refined map is divided by; also the smallest union of an overlap."""
+"""Added to the maximum that an R-CAM is divided by; also the smallest union of an overlap."""
 
 ROWS_PER_BLOCK = 2048
 """Rows of the affinity that are held at a time."""
@@ -25,7 +26,7 @@ def token_affinity(rows: Tensor, tokens: Tensor, *, affinity: Literal["abs", "re
     """Affinity between tokens, the absolute or positive cosine of their features (Eq. 4).
 
     Args:
-        rows: (B, n, D) tokens whose affinity to all others is wanted.
+        rows: (B, n, D) some of the tokens.
         tokens: (B, N, D) all tokens.
         affinity: abs for |cosine| as in the paper, relu for its positive part.
 
@@ -53,12 +54,12 @@ def locate_seeds(
 
         sum_j S_ij M_cj / (sum_j S_ij + sum_j M_cj - sum_j S_ij M_cj),
 
-    the background's times `background_weight` (SIPE's code has the factor, the paper is silent). Of equal
-    overlaps the lowest class wins. No gradient flows through.
+    the background's times `background_weight` (SIPE's code has the factor, the paper does not mention it).
+    The lowest class wins a tie. No gradient flows through.
 
-    A present class that wins no token has no prototype, so its refined map would be dark although the label
-    says that it is there. With `seedless="closest"` it gets the token where its overlap comes closest to the
-    winner's (as a ratio), beside the winner. This departs from the paper, which does not mention the case.
+    A present class that wins no token has no prototype, so its R-CAM would be 0 everywhere. With
+    `seedless="closest"` it gets the token where its overlap comes closest to the winner's (as a ratio), in
+    addition to the winner. This departs from the paper, which does not mention the case.
 
     Args:
         features: (B, D, h, w) tokens of the last stage.
@@ -66,12 +67,12 @@ def locate_seeds(
         present: (B, C) 0/1 image-level labels; background is always present.
         affinity: reading of Eq. 4, see `token_affinity`.
         background_weight: factor on the background's overlap.
-        seedless: what a present class without a seed gets, see above; none leaves it without.
+        seedless: what a present class without a token gets: the closest one, or none.
         rows_per_block: tokens whose affinity is held at a time.
 
     Returns:
-        (B, C+1, h, w) 0/1 seeds in the dtype of `maps`; one class a token, but for the tokens that a
-        seedless class was given.
+        (B, C+1, h, w) 0/1 seeds in the dtype of `maps`; one class per token, except for the tokens that
+        seedless classes got.
 
     Raises:
         ValueError: features and maps lie on different grids.
@@ -100,7 +101,7 @@ def locate_seeds(
     seeds = F.one_hot(torch.cat(winners, dim=1), maps.shape[1]).mT
     if seedless == "closest":
         lacks_seeds = allowed & ~seeds.any(-1)
-        lacks_seeds[:, 0] = False  # an object that fills the image leaves no background
+        lacks_seeds[:, 0] = False  # an object may fill the image
         closest = torch.cat(closeness, dim=1).argmax(1)
         seeds = seeds.scatter_add(2, closest[..., None], lacks_seeds[..., None].to(seeds.dtype))
     return seeds.reshape(maps.shape).to(maps.dtype)
@@ -142,16 +143,63 @@ def scaled_to_maximum(maps: Tensor) -> Tensor:
     return maps / (maps.amax((-2, -1), keepdim=True) + EPSILON)
 
 
-def refined_maps(features: Tensor, seeds: Tensor, present: Tensor) -> Tensor:
-    """Refined class activation maps (R-CAM): similarity to the prototypes of the seeds (Sec. 3-5).
+@dataclass(frozen=True)
+class PrototypeRefinement:
+    """Maps refined by image-specific prototypes.
+
+    Attributes:
+        seeds: (B, C+1, h, w) 0/1, on the grid of the class activation maps.
+        similarities: (B, C+1, h', w') in [0, 1], cosine of every feature with the prototypes. Those of
+            several views can be summed and then scaled once.
+    """
+
+    seeds: Tensor
+    similarities: Tensor
+
+    @property
+    def rcam(self) -> Tensor:
+        """(B, C+1, h', w') in [0, 1), the R-CAMs: each similarity map divided by its maximum."""
+        return scaled_to_maximum(self.similarities)
+
+
+def prototype_refinement(
+    tokens: Tensor,
+    features: Tensor,
+    cam: Tensor,
+    present: Tensor,
+    *,
+    affinity: Literal["abs", "relu"],
+    background_weight: float,
+    seedless: Literal["closest", "none"],
+) -> PrototypeRefinement:
+    """Refine class activation maps: seeds, their prototypes, and the similarity to these (Sec. 3-5).
+
+    Computed in float32 at least, also under autocast. Gradients reach `features` and neither `tokens` nor
+    `cam`, since seeds have none.
 
     Args:
-        features: (B, D, h, w) hierarchical features.
-        seeds: (B, C+1, h', w') one-hot seeds; resized to the features' grid by nearest neighbour.
-        present: (B, C) 0/1 image-level labels.
+        tokens: (B, D, h, w) features of the last stage, which locate the seeds.
+        features: (B, D', h', w') features that are averaged to prototypes and compared with them, on any
+            grid; seeds are resized to it by nearest neighbour.
+        cam: (B, C+1, h, w) in [0, 1]; index 0 is background, absent classes are 0.
+        present: (B, C) 0/1 image-level labels; background is always present.
+        affinity, background_weight, seedless: see `locate_seeds`.
 
     Returns:
-        (B, C+1, h, w) in [0, 1); index 0 is background, absent classes are 0.
+        Seeds and similarities; absent classes are 0.
+
+    Raises:
+        ValueError: tokens and maps lie on different grids.
     """
-    resized = F.interpolate(seeds, features.shape[-2:], mode="nearest")
-    return scaled_to_maximum(prototype_similarity(features, prototypes(features, resized), present))
+    with torch.autocast(features.device.type, enabled=False):
+        features = features.to(torch.promote_types(features.dtype, torch.float32))
+        seeds = locate_seeds(
+            tokens,
+            cam,
+            present,
+            affinity=affinity,
+            background_weight=background_weight,
+            seedless=seedless,
+        )
+        centres = prototypes(features, F.interpolate(seeds, features.shape[-2:], mode="nearest"))
+        return PrototypeRefinement(seeds, prototype_similarity(features, centres, present))

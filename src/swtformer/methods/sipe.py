@@ -18,7 +18,7 @@ from torch import Tensor
 from swtformer.backbones.base import Backbone
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.losses import classification_loss, consistency_loss
-from swtformer.functional.seeds import locate_seeds, prototype_similarity, prototypes, scaled_to_maximum
+from swtformer.functional.seeds import prototype_refinement
 from swtformer.methods.base import Batch, Made
 from swtformer.methods.fusion import HierarchicalFeatureFusion
 from swtformer.methods.pyramid import (
@@ -81,25 +81,22 @@ class SIPE(PyramidMethod):
         return self.fusion.of_detached(pyramid)
 
     def _refined(self, cam: Tensor, tokens: Tensor, fused: Tensor, present: Tensor) -> Localization:
-        with torch.autocast(fused.device.type, enabled=False):
-            grid = fused.shape[-2:]
-            located_on = F.interpolate(cam, tokens.shape[-2:], mode="bilinear", align_corners=False)
-            seeds = locate_seeds(
-                tokens,
-                located_on,
-                present,
-                affinity="relu",
-                background_weight=self.options.background_weight,
-                seedless="none",
-            )
-            centres = prototypes(fused, F.interpolate(seeds, grid, mode="nearest"))
-            similarities = prototype_similarity(fused, centres, present)
-            return Localization(
-                cam=F.interpolate(cam, grid, mode="bilinear", align_corners=False),
-                rcam=scaled_to_maximum(similarities),
-                similarities=similarities,
-                seeds=seeds,
-            )
+        located_on = F.interpolate(cam, tokens.shape[-2:], mode="bilinear", align_corners=False)
+        refined = prototype_refinement(
+            tokens,
+            fused,
+            located_on,
+            present,
+            affinity="relu",
+            background_weight=self.options.background_weight,
+            seedless="none",
+        )
+        return Localization(
+            cam=F.interpolate(cam, fused.shape[-2:], mode="bilinear", align_corners=False),
+            rcam=refined.rcam,
+            similarities=refined.similarities,
+            seeds=refined.seeds,
+        )
 
     def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
         """Classification loss and consistency of CAM and R-CAM over all channels, both with gradients."""

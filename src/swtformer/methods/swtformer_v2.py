@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone
 from swtformer.functional.losses import classification_loss, consistency_loss, contrastive_loss
-from swtformer.functional.seeds import locate_seeds, prototype_similarity, prototypes, scaled_to_maximum
+from swtformer.functional.seeds import prototype_refinement
 from swtformer.methods.base import Batch, Made
 from swtformer.methods.fusion import HierarchicalFeatureFusion
 from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings
@@ -74,25 +74,22 @@ class SWTformerV2(PyramidMethod):
         """CAMs and R-CAMs on the grid of the fused features; see `PyramidMethod.localize`."""
         with torch.autocast(encoding.activations.device.type, enabled=False):
             cam = self.cam(encoding, present, maps=maps)
-            seeds = locate_seeds(
-                encoding.pyramid[-1].float(),
-                cam,
-                present,
-                affinity=self.options.affinity,
-                background_weight=self.options.background_weight,
-                seedless=self.options.seedless,
-            )
         features = self.fused(encoding.pyramid)
-        with torch.autocast(features.device.type, enabled=False):
-            grid = features.shape[-2:]
-            centres = prototypes(features, F.interpolate(seeds, grid, mode="nearest"))
-            similarities = prototype_similarity(features, centres, present)
-            return Localization(
-                cam=F.interpolate(cam, grid, mode="bilinear", align_corners=False),
-                rcam=scaled_to_maximum(similarities),
-                similarities=similarities,
-                seeds=seeds,
-            )
+        refined = prototype_refinement(
+            encoding.pyramid[-1].float(),
+            features,
+            cam,
+            present,
+            affinity=self.options.affinity,
+            background_weight=self.options.background_weight,
+            seedless=self.options.seedless,
+        )
+        return Localization(
+            cam=F.interpolate(cam, features.shape[-2:], mode="bilinear", align_corners=False),
+            rcam=refined.rcam,
+            similarities=refined.similarities,
+            seeds=refined.seeds,
+        )
 
     def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
         """See `PyramidMethod.fused`."""

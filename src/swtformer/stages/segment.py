@@ -330,7 +330,7 @@ def _fit(
 ) -> list[Failure]:
     from swtformer.engine.fitting import fit
     from swtformer.training.pair_loader import evaluation_pairs, training_pairs
-    from swtformer.training.segmentation import SEGMENT_COLUMNS, SegmentationModule
+    from swtformer.training.segmentation import SegmentationModule
 
     options = settings.segment
     weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
@@ -344,7 +344,6 @@ def _fit(
         strategy="auto" if options.devices * options.nodes == 1 else several,
         resume=resume,
         progress=progress,
-        columns=SEGMENT_COLUMNS,
     )
     replaced = [training[place] for place in sorted(unreadable.training)]
     replaced += [validation[place] for place in sorted(unreadable.validation)]

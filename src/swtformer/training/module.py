@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from swtformer.engine.module import FittedModule
 from swtformer.functional.scores import (
@@ -28,6 +28,7 @@ class TrainingModule(FittedModule):
     """
 
     section = "train"
+    validation_names = ("validation_map_per_class", "validation_map_per_image")
     monitored = "validation_map_per_class"
     monitored_name = "mAP"
     model: Method
@@ -35,9 +36,18 @@ class TrainingModule(FittedModule):
     def __init__(self, model: Method, settings: Settings, images: TrainingImages | None = None) -> None:
         super().__init__(model, settings.train, seed=settings.seed)
         self.images = images
+        self.loss_names = model.loss_names
         self._scores: list[Tensor] = []
         self._labels: list[Tensor] = []
         model.freeze(settings.train.freeze_stages)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The method's."""
+        return self.model.parameter_groups()
+
+    def learning_rate_multipliers(self) -> dict[str, float]:
+        """The method's, where it names a group; else those of every training."""
+        return super().learning_rate_multipliers() | self.model.rate_multipliers()
 
     def on_train_epoch_start(self) -> None:
         """Let the method renew what follows from the whole training set."""

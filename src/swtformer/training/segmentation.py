@@ -13,19 +13,6 @@ from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.settings import SegmentSettings
 
-SEGMENT_COLUMNS = (
-    "epoch",
-    "step",
-    "learning_rate",
-    "loss",
-    "cross_entropy",
-    "dice",
-    "presence",
-    "validation_miou",
-    "seconds",
-)
-"""Columns of metrics.csv."""
-
 
 class SegmentationModule(FittedModule):
     """Trains a segmentation network on batches of {"image", "mask", "present", "confidence"}.
@@ -38,6 +25,8 @@ class SegmentationModule(FittedModule):
     """
 
     section = "segment"
+    loss_names = ("cross_entropy", "dice", "presence")
+    validation_names = ("validation_miou",)
     monitored = "validation_miou"
     monitored_name = "mIoU"
     model: SegmentationNetwork
@@ -64,18 +53,17 @@ class SegmentationModule(FittedModule):
         """
         logits, presence = self.model.parts(batch["image"])
         logits = logits.float()
-        by_image = batch["confidence"] if self.settings.weighting == "confidence" else None
+        image_weights = batch["confidence"] if self.settings.weighting == "confidence" else None
         losses = {
             "cross_entropy": pixel_cross_entropy(
-                logits, batch["mask"], class_weights=self.class_weights, image_weights=by_image
+                logits, batch["mask"], class_weights=self.class_weights, image_weights=image_weights
             )
         }
         if self.settings.dice > 0:
             losses["dice"] = dice_loss(logits, batch["mask"])
         if presence is not None:
             losses["presence"] = presence_loss(presence, batch["mask"], batch["present"])
-        weights = {"cross_entropy": 1.0, "dice": self.settings.dice, "presence": self.settings.presence}
-        return self.total(losses, weights)
+        return self.total(losses, {"dice": self.settings.dice, "presence": self.settings.presence})
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count the pixels of a validation batch."""
@@ -83,11 +71,10 @@ class SegmentationModule(FittedModule):
         self._confusion.update(predicted.cpu(), batch["mask"].cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Mean IoU over the labels that occur, of the images of all processes."""
+        """Mean IoU over the labels that occur, of the images of all processes; 0 if no pixel is known."""
         counts = self._confusion.counts
         if self.trainer.world_size > 1:
             counts = self.all_gather(counts.to(self.device)).sum(0).cpu()
         self._confusion = ConfusionMatrix(len(counts))
-        # Where nothing of the held-out masks is known there is nothing to choose an epoch by.
         self.validation = {self.monitored: float(mean_iou(counts).nan_to_num(0.0))}
         self.log(self.monitored, self.validation[self.monitored], rank_zero_only=False, sync_dist=False)
