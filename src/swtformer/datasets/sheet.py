@@ -160,20 +160,7 @@ def _edges(labels: np.ndarray) -> np.ndarray:
     """(H, W) bool: pixels within two steps of another label."""
     padded = np.pad(labels, 2, mode="edge")
     height, width = labels.shape
-    steps = [
-        (0, 2),
-        (0, 1),
-        (0, -1),
-        (0, -2),
-        (2, 0),
-        (1, 0),
-        (-1, 0),
-        (-2, 0),
-        (1, 1),
-        (1, -1),
-        (-1, 1),
-        (-1, -1),
-    ]
+    steps = [(y, x) for y in range(-2, 3) for x in range(-2, 3) if 0 < y * y + x * x <= 4]
     edges = np.zeros(labels.shape, dtype=bool)
     for down, right in steps:
         edges |= padded[2 + down : 2 + down + height, 2 + right : 2 + right + width] != labels
