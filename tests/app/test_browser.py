@@ -113,7 +113,7 @@ def test_a_damaged_photograph_gets_a_message_and_the_next_one_a_mask(
     (tmp_path / "bad.png").write_bytes(photograph.read_bytes()[:500])
     upload(page, tmp_path / "bad.png")
     page.wait_for_selector("#status .bad")
-    assert "bad.png: is no whole image" in page.inner_text("#status")
+    assert "bad.png: cannot be decoded" in page.inner_text("#status")
     assert not page.is_visible("#legend")
     page.get_by_label("Clear").first.click()
     upload(page, photograph)

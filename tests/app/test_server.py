@@ -70,13 +70,13 @@ def jpeg() -> bytes:
 
 
 FAULTS: dict[str, tuple[Callable[[], bytes], str]] = {
-    "half.jpg": (lambda: jpeg()[: len(jpeg()) // 2], "is no whole image"),
-    "short.jpg": (lambda: jpeg()[:-2], "is no whole image"),
-    "flipped.png": (flipped_png, "is no whole image"),
+    "half.jpg": (lambda: jpeg()[: len(jpeg()) // 2], "cannot be decoded"),
+    "short.jpg": (lambda: jpeg()[:-2], "cannot be decoded"),
+    "flipped.png": (flipped_png, "cannot be decoded"),
     "empty.jpg": (lambda: b"", "is empty"),
     "page.jpg": (lambda: b"<html><script>alert(1)</script>", "got a file that begins with"),
     "bomb.png": (huge_png, "exceeds limit"),
-    "noextension": (lambda: b"\0\1", "is no whole image"),
+    "noextension": (lambda: b"\0\1", "cannot be decoded"),
 }
 
 

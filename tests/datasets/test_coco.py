@@ -99,16 +99,14 @@ def test_splits_are_annotation_files(coco):
         assert data.records[0].image.parent.name == "val2017"
     file = folder / "annotations" / "instances_train2017.json"
     assert open_dataset(file, AUTO, split="val2017").split == "val2017"
-    with pytest.raises(
-        DataError, match=r"no split 'vall2017'\. Did you mean 'val2017'\? There are: train2017, val2017"
-    ):
+    with pytest.raises(DataError, match=r"'vall2017'\. Did .* are: train2017, val2017"):
         open_dataset(folder, AUTO, split="vall2017")
 
 
 def test_several_files_without_a_train_need_a_name(coco):
     coco(name="one")
     folder = coco(name="two")
-    with pytest.raises(DataError, match="several annotation files; name a split: one, two"):
+    with pytest.raises(DataError, match=r"several annotation files; .*: one, two"):
         open_dataset(folder, AUTO)
 
 
@@ -139,7 +137,7 @@ def test_masks_only_from_the_setting(coco, tmp_path, write_mask):
 def test_classes_of_the_settings_give_the_order(coco):
     data = open_dataset(coco(), DataSettings(classes=("dog", "cat", "person")))
     assert data.records[0].present == (0, 2)
-    with pytest.raises(DataError, match=r"images\[1\]: unknown class 'cat'\. Did you mean 'cut'"):
+    with pytest.raises(DataError, match=r"images\[1\]: unknown class 'cat'.*'cut'"):
         open_dataset(coco(), DataSettings(classes=("dog", "cut", "person")))
 
 
@@ -158,7 +156,7 @@ def test_unsafe_names_are_refused(coco, name):  # faults 22, 24
 
 def test_duplicate_and_empty_sets_are_refused(coco, tmp_path, write_images):  # faults 17, 21, 23
     twice = [*CONTENT["images"], {"id": 10, "file_name": "a.jpg"}]
-    with pytest.raises(DataError, match=r"images\[3\]: 'a' has the labels '', but 'dog;person'"):
+    with pytest.raises(DataError, match=r"images\[3\]: 'a' .* '', but 'dog;person'"):
         open_dataset(coco(changed(images=twice)), AUTO)
     write_images(tmp_path / "train2017", ["a.png"])
     twin = [*CONTENT["images"], {"id": 10, "file_name": "a.png"}]
@@ -171,31 +169,34 @@ def test_duplicate_and_empty_sets_are_refused(coco, tmp_path, write_images):  # 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (json.dumps(CONTENT)[:-5], r"instances_train2017\.json:1: is no whole JSON"),
+        (json.dumps(CONTENT)[:-5], r"instances_train2017\.json:1: is incomplete or damaged JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
         ("1" * 5000, "cannot be read as JSON"),
-        ("3", "is no COCO file"),
-        ("{}", "is no COCO file"),
-        (changed(annotations={}), "is no COCO file"),
+        ("3", "is not a COCO file"),
+        ("{}", "is not a COCO file"),
+        (changed(annotations={}), "is not a COCO file"),
         (changed(images=[{"id": [1], "file_name": "a.jpg"}]), r"images\[0\]: needs an id and a file_name"),
         (changed(images=[{"id": 1}]), r"images\[0\]: needs an id and a file_name"),
         (changed(images=["a.jpg"]), r"images\[0\]: needs an id and a file_name"),
-        (changed(images=CONTENT["images"][:1] * 2), r"images\[1\]: id 7 is there twice"),
-        (changed(categories=[{"id": 1, "name": ""}]), r"categories\[0\]: needs a whole id and a name"),
-        (changed(categories=["cat"]), r"categories\[0\]: needs a whole id and a name"),
+        (changed(images=CONTENT["images"][:1] * 2), r"images\[1\]: id 7 appears twice"),
+        (changed(categories=[{"id": 1, "name": ""}]), r"categories\[0\]: .* a whole-number id"),
+        (changed(categories=["cat"]), r"categories\[0\]: .* a whole-number id"),
         (
             changed(categories=[{"id": 1, "name": "x"}, {"id": 2, "name": "x"}]),
-            r"categories\[1\]: .* is there twice",
+            r"categories\[1\]: .* appears twice",
         ),
         (changed(annotations=[3]), r"annotations\[0\]: expected an object"),
-        (changed(annotations=[{"image_id": 8, "category_id": 1}]), r"annotations\[0\]: image_id 8 is no id"),
+        (
+            changed(annotations=[{"image_id": 8, "category_id": 1}]),
+            r"annotations\[0\]: image_id 8 is not an id",
+        ),
         (
             changed(annotations=[{"image_id": 7, "category_id": 2}]),
-            r"annotations\[0\]: category_id 2 is no id",
+            r"annotations\[0\]: category_id 2 is not",
         ),
         (
             changed(annotations=[{"image_id": {}, "category_id": 1}]),
-            r"annotations\[0\]: image_id {} is no id",
+            r"annotations\[0\]: image_id {} is not an id",
         ),
     ],
 )

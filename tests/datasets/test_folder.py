@@ -28,7 +28,8 @@ def test_one_folder_per_class(tmp_path, write_images):
     assert data.labels_from == "folder names"
     (warning,) = data.problems
     assert warning.kind == "ignored_file"
-    assert "1 files are no images by their extension, 'notes.txt' first" in warning.message
+    assert "1 files are ignored" in warning.message
+    assert "the first is 'notes.txt'" in warning.message
 
 
 @pytest.mark.parametrize("name", ["background", "None", "_background_"])
@@ -57,7 +58,7 @@ def test_top_folders_can_be_splits(tmp_path, write_images):
     assert [p.kind for p in val.problems] == ["class_without_images"]  # fault 20
     everything = open_dataset(tmp_path, AUTO, split="all")
     assert list(present(everything)) == ["train/cat/a", "train/dog/b", "val/ape/c", "val/cat/a"]
-    with pytest.raises(DataError, match=r"no split 'vall'\. Did you mean 'val'\? There are: train, val"):
+    with pytest.raises(DataError, match=r"'vall'\. Did .*'val'.* are: train, val"):
         open_dataset(tmp_path, AUTO, split="vall")
 
 
@@ -82,26 +83,26 @@ def test_classes_of_the_settings_and_of_a_file(tmp_path, write_images):  # fault
         "dog/b": (0,),
     }
     (tmp_path / "classes.txt").write_text("dog\ncut\n")
-    with pytest.raises(DataError, match=r"cat/a\.jpg: unknown class 'cat'\. Did you mean 'cut'\?"):
+    with pytest.raises(DataError, match=r"cat/a\.jpg: unknown class 'cat'.*'cut'"):
         open_dataset(tmp_path, AUTO)
 
 
 def test_images_beside_class_folders_are_refused(tmp_path, write_images):
     write_images(tmp_path, ["cat/a.jpg", "b.jpg"])
-    with pytest.raises(DataError, match=r"b\.jpg: lies beside the class folders; move it into one"):
+    with pytest.raises(DataError, match=r"b\.jpg: lies beside the class folders"):
         open_dataset(tmp_path, AUTO)
 
 
 def test_two_images_with_one_output_name_are_refused(tmp_path, write_images):  # fault 23
     write_images(tmp_path, ["cat/a.jpg", "cat/a.png"])
-    with pytest.raises(DataError, match=r"'a\.png' and 'a\.jpg' .* the same output name 'cat/a'"):
+    with pytest.raises(DataError, match=r"'a\.png' and 'a\.jpg' .* name 'cat/a'"):
         open_dataset(tmp_path, AUTO)
 
 
 def test_file_names_in_another_encoding_are_refused(tmp_path, write_images):  # fault 24
     write_images(tmp_path, ["cat/a.jpg"])
     os.rename(tmp_path / "cat" / "a.jpg", os.fsencode(tmp_path / "cat") + b"/\xe4.jpg")
-    with pytest.raises(DataError, match=r"cat/\\udce4': the file name is no UTF-8; rename"):
+    with pytest.raises(DataError, match=r"cat/\\udce4': the file name is not UTF-8"):
         open_dataset(tmp_path, AUTO)
 
 

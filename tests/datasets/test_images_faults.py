@@ -26,7 +26,7 @@ from swtformer.errors import DataError, ImageError
 def test_truncated_files_are_refused(tmp_path, encoded, kept):
     end = int(len(encoded) * kept) if kept > 0 else kept
     path = write(tmp_path, encoded[:end])
-    with pytest.raises(ImageError, match=r"picture\.jpg: is no whole image: .+ Replace the file"):
+    with pytest.raises(ImageError, match=r"picture\.jpg: cannot be decoded: .+ Replace"):
         read_image(path)
 
 
@@ -35,7 +35,7 @@ def test_every_flipped_bit_of_a_png_is_found(tmp_path, scene):
     for position in range(len(data)):
         flipped = bytearray(data)
         flipped[position] ^= 1 << position % 8
-        with pytest.raises(ImageError, match="is no whole image"):
+        with pytest.raises(ImageError, match="cannot be decoded"):
             read_image(write(tmp_path, bytes(flipped)))
 
 
@@ -64,7 +64,7 @@ def test_damaged_scan_of_a_jpeg_is_refused_where_pillow_fills_it_up(tmp_path):
 def test_flipped_header_of_a_jpeg_is_refused(tmp_path, scene):
     data = encode(Image.fromarray(scene), "JPEG")
     broken = data.replace(b"\xff\xc4", b"\xff\xc5", 1)
-    with pytest.raises(ImageError, match="is no whole image"):
+    with pytest.raises(ImageError, match="cannot be decoded"):
         read_image(write(tmp_path, broken))
 
 
@@ -132,7 +132,7 @@ def test_huge_claims_are_refused_from_the_header(tmp_path, format, reader):
 def test_large_but_allowed_claims_do_not_warn(tmp_path):
     # Pillow warns from half its limit on; warnings are errors here.
     assert image_size(write(tmp_path, claiming("PNG", 12_000))) == (12_000, 12_000)
-    with pytest.raises(ImageError, match="is no whole image"):
+    with pytest.raises(ImageError, match="cannot be decoded"):
         read_image(write(tmp_path, claiming("GIF", 12_000)[:-2]))
 
 
@@ -153,7 +153,7 @@ def test_huge_files_are_refused_unread(tmp_path):
 def test_pipes_folders_devices_and_sockets_are_refused(tmp_path):
     pipe = tmp_path / "pipe.jpg"
     os.mkfifo(pipe)
-    with pytest.raises(ImageError, match=r"pipe\.jpg: is a pipe, socket or device; expected an image file"):
+    with pytest.raises(ImageError, match=r"pipe\.jpg: is a pipe, socket or device"):
         read_image(pipe)
     with pytest.raises(ImageError, match="is a pipe, socket or device"):
         image_size(pipe)

@@ -1,4 +1,4 @@
-"""What libjpeg passes; and that no whole file is refused, however bright, dark or harsh it is."""
+"""Damage that libjpeg accepts is found by thorough readings; undamaged files are never refused."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from swtformer.datasets.images import check_readable
+from swtformer.datasets.check import check
+from swtformer.datasets.images import check_readable, read_image
 from swtformer.datasets.jpeg_damage import require_possible_brightness
+from swtformer.datasets.read_ahead import read_ahead
+from swtformer.datasets.records import ImageSet, Record
+from swtformer.errors import ImageError
+from swtformer.settings import DataSettings
 
 
 def jpeg(pixels: np.ndarray, **options: Any) -> bytes:
@@ -23,7 +28,7 @@ def jpeg(pixels: np.ndarray, **options: Any) -> bytes:
 
 
 def flipped(data: bytes, bits: int, generator: random.Random) -> bytes:
-    """With some bits of its scan turned."""
+    """A copy with some bits of its scan flipped."""
     start = data.index(b"\xff\xda") + 14
     damaged = bytearray(data)
     for _ in range(bits):
@@ -32,7 +37,7 @@ def flipped(data: bytes, bits: int, generator: random.Random) -> bytes:
 
 
 def is_found(data: bytes) -> tuple[bool, bool]:
-    """Whether libjpeg refuses a file, and whether it or the brightness of a block does."""
+    """Whether libjpeg refuses a file, and whether libjpeg or the check of brightness does."""
     try:
         simplejpeg.decode_jpeg(data, "RGB")
     except ValueError:
@@ -63,7 +68,7 @@ def photograph() -> np.ndarray:
     [{}, {"subsampling": "4:4:4"}, {"quality": 30}, {"optimize": True}],
     ids=str,
 )
-def test_more_damage_is_found_than_libjpeg_finds(photograph: np.ndarray, options: dict[str, Any]) -> None:
+def test_more_damage_is_found_than_by_libjpeg(photograph: np.ndarray, options: dict[str, Any]) -> None:
     generator = random.Random(0)
     data = jpeg(photograph, **options)
     found = [is_found(flipped(data, 5, generator)) for _ in range(100)]
@@ -80,6 +85,31 @@ def test_twenty_flipped_bits_are_nearly_always_found(photograph: np.ndarray, tmp
         path.write_bytes(flipped(data, 20, generator))
         found += check_readable(path) is not None
     assert found >= 46
+
+
+@pytest.fixture
+def damaged(photograph: np.ndarray, tmp_path: Path) -> Path:
+    """A file that libjpeg decodes without a warning."""
+    generator = random.Random(0)
+    data = jpeg(photograph)
+    candidates = (flipped(data, 5, generator) for _ in range(1000))
+    path = tmp_path / "damaged.jpg"
+    path.write_bytes(next(data for data in candidates if is_found(data) == (False, True)))
+    return path
+
+
+def test_only_thorough_readings_look_for_it(damaged: Path) -> None:
+    assert read_image(damaged).shape == (150, 200, 3)
+    with pytest.raises(ImageError, match=r"cannot be decoded: .*brighter than white"):
+        read_image(damaged, thorough=True)
+
+
+def test_it_is_found_by_the_check_of_a_data_set_and_where_results_are_made(damaged: Path) -> None:
+    record = Record("damaged", damaged, (0,))
+    report = check(ImageSet("set", "table", damaged.parent, ("cat",), (record,)), settings=DataSettings())
+    assert (report.unreadable, [problem.id for problem in report.problems]) == (1, ["damaged"])
+    ((_, content),) = read_ahead([record], exif="raw", threads=1)
+    assert isinstance(content, ImageError)
 
 
 def harsh() -> dict[str, np.ndarray]:
@@ -101,7 +131,7 @@ def harsh() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", harsh())
 @pytest.mark.parametrize("quality", [1, 5, 25, 50, 75, 95, 100])
-def test_whole_files_are_never_refused(name: str, quality: int) -> None:
+def test_undamaged_files_are_never_refused(name: str, quality: int) -> None:
     for options in ({}, {"progressive": True}, {"subsampling": "4:2:0"}, {"keep_rgb": True}):
         if options == {"keep_rgb": True} and harsh()[name].ndim == 2:
             continue
@@ -109,7 +139,7 @@ def test_whole_files_are_never_refused(name: str, quality: int) -> None:
 
 
 @pytest.mark.parametrize("others", [1, 600], ids=["tables of 8 bits", "tables of 16 bits"])
-def test_an_overshooting_encoder_is_believed(others: int) -> None:
+def test_an_overshooting_encoder_is_accepted(others: int) -> None:
     """mozjpeg may store what is 31 levels brighter than white; twice as bright is damage."""
     light = np.full((8, 8), 191, np.uint8)  # 63 above the middle: a coefficient of 504
 
@@ -122,12 +152,12 @@ def test_an_overshooting_encoder_is_believed(others: int) -> None:
 
     for quantiser in (2, 4, 5):
         require_possible_brightness(stored(quantiser))
-    with pytest.raises(ValueError, match="a part of it is brighter than white or darker than black"):
+    with pytest.raises(ValueError, match="brighter than white or darker than black"):
         require_possible_brightness(stored(6))  # 1512
 
 
 def test_tables_between_scans_are_left_alone(photograph: np.ndarray) -> None:
-    """They would undo what the check does to the tables; then nothing is claimed."""
+    """They would undo what the check does to the tables; then nothing is checked."""
     data = jpeg(photograph, progressive=True)
     tables = data[data.index(b"\xff\xdb") : data.index(b"\xff\xc2")]
     second = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)

@@ -84,7 +84,7 @@ def test_a_subset_keeps_all_but_the_records():
 
 def test_class_index_counts_from_0():
     assert [DATA.class_index(name) for name in DATA.classes] == [0, 1, 2]
-    with pytest.raises(DataError, match=r"^Unknown class 'own' in pets/train\. Did you mean 'owl'\?$"):
+    with pytest.raises(DataError, match=r"^Unknown class 'own' in pets/train\. .*'owl'"):
         DATA.class_index("own")
-    with pytest.raises(DataError, match=r"Unknown class 'zebra' .* Known: cat, dog, owl\."):
+    with pytest.raises(DataError, match=r"class 'zebra' .* Known: cat, dog, owl\."):
         DATA.class_index("zebra")

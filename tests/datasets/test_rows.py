@@ -37,20 +37,20 @@ class TestText:
     @pytest.mark.parametrize("order", ["utf-16", "utf-16-be"])
     def test_utf_16_is_named(self, tmp_path, order):
         mark = b"" if order == "utf-16" else b"\xfe\xff"
-        with pytest.raises(DataError, match=r"labels\.csv: is UTF-16 text; save it as UTF-8"):
+        with pytest.raises(DataError, match=r"is UTF-16 text; save it as UTF-8"):
             read_text(write(tmp_path, mark + "image,labels\n".encode(order)))
 
     @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
     @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
     def test_other_encodings_are_refused_with_their_line(self, tmp_path, mark, end):
         content = mark + b"a" + end + end + "ü".encode("latin-1") + end
-        with pytest.raises(DataError, match=r"labels\.csv:3: is no UTF-8 text; save it as UTF-8"):
+        with pytest.raises(DataError, match=r"csv:3: is not UTF-8 text; save it as UTF-8"):
             read_text(write(tmp_path, content))
 
     @pytest.mark.parametrize("name", ["l.npy", "l.NPZ", "l.pkl", "l.pickle", "l.pt", "l.pth", "l.joblib"])
     def test_pickles_are_refused_by_name_alone(self, name):  # fault 25
         for reader in (refuse_pickle, read_text):
-            with pytest.raises(DataError, match=r"may hold pickles are never read.*columns image,labels"):
+            with pytest.raises(DataError, match=r"may hold pickles .*columns image,labels"):
                 reader(Path("nowhere") / name)
         refuse_pickle(Path("labels.npy.csv"))
 
@@ -65,8 +65,8 @@ class TestJson:
         [
             ("{", "Expecting property name"),
             ("[" * 100_000, "nested too deeply"),
-            ('"\\ud83d"', "stands alone, which is no character"),
-            ('{"\\uDE00": 1}', "stands alone, which is no character"),
+            ('"\\ud83d"', "lone escape .* is not a character"),
+            ('{"\\uDE00": 1}', "lone escape .* is not a character"),
             ("9" * 5000, "integer string conversion"),
         ],
     )
@@ -141,7 +141,7 @@ class TestCsv:
         )
 
     def test_a_column_may_not_be_there_twice(self, tmp_path):
-        with pytest.raises(DataError, match=r"labels\.csv:1: the column 'a' is there twice; rename one"):
+        with pytest.raises(DataError, match=r"csv:1: the column 'a' appears twice"):
             read_rows(write(tmp_path, "image,b, a ,b,a\n"))
 
     @pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
@@ -172,9 +172,9 @@ class TestJsonLines:
         assert table.columns == ("image",)
         starts = [
             f"{file}:1: expected a JSON object such as {{\"image\": …}}, got ['a.jpg'].",
-            f"{file}:2: is no JSON (",
+            f"{file}:2: is not JSON (",
             f'{file}:4: expected a JSON object such as {{"image": …}}, got 7.',
-            f"{file}:5: is no JSON (an escape",
+            f"{file}:5: is not JSON (a lone escape",
         ]
         assert len(table.faults) == len(starts)
         assert all(fault.startswith(start) for fault, start in zip(table.faults, starts, strict=True))

@@ -54,12 +54,12 @@ def test_masks_can_be_missing(shapes):
 
 def test_a_split_without_images_is_refused(shapes):
     (shapes / "shapes.json").write_text('{"classes": ["star", "disc"], "splits": {"train": ["7"]}}')
-    with pytest.raises(DataError, match=r"the split 'train' in shapes\.json lists no image"):
+    with pytest.raises(DataError, match=r"in the split 'train' of shapes\.json"):
         open_dataset(shapes, AUTO)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is no JSON"), ("[]", 'expected an object with a list "classes"')]
+    ("text", "message"), [("{", "is not JSON"), ("[]", 'expected an object with a list "classes"')]
 )
 def test_a_damaged_description_is_refused(shapes, text, message):
     (shapes / "shapes.json").write_text(text)

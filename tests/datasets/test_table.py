@@ -92,7 +92,7 @@ def test_split_column(photos):
     assert [p.kind for p in train.problems] == ["class_in_all_images", "class_without_images"]  # fault 20
     assert labels_of(open_dataset(photos, DataSettings(split="val"))) == {"b": ["dog"]}
     assert len(open_dataset(photos, AUTO, split="all")) == 3
-    with pytest.raises(DataError, match=r"no split 'vla'\. Did you mean 'val'\? There are: train, val\."):
+    with pytest.raises(DataError, match=r"'vla'\. Did .*'val'.* are: train, val\."):
         open_dataset(photos, AUTO, split="vla")
 
 
@@ -102,7 +102,7 @@ def test_a_class_that_every_image_shows_is_warned_about(photos):
         return [p.message for p in open_dataset(photos, AUTO).problems if p.kind == "class_in_all_images"]
 
     (message,) = warnings("a.jpg,cat\nb.jpg,cat;dog\nc.jpg,cat\n")
-    assert message.startswith("class 'cat' is in all 3 images, so its AP is n/a; to train")
+    assert message.startswith("class 'cat' is in all 3 images, so its AP is n/a.")
     assert message.endswith("its maps mean little.")
     assert warnings("a.jpg,cat\nb.jpg,cat;dog\nc.jpg,\n") == []
     assert warnings("a.jpg,cat\n") == []
@@ -190,13 +190,13 @@ def test_masks_by_folder_and_by_column(photos, write_mask):
     ]
     with pytest.raises(DataError, match="the folder of masks does not exist"):
         open_dataset(photos, DataSettings(masks=photos / "nowhere"))
-    with pytest.raises(DataError, match=r"holds no mask of these images; expected a\.png"):
+    with pytest.raises(DataError, match=r"no mask of these images; expected a\.png"):
         open_dataset(photos, DataSettings(masks=photos / "images"))
 
 
 def test_masks_outside_the_folder_are_refused(photos):
     (photos / "labels.csv").write_text("image,labels,mask\na.jpg,cat,../a.png\n")
-    with pytest.raises(DataError, match=r"labels\.csv:2: mask: .*leaves the images' folder"):
+    with pytest.raises(DataError, match=r"csv:2: mask: .*leaves the images' folder"):
         open_dataset(photos, AUTO)
 
 

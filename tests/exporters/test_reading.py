@@ -89,7 +89,7 @@ def test_labels_and_their_values() -> None:
     values = [reading.value(name, "s") for name in ("cat", " Dog ", "Background", "IGNORED", "dog", "dog")]
     assert values == [1, 2, 0, 255, None, None]
     with pytest.raises(
-        DataError, match=r"1 problem to mend first:\n  s: unknown class 'dog'. Did you mean 'Dog'"
+        DataError, match=r"1 problem to fix first:\n  s: unknown class 'dog'. Did you mean 'Dog'"
     ):
         problems.raise_fatal("x")
 

@@ -75,8 +75,8 @@ def test_what_cannot_be_read_is_left_out(run: Run, data: ImageSet, tmp_path: Pat
     assert result.images == 2
     reasons = {failure.id: failure.reason for failure in result.failures}
     assert reasons.keys() == {"a", "sub/b", "other"}
-    assert "a.png: is no whole image" in reasons["a"]
-    assert "b.png: is no whole image" in reasons["sub/b"]
+    assert "a.png: cannot be decoded" in reasons["a"]
+    assert "b.png: cannot be decoded" in reasons["sub/b"]
     assert reasons["other"] == "the data set has no image of this id"
 
 

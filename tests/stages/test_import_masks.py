@@ -461,7 +461,7 @@ def test_a_bad_file_changes_nothing_and_all_that_is_wrong_is_listed(run: Run, tm
     with pytest.raises(DataError) as caught:
         import_masks(run, file)
     message = str(caught.value)
-    assert "x.json: 3 problems to mend first" in message
+    assert "x.json: 3 problems to fix first" in message
     for part in ("has 12×8. Expected equal sizes", "leaves the images' folder", "Did you mean 'cat'?"):
         assert part in message
     for id, labels in before.items():

@@ -215,7 +215,7 @@ class Studio:
                     f"{path.name}: has {width}×{height} pixels, at most {MAX_PIXELS:,} are taken here; use "
                     "`swtformer predict`."
                 )
-            image = read_image(path, exif=exif)
+            image = read_image(path, exif=exif, thorough=True)
             is_turned = exif == "raw" and has_rotation(path)
         except ImageError as error:
             raise ImageError(str(error).replace(str(path), path.name)) from None

@@ -70,7 +70,7 @@ def check(
         from swtformer.cli.tables import check_tables
         from swtformer.datasets import open_dataset
         from swtformer.datasets.check import check as check_images
-        from swtformer.datasets.check import picture_sheet
+        from swtformer.datasets.sheet import picture_sheet
 
         images = open_dataset(data, settings)
         found = check_images(images, settings=settings, progress=view)

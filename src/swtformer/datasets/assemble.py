@@ -1,6 +1,6 @@
-"""From what a format's reader found to an ImageSet: classes, duplicates, missing files, masks.
+"""Makes an ImageSet of what a reader found: checks classes, duplicates, missing files and masks.
 
-The rules here hold for every format, so that the same fault gets the same answer.
+Every format goes through these rules, so that the same fault gets the same message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from swtformer.errors import nearest
 from swtformer.settings import DataSettings
 
 BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "none"})
-"""Label and folder names (lower case) that mean: no class, pure background."""
+"""Labels and folder names (lower case) that mean that no class is in the image."""
 
 NAMED = 5
 
@@ -130,16 +130,16 @@ def assemble(
 
 
 def _check_names(entries: Iterable[Entry], problems: Problems) -> None:
-    """Names that the disk holds in another encoding could not be written into any result."""
+    """File names that are not UTF-8 could not be written into any result."""
     for entry in entries:
         try:
             entry.id.encode()
         except UnicodeEncodeError:
-            problems.fatal("file_name", f"{entry.id!r}: the file name is no UTF-8; rename the file.")
+            problems.fatal("file_name", f"{entry.id!r}: the file name is not UTF-8; rename the file.")
 
 
 def _merge(entries: Iterable[Entry], problems: Problems) -> list[Entry]:
-    """One entry per id; what cannot be merged is fatal."""
+    """One entry per id; entries that contradict each other are fatal."""
     first: dict[str, Entry] = {}
     for entry in entries:
         known = first.setdefault(entry.id, entry)
@@ -180,14 +180,14 @@ def _named(entry: Entry) -> str:
 def _note_missing(
     missing: list[Entry], listed: int, origin: Origin, settings: DataSettings, problems: Problems
 ) -> None:
-    """Note missing images: one warning each, and one fatal problem when that is more than can be skipped."""
+    """Warn of each missing image; under `strict`, or where all are missing, that is fatal."""
     if missing and (settings.strict or len(missing) == listed):
         shown = ", ".join(f"{entry.id} ({entry.source})" for entry in missing[:NAMED])
         more = ", …" if len(missing) > NAMED else ""
         problems.fatal(
             "missing_image",
             f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. "
-            "Is that the folder of the images? If not, name it by `data.images`.",
+            "If they are elsewhere, name their folder with `data.images`.",
         )
     for entry in missing:
         message = f"{entry.source}: image {entry.id!r} is missing in {origin.looked_in}; left out."
@@ -237,11 +237,13 @@ def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: P
             problems.warn("class_without_images", f"class {name!r} has no image here; its AP is n/a.")
         elif images[index] == len(labelled) > 1:
             message = (
-                f"class {name!r} is in all {len(labelled)} images, so its AP is n/a; to train on them, add "
-                "images without it: else nothing shows what sets it apart, and its maps mean little."
+                f"class {name!r} is in all {len(labelled)} images, so its AP is n/a. Before training, add "
+                "images without it: otherwise nothing shows what sets it apart, and its maps mean little."
             )
             problems.warn("class_in_all_images", message)
     if not classes.declared and any(record.mask for record in records):
         order = ", ".join(f"{index + 1}={name}" for index, name in enumerate(classes.names))
-        message = f"mask values are read as {order}: labels found, sorted; declare the order in classes.txt."
+        message = (
+            f"mask values are read as {order} (alphabetical order); declare another order in classes.txt."
+        )
         problems.warn("class_order", message)

@@ -1,4 +1,4 @@
-"""Looks at every file of a data set before work starts, and tells all that is wrong with it at once."""
+"""Reads every file of a data set before work starts, and reports everything wrong with it at once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ import numpy as np
 
 from swtformer.datasets.images import check_readable, has_rotation, read_image, read_mask
 from swtformer.datasets.records import ImageSet, Problem, Record
-from swtformer.datasets.sheet import picture_sheet
 from swtformer.errors import DataError, ImageError
 from swtformer.progress import Progress, silent
 from swtformer.settings import DataSettings
-
-__all__ = ["CheckReport", "check", "picture_sheet"]
 
 IGNORED = 255
 """Value of mask pixels that are not scored."""
@@ -37,12 +34,13 @@ class CheckReport:
         format: the reader that opened it.
         labels_from: where its image-level labels came from.
         images: number of images, those that cannot be read included.
-        unreadable: images that cannot be read; every command skips them.
+        unreadable: images that cannot be read. Commands skip them, but training notices only the damage that
+            the decoder does (see `images`).
         missing: listed images that were left out, as their files are not there.
         images_per_class: number of images of each class, in the order of the classes.
-        images_per_label_count: number of images with 0, 1, 2 … classes, rising; 0 is pure background.
+        images_per_label_count: number of images with 0, 1, 2 … classes; 0 is pure background.
         unlabelled: images whose labels are not known.
-        heights_px: smallest and largest height of the images that can be read; None where none can.
+        heights_px: smallest and largest height of the readable images; None if there are none.
         widths_px: the same for the width.
         rotated: images whose EXIF orientation turns or mirrors them.
         masks: ground-truth masks found.
@@ -74,27 +72,13 @@ class CheckReport:
         return tuple(self.images_per_class)
 
     @property
-    def background_images(self) -> int:
-        """Images that are known to show none of the classes."""
-        return self.images_per_label_count.get(0, 0)
-
-    @property
-    def classes_without_images(self) -> tuple[str, ...]:
-        """Classes that no image is labelled with."""
-        return tuple(name for name, count in self.images_per_class.items() if count == 0)
-
-    @property
     def skipped(self) -> int:
-        """Listed images that every command would skip."""
+        """Listed images that commands skip."""
         return self.unreadable + self.missing
 
-    @property
-    def problem_counts(self) -> dict[str, int]:
-        """Number of problems of each kind, the most frequent first."""
-        return dict(Counter(problem.kind for problem in self.problems).most_common())
-
     def rows(self) -> list[tuple[str, str]]:
-        """The report but for classes and problems as (what, value) rows for a table, empty ones left out."""
+        """Everything but classes and problems as (what, value) rows of a table, without empty ones."""
+        background = self.images_per_label_count.get(0, 0)
         per_count = ", ".join(f"{count}: {images:,}" for count, images in self.images_per_label_count.items())
         unusable = self.masks - self.usable_masks
         rows = [
@@ -104,7 +88,7 @@ class CheckReport:
             ("  that cannot be read", f"{self.unreadable:,}" if self.unreadable else ""),
             ("  missing, left out", f"{self.missing:,}" if self.missing else ""),
             ("  without known labels", f"{self.unlabelled:,}" if self.unlabelled else ""),
-            ("  of background only", f"{self.background_images:,}" if self.background_images else ""),
+            ("  of background only", f"{background:,}" if background else ""),
             ("  turned by EXIF", f"{self.rotated:,}" if self.rotated else ""),
             ("classes", f"{len(self.classes):,}"),
             ("classes per image", per_count),
@@ -145,12 +129,12 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
     Args:
         image_set: the set as its reader opened it.
         settings: `exif` as the other commands will read the images; `strict` makes unreadable ones fatal.
-        progress: told about every image.
+        progress: called after every image.
 
     Returns:
-        The counts and all problems. None is raised for a file: each bad one is a problem of kind
-        "unreadable_image", "unreadable_mask", "mask_size" or "mask_values"; "exif_rotation" and
-        "mask_unlike_labels" sum up what is merely worth knowing.
+        The counts and all problems. A bad file never raises: it is a problem of kind "unreadable_image",
+        "unreadable_mask", "mask_size" or "mask_values". "exif_rotation" and "mask_unlike_labels" are remarks
+        about many images at once.
     """
     findings: list[_Finding] = []
     total = len(image_set)
@@ -186,7 +170,7 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
 
 
 def _findings(image_set: ImageSet, settings: DataSettings) -> Iterator[_Finding]:
-    """Findings in the order of the records; little is under way at any time, so that Ctrl-C is answered."""
+    """Findings in the order of the records, in small batches, so that Ctrl-C is answered soon."""
     classes = image_set.classes
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(image_set), _BATCH):
@@ -195,12 +179,12 @@ def _findings(image_set: ImageSet, settings: DataSettings) -> Iterator[_Finding]
 
 
 def _examine(record: Record, classes: Sequence[str], settings: DataSettings) -> _Finding:
-    """Read one record's files whole."""
+    """Read the image and the mask of one record."""
     problems: list[Problem] = []
     size = None
     is_rotated = False
     try:
-        height, width, _ = read_image(record.image, exif=settings.exif).shape
+        height, width, _ = read_image(record.image, exif=settings.exif, thorough=True).shape
         size = (height, width)
         is_rotated = has_rotation(record.image)
     except ImageError as error:
@@ -257,12 +241,12 @@ def _from(record: Record, message: str) -> str:
 def _remarks(
     records: Sequence[Record], findings: Sequence[_Finding], settings: DataSettings
 ) -> Iterator[Problem]:
-    """One problem for each thing that many images share and that no command stops at."""
+    """One problem for each thing that many images share and that stops no command."""
     rotated = [record.id for record, found in zip(records, findings, strict=True) if found.is_rotated]
     if rotated and settings.exif == "raw":
         message = (
-            f"{_images(rotated)} an EXIF orientation that is not applied, as VOC-like masks need it; "
-            f"set data.exif to apply if they should be upright."
+            f"{_images(rotated)} an EXIF orientation that is not applied, because masks like VOC's fit the "
+            f"stored pixels; to turn the images upright, set data.exif to apply."
         )
         yield Problem("exif_rotation", False, message)
     unlike = [
@@ -275,7 +259,7 @@ def _remarks(
 
 def _images(ids: Sequence[str]) -> str:
     shown = ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")
-    return f"{len(ids):,} image{'s have' if len(ids) > 1 else ' has'} ({shown})"
+    return f"{len(ids):,} image{'s' if len(ids) > 1 else ''} ({shown}) {'have' if len(ids) > 1 else 'has'}"
 
 
 def refuse_unreadable(image_set: ImageSet, *, exif: Literal["raw", "apply"]) -> None:

@@ -34,11 +34,11 @@ def recognises(path: Path) -> bool:
 def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
     """Read one annotation file.
 
-    A class is in an image when any annotation says so, crowd regions (iscrowd) included; images without
+    A class is in an image if any annotation says so, crowd regions (iscrowd) included; images without
     annotations are pure background. Classes are the categories in the order of their ids. Image names
-    are relative to `settings.images`, else to whichever folder beside the file holds most of them. There
-    are no masks unless `settings.masks` names a folder of them. A file without "annotations"
-    (image_info_test2017.json) is unlabelled.
+    are relative to `settings.images`, else to whichever folder beside the file holds most of them. Masks
+    come from the folder `settings.masks`, if it is set. The images of a file without "annotations"
+    (image_info_test2017.json) are unlabelled.
 
     Args:
         path: the JSON file, or a folder with several.
@@ -96,7 +96,7 @@ def _annotation_files(folder: Path) -> dict[str, Path]:
 
 
 def _choose(path: Path, asked: str | None) -> tuple[str, Path]:
-    """Name and file of the split to read; a name without its year will do where one file fits."""
+    """Name and file of the split to read; the year can be left out where one file fits."""
     if path.is_file() and asked is None:
         return _split_name(path.stem), path
     root = _root(path)
@@ -134,12 +134,12 @@ def _read_json(file: Path) -> dict[str, list[Any]]:
     try:
         content: Any = parse_json(read_text(file))
     except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: is no whole JSON ({error.msg}).") from None
+        raise DataError(f"{file}:{error.lineno}: is incomplete or damaged JSON ({error.msg}).") from None
     except ValueError as error:
         raise DataError(f"{file}: cannot be read as JSON ({error}).") from None
     lists: dict[str, Any] = {"annotations": [], **content} if isinstance(content, dict) else {}
     if not all(isinstance(lists.get(key), list) for key in ("images", "annotations", "categories")):
-        raise DataError(f"{file}: is no COCO file; expected the lists images, annotations and categories.")
+        raise DataError(f"{file}: is not a COCO file; expected the lists images, annotations and categories.")
     return {key: content[key] for key in ("images", "annotations", "categories") if key in content}
 
 
@@ -150,9 +150,11 @@ def _categories(categories: Sequence[Any], file: Path, problems: Problems) -> di
         source = f"{file}: categories[{index}]"
         id, name = (category.get("id"), category.get("name")) if isinstance(category, dict) else (None, None)
         if not isinstance(id, int) or not isinstance(name, str) or not name.strip():
-            problems.fatal("coco_category", f"{source}: needs a whole id and a name, got {category!r:.80}.")
+            problems.fatal(
+                "coco_category", f"{source}: needs a whole-number id and a name, got {category!r:.80}."
+            )
         elif id in names or name.strip() in names.values():
-            problems.fatal("coco_category", f"{source}: id {id} or name {name!r} is there twice; rename one.")
+            problems.fatal("coco_category", f"{source}: id {id} or name {name!r} appears twice; rename one.")
         else:
             names[id] = name.strip()
     return dict(sorted(names.items()))
@@ -167,7 +169,7 @@ def _images(images: Sequence[Any], file: Path, problems: Problems) -> dict[Any, 
         if not _is_id(id) or not isinstance(name, str):
             problems.fatal("coco_image", f"{source}: needs an id and a file_name, got {image!r:.80}.")
         elif id in listed:
-            problems.fatal("coco_image", f"{source}: id {id!r} is there twice; give each image its own.")
+            problems.fatal("coco_image", f"{source}: id {id!r} appears twice; give each image its own.")
         else:
             listed[id] = _Image(name, source)
     return listed
@@ -189,9 +191,11 @@ def _labels(
             continue
         image, category = annotation.get("image_id"), annotation.get("category_id")
         if not _is_id(image) or image not in images:
-            problems.fatal("coco_annotation", f"{source}: image_id {image!r} is no id in images.")
+            problems.fatal("coco_annotation", f"{source}: image_id {image!r} is not an id in images.")
         elif not _is_id(category) or category not in names:
-            problems.fatal("coco_annotation", f"{source}: category_id {category!r} is no id in categories.")
+            problems.fatal(
+                "coco_annotation", f"{source}: category_id {category!r} is not an id in categories."
+            )
         else:
             found[image][names[category]] = None
     return {id: tuple(labels) for id, labels in found.items()}

@@ -1,6 +1,6 @@
-"""What an image file says about itself, and whether all of it is there, before and beside its decoding.
+"""Reads the headers of image files, and checks that the files are complete.
 
-Pillow decodes PNG data without looking at its checksums, and GIF and WebP without asking for their end.
+Pillow decodes PNGs without verifying their checksums, and GIF and WebP without their end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What stands before the first scan of a JPEG.
+    """What a JPEG says before its first scan.
 
     Attributes:
         height: rows of the stored pixel grid.
@@ -41,7 +41,7 @@ class JpegHeader:
 
 
 def jpeg_header(stream: IO[bytes]) -> JpegHeader:
-    """Read a JPEG's header, segment by segment; no pixel is decoded and no segment but two is kept.
+    """Read a JPEG's header, segment by segment, without decoding pixels.
 
     Args:
         stream: at any position, of a file that opens with `JPEG_SIGNATURE`.
@@ -68,9 +68,9 @@ def jpeg_header(stream: IO[bytes]) -> JpegHeader:
 
 
 def jpeg_segments(stream: IO[bytes]) -> Iterator[tuple[int, int, int]]:
-    """Segments before the first scan of a JPEG: marker, and where the content begins and ends.
+    """Segments before the first scan of a JPEG: marker, and where the content starts and ends.
 
-    The stream stands at the content of the segment just given, and in the end behind the marker of the scan.
+    When a segment is yielded, the stream is at its content; at the end it is after the marker of the scan.
 
     Args:
         stream: at any position, of a file that opens with `JPEG_SIGNATURE`.
@@ -94,7 +94,7 @@ def jpeg_segments(stream: IO[bytes]) -> Iterator[tuple[int, int, int]]:
 def _next_marker(stream: IO[bytes]) -> int:
     if stream.read(1) != b"\xff":
         raise ValueError("its header is cut off or damaged")
-    while (code := stream.read(1)) == b"\xff":  # any number of fill bytes may stand before a marker
+    while (code := stream.read(1)) == b"\xff":  # any number of fill bytes may precede a marker
         pass
     if code in (b"", b"\0"):
         raise ValueError("its header is cut off or damaged")
@@ -102,7 +102,7 @@ def _next_marker(stream: IO[bytes]) -> int:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Orientation (1 to 8) of an EXIF block; 1, as stored, where the block is damaged or has none.
+    """Orientation (1 to 8) of an EXIF block; 1 (as stored) if the block is damaged or has none.
 
     Pillow's own reading of EXIF data warns about the many slightly broken blocks that cameras write.
     """
@@ -117,16 +117,16 @@ def exif_orientation(exif: bytes) -> int:
             tag, kind, _, value = struct.unpack_from(f"{order}HHIH", block, position)
             if tag == _ORIENTATION_TAG and kind == _SHORT:
                 return value if 1 <= value <= 8 else 1
-    except struct.error:  # the block ends early: the pixels are not touched by that
+    except struct.error:  # the block ends early, which does not affect the pixels
         return 1
     return 1
 
 
 def require_whole(data: bytes, format: str) -> None:
-    """Check that a file's container is complete, by the format's own lengths, end marks and checksums.
+    """Check that a file is complete, by the format's own lengths, end marks and checksums.
 
-    PNG has a checksum over every part, so any flipped bit is found. The other formats have none: of them only
-    the lengths can be checked, and what the decoder refuses.
+    PNG has a checksum for every part, so any flipped bit is found. In the other formats only the lengths
+    can be checked; the rest is up to the decoder.
 
     Args:
         data: the whole file.
@@ -187,7 +187,7 @@ def _require_whole_bmp(data: bytes) -> None:
 
 
 def _require_whole_tiff(data: bytes) -> None:
-    """Check the first directory; where its strips end is known only when its tags have been read."""
+    """Check the first directory; `images` checks the strips, once the tags are read."""
     order = "<" if data[:2] == b"II" else ">"
     magic, start = struct.unpack_from(f"{order}2xHI", data)
     if magic != 42:  # BigTIFF, whose directory Pillow reads

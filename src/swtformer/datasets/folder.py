@@ -25,12 +25,12 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-    """Read a folder whose first level of sub-folders names the class of all images below.
+    """Read a folder whose sub-folders are named after the class of all images in them.
 
     A sub-folder called background, _background_ or none holds images without any class. Images that lie
-    in the folder itself, with no sub-folder beside them, are unlabelled. Top folders that are all called
-    train, val, test or the like are splits; when none is named, train is read, else everything; "all"
-    reads everything. The class list is that of all splits.
+    in the folder itself, with no sub-folder beside them, are unlabelled. If all top folders are called
+    train, val, test or the like, they are splits: "train" is read by default, or everything if it does not
+    exist; "all" reads everything. The class list is that of all splits.
 
     Raises:
         DataError: every fatal problem.
@@ -74,7 +74,7 @@ def _split_folders(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class _File:
-    """An image and the name of the class folder it lies in; None where it lies in no such folder."""
+    """An image and the name of its class folder, if it lies in one."""
 
     path: Path
     label: str | None
@@ -99,7 +99,7 @@ def image_files_below(base: Path) -> Iterator[Path]:
 
 
 def _image_files(base: Path, problems: Problems) -> Iterator[_File]:
-    """Images below `base`, sorted by path; other files are noted."""
+    """Images below `base`, sorted by path; warns of other files."""
     files = sorted(_walk(base))
     for path in files:
         if is_image_name(path.name):
@@ -108,7 +108,8 @@ def _image_files(base: Path, problems: Problems) -> Iterator[_File]:
     others = [file.name for file in files if not is_image_name(file.name) and file.name not in CLASS_FILES]
     if others:
         message = (
-            f"{base}: {len(others)} files are no images by their extension, {others[0]!r} first; left out."
+            f"{base}: {len(others)} files are ignored, because their extension is not that of an image; "
+            f"the first is {others[0]!r}."
         )
         problems.warn("ignored_file", message)
 

@@ -1,4 +1,4 @@
-"""Setting images aside for validation."""
+"""Sets images aside for validation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SMALLEST_SET = 10
 def split_off(image_set: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
     """Set a random part of the images aside, with every class in about the same proportion.
 
-    Classes are served from the rarest to the most frequent; pure background and unlabelled images count
-    as classes of their own, and all images are filled up to the fraction at the end. A class's last
-    image always stays in training.
+    Images are drawn class by class, from the rarest to the most frequent, and finally from all images up to
+    the fraction. Pure background and unlabelled images count as classes of their own. A class's last image
+    always stays in training.
 
     Args:
         image_set: the images to divide.

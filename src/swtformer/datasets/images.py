@@ -1,15 +1,16 @@
-"""Reads image files that may be damaged, hostile or odd: whole RGB pixels or an ImageError, nothing between.
+"""Reads image files, which may be damaged, hostile or odd: the result is a whole RGB image or an ImageError.
 
-What a file holds is told by its content, never by its name; of several frames the first is read. JPEGs
-are decoded by libjpeg-turbo through simplejpeg, with libjpeg's warnings as errors: Pillow hides them and
-fills what is missing with grey. Everything else is decoded by Pillow.
+The content of a file decides its format, never its name. Of several frames the first is read. JPEGs are
+decoded by libjpeg-turbo through simplejpeg, with libjpeg's warnings as errors: Pillow hides them and fills
+what is missing with grey. Everything else is decoded by Pillow.
 
-Truncation is always found, and so is any flipped bit of a PNG, which has checksums. JPEG, WebP, GIF, BMP
-and TIFF have none. In a JPEG most single flipped bits give another, equally valid picture that no decoder
-can tell from the right one. What is looked for is what libjpeg warns of, and blocks of impossible
-brightness (see `jpeg_damage`): of photographs at quality 80, one in five single flipped bits in the scan is
-found (by libjpeg alone one in eight), two in three of those with five flipped bits (one in two), nine in
-ten of those with ten (three in four) and 97 in 100 of those with twenty (85).
+Truncated files are always refused. So is any flipped bit of a PNG, which has checksums. JPEG, WebP, GIF,
+BMP and TIFF have none, and most single flipped bits of a JPEG give another, equally valid picture that no
+decoder can tell from the right one. libjpeg's warnings find one in eight single flipped bits in the scan of
+photographs at quality 80, half of the files with five flipped bits, and 85 in 100 of those with twenty. A
+`thorough` reading also looks for blocks of impossible brightness (see `jpeg_damage`) and finds one in five,
+two in three, and 97 in 100. That takes about two thirds of the time of decoding, so training, which reads
+every image once per epoch, does without it.
 
 Colour profiles are not applied. All functions may be called from several threads.
 """
@@ -49,7 +50,7 @@ MAX_BYTES = 8 * MAX_PIXELS
 """Larger files are refused unread: the largest image allowed, with four 16-bit channels, uncompressed."""
 
 GROUND = (255, 255, 255)
-"""RGB colour that transparent images are laid on."""
+"""RGB colour behind transparent images."""
 
 _FORMATS = ("PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM")
 
@@ -74,23 +75,26 @@ _INVERSE = {6: 8, 8: 6}
 _silence = threading.Lock()
 
 
-def read_image(path: Path, *, exif: Literal["raw", "apply"] = "raw") -> np.ndarray:
+def read_image(path: Path, *, exif: Literal["raw", "apply"] = "raw", thorough: bool = False) -> np.ndarray:
     """Decode an image file.
 
     Grey is replicated. CMYK is converted without a profile; JPEGs hold it inverted, as Adobe does. Alpha,
     also that of palettes, is composited on `GROUND`. 16-bit values are scaled from [0, 65535] to [0,
-    255]: greys are rounded, of colours Pillow keeps the high byte, which differs by 1 at most.
+    255]: greys are rounded; of colours Pillow keeps the high byte, which differs by 1 at most.
 
     Args:
         path: JPEG, PNG, WebP, GIF, TIFF, BMP or PPM file of any name.
         exif: raw keeps the stored pixel grid; apply turns the image upright as its EXIF orientation says.
+        thorough: also look for damage that libjpeg decodes without a warning. Set it where an image is read
+            once, to check it or to make a result of it.
 
     Returns:
         (H, W, 3) uint8 RGB, writable and contiguous.
 
     Raises:
-        ImageError: the file is missing, not a regular file, no image, cut off, damaged, over `MAX_PIXELS`, a
-            JPEG of uncommon chroma subsampling, or holds 32-bit, signed or float values of unknown range.
+        ImageError: the file is missing, not a regular file, not an image, truncated, damaged, over
+            `MAX_PIXELS`, a JPEG of uncommon chroma subsampling, or holds 32-bit, signed or float values of
+            unknown range.
     """
     with _refusing(path):
         data = _read(path)
@@ -98,6 +102,8 @@ def read_image(path: Path, *, exif: Literal["raw", "apply"] = "raw") -> np.ndarr
             header = jpeg_header(io.BytesIO(data))
             _require_size(header.height, header.width)
             pixels, orientation = _decode_jpeg(data, header.components), header.orientation
+            if thorough and header.components != 4:
+                require_possible_brightness(data)
         else:
             image = _open_whole(data)
             orientation = _stored(image)[2]
@@ -106,9 +112,9 @@ def read_image(path: Path, *, exif: Literal["raw", "apply"] = "raw") -> np.ndarr
 
 
 def check_readable(path: Path, *, exif: Literal["raw", "apply"] = "raw") -> str | None:
-    """Decode an image and forget it: the reason why `read_image` refuses it, or None."""
+    """The reason why a thorough `read_image` refuses a file, or None."""
     try:
-        read_image(path, exif=exif)
+        read_image(path, exif=exif, thorough=True)
     except ImageError as error:
         return str(error)
     return None
@@ -118,8 +124,8 @@ def image_size(path: Path, *, exif: Literal["raw", "apply"] = "raw") -> tuple[in
     """(height, width) that `read_image` would give, from the header alone.
 
     Raises:
-        ImageError: the file is missing, not a regular file, no image, or over `MAX_PIXELS`. Damage behind the
-            header is not looked for.
+        ImageError: the file is missing, not a regular file, not an image, or over `MAX_PIXELS`. Damage
+            after the header is not noticed.
     """
     height, width, orientation = _header(path)
     return (width, height) if exif == "apply" and orientation >= 5 else (height, width)
@@ -141,8 +147,8 @@ def read_mask(path: Path) -> np.ndarray:
         (H, W) uint8 label values as stored; 1-, 2- and 4-bit greys count from 0 in steps of 1.
 
     Raises:
-        DataError: the file is no PNG, holds colours instead of label values, or values over 255.
-        ImageError: it is missing, cut off or damaged.
+        DataError: the file is not a PNG, holds colours instead of label values, or values over 255.
+        ImageError: it is missing, truncated or damaged.
     """
     with _refusing(path):
         data = _read(path)
@@ -167,7 +173,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn what decoders raise into an ImageError that names the file."""
+    """Turn whatever a decoder raises into an ImageError that names the file."""
     try:
         yield
     except DataError:
@@ -178,17 +184,17 @@ def _refusing(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.strerror:
             raise ImageError(f"{path}: cannot be read: {error.strerror}.") from error
         reason = str(error).rstrip(".") or type(error).__name__
-        raise ImageError(f"{path}: is no whole image: {reason}. Replace the file or take it out.") from error
+        raise ImageError(f"{path}: cannot be decoded: {reason}. Replace the file or take it out.") from error
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a regular file; nothing else is opened, as pipes and devices can block or have effects."""
+    """Open a regular file, and nothing else: pipes and devices can block or have side effects."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
         raise ImageError(f"{path}: is {kind}; expected an image file.")
-    # Not blocking, in case the path has become a pipe since.
+    # Without blocking, in case the path has become a pipe since.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -226,7 +232,6 @@ def _require_size(height: int, width: int) -> None:
 def _decode_jpeg(data: bytes, components: int) -> np.ndarray:
     pixels: np.ndarray = simplejpeg.decode_jpeg(data, "CMYK" if components == 4 else "RGB")
     if components != 4:
-        require_possible_brightness(data)
         return pixels
     inks = 255 - pixels
     image = Image.frombytes("CMYK", (inks.shape[1], inks.shape[0]), inks.tobytes())
@@ -235,9 +240,9 @@ def _decode_jpeg(data: bytes, components: int) -> np.ndarray:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Keep Pillow's remarks on odd metadata and on large images from the user.
+    """Hide Pillow's warnings about odd metadata and large images.
 
-    The filters belong to the whole process, hence the lock.
+    Warning filters are shared by all threads, hence the lock.
     """
     with _silence, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -270,7 +275,7 @@ def _open_whole(data: bytes) -> Image.Image:
 
 
 def _require_whole_tiff(image: TiffImagePlugin.TiffImageFile, size: int) -> None:
-    """Check that no strip or tile ends behind the file; some decoders fill in what is missing."""
+    """Check that no strip or tile ends after the file; some decoders fill in what is missing."""
     tags = image.tag_v2
     for offsets, counts in (
         (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS),

@@ -1,9 +1,9 @@
-"""Finds damage in JPEGs that libjpeg decodes without a word.
+"""Finds damage in JPEGs that libjpeg decodes without a warning.
 
-A flipped bit changes the brightness of a block, and with it that of all blocks behind, each of which is
-stored as the difference to the one before. Where it changes the length of a code as well, what follows is
-read from the wrong bits. libjpeg notices when data are left over in the end or do not suffice. In between it
-takes blocks for good that are far brighter than white or darker than black, and clips them.
+A flipped bit changes the brightness of a block, and with it that of all later blocks, because each is
+stored as the difference from the one before. If it also changes the length of a code, everything after it
+is read from the wrong bits. libjpeg notices if data are left over at the end, or run out. Until then it
+accepts blocks that are far brighter than white or darker than black, and clips them.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _QUANTISATION = 0xDB
 
 
 def require_possible_brightness(data: bytes) -> None:
-    """Check that no block's mean is outside of what 8-bit pixels can give.
+    """Check that the mean of every block is possible for 8-bit pixels.
 
-    The constant coefficients cannot be asked for. But at an eighth of the size every pixel is one of them,
-    times its quantiser and clipped: with all quantisers set to 1, nothing is clipped that counts. It takes
-    about two thirds of the time of decoding.
+    libjpeg does not return the constant coefficients. But every pixel of the picture at an eighth of its
+    size is one of them, times its quantiser and clipped: with all quantisers set to 1, no possible value is
+    clipped. This takes about two thirds of the time of decoding.
 
     Args:
         data: a JPEG that libjpeg decodes, grey or of three components.
 
     Raises:
-        ValueError: a block cannot come from pixels.
+        ValueError: a block is brighter or darker than any pixels.
     """
     patched = bytearray(data)
     quantisers: dict[int, int] = {}
@@ -46,7 +46,7 @@ def require_possible_brightness(data: bytes) -> None:
             quantisers |= _set_to_one(patched, start, end)
         elif marker in _FRAMES_BY_BLOCKS:
             used = [data[place] for place in range(start + 8, end, 3)]
-    # Tables between scans, which hardly any file has, would bring the quantisers back.
+    # Tables between scans, which are rare, would replace the quantisers set above.
     if data.find(b"\xff\xdb", stream.tell()) >= 0 or not set(used) <= quantisers.keys():
         return
     smallest = min(quantisers[table] for table in used)
@@ -58,7 +58,7 @@ def require_possible_brightness(data: bytes) -> None:
 
 
 def _set_to_one(data: bytearray, start: int, end: int) -> dict[int, int]:
-    """Set the first quantiser of each table of a segment to 1; what they were, by the table's number."""
+    """Set the first quantiser of each table of a segment to 1; return the old ones by table number."""
     before = {}
     while start < end:
         bytes_each, table = 1 + (data[start] >> 4), data[start] & 15

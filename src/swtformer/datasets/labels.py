@@ -29,7 +29,7 @@ CLASS_FILES = ("classes.txt", "classes.json", "class_names.txt")
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One image of a label table; `labels` is None where the table has no labels at all."""
+    """One image of a label table; `labels` is None if the table has no labels at all."""
 
     source: str
     name: str
@@ -76,7 +76,7 @@ def _json_names(path: Path, problems: Problems) -> list[str]:
     try:
         value = parse_json(read_text(path))
     except ValueError as error:
-        problems.fatal("class_file", f"{path}: is no JSON ({error}).")
+        problems.fatal("class_file", f"{path}: is not JSON ({error}).")
         return []
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         problems.fatal("class_file", f'{path}: expected a list of names such as ["cat", "dog"].')
@@ -93,7 +93,7 @@ def _checked_classes(names: Sequence[str], where: str, problems: Problems) -> tu
             problems.fatal("class_file", f"{where}: holds an empty class name.")
         elif name.lower() in BACKGROUND_NAMES:
             problems.fatal(
-                "class_file", f"{where}: {name!r} cannot be a class: background is always there, as 0."
+                "class_file", f"{where}: {name!r} cannot be a class; background is always the value 0."
             )
         elif cleaned.count(name) > 1:
             problems.fatal("class_file", f"{where}: names the class {name!r} twice.")
@@ -117,11 +117,11 @@ def read_label_table(path: Path, *, declared: Iterable[str] | None, problems: Pr
 
     Args:
         path: the file.
-        declared: class names that are known beforehand; a label cell that equals one is never split.
-        problems: where faults are noted.
+        declared: class names known in advance; a label cell that equals one is never split.
+        problems: collects what is wrong.
 
     Raises:
-        DataError: the file as a whole cannot be read.
+        DataError: the file cannot be read at all.
     """
     table = read_rows(path)
     for fault in table.faults:
@@ -140,9 +140,7 @@ def read_label_table(path: Path, *, declared: Iterable[str] | None, problems: Pr
     if labels is None and others and table.rows and not per_class:
         problems.fatal("table_columns", no_column(path, table.columns, LABEL_COLUMNS))
     if per_class and (ignored := ", ".join(name for name in others if name not in per_class)):
-        problems.warn(
-            "ignored_column", f"{path}:1: columns that are not 0/1 hold no class: {ignored}; left out."
-        )
+        problems.warn("ignored_column", f"{path}:1: columns that are not 0/1 are ignored: {ignored}.")
     rows = []
     for row in table.rows:
         name = _text(row, image, path, problems)
@@ -216,13 +214,13 @@ def split_labels(value: Any, known: frozenset[str] = frozenset()) -> tuple[str, 
             try:
                 value = parse_json(text)
             except ValueError:
-                raise ValueError(f'{text!r:.60} is no JSON list such as ["cat", "dog"]') from None
+                raise ValueError(f'{text!r:.60} is not a JSON list such as ["cat", "dog"]') from None
         else:
             mark = next((mark for mark in ";|," if mark in text), ";")
             value = text.split(mark)
     if value is None:
         value = []
-    # By exact type: True and False are ints, but no names.
+    # By exact type: True and False are ints, but not names.
     if not isinstance(value, list) or not all(type(name) in (str, int) for name in value):
         raise ValueError(f"labels must be names, got {value!r:.60}")
     names = dict.fromkeys(str(name).strip() for name in value)
@@ -234,7 +232,7 @@ _FALSE = frozenset({"0", "0.0", "false"})
 
 
 def _is_binary(table: Rows, column: str) -> bool:
-    """Whether more than half of a column's cells are 0 or 1; the others are then faults of their rows."""
+    """Whether more than half of a column's cells are 0 or 1; other cells are then problems of their rows."""
     cells = [str(row.cells.get(column, "")).lower() for row in table.rows]
     return 2 * sum(cell in _TRUE or cell in _FALSE for cell in cells) > len(cells)
 

@@ -50,10 +50,10 @@ VOC_CLASSES = (
 """VOC's 20 classes in the order of their mask values 1-20."""
 
 LIST_FOLDERS = ("Segmentation", "SegmentationAug", "Main", "")
-"""Folders in ImageSets that hold lists; of lists with one name the first folder's counts."""
+"""Folders in ImageSets that hold lists; where several hold a list of one name, the first counts."""
 
 MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")
-"""VOC's own masks and SBD's; where an image has both, VOC's counts."""
+"""VOC's own masks and SBD's; where an image has both, VOC's is used."""
 
 DEFAULT_SPLITS = ("trainaug", "train_aug", "train")
 
@@ -69,17 +69,17 @@ def recognises(path: Path) -> bool:
 def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
     """Read one list of a data set in VOC's layout; without any list, all its images.
 
-    Image-level labels come from the first source that knows the image, and `labels_from` counts them:
+    Image-level labels come from the first source that has the image, and `labels_from` counts them:
     labels.csv beside JPEGImages; the boxes of Annotations/<id>.xml, difficult and truncated ones
-    included; the classes in its mask, which is warned about. An image that none knows is unlabelled. Classes
-    are VOC's 20 where all label names are VOC's, else those declared, else the names found, sorted.
+    included; the classes in its mask, with a warning. Otherwise the image is unlabelled. Classes
+    are those declared, else VOC's 20 if all label names are VOC's, else the names found, sorted.
 
     Raises:
         DataError: every fatal problem, with file and line.
     """
     root = _find_root(path)
     if root is None:
-        raise DataError(f"{path}: is no VOC folder; expected JPEGImages beside ImageSets or Annotations.")
+        raise DataError(f"{path}: is not a VOC folder; expected JPEGImages beside ImageSets or Annotations.")
     problems = Problems()
     images = images_folder(settings.images, [root / "JPEGImages"], ())
     lists = _lists(root)
@@ -100,8 +100,8 @@ def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
     labels_from = counted(labels.sources)
     if are_of_masks(labels_from):
         message = (
-            f"image labels are read from drawn masks, as nothing else holds them ({labels_from}); what is "
-            "trained on them has seen the masks so far. A labels.csv beside JPEGImages comes before masks."
+            f"image labels are read from drawn masks, as they are nowhere else ({labels_from}), so that "
+            "training uses that much of the masks. A labels.csv beside JPEGImages takes precedence."
         )
         problems.warn("labels_from_masks", message)
     return assemble(
@@ -125,7 +125,7 @@ def _find_root(path: Path) -> Path | None:
 
 
 def _lists(root: Path) -> dict[str, Path]:
-    """Lists by name; a later folder's list of the same name as "Main/train"; no lists per class."""
+    """Lists by name, without lists of one class; a second list of one name is called "Main/train"."""
     lists: dict[str, Path] = {}
     for folder in LIST_FOLDERS:
         for file in sorted((root / "ImageSets" / folder).glob("*.txt")):
@@ -187,8 +187,8 @@ def _warn_about_masks(entries: Iterable[Entry], declared: tuple[str, ...], probl
     if any(entry.mask for entry in entries):
         order = ", ".join(f"{index}={name}" for index, name in enumerate(declared, start=1))
         message = (
-            f"mask values are read as {order}, which are not VOC's own; leave `data.classes` out and score "
-            "fewer classes by `evaluate.score_classes`, unless the masks were numbered so."
+            f"mask values are read as {order}, which is not VOC's order. Unless the masks are numbered like "
+            "that, leave `data.classes` out and choose classes with `evaluate.score_classes`."
         )
         problems.warn("class_order", message)
 
@@ -248,7 +248,9 @@ class _Labels:
         except FileNotFoundError:
             return None
         except ElementTree.ParseError as error:
-            self._problems.fatal("annotation", f"{file}:{error.position[0]}: is no whole XML ({error}).")
+            self._problems.fatal(
+                "annotation", f"{file}:{error.position[0]}: is incomplete or damaged XML ({error})."
+            )
             return None
         names = (item.findtext("name", default="").strip() for item in tree.iter("object"))
         return tuple(dict.fromkeys(name for name in names if name))

@@ -1,4 +1,4 @@
-"""Image names in lists and tables: which are safe, which file they mean, what their outputs are called."""
+"""Image names in lists and tables: whether they are safe, which file they mean, what outputs are called."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def _list_folder(folder: Path) -> _Listing:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.is_dir())
     except PermissionError:
-        raise DataError(f"{folder}: may not be read; change its permissions.") from None
-    except OSError:  # no such folder, or no folder: then it holds no images
+        raise DataError(f"{folder}: permission denied; change its permissions.") from None
+    except OSError:  # missing, or not a folder: then it holds no images
         names = []
     stems: dict[str, tuple[str, ...]] = {}
     for name in filter(is_image_name, names):
@@ -91,7 +91,7 @@ def images_folder(named: Path | None, candidates: Sequence[Path], names: Iterabl
     Args:
         named: the folder that the user gave, which is then taken.
         candidates: else the one that holds most of the first 50 names is taken, the first on a tie.
-        names: image names as the list gives them; unsafe ones are passed over here and reported by `locate`.
+        names: image names as the list gives them; unsafe ones are ignored here and reported by `locate`.
 
     Raises:
         DataError: the folder that the user gave does not exist.
@@ -117,7 +117,7 @@ def locate(folder: ImageFolder, name: str, source: str, problems: Problems) -> t
     """Record id and file of an image name; the file is None where it is missing.
 
     Returns:
-        None where the name is unsafe or fits several files, which is noted as a fatal problem.
+        None where the name is unsafe or fits several files, which is a fatal problem.
     """
     try:
         safe = safe_name(name)

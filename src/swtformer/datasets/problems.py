@@ -1,4 +1,4 @@
-"""A reader's notes of what is wrong, so that one error can list all of it."""
+"""Collects what is wrong with a data set, so that one error can list all of it."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class Problems:
         self._warnings: list[Problem] = []
 
     def fatal(self, kind: str, message: str, *, id: str | None = None) -> None:
-        """Note something that stops every command."""
+        """Add a problem that stops every command."""
         self._fatal.append(Problem(kind, True, _printable(message), id))
 
     def warn(self, kind: str, message: str, *, id: str | None = None) -> None:
-        """Note something that is skipped or that the user should know."""
+        """Add something that is skipped, or that the user should know."""
         self._warnings.append(Problem(kind, False, _printable(message), id))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What was found without stopping."""
+        """The problems that stop nothing."""
         return tuple(self._warnings)
 
     def raise_fatal(self, where: str) -> None:
         """Raise the fatal problems, if there are any.
 
         Args:
-            where: name of the data set, which opens the message.
+            where: name of the data set, at the start of the message.
 
         Raises:
             BrokenSetError: all fatal problems, the first 20 in full and the others counted.
@@ -48,7 +48,7 @@ class Problems:
         if not self._fatal:
             return
         count = len(self._fatal)
-        lines = [f"{where}: {count} problem{'s' if count > 1 else ''} to mend first:"]
+        lines = [f"{where}: {count} problem{'s' if count > 1 else ''} to fix first:"]
         lines += [f"  {problem.message}" for problem in self._fatal[:SHOWN]]
         if count > SHOWN:
             lines.append(f"  … and {count - SHOWN} more.")
@@ -56,5 +56,5 @@ class Problems:
 
 
 def _printable(message: str) -> str:
-    """The message with parts of file names that are no UTF-8 escaped, so that it can be written anywhere."""
+    """The message with parts of file names that are not UTF-8 escaped, so that it can be written anywhere."""
     return message.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Read images in threads while the one before is worked on."""
+"""Reads images in threads while earlier ones are processed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from swtformer.datasets.records import Record
 from swtformer.errors import ImageError
 
 AHEAD = 4
-"""Images that wait, per reading thread."""
+"""Images that are ready or being read, per thread."""
 
 
 def read_ahead(
     records: Iterable[Record], *, exif: Literal["raw", "apply"], threads: int
 ) -> Iterator[tuple[Record, np.ndarray | ImageError]]:
-    """Yield every record in order with its (H, W, 3) uint8 image, or with what keeps it from being read.
+    """Yield every record in order with its (H, W, 3) uint8 image, or with the reason why it cannot be read.
+
+    Readings are thorough (see `read_image`), as a result is made of every image.
 
     Args:
         records: images to read.
@@ -34,7 +36,8 @@ def read_ahead(
         try:
             while True:
                 while len(waiting) < threads * AHEAD and (record := next(remaining, None)) is not None:
-                    waiting.append((record, pool.submit(read_image, record.image, exif=exif)))
+                    future = pool.submit(read_image, record.image, exif=exif, thorough=True)
+                    waiting.append((record, future))
                 if not waiting:
                     return
                 record, future = waiting.popleft()

@@ -1,6 +1,6 @@
 """Tables as rows of named cells: CSV with any of three delimiters, and JSON Lines.
 
-A byte-order mark, Windows line ends, blanks around cells and a missing last line end change nothing.
+A byte-order mark, Windows line ends, blanks around cells and a missing final newline make no difference.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """A table as it was read.
+    """The contents of a table.
 
     Attributes:
         path: the file.
@@ -62,7 +62,7 @@ def read_text(path: Path) -> str:
     """Text of a UTF-8 file without byte-order mark.
 
     Raises:
-        DataError: the file is missing, is no UTF-8 text, or may be a pickle.
+        DataError: the file is missing, is not UTF-8 text, or may be a pickle.
     """
     refuse_pickle(path)
     try:
@@ -77,14 +77,14 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = len(_LINE_END.split(error.object[: error.start].decode()))
-        raise DataError(f"{path}:{line}: is no UTF-8 text; save it as UTF-8.") from None
+        raise DataError(f"{path}:{line}: is not UTF-8 text; save it as UTF-8.") from None
 
 
 def parse_json(text: str) -> Any:
     """Plain value of a JSON text.
 
     Raises:
-        ValueError: the text is no JSON, is nested too deeply, or holds half a Unicode character.
+        ValueError: the text is not JSON, is nested too deeply, or holds half a Unicode character.
     """
     try:
         value = json.loads(text)
@@ -94,7 +94,7 @@ def parse_json(text: str) -> Any:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("an escape \\ud800 to \\udfff stands alone, which is no character") from None
+            raise ValueError("a lone escape \\ud800 to \\udfff is not a character") from None
     return value
 
 
@@ -122,7 +122,7 @@ def _read_csv(path: Path, text: str) -> Rows:
     faults: list[str] = []
     line = 1
     try:
-        # The delimiter that cuts the header into most columns: header cells hold names, not lists.
+        # Header cells hold names, not lists, so the right delimiter gives the most columns.
         delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for cells in reader:
@@ -140,7 +140,7 @@ def _read_csv(path: Path, text: str) -> Rows:
         faults.append(f"{path}:{line}: cannot be read as CSV ({error}); check the quotes.")
     doubled = sorted({name for name in columns if columns.count(name) > 1})
     if doubled:
-        raise DataError(f"{path}:1: the column {doubled[0]!r} is there twice; rename one.")
+        raise DataError(f"{path}:1: the column {doubled[0]!r} appears twice; rename one.")
     return Rows(path, columns, tuple(rows), tuple(faults))
 
 
@@ -163,7 +163,7 @@ def _read_jsonl(path: Path, text: str) -> Rows:
         try:
             value = parse_json(line)
         except ValueError as error:
-            faults.append(f"{path}:{number}: is no JSON ({error}).")
+            faults.append(f"{path}:{number}: is not JSON ({error}).")
             continue
         if not isinstance(value, dict):
             faults.append(

@@ -1,4 +1,4 @@
-"""The drawn set of shapes as it lies on disk: a label table, with its splits and classes in shapes.json."""
+"""Reads the drawn set `shapes`: a label table, with its splits and classes in shapes.json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-    """Read the drawn set; without a named split "train" is read, and "all" reads everything.
+    """Read the drawn set; "train" is read by default, and "all" reads everything.
 
     Raises:
         DataError: as `table.read`, or shapes.json is damaged.
@@ -39,7 +39,7 @@ def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
     ids = set(splits[chosen]) if chosen else {record.id for record in whole.records}
     records = tuple(record for record in whole.records if record.id in ids)
     if not records:
-        raise DataError(f"{path}: the split {chosen!r} in {MARKER} lists no image of labels.csv.")
+        raise DataError(f"{path}: no image of labels.csv is in the split {chosen!r} of {MARKER}.")
     name = f"{whole.name}/{chosen}" if chosen else whole.name
     return replace(whole, name=name, format="shapes", records=records, split=chosen)
 
@@ -48,7 +48,7 @@ def _about(file: Path) -> dict[str, Any]:
     try:
         about = parse_json(read_text(file))
     except ValueError as error:
-        raise DataError(f"{file}: is no JSON ({error}); draw the set again.") from None
+        raise DataError(f"{file}: is not JSON ({error}); draw the set again.") from None
     if not isinstance(about, dict) or not isinstance(about.get("classes"), list):
         raise DataError(f'{file}: expected an object with a list "classes"; draw the set again.')
     return about

@@ -1,4 +1,4 @@
-"""A sheet of pictures of a data set: thumbnails with their labels and what the ground truth marks in them."""
+"""Draws a sheet of pictures of a data set: thumbnails with their labels and ground truth."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 @dataclass(frozen=True)
 class _Tile:
-    """A picked record; `picture` is its thumbnail, or None with the reason why it cannot be read."""
+    """A chosen record; `picture` is its thumbnail, or None if it cannot be read, with the reason."""
 
     record: Record
     picture: Image.Image | None
@@ -60,14 +60,14 @@ def picture_sheet(
 ) -> None:
     """Draw a sheet of thumbnails with their labels; where a mask exists, its areas are tinted and outlined.
 
-    Every class that has a readable image is on it, the rare ones chosen first; the rest are drawn at random.
-    Images that cannot be read are marked as such. Pictures are in the order of their first class.
+    Every class with a readable image is on the sheet, rare ones first; the other pictures are chosen at
+    random. Images that cannot be read are marked. Pictures are in the order of their first class.
 
     Args:
         image_set: the set.
         path: .png, .jpg or .jpeg file to write.
         count: pictures on the sheet; fewer if the set has fewer, more if its classes need more.
-        seed: of the random choice.
+        seed: seed of the random choice.
         exif: as for `read_image`.
 
     Raises:
@@ -75,7 +75,7 @@ def picture_sheet(
     """
     format = _FORMATS.get(path.suffix.lower())
     if format is None:
-        raise SwtformerError(f"{path}: a picture sheet is written as .png or .jpg; give it such a name.")
+        raise SwtformerError(f"{path}: a picture sheet is written as .png or .jpg; choose such a name.")
     if not image_set.records:
         raise DataError(f"{image_set.name} holds no images to draw a sheet of.")
     colours = class_colours(len(image_set.classes))
@@ -128,7 +128,7 @@ def _pick(
 
 def _tile(record: Record, colours: Sequence[Colour], exif: Literal["raw", "apply"]) -> _Tile:
     try:
-        pixels = read_image(record.image, exif=exif)
+        pixels = read_image(record.image, exif=exif, thorough=True)
     except ImageError as error:
         return _Tile(record, None, str(error).removeprefix(f"{record.image}: "))
     picture = Image.fromarray(pixels)
@@ -139,7 +139,7 @@ def _tile(record: Record, colours: Sequence[Colour], exif: Literal["raw", "apply
         except DataError as error:
             return _Tile(record, picture, str(error).removeprefix(f"{record.mask}: "))
         if mask.shape != pixels.shape[:2]:
-            return _Tile(record, picture, f"{mask.shape[1]} by {mask.shape[0]} pixels, unlike the image")
+            return _Tile(record, picture, f"{mask.shape[1]}×{mask.shape[0]} pixels, not the image's size")
         picture = _with_mask(picture, mask, colours)
     return _Tile(record, picture)
 
@@ -160,20 +160,7 @@ def _edges(labels: np.ndarray) -> np.ndarray:
     """(H, W) bool: pixels within two steps of another label."""
     padded = np.pad(labels, 2, mode="edge")
     height, width = labels.shape
-    steps = [
-        (0, 2),
-        (0, 1),
-        (0, -1),
-        (0, -2),
-        (2, 0),
-        (1, 0),
-        (-1, 0),
-        (-2, 0),
-        (1, 1),
-        (1, -1),
-        (-1, 1),
-        (-1, -1),
-    ]
+    steps = [(y, x) for y in range(-2, 3) for x in range(-2, 3) if 0 < y * y + x * x <= 4]
     edges = np.zeros(labels.shape, dtype=bool)
     for down, right in steps:
         edges |= padded[2 + down : 2 + down + height, 2 + right : 2 + right + width] != labels
@@ -252,7 +239,7 @@ def _draw_unreadable(draw: ImageDraw.ImageDraw, reason: str) -> None:
 def _draw_labels(
     draw: ImageDraw.ImageDraw, record: Record, classes: Sequence[str], colours: Sequence[Colour]
 ) -> None:
-    """The record's class names in their colours; those that find no room are counted."""
+    """The record's class names in their colours; those that do not fit are counted."""
     left, top, right = 8, TILE_PX[1] + 25, TILE_PX[0] - 8
     font = _font(13)
     if not record.present:
@@ -279,7 +266,7 @@ def _legible_on(colour: Colour) -> Colour:
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, room_px: int) -> str:
-    """The text, its end cut off with an ellipsis where it is too long."""
+    """The text, shortened with an ellipsis if it is too long."""
     if draw.textlength(text, font) <= room_px:
         return text
     while text and draw.textlength(f"{text}…", font) > room_px:

@@ -8,7 +8,7 @@ from pathlib import Path
 from swtformer.errors import DataError, nearest
 
 ALL = "all"
-"""Split name that reads a table or folder whole, where no split has that name."""
+"""Reads a whole table or folder, unless it has a split of this name."""
 
 
 def choose_split(
@@ -20,10 +20,10 @@ def choose_split(
         root: the data set, for messages.
         asked: name that the user gave.
         known: splits that exist; none where the set is not divided.
-        default: names to take, the first that exists, when none is asked for.
+        default: names of which the first that exists is taken when none is asked for.
 
     Returns:
-        A known split; None for the whole set, where it has no splits or none of the default ones.
+        A known split; None, for the whole set, if it has no splits or none of the default ones.
 
     Raises:
         DataError: the split that was asked for does not exist; the message lists those that do.

@@ -32,9 +32,9 @@ def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
     """Read a table, or the tables of a folder.
 
     Image names are relative to `settings.images`, else to whichever folder beside the table holds most of
-    them. Splits are the values of a split column, or the folders of ``<split>/metadata.csv``; when none is
-    named, "train" is read where there is one, else everything; "all" reads everything. The class list is
-    that of the whole table, so it is the same for every split.
+    them. Splits are the values of a split column, or the folders of ``<split>/metadata.csv``: "train" is
+    read by default, or everything if it does not exist; "all" reads everything. The class list is that of
+    the whole table, so it is the same for every split.
 
     Raises:
         DataError: every fatal problem, with file and line.
@@ -83,7 +83,7 @@ def _find_tables(folder: Path) -> dict[str, Path]:
 
 
 def _join(parts: Mapping[str, LabelTable]) -> LabelTable:
-    """One table of all parts; the rows of a split's folder get its name as split and before their file."""
+    """One table of all parts; rows from a split's folder get its name as split and before their path."""
     if "" in parts:
         return parts[""]
     rows = [

@@ -37,7 +37,7 @@ def read_labels(path: Path, classes: Sequence[str]) -> Tensor:
         (H, W) uint8; 0 background, k+1 for class index k, 255 ignored or undecided.
 
     Raises:
-        DataError: the file is no label image, or holds other values.
+        DataError: the file is not a label image, or holds other values.
     """
     labels = read_mask(path)
     counts = np.bincount(labels.reshape(-1), minlength=256)
