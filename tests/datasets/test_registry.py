@@ -71,7 +71,7 @@ def test_files_are_recognised(sets):
 
 
 def test_paths_without_a_data_set(tmp_path, write_images):
-    with pytest.raises(DataError, match="is no data set; expected a VOC folder"):
+    with pytest.raises(DataError, match=r"not a data set of a known format; .*VOC folder"):
         recognise(tmp_path)
     write_images(tmp_path, ["photo.jpg"])
     with pytest.raises(DataError, match="is a single image; give the folder"):

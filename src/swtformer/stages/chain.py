@@ -22,7 +22,6 @@ from swtformer.segmentation.library import require_smp
 from swtformer.segmentation.network import require_encoder
 from swtformer.settings import Settings
 from swtformer.stages.chain_scores import ChainScores, score_chain
-from swtformer.stages.kept import require_same_network
 from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
 from swtformer.stages.refine import refine
@@ -35,6 +34,7 @@ from swtformer.store.models import newest_network
 from swtformer.store.notes import CheckNotes, training_notes, update_training_notes
 from swtformer.store.run import Run
 from swtformer.training.resume import changed_files, file_sizes, require_same_data, require_unchanged
+from swtformer.training.same_network import require_same_network
 
 StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "segment", "evaluate", "report"]
 """The stages in the order of work."""

@@ -56,11 +56,9 @@ from swtformer.training.network_notes import (
 from swtformer.training.pair_loader import MaskedImage
 from swtformer.training.pairs import Pairs, find_pairs, with_confidence
 from swtformer.training.resume import changed_threads, require_unchanged, stored
+from swtformer.training.same_network import SECTIONS
 
 logger = logging.getLogger("swtformer")
-
-SECTIONS = ("seed", "data", "segment")
-"""Sections of the settings that decide the trained weights."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""What is asked for against what a run already holds: what may be kept, and what must be refused early."""
+"""Whether the segmentation network that a run holds is the one that the settings ask for."""
 
 from __future__ import annotations
 
 from swtformer.engine.training_folder import holds_weights
 from swtformer.errors import SettingsError
 from swtformer.settings import Settings, differing
-from swtformer.stages.segment import SECTIONS
 from swtformer.store.notes import network_notes
 from swtformer.store.run import Run
+
+SECTIONS = ("seed", "data", "segment")
+"""Sections of the settings that decide the weights of a segmentation network."""
 
 
 def require_same_network(run: Run, settings: Settings) -> None:

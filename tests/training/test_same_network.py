@@ -9,10 +9,10 @@ import pytest
 
 from swtformer.errors import SettingsError
 from swtformer.settings import Settings
-from swtformer.stages.kept import require_same_network, settings_of_masks
 from swtformer.store.files import write_json
 from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
+from swtformer.training.same_network import require_same_network, settings_of_masks
 
 
 @pytest.fixture
