@@ -26,56 +26,62 @@ OTHER_TASKS = re.compile(r"(captions|person_keypoints|image_info|stuff|panoptic)
 """Files in COCO's annotations folder that hold other tasks than instances."""
 
 
-def recognises(path: Path) -> bool:
-    """A .json file, or a folder with annotations/*.json, instances_*.json or Roboflow's file names."""
-    return path.suffix.lower() == ".json" if path.is_file() else bool(_annotation_files(path))
+@READERS.register("coco")
+class CocoReader(Reader):
+    """COCO annotation files."""
 
+    expects = "COCO annotations (.json)"
 
-def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-    """Read one annotation file.
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A .json file, or a folder with annotations/*.json, instances_*.json or Roboflow's file names."""
+        return path.suffix.lower() == ".json" if path.is_file() else bool(_annotation_files(path))
 
-    A class is in an image if any annotation says so, crowd regions (iscrowd) included; images without
-    annotations are pure background. Classes are the categories in the order of their ids. Image names
-    are relative to `settings.images`, else to whichever folder beside the file holds most of them. Masks
-    come from the folder `settings.masks`, if it is set. The images of a file without "annotations"
-    (image_info_test2017.json) are unlabelled.
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """Read one annotation file.
 
-    Args:
-        path: the JSON file, or a folder with several.
-        settings: as for every reader.
-        split: file in that folder (or beside that file), as "train2017", "instances_train2017", or
-            "train" where only one fits; by default the file given, train's, or the only one.
+        A class is in an image if any annotation says so, crowd regions (iscrowd) included; images without
+        annotations are pure background. Classes are the categories in the order of their ids. Image names
+        are relative to `settings.images`, else to whichever folder beside the file holds most of them. Masks
+        come from the folder `settings.masks`, if it is set. The images of a file without "annotations"
+        (image_info_test2017.json) are unlabelled.
 
-    Raises:
-        DataError: every fatal problem, with file and position in it.
-    """
-    problems = Problems()
-    chosen, file = _choose(path, split)
-    content = _read_json(file)
-    root = _root(path)
-    names = _categories(content["categories"], file, problems)
-    listed = _images(content["images"], file, problems)
-    labels = (
-        _labels(content["annotations"], listed, names, file, problems) if "annotations" in content else {}
-    )
-    candidates = [root / "images" / chosen, root / chosen, root / "images", file.parent, root]
-    images = images_folder(settings.images, candidates, (image.name for image in listed.values()))
-    entries = []
-    for id, image in listed.items():
-        located = locate(images, image.name, image.source, problems)
-        if located is not None:
-            entries.append(Entry(*located, labels.get(id), image.source))
-    declared = tuple(names.values())
-    if settings.classes is not None:
-        declared = declared_classes(root, settings, problems) or ()
-    return assemble(
-        entries,
-        origin=Origin("coco", path, root, chosen, images.root),
-        classes=Classes(declared, declared=True),
-        settings=settings,
-        labels_from=categories_in(file.name, outlined=_are_outlined(content)),
-        problems=problems,
-    )
+        Args:
+            path: the JSON file, or a folder with several.
+            settings: as for every reader.
+            split: file in that folder (or beside that file), as "train2017", "instances_train2017", or
+                "train" where only one fits; by default the file given, train's, or the only one.
+
+        Raises:
+            DataError: every fatal problem, with file and position in it.
+        """
+        problems = Problems()
+        chosen, file = _choose(path, split)
+        content = _read_json(file)
+        root = _root(path)
+        names = _categories(content["categories"], file, problems)
+        listed = _images(content["images"], file, problems)
+        labels = (
+            _labels(content["annotations"], listed, names, file, problems) if "annotations" in content else {}
+        )
+        candidates = [root / "images" / chosen, root / chosen, root / "images", file.parent, root]
+        images = images_folder(settings.images, candidates, (image.name for image in listed.values()))
+        entries = []
+        for id, image in listed.items():
+            located = locate(images, image.name, image.source, problems)
+            if located is not None:
+                entries.append(Entry(*located, labels.get(id), image.source))
+        declared = tuple(names.values())
+        if settings.classes is not None:
+            declared = declared_classes(root, settings, problems) or ()
+        return assemble(
+            entries,
+            origin=Origin("coco", path, root, chosen, images.root),
+            classes=Classes(declared, declared=True),
+            settings=settings,
+            labels_from=categories_in(file.name, outlined=_are_outlined(content)),
+            problems=problems,
+        )
 
 
 @dataclass(frozen=True)
@@ -209,19 +215,3 @@ def _are_outlined(content: Mapping[str, Sequence[Any]]) -> bool:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int | str)
-
-
-@READERS.register("coco")
-class CocoReader(Reader):
-    """See the module."""
-
-    expects = "COCO annotations (.json)"
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """See `Reader.recognises`."""
-        return recognises(path)
-
-    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-        """See `Reader.read`."""
-        return read(path, settings, split)

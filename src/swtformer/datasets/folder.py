@@ -19,45 +19,52 @@ from swtformer.settings import READERS, DataSettings
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 
-def recognises(path: Path) -> bool:
-    """A folder with an image anywhere in it."""
-    return path.is_dir() and any(is_image_name(file.name) for file in _walk(path))
+@READERS.register("folder")
+class FolderReader(Reader):
+    """A folder per class."""
 
+    expects = "a folder of images, one sub-folder per class"
+    priority = -10  # any folder with an image in it
 
-def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-    """Read a folder whose sub-folders are named after the class of all images in them.
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A folder with an image anywhere in it."""
+        return path.is_dir() and any(is_image_name(file.name) for file in _walk(path))
 
-    A sub-folder called background, _background_ or none holds images without any class. Images that lie
-    in the folder itself, with no sub-folder beside them, are unlabelled. If all top folders are called
-    train, val, test or the like, they are splits: "train" is read by default, or everything if it does not
-    exist; "all" reads everything. The class list is that of all splits.
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """Read a folder whose sub-folders are named after the class of all images in them.
 
-    Raises:
-        DataError: every fatal problem.
-    """
-    problems = Problems()
-    split_folders = _split_folders(path)
-    chosen = None
-    if not (split == ALL and split_folders):
-        chosen = choose_split(path, split, split_folders, default=("train", "training"))
-    files = [
-        file
-        for base in ([path / name for name in split_folders] or [path])
-        for file in _image_files(base, problems)
-    ]
-    names = sorted({file.label for file in files if file.label and not _is_background(file.label)})
-    declared = declared_classes(path, settings, problems)
-    base = path / chosen if chosen else path
-    wanted = [file for file in files if file.path.is_relative_to(base)]
-    labelled = any(file.label for file in wanted)
-    return assemble(
-        [_entry(file, base, path, labelled, problems) for file in wanted],
-        origin=Origin("folder", path, path, chosen, base),
-        classes=Classes(tuple(names) if declared is None else declared, declared=declared is not None),
-        settings=settings,
-        labels_from="folder names",
-        problems=problems,
-    )
+        A sub-folder called background, _background_ or none holds images without any class. Images that lie
+        in the folder itself, with no sub-folder beside them, are unlabelled. If all top folders are called
+        train, val, test or the like, they are splits: "train" is read by default, or everything if it does
+        not exist; "all" reads everything. The class list is that of all splits.
+
+        Raises:
+            DataError: every fatal problem.
+        """
+        problems = Problems()
+        split_folders = _split_folders(path)
+        chosen = None
+        if not (split == ALL and split_folders):
+            chosen = choose_split(path, split, split_folders, default=("train", "training"))
+        files = [
+            file
+            for base in ([path / name for name in split_folders] or [path])
+            for file in _image_files(base, problems)
+        ]
+        names = sorted({file.label for file in files if file.label and not _is_background(file.label)})
+        declared = declared_classes(path, settings, problems)
+        base = path / chosen if chosen else path
+        wanted = [file for file in files if file.path.is_relative_to(base)]
+        labelled = any(file.label for file in wanted)
+        return assemble(
+            [_entry(file, base, path, labelled, problems) for file in wanted],
+            origin=Origin("folder", path, path, chosen, base),
+            classes=Classes(tuple(names) if declared is None else declared, declared=declared is not None),
+            settings=settings,
+            labels_from="folder names",
+            problems=problems,
+        )
 
 
 def _is_background(name: str) -> bool:
@@ -124,20 +131,3 @@ def _entry(file: _File, base: Path, root: Path, labelled: bool, problems: Proble
         message = f"{source}: lies beside the class folders; move it into one, or into 'background'."
         problems.fatal("image_without_folder", message)
     return Entry(record_id(name), file.path, labels, source)
-
-
-@READERS.register("folder")
-class FolderReader(Reader):
-    """See the module."""
-
-    expects = "a folder of images, one sub-folder per class"
-    priority = -10
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """See `Reader.recognises`."""
-        return recognises(path)
-
-    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-        """See `Reader.read`."""
-        return read(path, settings, split)

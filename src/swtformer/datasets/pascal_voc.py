@@ -61,57 +61,67 @@ _TWO_PATHS = re.compile(r"/?(JPEGImages/\S.*?\.\w+)\s+/?(\S.*\.png)", re.IGNOREC
 _CLASS_LIST_LINE = re.compile(r"\S+\s+(-1|0|1)")
 
 
-def recognises(path: Path) -> bool:
-    """A folder (or the VOCdevkit above it) with JPEGImages and one of VOC's other folders."""
-    return path.is_dir() and _find_root(path) is not None
+@READERS.register("voc")
+class VocReader(Reader):
+    """Folders in PASCAL VOC's layout."""
 
+    expects = "a VOC folder (JPEGImages, ImageSets)"
 
-def read(path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-    """Read one list of a data set in VOC's layout; without any list, all its images.
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A folder (or the VOCdevkit above it) with JPEGImages and one of VOC's other folders."""
+        return path.is_dir() and _find_root(path) is not None
 
-    Image-level labels come from the first source that has the image, and `labels_from` counts them:
-    labels.csv beside JPEGImages; the boxes of Annotations/<id>.xml, difficult and truncated ones
-    included; the classes in its mask, with a warning. Otherwise the image is unlabelled. Classes
-    are those declared, else VOC's 20 if all label names are VOC's, else the names found, sorted.
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """Read one list of a data set in VOC's layout; without any list, all its images.
 
-    Raises:
-        DataError: every fatal problem, with file and line.
-    """
-    root = _find_root(path)
-    if root is None:
-        raise DataError(f"{path}: is not a VOC folder; expected JPEGImages beside ImageSets or Annotations.")
-    problems = Problems()
-    images = images_folder(settings.images, [root / "JPEGImages"], ())
-    lists = _lists(root)
-    chosen = choose_split(path, split, lists, default=DEFAULT_SPLITS)
-    if chosen is None and lists:
-        raise DataError(f"{path}: has no list {' or '.join(DEFAULT_SPLITS)}; name one: {', '.join(lists)}.")
-    lines = _listed(lists[chosen]) if chosen else _unlisted(images.root)
-    declared = declared_classes(root, settings, problems)
-    labels = _Labels(root, declared, problems)
-    entries = []
-    for line in lines:
-        located = locate(images, line.name, line.source, problems)
-        if located is not None:
-            mask = _mask(root, line, located[0], problems)
-            entries.append(Entry(*located, labels.of(located[0], mask), line.source, mask))
-    if declared and declared != VOC_CLASSES and set(declared) <= set(VOC_CLASSES):
-        _warn_about_masks(entries, declared, problems)
-    labels_from = counted(labels.sources)
-    if are_of_masks(labels_from):
-        message = (
-            f"image labels are read from drawn masks, as they are nowhere else ({labels_from}), so that "
-            "training uses that much of the masks. A labels.csv beside JPEGImages takes precedence."
+        Image-level labels come from the first source that has the image, and `labels_from` counts them:
+        labels.csv beside JPEGImages; the boxes of Annotations/<id>.xml, difficult and truncated ones
+        included; the classes in its mask, with a warning. Otherwise the image is unlabelled. Classes
+        are those declared, else VOC's 20 if all label names are VOC's, else the names found, sorted.
+
+        Raises:
+            DataError: every fatal problem, with file and line.
+        """
+        root = _find_root(path)
+        if root is None:
+            raise DataError(
+                f"{path}: is not a VOC folder; expected JPEGImages beside ImageSets or Annotations."
+            )
+        problems = Problems()
+        images = images_folder(settings.images, [root / "JPEGImages"], ())
+        lists = _lists(root)
+        chosen = choose_split(path, split, lists, default=DEFAULT_SPLITS)
+        if chosen is None and lists:
+            raise DataError(
+                f"{path}: has no list {' or '.join(DEFAULT_SPLITS)}; name one: {', '.join(lists)}."
+            )
+        lines = _listed(lists[chosen]) if chosen else _unlisted(images.root)
+        declared = declared_classes(root, settings, problems)
+        labels = _Labels(root, declared, problems)
+        entries = []
+        for line in lines:
+            located = locate(images, line.name, line.source, problems)
+            if located is not None:
+                mask = _mask(root, line, located[0], problems)
+                entries.append(Entry(*located, labels.of(located[0], mask), line.source, mask))
+        if declared and declared != VOC_CLASSES and set(declared) <= set(VOC_CLASSES):
+            _warn_about_masks(entries, declared, problems)
+        labels_from = counted(labels.sources)
+        if are_of_masks(labels_from):
+            message = (
+                f"image labels are read from drawn masks, as they are nowhere else ({labels_from}), so that "
+                "training uses that much of the masks. A labels.csv beside JPEGImages takes precedence."
+            )
+            problems.warn("labels_from_masks", message)
+        return assemble(
+            entries,
+            origin=Origin("voc", path, root, chosen, images.root),
+            classes=labels.classes(),
+            settings=settings,
+            labels_from=labels_from,
+            problems=problems,
         )
-        problems.warn("labels_from_masks", message)
-    return assemble(
-        entries,
-        origin=Origin("voc", path, root, chosen, images.root),
-        classes=labels.classes(),
-        settings=settings,
-        labels_from=labels_from,
-        problems=problems,
-    )
 
 
 def _find_root(path: Path) -> Path | None:
@@ -285,19 +295,3 @@ class _Labels:
         for file in sorted((self._root / "Annotations").rglob("*.xml")):
             self._found.update(self._in_boxes(file) or ())
         return Classes(tuple(sorted(self._found)), declared=False)
-
-
-@READERS.register("voc")
-class VocReader(Reader):
-    """See the module."""
-
-    expects = "a VOC folder (JPEGImages, ImageSets)"
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """See `Reader.recognises`."""
-        return recognises(path)
-
-    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-        """See `Reader.read`."""
-        return read(path, settings, split)
