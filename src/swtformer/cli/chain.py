@@ -55,14 +55,14 @@ def run(
     check, train, localize, refine, pseudo-label, segment, evaluate, report. Where the data has masks,
     evaluate scores what every stage made, the segmentation network's predictions included. Nothing is
     trained on these masks or chosen by them, unless --segment.masks names them or a score is marked *.
-    Stopped, the same command again goes on where it was. Settings that are not given here are those of the
+    The same command resumes an interrupted run. Settings that are not given here are those of the
     run, where there is one.
     """
     made = Run(default_out(data) if out is None else out)
     base = made.settings() if made.settings_file.is_file() else None
     settings = gather(base=base, config=config, flags=flags)
     with progress(
-        lambda: f"Run the same command again to go on; what is done is kept in {made.path}."
+        lambda: f"Run the same command again to resume; what is done is kept in {made.path}."
     ) as view:
         from swtformer.datasets import open_dataset
         from swtformer.stages.chain import run_stages
@@ -108,7 +108,7 @@ def _show(result: ChainResult) -> None:
 
 
 def _next(data: Path, made: Run, until: Until) -> list[str]:
-    """Commands that use what is there."""
+    """Commands that use the results."""
     name = shlex.quote(str(made.path))
     if until in ("check", "train", "localize", "refine", "pseudo-label"):
         return [f"swtformer run {shlex.quote(str(data))} --out {name}"]

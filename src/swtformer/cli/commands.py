@@ -80,7 +80,7 @@ def check(
     if sheet is not None:
         say(f"The picture sheet is {sheet}.")
     if any(problem.fatal for problem in found.problems):
-        raise DataError(f"{found.name} cannot be used before these problems are mended.")
+        raise DataError(f"{found.name} cannot be used before these problems are fixed.")
     is_whole = found.skipped == 0 and found.usable_masks == found.masks
     return Outcome(exit_code=0 if is_whole else SKIPPED)
 
@@ -95,8 +95,8 @@ def train(
     ] = None,
     /,
     *,
-    out: Annotated[Path, Parameter(help="Run folder to make, or to go on with by --resume.")],
-    resume: Annotated[bool, Parameter(help="Go on with an interrupted run, by its own settings.")] = False,
+    out: Annotated[Path, Parameter(help="Run folder to make, or to resume with --resume.")],
+    resume: Annotated[bool, Parameter(help="Resume an interrupted run with its own settings.")] = False,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
@@ -125,7 +125,7 @@ def train(
 def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = None, **flags: Any) -> Outcome:
     """Make class activation maps for a data set with a run's model.
 
-    Settings that are not given here are those of the run. What is there already is kept.
+    Settings that are not given here are those of the run. Existing maps are kept.
     """
     made = Run(run)
     path, base = data_of(made, data, training_notes(made))
@@ -135,7 +135,7 @@ def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = N
         from swtformer.stages.localize import localize as run_localize
 
         result = run_localize(made, images, settings=settings, progress=view)
-    kept = f", {result.reused} were there already" if result.reused else ""
+    kept = f", {result.reused} were kept" if result.reused else ""
     say(f"Maps of {result.done} images made{kept}: {made.maps}")
     return finish(made, result.failures, next_command=f"swtformer mask {shlex.quote(str(run))}")
 

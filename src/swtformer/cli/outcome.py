@@ -45,7 +45,7 @@ class Outcome:
 
 
 def again() -> str:
-    """What to do after an interruption of a command that starts over or keeps what is there."""
+    """What to do after an interruption of a command that starts over or keeps existing results."""
     return "Run the same command again."
 
 

@@ -25,7 +25,7 @@ def refine(run: RunFolder, data: OptionalData = None, /, *, config: Config = Non
     """Make a run's maps follow the edges of the images.
 
     By default the images that the maps were made for. Settings that are not given here are those of the run.
-    What is there already is kept.
+    Existing results are kept.
     """
     made = Run(run)
     path, base = data_of_masks(made, data)

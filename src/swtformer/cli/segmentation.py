@@ -41,7 +41,7 @@ def segment(
     data: OptionalData = None,
     /,
     *,
-    resume: Annotated[bool, Parameter(help="Go on with an interrupted training.")] = False,
+    resume: Annotated[bool, Parameter(help="Resume an interrupted training.")] = False,
     out: Annotated[
         Path | None,
         Parameter(help="Folder of the training; by default `segmentation` in the run.", negative=()),

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as one exception that stages and libraries let pass."""
+"""Ctrl-C and SIGTERM as one exception that stages and libraries do not catch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Stopped(BaseException):
 
     Attributes:
         signum: the signal.
-        hint: how the user goes on.
+        hint: how the user resumes.
     """
 
     def __init__(self, signum: int) -> None:

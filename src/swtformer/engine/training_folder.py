@@ -1,4 +1,4 @@
-"""The folder of a training: new, or gone on with by the settings that it was started with."""
+"""The folder of a training: new, or resumed with the settings that it was started with."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ LOCK = ".training.lock"
 
 @contextmanager
 def training_folder(run: Run, settings: Settings, *, sections: Sequence[str], resume: bool) -> Iterator[None]:
-    """Make the folder of a training, or check that it may be gone on with; other trainings are kept out.
+    """Make the folder of a training, or check that it may be resumed; lock out other trainings.
 
-    What stopped before its first checkpoint holds nothing to lose and is started over, with any settings.
-    The lock is the main process's and ends with it, however it ends; the empty file that stays means nothing.
+    A training that stopped before its first checkpoint has nothing to lose and is started over, with any
+    settings. The main process holds the lock, which ends with the process; the empty file that stays is not a
+    lock.
 
     Args:
         run: the folder.
-        settings: what is asked for now.
+        settings: of this call.
         sections: sections that decide the trained weights.
-        resume: whether the training goes on.
+        resume: whether to resume the training.
 
     Raises:
         SettingsError: the folder holds another training, or none to resume, or one with other settings.
@@ -48,13 +49,13 @@ def training_folder(run: Run, settings: Settings, *, sections: Sequence[str], re
         held = lock.acquire()
     except Timeout:
         raise SwtformerError(
-            f"{run.path}: another training is writing here. Wait until it has ended, or stop it, and then go "
-            "on by the same command; or name another --out."
+            f"{run.path}: another training is writing here. Wait until it has ended or stop it, then "
+            "repeat the command; or name another --out."
         ) from None
     except OSError as error:
         raise SwtformerError(
-            f"{run.path / LOCK}: cannot be locked: {error.strerror or error}. If the file is "
-            "somebody else's, it may be deleted; if the file system knows no locks, name an --out on another."
+            f"{run.path / LOCK}: cannot be locked: {error.strerror or error}. If the file "
+            "belongs to somebody else, delete it; if the file system has no locks, name an --out on another."
         ) from error
     with held:
         _require_own(run, settings, sections=sections, resume=resume)
@@ -74,17 +75,17 @@ def _require_own(run: Run, settings: Settings, *, sections: Sequence[str], resum
     """Refuse a folder whose weights another training made."""
     if not resume and run.settings_file.is_file() and holds_weights(run):
         raise SettingsError(
-            f"{run.path} already holds a run. Go on with it by --resume, or name another --out."
+            f"{run.path} already holds a run. Resume it with --resume, or name another --out."
         )
     require_same_settings(run, settings, sections=sections)
 
 
 def require_same_settings(run: Run, settings: Settings, *, sections: Sequence[str]) -> None:
-    """Refuse settings under which the weights of a training that is there would have been others.
+    """Refuse settings that would have given an existing training other weights.
 
     Args:
         run: the folder of the training; nothing is refused before its first checkpoint.
-        settings: what is asked for now.
+        settings: of this call.
         sections: sections that decide the weights.
 
     Raises:
@@ -101,12 +102,12 @@ def require_same_settings(run: Run, settings: Settings, *, sections: Sequence[st
 
 
 def has_checkpoint(run: Run) -> bool:
-    """Whether an epoch was finished; a training that stopped before goes on from its start."""
+    """Whether an epoch was finished; a training that stopped before starts over."""
     return any(run.checkpoints.glob("epoch-*.ckpt"))
 
 
 def holds_weights(run: Run) -> bool:
-    """Whether a training left anything that another one must not mix with: a checkpoint or its model."""
+    """Whether a training left a checkpoint or a model, which another one must not overwrite."""
     return has_checkpoint(run) or run.model.is_dir()
 
 
@@ -116,7 +117,7 @@ def has_only_model(run: Run) -> bool:
 
 
 def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Failure]:
-    """A resumed training's failures, and those that it noted in `run` before it stopped."""
+    """A resumed training's failures, and those from before it stopped."""
     known = {failure.id for failure in failures}
     earlier = [item for item in read_failures(run) if item.stage == stage and item.id not in known]
     return [*failures, *earlier]

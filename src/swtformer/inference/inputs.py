@@ -15,7 +15,7 @@ from swtformer.datasets.records import Record
 from swtformer.errors import DataError
 
 LIST = "-"
-"""The input that stands for a list on stdin, one path per line."""
+"""The input that means a list on stdin, one path per line."""
 NAMED = 5
 _WILDCARDS = frozenset("*?[")
 
@@ -31,23 +31,23 @@ class _Found:
 def find_inputs(
     inputs: Sequence[str], *, listed: Iterable[str] = (), leave_out: Sequence[Path] = ()
 ) -> list[Record]:
-    """Images to segment, in order, without doubles.
+    """Images to segment, in order, without duplicates.
 
-    - A folder stands for all images below it, sorted so that frame 2 comes before frame 10. They are called
+    - A folder means all images below it, sorted so that frame 2 comes before frame 10. They are called
       by their paths below the folder.
-    - A pattern (``*``, ``?``, ``[…]``, ``**``) that no shell resolved stands for the files that it fits. They
+    - A pattern (``*``, ``?``, ``[…]``, ``**``) that no shell expanded means the files that it matches. They
       are called by their paths below its part before the first wildcard.
-    - A file stands for itself, and is called by its file name.
-    - A line of the list stands for a file, and is called by its path as it is written; by its file name where
+    - A file is called by its file name.
+    - A line of the list is called by its path as written, or by its file name where
       the path is absolute or leads upwards. Lines that name folders, as `find` prints, are passed over.
 
-    What an image is called depends on its own input alone, never on the others. One that several inputs name
-    counts once, under its first name.
+    An image's name depends on its own input, never on the others. An image that several inputs name counts
+    once, under its first name.
 
     Args:
-        inputs: paths and patterns; "-" stands for the list.
+        inputs: paths and patterns; "-" means the list.
         listed: lines of the list; empty ones and folders are passed over.
-        leave_out: folders of earlier results, whose pictures are no photographs where a folder is searched.
+        leave_out: folders of earlier results, whose pictures are not photographs to segment.
 
     Returns:
         Records without labels; `id` is the name of the outputs. A file of the list may be missing.
@@ -62,7 +62,7 @@ def find_inputs(
     for text in inputs:
         found += _of_list(listed) if text == LIST else _of_argument(text, leave_out)
     if not found:
-        raise DataError("There is no image to segment: the list is empty, or names folders alone.")
+        raise DataError("There is nothing to segment: the list is empty, or names only folders.")
     records: dict[str, Record] = {}
     clashes: list[str] = []
     seen: set[str] = set()
@@ -117,7 +117,7 @@ def _of_argument(text: str, leave_out: Sequence[Path]) -> list[_Found]:
         matches = sorted((Path(match) for match in glob.glob(text, recursive=True)), key=_in_counting_order)
         files = [match for match in matches if match.is_file()]
         if not files:
-            raise DataError(f"{text}: no file fits this pattern.")
+            raise DataError(f"{text}: no file matches this pattern.")
         return [_below(file, _before_wildcard(path)) for file in files]
     raise DataError(f"{path}: does not exist; expected a file, a folder, a pattern or - for a list on stdin.")
 

@@ -87,14 +87,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file.
 
     Raises:
-        CheckpointError: the file is missing, truncated or no safetensors file.
+        CheckpointError: the file is missing, truncated or not a safetensors file.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: does not exist; a model folder holds {CONFIG} and {WEIGHTS}.")
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: is damaged or no safetensors file: {error}") from None
+        raise CheckpointError(f"{path}: is damaged or not a safetensors file: {error}") from None
 
 
 def load_weights(
@@ -112,7 +112,7 @@ def load_weights(
         Names of the model's tensors that the file does not hold.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown or of another shape.
+        CheckpointError: a tensor is missing, unknown or has another shape.
     """
     own: dict[str, Any] = model.state_dict()
     shapes = [

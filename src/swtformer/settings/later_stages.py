@@ -26,7 +26,7 @@ class RefineSettings(Section):
     threshold. R-CAMs bring their own."""
     batch_size: Annotated[Count | None, NEUTRAL] = None
     """Images of one size that are refined together, fewer where they are large; by default 1 on a CPU,
-    where more are no faster, and 16 on a GPU."""
+    where more would not be faster, and 16 on a GPU."""
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"
     """Where to compute."""
     workers: Annotated[int, Field(ge=0), NEUTRAL] = 1
@@ -73,7 +73,7 @@ class SegmentSettings(OptimisationSettings):
     """Part of the images with masks set aside: mIoU against their masks of the same folder is measured on
     it."""
     weighting: Literal["none", "per_class", "confidence"] = "none"
-    """Cross-entropy of all pixels alike, by the square root of how rare their class is, or by the
+    """Cross-entropy of all pixels with equal weight, by the square root of how rare their class is, or by the
     confidence of their image (review.csv)."""
     dice: NonNegative = 0.0
     """Weight of the dice loss beside the cross-entropy; 0 turns it off."""

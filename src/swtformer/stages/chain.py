@@ -1,4 +1,4 @@
-"""All stages in order, from labelled images to a segmentation network; stopped, it goes on where it was."""
+"""All stages in order, from labelled images to a segmentation network; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -94,25 +94,25 @@ def run_stages(
 ) -> ChainResult:
     """Check data, train, make and refine maps, make pseudo-masks, train a network on these, score, report.
 
-    Interrupted and called again with the same arguments, it goes on where it was: trainings from their last
-    whole epoch, maps and refined maps from the first image that lacks them; pseudo-masks are kept while their
-    maps and their rule are the same. Scores and report are made anew. Maps, refined maps, pseudo-masks and
+    Called again with the same arguments, an interrupted run is resumed: trainings from their last whole
+    epoch, maps and refined maps from the first image that lacks them. Pseudo-masks are kept while their maps
+    and their rule are the same. Scores and report are always made again. Maps, refined maps, pseudo-masks and
     the network's masks are scored against ground-truth masks (see `score_chain`); without any, the stage is
-    left out. They are never trained on. Images of unknown labels are
-    mapped only with `settings.localize.classes` predicted.
+    left out. They are never trained on. Images of unknown labels are mapped only with
+    `settings.localize.classes` predicted.
 
     Args:
         data: images with image-level labels, opened with `settings.data`.
         settings: all settings; defaults where None.
         out: the run folder, new or one that `run_stages` or `train` made of the same data.
         until: the last stage.
-        progress: told about every step, under names such as "stage 2 of 8: train".
-        on_step: told about every stage when it is over.
+        progress: called at every step, under names such as "stage 2 of 8: train".
+        on_step: called after every stage.
 
     Raises:
         SettingsError: the run was made of other data or with other settings, or several processes are wanted;
-            what the segmentation network would have to be trained anew for, and an encoder that cannot be
-            used, is said before any work.
+            settings that would need another segmentation network, and an encoder that cannot be used, are
+            reported before any work.
         DataError: the data set cannot be used.
         SwtformerError: segmentation-models-pytorch is not installed (before any work), or a stage fails.
     """
@@ -164,7 +164,7 @@ class _Chain:
         self.scores: ChainScores | None = None
         self._progress = progress
 
-    def told(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def report_progress(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Pass a stage's progress on, with the stage's place in the chain."""
         self._progress(f"{self.place}: {stage}", done, total, note)
 
@@ -199,7 +199,7 @@ class _Chain:
         known = training_notes(self.run).check
         if known is not None and known.fingerprint == fingerprint and not self.settings.data.strict:
             return f"checked before; labels from {self.data.labels_from}", self.data.problems
-        found = check(self.data, settings=self.settings.data, progress=self.told)
+        found = check(self.data, settings=self.settings.data, progress=self.report_progress)
         fatal = [problem.message for problem in found.problems if problem.fatal]
         if fatal:
             shown = "\n".join(f"  {message}" for message in fatal[:NAMED])
@@ -213,9 +213,11 @@ class _Chain:
         return f"{images}; labels from {found.labels_from}", found.problems
 
     def train(self) -> str:
-        """Train the CAM model, or go on with it."""
+        """Train the CAM model, or resume its training."""
         resume = self.run.settings_file.is_file()
-        train(self.data, settings=self.settings, out=self.run.path, resume=resume, progress=self.told)
+        train(
+            self.data, settings=self.settings, out=self.run.path, resume=resume, progress=self.report_progress
+        )
         history = read_history(self.run)
         last = history.rows[-1].get("validation_map_per_class") if history else None
         if last is None:
@@ -225,43 +227,47 @@ class _Chain:
 
     def localize(self) -> str:
         """Make the maps that are missing."""
-        result = localize(self.run, self.mapped, settings=self.settings, progress=self.told)
-        return f"maps of {result.done} images made, {result.reused} were there"
+        result = localize(self.run, self.mapped, settings=self.settings, progress=self.report_progress)
+        return f"maps of {result.done} images made, {result.reused} kept"
 
     def refine(self) -> str:
         """Refine the maps that are not refined yet."""
-        result = refine(self.run, self.mapped, settings=self.settings, progress=self.told)
-        return f"maps of {result.done} images refined by {result.method}, {result.reused} were there"
+        result = refine(self.run, self.mapped, settings=self.settings, progress=self.report_progress)
+        return f"maps of {result.done} images refined by {result.method}, {result.reused} kept"
 
     def pseudo_label(self) -> str:
         """Make all pseudo-masks, unless the same are there."""
         kept = standing_pseudo_masks(self.run, settings=self.settings.pseudo_label)
         if kept is not None:
-            return f"{kept} pseudo-masks were there"
-        result = pseudo_label(self.run, settings=self.settings.pseudo_label, progress=self.told)
+            return f"{kept} pseudo-masks kept"
+        result = pseudo_label(self.run, settings=self.settings.pseudo_label, progress=self.report_progress)
         return f"{result.done} pseudo-masks, {100 * result.undecided:.1f} % of the pixels undecided"
 
     def segment(self) -> str:
-        """Train the segmentation network, or go on with it."""
+        """Train the segmentation network, or resume its training."""
         resume = Run(self.run.segmentation).settings_file.is_file()
-        result = segment(self.run, self.mapped, settings=self.settings, resume=resume, progress=self.told)
+        result = segment(
+            self.run, self.mapped, settings=self.settings, resume=resume, progress=self.report_progress
+        )
         newest = newest_network(self.run)
         text = f"network trained on {result.images} images with {MASKS[result.supervision]}"
         if newest is not None and newest.path != self.run.segmentation:
-            text = f"kept; {newest.path.name} is newer, and stands for the run"
+            text = f"kept; {newest.path.name} is newer, and represents the run"
         elif result.validation_miou is not None:
             score = f"{100 * result.validation_miou:.2f} %"
-            text += f", mIoU {score} against {result.validation_images} held-out ones of these masks"
+            text += f", mIoU {score} against {result.validation_images} held-out masks of the same folder"
         return text if result.notice is None else f"{text}; {result.notice}"
 
     def evaluate(self) -> str:
         """Score what all stages before made."""
-        self.scores = score_chain(self.run, self.mapped, settings=self.settings, progress=self.told)
+        self.scores = score_chain(
+            self.run, self.mapped, settings=self.settings, progress=self.report_progress
+        )
         return f"all stages scored on {self.scores.images} images with ground truth"
 
     def report(self) -> str:
         """Write the report."""
-        return str(report(self.run, self.mapped, progress=self.told))
+        return str(report(self.run, self.mapped, progress=self.report_progress))
 
 
 def _require_one_process(settings: Settings) -> None:
@@ -274,7 +280,7 @@ def _require_one_process(settings: Settings) -> None:
     if several or launched_processes() > 1:
         what = ", ".join(several) or "a launcher"
         raise SettingsError(
-            f"All stages in one command work in one process, and {what} asks for several. Run the stages one "
+            f"All stages in one command run in one process, and {what} asks for several. Run the stages one "
             "by one: `swtformer train`, `localize`, `refine`, `pseudo-label`, `segment`."
         )
 
@@ -283,6 +289,4 @@ def _require_library() -> None:
     try:
         require_smp()
     except SwtformerError as error:
-        raise SwtformerError(
-            f"{error} Without it, all stages before can run: --until pseudo-label."
-        ) from None
+        raise SwtformerError(f"{error} The stages before it run without: --until pseudo-label.") from None

@@ -55,14 +55,14 @@ def demo(
 ) -> Run:
     """Draw `shapes`, train V2 on their labels, make maps and masks of unseen images, score them, report.
 
-    Interrupted and called again with the same arguments, it goes on where it was.
+    Called again with the same arguments, an interrupted demo is resumed.
 
     Args:
         out: run folder; the drawn images go into its folder `shapes`.
         seed: seed of the images and of the training.
         images: number of images; a fifth of them is not trained on and scored.
         epochs: passes over the training images.
-        progress: told about every step.
+        progress: called at every step.
 
     Returns:
         The run; its report is `run.report_file`.

@@ -44,7 +44,8 @@ class LocalizeResult:
 def localize(
     run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = silent
 ) -> LocalizeResult:
-    """Write one map file per image into the run's `maps` folder; stopped, it goes on where it was.
+    """Write one map file per image into the run's `maps` folder; called again, it makes those that are
+    missing.
 
     Maps that are there already, whole and made by the same model and settings, are kept.
 
@@ -52,7 +53,7 @@ def localize(
         run: a run with a finished model.
         data: images; with `settings.localize.classes` given, their labels choose the classes.
         settings: the data and localize sections are used; the run's own where None.
-        progress: told about every image.
+        progress: called after every image.
 
     Raises:
         DataError: labels are wanted and missing, or the classes are not the model's.

@@ -93,7 +93,7 @@ def predict(
         out: folder of the results.
         settings: how; defaults where None.
         listed: lines of a list of files.
-        progress: told about every image.
+        progress: called after every image.
 
     Raises:
         DataError: inputs are missing, would share an output name, or would be overwritten, or `out` holds

@@ -66,7 +66,7 @@ class SegmentResult:
     """What training the network did.
 
     Attributes:
-        trained: folder of the training, laid out as a run: settings, metrics, checkpoints, model.
+        trained: folder of the training, with the layout of a run: settings, metrics, checkpoints, model.
         masks: folder of the masks.
         supervision: what they are; with "ground_truth" the network is not weakly supervised.
         corrections: how many were corrected and what they were before; None but for "corrected" masks.
@@ -112,16 +112,16 @@ def segment(
     Masks that the review of the run's pseudo-masks rejected are left out, unless they were corrected since. A
     resumed training leaves out those that it began without.
 
-    Interrupted, the training goes on with `resume` from the last whole epoch and ends with the weights of an
-    unbroken one (same machine). A finished one is left as it is.
+    An interrupted training is resumed from the last whole epoch and ends with the weights of an uninterrupted
+    one (same machine). A finished one is left as it is.
 
     Args:
         run: a run with pseudo-masks, and a trained model where the encoder is "run".
         data: the images; by default those that the masks were made for.
         settings: seed, data and segment are used; the run's own where None.
         out: folder of the training; `run.segmentation` where None.
-        resume: go on from the newest whole checkpoint.
-        progress: told about every mask that is checked and every batch.
+        resume: continue from the newest whole checkpoint.
+        progress: called after every mask that is checked and every batch.
 
     Raises:
         DataError: there are no masks, pseudo-masks are not all made, masks do not fit images or classes, or
@@ -294,7 +294,7 @@ def _made_for(run: Run, settings: SegmentSettings) -> DataNotes:
 
 
 def _refuse_unfinished(run: Run, masks: Path) -> None:
-    """Refuse pseudo-masks of which `pseudo-label` has not said that they are whole and follow one rule."""
+    """Refuse pseudo-masks that `pseudo-label` has not finished."""
     own = masks.is_dir() and masks.resolve() == run.pseudo_masks.resolve()
     if own and not run.pseudo_masks_file.is_file():
         raise DataError(

@@ -62,10 +62,10 @@ def train(
         data: training images; images of unknown labels (`present` None) are left out.
         settings: all settings; defaults where None.
         out: the run folder; it must not hold a run yet unless `resume`.
-        resume: go on from the newest whole checkpoint.
+        resume: continue from the newest whole checkpoint.
         validation: images that mAP is measured on; by default `settings.data.validation_split`, else a seeded
             part of `data` that is then not trained on.
-        progress: told about every batch.
+        progress: called after every batch.
 
     Returns:
         The run; `failures.csv` in it lists images that could not be read.

@@ -29,7 +29,7 @@ class Failure:
 
 
 def read_failures(run: Run) -> list[Failure]:
-    """All rows of failures.csv; none where there is no such file."""
+    """All rows of failures.csv; empty without the file."""
     if not run.failures_file.is_file():
         return []
     with run.failures_file.open(encoding="utf-8", newline="") as stream:

@@ -24,7 +24,7 @@ class ClassActivationMaps:
         cam: (K, h, w) float16 in [0, 1], each class divided by its own maximum (Eq. 1).
         refined: (K+1, h, w) float16 in [0, 1], background first (R-CAM, Sec. 3-5); None for V1.
         probabilities: (C,) float32 class probabilities of the classifier, mean over the views.
-        made_by: fingerprint of model and settings; maps of another one are made again.
+        made_by: fingerprint of model and settings; stale maps are made again.
         made_from: fingerprint of the image file and its labels; maps of others are made again.
     """
 

@@ -38,7 +38,7 @@ def write_mask(path: Path, labels: np.ndarray) -> None:
 
 
 def remove_other_masks(folder: Path, ids: Iterable[str]) -> None:
-    """Remove the masks <id>.png of a folder whose id is none of these: nothing will make them anew."""
+    """Remove the masks <id>.png of a folder whose id is not among these."""
     kept = {folder / f"{id}.png" for id in ids}
     for path in set(folder.rglob("*.png")) - kept:
         path.unlink()

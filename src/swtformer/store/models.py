@@ -1,4 +1,4 @@
-"""Folders of saved models: where one lies, and what its two files hold, neither of which can run code.
+"""Folders of saved models: where one lies, and what its two files hold, which cannot run code.
 
 Light enough for the command line to look before it imports torch.
 """
@@ -41,7 +41,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def holds_model(run: Path) -> bool:
-    """Whether a folder that is laid out as a run has a finished model."""
+    """Whether a folder with the layout of a run has a finished model."""
     return (run / "model" / CONFIG).is_file()
 
 
@@ -60,7 +60,7 @@ def finished_networks(run: Run) -> list[Run]:
 
 
 def newest_network(run: Run) -> Run | None:
-    """The training of the network that stands for a run; None where none is finished."""
+    """The training of the network that represents a run, its newest; None where none is finished."""
     networks = finished_networks(run)
     return networks[-1] if networks else None
 
@@ -71,7 +71,7 @@ def local_model_folder(source: str | os.PathLike[str]) -> Path | None:
     Args:
         source: a model folder, a run folder (its `model` folder is meant), or a Hugging Face hub id
             "owner/name". What looks like a path is never taken for an id: one that exists or whose parent
-            folder does, or that is no two names with a slash between.
+            folder does, or that is not two names with a slash between.
 
     Returns:
         None where a hub id is meant.
@@ -155,16 +155,16 @@ def saved_settings(
         if config["format"] != FORMAT:
             raise CheckpointError(
                 f"{path}: has the format {config['format']!r}, this version of swtformer reads the format "
-                f"{FORMAT}; update swtformer, or save the {kind} anew with this version."
+                f"{FORMAT}; update swtformer, or save the {kind} again with this version."
             )
         settings = section.model_validate(config[kind])
         classes = tuple(str(name) for name in config["classes"])
     except KeyError as error:
         other = [loader for key, loader in LOADERS.items() if key in config and key != kind]
         hint = f" It is for {other[0]}." if other else ""
-        raise CheckpointError(f"{path}: is no {wanted}: {error} is missing.{hint}") from None
+        raise CheckpointError(f"{path}: is not a {wanted}: {error} is missing.{hint}") from None
     except (TypeError, ValidationError) as error:
-        raise CheckpointError(f"{path}: is no {wanted}: {error}") from None
+        raise CheckpointError(f"{path}: is not a {wanted}: {error}") from None
     return settings, classes
 
 

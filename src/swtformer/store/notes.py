@@ -148,7 +148,7 @@ NotesT = TypeVar("NotesT", bound=Notes)
 
 
 def read_notes(file: Path, kind: type[NotesT]) -> NotesT | None:
-    """The notes of a file; None where there is no such file.
+    """The notes of a file; None without the file.
 
     Raises:
         SwtformerError: the file is damaged.

@@ -157,7 +157,7 @@ class Run:
 
     @property
     def segmentation(self) -> Path:
-        """Folder of the segmentation network's training, laid out as a run of its own.
+        """Folder of the segmentation network's training, with the layout of a run.
 
         Further networks lie beside it, in folders whose names start with its name; see
         `model_folders.finished_networks`.
@@ -193,7 +193,7 @@ class Run:
         """The settings that the run was made with."""
         if not self.settings_file.is_file():
             raise SwtformerError(
-                f"{self.path} is no run folder: it has no settings.yaml; make one with "
+                f"{self.path} is not a run folder: it has no settings.yaml. Make one with "
                 "`swtformer train DATA --out RUN`."
             )
         return validate(Settings, read_settings(self.settings_file), where=str(self.settings_file))
@@ -230,7 +230,7 @@ class RefinedRun(Run):
 
     @property
     def masks(self) -> Path:
-        """refined/masks, which no command writes: the rule of the run's masks is not for these maps."""
+        """refined/masks, which no command writes: the rule of the run's masks is not meant for these maps."""
         return self.refined / "masks"
 
     @property

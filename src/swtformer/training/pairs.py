@@ -80,7 +80,7 @@ def find_pairs(
         folder: of palette or grey PNGs with the set's label values.
         exif: how images are read.
         rejected: ids of masks that are left out, as if nothing was known of their images.
-        progress: told about every mask, as stage "check masks".
+        progress: called after every mask, as stage "check masks".
 
     Raises:
         DataError: no image has a mask, or all of these are left out; masks hold other values than the
@@ -89,7 +89,7 @@ def find_pairs(
     """
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: there are no masks to train on; make them with `swtformer pseudo-label`, or name "
+            f"{folder}: holds no masks to train on; make them with `swtformer pseudo-label`, or name "
             "their folder with --segment.masks."
         )
     masked = [record for record in data.records if (folder / f"{record.id}.png").is_file()]
@@ -168,7 +168,7 @@ def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
     Of corrected masks it lies beside those that were corrected, and what a person changed counts whole.
 
     Raises:
-        DataError: there is no such file, it has no columns id and confidence, or lacks images.
+        DataError: the file is missing, has no columns id and confidence, or lacks images.
     """
     corrections = read_corrections(folder)
     path = (folder if corrections is None else corrections.base) / REVIEW
@@ -235,7 +235,7 @@ def _digest(labels: np.ndarray) -> str:
 def _is_copy(mask: _Checked, truth: Path) -> bool:
     """Whether a mask has the labels of the ground truth, pixel for pixel.
 
-    One label alone is no evidence: any two masks that show the same class everywhere are equal. A truth that
+    A single label proves nothing: any two masks that show the same class everywhere are equal. A truth that
     cannot be read, which only scores need, is equal to nothing.
     """
     if int((mask.pixels[:IGNORED] > 0).sum()) < 2:
