@@ -26,7 +26,7 @@ from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.machine import machine_line
 from swtformer.methods import create_model
-from swtformer.methods.pretrained import load_weights, read_weights, save_pretrained
+from swtformer.methods.pretrained import save_pretrained
 from swtformer.precision import pick_device, pick_precision
 from swtformer.settings import Settings, merge, validate
 from swtformer.stages.evaluate import evaluate
@@ -35,6 +35,7 @@ from swtformer.stages.train import train
 from swtformer.store.files import read_json, write_json
 from swtformer.store.models import WEIGHTS
 from swtformer.store.run import Run
+from swtformer.store.weights import load_weights, read_weights
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 SINGLE, MULTI = [1.0], [0.5, 1.0, 1.5, 2.0]

@@ -11,9 +11,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError
-from swtformer.methods.pretrained import from_pretrained, save_pretrained
+from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import SegmentationNetwork, create_network
-from swtformer.segmentation.pretrained import is_network, load_network, save_network
+from swtformer.segmentation.pretrained import load_network, save_network
 from swtformer.settings import SegmentSettings
 from swtformer.store.run import Run
 
@@ -38,10 +38,10 @@ def test_round_trip(network: SegmentationNetwork, folder: Path) -> None:
     assert torch.equal(loaded(images), network(images))
 
 
-def test_a_run_stands_for_its_segmentation_network(network: SegmentationNetwork, tmp_path: Path) -> None:
+def test_the_segmentation_network_of_a_run(network: SegmentationNetwork, tmp_path: Path) -> None:
     run = Run(tmp_path)
     save_pretrained(tiny(), run.model)
-    with pytest.raises(CheckpointError, match="is no segmentation network"):
+    with pytest.raises(CheckpointError, match="not a segmentation network"):
         load_network(run)
     save_network(network, run.segmentation / "model")
     for source in (run, str(tmp_path), run.segmentation, run.segmentation / "model"):
@@ -58,18 +58,6 @@ def test_round_trip_of_a_dilated_encoder(tmp_path: Path) -> None:
     assert torch.equal(load_network(save_network(network, tmp_path))(images), network(images))
 
 
-@torch.no_grad()
-def test_a_network_saved_before_there_was_an_image_level_head(tmp_path: Path) -> None:
-    settings = SegmentSettings(presence=0)
-    network = create_network(settings, CLASSES, start=tiny("swtformer_v1")).eval()
-    folder = save_network(network, tmp_path)
-    config = json.loads((folder / "config.json").read_text())
-    del config["network"]["presence"]
-    (folder / "config.json").write_text(json.dumps(config))
-    images = torch.rand(1, 3, 64, 64)
-    assert torch.equal(load_network(folder)(images), network(images))
-
-
 def test_a_saved_encoder_is_not_tried_again(tmp_path: Path) -> None:
     settings = SegmentSettings(decoder="segformer", encoder="mobilenet_v2", weights="none")
     folder = save_network(create_network(settings, CLASSES), tmp_path / "model")
@@ -79,16 +67,6 @@ def test_a_saved_encoder_is_not_tried_again(tmp_path: Path) -> None:
     assert seen == []
 
 
-def test_the_two_kinds_are_told_apart(folder: Path, tmp_path: Path) -> None:
-    other = save_pretrained(tiny(), tmp_path / "cam")
-    assert is_network(folder)
-    assert not is_network(other)
-    with pytest.raises(CheckpointError, match="is no segmentation network: 'network' is missing"):
-        load_network(other)
-    with pytest.raises(CheckpointError, match="is no swtformer model config"):
-        from_pretrained(folder)
-
-
 def change(folder: Path, **values: object) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
@@ -96,9 +74,7 @@ def change(folder: Path, **values: object) -> None:
 
 def test_another_number_of_classes(folder: Path) -> None:
     change(folder, classes=["cat"])
-    with pytest.raises(
-        CheckpointError, match=r"was made for 3 classes, config\.json beside it names 1"
-    ) as caught:
+    with pytest.raises(CheckpointError, match=r"head\.bias is \(4,\) in the file and \(2,\)") as caught:
         load_network(folder)
     assert caught.value.exit_code == 4
 
@@ -107,9 +83,7 @@ def test_another_shape(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors["head.weight"] = tensors["head.weight"][:, :-1].contiguous()
     save_file(tensors, folder / "model.safetensors")
-    with pytest.raises(
-        CheckpointError, match=r"head.weight is \(4, 255, 1, 1\) in the file and \(4, 256, 1, 1\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"\(4, 255, 1, 1\) in the file and \(4, 256, 1, 1\)"):
         load_network(folder)
 
 
@@ -117,8 +91,8 @@ def test_another_shape(folder: Path) -> None:
     ("values", "message"),
     [
         ({"format": 99}, "has the format 99"),
-        ({"network": {"decoder": "unet"}}, "is no segmentation network"),
-        ({"network": None}, "is no segmentation network"),
+        ({"network": {"decoder": "unet"}}, "holds values that cannot be used"),
+        ({"network": None}, "holds values that cannot be used"),
     ],
 )
 def test_configs_that_do_not_hold(values: dict[str, object], message: str, folder: Path) -> None:

@@ -19,6 +19,7 @@ from swtformer.store.models import (
     WEIGHTS,
     finished_networks,
     holds_model,
+    kind_of,
     local_model_folder,
     newest_network,
     saved_config,
@@ -38,7 +39,7 @@ def test_a_run_or_its_model_folder(tmp_path: Path) -> None:
     assert local_model_folder(str(model)) == model
 
 
-def test_the_network_whose_training_finished_last_stands_for_the_run(tmp_path: Path) -> None:
+def test_the_newest_network_of_a_run(tmp_path: Path) -> None:
     run = Run(tmp_path)
     assert finished_networks(run) == []
     assert newest_network(run) is None
@@ -82,20 +83,20 @@ def test_nothing_heavy_is_imported() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of the kind "rule", which no part of the program knows."""
+    """A linear layer as a saved model, with settings of another section."""
     model = nn.Linear(2, 3)
     model.weight = nn.Parameter(torch.arange(6.0).view(2, 3).T)  # not contiguous, as safetensors needs it
     return write_model_folder(
         tmp_path / "new" / "folder",
         model,
-        kind="rule",
+        kind="cam",
         settings=MaskSettings(threshold=0.25),
         classes=("cat", "dog"),
     )
 
 
 def load(folder: Path) -> tuple[MaskSettings, tuple[str, ...]]:
-    return saved_settings(folder, MaskSettings, kind="rule", wanted="rule for masks")
+    return saved_settings(folder, MaskSettings, kind="cam")
 
 
 def test_what_is_written_is_read_back(folder: Path) -> None:
@@ -108,28 +109,37 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "has the format 2, .* reads the format 1; update swtformer, or save the rule anew"),
-        ({"rule": {"treshold": 1}}, "is no rule for masks: .*treshold"),
-        ({"rule": None}, "is no rule for masks: "),
-        ({"classes": 3}, "is no rule for masks: 'int' object is not iterable"),
+        ({"format": 2}, r"has the format 2; .* reads format 1\. Update swtformer"),
+        ({"model": {"treshold": 1}}, "holds values that cannot be used: .*treshold"),
+        ({"model": None}, "holds values that cannot be used: "),
+        ({"classes": 3}, "holds values .* 'int' object is not iterable"),
     ],
 )
-def test_a_config_that_does_not_hold(folder: Path, change: dict[str, object], message: str) -> None:
+def test_a_config_with_wrong_values(folder: Path, change: dict[str, object], message: str) -> None:
     (folder / CONFIG).write_text(json.dumps(saved_config(folder) | change))
     with pytest.raises(CheckpointError, match=rf"(?s)^{folder / CONFIG}: {message}"):
         load(folder)
 
 
-@pytest.mark.parametrize("key", ["format", "rule", "classes"])
+@pytest.mark.parametrize("key", ["format", "model", "classes"])
 def test_a_config_that_lacks_something(folder: Path, key: str) -> None:
     config = saved_config(folder)
     del config[key]
     (folder / CONFIG).write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=f"is no rule for masks: '{key}' is missing"):
+    with pytest.raises(CheckpointError, match=f"'{key}' is missing"):
         load(folder)
 
 
-def test_a_config_that_is_no_object(folder: Path) -> None:
+def test_the_kind_of_a_model(folder: Path) -> None:
+    assert kind_of(folder) == "cam"
+    (folder / CONFIG).write_text('{"network": {}}')
+    assert kind_of(folder) == "segmentation"
+    (folder / CONFIG).write_text('{"architectures": ["Bert"]}')
+    with pytest.raises(CheckpointError, match="is not the config of a swtformer model"):
+        kind_of(folder)
+
+
+def test_a_config_that_is_not_an_object(folder: Path) -> None:
     (folder / CONFIG).write_text("[]")
     with pytest.raises(CheckpointError, match=r"config\.json: expected an object, got list\.$"):
         saved_config(folder)

@@ -1,4 +1,4 @@
-"""A hub on this machine: as much of the hub's protocol as publishing and fetching a model takes."""
+"""A hub on this machine, with as much of the hub's protocol as publishing and fetching a model needs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,18 @@ COMMIT = "0" * 40
 
 
 class FakeHub:
-    """What was published, by name.
+    """What was published.
 
     Attributes:
-        files: of every repository.
-        private: names of the repositories that were made private.
-        denies: answer 401 to every attempt to make a repository.
-        hangs_up: close the connection instead of answering it.
+        files: content by file name, by repository.
+        private: names of the private repositories.
+        denies: answer 401 to every attempt to create a repository.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
         self.private: set[str] = set()
         self.denies = False
-        self.hangs_up = False
 
     @contextmanager
     def listening(self) -> Iterator[str]:
@@ -67,9 +65,6 @@ class FakeHub:
                 if self.path == "/api/repos/create":
                     about = json.loads(body)
                     name = f"{about['organization']}/{about['name']}"
-                    if hub.hangs_up:
-                        self.close_connection = True
-                        return
                     if hub.denies:
                         self._send(401, b"{}")
                         return
@@ -139,7 +134,7 @@ class FakeHub:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    """A hub on this machine that huggingface_hub takes for the hub, with a cache of its own."""
+    """A hub on this machine that huggingface_hub uses in place of the real one, with a cache of its own."""
     fake = FakeHub()
     for proxy in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(proxy, "127.0.0.1")

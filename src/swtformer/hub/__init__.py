@@ -1,4 +1,1 @@
-"""What both kinds of networks have of the Hugging Face hub: its mixin, our model card, and the way there.
-
-Credentials are the business of huggingface_hub alone.
-"""
+"""Saved models here and on the Hugging Face hub: finding, loading, publishing them, and their model cards."""

@@ -1,111 +1,115 @@
-"""The way to the hub: names, downloads, and one clear message for whatever goes wrong."""
+"""Finding a saved model, here or on the hub, and one clear message for whatever the hub answers.
+
+Credentials are left to huggingface_hub.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import huggingface_hub
-from huggingface_hub import constants
-from huggingface_hub.errors import (  # type: ignore[attr-defined]
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,  # of the library that this version of huggingface_hub speaks HTTP with
+from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+from swtformer.backbones.weights import PROBE_SECONDS
+from swtformer.errors import CheckpointError, SwtformerError
+from swtformer.store.models import (
+    CARD,
+    CONFIG,
+    HUB_ID,
+    WEIGHTS,
+    Kind,
+    kind_of,
+    local_model_folder,
+    newest_network,
 )
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+from swtformer.store.run import Run
 
-from swtformer.backbones.weights import PROBE_SECONDS, answers
-from swtformer.errors import SwtformerError
-from swtformer.hub.card import CARD
-from swtformer.store.models import CONFIG, WEIGHTS, local_model_folder
+Network = Literal["auto", "cam", "segmentation"]
+"""Which of a run's two networks; auto is the newest segmentation network if there is one."""
+
+_HELD = {
+    "cam": "a model that makes maps (from `swtformer train`)",
+    "segmentation": "a segmentation network (from `swtformer segment`)",
+}
 
 
-def model_folder(source: str | os.PathLike[str], **options: Any) -> Path:
-    """The folder that holds a model.
+@dataclass(frozen=True)
+class SavedModel:
+    """A model on disk.
+
+    Attributes:
+        folder: holds config.json and model.safetensors.
+        kind: of the model.
+        trained: folder of its training, laid out as a run; None if the model folder is not in one.
+    """
+
+    folder: Path
+    kind: Kind
+    trained: Run | None
+
+
+def find_model(source: str | os.PathLike[str], network: Network = "auto", **download: Any) -> SavedModel:
+    """Find a saved model.
 
     Args:
-        source: a model folder, a run folder (its `model` folder is meant), or a Hugging Face hub id
-            "owner/name", which is downloaded. What looks like a path is never asked for on the hub: one that
-            exists or whose parent folder does, or that is no two names with a slash between.
-        options: as for `download`.
+        source: a run, a model folder, or a hub id "owner/name" (see `local_model_folder`).
+        network: which of a run's networks; for other sources, the kind that is expected.
+        download: options of `huggingface_hub.snapshot_download`: revision, token and others.
 
     Raises:
-        CheckpointError: there is no such folder, or it holds no model.
-        SwtformerError: the hub cannot be asked or knows no such model.
+        CheckpointError: there is no such model, or it is of the other kind.
+        SwtformerError: the hub cannot be reached or has no such model.
+        TypeError: an option is unknown.
     """
-    folder = local_model_folder(source)
-    if folder is not None:
-        return folder
-    with hub_errors(f"{source}: is no folder here and cannot be downloaded from the hub"):
-        return download(str(source), **options)
+    signature(huggingface_hub.snapshot_download).bind(str(source), **download)  # for folders as well
+    newest = None if network == "cam" else newest_network(Run(source))
+    folder = local_model_folder(source if newest is None else newest.path)
+    if folder is None:
+        with hub_errors(f"{source}: is not a folder here and cannot be downloaded from the hub"):
+            folder = fetch(str(source), **download)
+    kind = kind_of(folder)
+    if network not in ("auto", kind):
+        raise CheckpointError(f"{folder}: holds {_HELD[kind]}, not {_HELD[network]}.")
+    trained = Run(folder.parent)
+    return SavedModel(folder, kind, trained if trained.settings_file.is_file() else None)
 
 
-def download(name: str, **options: Any) -> Path:
-    """The folder of huggingface_hub's cache with one commit of a model: its two files, and its card if any.
-
-    Args:
-        name: "owner/name".
-        options: of `huggingface_hub.snapshot_download`: revision, token, cache_dir, force_download,
-            local_files_only.
-    """
-    return Path(
-        huggingface_hub.snapshot_download(
-            name, allow_patterns=[CONFIG, WEIGHTS, CARD], etag_timeout=PROBE_SECONDS, **options
-        )
-    )
+def fetch(name: str, **download: Any) -> Path:
+    """Download the model "owner/name" into huggingface_hub's cache; options as for `find_model`."""
+    options = {"allow_patterns": [CONFIG, WEIGHTS, CARD], "etag_timeout": PROBE_SECONDS, **download}
+    return Path(huggingface_hub.snapshot_download(name, **options))
 
 
-def check_name(name: str) -> None:
-    """Refuse what is no "owner/name".
+def require_hub_id(name: str) -> None:
+    """Check a name before anything is done with it.
 
     Raises:
-        SwtformerError: the hub would not take it.
+        SwtformerError: it is not "owner/name".
     """
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        raise SwtformerError(f"{name!r} is no name on the hub: {error}") from None
-    if name.count("/") != 1:
-        raise SwtformerError(
-            f"{name!r} is no name on the hub: expected owner/name, such as anna/farm-animals."
-        )
-
-
-def check_reachable(what: str) -> None:
-    """Find out within some seconds that there is no way to the hub.
-
-    Args:
-        what: cannot be done then; starts the message.
-
-    Raises:
-        SwtformerError: the hub does not answer, or huggingface_hub was told to stay offline.
-    """
-    if constants.HF_HUB_OFFLINE or not answers(constants.ENDPOINT):
-        raise SwtformerError(f"{what}: {constants.ENDPOINT} cannot be reached from this machine.")
+    if not HUB_ID.fullmatch(name):
+        raise SwtformerError(f"{name!r} is not a hub id: expected owner/name, such as anna/farm-animals.")
 
 
 @contextmanager
-def hub_errors(what: str) -> Iterator[None]:
-    """One clear message for whatever the hub answers.
+def hub_errors(failure: str) -> Iterator[None]:
+    """Turn whatever goes wrong on the way to the hub into one clear message.
 
     Args:
-        what: cannot be done then; starts the message.
+        failure: what could not be done; starts the message.
 
     Raises:
-        SwtformerError: the hub refuses, or something failed on the way.
+        SwtformerError: the hub refuses, or cannot be reached.
     """
     try:
         yield
-    except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", None)
-        login = " Log in with `hf auth login`, or set HF_TOKEN." if status in (401, 403) else ""
-        raise SwtformerError(f"{what}: {_first_line(error)}{login}") from None
     except (HTTPError, OSError, ValueError) as error:
-        raise SwtformerError(f"{what}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        login = " Log in with `hf auth login`, or set HF_TOKEN." if status in (401, 403) else ""
+        raise SwtformerError(f"{failure}: {reason}{login}") from None

@@ -1,166 +1,124 @@
-"""Networks as hub users know them: `save_pretrained`, `from_pretrained` and `push_to_hub`."""
+"""Networks as users of the hub know them: `from_pretrained`, `save_pretrained` and `push_to_hub`."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Self
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Self
 
-from huggingface_hub import ModelCard, ModelHubMixin
+from huggingface_hub import HfApi, constants
+from torch import nn
 
-from swtformer.hub.access import check_name, check_reachable, hub_errors, model_folder
-from swtformer.hub.card import CARD, Subject, card_text
+from swtformer.backbones.weights import answers
+from swtformer.errors import SwtformerError
+from swtformer.hub.access import find_model, hub_errors, require_hub_id
+from swtformer.hub.card import card_text
+from swtformer.settings import Section
 from swtformer.store.files import write_text
+from swtformer.store.models import CARD, Kind, write_model_folder
 
 
-class HubModel(
-    ModelHubMixin,
-    ABC,
-    library_name="swtformer",
-    pipeline_tag="image-segmentation",
-    tags=["weakly-supervised-semantic-segmentation", "class-activation-map", "swtformer"],
-    model_card_template="---\n{{ card_data }}\n---\n\n{{ text }}",
-):
-    """A network with the mixin of huggingface_hub.
+class HubModel(nn.Module, ABC):
+    """A network that can be saved, published and loaded.
 
-    The mixin would write the constructor's arguments into a config.json, without those that JSON cannot hold,
-    and delete an older one before anything is saved. Here the files of `swtformer.store.models` are the only
-    truth: nothing is noted when a network is built, and saving replaces files atomically.
+    Attributes:
+        kind: "cam" for a model that makes maps, "segmentation" for a segmentation network.
+        classes: class names in order.
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """A network that remembers no argument: the mixin's own `__new__` is passed over."""
-        return object.__new__(cls)
+    kind: ClassVar[Kind]
+    classes: tuple[str, ...]
 
     @classmethod
     @abstractmethod
-    def _load(cls, folder: Path) -> Self:
-        """The network of a model folder, in eval mode on the CPU."""
+    def read(cls, folder: Path) -> Self:
+        """The network in a model folder, in eval mode on the CPU.
+
+        Raises:
+            CheckpointError: a file is missing, damaged, of a newer version, or holds another network.
+        """
 
     @abstractmethod
-    def _card_subject(self) -> Subject:
-        """What the model card says of the network itself."""
+    def config(self) -> Section:
+        """What the network is rebuilt from, with its weights and classes; nothing of the machine is in it."""
+
+    @abstractmethod
+    def task(self) -> str:
+        """What the network does, in a sentence or two of its model card."""
 
     @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | Path,
-        *,
-        force_download: bool = False,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        revision: str | None = None,
-        **model_kwargs: Any,
-    ) -> Self:
+    def from_pretrained(cls, source: str | os.PathLike[str], **download: Any) -> Self:
         """Load a network in eval mode on the CPU.
 
         Args:
-            pretrained_model_name_or_path: a model folder, a folder with a `model` folder (a run), or a hub id
-                "owner/name".
-            force_download: fetch files of the hub that are here already.
-            token: for the hub; by default the one of `hf auth login`.
-            cache_dir: folder for files of the hub.
-            local_files_only: do not ask the hub.
-            revision: branch, tag or commit on the hub.
-            model_kwargs: there are none; a saved network is rebuilt from its config alone.
+            source: a run, a model folder, or a hub id "owner/name".
+            download: options of `huggingface_hub.snapshot_download`: revision, token and others.
 
         Raises:
-            CheckpointError: a file is missing, damaged, of a newer version, or holds another kind of network.
-            SwtformerError: the hub cannot be asked or knows no such model.
-            TypeError: there are `model_kwargs`.
+            CheckpointError: there is no such model, it is of the other kind, or it is damaged.
+            SwtformerError: the hub cannot be reached or has no such model.
         """
-        if model_kwargs:
-            raise TypeError(
-                f"{cls.__name__}.from_pretrained takes no {', '.join(model_kwargs)}: a saved network is "
-                "rebuilt from its config.json alone."
-            )
-        folder = model_folder(
-            pretrained_model_name_or_path,
-            force_download=force_download,
-            token=token,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            revision=revision,
-        )
-        return cls._load(folder)
+        return cls.read(find_model(source, cls.kind, **download).folder)
 
-    def save_pretrained(
-        self,
-        save_directory: str | Path,
-        *,
-        config: Any = None,
-        repo_id: str | None = None,
-        push_to_hub: bool = False,
-        model_card_kwargs: dict[str, Any] | None = None,
-        **push_to_hub_kwargs: Any,
-    ) -> str | None:
-        """Write config.json, model.safetensors and, where there is none yet, a model card.
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write config.json and model.safetensors, without a model card.
 
         Args:
-            save_directory: folder; created where it is missing. Files are replaced atomically.
-            config: not used, as in every class with the mixin that writes a config.json of its own.
-            repo_id: "owner/name" on the hub; by default the name of the folder, its owner left open.
-            push_to_hub: publish it as well.
-            model_card_kwargs: of `generate_model_card`.
-            push_to_hub_kwargs: of `push_to_hub`.
+            folder: created if it is missing; its files are replaced atomically.
 
         Returns:
-            Address of the commit on the hub; None where nothing was published.
+            The folder.
+        """
+        return write_model_folder(folder, self, kind=self.kind, settings=self.config(), classes=self.classes)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], **about: Any) -> Path:
+        """Write config.json, model.safetensors and, unless there is one, a model card.
+
+        Args:
+            folder: created if it is missing; its files are replaced atomically.
+            about: name, license and run, as for `swtformer.hub.card.card_text`. A network does not remember
+                its run, since it may have been trained further.
+
+        Returns:
+            The folder.
 
         Raises:
-            SwtformerError: as for `generate_model_card` and `push_to_hub`.
+            SwtformerError: the named run is not a run, or it trained another network.
         """
-        folder = Path(save_directory)
-        about = {"name": repo_id or f"OWNER/{folder.resolve().name}", **(model_card_kwargs or {})}
-        card = self.generate_model_card(**about)
-        self._save_pretrained(folder)
+        card = card_text(self, **about)
+        folder = self.write(folder)
         if not (folder / CARD).exists():
-            write_text(folder / CARD, str(card))
-        if not push_to_hub:
-            return None
-        return self.push_to_hub(
-            repo_id or folder.resolve().name, model_card_kwargs=model_card_kwargs, **push_to_hub_kwargs
-        )
+            write_text(folder / CARD, card)
+        return folder
 
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+    def push_to_hub(
+        self, name: str, *, private: bool | None = None, token: str | None = None, **about: Any
+    ) -> str:
         """Publish the network with a model card.
 
         Args:
-            repo_id: "owner/name"; made on the hub where it is missing.
-            options: of `ModelHubMixin.push_to_hub`: private, token, branch, create_pr, commit_message,
-                model_card_kwargs (of `generate_model_card`) and others.
+            name: "owner/name"; created on the hub if it is missing.
+            private: make a new repository private; None leaves it to the owner's default.
+            token: for the hub; None uses the one of `hf auth login`.
+            about: license and run, as for `save_pretrained`.
 
         Returns:
             Address of the commit.
 
         Raises:
-            SwtformerError: the name is none, or the hub cannot be reached or refuses.
+            SwtformerError: `name` is not a hub id, or the hub cannot be reached or refuses.
         """
-        check_name(repo_id)
-        about = {"name": repo_id, **(options.pop("model_card_kwargs", None) or {})}
-        options.setdefault("commit_message", "Publish a swtformer model")
-        what = f"{repo_id} cannot be published"
-        check_reachable(what)
-        with hub_errors(what):
-            return super().push_to_hub(repo_id, model_card_kwargs=about, **options)
-
-    def generate_model_card(
-        self, *, name: str = "OWNER/NAME", license: str | None = None, run: str | Path | None = None
-    ) -> ModelCard:
-        """The model card.
-
-        Args:
-            name: "owner/name" on the hub.
-            license: identifier of the weights' licence ("apache-2.0"); None says that there is none.
-            run: the run that trained the network; data, settings and scores come from it. A network does not
-                remember where it was loaded from, as it may have been trained on since.
-
-        Raises:
-            SwtformerError: `run` is no run.
-        """
-        card = super().generate_model_card(
-            text=card_text(self._card_subject(), name=name, license=license, run=run)
-        )
-        card.data["license"] = license
-        return card
+        require_hub_id(name)
+        failure = f"{name} cannot be published"
+        # huggingface_hub would wait for minutes.
+        if constants.HF_HUB_OFFLINE or not answers(constants.ENDPOINT):
+            raise SwtformerError(f"{failure}: {constants.ENDPOINT} cannot be reached from this machine.")
+        with TemporaryDirectory() as folder, hub_errors(failure):
+            self.save_pretrained(folder, name=name, **about)
+            api = HfApi(token=token)
+            api.create_repo(name, private=private, exist_ok=True)
+            return api.upload_folder(
+                repo_id=name, folder_path=folder, commit_message="Publish a swtformer model"
+            )

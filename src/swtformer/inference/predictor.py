@@ -14,20 +14,17 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from swtformer.errors import CheckpointError
-from swtformer.hub.access import model_folder
+from swtformer.hub.access import find_model
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.windows import GRID, patches
 from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
 from swtformer.methods import Method
-from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import autocast, pick_device
 from swtformer.segmentation import SegmentationNetwork
-from swtformer.segmentation.pretrained import is_network, load_network
+from swtformer.segmentation.pretrained import load_model
 from swtformer.settings import LocalizeSettings, MaskSettings, PredictSettings
 from swtformer.store.files import read_json
 from swtformer.store.maps import ClassActivationMaps
-from swtformer.store.models import newest_network
 from swtformer.store.run import Run
 
 
@@ -78,20 +75,12 @@ def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) ->
         CheckpointError: there is no such model, or it is damaged.
         SettingsError: the accelerator is not there.
     """
-    run = Run(Path(source))
-    network = None if settings.network == "cam" else newest_network(run)
-    folder = model_folder(source if network is None else network.path)
-    exif = _exif(run, settings)
-    device = pick_device(settings.accelerator)
-    if is_network(folder):
-        return SegmentationPredictor(load_network(folder).to(device), settings, folder=folder, exif=exif)
-    if settings.network == "segmentation":
-        raise CheckpointError(
-            f"{folder}: holds a model that makes maps, no segmentation network; `swtformer segment` "
-            "trains one."
-        )
-    model = from_pretrained(folder).to(device)
-    return CamPredictor(model, settings, folder=folder, exif=exif, rule=_mask_rule(run, model))
+    run, saved = Run(Path(source)), find_model(source, settings.network)
+    exif, device = _exif(run, settings), pick_device(settings.accelerator)
+    model = load_model(saved).to(device)
+    if isinstance(model, SegmentationNetwork):
+        return SegmentationPredictor(model, settings, folder=saved.folder, exif=exif)
+    return CamPredictor(model, settings, folder=saved.folder, exif=exif, rule=_mask_rule(run, model))
 
 
 @final

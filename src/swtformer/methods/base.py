@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone, FeatureExtractor
 from swtformer.errors import CheckpointError, SettingsError
-from swtformer.hub.card import Subject
 from swtformer.hub.model import HubModel
-from swtformer.settings import LocalizeSettings, ModelSettings, Section
+from swtformer.settings import METHODS, LocalizeSettings, ModelSettings, Section
+from swtformer.store.models import WEIGHTS, Kind, saved_settings
+from swtformer.store.weights import load_weights, read_weights
 
 Made = Literal["cam", "rcam"]
 
@@ -79,7 +81,7 @@ class CamHead:
     pooling: Literal["gap", "gmp", "gwrp"]
 
 
-class Method(nn.Module, HubModel, ABC):
+class Method(HubModel):
     """A network that is trained on image-level labels and makes maps.
 
     A method owns its training step and its map making: it runs its own forward passes, as many as it needs. A
@@ -97,6 +99,7 @@ class Method(nn.Module, HubModel, ABC):
         classes: class names in order; channel k+1 of a map is class k.
     """
 
+    kind: ClassVar[Kind] = "cam"
     name: ClassVar[str]
     settings_type: ClassVar[type[Section]]
     makes: ClassVar[frozenset[Made]] = frozenset({"cam"})
@@ -211,30 +214,74 @@ class Method(nn.Module, HubModel, ABC):
         return None
 
     @classmethod
-    def _load(cls, folder: Path) -> Self:
-        # Imported late: it builds subclasses of this class.
-        from swtformer.methods.pretrained import load_method
-
-        model = load_method(folder)
+    def read(cls, folder: Path) -> Self:
+        """See `HubModel.read`."""
+        config, classes = read_config(folder)
+        model = create_model(config.model_settings(), classes, config.options)
         if not isinstance(model, cls):
             raise CheckpointError(
                 f"{folder}: holds the method {type(model).__name__}, not {cls.__name__}; "
                 "Method.from_pretrained loads every method."
             )
-        return model
+        load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
+        return model.eval()
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        from swtformer.methods.pretrained import save_pretrained
+    def config(self) -> SavedConfig:
+        """See `HubModel.config`; the weights are saved with it, and where they came from can be a path."""
+        values = self.settings.model_dump() | {
+            "weights": "none",
+            "options": self.options.model_dump(mode="json"),
+        }
+        return SavedConfig.model_validate(values)
 
-        save_pretrained(self, save_directory)
-
-    def _card_subject(self) -> Subject:
+    def task(self) -> str:
+        """See `HubModel.task`."""
         refined = " and refined maps" if "rcam" in self.makes else ""
-        return Subject(
-            "cam",
+        return (
             f"Says which of {len(self.classes)} classes a photograph shows and makes class activation "
             f"maps{refined} that say where. Trained on image-level labels alone. "
-            f"Method `{self.settings.method}` on `{self.settings.backbone}`.",
-            classes=self.classes,
-            parameters=sum(parameter.numel() for parameter in self.parameters()),
+            f"Method `{self.settings.method}` on `{self.settings.backbone}`."
         )
+
+
+def create_model(
+    settings: ModelSettings, classes: tuple[str, ...], options: Section | Mapping[str, Any] | None = None
+) -> Method:
+    """Build a method with the weights that the settings name.
+
+    Args:
+        settings: the model section; `weights` says where the backbone's weights come from.
+        classes: class names in order, at least one.
+        options: options of the method, its defaults where None.
+
+    Raises:
+        SettingsError: no class was given, the method or an option of it is unknown, or the backbone is.
+        CheckpointError: the weights file is damaged or made for another network.
+    """
+    if not classes:
+        raise SettingsError("A model needs at least one class; the data set names none.")
+    if not isinstance(options, Section):
+        options = METHODS.options(settings.method, options or {})
+    model: Method = METHODS[settings.method].build(settings, tuple(classes), options)
+    # Convolutions, in bf16 above all, run several times faster on this layout (CPU and GPU).
+    return model.to(memory_format=torch.channels_last)
+
+
+class SavedConfig(ModelSettings):
+    """What a saved model is rebuilt from: the model section, and the method's own options."""
+
+    options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies defaults
+    """Options of the method."""
+
+    def model_settings(self) -> ModelSettings:
+        """The model section; the weights are beside the config, whatever it says."""
+        return ModelSettings.model_validate(self.model_dump(exclude={"options"}) | {"weights": "none"})
+
+
+def read_config(folder: Path) -> tuple[SavedConfig, tuple[str, ...]]:
+    """What a saved model is rebuilt from, and its class names.
+
+    Raises:
+        CheckpointError: config.json is missing, damaged, of another kind, or of a newer version.
+    """
+    return saved_settings(folder, SavedConfig, kind="cam")

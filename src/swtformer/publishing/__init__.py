@@ -1,1 +1,1 @@
-"""Finished models on their way to others: ONNX files, and the Hugging Face hub with a model card."""
+"""Finished models for others: ONNX files, and the Hugging Face hub."""

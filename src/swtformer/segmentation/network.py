@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple, Self, cast, final
+from typing import ClassVar, Literal, NamedTuple, Self, cast, final
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +11,21 @@ from torch import Tensor, nn
 
 from swtformer.backbones.base import Normalisation
 from swtformer.errors import SettingsError
-from swtformer.hub.card import Subject
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
-from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
+from swtformer.segmentation.encoders import BackboneEncoder, Encoder, bare_encoder, create_encoder, family_of
 from swtformer.segmentation.presence import Pooling, PresenceHead, gated
 from swtformer.settings import Section, SegmentSettings
+from swtformer.store.models import WEIGHTS, Kind, saved_settings
+from swtformer.store.weights import load_weights, read_weights
 
 MULTIPLE_PX = 32
 """Height and width that encoders and decoders agree on are multiples of this."""
 
 
 class NetworkSettings(Section):
-    """What a network is built from again when it is loaded."""
+    """What a saved network is rebuilt from."""
 
     decoder: DecoderName
     """The decoder."""
@@ -37,7 +38,7 @@ class NetworkSettings(Section):
     std: tuple[float, float, float]
     """Per-channel standard deviation that is divided by."""
     presence: Literal["none"] | Pooling = "none"
-    """How the image-level head pools; networks saved before there was one have none."""
+    """How the image-level head pools; none if there is no such head."""
     presence_kernel: Literal[1, 3] = 1
     """Side of its convolution."""
 
@@ -55,7 +56,7 @@ class Parts(NamedTuple):
 
 
 @final
-class SegmentationNetwork(nn.Module, HubModel):
+class SegmentationNetwork(HubModel):
     """Images of any size to logits of background and classes at that size.
 
     Encoders and decoders need sides that are multiples of 32. An image of another size is resized (bilinear)
@@ -66,6 +67,8 @@ class SegmentationNetwork(nn.Module, HubModel):
         settings: what it was built from.
         classes: class names in order; channel k+1 of the logits is class k, channel 0 background.
     """
+
+    kind: ClassVar[Kind] = "segmentation"
 
     def __init__(self, settings: NetworkSettings, encoder: Encoder, classes: tuple[str, ...]) -> None:
         super().__init__()
@@ -118,24 +121,25 @@ class SegmentationNetwork(nn.Module, HubModel):
         return Parts(_resized(self.head(self.decoder(features)), size), presence)
 
     @classmethod
-    def _load(cls, folder: Path) -> Self:
-        # Imported late: it builds this class.
-        from swtformer.segmentation.pretrained import load_network
+    def read(cls, folder: Path) -> Self:
+        """See `HubModel.read`."""
+        settings, classes = saved_settings(folder, NetworkSettings, kind="segmentation")
+        encoder = bare_encoder(
+            settings.encoder, family=settings.family, dilated=settings.decoder == "deeplabv3plus"
+        )
+        network = assemble(settings, encoder, classes)
+        load_weights(network, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
+        return network.eval()
 
-        return load_network(folder)
+    def config(self) -> NetworkSettings:
+        """See `HubModel.config`."""
+        return self.settings
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        from swtformer.segmentation.pretrained import save_network
-
-        save_network(self, save_directory)
-
-    def _card_subject(self) -> Subject:
-        return Subject(
-            "segmentation",
+    def task(self) -> str:
+        """See `HubModel.task`."""
+        return (
             f"Segments photographs into background and {len(self.classes)} classes; no labels are needed. "
-            f"Decoder {self.settings.decoder} on the encoder `{self.settings.encoder}`.",
-            classes=self.classes,
-            parameters=sum(parameter.numel() for parameter in self.parameters()),
+            f"Decoder {self.settings.decoder} on the encoder `{self.settings.encoder}`."
         )
 
 

@@ -19,9 +19,10 @@ from swtformer.engine.training_folder import (
     with_earlier,
 )
 from swtformer.errors import CheckpointError, DataError, SettingsError
-from swtformer.hub.access import model_folder
+from swtformer.hub.access import find_model
 from swtformer.methods import Method, create_model
-from swtformer.methods.pretrained import load_weights, read_config, read_weights, save_pretrained
+from swtformer.methods.base import read_config
+from swtformer.methods.pretrained import save_pretrained
 from swtformer.processes import is_main_process
 from swtformer.progress import Progress, silent
 from swtformer.settings import Settings
@@ -30,6 +31,7 @@ from swtformer.store.files import write_json
 from swtformer.store.models import WEIGHTS, holds_model
 from swtformer.store.notes import training_notes, update_training_notes
 from swtformer.store.run import Run
+from swtformer.store.weights import load_weights, read_weights
 from swtformer.training.resume import (
     changed_files,
     changed_threads,
@@ -204,7 +206,7 @@ def _model(settings: Settings, classes: tuple[str, ...], *, resumes: bool) -> Me
     model.keep_batch_statistics(settings.model.weights != "none" or start is not None)
     model.train()
     if start is not None and not resumes:
-        folder = model_folder(start)
+        folder = find_model(start, "cam").folder
         _, known = read_config(folder)
         if known != classes:
             raise CheckpointError(

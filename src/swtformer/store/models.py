@@ -1,6 +1,6 @@
-"""Folders of saved models: where one lies, and what its two files hold, which cannot run code.
+"""Folders of saved models: where they are, and how their files are written and read; none can run code.
 
-Light enough for the command line to look before it imports torch.
+This module does not import torch, so the command line can check a folder at once.
 """
 
 from __future__ import annotations
@@ -9,58 +9,60 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.settings import Section
 from swtformer.store.files import read_json, write_json, write_with
-from swtformer.store.notes import network_notes
 from swtformer.store.run import Run
 
 if TYPE_CHECKING:
     from torch import nn
 
 CONFIG = "config.json"
-"""File of a saved model that says what it is."""
+"""File of a saved model: format, settings and class names."""
 WEIGHTS = "model.safetensors"
-"""File that holds its tensors."""
-MODEL = "model"
-"""Key of config.json that only models that make maps have: their settings."""
-NETWORK = "network"
-"""Key of config.json that only segmentation networks have: their settings."""
-LOADERS = {MODEL: "Method.from_pretrained", NETWORK: "SegmentationNetwork.from_pretrained"}
-"""What loads a folder, by the key of its settings."""
+"""File of a saved model: its tensors."""
+CARD = "README.md"
+"""File of a saved model: the model card, which may be missing."""
 FORMAT = 1
-"""Layout of config.json; a change that older versions of the package would misread raises it."""
+"""Layout of config.json. Raise it with a change that older versions of the package would misread."""
+
+Kind = Literal["cam", "segmentation"]
+"""A model that makes maps, or a segmentation network."""
+SETTINGS_OF: dict[Kind, str] = {"cam": "model", "segmentation": "network"}
+"""Key of the settings in config.json by kind; a config has one of them."""
 
 SettingsT = TypeVar("SettingsT", bound=Section)
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""owner/name on the Hugging Face hub, which checks the rest."""
 
 
 def holds_model(run: Path) -> bool:
-    """Whether a folder with the layout of a run has a finished model."""
+    """Whether a folder that is laid out as a run has a finished model."""
     return (run / "model" / CONFIG).is_file()
 
 
 def finished_networks(run: Run) -> list[Run]:
-    """The trainings of a run's segmentation networks that are finished, the newest last.
+    """The finished trainings of a run's segmentation networks, the newest last.
 
-    They lie in the run's folder `segmentation` and in others whose names start with that, such as
-    `segmentation-corrected`. Of a training and its copy, which are equally new, `segmentation` comes last.
+    They are the folders in the run whose names start with `segmentation`, such as `segmentation-corrected`.
+    If a training and its copy are equally new, `segmentation` comes last.
     """
 
     def age(network: Run) -> tuple[str, bool, Path]:
-        return network_notes(network).finished or "", network.path == run.segmentation, network.path
+        finished = network.environment().get("finished") or ""
+        return finished, network.path == run.segmentation, network.path
 
     found = [Run(file.parents[1]) for file in run.path.glob(f"{run.segmentation.name}*/model/{CONFIG}")]
     return sorted(found, key=age)
 
 
 def newest_network(run: Run) -> Run | None:
-    """The training of the network that represents a run, its newest; None where none is finished."""
+    """The training of a run's newest segmentation network; None if none is finished."""
     networks = finished_networks(run)
     return networks[-1] if networks else None
 
@@ -69,15 +71,14 @@ def local_model_folder(source: str | os.PathLike[str]) -> Path | None:
     """The folder on this machine that holds a model.
 
     Args:
-        source: a model folder, a run folder (its `model` folder is meant), or a Hugging Face hub id
-            "owner/name". What looks like a path is never taken for an id: one that exists or whose parent
-            folder does, or that is not two names with a slash between.
+        source: a model folder, a run folder (its `model` folder is used), or a Hugging Face hub id
+            "owner/name". A source is an id only if it has this form and its parent folder does not exist.
 
     Returns:
-        None where a hub id is meant.
+        None for a hub id.
 
     Raises:
-        CheckpointError: there is no such folder, or it holds no model.
+        CheckpointError: the folder does not exist, or it holds no model.
     """
     folder = Path(source)
     if holds_model(folder):
@@ -88,21 +89,26 @@ def local_model_folder(source: str | os.PathLike[str]) -> Path | None:
         raise CheckpointError(
             f"{folder}: holds no model ({CONFIG} is missing); name a model folder or a finished run."
         )
-    if folder.parent.exists() or not _HUB_ID.fullmatch(str(source)):
+    if folder.parent.exists() or not HUB_ID.fullmatch(str(source)):
         raise CheckpointError(f"{folder}: does not exist.{_nearest_folder(folder)}")
     return None
 
 
 def write_model_folder(
-    folder: str | Path, model: nn.Module, *, kind: str, settings: Section, classes: tuple[str, ...]
+    folder: str | os.PathLike[str],
+    model: nn.Module,
+    *,
+    kind: Kind,
+    settings: Section,
+    classes: tuple[str, ...],
 ) -> Path:
     """Write a model's settings, class names and weights.
 
     Args:
-        folder: created where it is missing; its files are replaced atomically.
+        folder: created if it is missing; its files are replaced atomically.
         model: gives the tensors; its device and mode do not matter.
-        kind: key of the settings in config.json: MODEL or NETWORK.
-        settings: what it is built from again.
+        kind: of the model.
+        settings: what it is rebuilt from.
         classes: class names in order.
 
     Returns:
@@ -114,10 +120,8 @@ def write_model_folder(
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     payload = save(tensors, metadata={"format": "pt"})
     write_with(folder / WEIGHTS, lambda stream: stream.write(payload))
-    write_json(
-        folder / CONFIG,
-        {"format": FORMAT, kind: settings.model_dump(mode="json"), "classes": list(classes)},
-    )
+    config = {"format": FORMAT, SETTINGS_OF[kind]: settings.model_dump(mode="json"), "classes": list(classes)}
+    write_json(folder / CONFIG, config)
     return folder
 
 
@@ -136,16 +140,28 @@ def saved_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def kind_of(folder: Path) -> Kind:
+    """Whether a folder holds a model that makes maps or a segmentation network.
+
+    Raises:
+        CheckpointError: its config.json is missing or damaged, or was not written by this package.
+    """
+    config = saved_config(folder)
+    for kind, key in SETTINGS_OF.items():
+        if key in config:
+            return kind
+    raise CheckpointError(f"{folder / CONFIG}: is not the config of a swtformer model.")
+
+
 def saved_settings(
-    folder: Path, section: type[SettingsT], *, kind: str, wanted: str
+    folder: Path, section: type[SettingsT], *, kind: Kind
 ) -> tuple[SettingsT, tuple[str, ...]]:
     """A saved model's settings and class names.
 
     Args:
         folder: where `write_model_folder` wrote.
-        section: of the settings.
-        kind: their key in config.json.
-        wanted: what a config of this kind is called in messages.
+        section: type of the settings.
+        kind: of the model.
 
     Raises:
         CheckpointError: config.json is missing, damaged, of another kind, or written by a newer version.
@@ -154,22 +170,20 @@ def saved_settings(
     try:
         if config["format"] != FORMAT:
             raise CheckpointError(
-                f"{path}: has the format {config['format']!r}, this version of swtformer reads the format "
-                f"{FORMAT}; update swtformer, or save the {kind} again with this version."
+                f"{path}: has the format {config['format']!r}; this version of swtformer reads format "
+                f"{FORMAT}. Update swtformer, or save the model again with this version."
             )
-        settings = section.model_validate(config[kind])
+        settings = section.model_validate(config[SETTINGS_OF[kind]])
         classes = tuple(str(name) for name in config["classes"])
     except KeyError as error:
-        other = [loader for key, loader in LOADERS.items() if key in config and key != kind]
-        hint = f" It is for {other[0]}." if other else ""
-        raise CheckpointError(f"{path}: is not a {wanted}: {error} is missing.{hint}") from None
+        raise CheckpointError(f"{path}: {error} is missing.") from None
     except (TypeError, ValidationError) as error:
-        raise CheckpointError(f"{path}: is not a {wanted}: {error}") from None
+        raise CheckpointError(f"{path}: holds values that cannot be used: {error}") from None
     return settings, classes
 
 
 def _nearest_folder(folder: Path) -> str:
-    """Ask whether a folder beside it was meant whose name is nearly the same."""
+    """A question whether a neighbouring folder with nearly the same name was meant."""
     if not folder.parent.is_dir() or not os.access(folder.parent, os.R_OK):
         return ""
     beside = [path.name for path in folder.parent.iterdir() if path.is_dir()]

@@ -160,7 +160,7 @@ class Run:
         """Folder of the segmentation network's training, with the layout of a run.
 
         Further networks lie beside it, in folders whose names start with its name; see
-        `model_folders.finished_networks`.
+        `store.models.finished_networks`.
         """
         return self.path / "segmentation"
 

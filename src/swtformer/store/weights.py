@@ -1,0 +1,65 @@
+"""Tensors of saved models: read from a file and loaded into a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from swtformer.errors import CheckpointError
+from swtformer.store.models import CONFIG, WEIGHTS
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, truncated or not a safetensors file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: does not exist; a model folder holds {CONFIG} and {WEIGHTS}.")
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: is damaged or not a safetensors file: {error}") from None
+
+
+def load_weights(
+    model: nn.Module, tensors: Mapping[str, Tensor], *, source: Path, partly: bool = False
+) -> list[str]:
+    """Load tensors into a model.
+
+    Args:
+        model: receives the weights.
+        tensors: by name.
+        source: named in the message.
+        partly: accept a file that lacks some of the model's tensors (a V1 file for a V2).
+
+    Returns:
+        Names of the model's tensors that the file does not hold.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    lines = [
+        f"{name} is {tuple(tensors[name].shape)} in the file and {tuple(own[name].shape)} in the model"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ][:5]
+    missing = [name for name in own if name not in tensors]
+    unknown = [name for name in tensors if name not in own]
+    if missing and not partly:
+        lines.append(f"{len(missing)} tensors are missing, the first is {missing[0]}")
+    if unknown:
+        lines.append(f"{len(unknown)} tensors are unknown, the first is {unknown[0]}")
+    if lines:
+        raise CheckpointError(f"{source}: does not fit the model: {'; '.join(lines)}.")
+    with torch.no_grad():
+        for name, value in tensors.items():
+            own[name].copy_(value)
+    return missing
