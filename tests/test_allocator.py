@@ -1,18 +1,46 @@
+"""Measured in processes of their own: the setting cannot be taken back, and the tests' own process has it."""
+
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
 
 import pytest
 
-from swtformer.allocator import OPT_OUT, keep_freed_memory
+from swtformer.allocator import OPT_OUT
+
+BLOCK = 64 << 20  # bytes; above the 32 MiB up to which glibc keeps blocks by itself
+
+PROBE = f"""
+import ctypes
+from pathlib import Path
+
+from swtformer.allocator import keep_freed_memory
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+done = keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+before = resident()
+block = libc.malloc({BLOCK})
+libc.memset(block, 1, {BLOCK})
+libc.free(block)
+print(done, resident() - before)
+"""
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
-def test_glibc_takes_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(OPT_OUT, raising=False)
-    assert keep_freed_memory()
-
-
-def test_opt_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(OPT_OUT, "1")
-    assert not keep_freed_memory()
+@pytest.mark.parametrize(("opt_out", "kept"), [("0", True), ("1", False)])
+def test_freed_memory_stays_in_the_process_unless_opted_out(opt_out: str, kept: bool) -> None:
+    environment = os.environ | {OPT_OUT: opt_out}
+    done, grown = subprocess.check_output([sys.executable, "-c", PROBE], env=environment, text=True).split()
+    assert done == str(kept)
+    assert (int(grown) > BLOCK // 2) is kept
