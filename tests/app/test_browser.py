@@ -1,7 +1,11 @@
-"""The pages, clicked through in a headless Chromium."""
+"""The pages, clicked through in a headless Chromium.
+
+Skipped where Chromium or playwright is missing, unless SWTFORMER_BROWSER_TESTS=required, as in CI.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +19,19 @@ from swtformer.datasets.images import read_mask
 from swtformer.review.decisions import open_queue
 from swtformer.store.run import Run
 
-playwright = pytest.importorskip("playwright.sync_api")
+IS_REQUIRED = os.environ.get("SWTFORMER_BROWSER_TESTS") == "required"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+if IS_REQUIRED:
+    import playwright.sync_api as playwright
+else:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = [
     pytest.mark.browser,
     # What Gradio asks of pandas is about to go.
     pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+    pytest.mark.skipif(CHROMIUM is None and not IS_REQUIRED, reason="no Chromium is installed"),
 ]
 
 MILLISECONDS = 150_000
@@ -45,6 +54,7 @@ def address(run: Run) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    assert CHROMIUM is not None, "SWTFORMER_BROWSER_TESTS=required, but no Chromium is on the PATH"
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser
@@ -118,6 +128,24 @@ def test_a_damaged_photograph_gets_a_message_and_the_next_one_a_mask(
     page.get_by_label("Clear").first.click()
     upload(page, photograph)
     page.wait_for_selector("#legend .legend")
+
+
+def test_styles_reach_the_page(page: Any) -> None:
+    page.get_by_role("tab", name="Review").click()
+    page.wait_for_selector("#review-legend .legend")
+    looks = page.evaluate(
+        """[...document.querySelectorAll("#review-legend .swatch")].map((item) => {
+          const look = getComputedStyle(item);
+          return [look.backgroundColor, look.borderStyle, item.style.getPropertyValue("--swatch")];
+        })"""
+    )
+    assert looks[0][:2] == ["rgba(0, 0, 0, 0)", "dashed"]  # the background's has no colour
+    assert looks[1][:2] == [looks[1][2].replace(" ", ", "), "solid"]
+    # The last rule of the sheet: on a phone the buttons stay at the bottom of the screen.
+    position = "getComputedStyle(document.querySelector('.decisions')).position"
+    assert page.evaluate(position) == "fixed"
+    page.set_viewport_size({"width": 1000, "height": 844})
+    assert page.evaluate(position) != "fixed"
 
 
 def test_the_queue_is_walked_by_keys_and_clicks(page: Any, run: Run) -> None:

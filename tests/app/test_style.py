@@ -1,4 +1,4 @@
-"""What styles and keys promise to the pages that use them; how they look is tested in a browser."""
+"""The keys of the review page; how the pages look is tested in a browser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import gradio as gr
-import pytest
 
 from swtformer.app import style
 from swtformer.app.server import build
@@ -15,7 +14,7 @@ from swtformer.app.study import Studio
 from swtformer.store.run import Run
 
 
-def test_every_key_presses_a_button_and_is_told_on_the_page(drawn: Path, studio: Studio) -> None:
+def test_every_key_presses_a_button_and_is_named_on_the_page(drawn: Path, studio: Studio) -> None:
     async def built() -> gr.Blocks:  # in a loop, as Gradio never closes those that it makes itself
         return build(Run(drawn), studio)
 
@@ -25,22 +24,5 @@ def test_every_key_presses_a_button_and_is_told_on_the_page(drawn: Path, studio:
     keys = dict(re.findall(r'(\w): "(\w+)"', listed[1]))
     assert len(keys) == 6
     assert set(keys.values()) <= {block.elem_id for block in blocks if isinstance(block, gr.Button)}
-    told = "".join(str(block.value) for block in blocks if isinstance(block, gr.HTML))
-    assert {key.lower() for key in re.findall(r"<kbd>(.)</kbd>", told)} == set(keys)
-
-
-def test_no_rule_is_left_of_what_no_page_has() -> None:
-    pages = "".join(
-        path.read_text(encoding="utf-8")
-        for path in Path(style.__file__).parent.glob("*.py")
-        if path.name != "style.py"
-    )
-    names = set(re.findall(r"(?:^|[\s,])\.([a-z][a-z-]+)", style.CSS, re.MULTILINE)) - {"gradio-container"}
-    assert {"legend", "swatch", "decisions", "keys"} <= names
-    assert [name for name in sorted(names) if name not in pages] == []
-    assert style.CSS.count("{") == style.CSS.count("}")
-
-
-@pytest.mark.parametrize("text", [style.CSS, style.SHORTCUTS])
-def test_nothing_is_fetched_from_the_network(text: str) -> None:
-    assert not re.search(r"url\(|@import|https?:|src=|href=|fetch\(", text)
+    text = "".join(str(block.value) for block in blocks if isinstance(block, gr.HTML))
+    assert {key.lower() for key in re.findall(r"<kbd>(.)</kbd>", text)} == set(keys)
