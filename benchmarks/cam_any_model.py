@@ -82,7 +82,7 @@ def _model(name: str, arguments: argparse.Namespace, training: ImageSet) -> nn.M
     if Path(name).is_dir():
         return from_pretrained(name)
     if arguments.weights is None:
-        raise SystemExit(f"{name} is no folder; as a timm network it needs --weights FILE.")
+        raise SystemExit(f"{name} is not a folder; a timm network needs --weights FILE.")
     model = timm.create_model(name, pretrained=False, num_classes=len(training.classes)).eval()
     tensors = load_file(arguments.weights)
     missing, unknown = model.load_state_dict(tensors, strict=False)

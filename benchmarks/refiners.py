@@ -56,13 +56,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What is measured: every refiner at its defaults, and walks as long as published."""
 
 NOTES = """\
-The walks of PSA and IRN were published for CAMs, which are small and have far to go: 256 steps. From R-CAMs,
-32 are the default; that number was chosen with the masks of every eighth of these images. Both networks are
-fitted to the maps of these images alone."""
+The walks of PSA and IRN were published with 256 steps, for CAMs, which are small and have far to go. From
+R-CAMs, 32 are the default; that number was chosen with the masks of every eighth of these images. Both
+networks are fitted to the maps of these images alone."""
 """What the table does not say."""
 
 PROCESS = Path("/proc/self")
-"""Where Linux tells a process its peak memory, and begins to count anew."""
+"""Where Linux tells a process its peak memory, and starts counting again."""
 
 FILES = ("settings.yaml", "environment.json", "classes.json", "model")
 
@@ -142,7 +142,7 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
     grid = (-(-size[0] // 4), -(-size[1] // 4))
     start = F.interpolate(start[None], grid, mode="bilinear")[0]
     refiner.refine(image[:, :32, :32].contiguous(), start[:, :8, :8].contiguous())
-    base = _peak(device, anew=True)
+    base = _peak(device, restart=True)
     refiner.refine(image, start)
     mebibytes = _peak(device) - base
     keep_freed_memory()  # as `swtformer refine` does
@@ -156,15 +156,15 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
     return {"seconds": statistics.median(seconds[1:]), "mebibytes": mebibytes, "classes": len(start) - 1}
 
 
-def _peak(device: str, *, anew: bool = False) -> float:
-    """Peak memory in MiB since the last call with `anew`; outside of Linux, since the process began."""
+def _peak(device: str, *, restart: bool = False) -> float:
+    """Peak memory in MiB since the last call with `restart`; outside of Linux, since the process began."""
     if device == "cuda":
-        if anew:
+        if restart:
             torch.cuda.reset_peak_memory_stats()
         return torch.cuda.max_memory_allocated() / 2**20
     if not PROCESS.is_dir():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    if anew:
+    if restart:
         (PROCESS / "clear_refs").write_text("5")
     (line,) = (line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 2**10

@@ -125,8 +125,8 @@ Made on {date.today().isoformat()}; {processor_name()}, 1 thread, torch {torch._
 Processor seconds (user and system) of `swtformer localize` for one 375×500 photograph that shows 2 of 20
 classes: SWTformer-V2, untrained, scales 0.5, 1, 1.5 and 2, each with its mirror image, reading and writing
 included. Median of {repetitions} processes per figure, which took turns. **The machine was shared with other
-work: trust the ratios more than the seconds.** "Kept" is the program as it is, which holds on to freed memory
-(`swtformer.allocator`); "default" is the C library's own way, with {OPT_OUT}=1.
+work: trust the ratios more than the seconds.** "Kept" is the program as it is: it keeps freed memory
+(`swtformer.allocator`). "Default" is the C library's own behaviour, with {OPT_OUT}=1.
 
 | backbone | precision | default, s | kept, s | default / kept | fp32 / this, kept |
 |---|---|---|---|---|---|

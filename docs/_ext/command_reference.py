@@ -14,6 +14,9 @@ from cyclopts import App, Parameter
 from sphinx.application import Sphinx
 
 from swtformer.cli.entry import build_app
+from swtformer.cli.flags import flag_help
+from swtformer.settings import REGISTRIES
+from swtformer.settings.field_help import describe
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,35 @@ def settings_text() -> str:
     for command in commands():
         for item, parameter in command.parameters:
             section, dot, _ = item.name.partition("__")
-            if not dot or (item.name in shown):
+            if not dot or item.name in shown:
                 continue
             if section not in {name.partition("__")[0] for name in shown}:
                 group = parameter.group[0]
                 lines += [f"### {group.name}", "", _plain(group.help), ""]
             shown.add(item.name)
             lines += _definition(item, parameter)
+    for section in REGISTRIES:
+        lines += _options(section)
     return "\n".join(lines)
+
+
+def _options(section: str) -> Iterator[str]:
+    """The options of every plug-in of a kind, which are one section of the settings."""
+    registry = REGISTRIES[section]
+    yield f"### {section.capitalize()} settings\n"
+    yield f"Options of the {registry.kind} in use.\n"
+    for name, plugin in registry.items():
+        fields = plugin.settings_type.model_fields
+        describe(plugin.settings_type)
+        if not fields:
+            yield f"`{name}` has no options.\n"
+            continue
+        yield f"#### {registry.kind.capitalize()} {name}\n"
+        for key, field in fields.items():
+            values, _, default = flag_help(field).partition(" (default ")
+            shown = f" · default `{default.removesuffix(')')}`" if default else ""
+            yield f"`--{section}.{key}` `{values}`{shown}"
+            yield f": {_plain(' '.join((field.description or '').split()))}\n"
 
 
 def _command(command: Command) -> Iterator[str]:
@@ -74,7 +98,7 @@ def _command(command: Command) -> Iterator[str]:
     sections = []
     for item, parameter in command.parameters:
         section, dot, _ = item.name.partition("__")
-        if not dot:
+        if not dot and section not in REGISTRIES:
             yield from _definition(item, parameter)
         elif section not in sections:
             sections.append(section)

@@ -59,16 +59,14 @@ def test_the_table_gives_means_and_spreads_over_seeds(
 
 
 def test_a_table_of_nothing(voc_subset: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(
-        SystemExit, match=r"holds no results yet\. First: python benchmarks/voc_subset\.py run"
-    ):
+    with pytest.raises(SystemExit, match=r"holds no results yet\. First: python"):
         voc_subset.main(["table", "--out", str(tmp_path)])
 
 
 def test_what_starts_from_v1_needs_it(voc_subset: ModuleType, tmp_path: Path) -> None:
     """Said before the data set is opened, which is not there."""
     places = ["--data", str(tmp_path / "data"), "--weights", "none", "--out", str(tmp_path)]
-    with pytest.raises(SystemExit, match=r"no finished v1 of seed 0, .* First: .* run v1 .* --seeds 0$"):
+    with pytest.raises(SystemExit, match=r"no finished v1 of seed 0.* --seeds 0$"):
         voc_subset.main(["run", "v2", "gsc-only", *places])
     with pytest.raises(SystemExit, match=r"no finished v1 of seed 1, "):
         voc_subset.main(["run", "untrained", *places, "--seeds", "1"])
@@ -76,7 +74,7 @@ def test_what_starts_from_v1_needs_it(voc_subset: ModuleType, tmp_path: Path) ->
         voc_subset.main(["run", "v2", "v1", *places])
 
 
-def test_a_name_that_no_experiment_has_is_told(voc_subset: ModuleType, tmp_path: Path) -> None:
+def test_an_unknown_experiment_is_refused(voc_subset: ModuleType, tmp_path: Path) -> None:
     places = ["--data", str(tmp_path / "data"), "--weights", "none", "--out", str(tmp_path)]
-    with pytest.raises(SystemExit, match=r"No experiment is called 'ccl'; there are v1, untrained, v2"):
+    with pytest.raises(SystemExit, match=r"called 'ccl'; there are v1, untrained"):
         voc_subset.main(["run", "ccl", *places])

@@ -196,7 +196,7 @@ def with_tiny_settings(arguments: list[str]) -> list[str]:
 
 def check_excused(block: Block, reason: str) -> None:
     """A block that is not run has a known reason, and commands that the command line understands."""
-    assert reason in REASONS, f"{block.place}: {reason!r} is no reason not to run it"
+    assert reason in REASONS, f"{block.place}: {reason!r} is not a known reason to skip it"
     for words in commands(block):
         if words[0] == "swtformer":
             try:
