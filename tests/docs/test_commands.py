@@ -29,13 +29,9 @@ import yaml
 from support.documents import Block, blocks
 from swtformer.cli import main
 from swtformer.cli.entry import build_app
-from swtformer.datasets.registry import READERS
 from swtformer.datasets.shapes import draw_shapes
-from swtformer.exporters import EXPORTERS
-from swtformer.methods import METHODS
-from swtformer.refiners import REFINERS
 from swtformer.review.decisions import decide, open_queue
-from swtformer.settings import Settings, merge, validate
+from swtformer.settings import REGISTRIES, Settings, merge, validate
 from swtformer.store.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -98,12 +94,11 @@ def folder(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A reader's working folder; what Python blocks register is taken out again."""
     shutil.copytree(photographs, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    registries: list[dict[str, Any]] = [METHODS, REFINERS, READERS, EXPORTERS]
-    before = [dict(registry) for registry in registries]
+    before = {kind: set(registry) for kind, registry in REGISTRIES.items()}
     yield tmp_path
-    for registry, entries in zip(registries, before, strict=True):
-        registry.clear()
-        registry.update(entries)
+    for kind, names in before.items():
+        for name in set(REGISTRIES[kind]) - names:
+            REGISTRIES[kind].unregister(name)
 
 
 @pytest.mark.timeout(900)
