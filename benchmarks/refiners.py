@@ -108,7 +108,7 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
     refine(copy, data, settings=settings, progress=_note)
     seconds = time.monotonic() - started
     source = read_json(copy.refined_file)["source"]
-    policy = "argmax" if source == "refined" else "label_free"
+    policy = "argmax" if source == "rcam" else "label_free"
     scored: EvaluateSettings = settings.evaluate
     before = evaluate(copy, data, settings=scored.model_copy(update={"maps": "maps"}))
     after = evaluate(copy, data, settings=scored.model_copy(update={"maps": "refined"}))
@@ -116,7 +116,7 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
     return {
         "images": before.images,
         "scored_classes": before.scored_classes,
-        "start": f"{'R-CAM' if source == 'refined' else 'CAM'}, {policy}",
+        "start": f"{'R-CAM' if source == 'rcam' else 'CAM'}, {policy}",
         "before": _miou(before, source, policy),
         "after": _miou(after, "refined", "argmax"),
         "decided": 100 * (1 - labelled.undecided),
@@ -136,9 +136,7 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
     photograph = torch.from_numpy(read_image(record.image)).permute(2, 0, 1)[None].float() / 255
     image = F.interpolate(photograph, size, mode="bilinear", antialias=True)[0].clamp(0, 1)
     maps = ClassActivationMaps.load(run.map_file(record.id))
-    start = torch.from_numpy(maps.cam if maps.refined is None else maps.refined).float()
-    if maps.refined is None:
-        start = torch.cat([1 - start.amax(0, keepdim=True), start])
+    start = torch.from_numpy(maps.channels(maps.best))
     grid = (-(-size[0] // 4), -(-size[1] // 4))
     start = F.interpolate(start[None], grid, mode="bilinear")[0]
     refiner.refine(image[:, :32, :32].contiguous(), start[:, :8, :8].contiguous())

@@ -49,7 +49,7 @@ from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.inference.windows import class_probabilities
 from swtformer.machine import machine_line
 from swtformer.precision import pick_device, pick_precision
-from swtformer.scoring.scores import scored_labels
+from swtformer.scoring.measures import scored_labels
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_network
 from swtformer.settings import Settings, merge, read_settings, validate
@@ -316,9 +316,10 @@ def _encoder(run: Run, start: Run, settings: Settings) -> str:
 def _without_network(run: Run, half_b: ImageSet, settings: Settings) -> Iterator[tuple[str, float]]:
     """What B's maps and pseudo-masks score as they are."""
     chosen = settings.evaluate.model_copy(update={"policies": ["argmax"]})
-    for maps, note in (("maps", "R-CAM of B by argmax"), ("refined", "refined maps of B by argmax")):
+    kinds = (("maps", "rcam", "R-CAM of B by argmax"), ("refined", "refined", "refined maps of B by argmax"))
+    for maps, source, note in kinds:
         scores = evaluate(run, half_b, settings=chosen.model_copy(update={"maps": maps}))
-        yield note, next(row.miou for row in scores.segmentation if row.source == "refined")
+        yield note, next(row.miou for row in scores.segmentation if row.source == source)
     masks = evaluate_folder(run.pseudo_masks, half_b, settings=settings.evaluate)
     yield "pseudo-masks of B", masks.segmentation[0].miou
 

@@ -281,7 +281,7 @@ def _line(result: dict[str, Any]) -> str:
     cells = [
         ("CAM oracle", "cam", "oracle"),
         ("CAM label-free", "cam", "label_free"),
-        ("R-CAM argmax", "refined", "argmax"),
+        ("R-CAM argmax", "rcam", "argmax"),
     ]
     return ", ".join(
         f"{title} {value:.2f}"
@@ -342,7 +342,7 @@ def _row(experiment: Experiment, scales: int, results: list[dict[str, Any]]) -> 
         cell("cam", "fixed"),
         cell("cam", "label_free"),
         cell("cam", "oracle"),
-        cell("refined", "argmax"),
+        cell("rcam", "argmax"),
         f"{precisions[0]:.1f} / {precisions[1]:.1f}",
     ]
     return "| " + " | ".join(cells) + " |"

@@ -33,13 +33,13 @@ def main() -> None:
     for record in varied(single, ROWS):
         photograph = np.asarray(Image.fromarray(read_image(record.image)).resize((SIDE_PX, SIDE_PX)))
         maps = ClassActivationMaps.load(run.map_file(record.id))
-        assert maps.refined is not None
+        assert maps.rcam is not None
         assert record.mask is not None
         rows.append(
             [
                 photograph,
                 map_overlay(photograph, maps.cam[0].astype(np.float32)),
-                map_overlay(photograph, maps.refined[1].astype(np.float32)),
+                map_overlay(photograph, maps.rcam[1].astype(np.float32)),
                 mask_overlay(photograph, read_mask(run.mask_file(record.id))),
                 mask_overlay(photograph, read_mask(record.mask)),
             ]

@@ -95,7 +95,7 @@ def test_a_photograph_is_segmented_by_keyboard_and_clicks(
     page.get_by_label("Segmentation network").check()
     playwright.expect(page.locator("#threshold input[type=range]")).to_be_disabled(timeout=MILLISECONDS)
     page.get_by_label("CAM", exact=True).check()
-    page.get_by_label("dense CRF").check()
+    page.get_by_label("dense_crf").check()
     slider = page.locator("#threshold input[type=range]")
     playwright.expect(slider).to_be_enabled(timeout=MILLISECONDS)
     slider.focus()
@@ -156,13 +156,13 @@ def test_the_queue_is_walked_by_keys_and_clicks(page: Any, run: Run) -> None:
     says(page, "#about", "0: number 2 of 4")
     page.click("#accept")
     says(page, "#about", "3: number 3 of 4")
-    says(page, "#progress", "2 of 4 looked at: 1 accepted")
+    says(page, "#progress", "2 of 4 reviewed: 1 accepted")
     page.keyboard.press("x")
     says(page, "#about", "1: number 4 of 4")
     assert [item.decision for item in open_queue(run).items] == ["correct", "accept", "reject", None]
     page.reload()
     page.get_by_role("tab", name="Review").click()
-    says(page, "#about", "1: number 4 of 4")  # it goes on where it was
+    says(page, "#about", "1: number 4 of 4")  # it resumes where it was
     page.get_by_label("corrected masks").check()
     says(page, "#note", "has no corrected masks to review")
     page.get_by_label("pseudo-masks").check()

@@ -45,15 +45,15 @@ def test_the_progress_counts_decisions(run: Run) -> None:
         decide(run, id, decision, masks=open_queue(run).masks)
     line = progress_line(open_queue(run))
     assert '<progress max="4" value="3"' in line
-    said = "3 of 4 looked at: 2 accepted, 0 skipped for now, 0 marked for correction, 1 left out of training."
+    said = "3 of 4 reviewed: 2 accepted, 0 skipped for now, 0 marked for correction, 1 left out of training."
     assert said in line
 
 
 def test_facts_of_a_mask(run: Run) -> None:
     queue = open_queue(run)
     text = facts(Cards(run).card(queue, queue.items[1]), queue)
-    assert "<b>0</b>: number 2 of 4, not looked at yet.<br>Labelled: cat.<br>" in text
-    assert "Confidence <b>0.40</b> (certainty 0.40); 25 % of the pixels have no label." in text
+    assert "<b>0</b>: number 2 of 4, not reviewed yet.<br>Labelled: cat.<br>" in text
+    assert "Confidence <b>0.40</b> (certainty 0.40); 25 % of the pixels are undecided." in text
     queue = decide(run, "0", "correct", masks=queue.masks)
     assert "number 2 of 4, marked for correction." in facts(Cards(run).card(queue, queue.items[1]), queue)
 
@@ -102,7 +102,7 @@ def test_when_all_is_decided_it_says_so(page: gr.Blocks, run: Run) -> None:
     for id in ("2", "0", "3", "1"):
         shown = handler(page, "accept")(id, making, "open", 0.6, "pseudo_masks")
     assert shown[ID] is None
-    assert "Every mask has been looked at." in shown[NOTE]
+    assert "Every mask has been reviewed." in shown[NOTE]
     assert shown[PHOTOGRAPH] is shown[OVERLAY] is None
     empty = handler(page, "queue")("reject", 0.6, "pseudo_masks")
     assert "No mask is left out of training." in empty[NOTE]
@@ -110,7 +110,7 @@ def test_when_all_is_decided_it_says_so(page: gr.Blocks, run: Run) -> None:
     assert again[ID] == "2"
 
 
-def test_a_decision_about_masks_that_were_made_anew_is_refused(page: gr.Blocks, run: Run) -> None:
+def test_a_decision_about_an_older_version_of_the_masks_is_refused(page: gr.Blocks, run: Run) -> None:
     shown = handler(page, "accept")("2", "an earlier making", "open", 0.6, "pseudo_masks")
     assert 'class="message bad"' in shown[NOTE]
     assert all(shown[place] == gr.skip() for place in (ID, PHOTOGRAPH, OVERLAY))
@@ -145,11 +145,11 @@ def test_corrected_masks_that_are_not_there_are_said_to_be_missing(page: gr.Bloc
     assert widget(page, "export").value == export_commands(run, "pseudo_masks", ["data set"])
 
 
-def test_without_a_queue_the_way_to_one_is_told(page: gr.Blocks, run: Run) -> None:
+def test_without_a_queue_the_command_for_one_is_shown(page: gr.Blocks, run: Run) -> None:
     run.review_file.unlink()
     for name, arguments in (("start", ()), ("later", ("2",))):
         shown = handler(page, name)(*arguments, "open", 0.6, "pseudo_masks")
-        assert "make them with `swtformer pseudo-label`" in shown[NOTE]
+        assert "`swtformer pseudo-label`" in shown[NOTE]
     assert handler(page, "redraw")("2", 0.6, "pseudo_masks") == gr.skip()
 
 

@@ -35,7 +35,7 @@ def test_a_card_holds_photograph_and_mask(run: Run) -> None:
     assert card.item.review.id == "2"
     assert card.photograph.shape == (56, 64, 3)
     assert set(np.unique(card.labels).tolist()) == {0, 3, 255}
-    assert [row.name for row in card.rows] == ["background", "cow", "no label (too unsure)"]
+    assert [row.name for row in card.rows] == ["background", "cow", "undecided"]
     assert card.stated == "cow"
     assert card.remark == ""
 
@@ -44,7 +44,7 @@ def test_a_missing_photograph_does_not_end_the_review(run: Run) -> None:
     queue = open_queue(run)
     (run.path.parent / "images" / "2.png").unlink()
     card = Cards(run).card(queue, queue.items[0])
-    assert "2.png" in card.remark or "no image '2'" in card.remark
+    assert "no longer has the image '2'" in card.remark
     assert (card.photograph == 128).all()
 
 
@@ -54,7 +54,7 @@ def test_a_photograph_of_another_size(run: Run) -> None:
     with pytest.raises(SwtformerError, match="does not exist"):
         Cards(run).card(queue, queue.items[0])
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(run.pseudo_mask_file("2"))
-    assert "has not the size of its mask" in Cards(run).card(queue, queue.items[0]).remark
+    assert "is for 64×56 pixels, its mask has 9×9" in Cards(run).card(queue, queue.items[0]).remark
 
 
 def test_photographs_that_have_moved(run: Run, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_photographs_that_have_moved(run: Run, tmp_path: Path) -> None:
     queue = open_queue(run)
     card = Cards(run).card(queue, queue.items[0])
     assert (
-        f"If the photographs have moved, start the app with their place: swtformer app {run.path} DATA"
+        f"If the photographs have moved, start the app with their new path: swtformer app {run.path} DATA"
         in (card.remark)
     )
     data = open_dataset(moved, run.settings().data)
@@ -126,14 +126,14 @@ def test_corrected_masks_are_shown_and_exported_once_more(
     assert (result.corrected, result.unchanged) == ({}, ("3",))
 
 
-def test_both_queues_share_a_data_set_that_is_opened_once_for_a_making(run: Run, tmp_path: Path) -> None:
+def test_both_queues_share_a_data_set_that_is_opened_once_per_version(run: Run, tmp_path: Path) -> None:
     corrected_run(run, tmp_path)
     cards = Cards(run)
     queues = open_queue(run), open_queue(run, "corrected_masks")
     stated = [cards.card(queue, queue.items[0]).stated for queue in queues]
     assert stated == ["cow", "cat"]
     shutil.move(run.path.parent / "images" / "labels.csv", tmp_path / "labels.csv")
-    # A data set that is opened now has no labels.
+    # If the data set were opened now, it would have no labels.
     assert [cards.card(queue, queue.items[0]).stated for queue in queues] == stated
     write_json(run.pseudo_masks_file, {**read_json(run.pseudo_masks_file), "confidence": "made anew"})
     queue = open_queue(run)

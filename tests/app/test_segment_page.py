@@ -14,7 +14,6 @@ from swtformer.app.segment_page import (
     BACKGROUNDS,
     EXIF,
     INVITATION,
-    REFINERS,
     SOURCES,
     VIEWS,
     Choices,
@@ -46,8 +45,8 @@ def test_messages_are_announced_and_escaped() -> None:
 
 def test_what_was_found_is_a_sentence(study: Study, studio: Studio) -> None:
     assert found(study, studio) == "1 (64×56 px): cat, dog."
-    told = replace(study, remarks=("It was turned.", "It was shrunk."))
-    assert found(told, studio) == "1 (64×56 px): cat, dog. It was turned. It was shrunk."
+    remarked = replace(study, remarks=("It was turned.", "It was shrunk."))
+    assert found(remarked, studio) == "1 (64×56 px): cat, dog. It was turned. It was shrunk."
     nothing = replace(study, maps=replace(study.maps, values=study.maps.values[:0]))
     assert found(nothing, studio) == "1 (64×56 px): no class."
 
@@ -84,7 +83,6 @@ def test_the_maps_of_a_label_lie_over_the_photograph(study: Study) -> None:
     [
         ("source", SOURCES, "refined"),
         ("background", BACKGROUNDS, "map"),
-        ("refiner", REFINERS, "par"),
         ("views", VIEWS, "one"),
         ("exif", EXIF, "raw"),
     ],
@@ -95,6 +93,14 @@ def test_every_choice_is_offered_by_its_name(
     radio = widget(page, elem_id)
     assert radio.choices == [(text, name) for name, text in names.items()]
     assert radio.value == value
+
+
+def test_refiners_that_need_no_training_are_offered(page: gr.Blocks) -> None:
+    radio = widget(page, "refiner")
+    names = [name for _, name in radio.choices]
+    assert {"par", "dense_crf"} <= set(names)
+    assert not {"psa", "irn"} & set(names)
+    assert radio.value == "par"
 
 
 def test_sources_that_the_run_lacks_are_not_offered(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +165,7 @@ def test_a_label_that_is_not_there_any_more_shows_the_background(page: gr.Blocks
 def test_the_refiner_is_changed_without_another_look(page: gr.Blocks, study: Study) -> None:
     made = handler(page, "refine")(study, "dense_crf")
     assert made.refiner == "dense_crf"
-    assert made.maps is study.maps
+    assert made.maps.cam is study.maps.cam
 
 
 def test_what_does_nothing_for_the_network_cannot_be_set(page: gr.Blocks) -> None:

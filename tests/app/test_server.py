@@ -91,7 +91,7 @@ def test_faulty_uploads_are_answered_with_a_message(
     assert f"{name}: " in status
     assert expected in status
     assert "<script>" not in status
-    assert "swtformer-app" not in status  # the server's folder is nobody's business
+    assert "swtformer-app" not in status  # the server's folder stays private
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -126,22 +126,22 @@ def test_odd_uploads_are_segmented_and_their_mask_downloaded(
 def test_decisions_reach_the_disk(client: Client, drawn: Path) -> None:
     run = Run(drawn)
     about = client.predict("open", 0.5, api_name="/queue")
-    assert "0 of 4 looked at" in about[0]
+    assert "0 of 4 reviewed" in about[0]
     assert "<b>2</b>: number 1 of 4" in about[2]
     about = client.predict("open", 0.5, api_name="/correct")
-    assert "1 of 4 looked at: 0 accepted, 0 skipped for now, 1 marked for correction" in about[0]
+    assert "1 of 4 reviewed: 0 accepted, 0 skipped for now, 1 marked for correction" in about[0]
     assert "<b>0</b>: number 2 of 4" in about[2]
     assert [item.decision for item in open_queue(run).items] == ["correct", None, None, None]
     client.predict("open", 0.5, api_name="/accept")
     client.predict("open", 0.5, api_name="/skip")
     about = client.predict("open", 0.5, api_name="/reject")
-    assert "Every mask has been looked at." in about[1]
+    assert "Every mask has been reviewed." in about[1]
     about = client.predict("skip", 0.5, api_name="/queue")
     assert "<b>3</b>: number 3 of 4, skipped for now" in about[2]
     assert "1 marked for correction, 1 left out of training." in about[0]
     assert rejected_ids(run, open_queue(run).masks) == {"1"}
     about = client.predict("open", 0.5, api_name="/earlier")
-    assert "Every mask has been looked at." in about[1]
+    assert "Every mask has been reviewed." in about[1]
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
     client.predict("all", 0.5, api_name="/queue")
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.4})
@@ -157,9 +157,9 @@ def test_corrected_masks_are_walked_too(client: Client, drawn: Path) -> None:
     notes = {"base": "../pseudo_masks", "corrected": {"3": 9}, "versions": {"3": "v1"}}
     write_json(run.corrected_masks / NOTES, notes)
     about = client.predict("open", 0.5, "corrected_masks", api_name="/review")
-    assert "<b>3</b>: number 1 of 1, not looked at yet" in about[2]
+    assert "<b>3</b>: number 1 of 1, not reviewed yet" in about[2]
     about = client.predict("open", 0.5, "corrected_masks", api_name="/accept")
-    assert "1 of 1 looked at: 1 accepted" in about[0]
+    assert "1 of 1 reviewed: 1 accepted" in about[0]
     assert decided_ids(run, "accept", "corrected_masks") == {"3"}
     shutil.rmtree(run.corrected_masks)  # other tests share the run
 

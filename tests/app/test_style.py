@@ -1,4 +1,4 @@
-"""The keys of the review page; how the pages look is tested in a browser."""
+"""Styles and keys match the pages that use them; how the pages look is tested in a browser."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import gradio as gr
+import pytest
 
 from swtformer.app import style
 from swtformer.app.server import build
@@ -14,7 +15,7 @@ from swtformer.app.study import Studio
 from swtformer.store.run import Run
 
 
-def test_every_key_presses_a_button_and_is_named_on_the_page(drawn: Path, studio: Studio) -> None:
+def test_every_key_presses_a_button_and_is_shown_on_the_page(drawn: Path, studio: Studio) -> None:
     async def built() -> gr.Blocks:  # in a loop, as Gradio never closes those that it makes itself
         return build(Run(drawn), studio)
 
@@ -24,5 +25,21 @@ def test_every_key_presses_a_button_and_is_named_on_the_page(drawn: Path, studio
     keys = dict(re.findall(r'(\w): "(\w+)"', listed[1]))
     assert len(keys) == 6
     assert set(keys.values()) <= {block.elem_id for block in blocks if isinstance(block, gr.Button)}
-    text = "".join(str(block.value) for block in blocks if isinstance(block, gr.HTML))
-    assert {key.lower() for key in re.findall(r"<kbd>(.)</kbd>", text)} == set(keys)
+    shown = "".join(str(block.value) for block in blocks if isinstance(block, gr.HTML))
+    assert {key.lower() for key in re.findall(r"<kbd>(.)</kbd>", shown)} == set(keys)
+
+
+def test_every_rule_is_for_something_that_a_page_has() -> None:
+    pages = "".join(
+        path.read_text(encoding="utf-8")
+        for path in Path(style.__file__).parent.glob("*.py")
+        if path.name != "style.py"
+    )
+    names = set(re.findall(r"(?:^|[\s,])\.([a-z][a-z-]+)", style.CSS, re.MULTILINE)) - {"gradio-container"}
+    assert {"legend", "swatch", "decisions", "keys"} <= names
+    assert [name for name in sorted(names) if name not in pages] == []
+
+
+@pytest.mark.parametrize("text", [style.CSS, style.SHORTCUTS])
+def test_nothing_is_fetched_from_the_network(text: str) -> None:
+    assert not re.search(r"url\(|@import|https?:|src=|href=|fetch\(", text)

@@ -21,7 +21,7 @@ def _result(seed: int, **mious: float) -> dict[str, Any]:
         "fixed": "cam",
         "label_free": "cam",
         "oracle": "cam",
-        "argmax": "refined",
+        "argmax": "rcam",
     }
     return {
         "name": "v2",

@@ -254,7 +254,7 @@ def test_mask_evaluate_report(copy: Path, shapes: Path, capsys: pytest.CaptureFi
     run = Run(copy)
     assert main(["mask", str(copy), "--mask.policy=fixed", "--mask.threshold=0.2"]) == 0
     out = capsys.readouterr().out
-    assert f"3 masks made from the refined maps, background by fixed at 0.2: {run.masks}" in out
+    assert f"3 masks made from the R-CAMs, background by fixed at 0.2: {run.masks}" in out
     assert len(list(run.masks.glob("*.png"))) == 3
 
     assert main(["evaluate", str(copy)]) == 0

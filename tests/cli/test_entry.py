@@ -100,7 +100,7 @@ def test_help_shows_the_sections_that_concern_a_command(
 def test_help_gives_text_choices_and_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["mask", "--help"]) == 0
     words = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "auto|cam|refined" in words
+    assert "auto|cam|rcam" in words
     assert "Background score of the fixed policy. [default: 0.15]" in words
 
 

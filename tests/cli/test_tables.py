@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,43 +8,38 @@ import pytest
 from swtformer.cli.screen import say
 from swtformer.cli.tables import chain_tables, score_tables
 from swtformer.stages.chain_scores import ChainScores, StepScore
+from swtformer.store.scores import ClassificationScore, Scores, SegmentationScore
 
-
-def scores(**changed: Any) -> dict[str, Any]:
-    return {
-        "split": "val",
-        "images": 1449,
-        "ground_truth": "/data/masks",
-        "labels_from": "labels.csv",
-        "classes": ["background", "cat", "dog"],
-        "scored_classes": ["background", "cat"],
-        "seeds": 2,
-        "scales": [0.5, 1.0],
-        "flip": True,
-        "segmentation": [
-            {
-                "source": "refined",
-                "policy": "oracle",
-                "threshold": 0.375,
-                "uses_ground_truth": True,
-                "miou": 0.61234,
-                "iou": {"background": 0.9, "cat": None, "dog": 0.5},
-            }
-        ],
-        "classification": {
-            "map_per_class": 0.95,
-            "map_per_image": 0.97,
-            "ap": {"cat": 1.0, "dog": None},
-            "images": 9,
-        },
-        "per_image": [],
-        "skipped": 3,
-        "missing": 2,
-    } | changed
+ENTRY = SegmentationScore(
+    source="rcam",
+    policy="oracle",
+    threshold=0.375,
+    uses_ground_truth=True,
+    miou=0.61234,
+    iou={"background": 0.9, "cat": None, "dog": 0.5},
+    absent=1,
+)
+SCORES = Scores(
+    split="val",
+    images=1449,
+    ground_truth="/data/masks",
+    labels_from="labels.csv",
+    predictions="maps",
+    classes=("background", "cat", "dog"),
+    scored_classes=("background", "cat"),
+    scales=(0.5, 1.0),
+    flip=True,
+    segmentation=(ENTRY,),
+    classification=ClassificationScore(0.95, 0.97, {"cat": 1.0, "dog": None}, images=9),
+    per_image=(),
+    skipped=3,
+    missing=2,
+    seeds=2,
+)
 
 
 def shown(capsys: pytest.CaptureFixture[str], **changed: Any) -> str:
-    say(*score_tables(scores(**changed)))
+    say(*score_tables(replace(SCORES, **changed)))
     return capsys.readouterr().out
 
 
@@ -57,7 +53,7 @@ def shown(capsys: pytest.CaptureFixture[str], **changed: Any) -> str:
         "Means over 2 of 3 classes",
         "3 images have no ground truth",
         "2 images have no prediction",
-        "* oracle: the threshold was chosen by looking at the ground truth.",
+        "* oracle: the threshold was chosen with the ground truth.",
         "mAP per class 95.00 %, mAP per image 97.00 % (9 images)",
     ],
 )
@@ -67,7 +63,7 @@ def test_every_figure_says_what_it_is(capsys: pytest.CaptureFixture[str], text: 
 
 def test_rows_of_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown(capsys).splitlines()]
-    assert ["refined", "oracle*", "0.375", "61.23"] in cells
+    assert ["rcam", "oracle*", "0.375", "61.23"] in cells
     assert ["background", "90.00"] in cells
     assert ["cat", "n/a"] in cells
     assert ["(dog)", "50.00"] in cells
@@ -77,12 +73,12 @@ def test_rows_of_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_was_not_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(
         capsys,
-        segmentation=[],
+        segmentation=(),
         classification=None,
         ground_truth="",
         labels_from="",
-        scales=[],
-        scored_classes=["background", "cat", "dog"],
+        scales=(),
+        scored_classes=SCORES.classes,
         skipped=0,
         missing=0,
     )
@@ -90,12 +86,11 @@ def test_what_was_not_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_scores_of_a_part_of_the_pixels_say_so(capsys: pytest.CaptureFixture[str]) -> None:
-    given = {**scores()["segmentation"][0], "source": "folder", "policy": "given", "uses_ground_truth": False}
-    decided = {**given, "policy": "decided", "coverage": 0.875}
-    say(*score_tables(scores(segmentation=[given])))
-    assert "undecided" not in capsys.readouterr().out
-    say(*score_tables(scores(segmentation=[given, decided])))
-    assert "decided: without them, 87.50 % of the pixels" in " ".join(capsys.readouterr().out.split())
+    given = replace(ENTRY, source="folder", policy="given", uses_ground_truth=False)
+    decided = replace(given, policy="decided", coverage=0.875)
+    assert "undecided" not in shown(capsys, segmentation=(given,))
+    text = " ".join(shown(capsys, segmentation=(given, decided)).split())
+    assert "decided: without them, 87.50 % of the pixels" in text
 
 
 def test_the_stages_of_a_run_are_scored_in_one_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Predictors by themselves: which model, which rule, which maps; whole calls are tested in test_predict."""
+"""Predictors alone: which model, which rule, which maps; whole calls are tested in test_predict."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError
 from swtformer.inference.predictor import CamPredictor, Predictor, load_predictor
-from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
+from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, label_image
 from swtformer.methods import Maps
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import PredictSettings, SegmentSettings, Settings
 from swtformer.stages.localize import maps_of
+from swtformer.store.masks import MaskRule, write_rule
 from swtformer.store.run import Run
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
@@ -54,8 +54,8 @@ def load_cam(run: Run, **changes: Any) -> CamPredictor:
 def test_without_masks_maps_compete_with_their_own_background_or_one_half(run: Run) -> None:
     predictor = load_cam(run)
     is_v2 = predictor.about["method"] == "swtformer_v2"
-    assert predictor.has_refined == is_v2
-    expected = ("refined", "argmax", None) if is_v2 else ("cam", "argmax", CAM_ARGMAX_THRESHOLD)
+    assert ("rcam" in predictor.makes) == is_v2
+    expected = ("rcam", "argmax", None) if is_v2 else ("cam", "argmax", CAM_ARGMAX_THRESHOLD)
     assert (predictor.rule.source, predictor.rule.policy, predictor.rule.threshold) == expected
     assert (predictor.classes, predictor.folder, predictor.exif) == (CLASSES, run.model, "raw")
 
@@ -63,7 +63,7 @@ def test_without_masks_maps_compete_with_their_own_background_or_one_half(run: R
 @pytest.mark.parametrize(
     ("mask", "expected"),
     [
-        ({"policy": "fixed", "threshold": 0.375}, ("refined", "fixed", 0.375)),
+        ({"policy": "fixed", "threshold": 0.375}, ("rcam", "fixed", 0.375)),
         ({"source": "cam"}, ("cam", "argmax", CAM_ARGMAX_THRESHOLD)),
         # It would take the maps of many images.
         ({"source": "cam", "policy": "label_free"}, ("cam", "argmax", CAM_ARGMAX_THRESHOLD)),
@@ -95,8 +95,8 @@ def test_maps_of_named_classes_at_named_scales(run: Run) -> None:
     maps = predictor.maps(PHOTO, present={2, 0})
     assert maps.values.tolist() == [1, 3]
     assert (maps.size, maps.cam.shape) == ((40, 64), (2, 10, 16))
-    assert (maps.refined is not None) == predictor.has_refined
-    assert maps.refined is None or maps.refined.shape == (3, 10, 16)
+    assert (maps.rcam is not None) == ("rcam" in predictor.makes)
+    assert maps.rcam is None or maps.rcam.shape == (3, 10, 16)
     other = predictor.maps(PHOTO, present={2, 0}, scales=(0.5, 1.0))
     assert not np.array_equal(other.cam, maps.cam)
     same = load_cam(run, scales=[0.5, 1.0]).maps(PHOTO, present={2, 0})
@@ -105,16 +105,18 @@ def test_maps_of_named_classes_at_named_scales(run: Run) -> None:
     assert nothing.cam.shape == (0, 10, 16)
 
 
-def test_a_large_image_is_shrunk_and_its_labels_enlarged(v1: Run) -> None:
-    large = PHOTO.repeat(3, 0).repeat(3, 1)
-    predictor = load_cam(v1, window_px=64, overlap_px=8, probabilities=True)
-    predictor.rule = MaskRule("cam", "fixed", 0.97)
+def test_a_large_image_is_shrunk_and_its_labels_enlarged(tmp_path: Path) -> None:
+    model = tiny("swtformer_v1")
     with torch.no_grad():  # the third class is found where the first was
-        head = predictor._model.head
-        head.weight[2] = head.weight[0]
-        head.bias[2] = head.bias[0]
-        head.weight[0], head.bias[0] = 0, -100
-    made = predictor.predict(large)
+        model.head.weight[2] = model.head.weight[0]
+        model.head.bias[2] = model.head.bias[0]
+        model.head.weight[0], model.head.bias[0] = 0, -100
+    run = Run(tmp_path)
+    save_pretrained(model, run.model)
+    write_rule(run, MaskRule("cam", "fixed", 0.97), images=1)
+    made = load_cam(run, window_px=64, overlap_px=8, probabilities=True).predict(
+        PHOTO.repeat(3, 0).repeat(3, 1)
+    )
     assert made.labels.shape == (120, 192)
     blocks = made.labels.reshape(40, 3, 64, 3)
     assert (blocks == blocks[:, 1:2, :, 1:2]).all()  # nearest: no label in between
@@ -123,13 +125,15 @@ def test_a_large_image_is_shrunk_and_its_labels_enlarged(v1: Run) -> None:
     assert made.probabilities.shape == (len(CLASSES) + 1, 30, 48)
 
 
-def test_where_no_map_says_anything_is_background(run: Run) -> None:
-    predictor = load_cam(run, probabilities=True)
-    silent = [predictor._model.head, *[]]
+@pytest.mark.parametrize("method", ["swtformer_v1", "swtformer_v2"])
+def test_where_no_map_says_anything_is_background(method: str, tmp_path: Path) -> None:
+    model = tiny(method)
+    groups = model.parameter_groups()
     with torch.no_grad():
-        for parameter in nn.ModuleList(silent).parameters():
+        for parameter in (parameter for name in groups.keys() - {"backbone"} for parameter in groups[name]):
             parameter.zero_()
-    made = predictor.predict(PHOTO)
+    save_pretrained(model, tmp_path / "model")
+    made = load_cam(Run(tmp_path), probabilities=True).predict(PHOTO)
     assert not made.labels.any()
     assert made.probabilities is not None
     assert (made.probabilities[0] == 1).all()
@@ -150,18 +154,18 @@ def test_a_runs_two_networks(tmp_path: Path, v1: Run) -> None:
     save_pretrained(tiny("swtformer_v1"), made.model)
     assert load(made, network="cam").kind == "cam"
     assert load(made, network="auto").kind == "segmentation"
-    with pytest.raises(CheckpointError, match="no segmentation network; `swtformer segment` trains one"):
+    with pytest.raises(CheckpointError, match="no segmentation network"):
         load(v1, network="segmentation")
 
 
 def test_kept_maps_are_those_of_the_image_s_own_classes() -> None:
     present = torch.tensor([[0.0, 1, 0], [1, 0, 1]])
-    cam, refined = torch.rand(2, 3, 4, 5), torch.rand(2, 4, 4, 5)
+    cam, rcam = torch.rand(2, 3, 4, 5), torch.rand(2, 4, 4, 5)
     probabilities = torch.rand(2, 3)
-    maps = maps_of(Maps(present, cam, refined, probabilities), 1, size=(16, 20))
+    maps = maps_of(Maps(present, cam, rcam, probabilities), 1, size=(16, 20))
     assert (maps.values.tolist(), maps.size) == ([1, 3], (16, 20))
     np.testing.assert_array_equal(maps.cam, cam[1, [0, 2]].half())
-    assert maps.refined is not None
-    np.testing.assert_array_equal(maps.refined, refined[1, [0, 1, 3]].half())
+    assert maps.rcam is not None
+    np.testing.assert_array_equal(maps.rcam, rcam[1, [0, 1, 3]].half())
     np.testing.assert_array_equal(maps.probabilities, probabilities[1])
-    assert maps_of(Maps(present, cam, None, probabilities), 0, size=(16, 20)).refined is None
+    assert maps_of(Maps(present, cam, None, probabilities), 0, size=(16, 20)).rcam is None

@@ -13,11 +13,11 @@ IDS = ["a", "b", "none", "sub/c"]
 
 
 def test_auto_takes_what_the_method_makes(draw: Callable[..., Any]) -> None:
-    assert source_of(draw().run, IDS, "auto") == "refined"
-    cams = draw(refined=False).run
+    assert source_of(draw().run, IDS, "auto") == "rcam"
+    cams = draw(rcam=False).run
     assert source_of(cams, IDS, "auto") == "cam"
-    with pytest.raises(SwtformerError, match=r"holds no R-CAMs.*--refine\.source cam"):
-        source_of(cams, IDS, "refined")
+    with pytest.raises(SwtformerError, match="no R-CAMs"):
+        source_of(cams, IDS, "rcam")
 
 
 def test_the_background_wins_up_to_the_label_free_threshold(draw: Callable[..., Any]) -> None:
@@ -43,7 +43,7 @@ def test_an_image_without_a_class_is_background(draw: Callable[..., Any]) -> Non
 def test_rcams_bring_their_own_background(draw: Callable[..., Any]) -> None:
     drawn = draw()
     maps = drawn.maps("a")
-    np.testing.assert_array_equal(all_channels(maps, "refined", power=9.0).numpy(), maps.refined)
-    drawn.change("a", refined=None)
-    with pytest.raises(SwtformerError, match="there are no R-CAMs among these maps"):
-        all_channels(drawn.maps("a"), "refined", power=1.0)
+    np.testing.assert_array_equal(all_channels(maps, "rcam", power=9.0).numpy(), maps.rcam)
+    drawn.change("a", rcam=None)
+    with pytest.raises(SwtformerError, match="there are no R-CAMs"):
+        all_channels(drawn.maps("a"), "rcam", power=1.0)

@@ -26,17 +26,17 @@ def record(tmp_path):
 
 @pytest.fixture
 def context(tmp_path):
-    everything = Columns(cam=True, refined=True, mask=True, truth=True)
+    everything = Columns(cam=True, rcam=True, mask=True, truth=True)
     return Context(Run(tmp_path / "run"), CLASSES, CLASSES, everything, "raw")
 
 
-def save_maps(context, count, *, refined=True):
+def save_maps(context, count, *, rcam=True):
     rng = np.random.default_rng(0)
     ClassActivationMaps(
         values=np.arange(1, count + 1),
         size=(30, 40),
         cam=rng.random((count, 8, 10)),
-        refined=rng.random((count + 1, 8, 10)) if refined else None,
+        rcam=rng.random((count + 1, 8, 10)) if rcam else None,
         probabilities=np.zeros(len(CLASSES)),
     ).save(context.run.map_file("a"))
 
@@ -61,14 +61,13 @@ def test_a_whole_case(record, context):
     assert all(picture.alt for tile in case.tiles for picture in tile.pictures)
 
 
-def test_cam_and_refined_show_their_own_maps(record, context):
-    cam, refined = np.zeros((1, 8, 10)), np.zeros((2, 8, 10))
-    refined[1] = 1
-    ClassActivationMaps(np.array([1]), (30, 40), cam, refined, np.zeros(5)).save(context.run.map_file("a"))
+def test_cam_and_rcam_show_their_own_maps(record, context):
+    rcam = np.zeros((2, 8, 10))
+    rcam[1] = 1
+    maps = ClassActivationMaps(np.array([1]), (30, 40), np.zeros((1, 8, 10)), np.zeros(5), rcam)
+    maps.save(context.run.map_file("a"))
     shown = tiles(record, context)
-    ClassActivationMaps(np.array([1]), (30, 40), refined[1:], refined, np.zeros(5)).save(
-        context.run.map_file("a")
-    )
+    replace(maps, cam=rcam[1:]).save(context.run.map_file("a"))
     assert shown["CAM"].pictures[0].uri != shown["R-CAM"].pictures[0].uri
     assert tiles(record, context)["CAM"].pictures[0].uri == shown["R-CAM"].pictures[0].uri
 
@@ -89,7 +88,7 @@ def test_an_image_without_a_class(record, context):
 
 
 def test_parts_that_one_image_lacks(record, context):
-    save_maps(context, 1, refined=False)
+    save_maps(context, 1, rcam=False)
     shown = tiles(record, context)
     assert shown["R-CAM"].note == "not made"
     assert shown["Mask"].note == "none for this image"
@@ -108,7 +107,7 @@ def test_damaged_maps_and_masks_say_so(record, context):
 
 
 def test_columns_that_the_run_lacks_are_left_out(record, context):
-    bare = Context(context.run, CLASSES, CLASSES, Columns(False, False, False, False), "raw")
+    bare = Context(context.run, CLASSES, CLASSES, Columns(), "raw")
     assert list(tiles(record, bare)) == ["Image"]
 
 
@@ -140,8 +139,8 @@ def refine_maps(context):
     ).save(context.run.refined_map_file("a"))
 
 
-@pytest.mark.parametrize(("name", "caption"), [("dense_crf", "After dense CRF"), ("my_own", "After my_own")])
-def test_what_the_refiner_made_stands_behind_the_maps(record, context, name, caption):
+@pytest.mark.parametrize(("name", "caption"), [("dense_crf", "After dense_crf"), ("my_own", "After my_own")])
+def test_refined_maps_follow_those_of_the_method(record, context, name, caption):
     save_maps(context, 2)
     refine_maps(context)
     context = replace(context, columns=replace(context.columns, refiner=name))
@@ -152,7 +151,10 @@ def test_what_the_refiner_made_stands_behind_the_maps(record, context, name, cap
 
 def test_images_that_were_not_refined_say_so(record, context):
     context = replace(context, columns=replace(context.columns, refiner="par"))
-    assert tiles(record, context)["After PAR"].note == "none for this image"
+    assert tiles(record, context)["After par"].note == "none for this image"
     context.run.refined_map_file("a").parent.mkdir(parents=True)
     context.run.refined_map_file("a").write_bytes(b"no maps")
-    assert "cannot be read" in tiles(record, context)["After PAR"].note
+    assert "cannot be read" in tiles(record, context)["After par"].note
+    save_maps(context, 1)
+    context.run.map_file("a").rename(context.run.refined_map_file("a"))
+    assert "no refined maps" in tiles(record, context)["After par"].note

@@ -1,3 +1,5 @@
+from xml.etree import ElementTree
+
 import pytest
 
 from swtformer.errors import SwtformerError
@@ -20,6 +22,19 @@ def test_rows_and_gaps(run):
     assert history.rows[1]["validation_map_per_class"] == 0.8
     captions = [curve.caption for curve in curves(history)]
     assert captions == ["Losses, mean of each epoch", "Learning rate of the backbone", "Validation mAP, %"]
+
+
+def test_every_loss_is_drawn_under_a_readable_name(run):
+    losses = ["cls", "er_consistency", "dice", "one", "two", "three"]
+    run.metrics_file.write_text(f"epoch,step,learning_rate,loss,{','.join(losses)},validation_miou,seconds\n")
+    with run.metrics_file.open("a") as stream:
+        stream.write("1,10,,2,1,1,1,1,1,1,0.5,2\n")
+    drawn, miou = curves(read_history(run))
+    names = [
+        text.text for text in ElementTree.fromstring(drawn.svg).iter("text") if "label" in text.get("class")
+    ]
+    assert names == ["Total", "CLS", "Er consistency", "Dice", "ONE", "TWO", "Three"]
+    assert miou.caption.startswith("mIoU against held-out masks")
 
 
 def test_what_was_not_measured_has_no_curve(run):
@@ -53,7 +68,7 @@ def test_no_epoch_yet(run, text):
 @pytest.mark.parametrize("line", ["1,10,fast,,,,,,,\n", "1,10\n", "1,10,,,,,,,,,7\n"])
 def test_damaged_line_is_named(run, line):
     run.metrics_file.write_text(HEAD + line)
-    with pytest.raises(SwtformerError, match=r"metrics.csv, line 2: expected 10 numbers"):
+    with pytest.raises(SwtformerError, match=r"metrics\.csv, line 2: expected 10"):
         read_history(run)
 
 
@@ -62,3 +77,5 @@ def test_a_sum_of_one_loss_is_drawn_once_under_its_name(run):
     assert "Total" not in curves(read_history(run))[0].svg
     run.metrics_file.write_text(HEAD + "1,10,,0.5,0.4,0.1,,,,2\n")
     assert "Total" in curves(read_history(run))[0].svg
+    run.metrics_file.write_text("epoch,loss,new\n1,0.5,0.25\n")
+    assert "Total" in curves(read_history(run))[0].svg, "a weight makes it another number"

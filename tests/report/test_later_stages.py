@@ -6,14 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from support.scores import score_of, scores_of
 from swtformer.errors import SwtformerError
-from swtformer.report.later_stages import REVIEWS_SHOWN, LaterStages, read_later_stages
+from swtformer.report.later_stages import REVIEWS_SHOWN, LaterStages, Network, read_later_stages
 from swtformer.settings import Settings
 from swtformer.store.files import write_json
+from swtformer.store.notes import PseudoMaskNotes, RefinedNotes
 from swtformer.store.review_queue import Review, write_reviews
 from swtformer.store.run import RefinedRun, Run
+from swtformer.store.scores import HeldOutScores, write_held_out_scores, write_scores
 
 REVIEW = Review("0", confidence=0.5, certainty=0.5, agreement=None, undecided=0.25)
+
+
+def held_out(supervision: str) -> HeldOutScores:
+    return HeldOutScores(0.75, "masks", supervision, training_images=9, validation_images=1)
+
+
+def network_of(run: Run) -> Network:
+    network = read_later_stages(run).network
+    assert network is not None
+    return network
 
 
 @pytest.fixture
@@ -22,20 +35,17 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_run_without_later_stages(run: Run) -> None:
-    nothing = LaterStages({}, (), "", {}, None, (), None, {}, None, None)
-    assert read_later_stages(run) == nothing
+    assert read_later_stages(run) == LaterStages(None, None, None, None, (), None, None)
     assert not run.path.exists()
 
 
-def test_only_the_scores_of_refined_maps_are_shown(run: Run) -> None:
-    entries = [{"source": source, "policy": "argmax", "miou": 0.5} for source in ("cam", "refined")]
-    sheet = {"split": "val", "images": 12, "classes": ["cat"], "scored_classes": ["cat"]}
-    write_json(RefinedRun(run.path).scores_file, {**sheet, "segmentation": entries})
-    write_json(run.refined_file, {"method": "par"})
+def test_refined_maps_and_their_scores(run: Run) -> None:
+    scores = scores_of(("cam", "argmax"), ("refined", "argmax"))
+    write_scores(RefinedRun(run.path).scores_file, scores)
+    notes = RefinedNotes(made_by="refiner", method="par", source="rcam")
+    write_json(run.refined_file, notes.model_dump(mode="json"))
     found = read_later_stages(run)
-    assert [(item.source, item.miou) for item in found.refined_scores] == [("refined", 0.5)]
-    assert found.scored == "val, 12 images"
-    assert found.refinement == {"method": "par"}
+    assert (found.refinement, found.refined_scores) == (notes, scores)
 
 
 def test_the_first_rows_are_shown_and_all_are_averaged(run: Run) -> None:
@@ -46,7 +56,7 @@ def test_the_first_rows_are_shown_and_all_are_averaged(run: Run) -> None:
     found = read_later_stages(run)
     assert found.reviews == tuple(reviews[:REVIEWS_SHOWN])
     assert found.confidence == pytest.approx((count - 1) / 2 / 100)
-    assert found.pseudo_masks == {"images": count}
+    assert found.pseudo_masks == PseudoMaskNotes(images=count)
 
 
 def test_a_queue_of_masks_that_are_not_all_made_is_not_shown(run: Run) -> None:
@@ -60,67 +70,55 @@ def test_a_queue_of_masks_that_are_not_all_made_is_not_shown(run: Run) -> None:
 
 def test_the_network_s_settings_scores_and_course(run: Run) -> None:
     trained = Run(run.segmentation)
-    write_json(trained.scores_file, {"validation_miou": 0.75})
-    assert read_later_stages(run).network == {}  # scores of a training that nobody began
+    write_held_out_scores(trained, held_out("pseudo_masks"))
+    assert read_later_stages(run).network is None  # scores without a training
     trained.write_settings(Settings.model_validate({"segment": {"decoder": "fpn", "epochs": 7}}))
     trained.metrics_file.write_text("epoch,loss\n1,0.5\n")
-    found = read_later_stages(run)
-    assert (found.network["decoder"], found.network["epochs"]) == ("fpn", 7)
-    assert found.network["validation_miou"] == 0.75
-    assert found.history is not None
-    assert found.history.rows == ({"epoch": 1.0, "loss": 0.5},)
+    network = network_of(run)
+    assert network.folder == "segmentation"
+    assert (network.settings.decoder, network.settings.epochs) == ("fpn", 7)
+    assert network.held_out == held_out("pseudo_masks")
+    assert network.history is not None
+    assert network.history.rows == ({"epoch": 1.0, "loss": 0.5},)
 
 
 def test_scores_against_the_truth_say_what_was_trained_on(run: Run) -> None:
     trained = Run(run.segmentation)
     trained.write_settings(Settings())
-    write_json(trained.scores_file, {"supervision": "corrected"})
-    sheet = {"split": "all", "images": 9, "classes": ["cat"], "scored_classes": ["cat"], "trained_on": 8}
-    given = {"source": "folder", "policy": "given", "miou": 0.25}
-    decided = {"source": "folder", "policy": "decided", "miou": 0.5, "coverage": 0.75}
-    write_json(run.pseudo_mask_scores_file, {**sheet, "segmentation": [given, decided]})
-    assert read_later_stages(run).note == ""
-    write_json(Run(trained.predictions).scores_file, {**sheet, "segmentation": [given]})
-    found = read_later_stages(run)
-    assert found.pseudo_mask_scores is not None
-    assert [(item.miou, item.coverage) for item in found.pseudo_mask_scores.segmentation] == [
-        (0.25, 1.0),
-        (0.5, 0.75),
-    ]
-    assert found.network_scores is not None
-    assert found.network_scores.segmentation[0].miou == 0.25
-    assert (
-        "8 of the 9 were in the training of the segmentation network, with their corrected masks"
-        in found.note
-    )
-    write_json(Run(trained.predictions).scores_file, {**sheet, "trained_on": None, "segmentation": [given]})
-    assert "it is not known how many of the 9 were in the training" in read_later_stages(run).note
+    write_held_out_scores(trained, held_out("corrected"))
+    scores = scores_of(score_of("folder", "given", 0.25), score_of("folder", "decided", coverage=0.75))
+    write_scores(run.pseudo_mask_scores_file, scores)
+    assert network_of(run).note == ""
+    write_scores(Run(trained.predictions).scores_file, replace(scores, images=9, trained_on=8))
+    assert read_later_stages(run).pseudo_mask_scores == scores
+    assert network_of(run).scores == replace(scores, images=9, trained_on=8)
+    assert "was trained on 8 of the 9, with their corrected masks" in network_of(run).note
 
 
 @pytest.mark.parametrize(
-    ("scores", "caution"),
+    ("supervision", "words"),
     [
-        ({"supervision": "pseudo_masks"}, ""),
-        ({"supervision": "corrected"}, "masks that people corrected had a part in it"),
-        ({"supervision": "given"}, "masks of a given folder had a part in it; if people drew any of them"),
-        ({}, ""),
+        ("pseudo_masks", ""),
+        ("corrected", "some of the masks it was trained on were corrected by hand"),
+        ("given", "it was trained on masks of a given folder"),
+        (None, ""),
     ],
 )
-def test_drawn_masks_are_a_caution(run: Run, scores: dict[str, str], caution: str) -> None:
+def test_hand_drawn_masks_are_a_caution(run: Run, supervision: str | None, words: str) -> None:
     trained = Run(run.segmentation)
     trained.write_settings(Settings())
-    write_json(trained.scores_file, scores)
-    found = read_later_stages(run).caution
-    assert found.startswith(caution)
-    assert bool(found) == bool(caution)
+    if supervision is not None:
+        write_held_out_scores(trained, held_out(supervision))
+    found = network_of(run).caution
+    assert found.startswith(words)
+    assert bool(found) == bool(words)
 
 
-def test_scores_of_a_training_that_noted_nothing_are_a_caution(run: Run) -> None:
+def test_scores_of_a_network_of_unknown_masks_are_a_caution(run: Run) -> None:
     trained = Run(run.segmentation)
     trained.write_settings(Settings())
-    sheet = {"split": "all", "images": 9, "classes": ["cat"], "scored_classes": ["cat"]}
-    write_json(Run(trained.predictions).scores_file, sheet)
-    assert read_later_stages(run).caution.startswith("masks of a given folder had a part in it")
+    write_scores(Run(trained.predictions).scores_file, scores_of(("folder", "given")))
+    assert network_of(run).caution.startswith("it was trained on masks of a given folder")
 
 
 @pytest.mark.parametrize("name", ["refined_file", "pseudo_masks_file", "review_file"])

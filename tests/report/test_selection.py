@@ -68,18 +68,18 @@ def test_extremes_of_ties_never_overlap():
     assert sorted(low + high) == list("abcd")
 
 
-def maps(cam, refined=None):
+def maps(cam, rcam=None):
     cam = np.asarray(cam, np.float16)
     return ClassActivationMaps(
         values=np.arange(1, len(cam) + 1),
         size=(8, 8),
         cam=cam,
-        refined=None if refined is None else np.asarray(refined, np.float16),
+        rcam=None if rcam is None else np.asarray(rcam, np.float16),
         probabilities=np.zeros(3, np.float32),
     )
 
 
-def test_confidence_of_refined_maps_worked_by_hand():
+def test_confidence_of_rcams_worked_by_hand():
     # Pixel 1: 0.75 leads 0.25 by 0.5; pixel 2: 1 leads 0.75 by 0.25.
     assert confidence(maps([[[0, 0]]], [[[0.25, 1.0]], [[0.75, 0.75]]])) == pytest.approx(0.375)
 

@@ -1,4 +1,4 @@
-"""Figures of a whole run against an independent count, and what of it is kept."""
+"""Figures of a whole run against an independent count, and which predictions are made again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from swtformer.stages.chain import run_stages
 from swtformer.stages.chain_scores import ChainScores, StepScore, score_chain
 from swtformer.store.files import read_json, write_json
 from swtformer.store.run import Run
+from swtformer.store.scores import HeldOutScores, read_scores, write_held_out_scores
 
 UNSCORED = 2
 """Images whose masks the data set does not have."""
@@ -84,9 +85,7 @@ def test_only_images_with_masks_are_scored_and_those_trained_on_are_counted(
     run, data, _ = made
     scores = scored(made)
     assert scores.images == len(data) - UNSCORED
-    assert (
-        "2 of the 7 were in the training of the segmentation network, with their pseudo-masks" in scores.note
-    )
+    assert "was trained on 2 of the 7, with their pseudo-masks" in scores.note
     assert read_json(run.pseudo_mask_scores_file)["trained_on"] == 2
     found = Run(Run(run.segmentation).predictions).masks.rglob("*.png")
     assert len(list(found)) == scores.images
@@ -116,40 +115,37 @@ def test_predictions_are_kept_until_network_or_settings_change(
     ("supervision", "masks", "caution"),
     [
         ("pseudo_masks", "their pseudo-masks", ""),
-        ("ground_truth", "their true masks", "true masks had a part in it: no weakly supervised result."),
-        ("corrected", "their corrected masks", "masks that people corrected had a part in it: no weakly"),
-        ("given", "masks of a folder", "masks of a given folder had a part in it; if people drew any of"),
+        ("ground_truth", "their true masks", "it was trained on true masks"),
+        ("corrected", "their corrected masks", "some of the masks it was trained on were corrected"),
+        ("given", "masks of a folder", "it was trained on masks of a given folder; if any"),
     ],
 )
-def test_a_network_that_drawn_masks_had_a_part_in_is_flagged(
+def test_a_network_of_hand_drawn_masks_is_flagged(
     made: tuple[Run, ImageSet, Settings], tmp_path: Path, supervision: str, masks: str, caution: str
 ) -> None:
     run, data, settings = made
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
     network = Run(copy.segmentation)
-    write_json(network.scores_file, {"supervision": supervision})
+    write_held_out_scores(network, HeldOutScores(None, "masks", supervision, 7, 0))
     scores = score_chain(copy, data, settings=settings)
     assert [bool(step.caution) for step in scores.steps] == [False] * 5 + [bool(caution)]
     assert scores.steps[-1].caution.startswith(caution)
     assert f"with {masks}" in scores.note
-    written = read_json(Run(network.predictions).scores_file)
-    assert (written["supervision"], written["caution"]) == (supervision, scores.steps[-1].caution)
-    others = [read_json(file) for file in (copy.scores_file, copy.pseudo_mask_scores_file)]
-    assert [(sheet["supervision"], sheet["caution"]) for sheet in others] == [(None, "")] * 2
+    files = (Run(network.predictions).scores_file, copy.scores_file, copy.pseudo_mask_scores_file)
+    written = [read_scores(file) for file in files]
+    noted = [(sheet.supervision, sheet.caution) for sheet in written if sheet is not None]
+    assert noted == [(supervision, scores.steps[-1].caution), (None, ""), (None, "")]
 
 
-def test_a_network_of_an_older_version_noted_less_and_is_scored_all_the_same(
+def test_a_network_whose_folder_was_cleaned_up_is_still_scored(
     made: tuple[Run, ImageSet, Settings], tmp_path: Path
 ) -> None:
     run, data, settings = made
     copy = Run(Path(shutil.copytree(run.path, tmp_path / "run")))
     Run(copy.segmentation).training_ids_file.unlink()
-    write_json(Run(copy.segmentation).scores_file, {})
+    Run(copy.segmentation).scores_file.unlink()
     scores = score_chain(copy, data, settings=settings)
-    assert (
-        "it is not known how many of the 7 were in the training of the segmentation network, with masks of a "
-        "folder; it sees no image labels" in scores.note
-    )
+    assert "an unknown number of the 7, with masks of a folder;" in scores.note
     assert read_json(copy.pseudo_mask_scores_file)["trained_on"] is None
 
 
@@ -157,5 +153,5 @@ def test_without_a_network_there_is_nothing_to_score(
     made: tuple[Run, ImageSet, Settings], tmp_path: Path
 ) -> None:
     _, data, settings = made
-    with pytest.raises(SwtformerError, match="has no segmentation network; train one"):
+    with pytest.raises(SwtformerError, match="has no segmentation network"):
         score_chain(Run(tmp_path), data, settings=settings)

@@ -20,7 +20,7 @@ def test_demo_leaves_a_whole_run_and_can_be_called_again(tmp_path: Path) -> None
         assert name in told
     scores = read_json(run.scores_file)
     assert scores["images"] == 2
-    assert {row["source"] for row in scores["segmentation"]} == {"cam", "refined"}
+    assert {row["source"] for row in scores["segmentation"]} == {"cam", "rcam"}
     assert len(list(run.masks.glob("*.png"))) == 2
     page = run.report_file.read_text(encoding="utf-8")
     weights = (run.model / "model.safetensors").read_bytes()

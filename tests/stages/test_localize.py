@@ -49,8 +49,8 @@ def test_one_file_per_image_with_only_its_classes(run: Run, data: ImageSet) -> N
         assert maps.size == (40, 48)
         assert maps.cam.shape == (len(record.present or ()), 10, 12)
         assert maps.cam.dtype == np.float16
-        assert maps.refined is not None
-        assert maps.refined.shape == (len(record.present or ()) + 1, 10, 12)
+        assert maps.rcam is not None
+        assert maps.rcam.shape == (len(record.present or ()) + 1, 10, 12)
         assert maps.probabilities.shape == (2,)
     facts = read_json(run.maps_file)
     assert (facts["scales"], facts["flip"], facts["images"]) == ([1.0], True, 12)
@@ -59,7 +59,7 @@ def test_one_file_per_image_with_only_its_classes(run: Run, data: ImageSet) -> N
 def test_v1_makes_no_refined_maps(data: ImageSet, tmp_path: Path) -> None:
     first = _run(tmp_path / "v1", "swtformer_v1")
     localize(first, data.subset([0]))
-    assert ClassActivationMaps.load(first.map_file("0")).refined is None
+    assert ClassActivationMaps.load(first.map_file("0")).rcam is None
 
 
 def test_what_is_whole_is_kept_and_the_rest_made_again(run: Run, data: ImageSet) -> None:
@@ -108,9 +108,9 @@ def test_batches_give_the_maps_of_single_images(data: ImageSet, tmp_path: Path) 
     for record in data.records:
         first, second = (ClassActivationMaps.load(item.map_file(record.id)) for item in (one, many))
         np.testing.assert_allclose(first.cam.astype(float), second.cam.astype(float), atol=2e-3)
-        assert first.refined is not None
-        assert second.refined is not None
-        np.testing.assert_allclose(first.refined.astype(float), second.refined.astype(float), atol=2e-3)
+        assert first.rcam is not None
+        assert second.rcam is not None
+        np.testing.assert_allclose(first.rcam.astype(float), second.rcam.astype(float), atol=2e-3)
 
 
 def test_images_that_cannot_be_read_are_skipped(run: Run, data: ImageSet, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_run_without_a_network_predicts_by_maps(run: Run, photos: Path, tmp_pa
     result = predict(run.path, [photos], tmp_path / "out", settings=settings(network="cam"))
     assert result.kind == "cam"
     about = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert (about["source"], about["policy"]) == ("refined", "argmax")
+    assert (about["source"], about["policy"]) == ("rcam", "argmax")
     alone = predict(run.model, [photos], tmp_path / "alone", settings=settings())
     assert alone.kind == "cam"
     assert (read_mask(alone.masks / "sub" / "1.png") == read_mask(result.masks / "sub" / "1.png")).all()

@@ -15,7 +15,7 @@ from PIL import Image
 
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.settings import PseudoLabelSettings, RefineSettings, Settings
-from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
+from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json, write_json
@@ -41,13 +41,13 @@ def refine_by_hand(drawn: Any, ids: list[str]) -> None:
     """Refined maps that are the R-CAMs squared."""
     for id in ids:
         maps = drawn.maps(id)
-        refined = replace(maps, refined=maps.refined**2, made_by="refiner", made_from=maps_stamp(maps))
+        refined = replace(maps, refined=maps.rcam**2, made_by="refiner", made_from=maps_stamp(maps))
         refined.save(drawn.run.refined_map_file(id))
     facts = {
         "made_by": "refiner",
         "maps_made_by": "model",
         "method": "par",
-        "source": "refined",
+        "source": "rcam",
         "background_power": None,
     }
     write_json(drawn.run.refined_file, facts)
@@ -60,23 +60,24 @@ def test_margins_below_the_limit_are_undecided(draw: Callable[..., Any]) -> None
     undecided = []
     for id in IDS:
         maps = drawn.maps(id)
-        rising = np.sort(shares(maps.refined, maps.size), axis=0)
+        rising = np.sort(shares(maps.rcam, maps.size), axis=0)
         margins = rising[-1] - (rising[-2] if len(rising) > 1 else 0)
-        labels = np.array([0, *maps.values])[shares(maps.refined, maps.size).argmax(0)]
+        labels = np.array([0, *maps.values])[shares(maps.rcam, maps.size).argmax(0)]
         labels[margins < 0.3] = 255
         assert (read(drawn.run, id) == labels).mean() > 0.999
         undecided.append((labels == 255).mean())
     assert 0 < undecided[0] < 1
     assert result.undecided == pytest.approx(np.mean(undecided), abs=1e-3)
     facts = read_json(drawn.run.pseudo_masks_file)
-    assert (facts["source"], facts["rule"], facts["margin"], facts["images"]) == ("maps", "margin", 0.3, 4)
+    assert (facts["source"], facts["rule"], facts["images"]) == ("maps", "margin", 4)
+    assert facts["settings"]["pseudo_label.margin"] == 0.3
 
 
 def test_thresholds_leave_the_middle_undecided(draw: Callable[..., Any]) -> None:
     drawn = draw()
     pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="thresholds", low=0.3, high=0.7))
     maps = drawn.maps("sub/c")
-    share = shares(maps.refined, maps.size)[1]
+    share = shares(maps.rcam, maps.size)[1]
     expected = np.where(share >= 0.7, maps.values[0], np.where(share <= 0.3, 0, 255))
     assert (read(drawn.run, "sub/c") == expected).mean() > 0.999
 
@@ -104,25 +105,25 @@ def test_refined_maps_are_taken_where_there_are_some(draw: Callable[..., Any]) -
     assert (refined == 255).sum() < (read(drawn.run, "a") == 255).sum()
 
 
-def test_masks_stand_while_their_maps_and_rule_are_the_same(draw: Callable[..., Any]) -> None:
+def test_masks_are_current_while_their_maps_and_rule_are_the_same(draw: Callable[..., Any]) -> None:
     drawn = draw()
     settings = PseudoLabelSettings(margin=0.5)
-    assert standing_pseudo_masks(drawn.run, settings=settings) is None
+    assert current_pseudo_masks(drawn.run, settings=settings) is None
     pseudo_label(drawn.run, settings=settings)
-    assert standing_pseudo_masks(drawn.run, settings=settings) == 4
-    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.5, keep=0.1)) == 4
-    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.4)) is None
-    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="keep")) is None
+    assert current_pseudo_masks(drawn.run, settings=settings) == 4
+    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.5, keep=0.1)) == 4
+    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.4)) is None
+    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="keep")) is None
     refine_by_hand(drawn, IDS)
-    assert standing_pseudo_masks(drawn.run, settings=settings) is None
+    assert current_pseudo_masks(drawn.run, settings=settings) is None
     pseudo_label(drawn.run, settings=settings)
-    assert standing_pseudo_masks(drawn.run, settings=settings) == 4
+    assert current_pseudo_masks(drawn.run, settings=settings) == 4
     from_maps = PseudoLabelSettings(source="maps", margin=0.5)
-    assert standing_pseudo_masks(drawn.run, settings=from_maps) is None
+    assert current_pseudo_masks(drawn.run, settings=from_maps) is None
 
 
 @pytest.mark.parametrize("lost", ["map", "mask", "review"])
-def test_masks_do_not_stand_where_something_is_gone(draw: Callable[..., Any], lost: str) -> None:
+def test_masks_are_stale_where_something_is_gone(draw: Callable[..., Any], lost: str) -> None:
     drawn = draw()
     pseudo_label(drawn.run)
     files = {
@@ -131,11 +132,11 @@ def test_masks_do_not_stand_where_something_is_gone(draw: Callable[..., Any], lo
         "review": drawn.run.review_file,
     }
     files[lost].unlink()
-    assert standing_pseudo_masks(drawn.run, settings=PseudoLabelSettings()) is None
+    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings()) is None
 
 
 def test_a_run_with_cams_alone_gets_the_label_free_background(draw: Callable[..., Any]) -> None:
-    drawn = draw(refined=False)
+    drawn = draw(rcam=False)
     result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0))
     assert set(np.unique(read(drawn.run, "a"))) == {0, 1}
     assert all(review.agreement is None for review in result.reviews)
@@ -148,7 +149,7 @@ def test_refinement_that_overturns_the_labels_lowers_the_confidence(draw: Callab
     before = {review.id: review for review in pseudo_label(drawn.run).reviews}
     assert before["sub/c"].agreement == 1  # squares leave the order of the maps as it is
     maps = drawn.maps("sub/c")
-    turned = replace(maps, refined=maps.refined[:, ::-1] ** 2, made_by="refiner", made_from=maps_stamp(maps))
+    turned = replace(maps, refined=maps.rcam[:, ::-1] ** 2, made_by="refiner", made_from=maps_stamp(maps))
     turned.save(drawn.run.refined_map_file("sub/c"))
     after = {review.id: review for review in pseudo_label(drawn.run).reviews}
     assert after["sub/c"].agreement is not None
@@ -169,8 +170,9 @@ def draw_photographs(drawn: Any) -> None:
 
 def refined_by(drawn: Any, method: str) -> dict[str, np.ndarray]:
     """The labels that a refiner gives to the drawn photographs, undecided nowhere."""
-    options = {"method": method, "source": "refined", "crf_bilateral_rgb": 20, "accelerator": "cpu"}
-    refine(drawn.run, drawn.data, settings=Settings(refine=RefineSettings.model_validate(options)))
+    options = RefineSettings(method=method, source="rcam", accelerator="cpu")
+    own = {"bilateral_rgb": 20} if method == "dense_crf" else {}
+    refine(drawn.run, drawn.data, settings=Settings(refine=options, refiner=own))
     labels = {}
     for id in IDS:
         maps = ClassActivationMaps.load(drawn.run.refined_map_file(id))
@@ -187,7 +189,7 @@ def test_after_a_dense_crf_the_maps_before_it_say_what_is_sure(draw: Callable[..
     overturned = 0
     for id in IDS:
         maps = drawn.maps(id)
-        before = shares(maps.refined, maps.size)
+        before = shares(maps.rcam, maps.size)
         expected = np.empty(maps.size)
         margins = np.empty(maps.size)
         for place in np.ndindex(maps.size):
@@ -232,9 +234,9 @@ def test_after_a_dense_crf_certainty_tells_easy_from_hard(draw: Callable[..., An
     draw_photographs(drawn)
     for id, gap in (("a", 0.9), ("sub/c", 0.1)):
         maps = drawn.maps(id)
-        right = np.arange(maps.refined.shape[2]) >= maps.refined.shape[2] // 2
-        half = np.broadcast_to(np.where(right, 0.5 + gap / 2, 0.5 - gap / 2), maps.refined.shape[1:])
-        drawn.change(id, refined=np.stack([1 - half, half]))
+        right = np.arange(maps.rcam.shape[2]) >= maps.rcam.shape[2] // 2
+        half = np.broadcast_to(np.where(right, 0.5 + gap / 2, 0.5 - gap / 2), maps.rcam.shape[1:])
+        drawn.change(id, rcam=np.stack([1 - half, half]))
     chosen = refined_by(drawn, "dense_crf")
     assert {*np.unique(chosen["a"])} == {0, 1}
     assert {*np.unique(chosen["sub/c"])} == {0, 2}
@@ -247,7 +249,7 @@ def test_the_review_queue_rises(draw: Callable[..., Any]) -> None:
     drawn = draw()
     refine_by_hand(drawn, IDS)
     maps = drawn.maps("b")
-    flat = np.full_like(maps.refined, 0.4)
+    flat = np.full_like(maps.rcam, 0.4)
     unsure = replace(maps, refined=flat, made_by="refiner", made_from=maps_stamp(maps))
     unsure.save(drawn.run.refined_map_file("b"))
     result = pseudo_label(drawn.run)
@@ -275,7 +277,7 @@ def test_scores_of_earlier_masks_are_removed(draw: Callable[..., Any]) -> None:
 def test_the_runs_own_settings_are_the_default(draw: Callable[..., Any]) -> None:
     drawn = draw(settings=Settings(pseudo_label=PseudoLabelSettings(rule="keep", keep=0.31)))
     pseudo_label(drawn.run)
-    assert read_json(drawn.run.pseudo_masks_file)["keep"] == 0.31
+    assert read_json(drawn.run.pseudo_masks_file)["settings"]["pseudo_label.keep"] == 0.31
 
 
 @pytest.mark.parametrize("rule", ["margin", "keep"])
@@ -303,14 +305,14 @@ def test_maps_refined_before_an_image_was_localized_again_are_skipped(
     result = pseudo_label(drawn.run, settings=PseudoLabelSettings.model_validate({"rule": rule}))
     assert result.done == 3
     assert [failure.id for failure in result.failures] == ["a"]
-    assert "run `swtformer refine` again" in result.failures[0].reason
+    assert "Run `swtformer refine` again" in result.failures[0].reason
 
 
 def test_maps_refined_before_localize_was_run_again_are_refused(draw: Callable[..., Any]) -> None:
     drawn = draw()
     refine_by_hand(drawn, IDS)
     write_json(drawn.run.maps_file, {**read_json(drawn.run.maps_file), "made_by": "a better model"})
-    with pytest.raises(SwtformerError, match=r"refined was made from other maps .*`swtformer refine` again"):
+    with pytest.raises(SwtformerError, match=r"refined is stale: .*`swtformer refine` again"):
         pseudo_label(drawn.run)
 
 
@@ -342,7 +344,7 @@ def test_refusals(draw: Callable[..., Any]) -> None:
     drawn = draw()
     with pytest.raises(SettingsError, match=r"pseudo_label\.low \(0\.8\) must not be above"):
         pseudo_label(drawn.run, settings=PseudoLabelSettings(low=0.8))
-    with pytest.raises(SwtformerError, match="holds no refined maps; make them with `swtformer refine`"):
+    with pytest.raises(SwtformerError, match=r"no refined maps; .*`swtformer refine`"):
         pseudo_label(drawn.run, settings=PseudoLabelSettings(source="refined"))
     refine_by_hand(drawn, [])
     with pytest.raises(SwtformerError, match="refined holds no maps"):

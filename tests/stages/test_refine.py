@@ -62,14 +62,15 @@ def test_every_image_is_refined_by_the_settings(drawn: Any) -> None:
         maps, refined = drawn.maps(record.id), load(drawn.run, record.id)
         with Image.open(record.image) as image:
             pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-        expected = refiner.refine(pixels, torch.from_numpy(maps.refined).float())
+        expected = refiner.refine(pixels, torch.from_numpy(maps.rcam).float())
         assert refined.refined is not None
+        assert refined.rcam is None
         np.testing.assert_allclose(refined.refined, expected, atol=1e-3)
         np.testing.assert_array_equal(refined.cam, maps.cam)
         np.testing.assert_array_equal(refined.values, maps.values)
         assert refined.size == maps.size
     facts = read_json(drawn.run.refined_file)
-    assert (facts["method"], facts["source"], facts["split"], facts["images"]) == ("par", "refined", "val", 4)
+    assert (facts["method"], facts["source"], facts["split"], facts["images"]) == ("par", "rcam", "val", 4)
     assert facts["scales"] == [0.5, 1.0]
     assert facts["background_power"] is None
 
@@ -199,7 +200,7 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batches:
         height, width = ((40, 60), (33, 47), (60, 40))[place % 3]
         record = Record(f"{place:02}", tmp_path / f"{place}.png", present)
         Image.fromarray(rng.integers(0, 255, (height, width, 3), dtype=np.uint8)).save(record.image)
-        draw_maps(place, (height, width), present, refined=True).save(run.map_file(record.id))
+        draw_maps(place, (height, width), present, rcam=True).save(run.map_file(record.id))
         records.append(record)
 
     class Watched(PixelAdaptiveRefinement):

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -23,8 +24,9 @@ from swtformer.stages.report import report
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json, write_text
 from swtformer.store.maps import ClassActivationMaps
-from swtformer.store.masks import write_mask
+from swtformer.store.masks import MaskRule, write_mask, write_rule
 from swtformer.store.run import Run
+from swtformer.store.scores import ClassificationScore, ImageScore, Scores, SegmentationScore, write_scores
 
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = ("cat", 'dog & "co"', HOSTILE)
@@ -89,41 +91,42 @@ class Page(HTMLParser):
 
 def fake_scores():
     rng = np.random.default_rng(7)
-    names = ["background", *CLASSES]
+    names = ("background", *CLASSES)
     segmentation = [
-        {
-            "source": source,
-            "policy": policy,
-            "threshold": threshold,
-            "uses_ground_truth": policy == "oracle",
-            "miou": float(rng.random()),
-            "iou": {name: None if name == HOSTILE else float(rng.random()) for name in names},
-            "absent": 1,
-        }
-        for source in ("cam", "refined")
+        SegmentationScore(
+            source=source,
+            policy=policy,
+            threshold=threshold,
+            uses_ground_truth=policy == "oracle",
+            miou=float(rng.random()),
+            iou={name: None if name == HOSTILE else float(rng.random()) for name in names},
+            absent=1,
+        )
+        for source in ("cam", "rcam")
         for policy, threshold in (("fixed", 0.15), ("argmax", None), ("label_free", 0.2134), ("oracle", 0.31))
     ]
-    return {
-        "split": "holdout",
-        "images": 11,
-        "ground_truth": "somewhere/masks",
-        "labels_from": "labels.csv",
-        "classes": names,
-        "scored_classes": names[:3],
-        "seeds": 3,
-        "scales": [0.5, 1.0],
-        "flip": True,
-        "segmentation": segmentation,
-        "classification": {
-            "map_per_class": 0.87719,
-            "map_per_image": 0.93113,
-            "ap": {name: float(rng.random()) for name in CLASSES},
-            "images": 17,
-        },
-        "per_image": [{"id": f"photo {i:02}", "miou": i / 20} for i in range(14)],
-        "skipped": 5,
-        "missing": 2,
-    }
+    return Scores(
+        split="holdout",
+        images=11,
+        ground_truth="somewhere/masks",
+        labels_from="labels.csv",
+        predictions="maps",
+        classes=names,
+        scored_classes=names[:3],
+        scales=(0.5, 1.0),
+        flip=True,
+        segmentation=tuple(segmentation),
+        classification=ClassificationScore(
+            map_per_class=0.87719,
+            map_per_image=0.93113,
+            ap={name: float(rng.random()) for name in CLASSES},
+            images=17,
+        ),
+        per_image=tuple(ImageScore(f"photo {i:02}", i / 20) for i in range(14)),
+        skipped=5,
+        missing=2,
+        seeds=3,
+    )
 
 
 def draw(folder, count):
@@ -158,22 +161,22 @@ def make_run(folder, *, method="swtformer_v2", count=14):
     write_json(run.classes_file, list(CLASSES))
     where = {"data": str(source.resolve() / "labels.csv"), "split": None}
     run.update_environment(**where, data_name="photos", data_fingerprint="f00d")
-    write_json(run.maps_file, {**where, "data_name": "photos", "classes": "given"})
+    write_json(run.maps_file, {**where, "data_name": "photos", "classes": "given", "made_by": "model"})
     for name, present, labels in rows:
         grid = labels[::4, ::4]
         cam = np.array([(grid == label + 1) * 0.9 for label in present]).reshape(-1, *grid.shape)
-        refined = np.concatenate([1 - cam.max(0, initial=0)[None], cam])
+        rcam = np.concatenate([1 - cam.max(0, initial=0)[None], cam])
         id = name.removesuffix(".png")
         ClassActivationMaps(
             values=np.array(present, dtype=int) + 1,
             size=SIZE,
             cam=cam,
-            refined=refined if method == "swtformer_v2" else None,
+            rcam=rcam if method == "swtformer_v2" else None,
             probabilities=np.zeros(len(CLASSES)),
         ).save(run.map_file(id))
         write_mask(run.mask_file(id), labels)
-    write_json(run.masks_file, {"source": "refined", "policy": "argmax", "threshold": None, "images": count})
-    write_json(run.scores_file, fake_scores())
+    write_rule(run, MaskRule("rcam", "argmax", None), images=count)
+    write_scores(run.scores_file, fake_scores())
     lines = [
         "epoch,step,learning_rate,loss,cls,gsc,ccl,validation_map_per_class,validation_map_per_image,seconds"
     ]
@@ -223,7 +226,7 @@ def test_text_of_users_is_escaped(page):
 
 def test_miou_table_is_that_of_the_scores(page):
     scores = fake_scores()
-    head, cam, refined = page.rows("Maps")
+    head, cam, rcam = page.rows("Maps")
     assert head == [
         "Maps",
         "Argmax",
@@ -231,23 +234,23 @@ def test_miou_table_is_that_of_the_scores(page):
         "Fixed threshold",
         "Oracle threshold uses ground truth",
     ]
-    for row, source in ((cam, "cam"), (refined, "refined")):
-        by_policy = {e["policy"]: e for e in scores["segmentation"] if e["source"] == source}
+    for row, source in ((cam, "cam"), (rcam, "rcam")):
+        by_policy = {entry.policy: entry for entry in scores.segmentation if entry.source == source}
         for cell, policy in zip(row[1:], ("argmax", "label_free", "fixed", "oracle"), strict=True):
             entry = by_policy[policy]
-            assert cell.split()[0] == f"{100 * entry['miou']:.2f}"
-            assert (f"at {entry['threshold']:.3g}" in cell) if entry["threshold"] else ("at" not in cell)
-    assert "these masks" in refined[1]
-    assert sum("these masks" in cell for cell in cam + refined) == 1
+            assert cell.split()[0] == f"{100 * entry.miou:.2f}"
+            assert (f"at {entry.threshold:.3g}" in cell) if entry.threshold else ("at" not in cell)
+    assert "these masks" in rcam[1]
+    assert sum("these masks" in cell for cell in cam + rcam) == 1
 
 
 def test_class_table_is_that_of_the_scores(page):
     scores = fake_scores()
-    quoted = {
-        (e["source"], e["policy"]): e["iou"]
-        for e in scores["segmentation"]
-        if (e["source"], e["policy"]) in (("cam", "label_free"), ("refined", "argmax"))
-    }
+    quoted = [
+        entry.iou
+        for entry in scores.segmentation
+        if (entry.source, entry.policy) in (("cam", "label_free"), ("rcam", "argmax"))
+    ]
     head, *rows = page.rows("Class")
     assert head[1:] == [
         "Mask value",
@@ -256,20 +259,20 @@ def test_class_table_is_that_of_the_scores(page):
         "R-CAM IoU argmax",
         "AP classifier",
     ]
-    for value, (name, row) in enumerate(zip(scores["classes"], rows, strict=True)):
-        shown = name if name in scores["scored_classes"] else f"({name})"
+    for value, (name, row) in enumerate(zip(scores.classes, rows, strict=True)):
+        shown = name if name in scores.scored_classes else f"({name})"
         assert row[:2] == [shown, str(value)]
-        for cell, iou in zip(row[3:5], quoted.values(), strict=True):
+        for cell, iou in zip(row[3:5], quoted, strict=True):
             assert cell == ("n/a" if iou[name] is None else f"{100 * iou[name]:.1f}")
-        assert row[5] == (f"{100 * scores['classification']['ap'][name]:.1f}" if value else "")
+        assert row[5] == (f"{100 * scores.classification.ap[name]:.1f}" if value else "")
 
 
 def test_every_iou_of_every_policy_is_shown(page):
     scores = fake_scores()
-    table = next(table for table in page.tables if len(table[0]) == 1 + len(scores["segmentation"]))
-    for name, row in zip(scores["classes"], table[1:], strict=True):
-        for cell, entry in zip(row[1:], scores["segmentation"], strict=True):
-            value = entry["iou"][name]
+    table = next(table for table in page.tables if len(table[0]) == 1 + len(scores.segmentation))
+    for name, row in zip(scores.classes, table[1:], strict=True):
+        for cell, entry in zip(row[1:], scores.segmentation, strict=True):
+            value = entry.iou[name]
             assert cell.strip() == ("n/a" if value is None else f"{100 * value:.1f}")
 
 
@@ -297,7 +300,7 @@ def test_every_figure_says_where_it_comes_from(page):
 def test_sentences_keep_their_blanks(page):
     summary = page.text("summary")
     assert not re.search(r"[a-z)][.:;][A-Z]", summary)
-    assert "SWTformer-V2 learned 3 classes from image-level labels alone" in summary
+    assert "swtformer_v2 learned 3 classes from image-level labels alone" in summary
 
 
 def test_worst_and_best_cases_are_those_of_the_scores(page):
@@ -338,9 +341,10 @@ def test_each_missing_part_names_its_command(run, remove, line):
     assert f"{line} {run.path}" in page_of(run).text("summary").split("Not in this report")[1]
 
 
-def test_a_first_method_has_no_refined_column(tmp_path):
+def test_a_method_without_rcams_has_no_column_for_them(tmp_path):
     page = page_of(make_run(tmp_path, method="swtformer_v1"))
-    assert "--model.method swtformer_v2" in page.text("summary")
+    assert "R-CAM: the maps include none" in page.text("summary")
+    assert "refined it (R-CAM)" not in page.text("summary")
     assert "R-CAM" not in page.text("pictures")
     assert "CAM" in page.text("pictures")
 
@@ -357,7 +361,8 @@ def test_truth_that_only_evaluate_knew_is_shown(run):
     masks = run.path.parent / "photos" / "masks"
     masks.rename(run.path.parent / "elsewhere")
     run.write_settings(Settings(data=DataSettings(classes=CLASSES)))
-    write_json(run.scores_file, {**fake_scores(), "ground_truth": str(run.path.parent / "elsewhere")})
+    scores = replace(fake_scores(), ground_truth=str(run.path.parent / "elsewhere"))
+    write_scores(run.scores_file, scores)
     assert "Truth" in page_of(run).text("pictures")
 
 
@@ -423,7 +428,7 @@ def test_settings_and_environment_are_there(page):
     assert "numpy" in text
 
 
-def test_curves_are_drawn_and_told(page):
+def test_curves_are_drawn_and_described(page):
     labels = [svg["aria-label"] for svg in page.all("svg")]
     assert labels[0].startswith("Losses, mean of each epoch: Total from 1 to 0.333;")
     assert len(labels) == 3
@@ -441,7 +446,7 @@ def test_pictures_have_words_and_headings_their_order(page):
 
 
 def test_the_size_is_bounded(page):
-    # A case has five tiles at most, each within TILE_BYTES whatever it shows (see the tests of data_uri).
+    # A case has five tiles here, each within TILE_BYTES whatever it shows (see the tests of data_uri).
     assert 36 * 5 * TILE_BYTES * 4 / 3 < 3_700_000
     without_pictures = re.sub(r"data:image/[^\"]+", "", page.html)
     assert len(without_pictures.encode()) < 200_000
@@ -456,7 +461,7 @@ def test_progress_counts_every_picture(run):
 
 
 def test_no_pictures_wanted(run):
-    write_json(run.scores_file, {**fake_scores(), "per_image": fake_scores()["per_image"][:1]})
+    write_scores(run.scores_file, replace(fake_scores(), per_image=fake_scores().per_image[:1]))
     assert not page_of(run, images=0).all("img")
 
 

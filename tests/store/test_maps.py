@@ -5,40 +5,63 @@ import numpy as np
 import pytest
 
 from swtformer.errors import NonFiniteError, SwtformerError
-from swtformer.store.maps import ClassActivationMaps, are_current
+from swtformer.store.maps import ClassActivationMaps, Source, are_current
 
 
-def example(*, refined: bool = True) -> ClassActivationMaps:
+def example(*, rcam: bool = True) -> ClassActivationMaps:
     rng = np.random.default_rng(0)
     return ClassActivationMaps(
         values=np.array([2, 5], np.int16),
         size=(30, 41),
         cam=rng.random((2, 8, 11)).astype(np.float16),
-        refined=rng.random((3, 8, 11)).astype(np.float16) if refined else None,
+        rcam=rng.random((3, 8, 11)).astype(np.float16) if rcam else None,
         probabilities=rng.random(6).astype(np.float32),
         made_by="abc",
     )
 
 
-@pytest.mark.parametrize("refined", [True, False])
-def test_round_trip(tmp_path: Path, refined: bool) -> None:
-    maps = example(refined=refined)
+@pytest.mark.parametrize("rcam", [True, False])
+def test_round_trip(tmp_path: Path, rcam: bool) -> None:
+    maps = replace(example(rcam=rcam), refined=example().rcam)
     maps.save(tmp_path / "sub" / "a b.npz")
     loaded = ClassActivationMaps.load(tmp_path / "sub" / "a b.npz")
     assert (loaded.size, loaded.made_by) == ((30, 41), "abc")
     np.testing.assert_array_equal(loaded.values, maps.values)
     np.testing.assert_array_equal(loaded.cam, maps.cam)
     np.testing.assert_array_equal(loaded.probabilities, maps.probabilities)
-    assert (loaded.refined is None) == (maps.refined is None)
+    for name in ("rcam", "refined"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(maps, name))
     assert loaded.cam.dtype == np.float16
 
 
 def test_an_image_without_a_class_round_trips(tmp_path: Path) -> None:
     none = replace(
-        example(), values=np.zeros(0), cam=np.zeros((0, 8, 11)), refined=np.ones((1, 8, 11)), made_by=""
+        example(), values=np.zeros(0), cam=np.zeros((0, 8, 11)), rcam=np.ones((1, 8, 11)), made_by=""
     )
     none.save(tmp_path / "a.npz")
     assert ClassActivationMaps.load(tmp_path / "a.npz").cam.shape == (0, 8, 11)
+
+
+def test_channels_bring_or_get_a_background() -> None:
+    maps = replace(example(), refined=np.full((3, 8, 11), 0.25, np.float16))
+    assert (maps.best, replace(maps, refined=None).best, example(rcam=False).best) == (
+        "refined",
+        "rcam",
+        "cam",
+    )
+    cam = maps.channels("cam")
+    np.testing.assert_array_equal(cam[1:], maps.cam)
+    np.testing.assert_array_equal(cam[0], 1 - maps.cam.astype(np.float32).max(0))
+    np.testing.assert_array_equal(maps.channels("rcam"), maps.rcam)
+    assert (maps.channels("refined") == 0.25).all()
+    none = replace(maps, values=np.zeros(0), cam=np.zeros((0, 8, 11)))
+    assert (none.channels("cam") == np.ones((1, 8, 11))).all()
+
+
+@pytest.mark.parametrize(("source", "message"), [("rcam", "no R-CAMs"), ("refined", "no refined maps")])
+def test_maps_that_were_not_made_have_no_channels(source: Source, message: str) -> None:
+    with pytest.raises(SwtformerError, match=message):
+        example(rcam=False).channels(source)
 
 
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
@@ -52,7 +75,7 @@ def test_truncated_file(tmp_path: Path, keep: float) -> None:
     example().save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
-    with pytest.raises(SwtformerError, match="holds no whole class activation maps"):
+    with pytest.raises(SwtformerError, match="cannot be read as class activation maps"):
         ClassActivationMaps.load(path)
 
 
@@ -89,7 +112,7 @@ class Payload:
 def test_pickles_are_never_executed(tmp_path: Path) -> None:
     trace = tmp_path / "executed"
     np.savez(tmp_path / "a.npz", size=np.array([Payload(trace)], dtype=object))
-    with pytest.raises(SwtformerError, match="holds no whole class activation maps"):
+    with pytest.raises(SwtformerError, match="cannot be read as class activation maps"):
         ClassActivationMaps.load(tmp_path / "a.npz")
     assert not trace.exists()
 
@@ -103,21 +126,20 @@ def test_pickles_are_never_executed(tmp_path: Path) -> None:
         ({"cam": np.zeros((2, 8))}, r"expected 2 cam maps, got an array of shape \(2, 8\)"),
         ({"cam": np.full((2, 8, 11), np.nan, np.float16)}, "finite float16 cam maps"),
         ({"cam": np.zeros((2, 8, 11))}, "finite float16 cam maps"),
+        ({"rcam": np.zeros((2, 8, 11))}, "expected 3 rcam maps"),
         ({"refined": np.zeros((2, 8, 11))}, "expected 3 refined maps"),
         ({"probabilities": np.array([np.inf])}, "finite probability"),
     ],
 )
-def test_arrays_that_do_not_belong_together(
-    tmp_path: Path, change: dict[str, np.ndarray], message: str
-) -> None:
-    np.savez(tmp_path / "a.npz", **{**vars(example()), **change})
+def test_arrays_that_do_not_match(tmp_path: Path, change: dict[str, np.ndarray], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **{**vars(replace(example(), refined=example().rcam)), **change})
     with pytest.raises(SwtformerError, match=message):
         ClassActivationMaps.load(tmp_path / "a.npz")
 
 
 def test_what_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
-    for change in ({"refined": np.full((3, 8, 11), np.nan)}, {"probabilities": np.array([np.inf])}):
-        with pytest.raises(NonFiniteError, match=r"a\.npz: not written, since its maps are not finite"):
+    for change in ({"rcam": np.full((3, 8, 11), np.nan)}, {"probabilities": np.array([np.inf])}):
+        with pytest.raises(NonFiniteError, match=r"a\.npz: not written, .* not finite"):
             replace(example(), **change).save(tmp_path / "a.npz")
     with pytest.raises(ValueError, match="expected 2 cam maps"):
         replace(example(), cam=np.zeros((3, 8, 11))).save(tmp_path / "a.npz")
@@ -127,17 +149,17 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
 def test_a_bare_array(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as stream:
         np.save(stream, np.zeros(3))
-    with pytest.raises(SwtformerError, match="holds no whole class activation maps"):
+    with pytest.raises(SwtformerError, match="cannot be read as class activation maps"):
         ClassActivationMaps.load(tmp_path / "a.npz")
 
 
 def test_an_archive_of_something_else(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros(3))
-    with pytest.raises(SwtformerError, match=r"holds no whole class activation maps .*size"):
+    with pytest.raises(SwtformerError, match=r"class activation maps .*size"):
         ClassActivationMaps.load(tmp_path / "a.npz")
 
 
-def test_maps_are_current_while_whole_and_of_one_making(tmp_path: Path) -> None:
+def test_maps_are_current_while_whole_and_of_the_same_fingerprints(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     assert not are_current(path, made_by="model", made_from="image")
     replace(example(), made_by="model", made_from="image").save(path)

@@ -1,4 +1,4 @@
-"""Refined maps are refused once the maps that they came from were made again."""
+"""Refined maps are refused once the maps that they were made from have changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from swtformer.errors import SwtformerError
 from swtformer.store.files import write_json
 from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.notes import RefinedNotes
 from swtformer.store.refined_maps import maps_stamp, require_refined_from, require_refined_from_maps
 from swtformer.store.run import Run
 
@@ -34,12 +35,13 @@ def test_the_stamp_follows_model_and_image() -> None:
 def test_a_run_whose_maps_were_made_again(tmp_path: Path) -> None:
     run = Run(tmp_path)
     write_json(run.maps_file, {"made_by": "model"})
-    write_json(run.refined_file, {"maps_made_by": "model"})
+    with pytest.raises(SwtformerError, match=r"no refined maps; .*`swtformer refine`"):
+        require_refined_from_maps(run)
+    notes = RefinedNotes(made_by="refiner", maps_made_by="model", method="par", source="rcam")
+    write_json(run.refined_file, notes.model_dump(mode="json"))
     require_refined_from_maps(run)
     write_json(run.maps_file, {"made_by": "another"})
-    with pytest.raises(
-        SwtformerError, match=r"was made from other maps than .* run `swtformer refine` again"
-    ):
+    with pytest.raises(SwtformerError, match=r"is stale: .* `swtformer refine` again"):
         require_refined_from_maps(run)
 
 
@@ -49,7 +51,5 @@ def test_an_image_whose_maps_were_made_again(tmp_path: Path) -> None:
     MAPS.save(run.map_file("a"))
     require_refined_from(run, "a", refined)
     replace(MAPS, made_from="another image").save(run.map_file("a"))
-    with pytest.raises(
-        SwtformerError, match=r"was made from other maps than .* run `swtformer refine` again"
-    ):
+    with pytest.raises(SwtformerError, match=r"is stale: .* `swtformer refine` again"):
         require_refined_from(run, "a", refined)

@@ -10,7 +10,7 @@ CLASSES = ("cat", "dog", "sheep")
 
 
 def draw_maps(
-    seed: int, size: tuple[int, int], present: tuple[int, ...], *, refined: bool
+    seed: int, size: tuple[int, int], present: tuple[int, ...], *, rcam: bool
 ) -> ClassActivationMaps:
     """Smooth random blobs, each class with a maximum of 1, at stride 4."""
     rng = np.random.default_rng(seed)
@@ -30,7 +30,7 @@ def draw_maps(
         values=np.array(present) + 1,
         size=size,
         cam=cam,
-        refined=full if refined else None,
+        rcam=full if rcam else None,
         probabilities=probabilities,
         made_by="model",
     )

@@ -38,17 +38,17 @@ class Drawn:
 
 @pytest.fixture
 def draw(tmp_path: Path) -> Callable[..., Drawn]:
-    """Make a run; `refined=False` is a V1."""
+    """Make a run; with `rcam=False` its method makes CAMs only."""
 
-    def make(*, refined: bool = True, settings: Settings = Settings()) -> Drawn:  # noqa: B008
+    def make(*, rcam: bool = True, settings: Settings = Settings()) -> Drawn:  # noqa: B008
         run, truth = Run(tmp_path / "run"), tmp_path / "truth"
         run.write_settings(settings)
         write_json(run.classes_file, CLASSES)
         write_json(run.maps_file, {"made_by": "model", "scales": [0.5, 1.0], "flip": True})
         records = []
         for seed, (id, size) in enumerate(SIZES.items()):
-            draw_maps(seed, size, PRESENT[id], refined=refined).save(run.map_file(id))
-            other = draw_maps(seed + 50, size, PRESENT[id], refined=False)
+            draw_maps(seed, size, PRESENT[id], rcam=rcam).save(run.map_file(id))
+            other = draw_maps(seed + 50, size, PRESENT[id], rcam=False)
             labels = np.zeros(size, np.uint8)
             for value, channel in zip(other.values, other.cam, strict=True):
                 full = np.kron(channel, np.ones((4, 4)))[: size[0], : size[1]]

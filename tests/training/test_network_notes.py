@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from swtformer.settings import SegmentSettings
-from swtformer.store.files import read_json, write_json, write_text
+from swtformer.store.files import read_json, write_text
 from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
+from swtformer.store.scores import HeldOutScores, write_held_out_scores
 from swtformer.training.network_notes import kept_score, write_validation_score
 
 
@@ -23,7 +24,7 @@ def test_the_score_is_that_of_the_weights_that_are_kept(keep: str, score: float,
 def test_without_a_curve_the_score_is_the_one_that_was_written(tmp_path: Path) -> None:
     run = Run(tmp_path)
     assert kept_score(run, SegmentSettings()) is None
-    write_json(run.scores_file, {"validation_miou": 0.75})
+    write_held_out_scores(run, HeldOutScores(0.75, "masks", "pseudo_masks", 3, 1))
     assert kept_score(run, SegmentSettings()) == 0.75
     write_text(run.metrics_file, "epoch,validation_miou\n1,\n")  # none was held out
     assert kept_score(run, SegmentSettings()) is None

@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from swtformer.functional.scores import IGNORED
+from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.report.pictures import outline
 from swtformer.store.masks import voc_palette
 
@@ -57,7 +57,7 @@ class LegendRow:
         label: mask value.
         name: of the class.
         area: part of the pixels, in [0, 1].
-        probability: of the classifier, in [0, 1]; None where nobody asked it.
+        probability: of the classifier, in [0, 1]; None where it was not asked.
     """
 
     label: int
@@ -69,7 +69,7 @@ class LegendRow:
 def legend_rows(
     labels: np.ndarray, classes: Sequence[str], probabilities: dict[int, float] | None = None
 ) -> list[LegendRow]:
-    """What a label image holds: background first, then the classes by falling area, 255 last.
+    """Legend of a label image: background first, then the classes by falling area, 255 last.
 
     Args:
         labels: (h, w) uint8.
@@ -81,12 +81,12 @@ def legend_rows(
         probabilities or ()
     )
     ordered = sorted(named, key=lambda label: (-areas[label], label))
-    rows = [LegendRow(0, "background", float(areas[0]))]
+    rows = [LegendRow(0, BACKGROUND, float(areas[0]))]
     for label in ordered:
         name = classes[label - 1] if label <= len(classes) else f"label {label}"
         rows.append(LegendRow(label, name, float(areas[label]), (probabilities or {}).get(label)))
     if areas[IGNORED]:
-        rows.append(LegendRow(IGNORED, "no label (too unsure)", float(areas[IGNORED])))
+        rows.append(LegendRow(IGNORED, "undecided", float(areas[IGNORED])))
     return rows
 
 
@@ -106,7 +106,7 @@ def legend(rows: Sequence[LegendRow]) -> str:
 
 
 def described(rows: Sequence[LegendRow]) -> str:
-    """The legend in words, for those who cannot see the picture."""
+    """The legend in words, for readers who cannot see the picture."""
     return ", ".join(f"{row.name} {_percent(row.area)}" for row in rows)
 
 

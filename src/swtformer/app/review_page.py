@@ -1,4 +1,4 @@
-"""The page that walks the review queue: widgets around `reviewing`."""
+"""The page that goes through the review queue: widgets around `reviewing`."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ DECIDED: dict[Decision, str] = {
 
 
 def progress_line(queue: ReviewQueue) -> str:
-    """How far the review is, as HTML."""
+    """Progress of the review, as HTML."""
     total, left = len(queue.items), len(queue.part("open"))
     done = total - left
     counts = ", ".join(f"{len(queue.part(decision))} {text}" for decision, text in DECIDED.items())
     return (
-        f'<div class="looked-at"><progress max="{total}" value="{done}" aria-label="looked at"></progress>'
-        f"<p>{done} of {total} looked at: {counts}.</p></div>"
+        f'<div class="looked-at"><progress max="{total}" value="{done}" aria-label="reviewed"></progress>'
+        f"<p>{done} of {total} reviewed: {counts}.</p></div>"
     )
 
 
 def facts(card: Card, queue: ReviewQueue) -> str:
-    """What is known about a mask, as HTML."""
+    """Facts about a mask, as HTML."""
     review = card.item.review
     place = queue.items.index(card.item) + 1
     agreed = "" if review.agreement is None else f", agreement of the maps {review.agreement:.2f}"
     stated = f"Labelled: {escape(card.stated)}.<br>" if card.stated else ""
-    decision = "not looked at yet" if card.item.decision is None else DECIDED[card.item.decision]
+    decision = "not reviewed yet" if card.item.decision is None else DECIDED[card.item.decision]
     return (
         f'<p class="facts"><b>{escape(review.id)}</b>: number {place} of {len(queue.items)}, {decision}.<br>'
         f"{stated}Confidence <b>{review.confidence:.2f}</b> (certainty {review.certainty:.2f}{agreed}); "
-        f"{100 * review.undecided:.0f} % of the pixels have no label.</p>"
+        f"{100 * review.undecided:.0f} % of the pixels are undecided.</p>"
     )
 
 
@@ -69,9 +69,9 @@ def review_page(
 
     Args:
         run: whose pseudo-masks are reviewed.
-        blocks: the surrounding ones.
+        blocks: the surrounding Blocks.
         data: the photographs; those that the masks were made for where None.
-        named: that data set as commands name it, its place and the flags about it.
+        named: path and flags of that data set as on the command line.
     """
     cards = Cards(run, data)
     current = gr.State(None)
@@ -141,7 +141,7 @@ def review_page(
 
     def view(queue: ReviewQueue, item: ReviewItem | None, part: Shown, strength: float) -> list[Any]:
         if item is None:
-            said = "Every mask has been looked at." if part == "open" else f"No mask is {SHOWN[part]}."
+            said = "Every mask has been reviewed." if part == "open" else f"No mask is {SHOWN[part]}."
             return [None, queue.masks, progress_line(queue), message(said), "", None, None, ""]
         try:
             card = cards.card(queue, item)
@@ -173,7 +173,7 @@ def review_page(
         return view(queue, queue.after(None, part), part, strength)
 
     def turn(part: Shown, strength: float, which: Reviewed) -> list[Any]:
-        """The first mask of the other queue, or why there is none; and how to export what is marked there."""
+        """The first mask of the other queue, or why there is none; and how to export its marked masks."""
         try:
             queue = open_queue(run, which)
         except SwtformerError as error:
@@ -182,7 +182,7 @@ def review_page(
         return [*view(queue, queue.after(None, part), part, strength), export_commands(run, which, named)]
 
     def move(id: str | None, part: Shown, strength: float, which: Reviewed, *, forward: bool) -> list[Any]:
-        """The mask before or behind this one."""
+        """The mask before or after this one."""
         try:
             queue = open_queue(run, which)
         except SwtformerError as error:
@@ -192,7 +192,7 @@ def review_page(
     def judge(
         id: str | None, seen: str, part: Shown, strength: float, which: Reviewed, *, decision: Decision
     ) -> list[Any]:
-        """Note a decision and go on."""
+        """Save a decision and show the next mask."""
         if id is None:
             return refused(SwtformerError("There is no mask to decide about."))
         try:
@@ -202,7 +202,7 @@ def review_page(
         return view(queue, queue.after(id, part), part, strength)
 
     def redraw(id: str | None, strength: float, which: Reviewed) -> Any:
-        """The same mask in another opacity."""
+        """The same mask at another opacity."""
         try:
             queue = open_queue(run, which)
             item = None if id is None else queue.item(id)
@@ -210,7 +210,7 @@ def review_page(
                 return gr.skip()
             card = cards.card(queue, item)
         except SwtformerError:
-            return gr.skip()  # what is wrong was said when the mask came up
+            return gr.skip()  # the error was shown with the mask
         return laid_over(card.photograph, card.labels, strength)
 
     quiet: dict[str, Any] = {"show_progress": "hidden"}

@@ -1,4 +1,4 @@
-"""What the review page shows: a mask with its photograph, and the way to correct the marked ones."""
+"""What the review page shows: a mask with its photograph, and the commands to correct marked masks."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 from PIL import Image
 
 from swtformer.app.pictures import LegendRow, legend_rows
-from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.label_images import require_same_size
+from swtformer.datasets.of_run import open_data_of
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import SwtformerError
 from swtformer.report.cases import describe_labels
 from swtformer.report.pictures import thumbnail
 from swtformer.review.decisions import Reviewed, ReviewItem, ReviewQueue
 from swtformer.store.corrections import training_commands
-from swtformer.store.known_data import data_of
 from swtformer.store.notes import DataNotes, read_notes
 from swtformer.store.pseudo_masks import making_of
 from swtformer.store.run import Run
 
 SHOWN_PX = 1024
-"""Longer side of the pictures at most."""
+"""Maximum length of the pictures' longer side."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Card:
 
     Attributes:
         item: its place in the queue.
-        photograph: (h, w, 3) uint8 RGB; grey where there is none to be read.
+        photograph: (h, w, 3) uint8 RGB; grey where it cannot be read.
         labels: (h, w) uint8.
         rows: the legend.
-        stated: image-level labels in words; empty where they cannot be had.
-        remark: what keeps the photograph from being shown; empty where nothing does.
+        stated: image-level labels in words; empty where they are not known.
+        remark: why the photograph cannot be shown; empty where it can.
     """
 
     item: ReviewItem
@@ -53,11 +53,11 @@ class Cards:
     """Finds photographs and masks of a run; one object serves all visitors."""
 
     def __init__(self, run: Run, data: ImageSet | None = None) -> None:
-        """Remember where to look.
+        """Take a run and its photographs.
 
         Args:
             run: with pseudo-masks.
-            data: the photographs; those that the masks were made for where None.
+            data: the photographs; where None, the run's data set is opened when it is needed.
         """
         self._run = run
         self._classes = run.classes()
@@ -69,7 +69,7 @@ class Cards:
         """Read one mask and its photograph.
 
         Raises:
-            SwtformerError: the mask cannot be read; or the data set is gone.
+            SwtformerError: the mask cannot be read.
         """
         id = item.review.id
         labels = read_mask(self._run.path / queue.reviewed / f"{id}.png")
@@ -79,23 +79,20 @@ class Cards:
         try:
             data, record = self._record(id)
             stated = describe_labels(record, data.classes)
-            photograph = self._photograph(record, small.shape)
+            photograph = self._photograph(record, labels.shape)
         except SwtformerError as error:
             remark = str(error)
             photograph = np.full((*small.shape, 3), 128, np.uint8)
         return Card(item, photograph, small, rows, stated, remark)
 
     def _photograph(self, record: Record, size: tuple[int, ...]) -> np.ndarray:
-        image = thumbnail(read_image(record.image, exif=self._run.settings().data.exif), side_px=SHOWN_PX)
-        if image.shape[:2] != size:
-            raise SwtformerError(f"{record.image}: has not the size of its mask; is it another image by now?")
-        return image
+        """The photograph as it is shown; `size` is (height, width) of its mask."""
+        image = read_image(record.image, exif=self._run.settings().data.exif)
+        require_same_size(image.shape[:2], record.image, size, "its mask")
+        return thumbnail(image, side_px=SHOWN_PX)
 
     def _record(self, id: str) -> tuple[ImageSet, Record]:
-        """The data set, which is opened once for each making of the pseudo-masks, and an image of it.
-
-        Corrected masks lie on the same photographs.
-        """
+        """The data set, which is opened again when the pseudo-masks have changed, and one of its images."""
         making = making_of(self._run.pseudo_masks)
         with self._opening:
             if self._known is None or self._known[0] != making:
@@ -106,20 +103,19 @@ class Cards:
             return data, records[id]
         if self._given is not None:
             raise SwtformerError(f"{data.name} has no image {id!r}.")
-        raise SwtformerError(f"The run's data set has no image {id!r} any more. {self._remedy()}")
+        raise SwtformerError(f"The run's data set no longer has the image {id!r}. {self._remedy()}")
 
     def _opened(self) -> ImageSet:
         """The data set that the masks were made for."""
         made_for = read_notes(self._run.pseudo_masks_file, DataNotes) or DataNotes()
-        path, settings = data_of(self._run, None, made_for)
         try:
-            return open_dataset(path, settings.data)
+            return open_data_of(self._run, made_for)
         except SwtformerError as error:
             raise SwtformerError(f"{error} {self._remedy()}") from error
 
     def _remedy(self) -> str:
         command = f"swtformer app {shlex.quote(str(self._run.path))} DATA"
-        return f"If the photographs have moved, start the app with their place: {command}"
+        return f"If the photographs have moved, start the app with their new path: {command}"
 
 
 def export_commands(run: Run, reviewed: Reviewed, named: Sequence[str] = ()) -> str:
@@ -128,8 +124,7 @@ def export_commands(run: Run, reviewed: Reviewed, named: Sequence[str] = ()) -> 
     Args:
         run: with pseudo-masks.
         reviewed: which of its masks were marked.
-        named: the data set as the commands name it, its place and the flags about it; the run knows its own
-            where empty.
+        named: path and flags of the data set as on the command line; the run's own where empty.
     """
     folder = shlex.quote(str(run.path))
     source = "" if reviewed == "pseudo_masks" else f" --source {reviewed}"

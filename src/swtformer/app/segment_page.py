@@ -13,11 +13,11 @@ import numpy as np
 
 from swtformer.app.pictures import described, laid_over, legend, legend_rows
 from swtformer.app.study import (
+    DEFAULT_REFINER,
     MOST_CLASSES,
     SEEN_PX,
     Background,
     LabelSource,
-    RefinerName,
     Studio,
     Study,
     Views,
@@ -35,13 +35,12 @@ SOURCES: dict[LabelSource, str] = {
     "refined": "Refined maps",
     "network": "Segmentation network",
 }
-REFINERS: dict[RefinerName, str] = {"par": "PAR", "dense_crf": "dense CRF"}
 VIEWS: dict[Views, str] = {"one": "one (quick)", "many": "as localize does (slow)"}
 BACKGROUNDS: dict[Background, str] = {"map": "its own map", "threshold": "the threshold"}
 EXIF: dict[Literal["raw", "apply"], str] = {"raw": "as stored", "apply": "upright"}
 
 FORGOTTEN_SECONDS = 3600
-"""Maps of a visitor who does nothing are kept this long."""
+"""How long the maps of an idle visitor are kept."""
 
 INVITATION = "Drop a photograph above."
 
@@ -50,12 +49,12 @@ SAVE = """(file) => {
   const link = document.createElement("a");
   link.href = file.url; link.download = file.orig_name; link.click();
 }"""
-"""Downloads the file that an event has just made."""
+"""Downloads the file that an event returned."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the visitor has set, as the widgets hold it."""
+    """What the visitor has chosen."""
 
     source: LabelSource
     background: Background
@@ -64,7 +63,7 @@ class Choices:
 
 
 def message(text: str, *, is_bad: bool = False) -> str:
-    """A line that screen readers announce."""
+    """A message that screen readers announce, as HTML."""
     kind = "message bad" if is_bad else "message"
     return f'<p class="{kind}" role="{"alert" if is_bad else "status"}">{escape(text)}</p>' if text else ""
 
@@ -92,7 +91,7 @@ def pictures_of_maps(study: Study, label: int) -> dict[LabelSource, np.ndarray]:
 
 
 def controls_of(source: LabelSource) -> list[Any]:
-    """Background, threshold and refiner, which can be set where the mask depends on maps."""
+    """Background, threshold and refiner; they are disabled where the mask does not depend on maps."""
     has_maps = source != "network"
     return [gr.Radio(interactive=has_maps), gr.Slider(interactive=has_maps), gr.Radio(interactive=has_maps)]
 
@@ -134,7 +133,9 @@ def segment_page(studio: Studio) -> None:
                         label="Background decided by",
                         elem_id="background",
                     )
-                    refiner = gr.Radio(_choices(REFINERS), value="par", label="Refined by", elem_id="refiner")
+                    refiner = gr.Radio(
+                        list(studio.refiners), value=DEFAULT_REFINER, label="Refined by", elem_id="refiner"
+                    )
                 with gr.Row():
                     threshold = gr.Slider(
                         0, 1, value=studio.threshold, step=0.01, label="Threshold", elem_id="threshold"
@@ -147,8 +148,8 @@ def segment_page(studio: Studio) -> None:
                 command = gr.Textbox(
                     interactive=False,
                     label="For many images",
-                    info="With the classes left to the model, one view and the run's own orientation. Larger "
-                    f"photographs than {SEEN_PX} px can come out a little different.",
+                    info="For classes chosen by the model, one view and the run's own orientation. Masks of "
+                    f"photographs over {SEEN_PX} px can differ a little.",
                     max_lines=12,
                     buttons=["copy"],
                     elem_id="command",
@@ -194,7 +195,7 @@ def segment_page(studio: Studio) -> None:
         names: list[str],
         how: Views,
         turned: Literal["raw", "apply"],
-        method: RefinerName,
+        method: str,
     ) -> list[Any]:
         """Segment a photograph and keep its maps."""
         study: Study | None = None
@@ -216,8 +217,8 @@ def segment_page(studio: Studio) -> None:
             gr.Dropdown(listed, value=label),
         ]
 
-    def refine(study: Study | None, method: RefinerName) -> Study | None:
-        """Refine the maps in another way."""
+    def refine(study: Study | None, method: str) -> Study | None:
+        """Refine the maps by another refiner."""
         if study is not None:
             try:
                 study = studio.refine(study, method)
@@ -232,7 +233,7 @@ def segment_page(studio: Studio) -> None:
             return None
         choices = Choices(*chosen)
         labels = labels_of(study, choices.source, choices.background, choices.threshold)
-        # Below the app's own folder, which is served and goes with it.
+        # In the app's own folder, which is served, and deleted when the app ends.
         folder = Path(tempfile.mkdtemp(dir=file.GRADIO_CACHE))
         try:
             return str(write_full_size(study, labels, folder))
@@ -240,8 +241,8 @@ def segment_page(studio: Studio) -> None:
             gr.Warning(escape(str(error)))
             return None
 
-    # Slow work changes the state alone. What is seen is drawn afterwards, from the widgets as they are then,
-    # and one drawing at a time: none shows older settings than the one before.
+    # Slow work only changes the state. The page is drawn afterwards, from the widgets as they are then, and
+    # one drawing at a time, so that no drawing shows older settings than the one before.
     network: dict[str, Any] = {
         "concurrency_id": "network",
         "concurrency_limit": 1,

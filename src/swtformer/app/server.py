@@ -1,4 +1,4 @@
-"""Serves the pages: on loopback unless told otherwise, without telemetry, and nothing but its own files."""
+"""Serves the pages: by default on loopback only, without telemetry, and no files but its own."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "frame-ancestors 'self'; base-uri 'self'; form-action 'self'"
 )
-"""What a browser may do with the pages: load from this server, and ask no other one."""
+"""What a browser may do with the pages: load from this server and from no other."""
 
 _FETCHING = ("/gradio_api/file=http", "/gradio_api/proxy=")
-"""Routes of Gradio by which a server fetches what lies elsewhere."""
+"""Routes of Gradio by which the server would fetch from other hosts."""
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Guard:
-    """Keeps the server to itself: no fetching from elsewhere, and on loopback no foreign host names.
+    """Refuses to fetch from other hosts and, on loopback, requests for other host names.
 
-    A page of another site whose name is made to mean 127.0.0.1 could otherwise talk to the app from the
-    visitor's browser.
+    Otherwise a page of another site, whose name resolves to 127.0.0.1, could talk to the app from the
+    visitor's browser (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, *, hosts: frozenset[str] | None) -> None:
@@ -58,7 +58,7 @@ class Guard:
 
         Args:
             app: the app.
-            hosts: names that a request may be for; any where None.
+            hosts: host names that are accepted; all where None.
         """
         self._app = app
         self._hosts = hosts
@@ -114,15 +114,15 @@ def running(
     Args:
         run: with a finished model.
         data: the photographs that the review shows; those that the masks were made for where None.
-        named: that data set as commands name it, its place and the flags about it.
-        host: address to listen on; anything but loopback lets others in.
+        named: path and flags of that data set as on the command line.
+        host: address to listen on; others can connect unless it is loopback.
         port: of the server.
 
     Yields:
         The address of the pages.
 
     Raises:
-        SettingsError: the port is taken or none, or the host is no address of this machine.
+        SettingsError: the port is taken or invalid, or this machine does not have the address.
         CheckpointError: a model is missing or damaged.
     """
     _require_free(host, port)
@@ -132,19 +132,19 @@ def running(
         _environment(folder),
         ThreadPoolExecutor(1) as pool,
     ):
-        # Where no event loop runs, Gradio makes some that it never closes.
+        # Without a running event loop, Gradio makes one that it never closes.
         starting = pool.submit(asyncio.run, _launched(build_pages, host=host, port=port, folder=folder))
         try:
             yield starting.result()[1]
         finally:
-            if starting.exception() is None:  # waits, should a signal have come while it started
+            if starting.exception() is None:  # waits if a signal came while it was starting
                 starting.result()[0].close(verbose=False)
 
 
 async def _launched(
     build_pages: Callable[[], gr.Blocks], *, host: str, port: int, folder: str
 ) -> tuple[gr.Blocks, str]:
-    """Build the pages and start the server, which runs in a thread of its own."""
+    """Build the pages and start the server in its own thread."""
     blocks = build_pages()
     hosts = _LOCAL_NAMES | {host} if is_loopback(host) else None
     try:
@@ -189,7 +189,7 @@ def _name(host: str) -> str:
 
 
 def _require_free(host: str, port: int) -> None:
-    """Refuse before models are loaded."""
+    """Refuse a bad port or host before models are loaded."""
     if not 1 <= port <= 65535:
         raise SettingsError(f"--port must be from 1 to 65535, got {port}.")
     try:
@@ -206,7 +206,7 @@ def _require_free(host: str, port: int) -> None:
 
 @contextmanager
 def _environment(folder: str) -> Iterator[None]:
-    """Gradio takes these from the environment only."""
+    """Set what Gradio reads from the environment only."""
     wanted = {
         "GRADIO_TEMP_DIR": folder,
         "GRADIO_ANALYTICS_ENABLED": "False",
@@ -225,7 +225,7 @@ def _environment(folder: str) -> Iterator[None]:
 
 
 def _theme() -> Any:
-    """Fonts of the visitor's own system, and small print that can be read."""
+    """Fonts of the visitor's system, and small print with enough contrast."""
     return gr.themes.Default(
         primary_hue="blue",
         font=["system-ui", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"],

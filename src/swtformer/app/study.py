@@ -1,4 +1,4 @@
-"""What a run's models make of one photograph; the maps are kept, so that thresholds cost nothing."""
+"""The maps and masks of one photograph by a run's models; maps are kept, so that thresholds cost nothing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.images import has_rotation, image_size, read_image
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, nearest
 from swtformer.inference.predictor import CamPredictor, SegmentationPredictor, load_predictor
-from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, Source, label_image
+from swtformer.labelling.mask_rule import label_image, rule_for
 from swtformer.labelling.start_maps import all_channels, power_for
 from swtformer.precision import pick_device
-from swtformer.refiners import create_refiner
+from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
 from swtformer.report.pictures import thumbnail
-from swtformer.settings import PredictSettings
-from swtformer.store.files import read_json
-from swtformer.store.maps import ClassActivationMaps
-from swtformer.store.masks import write_mask
+from swtformer.settings import MaskSettings, PredictSettings
+from swtformer.store.maps import ClassActivationMaps, Made, Source
+from swtformer.store.masks import MaskRule, write_mask
 from swtformer.store.models import newest_network
+from swtformer.store.notes import RefinedNotes, read_notes
 from swtformer.store.run import Run
 
 SEEN_PX = 1024
@@ -37,23 +37,23 @@ MAX_PIXELS = 50_000_000
 MOST_CLASSES = 20
 """Classes that are mapped at most: memory and time grow with them."""
 
-RefinerName = Literal["par", "dense_crf"]
 Views = Literal["one", "many"]
 Background = Literal["map", "threshold"]
-LabelSource = Literal["cam", "rcam", "refined", "network"]
+LabelSource = Source | Literal["network"]
+
+DEFAULT_REFINER = "par"
 
 
 @dataclass(frozen=True)
 class Study:
-    """One photograph and all that is known about it.
+    """One photograph and what the models made of it.
 
     Attributes:
         name: of the file, without extension.
         size: (height, width) of the photograph.
         photograph: (h, w, 3) uint8 RGB as the models saw it, at most `SEEN_PX` long.
-        maps: CAMs and, where the method makes them, R-CAMs.
-        refined: the same with the refined maps in the place of the R-CAMs.
-        refiner: what refined them.
+        maps: CAMs, R-CAMs where the method makes them, and refined maps.
+        refiner: name of the refiner that made them.
         predicted: (h, w) uint8 labels of the segmentation network; None where the run has none.
         remarks: what the user should know.
     """
@@ -62,8 +62,7 @@ class Study:
     size: tuple[int, int]
     photograph: np.ndarray
     maps: ClassActivationMaps
-    refined: ClassActivationMaps
-    refiner: RefinerName
+    refiner: str
     predicted: np.ndarray | None
     remarks: tuple[str, ...]
 
@@ -75,15 +74,16 @@ class Studio:
         run: the run.
         classes: class names; a label is index + 1.
         sources: what masks can be made from, the plainest first.
-        exif: how photographs are read unless the visitor says otherwise.
-        threshold: background score that a threshold starts at.
+        refiners: names of the refiners that need no training.
+        exif: how photographs are read by default.
+        threshold: initial background score.
     """
 
     def __init__(self, run: Run) -> None:
         """Load the models.
 
         Raises:
-            SwtformerError: the folder is no run.
+            SwtformerError: the folder is not a run.
             CheckpointError: a model is missing or damaged.
         """
         keep_freed_memory()
@@ -91,7 +91,7 @@ class Studio:
         self._settings = run.settings()
         loaded = load_predictor(run.path, PredictSettings(network="cam", window_px=SEEN_PX))
         if not isinstance(loaded, CamPredictor):
-            raise SettingsError(f"{run.path} is no run with a model that makes maps.")
+            raise SettingsError(f"{run.path} is not a run with a model that makes maps.")
         self._maps = loaded
         self._network: SegmentationPredictor | None = None
         if newest_network(run) is not None:
@@ -105,10 +105,11 @@ class Studio:
         )
         self.sources: tuple[LabelSource, ...] = (
             "cam",
-            *(("rcam",) if loaded.has_refined else ()),
+            *(("rcam",) if "rcam" in loaded.makes else ()),
             "refined",
             *(("network",) if self._network is not None else ()),
         )
+        self.refiners = tuple(name for name, kind in REFINERS.items() if not issubclass(kind, LearnedRefiner))
 
     def study(
         self,
@@ -116,17 +117,17 @@ class Studio:
         *,
         classes: Sequence[str] = (),
         views: Views = "one",
-        refiner: RefinerName = "par",
+        refiner: str = DEFAULT_REFINER,
         exif: Literal["raw", "apply"] | None = None,
     ) -> Study:
-        """Read a photograph and let the models see it.
+        """Read a photograph and run the models on it.
 
         Args:
             path: any file; it is judged by its content.
             classes: names of those in the picture; the model chooses where there are none.
-            views: the photograph and its mirror image (one), or those at all scales of `localize` (many).
-            refiner: what makes the maps follow the picture's edges.
-            exif: as stored (raw) or turned upright (apply); the run's way where None.
+            views: the photograph and its mirror image (one), or both at all scales of `localize` (many).
+            refiner: name of the refiner that makes the maps follow the picture's edges.
+            exif: as stored (raw) or turned upright (apply); as the run's own images where None.
 
         Raises:
             ImageError: the file cannot be read whole, or is too large.
@@ -144,32 +145,29 @@ class Studio:
             remarks.append(f"Only the {MOST_CLASSES} most probable classes are mapped.")
         if seen.shape != image.shape:
             remarks.append(
-                f"It was looked at in {seen.shape[1]}×{seen.shape[0]} px; the mask is enlarged to its size."
+                f"The models saw it in {seen.shape[1]}×{seen.shape[0]} px; the mask is enlarged to its size."
             )
         return Study(
             name=path.stem,
             size=(image.shape[0], image.shape[1]),
             photograph=seen,
-            maps=maps,
-            refined=self._refined(seen, maps, refiner),
+            maps=self._refined(seen, maps, refiner),
             refiner=refiner,
             predicted=None if self._network is None else self._network.predict(seen).labels,
             remarks=tuple(remarks),
         )
 
-    def refine(self, study: Study, refiner: RefinerName) -> Study:
-        """The study with the maps refined in another way; the network does not run."""
+    def refine(self, study: Study, refiner: str) -> Study:
+        """The study with refined maps of another refiner; the network does not run."""
         if study.refiner == refiner:
             return study
-        return replace(study, refined=self._refined(study.photograph, study.maps, refiner), refiner=refiner)
+        return replace(study, maps=self._refined(study.photograph, study.maps, refiner), refiner=refiner)
 
-    def for_many(
-        self, source: LabelSource, background: Background, threshold: float, refiner: RefinerName
-    ) -> str:
-        """How masks of many images are made in this way, or as nearly as a command can.
+    def for_many(self, source: LabelSource, background: Background, threshold: float, refiner: str) -> str:
+        """The command that makes such masks of many images, or the nearest one.
 
-        Only what `predict` repeats is a bare command: the segmentation network, and the background rule that
-        the run's masks follow. Other rules and refiners have commands for the run's own images alone.
+        `predict` alone makes the same masks of new photographs: by the segmentation network, or by the rule
+        that the run's masks follow. Other rules and refiners have commands for the run's own images alone.
 
         Returns:
             A command line, or a sentence about one and the command line on the next line.
@@ -181,8 +179,8 @@ class Studio:
         if source == "refined":
             return (
                 "No command makes this mask. The one below refines the maps of the run's own images and "
-                "makes pseudo-masks of them, whose rule is --pseudo_label.rule and not the background chosen "
-                "here. New photographs go through `predict`, which does not refine.\n"
+                "makes pseudo-masks from them, by --pseudo_label.rule and not by the background chosen here. "
+                "`predict`, for new photographs, does not refine.\n"
                 f"swtformer refine {run} --refine.method {refiner} && swtformer pseudo-label {run}"
             )
         rule = rule_of(source, background, threshold)
@@ -190,9 +188,8 @@ class Studio:
             return predict
         policy = f"fixed --mask.threshold {threshold:g}" if rule.policy == "fixed" else "argmax"
         return (
-            "This masks the run's own images by the same rule, from the maps of `localize`, in place of the "
-            f"masks that the run has. New photographs go through `{predict}`, which follows that rule from "
-            "then on.\n"
+            "This replaces the masks of the run's own images by masks of this rule, made from the maps of "
+            f"`localize`. From then on `{predict}` follows the rule for new photographs.\n"
             f"swtformer mask {run} --mask.source {rule.source} --mask.policy {policy}"
         )
 
@@ -207,7 +204,7 @@ class Studio:
         return [self.classes.index(name) for name in classes]
 
     def _read(self, path: Path, exif: Literal["raw", "apply"]) -> tuple[np.ndarray, list[str]]:
-        """The photograph and remarks; messages name the file as its owner does."""
+        """The photograph and remarks; messages give the file's name without its folder on the server."""
         try:
             height, width = image_size(path, exif=exif)
             if height * width > MAX_PIXELS:
@@ -226,25 +223,20 @@ class Studio:
             "run's masks do."
         ]
 
-    def _refined(
-        self, photograph: np.ndarray, maps: ClassActivationMaps, method: RefinerName
-    ) -> ClassActivationMaps:
-        source: Source = "cam" if maps.refined is None else "refined"
+    def _refined(self, photograph: np.ndarray, maps: ClassActivationMaps, method: str) -> ClassActivationMaps:
+        """The maps with refined ones, made from the R-CAMs or else from the CAMs."""
+        source: Made = "cam" if maps.rcam is None else "rcam"
         own = self._settings.refiner if method == self._settings.refine.method else {}
-        kind: Literal["cam", "rcam"] = "cam" if source == "cam" else "rcam"
-        refiner = create_refiner(method, own, source=kind, device=pick_device("auto"))
+        refiner = create_refiner(method, own, source=source, device=pick_device("auto"))
         channels = all_channels(maps, source, power=self._background_power())
         image = torch.tensor(photograph).permute(2, 0, 1).float() / 255
         return replace(maps, refined=refiner.refine(image, channels).to(torch.float16).numpy())
 
     def _background_power(self) -> float:
-        """That of the run's refined maps, else one that fits the threshold of its masks."""
-        noted = (
-            read_json(self.run.refined_file).get("background_power")
-            if self.run.refined_file.is_file()
-            else None
-        )
-        return float(noted or self._settings.refine.background_power or power_for(self.threshold))
+        """That of the run's refined maps, else the one that matches the threshold of its masks."""
+        notes = read_notes(self.run.refined_file, RefinedNotes)
+        noted = None if notes is None else notes.background_power
+        return noted or self._settings.refine.background_power or power_for(self.threshold)
 
 
 def labels_of(study: Study, source: LabelSource, background: Background, threshold: float) -> np.ndarray:
@@ -252,7 +244,7 @@ def labels_of(study: Study, source: LabelSource, background: Background, thresho
 
     Args:
         study: the photograph.
-        source: what the mask is made from; `background` and `threshold` do not concern the network.
+        source: what the mask is made from; `background` and `threshold` do not apply to the network.
         background: its own map competes with the classes (map; for CAMs 1 − max), or it has the score
             `threshold` everywhere.
         threshold: in [0, 1].
@@ -264,16 +256,13 @@ def labels_of(study: Study, source: LabelSource, background: Background, thresho
         if study.predicted is None:
             raise SwtformerError("The run has no segmentation network; `swtformer segment` trains one.")
         return study.predicted
-    maps = study.refined if source == "refined" else study.maps
-    return label_image(maps, rule_of(source, background, threshold)).numpy()
+    return label_image(study.maps, rule_of(source, background, threshold)).numpy()
 
 
-def rule_of(source: Literal["cam", "rcam", "refined"], background: Background, threshold: float) -> MaskRule:
-    """The rule of `mask` that a choice of maps and background stands for; see `labels_of`."""
-    kind: Source = "cam" if source == "cam" else "refined"
-    if background == "threshold":
-        return MaskRule(kind, "fixed", threshold)
-    return MaskRule(kind, "argmax", CAM_ARGMAX_THRESHOLD if kind == "cam" else None)
+def rule_of(source: Source, background: Background, threshold: float) -> MaskRule:
+    """The mask rule of a choice of maps and background; see `labels_of`."""
+    policy: Literal["argmax", "fixed"] = "fixed" if background == "threshold" else "argmax"
+    return rule_for(source, MaskSettings(policy=policy, threshold=threshold))
 
 
 def write_full_size(study: Study, labels: np.ndarray, folder: Path) -> Path:
@@ -290,12 +279,5 @@ def write_full_size(study: Study, labels: np.ndarray, folder: Path) -> Path:
 def class_maps(study: Study, label: int) -> dict[LabelSource, np.ndarray]:
     """The (h, w) maps of one label, by source; 0 is the background, which CAMs have as 1 − max (Eq. 3)."""
     place = 0 if label == 0 else study.maps.values.tolist().index(label) + 1
-    cam = study.maps.cam
-    found: dict[LabelSource, np.ndarray] = {
-        "cam": 1 - cam.max(0, initial=0) if label == 0 else cam[place - 1]
-    }
-    if study.maps.refined is not None:
-        found["rcam"] = study.maps.refined[place]
-    assert study.refined.refined is not None
-    found["refined"] = study.refined.refined[place]
-    return found
+    sources: list[Source] = ["cam", "refined"] if study.maps.rcam is None else ["cam", "rcam", "refined"]
+    return {source: study.maps.channels(source)[place] for source in sources}

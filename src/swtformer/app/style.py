@@ -1,4 +1,4 @@
-"""How the pages look: colours, legend, phone width, and keys; nothing is fetched from the network."""
+"""Style of the pages and their keyboard shortcuts; nothing is fetched from the network."""
 
 CSS = """
 .gradio-container { max-width: 1180px !important; margin-inline: auto !important; }
@@ -51,7 +51,7 @@ kbd {
 SHORTCUTS = """
 <meta name="referrer" content="no-referrer">
 <script>
-// Keys of the review page. They press its buttons, and only while these are to be seen and no text is typed.
+// Keys of the review page. They press its buttons while these are visible and no text field has the focus.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const target = event.target;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,9 +25,9 @@ from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import DataError, SettingsError
 from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
-from swtformer.store.files import read_json
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
+from swtformer.store.scores import SOURCES, Scores, read_scores
 
 
 @with_settings("seed")
@@ -41,7 +40,7 @@ def demo(
         from swtformer.stages.demo import demo as run_demo
 
         run = run_demo(out, seed=settings.seed, progress=view)
-    _show_scores(read_json(run.scores_file))
+    _show_scores(read_scores(run.scores_file))
     say(f"The report is {run.report_file}.")
     # By the settings that the demo left there.
     words = ["swtformer", "run", str(out / "shapes"), "--out", str(out)]
@@ -154,7 +153,7 @@ def mask(run: RunFolder, /, *, config: Config = None, **flags: Any) -> Outcome:
         result = run_mask(made, settings=settings.mask, progress=view)
     rule = result.rule
     threshold = "" if rule.threshold is None else f" at {rule.threshold:.3g}"
-    how = f"from the {rule.source} maps, background by {rule.policy}{threshold}"
+    how = f"from the {SOURCES[rule.source]}s, background by {rule.policy}{threshold}"
     say(f"{result.done} masks made {how}: {made.masks}")
     return finish(made, result.failures, next_command=f"swtformer evaluate {shlex.quote(str(run))}")
 
@@ -196,7 +195,7 @@ def evaluate(
             scores = evaluate_folder(predictions, images, settings=settings.evaluate, progress=view)
         else:
             scores = run_evaluate(made, images, settings=settings.evaluate, progress=view)
-    _show_scores(scores.as_json())
+    _show_scores(scores)
     if predictions is not None:
         return Outcome()
     return finish(made, (), next_command=f"swtformer report {shlex.quote(str(run))}")
@@ -230,7 +229,8 @@ def _resume_hint(run: Run, data: Path) -> str:
     return f"Go on with: {shlex.join(words)}"
 
 
-def _show_scores(scores: Mapping[str, Any]) -> None:
+def _show_scores(scores: Scores | None) -> None:
     from swtformer.cli.tables import score_tables
 
-    say(*score_tables(scores))
+    if scores is not None:
+        say(*score_tables(scores))

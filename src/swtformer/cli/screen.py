@@ -24,11 +24,11 @@ SHOWN = 5
 """Problems of one kind that are named; the others are counted."""
 
 PLAIN_SECONDS = 10.0
-"""Shortest time between two lines of progress where stderr is no terminal."""
+"""Shortest time between two lines of progress where stderr is not a terminal."""
 
 
 def say(*lines: RenderableType) -> None:
-    """Print results on stdout; text is taken as it is, and long paths are not broken."""
+    """Print results on stdout; text is printed unchanged, and long paths are not broken."""
     if is_main_process():
         console = _console()
         for line in lines:
@@ -42,7 +42,7 @@ def warn(message: str) -> None:
 
 
 def warn_of(problems: Iterable[Problem]) -> None:
-    """Print a data set's problems: counted by kind, the first five of a kind in full."""
+    """Print a data set's problems: counted by kind, the first five of each kind in full."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for problem in problems:
         kinds[problem.kind].append(problem.message)
@@ -57,7 +57,7 @@ def warn_of(problems: Iterable[Problem]) -> None:
 
 
 class ProgressView:
-    """A stage's progress: a bar on a terminal, else a line now and then. Use it as a context manager."""
+    """Shows a stage's progress: a bar on a terminal, else a line from time to time. A context manager."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -84,12 +84,12 @@ class ProgressView:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Leave the bars as they stand."""
+        """Stop the bars as they are."""
         if self._bars is not None:
             self._bars.stop()
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Say that `done` of `total` steps of `stage` are over; `note` holds losses or the like."""
+        """Report that `done` of `total` steps of `stage` are finished; `note` may hold losses."""
         if self._bars is not None:
             self._draw(self._bars, stage, done, total, note)
         elif is_main_process():
@@ -108,10 +108,10 @@ class ProgressView:
 
 @contextmanager
 def progress(hint: Callable[[], str]) -> Iterator[ProgressView]:
-    """Watch a stage; if the user stops it, `hint` says how to go on.
+    """Show a stage's progress; if the user stops it, `hint` says how to resume.
 
     Args:
-        hint: asked at the moment of stopping, when it is known what is on disk.
+        hint: called when the stage is stopped, as only then it is known what is on disk.
     """
     with ProgressView() as view:
         try:
@@ -125,6 +125,6 @@ def progress(hint: Callable[[], str]) -> Iterator[ProgressView]:
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    # Where nobody's window sets the width, wide tables stay whole.
+    # Without a window to set the width, wide tables stay whole.
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else 160)

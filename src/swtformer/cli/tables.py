@@ -1,10 +1,9 @@
-"""Scores and checks as tables for the terminal, with all that a number needs to be understood."""
+"""Scores and checks as tables for the terminal, with everything that is needed to understand a figure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -12,33 +11,30 @@ from rich.table import Table
 if TYPE_CHECKING:
     from swtformer.datasets.check import CheckReport
     from swtformer.stages.chain_scores import ChainScores
+    from swtformer.store.scores import ClassificationScore, Scores, SegmentationScore
 
 
-def score_tables(scores: Mapping[str, Any]) -> list[RenderableType]:
-    """Captions and tables of what scores.json holds; all figures in percent.
-
-    Args:
-        scores: the contents of scores.json.
-    """
+def score_tables(scores: Scores) -> list[RenderableType]:
+    """Captions and tables of what `evaluate` measured; all figures in percent."""
     shown: list[RenderableType] = [_about(scores)]
-    if scores["segmentation"]:
+    if scores.segmentation:
         shown += ["\nmIoU of the masks, in %:", _miou_table(scores)]
         shown += ["\nIoU per class, in %:", _iou_table(scores)]
-    partial = [row["coverage"] for row in scores["segmentation"] if row.get("coverage", 1) < 1]
+    partial = [entry.coverage for entry in scores.segmentation if entry.coverage < 1]
     if partial:
         shown.append(
             "given: undecided pixels (255) count as misses. decided: without them, "
-            f"{_percent(partial[0])} % of the pixels; no score of whole masks."
+            f"{_percent(partial[0])} % of the pixels; not a score of whole masks."
         )
-    if any(row["uses_ground_truth"] for row in scores["segmentation"]):
-        shown.append("* oracle: the threshold was chosen by looking at the ground truth.")
-    if scores["classification"] is not None:
-        shown += _classification(scores["classification"])
+    if any(entry.uses_ground_truth for entry in scores.segmentation):
+        shown.append("* oracle: the threshold was chosen with the ground truth.")
+    if scores.classification is not None:
+        shown += _classification(scores.classification)
     return shown
 
 
 def chain_tables(scores: ChainScores) -> list[RenderableType]:
-    """What every stage of `run` made, scored over the same images; all figures in percent."""
+    """Scores of what every stage of `run` made, over the same images; all figures in percent."""
     table = Table("scored", "image labels", "background by")
     table.add_column("mIoU", justify="right")
     for step in scores.steps:
@@ -54,7 +50,7 @@ def chain_tables(scores: ChainScores) -> list[RenderableType]:
 
 
 def check_tables(report: CheckReport) -> list[RenderableType]:
-    """What a data set holds, its classes, and every problem under its kind."""
+    """Facts about a data set, its classes, and every problem under its kind."""
     facts = Table(show_header=False)
     for row in report.rows():
         facts.add_row(*row)
@@ -72,60 +68,57 @@ def check_tables(report: CheckReport) -> list[RenderableType]:
     return [facts, classes, "\n".join(lines)]
 
 
-def _about(scores: Mapping[str, Any]) -> str:
-    lines = [f"Split {scores['split']}, {scores['images']} images, number of seeds: {scores['seeds']}."]
-    if scores["ground_truth"]:
-        lines.append(f"Masks: {scores['ground_truth']}")
-    if scores["labels_from"]:
-        lines.append(f"Image labels: {scores['labels_from']}")
-    if scores["scales"]:
-        mirrored = ", each with its mirror image" if scores["flip"] else ""
-        lines.append(f"Scales: {', '.join(f'{scale:g}' for scale in scores['scales'])}{mirrored}.")
-    names = scores["scored_classes"]
-    if len(names) < len(scores["classes"]):
-        lines.append(f"Means over {len(names)} of {len(scores['classes'])} classes; the others in brackets.")
-    if scores["skipped"]:
-        lines.append(f"{scores['skipped']} images have no ground truth and were not scored.")
-    if scores.get("missing"):
-        lines.append(f"{scores['missing']} images have no prediction and were scored as all background.")
+def _about(scores: Scores) -> str:
+    lines = [f"Split {scores.split}, {scores.images} images, number of seeds: {scores.seeds}."]
+    if scores.ground_truth:
+        lines.append(f"Masks: {scores.ground_truth}")
+    if scores.labels_from:
+        lines.append(f"Image labels: {scores.labels_from}")
+    if scores.scales:
+        mirrored = ", each with its mirror image" if scores.flip else ""
+        lines.append(f"Scales: {', '.join(f'{scale:g}' for scale in scores.scales)}{mirrored}.")
+    count = len(scores.scored_classes)
+    if count < len(scores.classes):
+        lines.append(f"Means over {count} of {len(scores.classes)} classes; the others in brackets.")
+    if scores.skipped:
+        lines.append(f"{scores.skipped} images have no ground truth and were not scored.")
+    if scores.missing:
+        lines.append(f"{scores.missing} images have no prediction and were scored as all background.")
     return "\n".join(lines)
 
 
-def _miou_table(scores: Mapping[str, Any]) -> Table:
+def _miou_table(scores: Scores) -> Table:
     table = Table("maps", "background by", "threshold")
     table.add_column("mIoU", justify="right")
-    for row in scores["segmentation"]:
-        threshold = "" if row["threshold"] is None else f"{row['threshold']:.3g}"
-        table.add_row(row["source"], _policy(row), threshold, _percent(row["miou"]))
+    for entry in scores.segmentation:
+        threshold = "" if entry.threshold is None else f"{entry.threshold:.3g}"
+        table.add_row(entry.source, _policy(entry), threshold, _percent(entry.miou))
     return table
 
 
-def _iou_table(scores: Mapping[str, Any]) -> Table:
+def _iou_table(scores: Scores) -> Table:
     table = Table("class")
-    for row in scores["segmentation"]:
-        table.add_column(f"{row['source']}\n{_policy(row)}", justify="right")
-    for name in scores["classes"]:
-        label = name if name in scores["scored_classes"] else f"({name})"
-        table.add_row(label, *(_percent(row["iou"].get(name)) for row in scores["segmentation"]))
+    for entry in scores.segmentation:
+        table.add_column(f"{entry.source}\n{_policy(entry)}", justify="right")
+    for name in scores.classes:
+        label = name if name in scores.scored_classes else f"({name})"
+        table.add_row(label, *(_percent(entry.iou.get(name)) for entry in scores.segmentation))
     return table
 
 
-def _classification(scores: Mapping[str, Any]) -> list[RenderableType]:
+def _classification(score: ClassificationScore) -> list[RenderableType]:
     table = Table("class")
     table.add_column("AP", justify="right")
-    for name, value in scores["ap"].items():
+    for name, value in score.ap.items():
         table.add_row(name, _percent(value))
-    per_class, per_image = _percent(scores["map_per_class"]), _percent(scores["map_per_image"])
+    per_class, per_image = _percent(score.map_per_class), _percent(score.map_per_image)
     caption = "\nAverage precision (AP) of the classifier on image labels, in %:"
-    return [
-        caption,
-        table,
-        f"mAP per class {per_class} %, mAP per image {per_image} % ({scores['images']} images)",
-    ]
+    means = f"mAP per class {per_class} %, mAP per image {per_image} % ({score.images} images)"
+    return [caption, table, means]
 
 
-def _policy(row: Mapping[str, Any]) -> str:
-    return f"{row['policy']}*" if row["uses_ground_truth"] else str(row["policy"])
+def _policy(entry: SegmentationScore) -> str:
+    return f"{entry.policy}*" if entry.uses_ground_truth else entry.policy
 
 
 def _percent(value: float | None) -> str:

@@ -12,13 +12,12 @@ from typing import Literal
 import numpy as np
 
 from swtformer.datasets.images import check_readable, has_rotation, read_image, read_mask
+from swtformer.datasets.label_images import require_known_labels, require_same_size
 from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.errors import DataError, ImageError
+from swtformer.label_values import IGNORED
 from swtformer.progress import Progress, silent
 from swtformer.settings import DataSettings
-
-IGNORED = 255
-"""Value of mask pixels that are not scored."""
 
 _NAMED = 5
 _THREADS = 2
@@ -216,20 +215,15 @@ def _classes_of_mask(
         return None
     values = np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256)).tolist()
     found: list[Problem] = []
-    if size is not None and mask.shape != size:
-        message = (
-            f"{path}: is {mask.shape[1]}×{mask.shape[0]} pixels, its image {record.image} "
-            f"{size[1]}×{size[0]}; a mask needs the size of its image."
-        )
-        found.append(Problem("mask_size", False, _from(record, message), record.id))
-    strays = [value for value in values if len(classes) < value < IGNORED]
-    if strays:
-        message = (
-            f"{path}: expected values from 0 to {len(classes)}, or {IGNORED} for ignored pixels, got "
-            f"{', '.join(map(str, strays[:_NAMED]))}{', …' if len(strays) > _NAMED else ''}; "
-            f"is it a mask of other classes?"
-        )
-        found.append(Problem("mask_values", False, _from(record, message), record.id))
+    try:
+        if size is not None:
+            require_same_size(mask.shape, path, size, f"its image {record.image}")
+    except DataError as error:
+        found.append(Problem("mask_size", False, _from(record, str(error)), record.id))
+    try:
+        require_known_labels(mask, path, classes)
+    except DataError as error:
+        found.append(Problem("mask_values", False, _from(record, str(error)), record.id))
     problems.extend(found)
     return None if found else tuple(value - 1 for value in values if 0 < value < IGNORED)
 

@@ -1,4 +1,4 @@
-"""Ground truth as the scores need it: read, checked, and never mistaken for a prediction."""
+"""Ground truth as the scores need it: found, checked, and never mistaken for a prediction."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from swtformer.datasets.images import read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError
-from swtformer.functional.scores import IGNORED
 
 
 def records_with_mask(data: ImageSet) -> list[tuple[Record, Path]]:
@@ -24,45 +20,6 @@ def records_with_mask(data: ImageSet) -> list[tuple[Record, Path]]:
 def ground_truth_folder(masked: Sequence[tuple[Record, Path]]) -> str:
     """The deepest folder that holds all masks; empty where there are none."""
     return os.path.commonpath([str(mask.parent) for _, mask in masked]) if masked else ""
-
-
-def read_labels(path: Path, classes: Sequence[str]) -> Tensor:
-    """Read a label image of a data set.
-
-    Args:
-        path: PNG of label values.
-        classes: the set's class names, without background.
-
-    Returns:
-        (H, W) uint8; 0 background, k+1 for class index k, 255 ignored or undecided.
-
-    Raises:
-        DataError: the file is not a label image, or holds other values.
-    """
-    labels = read_mask(path)
-    counts = np.bincount(labels.reshape(-1), minlength=256)
-    strays = np.flatnonzero(counts[len(classes) + 1 : IGNORED]) + len(classes) + 1
-    if len(strays):
-        shown = ", ".join(map(str, strays[:5])) + (", …" if len(strays) > 5 else "")
-        raise DataError(
-            f"{path}: expected values 0 (background) to {len(classes)} ({classes[-1]}) or 255 (ignored), "
-            f"got {shown}. Are these the masks of another class list?"
-        )
-    return torch.from_numpy(labels)
-
-
-def require_same_size(labels: tuple[int, int], source: Path, truth: Tensor, mask: Path) -> None:
-    """Refuse a prediction whose size is not that of its ground truth: nothing is resized silently.
-
-    Raises:
-        DataError: the sizes differ; both files are named.
-    """
-    height, width = truth.shape
-    if labels != (height, width):
-        raise DataError(
-            f"{source} is for {labels[1]}×{labels[0]} pixels, its ground truth {mask} has {width}×{height}. "
-            "Expected equal sizes; is the image resized, or turned by its EXIF orientation (--data.exif)?"
-        )
 
 
 def require_classes(pixels_of_label: Tensor, ignored: int, folder: str, classes: Sequence[str]) -> None:

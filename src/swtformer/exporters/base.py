@@ -16,7 +16,8 @@ import numpy as np
 from swtformer.datasets.assemble import BACKGROUND_NAMES
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.exporters.provenance import Ignored, Provenance
-from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
+from swtformer.exporters.reading import IGNORED_NAME, Correction, Reading
+from swtformer.label_values import IGNORED
 from swtformer.settings import ExportSettings, NoSettings, Section
 
 

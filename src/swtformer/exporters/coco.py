@@ -24,13 +24,13 @@ from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.provenance import NOTES_KEY, Provenance, notes, parsed_notes
 from swtformer.exporters.reading import (
-    IGNORED,
     IGNORED_NAME,
     Canvas,
     Correction,
     Overlaps,
     Reading,
 )
+from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 

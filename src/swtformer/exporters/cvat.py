@@ -23,7 +23,8 @@ from swtformer.exporters.label_map import (
 )
 from swtformer.exporters.objects import objects
 from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
-from swtformer.exporters.reading import IGNORED, Correction, Reading
+from swtformer.exporters.reading import Correction, Reading
+from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import atomic_file
 from swtformer.store.masks import voc_palette

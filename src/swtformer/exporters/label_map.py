@@ -19,7 +19,8 @@ from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.archive import Tree, has_folder, open_tree, read_text, relative_files, root_of
 from swtformer.exporters.base import require_free_names
 from swtformer.exporters.provenance import Provenance, read_notes
-from swtformer.exporters.reading import IGNORED, IGNORED_NAME, Correction, Reading
+from swtformer.exporters.reading import IGNORED_NAME, Correction, Reading
+from swtformer.label_values import IGNORED
 from swtformer.store.masks import voc_palette
 
 CLASS_FOLDER = "SegmentationClass"

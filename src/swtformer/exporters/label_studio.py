@@ -21,13 +21,13 @@ from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.provenance import NOTES_KEY, Provenance, parsed_note
 from swtformer.exporters.reading import (
-    IGNORED,
     IGNORED_NAME,
     Canvas,
     Correction,
     Overlaps,
     Reading,
 )
+from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings, Section
 from swtformer.store.files import atomic_file, write_text
 from swtformer.store.masks import voc_palette

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from swtformer.errors import SwtformerError
-from swtformer.exporters.reading import IGNORED
+from swtformer.label_values import IGNORED
 
 
 def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[tuple[int, np.ndarray]]:

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
-from swtformer.errors import nearest
+from swtformer.errors import DataError, nearest
 from swtformer.exporters.provenance import Provenance
+from swtformer.label_values import IGNORED
 from swtformer.safe_names import safe_name
-
-IGNORED = 255
-"""Mask value of pixels that no class is known for."""
 
 IGNORED_NAME = "ignored"
 """What 255 is called in formats that only know named labels; VOC and CVAT call it so."""
@@ -160,17 +159,14 @@ class Reading:
         return None
 
     def has_size(self, id: str, size: tuple[int, int], source: str) -> bool:
-        """Whether a mask has its image's size; nothing is ever resized, so another size is noted."""
+        """Whether a mask has its image's size; if not, that is noted as a problem."""
         known = self.images[id]
-        if size != known.size:
-            self.problems.fatal(
-                "size",
-                f"{source} is for {size[1]}×{size[0]} pixels, {known.source} has "
-                f"{known.size[1]}×{known.size[0]}. Expected equal sizes; was the image resized, or turned by "
-                "its EXIF orientation?",
-                id=id,
-            )
-        return size == known.size
+        try:
+            require_same_size(size, source, known.size, known.source)
+        except DataError as error:
+            self.problems.fatal("size", str(error), id=id)
+            return False
+        return True
 
 
 class Canvas:

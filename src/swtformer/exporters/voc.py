@@ -18,7 +18,8 @@ from swtformer.exporters.label_map import (
     read_class_masks,
 )
 from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
-from swtformer.exporters.reading import IGNORED, Correction, Reading
+from swtformer.exporters.reading import Correction, Reading
+from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 from swtformer.store.masks import write_mask

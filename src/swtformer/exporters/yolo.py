@@ -29,7 +29,8 @@ from swtformer.exporters.archive import (
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder, require_free_names
 from swtformer.exporters.outlines import Outline, fill, outlines
 from swtformer.exporters.provenance import NOTES_FILE, Ignored, Provenance, notes_text, read_notes
-from swtformer.exporters.reading import IGNORED, Canvas, Correction, Reading
+from swtformer.exporters.reading import Canvas, Correction, Reading
+from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 

@@ -21,11 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swtformer.label_values import IGNORED
+
 EPSILON = 1e-5
 """Added to what a logarithm is taken of, and to counts of pairs."""
-
-IGNORED = 255
-"""Label of pixels that no class is sure of."""
 
 Offset = tuple[int, int]
 """Rows and columns from a pixel to another."""

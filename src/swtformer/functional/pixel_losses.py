@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swtformer.functional.scores import IGNORED
+from swtformer.label_values import IGNORED
 
 
 def pixel_cross_entropy(

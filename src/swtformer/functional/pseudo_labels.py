@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from swtformer.functional.labels import best_foreground, upsample
-from swtformer.functional.scores import IGNORED, confusion_matrix, mean_iou
+from swtformer.functional.scores import confusion_matrix, mean_iou
+from swtformer.label_values import IGNORED
 
 STEPS = 1000
 """Bins of a margin histogram on each side of 0."""

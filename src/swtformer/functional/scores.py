@@ -1,6 +1,6 @@
-"""Scores: confusion matrix, intersection over union, average precision. Torch only, no state but one counter.
+"""Scores: confusion matrix, intersection over union, average precision. Torch only; one class has state.
 
-Label images hold 0 for background and k+1 for class index k, so N = C + 1 labels; 255 is kept apart.
+Label images hold 0 for background and k+1 for class index k, so N = C + 1 labels; 255 is counted separately.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-IGNORED = 255
-"""Label of pixels that are not scored (truth), or not decided (prediction)."""
+from swtformer.label_values import IGNORED
 
 
 def confusion_matrix(predicted: Tensor, truth: Tensor, *, labels: int) -> Tensor:
@@ -35,7 +34,7 @@ def confusion_matrix(predicted: Tensor, truth: Tensor, *, labels: int) -> Tensor
         raise ValueError(f"Expected equal shapes, got {tuple(predicted.shape)} and {tuple(truth.shape)}.")
     if predicted.dtype != torch.uint8 or truth.dtype != torch.uint8:
         raise ValueError(f"Expected uint8 label images, got {predicted.dtype} and {truth.dtype}.")
-    # All 256 × 256 pairs in one count: faster than masking first, and values out of range cannot hide.
+    # All 256 × 256 pairs in one count: faster than masking first, and values out of range are found.
     pairs = truth.reshape(-1).int().mul_(256).add_(predicted.reshape(-1))
     counts = torch.bincount(pairs, minlength=256 * 256).view(256, 256)
     stray = counts[labels:IGNORED].sum() + counts[:, labels:IGNORED].sum()
@@ -101,8 +100,8 @@ def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
         truth: (N, L) of 0 and 1.
 
     Returns:
-        (L,) float64 in [0, 1], nan for columns without a positive or without a negative: where nothing is to
-        be told apart, every order of the rows is perfect.
+        (L,) float64 in [0, 1], nan for columns without a positive or without a negative, where every order of
+        the rows would be perfect.
 
     Raises:
         ValueError: the shapes differ, a score is not finite, or a truth is neither 0 nor 1.
@@ -115,7 +114,7 @@ def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
         raise ValueError("Expected truths of 0 and 1, got others.")
     falling, order = scores.T.sort(dim=1, descending=True)
     positives = truth.T.gather(1, order).double()
-    # Every row of a group of ties stands at the group's last rank.
+    # All rows of a group of ties get the rank of its last row.
     rank = torch.searchsorted(-falling.contiguous(), -falling.contiguous(), right=True)
     hits = torch.cat([positives.new_zeros(len(positives), 1), positives.cumsum(1)], dim=1).gather(1, rank)
     precision = (positives * hits / rank).sum(1) / positives.sum(1)
@@ -138,8 +137,8 @@ def average_precision_per_class(scores: Tensor, labels: Tensor) -> Tensor:
 def average_precision_per_image(scores: Tensor, labels: Tensor) -> Tensor:
     """AP of each image over the classes, as MCTformer's code has it; its mean is `map_per_image`.
 
-    It asks whether an image's own classes rank first, needs no ranking among images, and is usually higher.
-    Images that show every class are left out here, where that code counts them as 1.
+    It asks whether an image's own classes rank first, does not rank images, and is usually higher. Images
+    that show every class are left out here; that code counts them as 1.
 
     Args:
         scores: (N, C) class scores of N images.

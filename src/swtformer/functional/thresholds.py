@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from swtformer.functional.labels import Foreground
-from swtformer.functional.scores import IGNORED
+from swtformer.label_values import IGNORED
 
 STEPS = 100
 """Thresholds of a sweep: 0, 1/100, …, 1."""
@@ -36,11 +36,11 @@ def count_below(scores: Tensor, thresholds: Tensor) -> Tensor:
     """Number of thresholds that each score is above: torch.bucketize for [0, 1], several times faster.
 
     Exact for every float32 score: a table over 1,024 cells gives the thresholds below the cell (1,024 being a
-    power of two, the cell is exact), and those within the cell are compared one by one; seldom is there more
+    power of two, the cell is exact), and those within the cell are compared one by one; there is rarely more
     than one.
 
     Args:
-        scores: float32 of any shape; values outside [0, 1] are compared right as well.
+        scores: float32 of any shape; values outside [0, 1] are counted correctly, too.
         thresholds: (M,) float32 in [0, 1], rising.
 
     Returns:
@@ -75,8 +75,7 @@ def confusion_at_thresholds(foreground: Foreground, truth: Tensor, thresholds: T
     """Confusion matrices of one image at all thresholds, from one histogram.
 
     Each pixel falls once into a bin (truth, best class, number of thresholds that its score is above);
-    cumulative sums over the last axis give what `confusion_matrix(labels_at(foreground, t), truth)` gives for
-    every t.
+    cumulative sums over the last axis equal `confusion_matrix(labels_at(foreground, t), truth)` for every t.
 
     Args:
         foreground: the best foreground class of each pixel.
@@ -124,7 +123,7 @@ class ThresholdSweep:
         """Add one image.
 
         Raises:
-            ValueError: it holds a label that the sweep was not made for.
+            ValueError: it holds a label beyond those of the sweep.
         """
         highest = int(local.labels[-1])
         if highest >= self.counts.shape[1]:
@@ -151,7 +150,7 @@ def score_histogram(maps: Tensor) -> Tensor:
 
     Returns:
         (102,) int64 over each cell's best class. Bin 0 holds scores of 0, bin b those in ((b−1)/100, b/100].
-        All zero for an image without a class: it has no score, and says nothing about thresholds.
+        All zero for an image without a class: it has no scores, so it does not influence thresholds.
     """
     bins = STEPS + 2
     if not len(maps):
@@ -163,10 +162,10 @@ def score_histogram(maps: Tensor) -> Tensor:
 def label_free_threshold(histogram: Tensor) -> float:
     """Background threshold that is chosen without any ground truth: it maximises the *expected* IoU.
 
-    Eq. 3 reads a foreground score s as the chance of foreground, the background's being 1 − s. Taken at its
-    word, a threshold t gives the foreground an expected intersection of S⁺, the sum of the scores above t,
-    and an expected union of N⁺ + S⁻, the number of scores above t plus the sum of the others. The threshold
-    returned is the one of largest J(t) = S⁺ / (N⁺ + S⁻). A pixel of score s raises J only where
+    Eq. 3 reads a foreground score s as the probability of foreground, and 1 − s as that of background. By
+    this reading, a threshold t gives the foreground an expected intersection of S⁺, the sum of the scores
+    above t, and an expected union of N⁺ + S⁻, the number of scores above t plus the sum of the others. The
+    threshold returned is the one of largest J(t) = S⁺ / (N⁺ + S⁻). A pixel of score s raises J only where
     s / (1 − s) > J, so the best threshold is J / (1 + J), never above one half: the less sure the maps, the
     lower the threshold.
 

@@ -18,14 +18,14 @@ def maps_of(made: Maps, index: int, *, size: tuple[int, int]) -> ClassActivation
         size: (height, width) of the image in pixels.
     """
     chosen = made.present[index].nonzero()[:, 0].cpu()
-    refined = None
+    rcam = None
     if made.rcam is not None:
         with_background = torch.cat([torch.zeros(1, dtype=torch.long), chosen + 1])
-        refined = made.rcam[index].cpu()[with_background].numpy().astype(np.float16)
+        rcam = made.rcam[index].cpu()[with_background].numpy().astype(np.float16)
     return ClassActivationMaps(
         values=(chosen + 1).numpy().astype(np.int16),
         size=size,
         cam=made.cam[index].cpu()[chosen].numpy().astype(np.float16),
-        refined=refined,
+        rcam=rcam,
         probabilities=made.probabilities[index].cpu().numpy().astype(np.float32),
     )

@@ -17,14 +17,14 @@ from PIL import Image
 from swtformer.hub.access import find_model
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.windows import GRID, patches
-from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, MaskRule, label_image
+from swtformer.labelling.mask_rule import label_image, rule_for
 from swtformer.methods import Method
 from swtformer.precision import autocast, pick_device
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_model
 from swtformer.settings import LocalizeSettings, MaskSettings, PredictSettings
-from swtformer.store.files import read_json
 from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import MaskRule, read_rule
 from swtformer.store.run import Run
 
 
@@ -131,7 +131,7 @@ class CamPredictor(Predictor):
 
     Attributes:
         rule: what turns maps into labels.
-        has_refined: whether the method makes R-CAMs.
+        makes: what its maps are: "cam", and "rcam" where it refines them itself.
     """
 
     kind = "cam"
@@ -148,7 +148,7 @@ class CamPredictor(Predictor):
         self._model = model
         self._settings = settings
         self.rule = rule
-        self.has_refined = "rcam" in model.makes
+        self.makes = model.makes
         self._device = next(model.parameters()).device.type
         self.folder, self.exif, self.classes = folder, exif, model.classes
         self.about = {
@@ -201,12 +201,11 @@ class CamPredictor(Predictor):
         return maps_of(made, 0, size=(image.shape[0], image.shape[1]))
 
     def _shares(self, maps: ClassActivationMaps, size: tuple[int, int]) -> np.ndarray:
-        """Maps of all classes, each cell divided by its sum: no probabilities that were ever calibrated."""
-        foreground = maps.cam if maps.refined is None else maps.refined[1:]
-        background = 1 - maps.cam.max(0, initial=0)[None] if maps.refined is None else maps.refined[:1]
-        everything = np.zeros((len(self.classes) + 1, *foreground.shape[1:]), np.float32)
-        everything[0] = background[0]
-        everything[maps.values] = foreground
+        """Maps of all classes, each cell divided by its sum; no calibrated probabilities."""
+        channels = maps.channels(maps.best)
+        everything = np.zeros((len(self.classes) + 1, *channels.shape[1:]), np.float32)
+        everything[0] = channels[0]
+        everything[maps.values] = channels[1:]
         everything[0, everything.sum(0) < 1e-6] = 1  # no map says anything: background
         shares = torch.from_numpy(everything / everything.sum(0))
         grid = (-(-size[0] // GRID), -(-size[1] // GRID))
@@ -221,18 +220,6 @@ def _exif(run: Run, settings: PredictSettings) -> Literal["raw", "apply"]:
 
 
 def _mask_rule(run: Run, model: Method) -> MaskRule:
-    """How the run's masks were made where that is noted, else as `--mask.policy argmax`.
-
-    The threshold that is chosen without ground truth needs the maps of many images.
-    """
-    if run.masks_file.is_file():
-        noted = read_json(run.masks_file)
-        return MaskRule(noted["source"], noted["policy"], noted["threshold"])
+    """How the run's masks were made, else what its settings mean for a single photograph."""
     settings = run.settings().mask if run.settings_file.is_file() else MaskSettings()
-    has_refined = "rcam" in model.makes
-    source: Literal["cam", "refined"] = "refined" if has_refined else "cam"
-    if settings.source != "auto":
-        source = settings.source
-    if settings.policy == "fixed":
-        return MaskRule(source, "fixed", settings.threshold)
-    return MaskRule(source, "argmax", CAM_ARGMAX_THRESHOLD if source == "cam" else None)
+    return read_rule(run) or rule_for("rcam" if "rcam" in model.makes else "cam", settings)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from swtformer.backbones.base import Backbone
 from swtformer.datasets.images import read_image
+from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import Record
 from swtformer.engine.checkpoint_files import (
@@ -27,8 +28,7 @@ from swtformer.engine.checkpoint_files import (
     remove_older,
     write_checkpoint,
 )
-from swtformer.errors import CheckpointError, ImageError, SettingsError, SwtformerError
-from swtformer.labelling.mask_rule import Source
+from swtformer.errors import CheckpointError, DataError, ImageError, SettingsError, SwtformerError
 from swtformer.labelling.start_maps import all_channels
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import pick_precision
@@ -36,7 +36,7 @@ from swtformer.progress import Progress
 from swtformer.refiners import Example, LearnedRefiner
 from swtformer.settings import Settings, shaping
 from swtformer.store.files import digest, file_stamp, sha256, write_with
-from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.maps import ClassActivationMaps, Made
 from swtformer.store.models import WEIGHTS
 from swtformer.store.run import Run
 
@@ -56,7 +56,7 @@ class Start:
         power: of the background of CAMs (`start_maps.all_channels`).
     """
 
-    source: Source
+    source: Made
     power: float
 
     def tensors(self, image: np.ndarray, maps: ClassActivationMaps) -> tuple[Tensor, Tensor]:
@@ -66,12 +66,10 @@ class Start:
             SwtformerError: the image is not of the size that the maps were made for, or R-CAMs are wanted and
                 were not made.
         """
-        if image.shape[:2] != maps.size:
-            was, now = ("×".join(map(str, size)) for size in (maps.size, image.shape[:2]))
-            raise SwtformerError(
-                f"the image is {now} pixels (height×width) and its maps were made for {was}; make them again "
-                "with `swtformer localize`."
-            )
+        try:
+            require_same_size(maps.size, "the file of its maps", image.shape[:2], "the image")
+        except DataError as error:
+            raise SwtformerError(f"{error} Make the maps again with `swtformer localize`.") from None
         pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
         return pixels, all_channels(maps, self.source, power=self.power)
 

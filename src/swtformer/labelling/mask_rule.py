@@ -1,9 +1,8 @@
-"""The mask rule: which maps, and which score the background has."""
+"""The mask rule: which maps a label image is made from, and which score the background has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,33 +11,99 @@ from swtformer.errors import SwtformerError
 from swtformer.functional.labels import Foreground, best_foreground, labels_against, labels_at
 from swtformer.functional.thresholds import label_free_threshold, score_histogram
 from swtformer.settings import MaskSettings
-from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.maps import ClassActivationMaps, Source
+from swtformer.store.masks import MaskRule, Policy
 from swtformer.store.run import Run
-
-Source = Literal["cam", "refined"]
-
-
-Policy = Literal["argmax", "fixed", "label_free"]
-
 
 CAM_ARGMAX_THRESHOLD = 0.5
 """A CAM's background is 1 − max over the present classes (Eq. 3); it wins up to a maximum of one half."""
 
 
-@dataclass(frozen=True)
-class MaskRule:
-    """What turns maps into labels, as masks.json tells it.
+def rule_for(
+    best: Source, settings: MaskSettings, *, label_free: Callable[[Source], float] | None = None
+) -> MaskRule:
+    """The rule that settings mean for maps.
 
-    Attributes:
-        source: the maps used.
-        policy: how the background was decided.
-        threshold: the background's score (`functional.labels.labels_at`); None where the refined maps' own
-            background channel competes.
+    Args:
+        best: the best maps that there are, which the source `auto` takes (`ClassActivationMaps.best`).
+        settings: source, policy and threshold. They choose among the maps of the method: where `best` are
+            refined maps, these are taken.
+        label_free: gives the label-free threshold of maps of a source, which takes the maps of many images.
+            Where None, argmax replaces that policy.
     """
+    source, policy = source_and_policy(best, settings)
+    if policy == "fixed":
+        return MaskRule(source, policy, settings.threshold)
+    if policy == "label_free" and label_free is not None:
+        return MaskRule(source, policy, label_free(source))
+    return MaskRule(source, "argmax", CAM_ARGMAX_THRESHOLD if source == "cam" else None)
 
-    source: Source
-    policy: Policy
-    threshold: float | None
+
+def source_and_policy(best: Source, settings: MaskSettings) -> tuple[Source, Policy]:
+    """Source and policy of `rule_for`; by default CAMs get the label-free threshold and others argmax."""
+    source = best if settings.source == "auto" or best == "refined" else settings.source
+    if settings.policy == "auto":
+        return source, "label_free" if source == "cam" else "argmax"
+    return source, settings.policy
+
+
+def mask_rule(run: Run, ids: Sequence[str], settings: MaskSettings) -> MaskRule:
+    """The rule of a run's masks, settled before the first mask is written.
+
+    Raises:
+        SwtformerError: there are no maps of the wanted source, or none that can be read.
+    """
+    first = first_whole(run, ids)
+    source, _ = source_and_policy(first.best, settings)
+    first.channels(source)  # refuses maps that were never made
+    return rule_for(first.best, settings, label_free=lambda source: pooled_threshold(run, ids, source))
+
+
+def pooled_threshold(run: Run, ids: Sequence[str], source: Source) -> float:
+    """The label-free threshold of the maps of several images together; maps that cannot be used do not count.
+
+    Stages record such maps as failures when they come to them.
+    """
+    histogram = score_histogram(torch.zeros(0, 1, 1))
+    for id in ids:
+        try:
+            histogram += score_histogram(foreground_maps(ClassActivationMaps.load(run.map_file(id)), source))
+        except SwtformerError:
+            continue
+    return label_free_threshold(histogram)
+
+
+def label_image(maps: ClassActivationMaps, rule: MaskRule) -> Tensor:
+    """(H, W) uint8 label image of one image.
+
+    Raises:
+        SwtformerError: there are no maps of the rule's kind.
+    """
+    best = foreground(maps, rule.source)
+    if rule.threshold is None:
+        return argmax_labels(maps, rule.source, best)
+    return labels_at(best, rule.threshold)
+
+
+def foreground_maps(maps: ClassActivationMaps, source: Source) -> Tensor:
+    """The (K, h, w) maps of the present classes.
+
+    Raises:
+        SwtformerError: there are no maps of this kind.
+    """
+    return torch.from_numpy(maps.channels(source)[1:])
+
+
+def foreground(maps: ClassActivationMaps, source: Source) -> Foreground:
+    """The best foreground class of each pixel at full size."""
+    return best_foreground(foreground_maps(maps, source), torch.from_numpy(maps.values), maps.size)
+
+
+def argmax_labels(maps: ClassActivationMaps, source: Source, best: Foreground) -> Tensor:
+    """(H, W) uint8 labels where the background competes: the maps' own channel, or Eq. 3 for CAMs."""
+    if source == "cam":
+        return labels_at(best, CAM_ARGMAX_THRESHOLD)
+    return labels_against(best, torch.from_numpy(maps.channels(source)[0]))
 
 
 def ids_with_maps(run: Run) -> list[str]:
@@ -53,78 +118,7 @@ def ids_with_maps(run: Run) -> list[str]:
     return ids
 
 
-def source_and_policy(maps: ClassActivationMaps, settings: MaskSettings) -> tuple[Source, Policy]:
-    """What the settings mean for maps of this kind: `auto` depends on whether there are refined maps."""
-    made: Source = "cam" if maps.refined is None else "refined"
-    source = made if settings.source == "auto" else settings.source
-    if settings.policy == "auto":
-        return source, "argmax" if source == "refined" else "label_free"
-    return source, settings.policy
-
-
-def foreground_maps(maps: ClassActivationMaps, source: Source) -> Tensor:
-    """The (K, h, w) maps of the present classes.
-
-    Raises:
-        SwtformerError: refined maps are asked for and were not made.
-    """
-    if source == "cam":
-        return torch.from_numpy(maps.cam)
-    return _refined(maps)[1:]
-
-
-def foreground(maps: ClassActivationMaps, source: Source) -> Foreground:
-    """The best foreground class of each pixel at full size."""
-    return best_foreground(foreground_maps(maps, source), torch.from_numpy(maps.values), maps.size)
-
-
-def argmax_labels(maps: ClassActivationMaps, source: Source, best: Foreground) -> Tensor:
-    """(H, W) uint8 labels where the background competes: R-CAM's own channel, or Eq. 3 for CAMs."""
-    if source == "cam":
-        return labels_at(best, CAM_ARGMAX_THRESHOLD)
-    return labels_against(best, _refined(maps)[0])
-
-
-def label_image(maps: ClassActivationMaps, rule: MaskRule) -> Tensor:
-    """(H, W) uint8 label image of one image.
-
-    Raises:
-        SwtformerError: refined maps are asked for and were not made.
-    """
-    best = foreground(maps, rule.source)
-    if rule.threshold is None:
-        return argmax_labels(maps, rule.source, best)
-    return labels_at(best, rule.threshold)
-
-
-def _refined(maps: ClassActivationMaps) -> Tensor:
-    if maps.refined is None:
-        raise SwtformerError(
-            "there are no refined maps: the run's method makes CAMs only. Use --mask.source cam, or train "
-            "with --model.method swtformer_v2."
-        )
-    return torch.from_numpy(maps.refined)
-
-
-def mask_rule(run: Run, ids: list[str], settings: MaskSettings) -> MaskRule:
-    """Settle source, policy and threshold before the first mask is written."""
-    first = first_whole(run, ids)
-    source, policy = source_and_policy(first, settings)
-    foreground_maps(first, source)  # refuses refined maps that were never made
-    if policy == "fixed":
-        return MaskRule(source, policy, settings.threshold)
-    if policy == "argmax":
-        return MaskRule(source, policy, CAM_ARGMAX_THRESHOLD if source == "cam" else None)
-    histogram = score_histogram(torch.zeros(0, 1, 1))
-    for id in ids:
-        try:
-            histogram += score_histogram(foreground_maps(ClassActivationMaps.load(run.map_file(id)), source))
-        except SwtformerError:
-            continue  # recorded as a failure when its mask is made
-    return MaskRule(source, policy, label_free_threshold(histogram))
-
-
-def first_whole(run: Run, ids: list[str]) -> ClassActivationMaps:
+def first_whole(run: Run, ids: Sequence[str]) -> ClassActivationMaps:
     """The first maps that can be read.
 
     Raises:

@@ -16,8 +16,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from swtformer.errors import DataError, NonFiniteError
-from swtformer.functional.affinity import IGNORED, affinity_loss, label_pairs, surest_labels
+from swtformer.functional.affinity import affinity_loss, label_pairs, surest_labels
 from swtformer.functional.dense_crf import PairwiseTerms, label_energies, mean_field
+from swtformer.label_values import IGNORED
 from swtformer.precision import autocast, pick_precision
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import Example, FitStates

@@ -12,6 +12,7 @@ import numpy as np
 from swtformer.datasets.images import read_image, read_mask
 from swtformer.datasets.records import Record
 from swtformer.errors import SwtformerError
+from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.report.colours import css
 from swtformer.report.pictures import TILE_PX, data_uri, map_overlay, mask_overlay, thumbnail
 from swtformer.store.maps import ClassActivationMaps
@@ -20,11 +21,6 @@ from swtformer.store.run import Run
 
 MAPS_PER_TILE = 4
 """Classes whose maps share one tile; further ones are counted."""
-
-IGNORED = 255
-
-REFINERS = {"par": "PAR", "dense_crf": "dense CRF", "psa": "PSA", "irn": "IRN"}
-"""Names of refiners as their papers write them."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,10 @@ class Tile:
 
     Attributes:
         caption: what the column shows.
-        pictures: one, or one per class for maps of several classes; none where nothing was made.
+        pictures: one, or one per class for maps of several classes; empty where nothing was made.
         legend: colours of a mask.
-        note: said beside the pictures, or in their place.
-        tall: the pictures are higher than wide.
+        note: shown beside the pictures, or in their place.
+        tall: whether the pictures are higher than wide.
     """
 
     caption: str
@@ -71,8 +67,8 @@ class Case:
         id: record id.
         labels: its image-level labels in words.
         score: a figure with its name, where there is one.
-        tiles: photograph, CAM, R-CAM, what the refiner made of it, mask, pseudo-mask, truth; columns that the
-            whole run lacks are left out.
+        tiles: photograph, CAM, R-CAM, refined maps, mask, pseudo-mask, truth; columns that the whole run
+            lacks are left out.
     """
 
     id: str
@@ -87,17 +83,17 @@ class Columns:
 
     Attributes:
         cam: class activation maps.
-        refined: R-CAM.
-        mask: masks cut from the maps.
+        rcam: R-CAMs.
+        mask: masks made from the maps.
         truth: ground-truth masks.
         pseudo_mask: pseudo-masks.
         refiner: name of the refiner whose maps are shown; empty for none.
     """
 
-    cam: bool
-    refined: bool
-    mask: bool
-    truth: bool
+    cam: bool = False
+    rcam: bool = False
+    mask: bool = False
+    truth: bool = False
     pseudo_mask: bool = False
     refiner: str = ""
 
@@ -156,12 +152,12 @@ def label_name(value: int, classes: Sequence[str]) -> str:
     """Name of a mask value."""
     if value == IGNORED:
         return "ignored"
-    return ("background", *classes)[value] if value <= len(classes) else f"value {value}"
+    return (BACKGROUND, *classes)[value] if value <= len(classes) else f"value {value}"
 
 
 def _map_tiles(record: Record, context: Context, photograph: np.ndarray) -> list[Tile]:
     columns = context.columns
-    wanted = [name for name, there in (("CAM", columns.cam), ("R-CAM", columns.refined)) if there]
+    wanted = [name for name, is_made in (("CAM", columns.cam), ("R-CAM", columns.rcam)) if is_made]
     if not wanted:
         return []
     try:
@@ -169,21 +165,21 @@ def _map_tiles(record: Record, context: Context, photograph: np.ndarray) -> list
     except SwtformerError as error:
         return [Tile(name, note=_short(error)) for name in wanted]
     names = [label_name(int(value), context.classes) for value in maps.values]
-    sources = {"CAM": maps.cam, "R-CAM": None if maps.refined is None else maps.refined[1:]}
+    sources = {"CAM": maps.cam, "R-CAM": None if maps.rcam is None else maps.rcam[1:]}
     return [_map_tile(name, record, sources[name], names, photograph) for name in wanted]
 
 
 def _refiner_tile(record: Record, context: Context, photograph: np.ndarray) -> Tile:
-    caption = f"After {REFINERS.get(context.columns.refiner, context.columns.refiner)}"
+    caption = f"After {context.columns.refiner}"
     path = context.run.refined_map_file(record.id)
     if not path.is_file():
         return Tile(caption, note="none for this image")
     try:
         maps = ClassActivationMaps.load(path)
+        refined = maps.channels("refined")[1:]
     except SwtformerError as error:
         return Tile(caption, note=_short(error))
     names = [label_name(int(value), context.classes) for value in maps.values]
-    refined = None if maps.refined is None else maps.refined[1:]
     return _map_tile(caption, record, refined, names, photograph)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from swtformer.errors import SwtformerError
-from swtformer.report.plots import Series, line_plot
+from swtformer.report.plots import COLOURS, Series, line_plot
 from swtformer.store.run import Run
 
 
@@ -35,17 +35,19 @@ class Curve:
     svg: Markup
 
 
-_LOSSES = {"loss": "Total", "cls": "CLS", "gsc": "GSC", "ccl": "CCL"}
-_PIXEL_LOSSES = {"loss": "Total", "cross_entropy": "Cross-entropy", "dice": "Dice", "presence": "Presence"}
+_NOT_LOSSES = {"epoch", "step", "learning_rate", "seconds"}
+"""Columns beside the losses; validation scores, whose names begin with "validation_", are others."""
+
 _RATES = {"learning_rate": "Backbone"}
-_VALIDATION = {"validation_map_per_class": "Per class", "validation_map_per_image": "Per image"}
+_MAP = {"validation_map_per_class": "Per class", "validation_map_per_image": "Per image"}
+_MIOU = {"validation_miou": "mIoU"}
 
 
 def read_history(run: Run) -> History | None:
     """Read metrics.csv; None where there is none or it holds no epoch.
 
     Raises:
-        SwtformerError: a line holds something else than numbers.
+        SwtformerError: a line holds anything but numbers.
     """
     if not run.metrics_file.is_file():
         return None
@@ -54,7 +56,7 @@ def read_history(run: Run) -> History | None:
         columns = tuple(reader.fieldnames or ())
         rows = []
         for row in reader:
-            # DictReader fills a short line with None and puts what a long one has too much under None.
+            # DictReader fills a short line with None, and keeps the surplus of a long one under the key None.
             try:
                 if None in row or None in row.values():
                     raise ValueError
@@ -70,44 +72,43 @@ def read_history(run: Run) -> History | None:
 
 
 def curves(history: History) -> list[Curve]:
-    """Plots of losses, learning rate and validation mAP; those without any value are left out."""
-    return _curves(
-        history,
-        ("Losses, mean of each epoch", _LOSSES, 1.0),
-        ("Learning rate of the backbone", _RATES, 1.0),
-        ("Validation mAP, %", _VALIDATION, 100.0),
-    )
-
-
-def segmentation_curves(history: History) -> list[Curve]:
-    """The same for the segmentation network; its mIoU is against held-out masks of the kind trained on."""
-    return _curves(
-        history,
-        ("Losses, mean of each epoch", _PIXEL_LOSSES, 1.0),
-        ("Learning rate of the encoder", {"learning_rate": "Encoder"}, 1.0),
-        ("mIoU against held-out masks of the same folder, %", {"validation_miou": "mIoU"}, 100.0),
-    )
-
-
-def _curves(history: History, *plots: tuple[str, Mapping[str, str], float]) -> list[Curve]:
-    return [
-        curve
-        for caption, names, factor in plots
-        if (curve := _curve(history, caption, names, factor)) is not None
+    """Plots of losses, learning rate and validation scores; those without any value are left out."""
+    plots = [
+        _curve(history, "Losses, mean of each epoch", _losses(history), 1.0),
+        _curve(history, "Learning rate of the backbone", _RATES, 1.0),
+        _curve(history, "Validation mAP, %", _MAP, 100.0),
+        _curve(history, "mIoU against held-out masks of the same folder, %", _MIOU, 100.0),
     ]
+    return [plot for plot in plots if plot is not None]
+
+
+def _losses(history: History) -> dict[str, str]:
+    """Columns of losses by the names of their curves, the total first: CLS for cls, Dice for dice."""
+    columns = [
+        name
+        for name in history.columns
+        if name not in _NOT_LOSSES
+        and not name.startswith("validation_")
+        and any(row[name] is not None for row in history.rows)
+    ]
+    if len(columns) == 2 and all(row.get("loss") == row[columns[1]] for row in history.rows):
+        columns = columns[1:]  # a single loss is its own total
+    return {name: _loss_name(name) for name in columns}
+
+
+def _loss_name(column: str) -> str:
+    if column == "loss":
+        return "Total"
+    return column.upper() if len(column) <= 3 else column.replace("_", " ").capitalize()
 
 
 def _curve(history: History, caption: str, names: Mapping[str, str], factor: float) -> Curve | None:
     lines = [
-        Series(name, points, f"line-{index}")
+        Series(name, points, f"line-{index % COLOURS}")
         for index, (column, name) in enumerate(names.items())
         if (points := _points(history.rows, column, factor))
     ]
-    if not lines:
-        return None
-    if len(lines) == 2 and lines[0].points == lines[1].points:
-        lines = lines[1:]  # a sum of one part is drawn once, under the part's name
-    return Curve(caption, line_plot(lines, title=caption, x_label="Epoch"))
+    return Curve(caption, line_plot(lines, title=caption, x_label="Epoch")) if lines else None
 
 
 def _points(

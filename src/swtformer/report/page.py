@@ -9,17 +9,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from swtformer.label_values import BACKGROUND
 from swtformer.report.cases import Case
 from swtformer.report.colours import css, map_gradient
-from swtformer.report.history import History, curves, segmentation_curves
+from swtformer.report.history import History, curves
 from swtformer.report.later_stages import LaterStages
-from swtformer.scoring.sheet import MASKS, POLICIES, ScoreSheet, SegmentationScore
+from swtformer.scoring.supervision import MASKS
 from swtformer.settings import Settings, dump_settings
 from swtformer.store.failures import Failure
-from swtformer.store.masks import voc_palette
-
-METHODS = {"swtformer_v1": "SWTformer-V1", "swtformer_v2": "SWTformer-V2"}
-"""Names of the methods on the page; others appear as the settings call them."""
+from swtformer.store.masks import MaskRule, voc_palette
+from swtformer.store.scores import POLICIES, SOURCES, Scores, SegmentationScore
 
 FAILURES_SHOWN = 200
 """Rows of failures.csv on the page; further ones are counted."""
@@ -32,7 +31,7 @@ class Gallery:
     Attributes:
         id: anchor on the page.
         title: heading.
-        lead: one sentence on how the images were chosen.
+        lead: how the images were chosen, in one sentence.
         cases: the images.
     """
 
@@ -44,7 +43,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Contents:
-    """All that the page shows; None and empty where the run lacks it.
+    """Everything that the page shows; None and empty where the run lacks it.
 
     Attributes:
         run_name: name of the run folder.
@@ -56,8 +55,9 @@ class Contents:
         images: number of images of the data set; None where it could not be opened.
         maps: number of images with maps.
         masks: number of images with masks.
-        mask_rule: masks.json.
-        map_rule: maps.json.
+        has_rcam: whether the maps include R-CAMs.
+        mask_rule: how the masks were made.
+        map_classes: where the classes of each map came from: "given" or "predicted"; empty where not known.
         history: the course of training.
         scores: what `evaluate` measured.
         galleries: pictures.
@@ -77,10 +77,11 @@ class Contents:
     images: int | None
     maps: int
     masks: int
-    mask_rule: Mapping[str, Any]
-    map_rule: Mapping[str, Any]
+    has_rcam: bool
+    mask_rule: MaskRule | None
+    map_classes: str
     history: History | None
-    scores: ScoreSheet | None
+    scores: Scores | None
     galleries: tuple[Gallery, ...]
     failures: tuple[Failure, ...]
     environment: Mapping[str, Any]
@@ -112,22 +113,27 @@ def render(contents: Contents) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, share=share, plain=plain, number=number, marked=marked)
-    scores = contents.scores
-    method = contents.settings.model.method
+    scores, network = contents.scores, contents.later.network
+    refined = contents.later.refined_scores
     return environment.get_template("report.html").render(
         page=contents,
-        method=METHODS.get(method, method),
+        method=contents.settings.model.method,
         scores=scores,
+        source_names=SOURCES,
         decision=_decision(contents.mask_rule),
         policies=_policies(scores),
-        policy_names={**{name: name for name in _policies(scores)}, **POLICIES},
+        policy_names=POLICIES,
         score_rows=_score_rows(scores),
         quoted=scores.quoted() if scores else (),
         class_rows=_class_rows(contents),
         curves=curves(contents.history) if contents.history else [],
         later=contents.later,
+        refined_entries=[entry for entry in refined.segmentation if entry.source == "refined"]
+        if refined
+        else [],
+        network=network,
         mask_names=MASKS,
-        network_curves=segmentation_curves(contents.later.history) if contents.later.history else [],
+        network_curves=curves(network.history) if network and network.history else [],
         gradient=map_gradient(),
         failures=contents.failures[:FAILURES_SHOWN],
         failures_left=max(0, len(contents.failures) - FAILURES_SHOWN),
@@ -166,7 +172,7 @@ def plain(value: Any) -> str:
 
 
 def marked(text: str) -> Markup:
-    """Text with what stands between backticks set as code; all of it is escaped."""
+    """Text with the parts between backticks set as code; all of it is escaped."""
     parts = [
         Markup("<code>{}</code>").format(part) if i % 2 else escape(part)
         for i, part in enumerate(text.split("`"))
@@ -174,26 +180,21 @@ def marked(text: str) -> Markup:
     return Markup("").join(parts)
 
 
-def _decision(rule: Mapping[str, Any]) -> str:
-    """How masks.json's rule decides on the background, in words."""
-    threshold = rule.get("threshold")
-    if threshold is None:
+def _decision(rule: MaskRule | None) -> str:
+    """How a rule decides on the background, in words."""
+    if rule is None or rule.threshold is None:
         return "a pixel gets the channel that is highest there, background included"
-    how = f"a pixel is background where no class exceeds {threshold:.3g}"
-    return (
-        f"{how}, a threshold chosen without any ground truth" if rule.get("policy") == "label_free" else how
-    )
+    how = f"a pixel is background where no class exceeds {rule.threshold:.3g}"
+    return f"{how}, a threshold chosen without any ground truth" if rule.policy == "label_free" else how
 
 
-def _policies(scores: ScoreSheet | None) -> list[str]:
+def _policies(scores: Scores | None) -> list[str]:
     """Policies that were scored, the oracle last."""
-    if scores is None:
-        return []
-    scored = {entry.policy for entry in scores.segmentation}
-    return [name for name in POLICIES if name in scored] + sorted(scored.difference(POLICIES))
+    scored = {entry.policy for entry in scores.segmentation} if scores else set()
+    return [name for name in POLICIES if name in scored]
 
 
-def _score_rows(scores: ScoreSheet | None) -> list[tuple[str, list[SegmentationScore | None]]]:
+def _score_rows(scores: Scores | None) -> list[tuple[str, list[SegmentationScore | None]]]:
     """Table of sources by policies."""
     if scores is None:
         return []
@@ -223,4 +224,4 @@ def _class_rows(contents: Contents) -> list[ClassRow]:
 
 def _mask_values(classes: Sequence[str]) -> list[tuple[int, str, str]]:
     palette = voc_palette()
-    return [(value, name, css(palette[value])) for value, name in enumerate(("background", *classes))]
+    return [(value, name, css(palette[value])) for value, name in enumerate((BACKGROUND, *classes))]

@@ -13,6 +13,9 @@ WIDTH, HEIGHT = 400, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 108, 14, 36
 _LABEL_GAP = 13.0
 
+COLOURS = 6
+"""Lines of a plot with colours of their own: the classes line-0, line-1 … of report.css."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -110,7 +113,7 @@ def whole_ticks(low: float, high: float, *, count: int = 7) -> list[float]:
 
 
 def tick_format(values: Sequence[float]) -> Callable[[float], str]:
-    """How to write the ticks of an axis: as few decimals as tell them apart, or powers of ten."""
+    """How to write the ticks of an axis: with as few decimals as possible, or powers of ten."""
     step = values[1] - values[0]
     largest = max(abs(value) for value in values)
     if largest < 1e-2 or largest >= 1e5:

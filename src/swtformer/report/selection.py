@@ -19,9 +19,9 @@ _BACKGROUND = -1
 def varied(records: Sequence[Record], count: int) -> list[Record]:
     """Pick images by their classes, never by their quality, so that all classes are shown.
 
-    Round after round, the class shown least so far (of those, the rarest) gives its next image, where images
-    without a class count as one more class. Images are taken from all over the list. While fewer places than
-    unseen classes are left, the image with the most unseen ones is taken. No chance is involved.
+    In each round the class shown least so far (of those, the rarest) gives its next image; images without a
+    class count as a class of their own. Images are taken from all over the list. While more classes are
+    unseen than places are left, the image with the most unseen classes is taken. Nothing is random.
 
     Args:
         records: the images to pick from; unknown labels count as no class.
@@ -68,16 +68,12 @@ def extremes(ranked: Mapping[Key, float], count: int) -> tuple[list[Key], list[K
 def confidence(maps: ClassActivationMaps) -> float:
     """How clearly the maps decide: mean over the grid of the best channel's lead over the second best.
 
-    Takes the refined maps where there are any, else the CAMs with 1 − max as their background (Eq. 3).
+    Takes the R-CAMs where there are any, else the CAMs with 1 − max as their background (Eq. 3).
 
     Returns:
         A value in [0, 1]; 1 for an image without a class, where nothing competes with the background.
     """
-    if maps.refined is not None:
-        channels = maps.refined.astype(np.float32)
-    else:
-        cam = maps.cam.astype(np.float32)
-        channels = np.concatenate([1 - cam.max(axis=0, initial=0)[None], cam])
+    channels = maps.channels(maps.best)
     if len(channels) < 2:
         return 1.0
     highest = np.partition(channels, -2, axis=0)[-2:]
@@ -89,7 +85,7 @@ def _labels(record: Record) -> tuple[int, ...]:
 
 
 def _scattered(count: int) -> list[int]:
-    """All positions below `count` in an order whose every beginning is spread over the whole list."""
+    """All positions below `count`, ordered so that any first part is spread over the whole list."""
     width = max(1, (count - 1).bit_length())
     mirrored = (int(f"{position:0{width}b}"[::-1], 2) for position in range(2**width))
     return [position for position in mirrored if position < count]

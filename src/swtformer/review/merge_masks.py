@@ -9,7 +9,7 @@ import numpy as np
 
 from swtformer.exporters import Correction
 from swtformer.exporters.provenance import fingerprint
-from swtformer.exporters.reading import IGNORED
+from swtformer.label_values import IGNORED
 
 
 @dataclass(frozen=True)

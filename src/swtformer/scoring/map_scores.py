@@ -1,4 +1,4 @@
-"""One pass over a run's maps: what each image adds to the scores under every policy, and the sum of it."""
+"""One pass over a run's maps: what each image adds to the scores under every policy, and the sums."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from swtformer.datasets.label_images import read_labels, require_same_size
 from swtformer.datasets.records import Record
-from swtformer.datasets.truth import read_labels, require_same_size
 from swtformer.errors import SwtformerError
-from swtformer.functional.scores import IGNORED, confusion_matrix, mean_iou
+from swtformer.functional.scores import confusion_matrix, mean_iou
 from swtformer.functional.thresholds import (
     LocalConfusion,
     ThresholdSweep,
@@ -21,8 +21,10 @@ from swtformer.functional.thresholds import (
     label_free_threshold,
     score_histogram,
 )
-from swtformer.labelling.mask_rule import MaskRule, Source, argmax_labels, foreground, foreground_maps
-from swtformer.store.maps import ClassActivationMaps
+from swtformer.label_values import IGNORED
+from swtformer.labelling.mask_rule import argmax_labels, foreground, foreground_maps
+from swtformer.store.maps import ClassActivationMaps, Source
+from swtformer.store.masks import Policy
 from swtformer.store.refined_maps import require_refined_from
 from swtformer.store.run import RefinedRun, Run
 
@@ -33,13 +35,15 @@ class ImageCounts:
 
     Attributes:
         id: record id.
-        histograms: per source, for the label-free threshold; all zero where there are no whole maps.
+        histograms: per source, for the label-free threshold; all zero where the maps cannot be read.
         sweeps: per source, confusion at all thresholds; empty without ground truth.
-        argmax: (N, N+1) confusion of the refined maps by argmax, where there are such and ground truth.
-        miou: mean IoU of this image's mask, at each threshold or (one value) by argmax; None without truth.
+        argmax: (N, N+1) confusion of the maps that bring their own background, by argmax; None for CAMs alone
+            or without ground truth.
+        miou: mean IoU of this image's mask at each threshold, or one value by argmax; None without ground
+            truth.
         ignored: number of pixels that the ground truth leaves out.
         probabilities: (C,) of the classifier, where image-level labels are known.
-        missing: there are no whole maps, and the image was scored as all background.
+        missing: the maps cannot be read, and the image was scored as all background.
     """
 
     id: str
@@ -60,12 +64,12 @@ class MapCounter:
         run: the run whose maps are counted.
         records: the data set's records by id; images of the run that it lacks only add to the histograms.
         classes: the set's class names, without background.
-        sources: the maps that the run holds.
+        sources: the maps that are scored; those that bring their own background come last.
         thresholds: (M,) float32 thresholds of the sweep.
-        rule: how the run's masks were made; the per-image scores follow it.
+        masks_by: source and policy of the run's masks; the per-image scores follow them.
         over: labels that the means run over.
         made_by: fingerprint that the maps must carry.
-        missing: what to do about an image with ground truth and no whole maps.
+        missing: what to do about an image with ground truth and without readable maps.
     """
 
     run: Run
@@ -73,7 +77,7 @@ class MapCounter:
     classes: Sequence[str]
     sources: Sequence[Source]
     thresholds: Tensor
-    rule: MaskRule
+    masks_by: tuple[Source, Policy]
     over: Sequence[int]
     made_by: str
     missing: Literal["error", "background"]
@@ -82,28 +86,29 @@ class MapCounter:
         """Count one image.
 
         Raises:
-            SwtformerError: its maps are damaged (unless they count as background) or not those of maps.json.
-            DataError: the sizes of maps and ground truth differ, or the ground truth is no label image.
+            SwtformerError: its maps are damaged (unless they count as background) or stale.
+            DataError: the sizes of maps and ground truth differ, or the ground truth is not a label image.
         """
         record = self.records.get(id)
         mask = None if record is None else record.mask
-        truth = None if mask is None else read_labels(mask, self.classes)
+        truth = None if mask is None else torch.from_numpy(read_labels(mask, self.classes))
         loaded = self._load(id, truth)
         maps = loaded or _blank((1, 1) if truth is None else (truth.shape[0], truth.shape[1]))
         histograms = {source: score_histogram(foreground_maps(maps, source)) for source in self.sources}
         probabilities = None
         if loaded is not None and record is not None and record.present is not None:
             probabilities = torch.from_numpy(maps.probabilities)
-        if mask is None or truth is None:
+        if truth is None:
             return ImageCounts(id, histograms, probabilities=probabilities)
-        require_same_size(maps.size, self.run.map_file(id), truth, mask)
+        require_same_size(maps.size, self.run.map_file(id), truth.shape, f"its ground truth {mask}")
         best = {source: foreground(maps, source) for source in self.sources}
         sweeps = {
             source: confusion_at_thresholds(best[source], truth, self.thresholds) for source in self.sources
         }
         argmax = None
-        if "refined" in best:
-            decided = argmax_labels(maps, "refined", best["refined"])
+        last = self.sources[-1]
+        if last != "cam":
+            decided = argmax_labels(maps, last, best[last])
             argmax = confusion_matrix(decided, truth, labels=len(self.classes) + 1)
         return ImageCounts(
             id,
@@ -117,10 +122,10 @@ class MapCounter:
         )
 
     def _load(self, id: str, truth: Tensor | None) -> ClassActivationMaps | None:
-        """The maps of one image; None where there are no whole ones and that may be."""
+        """The maps of one image; None where they cannot be read and need not be."""
         try:
             maps = ClassActivationMaps.load(self.run.map_file(id))
-            foreground_maps(maps, self.sources[-1])  # refuses maps of a V1 among those of a V2
+            maps.channels(self.sources[-1])  # refuses maps without R-CAM among those with
         except SwtformerError:
             if truth is not None and self.missing == "error":
                 raise
@@ -142,21 +147,24 @@ class MapCounter:
         return maps
 
     def _miou(self, sweeps: Mapping[Source, LocalConfusion], argmax: Tensor | None) -> Tensor:
-        if self.rule.policy == "argmax" and self.rule.source == "refined" and argmax is not None:
+        source, policy = self.masks_by
+        if policy == "argmax" and source != "cam" and argmax is not None:
             return mean_iou(argmax, over=self.over)[None]
-        local = sweeps[self.rule.source]
+        local = sweeps[source]
         scored = [place for place, label in enumerate(local.labels.tolist()) if label in self.over]
         return mean_iou(local.counts, over=scored)
 
 
 def _blank(size: tuple[int, int]) -> ClassActivationMaps:
     """Maps of nothing but background."""
+    background = np.ones((1, 1, 1), np.float16)
     return ClassActivationMaps(
         values=np.zeros(0, np.int16),
         size=size,
         cam=np.zeros((0, 1, 1), np.float16),
-        refined=np.ones((1, 1, 1), np.float16),
         probabilities=np.zeros(0, np.float32),
+        rcam=background,
+        refined=background,
     )
 
 
@@ -202,8 +210,13 @@ class MapTotals:
         return float(str(sweep.thresholds.numpy()[best]))  # 0.15, not 0.15000000596
 
     def confusion(self, source: Source, threshold: float | None) -> Tensor:
-        """Confusion over all images at a threshold of the sweep; None stands for the refined maps' argmax."""
+        """Confusion over all images at a threshold of the sweep, or by argmax where it is None."""
         if threshold is None:
             return self.argmax
         sweep = self.sweeps[source]
         return sweep.counts[sweep.index(threshold)]
+
+    def miou_of_images(self, source: Source, threshold: float | None) -> dict[str, float]:
+        """Mean IoU of each image's mask by id, at a threshold of the sweep, or by argmax where it is None."""
+        place = 0 if threshold is None else self.sweeps[source].index(threshold)
+        return {id: float(curve[place]) for id, curve in self.miou.items()}

@@ -19,7 +19,7 @@ class RefineSettings(Section):
     method: Annotated[str, AfterValidator(REFINERS.check)] = "par"
     """par and dense_crf need no training; psa and irn first learn affinities from the run's own maps.
     `swtformer plugins refiner` lists all, and their options, which are the section `refiner`."""
-    source: Literal["auto", "cam", "refined"] = "auto"
+    source: Literal["auto", "cam", "rcam"] = "auto"
     """Maps to start from; auto takes the R-CAMs where the method makes them."""
     background_power: Positive | None = None
     """Background of CAMs is (1 − max)^power; by default the power at which it wins below the label-free

@@ -98,10 +98,10 @@ class LocalizeSettings(Section):
 class MaskSettings(Section):
     """How maps become label images."""
 
-    source: Literal["auto", "cam", "refined"] = "auto"
-    """Maps to use; auto takes the refined ones where the method makes them."""
+    source: Literal["auto", "cam", "rcam"] = "auto"
+    """Maps to use; auto takes the R-CAMs where the method makes them."""
     policy: Literal["auto", "argmax", "fixed", "label_free"] = "auto"
-    """auto: argmax for refined maps, label_free for CAMs; fixed: `threshold` is the background's score."""
+    """auto: argmax for R-CAMs, label_free for CAMs; fixed: `threshold` is the background's score."""
     threshold: Fraction = 0.15
     """Background score of the fixed policy."""
 

@@ -17,13 +17,13 @@ from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.processes import launched_processes
 from swtformer.progress import Progress, silent
 from swtformer.report.history import read_history
-from swtformer.scoring.sheet import MASKS
+from swtformer.scoring.supervision import MASKS
 from swtformer.segmentation.library import require_smp
 from swtformer.segmentation.network import require_encoder
 from swtformer.settings import Settings
 from swtformer.stages.chain_scores import ChainScores, score_chain
 from swtformer.stages.localize import localize
-from swtformer.stages.pseudo_label import pseudo_label, standing_pseudo_masks
+from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
 from swtformer.stages.segment import segment
@@ -237,7 +237,7 @@ class _Chain:
 
     def pseudo_label(self) -> str:
         """Make all pseudo-masks, unless the same are there."""
-        kept = standing_pseudo_masks(self.run, settings=self.settings.pseudo_label)
+        kept = current_pseudo_masks(self.run, settings=self.settings.pseudo_label)
         if kept is not None:
             return f"{kept} pseudo-masks kept"
         result = pseudo_label(self.run, settings=self.settings.pseudo_label, progress=self.report_progress)

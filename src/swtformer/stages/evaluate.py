@@ -11,45 +11,41 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from swtformer.datasets.label_images import read_labels, require_same_size
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.truth import (
     ground_truth_folder,
-    read_labels,
     records_with_mask,
     require_classes,
     require_other_files,
-    require_same_size,
 )
-from swtformer.errors import DataError, SwtformerError
-from swtformer.functional.scores import IGNORED, ConfusionMatrix, mean_iou
+from swtformer.errors import DataError
+from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
 from swtformer.in_order import in_order
-from swtformer.labelling.mask_rule import (
-    CAM_ARGMAX_THRESHOLD,
-    MaskRule,
-    Source,
-    first_whole,
-    ids_with_maps,
-    source_and_policy,
-)
+from swtformer.label_values import BACKGROUND, IGNORED
+from swtformer.labelling.mask_rule import first_whole, ids_with_maps, rule_for, source_and_policy
 from swtformer.progress import Progress, silent
 from swtformer.scoring.map_scores import MapCounter, MapTotals
-from swtformer.scoring.scores import (
-    BACKGROUND,
-    ClassificationScore,
-    ImageScore,
-    Scores,
-    SegmentationScore,
+from swtformer.scoring.measures import (
     classification_score,
     require_same_classes,
     scored_labels,
     segmentation_score,
 )
-from swtformer.settings import EvaluateSettings
-from swtformer.store.files import read_json, write_json
-from swtformer.store.maps import ClassActivationMaps
+from swtformer.settings import EvaluateSettings, MaskSettings
+from swtformer.store.maps import Source
+from swtformer.store.masks import read_rule
+from swtformer.store.notes import map_notes
 from swtformer.store.refined_maps import require_refined_from_maps
 from swtformer.store.run import RefinedRun, Run
+from swtformer.store.scores import (
+    ClassificationScore,
+    ImageScore,
+    Scores,
+    SegmentationScore,
+    write_scores,
+)
 
 
 def evaluate(
@@ -57,33 +53,36 @@ def evaluate(
 ) -> Scores:
     """Score a run's maps against a data set and write scores.json.
 
-    Every source of maps (cam, refined) is scored under every policy of the settings:
-    `fixed` takes the threshold of the settings for the foreground channels; `argmax` lets the background map
-    compete, which is R-CAM's own first channel, and 1 − max (Eq. 3) for CAMs; `label_free` takes the
-    threshold that `mask` would choose, from the maps of all the run's images; `oracle` takes the best
-    threshold of the sweep and is flagged `uses_ground_truth`. Confusion is always counted over all labels;
-    the mean runs over the background and `settings.score_classes`. With `settings.maps` refined, "refined"
-    are the maps that `refine` made, and the scores go to refined/scores.json.
+    Every source of maps is scored under every policy of the settings. The sources are "cam" and, where the
+    method makes R-CAMs, "rcam". With `settings.maps` refined they are "cam" and "refined", and the scores go
+    to refined/scores.json. The policies:
 
-    Where the maps were made with the image labels given, only classes that are present can be predicted.
+    - `fixed`: the threshold of the settings for the foreground channels;
+    - `argmax`: the background map competes. R-CAMs and refined maps bring it as their first channel; for CAMs
+      it is 1 − max (Eq. 3);
+    - `label_free`: the threshold that `mask` would choose, from the maps of all the run's images;
+    - `oracle`: the best threshold of the sweep, flagged `uses_ground_truth`.
+
+    Confusion is always counted over all labels; the mean runs over the background and
+    `settings.score_classes`. Where the maps were made for given image labels, only classes that are present
+    can be predicted.
 
     Args:
         run: a run with maps.
         data: images with masks, image-level labels, or both.
         settings: the run's own where None.
-        progress: told about every image.
+        progress: called for every image.
 
     Raises:
         DataError: maps are missing (unless they count as background), sizes or classes don't match, a mask is
-            no label image, or the set has neither masks nor labels.
-        SwtformerError: the run has no maps, the maps come from different models or settings, or refined ones
-            were made from other maps than the run holds now.
+            not a label image, or the set has neither masks nor labels.
+        SwtformerError: the run has no maps, the maps come from different models or settings, or the refined
+            ones are stale.
     """
-    settings = run.settings().evaluate if settings is None else settings
+    own = run.settings()
+    settings = own.evaluate if settings is None else settings
     if settings.maps == "refined":
         run = RefinedRun(run.path)
-        if not run.maps_file.is_file():
-            raise SwtformerError(f"{run.maps} holds no refined maps; make them with `swtformer refine`.")
         require_refined_from_maps(run)
     require_same_classes(run.classes(), data)
     over = scored_labels(data, settings.score_classes)
@@ -93,20 +92,22 @@ def evaluate(
     missing = {record.id for record, _ in masked} - set(ids)
     if missing and settings.missing == "error":
         _refuse_missing(missing, len(masked), f"maps in {run.maps}", "Make them with `swtformer localize`")
-    first = first_whole(run, sorted({record.id for record in data.records} & set(ids)) or ids)
-    sources: list[Source] = ["cam"] if first.refined is None else ["cam", "refined"]
-    rule = _rule_of_masks(run, first)
-    known = [settings.threshold, *([] if rule.threshold is None else [rule.threshold])]
-    made = read_json(run.maps_file)
+    best = first_whole(run, sorted({record.id for record in data.records} & set(ids)) or ids).best
+    sources: list[Source] = ["cam"] if best == "cam" else ["cam", best]
+    rule = read_rule(run)
+    if rule is not None and rule.source not in sources:
+        rule = None  # of maps that the run had before
+    known = [settings.threshold, own.mask.threshold if rule is None else rule.threshold]
+    made = map_notes(run)
     counter = MapCounter(
         run=run,
         records={record.id: record for record in data.records},
         classes=data.classes,
         sources=sources,
-        thresholds=threshold_grid(known),
-        rule=rule,
+        thresholds=threshold_grid(value for value in known if value is not None),
+        masks_by=source_and_policy(best, own.mask) if rule is None else (rule.source, rule.policy),
         over=over,
-        made_by=made["made_by"],
+        made_by=made.made_by,
         missing=settings.missing,
     )
     totals = MapTotals(sources, counter.thresholds, len(data.classes) + 1)
@@ -123,6 +124,7 @@ def evaluate(
             threshold = _threshold(totals, source, policy, settings.threshold, over)
             confusion = totals.confusion(source, threshold)
             segmentation.append(segmentation_score(confusion, names, over, source, policy, threshold))
+    rule = rule or rule_for(best, own.mask, label_free=totals.label_free)
     scores = Scores(
         split=data.split or data.name,
         images=len(masked) or (classification.images if classification else 0),
@@ -131,15 +133,15 @@ def evaluate(
         predictions=str(run.maps),
         classes=names,
         scored_classes=tuple(names[label] for label in over),
-        scales=tuple(made["scales"]),
-        flip=made["flip"],
+        scales=made.scales,
+        flip=made.flip,
         segmentation=tuple(segmentation),
         classification=classification,
-        per_image=_per_image(totals, rule),
+        per_image=_image_scores(totals.miou_of_images(rule.source, rule.threshold)),
         skipped=len(data) - len(masked),
         missing=totals.missing,
     )
-    write_json(run.scores_file, scores.as_json())
+    write_scores(run.scores_file, scores)
     return scores
 
 
@@ -153,18 +155,18 @@ def evaluate_folder(
     """Score a folder of label images `<id>.png`, wherever they come from; nothing is written.
 
     A predicted 255 ("undecided") counts as a miss of the true label under the policy "given". Where there are
-    such pixels, a second score, "decided", leaves them out and says what part of the pixels it is about.
+    such pixels, a second score, "decided", leaves them out and says what part of the pixels was decided.
     Images of the folder that are not in the set are not looked at.
 
     Args:
         predictions: folder of label images with the values of the data set.
         data: images with masks.
         settings: `score_classes` and `missing` are used.
-        progress: told about every image.
+        progress: called for every image.
 
     Raises:
         DataError: the set has no masks or no classes, predictions are missing (unless they count as
-            background) or are the ground truth itself, sizes differ, or a file is no label image.
+            background) or are the ground truth itself, sizes differ, or a file is not a label image.
     """
     settings = settings or EvaluateSettings()
     over = scored_labels(data, settings.score_classes)
@@ -174,7 +176,7 @@ def evaluate_folder(
     if not data.classes:
         raise DataError(f"{data.name} has masks but no class names; name them in order with --data.classes.")
     if not predictions.is_dir():
-        raise DataError(f"{predictions} is no folder; name the folder that holds the predicted masks.")
+        raise DataError(f"{predictions} is not a folder; name the folder that holds the predicted masks.")
     folder = ground_truth_folder(masked)
     pairs = {record.id: (predictions / f"{record.id}.png", mask) for record, mask in masked}
     require_other_files(predictions, list(pairs.values()))
@@ -184,11 +186,11 @@ def evaluate_folder(
 
     def read(id: str) -> tuple[str, Tensor, Tensor]:
         prediction, mask = pairs[id]
-        truth = read_labels(mask, data.classes)
+        truth = torch.from_numpy(read_labels(mask, data.classes))
         if id in missing:
             return id, torch.zeros_like(truth), truth
-        predicted = read_labels(prediction, data.classes)
-        require_same_size((predicted.shape[0], predicted.shape[1]), prediction, truth, mask)
+        predicted = torch.from_numpy(read_labels(prediction, data.classes))
+        require_same_size(predicted.shape, prediction, truth.shape, f"its ground truth {mask}")
         return id, predicted, truth
 
     total = ConfusionMatrix(len(data.classes) + 1)
@@ -240,29 +242,14 @@ def _refuse_missing(ids: Iterable[str], total: int, what: str, remedy: str) -> N
     )
 
 
-def _rule_of_masks(run: Run, first: ClassActivationMaps) -> MaskRule:
-    """How the run's masks were made, or would be; a label-free threshold that is not known yet stays None."""
-    if run.masks_file.is_file():
-        recorded = read_json(run.masks_file)
-        return MaskRule(recorded["source"], recorded["policy"], recorded["threshold"])
-    settings = run.settings().mask
-    source, policy = source_and_policy(first, settings)
-    if policy == "fixed":
-        return MaskRule(source, policy, settings.threshold)
-    return MaskRule(source, policy, CAM_ARGMAX_THRESHOLD if (source, policy) == ("cam", "argmax") else None)
-
-
 def _threshold(
     totals: MapTotals, source: Source, policy: str, fixed: float, over: Sequence[int]
 ) -> float | None:
-    """The policy's background score for these maps; None where R-CAM's own background map competes."""
-    if policy == "fixed":
-        return fixed
-    if policy == "label_free":
-        return totals.label_free(source)
+    """The background's score under a policy of `evaluate`; None where the maps' own background competes."""
     if policy == "oracle":
         return totals.oracle(source, over)
-    return CAM_ARGMAX_THRESHOLD if source == "cam" else None
+    wanted = MaskSettings.model_validate({"policy": policy, "threshold": fixed})
+    return rule_for(source, wanted, label_free=totals.label_free).threshold
 
 
 def _classification(totals: MapTotals, data: ImageSet) -> ClassificationScore | None:
@@ -271,16 +258,6 @@ def _classification(totals: MapTotals, data: ImageSet) -> ClassificationScore | 
         return None
     probabilities = torch.stack([totals.probabilities[data.records[row].id] for row in rows])
     return classification_score(probabilities, torch.from_numpy(data.labels())[rows], data.classes)
-
-
-def _per_image(totals: MapTotals, rule: MaskRule) -> tuple[ImageScore, ...]:
-    """Scores of single images under the rule of the masks, in the order of their ids."""
-    if (rule.source, rule.policy) == ("refined", "argmax"):
-        place = 0
-    else:
-        threshold = totals.label_free(rule.source) if rule.threshold is None else rule.threshold
-        place = totals.sweeps[rule.source].index(threshold)
-    return _image_scores({id: float(curve[place]) for id, curve in totals.miou.items()})
 
 
 def _image_scores(miou: Mapping[str, float]) -> tuple[ImageScore, ...]:

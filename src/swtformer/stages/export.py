@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from swtformer.datasets.images import has_rotation, read_image, read_mask
+from swtformer.datasets.images import has_rotation, read_image
+from swtformer.datasets.label_images import read_labels, require_same_size
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import ExchangeFormat, Exporter, LabelledImage, exporter
@@ -239,24 +238,6 @@ def mask_ids(folder: Path) -> list[str]:
     return ids
 
 
-def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
-    """(H, W) uint8 labels of one mask.
-
-    Raises:
-        ImageError: the file cannot be read.
-        DataError: it is no label image, or holds values that are no class.
-    """
-    labels = read_mask(path)
-    used = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-    strays = [value for value in used.tolist() if len(classes) < value < 255]
-    if strays:
-        raise DataError(
-            f"{path}: expected values 0 (background) to {len(classes)} or 255 (ignored), got "
-            f"{', '.join(map(str, strays[:5]))}. Are these the masks of another class list?"
-        )
-    return labels
-
-
 def _require_target(plug_in: Exporter, out: Path) -> None:
     if plug_in.suffix and out.suffix.lower() != plug_in.suffix:
         raise SwtformerError(
@@ -285,11 +266,7 @@ def _load(
         height, width, _ = read_image(photograph, exif=exif).shape
     except ImageError as error:
         return Failure(id, "export", str(photograph or path), str(error))
-    if labels.shape != (height, width):
-        raise DataError(
-            f"{path} is for {labels.shape[1]}×{labels.shape[0]} pixels, its image {photograph} has "
-            f"{width}×{height}. Expected equal sizes; is it turned by its EXIF orientation? See --data.exif."
-        )
+    require_same_size(labels.shape, path, (height, width), f"its image {photograph}")
     return LabelledImage(id, id + photograph.suffix, photograph, labels)
 
 

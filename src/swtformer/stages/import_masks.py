@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from swtformer.datasets.images import image_size
+from swtformer.datasets.label_images import read_labels
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.exporters import Correction, ExchangeFormat, Known, Reading, exchange_format, recognise
@@ -22,7 +23,7 @@ from swtformer.progress import Progress, silent
 from swtformer.review.decisions import marked_ids
 from swtformer.review.import_warnings import Findings
 from swtformer.review.merge_masks import Merged, Standing, merge
-from swtformer.stages.export import MaskSource, mask_folder, mask_ids, read_labels
+from swtformer.stages.export import MaskSource, mask_folder, mask_ids
 from swtformer.store.corrections import NOTES, VERSIONS, Corrections, noted_base, read_corrections
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from swtformer.errors import SwtformerError
 from swtformer.in_order import in_order
-from swtformer.labelling.mask_rule import MaskRule, ids_with_maps, label_image, mask_rule
+from swtformer.labelling.mask_rule import ids_with_maps, label_image, mask_rule
 from swtformer.progress import Progress, silent
 from swtformer.settings import MaskSettings
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import write_json
 from swtformer.store.maps import ClassActivationMaps
-from swtformer.store.masks import remove_other_masks, write_mask
+from swtformer.store.masks import MaskRule, remove_other_masks, write_mask, write_rule
 from swtformer.store.run import Run
 
 
 @dataclass(frozen=True)
 class MaskResult:
-    """What mask making did.
+    """Outcome of `mask`.
 
     Attributes:
         rule: how the masks were made.
-        done: masks written.
+        done: number of masks written.
         failures: images whose maps could not be used.
     """
 
@@ -35,17 +34,16 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
     """Write masks/<id>.png for every image that has maps, and masks.json with the rule that made them.
 
     Images without a present class become all background. With the label_free policy one threshold is chosen
-    from the maps of all images together (`functional.thresholds.label_free_threshold`). All masks are made
-    anew at each call, and those of images that have no maps any more are removed; masks.json is there only
-    while all masks follow it.
+    from the maps of all images together (`functional.thresholds.label_free_threshold`). Every call makes all
+    masks again and removes those of images without maps; masks.json exists only while all masks follow it.
 
     Args:
         run: a run with maps.
         settings: source, policy and threshold; those of the run where None.
-        progress: told about every image.
+        progress: called for every image.
 
     Raises:
-        SwtformerError: the run has no usable maps, or not those that the settings ask for.
+        SwtformerError: the run has no usable maps, or none of the wanted source.
     """
     settings = run.settings().mask if settings is None else settings
     ids = ids_with_maps(run)
@@ -64,6 +62,6 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
 
     failures = [failure for failure in in_order("mask", make, ids, progress) if failure is not None]
     write_failures(run, "mask", failures)
-    made = len(ids) - len(failures)
-    write_json(run.masks_file, {**asdict(rule), "images": made})
-    return MaskResult(rule=rule, done=made, failures=tuple(failures))
+    done = len(ids) - len(failures)
+    write_rule(run, rule, images=done)
+    return MaskResult(rule, done, tuple(failures))

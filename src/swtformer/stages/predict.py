@@ -20,9 +20,9 @@ from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.inference.inputs import find_inputs
 from swtformer.inference.predictor import Predictor, load_predictor
+from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, silent
 from swtformer.report.pictures import mask_overlay, thumbnail
-from swtformer.scoring.scores import BACKGROUND
 from swtformer.settings import PredictSettings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import sha256, write_json, write_text, write_with

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,29 +22,30 @@ from swtformer.functional.pseudo_labels import (
     margins_to_keep,
     support,
 )
-from swtformer.functional.scores import IGNORED
 from swtformer.in_order import in_order
-from swtformer.labelling.mask_rule import Source, ids_with_maps
+from swtformer.label_values import IGNORED
+from swtformer.labelling.mask_rule import ids_with_maps
 from swtformer.labelling.start_maps import all_channels, label_free_power, source_of
 from swtformer.progress import Progress, silent
 from swtformer.settings import REFINERS, PseudoLabelSettings, differing, shaping
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import digest, read_json, write_json
-from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.files import digest, write_json
+from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import remove_other_masks, write_mask
-from swtformer.store.refined_maps import require_refined_from, require_refined_from_maps
+from swtformer.store.notes import MapNotes, PseudoMaskNotes, RefinedNotes, map_notes, read_notes
+from swtformer.store.refined_maps import refined_notes, require_refined_from, require_refined_from_maps
 from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
 
 
 @dataclass(frozen=True)
 class PseudoLabelResult:
-    """What making pseudo-masks did.
+    """Outcome of `pseudo_label`.
 
     Attributes:
-        source: "refined" or "maps".
-        done: masks written.
-        unrefined: images with maps that `refine` did not reach; they have no pseudo-mask.
+        source: "refined" for the maps that `refine` made, "maps" for those of `localize`.
+        done: number of masks written.
+        unrefined: number of images with maps and without refined maps; they get no pseudo-mask.
         undecided: mean part of the pixels that are 255.
         reviews: every mask, the least sure first.
         failures: images whose maps could not be used.
@@ -60,15 +61,15 @@ class PseudoLabelResult:
 
 @dataclass(frozen=True)
 class _Maps:
-    """The maps that masks are made of.
+    """The maps that masks are made from.
 
     Attributes:
         run: where they lie.
-        ids: images that have some.
-        source: which of a file's maps.
+        ids: images that have maps.
+        source: which maps of a file.
         power: of the background behind CAMs.
-        made_by: what all of them must have been made by.
-        judge: maps of the same images that say how sure the labels of these are; None where these do.
+        made_by: fingerprint that all of them must carry.
+        judge: maps of the same images that say how sure the labels are; None where these maps say it.
     """
 
     run: Run
@@ -79,11 +80,10 @@ class _Maps:
     judge: _Maps | None = None
 
     def evidence(self, id: str) -> tuple[Evidence, Tensor]:
-        """What is known of the best labels of an image's maps, and the (K,) labels of its classes.
+        """Evidence for the best labels of an image, and the (K,) labels of its classes.
 
         Raises:
-            SwtformerError: they are damaged, of an older making than the others, or refined from other maps
-                than the image has now.
+            SwtformerError: its maps are damaged or stale.
         """
         maps, values, size = self._load(id)
         pixels = evidence(maps, values, size)
@@ -96,8 +96,8 @@ class _Maps:
         maps = ClassActivationMaps.load(self.run.map_file(id))
         if maps.made_by != self.made_by:
             raise SwtformerError(
-                f"the maps were made by another model or with other settings than {self.run.maps_file} says; "
-                "run the command that made them again."
+                f"the maps are stale: they were made by another model or with other settings than "
+                f"{self.run.maps_file} says. Run the command that made them again."
             )
         if isinstance(self.run, RefinedRun):
             require_refined_from(self.run, id, maps)
@@ -110,30 +110,28 @@ def pseudo_label(
 ) -> PseudoLabelResult:
     """Write pseudo_masks/<id>.png, pseudo_masks.json, and review.csv with the least sure image first.
 
-    Ground truth is never looked at. All masks are made anew at each call, and those of images that have no
-    maps any more are removed; pseudo_masks.json and review.csv are there only while all masks follow the same
-    rule. An image without a present class is all background.
+    Ground truth is never used. Every call makes all masks again and removes those of images without maps;
+    pseudo_masks.json and review.csv exist only while all masks follow the same rule. An image without a
+    present class is all background.
 
-    Refined maps give each pixel its label. How sure that is they say as well, unless their refiner says that
-    they cannot (`Refiner.tells_how_sure`): then the maps that it started from do, at the image's size, by the
-    share that they give to the label less the best other share. Where they prefer another label that is
-    negative, and the pixel becomes 255 unless the keep rule has to reach so far down.
+    Refined maps give each pixel its label, and their shares say how sure that is. Some refiners leave nearly
+    every pixel near 0 or 1 (`Refiner.tells_how_sure`). For these, the maps before refinement say how sure a
+    label is: by their share for it less their best other share, at the image's size. That margin is negative
+    where they prefer another label; the pixel then becomes 255, unless the keep rule needs it.
 
     An image's confidence is the mean of two figures in [0, 1]. Certainty is the mean margin (best share less
-    second share, and a negative one counts as 0) of each label's pixels, averaged over the background and the
-    image's classes; a class that wins no pixel counts with 0. Agreement is the mean IoU between the best
-    labels before and after refinement: where the edges of the image overturn what the network saw, one of
-    them is wrong. Without refinement, confidence is certainty.
+    second share, at least 0) of each label's pixels, averaged over the background and the image's classes; a
+    class that wins no pixel counts with 0. Agreement is the mean IoU between the best labels before and after
+    refinement: where they differ, one of them is wrong. Without refinement, confidence is certainty.
 
     Args:
         run: a run with maps, refined or not.
         settings: those of the run where None.
-        progress: told about every image.
+        progress: called for every image.
 
     Raises:
         SettingsError: the low threshold is above the high one.
-        SwtformerError: the run has no usable maps, not those that the settings ask for, or refined ones that
-            were made from other maps than it holds now.
+        SwtformerError: the run has no usable maps, none of the wanted source, or its refined maps are stale.
     """
     settings = run.settings().pseudo_label if settings is None else settings
     if settings.low > settings.high:
@@ -142,10 +140,9 @@ def pseudo_label(
         )
     source, maps, start = _maps(run, settings)
     made_from = _made_from(run)
-    made_with = dict(read_json(run.maps_file).get("settings", {}))
-    if source == "refined":
-        made_with |= read_json(run.refined_file).get("settings", {})
-    made_with |= shaping(settings, "pseudo_label")
+    noted = refined_notes(run) if source == "refined" else map_notes(run)
+    own = shaping(settings, "pseudo_label")
+    made_with = map_notes(run).settings | noted.settings | own
     decide = _rule(maps, settings, progress)
     run.pseudo_masks_file.unlink(missing_ok=True)
     run.review_file.unlink(missing_ok=True)
@@ -181,70 +178,69 @@ def pseudo_label(
     undecided = sum(item.undecided for item in reviews) / max(len(reviews), 1)
     write_failures(run, "pseudo-label", failures)
     write_reviews(run, reviews)
-    write_json(
-        run.pseudo_masks_file,
-        {
-            **_provenance(maps.run),
-            **settings.model_dump(mode="json"),
-            "source": source,
-            "images": len(reviews),
-            "undecided": round(undecided, 4),
-            "made_from": made_from,
-            "settings": shaping(settings, "pseudo_label"),
-            "made_with": made_with,
-        },
+    notes = PseudoMaskNotes(
+        data=noted.data,
+        split=noted.split,
+        data_name=noted.data_name,
+        made_by=noted.made_by,
+        method=noted.method if isinstance(noted, RefinedNotes) else None,
+        source=source,
+        rule=settings.rule,
+        images=len(reviews),
+        undecided=round(undecided, 4),
+        made_from=made_from,
+        settings=own,
+        made_with=made_with,
     )
+    write_json(run.pseudo_masks_file, notes.model_dump(mode="json"))
     unrefined = len(set(run.map_ids()) - set(maps.ids))
     return PseudoLabelResult(source, len(reviews), unrefined, undecided, reviews, failures)
 
 
-def standing_pseudo_masks(run: Run, *, settings: PseudoLabelSettings) -> int | None:
-    """How many pseudo-masks are there, if `pseudo_label` would make the same again; else None.
+def current_pseudo_masks(run: Run, *, settings: PseudoLabelSettings) -> int | None:
+    """Number of pseudo-masks that the run holds, if they are current; None if `pseudo_label` must run.
 
-    Masks that someone changed in place count as the same; whoever wants them anew calls `pseudo_label`.
+    Masks that were edited in place still count as current.
 
     Raises:
         SwtformerError: a file that says how maps or masks were made is damaged.
     """
-    if not (run.pseudo_masks_file.is_file() and run.review_file.is_file()):
+    notes = read_notes(run.pseudo_masks_file, PseudoMaskNotes)
+    if notes is None or not run.review_file.is_file():
         return None
-    facts = read_json(run.pseudo_masks_file)
     refined = RefinedRun(run.path).maps_file.is_file() and settings.source != "maps"
     is_same = (
-        facts.get("made_from") == _made_from(run)
-        and facts["source"] == ("refined" if refined else "maps")
-        and not differing(facts["settings"], shaping(settings, "pseudo_label"))
+        notes.made_from == _made_from(run)
+        and notes.source == ("refined" if refined else "maps")
+        and not differing(notes.settings, shaping(settings, "pseudo_label"))
         and all(run.pseudo_mask_file(review.id).is_file() for review in read_reviews(run))
     )
-    return facts["images"] if is_same else None
+    return notes.images if is_same else None
 
 
 def _made_from(run: Run) -> str:
-    """Equal while the files of maps and of refined maps are what they were, wherever the run lies."""
+    """Fingerprint of the files of maps and refined maps; it stays the same when the run is moved."""
     files = sorted([*run.maps.rglob("*.npz"), *run.refined.rglob("*.npz")])
     facts = [(file.relative_to(run.path).as_posix(), file.stat()) for file in files]
     stamps = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in facts]
-    makers = [read_json(file)["made_by"] for file in (run.maps_file, run.refined_file) if file.is_file()]
-    return digest(*makers, *stamps)
+    makers = [read_notes(file, MapNotes) for file in (run.maps_file, run.refined_file)]
+    return digest(*(notes.made_by for notes in makers if notes), *stamps)
 
 
 def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "maps"], _Maps, _Maps | None]:
-    """The maps that the settings mean and, if they are refined, those that refinement started from."""
+    """The maps that the settings mean and, if they are refined, those before refinement."""
     refined = RefinedRun(run.path)
     if settings.source == "refined" or (settings.source == "auto" and refined.maps_file.is_file()):
-        if not refined.maps_file.is_file():
-            raise SwtformerError(f"{run.refined} holds no refined maps; make them with `swtformer refine`.")
+        notes = refined_notes(run)
         ids = ids_with_maps(refined)
         require_refined_from_maps(run)
-        facts = read_json(refined.maps_file)
-        made_by = read_json(run.maps_file)["made_by"]
-        start = _Maps(run, ids, facts["source"], facts["background_power"] or 1.0, made_by)
-        judge = None if REFINERS[facts["method"]].tells_how_sure else start
-        return "refined", _Maps(refined, ids, "refined", 1.0, facts["made_by"], judge), start
+        start = _Maps(run, ids, notes.source, notes.background_power or 1.0, map_notes(run).made_by)
+        judge = None if REFINERS[notes.method].tells_how_sure else start
+        return "refined", _Maps(refined, ids, "refined", 1.0, notes.made_by, judge), start
     ids = ids_with_maps(run)
     source = source_of(run, ids, "auto")
     power = label_free_power(run, ids) if source == "cam" else 1.0
-    return "maps", _Maps(run, ids, source, power, read_json(run.maps_file)["made_by"]), None
+    return "maps", _Maps(run, ids, source, power, map_notes(run).made_by), None
 
 
 def _rule(maps: _Maps, settings: PseudoLabelSettings, progress: Progress) -> Callable[[Evidence], Tensor]:
@@ -265,9 +261,3 @@ def _histogram(maps: _Maps, id: str) -> Tensor:
         return margin_histogram(maps.evidence(id)[0])
     except SwtformerError:
         return torch.zeros(1, 1, dtype=torch.int64)  # recorded as a failure when its mask is made
-
-
-def _provenance(run: Run) -> dict[str, Any]:
-    """Of which images, and by which refiner."""
-    facts = read_json(run.maps_file)
-    return {key: facts[key] for key in ("data", "data_name", "split", "made_by", "method") if key in facts}

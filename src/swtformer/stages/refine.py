@@ -96,7 +96,7 @@ def refine(
     refiner = create_refiner(
         options.method,
         settings.plugin_options("refiner"),
-        source="cam" if start.source == "cam" else "rcam",
+        source=start.source,
         device=pick_device(options.accelerator),
     )
     weights = ""
@@ -116,7 +116,7 @@ def refine(
             "method": options.method,
             "settings": shaped_by,
             "source": start.source,
-            "background_power": None if start.source == "refined" else start.power,
+            "background_power": start.power if start.source == "cam" else None,
         },
     )
     failures: list[Failure] = []
@@ -146,7 +146,7 @@ def refine(
 def _start(run: Run, ids: list[str], options: RefineSettings) -> Start:
     """Settle what the refiner starts from, before the first image."""
     source = source_of(run, ids, options.source)
-    if source == "refined":
+    if source == "rcam":
         return Start(source, power=1.0)
     return Start(source, power=options.background_power or label_free_power(run, ids))
 
@@ -202,7 +202,9 @@ def _refined(refiner: Refiner, batch: list[_Unrefined]) -> list[ClassActivationM
         if len(batch) == 1:
             raise
     else:
-        return [replace(one.maps, refined=_as_fp16(own)) for one, own in zip(batch, made, strict=True)]
+        return [
+            replace(one.maps, rcam=None, refined=_as_fp16(own)) for one, own in zip(batch, made, strict=True)
+        ]
     middle = len(batch) // 2
     return _refined(refiner, batch[:middle]) + _refined(refiner, batch[middle:])
 

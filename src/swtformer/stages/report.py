@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from swtformer.datasets import ImageSet, Record, open_dataset
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
@@ -20,21 +19,24 @@ from swtformer.report.history import read_history
 from swtformer.report.later_stages import LaterStages, read_later_stages
 from swtformer.report.page import Contents, Gallery
 from swtformer.report.selection import confidence, extremes, varied
-from swtformer.scoring.sheet import ScoreSheet, read_scores
-from swtformer.settings import DataSettings, Settings
+from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json, write_text
+from swtformer.store.known_data import data_of
 from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import read_rule
+from swtformer.store.notes import DataNotes, MapNotes, read_notes, training_notes
 from swtformer.store.run import Run
+from swtformer.store.scores import Scores, read_scores
 
 EXTREMES = 6
 """Images at each end of the ranking."""
 
 REVIEWED = 4
-"""Pseudo-masks of least confidence that are shown."""
+"""Number of the least confident pseudo-masks that are shown."""
 
 RANKED_BY_CONFIDENCE = 500
-"""Images whose maps are read for a ranking where there are no scores; of more, an even part is taken."""
+"""Images whose maps are read for a ranking where there are no scores; of more, every nth is taken."""
 
 
 def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress: Progress = silent) -> Path:
@@ -47,30 +49,31 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
         run: a run folder; settings.yaml is all that it must hold.
         data: the images that the maps were made for; where None, they are opened again from where the run
             says they lie.
-        images: size of the varied sample; the worst and best cases come on top.
-        progress: told about every picture.
+        images: size of the varied sample; the worst and best cases are added to it.
+        progress: called for every picture.
 
     Returns:
         The file.
 
     Raises:
         SettingsError: `images` is negative.
-        SwtformerError: the folder is no run, or a file in it is damaged.
+        SwtformerError: the folder is not a run, or a file in it is damaged.
     """
     if images < 0:
         raise SettingsError(f"The number of images in a report must be 0 or more, got {images}.")
     settings = run.settings()
-    made_for = _made_for(run)
-    scores = read_scores(run)
+    noted = read_notes(run.maps_file, MapNotes)
+    made_for = noted or training_notes(run)
+    scores = read_scores(run.scores_file)
     history = read_history(run)
     later = read_later_stages(run)
     missing: list[str] = []
     if data is None:
-        data, reason = _reopen(run, settings, made_for, scores)
+        data, reason = _reopen(run, made_for, scores)
         if data is None:
             missing.append(f"Pictures: {reason}")
-    made = _Made.of(run, data)
-    missing += _missing_parts(run, settings, made, data, scores=scores, has_history=history is not None)
+    made = _Made.of(run, data, later)
+    missing += _missing_parts(run, made, data, scores=scores, has_history=history is not None)
     galleries: tuple[Gallery, ...] = ()
     if data is not None and made.shown:
         galleries, unreadable = _galleries(
@@ -80,20 +83,21 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
     contents = Contents(
         run_name=run.path.resolve().name,
         run_path=shlex.quote(str(run.path)),
-        data_name=_data_name(run, data, made_for),
+        data_name=_data_name(data, made_for),
         settings=settings,
         classes=_classes(run, data),
         class_images=_class_images(data) if data else {},
         images=len(data) if data else None,
         maps=len(made.maps),
         masks=len(made.masks),
-        mask_rule=_json(run.masks_file),
-        map_rule=_json(run.maps_file),
+        has_rcam=made.columns.rcam,
+        mask_rule=read_rule(run),
+        map_classes=noted.classes if noted else "",
         history=history,
         scores=scores,
         galleries=galleries,
         failures=tuple(read_failures(run)),
-        environment=run.environment(),
+        environment=read_json(run.environment_file) if run.environment_file.is_file() else {},
         missing=tuple(missing),
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         later=later,
@@ -107,8 +111,8 @@ class _Made:
     """Which records of the data set have what.
 
     Attributes:
-        maps: ids with maps, of the whole run.
-        masks: ids with masks, of the whole run.
+        maps: ids of the run's maps.
+        masks: ids of the run's masks.
         shown: records of the data set with maps or masks.
         columns: columns of pictures that the run can fill.
     """
@@ -119,43 +123,41 @@ class _Made:
     columns: Columns
 
     @classmethod
-    def of(cls, run: Run, data: ImageSet | None) -> _Made:
+    def of(cls, run: Run, data: ImageSet | None, later: LaterStages) -> _Made:
         maps = frozenset(run.map_ids())
         found = (file.relative_to(run.masks).as_posix() for file in run.masks.rglob("*.png"))
         masks = frozenset(name.removesuffix(".png") for name in found)
         records = data.records if data else ()
         shown = tuple(record for record in records if record.id in maps or record.id in masks)
-        refined = False
-        for record in shown:
-            if record.id not in maps:
-                continue
-            try:
-                refined = ClassActivationMaps.load(run.map_file(record.id)).refined is not None
-            except SwtformerError:
-                continue  # its own tile says why
-            break
         return cls(
             maps,
             masks,
             shown,
             Columns(
                 cam=bool(maps),
-                refined=refined,
+                rcam=_has_rcam(run, sorted(maps)),
                 mask=bool(masks),
                 truth=any(record.mask for record in shown),
                 pseudo_mask=not masks and run.pseudo_masks_file.is_file(),
-                refiner=str(_json(run.refined_file).get("method", "")),
+                refiner="" if later.refinement is None else later.refinement.method,
             ),
         )
 
 
+def _has_rcam(run: Run, ids: Sequence[str]) -> bool:
+    """Whether the first maps that can be read include R-CAMs."""
+    for id in ids:
+        with suppress(SwtformerError):
+            return ClassActivationMaps.load(run.map_file(id)).rcam is not None
+    return False
+
+
 def _missing_parts(
     run: Run,
-    settings: Settings,
     made: _Made,
     data: ImageSet | None,
     *,
-    scores: ScoreSheet | None,
+    scores: Scores | None,
     has_history: bool,
 ) -> list[str]:
     """One line per part that is not there, with the command that makes it."""
@@ -165,13 +167,8 @@ def _missing_parts(
         lines.append(f"Training curves: `swtformer train DATA --out {name}` writes them.")
     if not made.maps:
         lines.append(f"Maps: `swtformer localize {name}` makes them.")
-    elif not made.columns.refined and data is not None:
-        if settings.model.method == "swtformer_v1":
-            lines.append(
-                "R-CAM: SWTformer-V1 makes none; `swtformer train --model.method swtformer_v2` does."
-            )
-        else:
-            lines.append(f"R-CAM: `swtformer localize {name}` makes them.")
+    elif not made.columns.rcam:
+        lines.append("R-CAM: the maps include none; only some methods make them.")
     if not made.masks and not made.columns.pseudo_mask:
         lines.append(f"Masks: `swtformer mask {name}` makes them from the maps.")
     if scores is None:
@@ -194,7 +191,7 @@ def _galleries(
     data: ImageSet,
     made: _Made,
     settings: Settings,
-    scores: ScoreSheet | None,
+    scores: Scores | None,
     later: LaterStages,
     *,
     images: int,
@@ -210,21 +207,19 @@ def _galleries(
         (
             "pictures",
             "Pictures",
-            "A varied sample: chosen so that every class is shown, without a look at the scores.",
+            "A varied sample, chosen so that every class is shown, whatever the scores.",
             [record.id for record in varied(made.shown, images)],
         ),
         ("worst", "Worst cases" if by_score else "Least confident", f"Lowest {note}, lowest first.", lowest),
         ("best", "Best cases" if by_score else "Most confident", f"Highest {note}, highest first.", highest),
     ]
     doubtful = {review.id: review.confidence for review in later.reviews if review.id in by_id}
-    review = replace(
-        context, columns=Columns(False, False, mask=False, truth=made.columns.truth, pseudo_mask=True)
-    )
+    review = replace(context, columns=Columns(truth=made.columns.truth, pseudo_mask=True))
     chosen.append(
         (
             "review",
-            "Pseudo-masks to look at first",
-            "Least sure first; `swtformer app` walks the whole queue.",
+            "Pseudo-masks to review first",
+            "Least sure first; `swtformer app` shows the whole queue.",
             list(doubtful)[:REVIEWED],
         )
     )
@@ -248,10 +243,10 @@ def _galleries(
     return tuple(galleries), list(dict.fromkeys(unreadable))
 
 
-def _ranking(run: Run, made: _Made, scores: ScoreSheet | None) -> tuple[dict[str, float], str, str]:
+def _ranking(run: Run, made: _Made, scores: Scores | None) -> tuple[dict[str, float], str, str]:
     """Values by id, the name of the value, and what it is in words."""
     if scores is not None and scores.per_image:
-        values = {image.id: image.miou for image in scores.per_image if image.miou is not None}
+        values = {image.id: image.miou for image in scores.per_image}
         return values, "mIoU", "mIoU of the image's mask against the ground truth"
     mapped = [record.id for record in made.shown if record.id in made.maps]
     step = -(-len(mapped) // RANKED_BY_CONFIDENCE) or 1
@@ -260,7 +255,7 @@ def _ranking(run: Run, made: _Made, scores: ScoreSheet | None) -> tuple[dict[str
         try:
             values[id] = confidence(ClassActivationMaps.load(run.map_file(id)))
         except SwtformerError:
-            continue  # damaged maps have no rank; where the image is shown, its tile says why
+            continue  # its tile says why
     of = f" (of every {step}th image)" if step > 1 else ""
     return (
         values,
@@ -269,39 +264,29 @@ def _ranking(run: Run, made: _Made, scores: ScoreSheet | None) -> tuple[dict[str
     )
 
 
-def _reopen(
-    run: Run, settings: Settings, made_for: Mapping[str, Any], scores: ScoreSheet | None
-) -> tuple[ImageSet | None, str]:
-    """The data set that the run knows, or the reason why it cannot be had."""
-    if not made_for.get("data"):
+def _reopen(run: Run, made_for: DataNotes, scores: Scores | None) -> tuple[ImageSet | None, str]:
+    """The data set that the run knows, or the reason why it cannot be opened."""
+    if made_for.data is None:
         command = f"`swtformer localize {shlex.quote(str(run.path))} DATA`"
         return None, f"the run does not know its data set; {command} makes maps for one."
-    path = Path(made_for["data"])
+    path, settings = data_of(run, None, made_for)
     own = settings.data
-    if str(path) != run.environment().get("data"):
-        # Where things lie in the training set says nothing about another set.
-        own = DataSettings(classes=own.classes, exif=own.exif)
-    own = own.model_copy(update={"split": made_for.get("split")})
     try:
-        data = open_dataset(path, own)
+        data = open_dataset(path, own, reader=settings.reader)
     except SwtformerError as error:
         return None, f"the data set cannot be opened: {error}"
     if scores is not None and scores.ground_truth and not any(record.mask for record in data.records):
-        # The masks that `evaluate` was told of by a flag; if they are gone, the page says so.
+        # The masks that `evaluate` was given by a flag; if they are gone, the page says so.
         with suppress(DataError):
-            data = open_dataset(path, own.model_copy(update={"masks": Path(scores.ground_truth)}))
+            own = own.model_copy(update={"masks": Path(scores.ground_truth)})
+            data = open_dataset(path, own, reader=settings.reader)
     return data, ""
 
 
-def _made_for(run: Run) -> Mapping[str, Any]:
-    """What the maps were made for, else what the run was trained on: `data`, `split`, `data_name`."""
-    return _json(run.maps_file) or run.environment()
-
-
-def _data_name(run: Run, data: ImageSet | None, made_for: Mapping[str, Any]) -> str:
+def _data_name(data: ImageSet | None, made_for: DataNotes) -> str:
     if data is not None:
         return data.name
-    return str(made_for.get("data_name") or made_for.get("data") or "an unknown data set")
+    return made_for.data_name or str(made_for.data or "an unknown data set")
 
 
 def _classes(run: Run, data: ImageSet | None) -> tuple[str, ...]:
@@ -313,7 +298,3 @@ def _classes(run: Run, data: ImageSet | None) -> tuple[str, ...]:
 def _class_images(data: ImageSet) -> dict[str, int]:
     counts = Counter(index for record in data.records for index in record.present or ())
     return {name: counts[index] for index, name in enumerate(data.classes)}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(read_json(path)) if path.is_file() else {}

@@ -6,12 +6,24 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from swtformer.errors import NonFiniteError, SwtformerError
 from swtformer.store.files import write_with
+
+Made = Literal["cam", "rcam"]
+"""Maps that a method makes: class activation maps, and those that it refines itself."""
+
+Source = Literal["cam", "rcam", "refined"]
+"""Maps that masks are made from; "refined" are those that a refiner made."""
+
+_NOT_MADE = {
+    "rcam": "there are no R-CAMs: the run's method makes CAMs only. Choose the source cam, or train a method "
+    "that makes R-CAMs, such as swtformer_v2.",
+    "refined": "there are no refined maps; make them with `swtformer refine`.",
+}
 
 
 @dataclass(frozen=True)
@@ -22,51 +34,67 @@ class ClassActivationMaps:
         values: (K,) int16 mask values of the mapped classes, class index + 1, rising.
         size: (height, width) of the image in pixels.
         cam: (K, h, w) float16 in [0, 1], each class divided by its own maximum (Eq. 1).
-        refined: (K+1, h, w) float16 in [0, 1], background first (R-CAM, Sec. 3-5); None for V1.
         probabilities: (C,) float32 class probabilities of the classifier, mean over the views.
-        made_by: fingerprint of model and settings; stale maps are made again.
-        made_from: fingerprint of the image file and its labels; maps of others are made again.
+        rcam: (K+1, h, w) float16 in [0, 1], background first (R-CAM, Sec. 3-5); None where the method makes
+            none.
+        refined: (K+1, h, w) float16 in [0, 1], background first: what a refiner made; None before `refine`.
+        made_by: fingerprint of model and settings; the maps are stale once it differs.
+        made_from: fingerprint of the image file and its labels; the maps are stale once it differs.
     """
 
     values: np.ndarray
     size: tuple[int, int]
     cam: np.ndarray
-    refined: np.ndarray | None
     probabilities: np.ndarray
+    rcam: np.ndarray | None = None
+    refined: np.ndarray | None = None
     made_by: str = ""
     made_from: str = ""
+
+    @property
+    def best(self) -> Source:
+        """The maps that masks are made from by default: refined ones, else R-CAMs, else CAMs."""
+        if self.refined is not None:
+            return "refined"
+        return "cam" if self.rcam is None else "rcam"
+
+    def channels(self, source: Source) -> np.ndarray:
+        """(K+1, h, w) float32 maps in [0, 1], background first; that of CAMs is 1 − max (Eq. 3).
+
+        Raises:
+            SwtformerError: there are no maps of this kind.
+        """
+        if source == "cam":
+            cam = self.cam.astype(np.float32).clip(0, 1)
+            return np.concatenate([1 - cam.max(axis=0, initial=0)[None], cam])
+        own = self.rcam if source == "rcam" else self.refined
+        if own is None:
+            raise SwtformerError(_NOT_MADE[source])
+        return own.astype(np.float32).clip(0, 1)
 
     def save(self, path: Path) -> None:
         """Write the maps atomically as compressed npz.
 
         Raises:
             NonFiniteError: a value is not finite; nothing is written.
-            ValueError: the arrays do not belong together.
+            ValueError: the shapes of the arrays do not match.
         """
         maps = replace(
             self,
             values=self.values.astype(np.int16),
             cam=self.cam.astype(np.float16),
-            refined=None if self.refined is None else self.refined.astype(np.float16),
             probabilities=self.probabilities.astype(np.float32),
+            rcam=None if self.rcam is None else self.rcam.astype(np.float16),
+            refined=None if self.refined is None else self.refined.astype(np.float16),
         )
-        for array in (maps.cam, maps.refined, maps.probabilities):
+        for array in (maps.cam, maps.rcam, maps.refined, maps.probabilities):
             if array is not None and not np.isfinite(array).all():
                 raise NonFiniteError(
                     f"{path}: not written, since its maps are not finite; the weights that made them are "
                     "broken. Train with a smaller learning rate."
                 )
         maps._check()
-        arrays: dict[str, Any] = {
-            "values": maps.values,
-            "size": np.asarray(maps.size, dtype=np.int32),
-            "cam": maps.cam,
-            "probabilities": maps.probabilities,
-            "made_by": np.asarray(maps.made_by),
-            "made_from": np.asarray(maps.made_from),
-        }
-        if maps.refined is not None:
-            arrays["refined"] = maps.refined
+        arrays: dict[str, Any] = {name: value for name, value in vars(maps).items() if value is not None}
         write_with(path, lambda stream: np.savez_compressed(stream, **arrays))
 
     @classmethod
@@ -74,7 +102,7 @@ class ClassActivationMaps:
         """Read maps back.
 
         Raises:
-            SwtformerError: the file is missing, damaged, or holds no maps; pickles are never executed.
+            SwtformerError: the file is missing, damaged, or holds something else; pickles are never executed.
         """
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
@@ -83,8 +111,9 @@ class ClassActivationMaps:
                     values=arrays["values"],
                     size=(height, width),
                     cam=arrays["cam"],
-                    refined=arrays.get("refined"),
                     probabilities=arrays["probabilities"],
+                    rcam=arrays.get("rcam"),
+                    refined=arrays.get("refined"),
                     made_by=str(arrays["made_by"]),
                     made_from=str(arrays["made_from"]),
                 )
@@ -95,17 +124,22 @@ class ClassActivationMaps:
             ) from None
         except _UNREADABLE as error:
             raise SwtformerError(
-                f"{path}: holds no whole class activation maps ({error}); make them again with "
+                f"{path}: cannot be read as class activation maps ({error}); make them again with "
                 "`swtformer localize`."
             ) from None
         return maps
 
     def _check(self) -> None:
-        """Refuse arrays that do not belong together, so that no stage has to."""
+        """Refuse arrays that do not match, so that no stage has to."""
         count = len(self.values)
         if self.values.ndim != 1 or np.any(np.diff(self.values, prepend=0) < 1):
             raise ValueError(f"class values {self.values.tolist()} do not rise from 1")
-        for name, maps, channels in (("cam", self.cam, count), ("refined", self.refined, count + 1)):
+        kinds = (
+            ("cam", self.cam, count),
+            ("rcam", self.rcam, count + 1),
+            ("refined", self.refined, count + 1),
+        )
+        for name, maps, channels in kinds:
             if maps is None:
                 continue
             if maps.ndim != 3 or len(maps) != channels:
@@ -117,13 +151,13 @@ class ClassActivationMaps:
 
 
 def are_current(path: Path, *, made_by: str, made_from: str) -> bool:
-    """Whether a file holds whole maps that were made so, and from these; others are to be made again."""
+    """Whether a file holds whole maps with these fingerprints."""
     if not path.is_file():
         return False
     try:
         maps = ClassActivationMaps.load(path)
     except SwtformerError:
-        return False  # truncated or foreign
+        return False
     return maps.made_by == made_by and maps.made_from == made_from
 
 

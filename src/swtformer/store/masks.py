@@ -1,14 +1,53 @@
-"""Label images on disk: palette PNGs in the VOC colours, 0 background, k+1 for class index k, 255 unsure."""
+"""Label images on disk: palette PNGs in the VOC colours, and masks.json, the rule that made a run's masks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from swtformer.store.files import write_with
+from swtformer.store.files import read_json, write_json, write_with
+from swtformer.store.maps import Source
+from swtformer.store.run import Run
+
+Policy = Literal["argmax", "fixed", "label_free"]
+
+
+@dataclass(frozen=True)
+class MaskRule:
+    """What turns maps into labels.
+
+    Attributes:
+        source: the maps used.
+        policy: how the background is decided.
+        threshold: the background's score (`functional.labels.labels_at`); None where the maps' own background
+            channel competes.
+    """
+
+    source: Source
+    policy: Policy
+    threshold: float | None
+
+
+def write_rule(run: Run, rule: MaskRule, *, images: int) -> None:
+    """Write masks.json once all masks follow the rule."""
+    write_json(run.masks_file, {**asdict(rule), "images": images})
+
+
+def read_rule(run: Run) -> MaskRule | None:
+    """The rule of a run's masks; None where it has none.
+
+    Raises:
+        SwtformerError: masks.json is damaged.
+    """
+    if not run.masks_file.is_file():
+        return None
+    facts = read_json(run.masks_file)
+    return MaskRule(facts["source"], facts["policy"], facts["threshold"])
 
 
 def voc_palette() -> np.ndarray:
@@ -38,7 +77,7 @@ def write_mask(path: Path, labels: np.ndarray) -> None:
 
 
 def remove_other_masks(folder: Path, ids: Iterable[str]) -> None:
-    """Remove the masks <id>.png of a folder whose id is not among these."""
+    """Remove the masks <id>.png of a folder that have none of these ids."""
     kept = {folder / f"{id}.png" for id in ids}
     for path in set(folder.rglob("*.png")) - kept:
         path.unlink()

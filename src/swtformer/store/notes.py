@@ -134,14 +134,21 @@ class RefinedNotes(DataNotes):
 class PseudoMaskNotes(DataNotes):
     """pseudo_masks.json: how the pseudo-masks were made."""
 
+    made_by: str = ""
+    """`made_by` of the maps that they were made from."""
+    method: str | None = None
+    """Refiner of these maps; None for those of the run's method."""
     source: Literal["refined", "maps"] = "maps"
+    rule: str = ""
     images: int = 0
+    undecided: float = 0.0
+    """Mean part of the pixels that are 255."""
     made_from: str | None = None
-    """Fingerprint of the files of maps that they were made from."""
+    """Fingerprint of the files of the maps."""
     settings: Shaping = {}
-    """Of the section `pseudo_label`."""
+    """Settings of the pseudo-masks themselves."""
     made_with: Shaping | None = None
-    """Of these and the stages before."""
+    """These settings, and those of the maps."""
 
 
 NotesT = TypeVar("NotesT", bound=Notes)
@@ -161,6 +168,18 @@ def read_notes(file: Path, kind: type[NotesT]) -> NotesT | None:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its content"
         raise SwtformerError(f"{file}: {place}: {first['msg']}. Make it again, or remove it.") from None
+
+
+def map_notes(run: Run) -> MapNotes:
+    """How a run's maps were made; of a `RefinedRun`, how its refined maps were made.
+
+    Raises:
+        SwtformerError: there is no maps.json, or it is damaged.
+    """
+    notes = read_notes(run.maps_file, MapNotes)
+    if notes is None:
+        raise SwtformerError(f"{run.maps_file}: does not exist; make the maps with `swtformer localize`.")
+    return notes
 
 
 def training_notes(run: Run) -> TrainingNotes:

@@ -1,44 +1,55 @@
-"""Refined maps hold only for the maps that they were made from: what tells that these are still the same."""
+"""Refined maps are stale once the maps that they were made from have changed."""
 
 from __future__ import annotations
 
 from swtformer.errors import SwtformerError
-from swtformer.store.files import digest, read_json
+from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.notes import RefinedNotes, map_notes, read_notes
 from swtformer.store.run import Run
 
 
 def maps_stamp(maps: ClassActivationMaps) -> str:
-    """Equal for maps of one image by one model with equal settings; `made_from` of refined maps begins so."""
+    """Fingerprint of one image's maps; `made_from` of the refined ones begins with it."""
     return digest(maps.made_by, maps.made_from)
 
 
-def require_refined_from_maps(run: Run) -> None:
-    """Refuse refined maps that were made before `localize` made others.
-
-    Args:
-        run: with maps.json and refined.json.
+def refined_notes(run: Run) -> RefinedNotes:
+    """How a run's refined maps were made.
 
     Raises:
-        SwtformerError: they were, or one of the files is missing.
+        SwtformerError: there are none, or refined.json is damaged.
+    """
+    notes = read_notes(run.refined_file, RefinedNotes)
+    if notes is None:
+        raise SwtformerError(f"{run.refined} holds no refined maps; make them with `swtformer refine`.")
+    return notes
+
+
+def require_refined_from_maps(run: Run) -> None:
+    """Refuse a run's refined maps if `localize` has made other maps since.
+
+    Raises:
+        SwtformerError: there are none, or they are stale.
     """
     plain = Run(run.path)
-    if read_json(plain.refined_file).get("maps_made_by") != read_json(plain.maps_file)["made_by"]:
+    notes = refined_notes(run)
+    if notes.maps_made_by != map_notes(plain).made_by:
         raise SwtformerError(
-            f"{plain.refined} was made from other maps than those that {plain.maps} holds now; "
-            "run `swtformer refine` again."
+            f"{plain.refined} is stale: it was made from other maps than {plain.maps} holds now. Run "
+            "`swtformer refine` again."
         )
 
 
 def require_refined_from(run: Run, id: str, refined: ClassActivationMaps) -> None:
-    """Refuse an image's refined maps where its maps are not those that they were made from.
+    """Refuse an image's refined maps if its maps have changed since.
 
     Raises:
-        SwtformerError: they are not, or they are missing or damaged.
+        SwtformerError: they are stale, or the maps are missing or damaged.
     """
     plain = Run(run.path)
     if not refined.made_from.startswith(maps_stamp(ClassActivationMaps.load(plain.map_file(id)))):
         raise SwtformerError(
-            f"{plain.refined_map_file(id)} was made from other maps than {plain.map_file(id)} holds now; "
-            "run `swtformer refine` again."
+            f"{plain.refined_map_file(id)} is stale: it was made from other maps than {plain.map_file(id)} "
+            "holds now. Run `swtformer refine` again."
         )

@@ -8,9 +8,9 @@ from pathlib import Path
 from swtformer.engine.training_folder import holds_weights
 from swtformer.settings import SegmentSettings
 from swtformer.store.corrections import origin
-from swtformer.store.files import read_json, write_json
 from swtformer.store.notes import PseudoMaskNotes, Shaping, Supervision, network_notes, read_notes
 from swtformer.store.run import Run
+from swtformer.store.scores import HeldOutScores, read_held_out_scores, write_held_out_scores
 from swtformer.training.pairs import Pairs
 
 
@@ -42,16 +42,22 @@ def made_with(run: Run, masks: Path) -> Shaping | None:
 
 def write_validation_score(trained: Run, validation_miou: float | None) -> None:
     """Write scores.json: mIoU against held-out masks, and what these masks are."""
-    notes = network_notes(trained).model_dump(mode="json")
-    names = ("masks", "supervision", "training_images", "validation_images")
-    against = {"validation_miou": validation_miou, "against": "held-out masks of the same folder"}
-    write_json(trained.scores_file, against | {name: notes[name] for name in names})
+    notes = network_notes(trained)
+    scores = HeldOutScores(
+        validation_miou,
+        masks=str(notes.masks),
+        supervision=notes.supervision,
+        training_images=notes.training_images,
+        validation_images=notes.validation_images,
+    )
+    write_held_out_scores(trained, scores)
 
 
 def kept_score(trained: Run, settings: SegmentSettings) -> float | None:
     """Validation mIoU of the weights that are kept, from metrics.csv; None where that was removed."""
     if not trained.metrics_file.is_file():
-        return read_json(trained.scores_file)["validation_miou"] if trained.scores_file.is_file() else None
+        scores = read_held_out_scores(trained)
+        return None if scores is None else scores.validation_miou
     with trained.metrics_file.open(encoding="utf-8", newline="") as stream:
         values = [float(row["validation_miou"]) for row in csv.DictReader(stream) if row["validation_miou"]]
     if not values:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from swtformer.functional.scores import IGNORED
+from swtformer.label_values import IGNORED
 from swtformer.settings import SegmentSettings
 from swtformer.training.augment import (
     MEAN_COLOUR,

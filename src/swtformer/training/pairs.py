@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from swtformer.datasets.images import image_size, read_mask
+from swtformer.datasets.label_images import read_labels, require_same_size
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.datasets.truth import read_labels, require_classes
+from swtformer.datasets.truth import require_classes
 from swtformer.errors import DataError, ImageError
-from swtformer.functional.scores import IGNORED
 from swtformer.in_order import in_order
+from swtformer.label_values import IGNORED
 from swtformer.progress import Progress
 from swtformer.store.corrections import NOTES, read_corrections
 from swtformer.store.failures import Failure
@@ -214,17 +215,13 @@ def _checked(
         return Failure(record.id, "segment", str(record.image), str(error))
     try:
         labels = read_labels(mask, classes)
+        require_same_size(labels.shape, mask, size, f"its image {record.image}")
     except ImageError as error:
         return Failure(record.id, "segment", str(mask), str(error))
     except DataError as error:
         return str(error)
-    if tuple(labels.shape) != size:
-        return (
-            f"{mask}: has {labels.shape[1]}×{labels.shape[0]} pixels, its image {record.image} has "
-            f"{size[1]}×{size[0]}."
-        )
-    counts = torch.bincount(labels.flatten(), minlength=256)
-    return _Checked(counts, _digest(labels.numpy()), record.image.stat().st_size)
+    counts = torch.bincount(torch.from_numpy(labels).flatten(), minlength=256)
+    return _Checked(counts, _digest(labels), record.image.stat().st_size)
 
 
 def _digest(labels: np.ndarray) -> str:

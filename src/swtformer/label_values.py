@@ -1,0 +1,9 @@
+"""Values of a label image: 0 is background, k+1 is class index k, 255 is a pixel without a label."""
+
+from __future__ import annotations
+
+BACKGROUND = "background"
+"""Name of label 0."""
+
+IGNORED = 255
+"""Pixels that are not scored (ground truth), not trained on (pseudo-masks) or not decided (predictions)."""

@@ -1,0 +1,219 @@
+"""scores.json: what was measured, with everything that is needed to understand a figure.
+
+`evaluate` writes one for a run's maps and one for its refined maps; `run` writes those of the pseudo-masks
+and of the segmentation network's masks. The training of a segmentation network writes `HeldOutScores`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from swtformer.errors import SwtformerError
+from swtformer.store.files import read_json, write_json
+from swtformer.store.run import Run
+
+SOURCES = {"cam": "CAM", "rcam": "R-CAM", "refined": "Refined maps", "folder": "Masks"}
+"""Sources in words."""
+
+POLICIES = {
+    "argmax": "Argmax",
+    "label_free": "Label-free threshold",
+    "fixed": "Fixed threshold",
+    "given": "As given",
+    "decided": "Decided pixels",
+    "oracle": "Oracle threshold",
+}
+"""Background policies in words."""
+
+_QUOTED = {"cam": ("label_free", "fixed", "argmax")}
+"""Policies of a source in the order in which they are quoted; never the oracle, unless it is alone."""
+_QUOTED_ELSEWHERE = ("argmax", "label_free", "fixed", "given")
+
+Contents = TypeVar("Contents")
+
+
+@dataclass(frozen=True)
+class SegmentationScore:
+    """IoU of one kind of masks.
+
+    Attributes:
+        source: "cam", "rcam", "refined", or "folder" for masks from elsewhere.
+        policy: fixed, argmax, label_free, oracle; for masks from elsewhere "given" or, without their
+            undecided pixels, "decided".
+        threshold: background score; None where a background map competed, or where it is not known.
+        uses_ground_truth: the threshold was chosen with the ground truth (oracle).
+        miou: mean over the scored labels that occur; None if none does.
+        iou: IoU of every label, 0 to 1; None where it is absent from truth and masks.
+        absent: number of scored labels left out of the mean for that reason.
+        coverage: part of the pixels with ground truth that were scored; below 1 only for "decided".
+    """
+
+    source: str
+    policy: str
+    threshold: float | None
+    uses_ground_truth: bool
+    miou: float | None
+    iou: dict[str, float | None]
+    absent: int
+    coverage: float = 1.0
+
+    @property
+    def source_name(self) -> str:
+        """The source in words."""
+        return SOURCES.get(self.source, self.source)
+
+    @property
+    def policy_name(self) -> str:
+        """The policy in words."""
+        return POLICIES.get(self.policy, self.policy)
+
+
+@dataclass(frozen=True)
+class ClassificationScore:
+    """Average precision of the image-level classifier.
+
+    Attributes:
+        map_per_class: textbook mAP, mean over the classes that have an AP; None if none has.
+        map_per_image: mean over images that show some of the classes, as in MCTformer's code; None if none
+            does.
+        ap: AP of each class; None for classes that no image shows, or every image.
+        images: number of images with labels and probabilities.
+    """
+
+    map_per_class: float | None
+    map_per_image: float | None
+    ap: dict[str, float | None]
+    images: int
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """Mean IoU of one image over the scored labels that occur in its truth or mask."""
+
+    id: str
+    miou: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything that one evaluation measured.
+
+    Attributes:
+        split: data set or split scored.
+        images: number of images whose masks were scored (of those classified where there are no masks).
+        ground_truth: folder of the ground truth; empty where there is none.
+        labels_from: where the image-level labels came from.
+        predictions: folder of the maps or masks that were scored.
+        classes: all labels, background first.
+        scored_classes: labels that the means run over.
+        scales: image scales of the maps; empty for masks from elsewhere.
+        flip: whether mirrored images were added.
+        segmentation: one entry per source and policy.
+        classification: None where no image has labels.
+        per_image: for the source and policy of the run's masks.
+        skipped: number of images without ground truth, which were not scored.
+        missing: number of images without a prediction, which were scored as background.
+        seeds: number of training seeds behind the figures.
+        trained_on: how many of the images the run's segmentation network was trained on; None where that is
+            not known.
+        supervision: kind of masks that the network was trained on; None for masks and maps of other origin.
+        caution: what hand-drawn masks had to do with that, in words; empty where nothing.
+    """
+
+    split: str
+    images: int
+    ground_truth: str
+    labels_from: str
+    predictions: str
+    classes: tuple[str, ...]
+    scored_classes: tuple[str, ...]
+    scales: tuple[float, ...]
+    flip: bool
+    segmentation: tuple[SegmentationScore, ...]
+    classification: ClassificationScore | None
+    per_image: tuple[ImageScore, ...]
+    skipped: int
+    missing: int
+    seeds: int = 1
+    trained_on: int | None = None
+    supervision: str | None = None
+    caution: str = ""
+
+    def quoted(self) -> tuple[SegmentationScore, ...]:
+        """One entry per source: CAMs with the label-free threshold and others with argmax, if measured."""
+        best: dict[str, SegmentationScore] = {}
+        for entry in self.segmentation:
+            order = _QUOTED.get(entry.source, _QUOTED_ELSEWHERE)
+            known = best.setdefault(entry.source, entry)
+            best[entry.source] = min(known, entry, key=lambda item: _rank(item.policy, order))
+        return tuple(best.values())
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """What the training of a segmentation network measured on images that it held out.
+
+    Attributes:
+        validation_miou: mIoU of the weights that were kept; None where no image was held out.
+        masks: folder of the masks, those of the held-out images among them.
+        supervision: kind of these masks: pseudo_masks, corrected, ground_truth or given.
+        training_images: number of images trained on.
+        validation_images: number of images held out.
+        against: what the held-out images were scored against, in words.
+    """
+
+    validation_miou: float | None
+    masks: str
+    supervision: str
+    training_images: int
+    validation_images: int
+    against: str = "held-out masks of the same folder"
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write a file of scores."""
+    write_json(path, asdict(scores))
+
+
+def read_scores(path: Path) -> Scores | None:
+    """Read a file of scores; None where it does not exist.
+
+    Raises:
+        SwtformerError: the file is damaged or holds something else.
+    """
+    return _read(path, Scores, "swtformer evaluate") if path.is_file() else None
+
+
+def write_held_out_scores(trained: Run, scores: HeldOutScores) -> None:
+    """Write scores.json of a segmentation network's folder."""
+    write_json(trained.scores_file, asdict(scores))
+
+
+def read_held_out_scores(trained: Run) -> HeldOutScores | None:
+    """Read scores.json of a segmentation network's folder; None where its training has not finished.
+
+    Raises:
+        SwtformerError: the file is damaged or holds something else.
+    """
+    file = trained.scores_file
+    return _read(file, HeldOutScores, "swtformer segment") if file.is_file() else None
+
+
+def _read(path: Path, kind: type[Contents], command: str) -> Contents:
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SwtformerError(f"{path}: {where}: {first['msg']}; make it again with `{command}`.") from None
+
+
+def _rank(policy: str, order: Sequence[str]) -> int:
+    if policy == "oracle":
+        return len(order) + 1
+    return order.index(policy) if policy in order else len(order)
