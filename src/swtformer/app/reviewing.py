@@ -113,7 +113,7 @@ class Cards:
         made_for = read_notes(self._run.pseudo_masks_file, DataNotes) or DataNotes()
         path, settings = data_of(self._run, None, made_for)
         try:
-            return open_dataset(path, settings.data)
+            return open_dataset(path, settings.data, reader=settings.reader)
         except SwtformerError as error:
             raise SwtformerError(f"{error} {self._remedy()}") from error
 
