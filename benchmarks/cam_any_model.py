@@ -31,8 +31,8 @@ from torch import Tensor, nn
 
 from swtformer import CAM, Settings, from_pretrained, open_dataset
 from swtformer.datasets.images import read_image
+from swtformer.datasets.label_images import read_labels
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.datasets.truth import read_labels
 from swtformer.functional.labels import best_foreground, labels_against
 from swtformer.functional.scores import confusion_matrix, mean_iou
 from swtformer.functional.thresholds import (
@@ -112,7 +112,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     options = settings.model.model_copy(update={"background_weight": arguments.background_weight})
     seconds = 0.0
     for record in records:
-        truth = read_labels(record.mask, scored.classes)
+        truth = torch.from_numpy(read_labels(record.mask, scored.classes))
         size = (truth.shape[0], truth.shape[1])
         image, present = _image(record), torch.zeros(1, len(scored.classes))
         present[0, list(record.present or ())] = 1

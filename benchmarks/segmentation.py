@@ -43,8 +43,9 @@ import torch
 
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.images import read_image
+from swtformer.datasets.label_images import read_labels
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.truth import read_labels, records_with_mask
+from swtformer.datasets.truth import records_with_mask
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.inference.windows import class_probabilities
 from swtformer.machine import machine_line
@@ -170,7 +171,7 @@ def _without_head(network: SegmentationNetwork, scored: ImageSet, settings: Sett
         shares = class_probabilities(
             network, image[None], scales=options.scales, flip=options.flip, presence=0
         )[0]
-        truth = read_labels(record.mask, scored.classes)
+        truth = torch.from_numpy(read_labels(record.mask, scored.classes))
         free.update(shares.argmax(0).to(torch.uint8), truth)
         named = [0, *(index + 1 for index in record.present or ())]
         known.update(torch.tensor(named)[shares[named].argmax(0)].to(torch.uint8), truth)

@@ -9,6 +9,7 @@ import torch
 from swtformer.functional.activation import (
     background_map,
     class_logits,
+    likely_classes,
     normalised,
     with_background,
     with_background_present,
@@ -103,3 +104,10 @@ def test_gradients(pooling: str, raw: torch.Tensor) -> None:
     assert torch.autograd.gradcheck(
         lambda x: with_background(normalised(x, norm="max"), present, over="all"), raw
     )
+
+
+def test_likely_classes_by_hand() -> None:
+    """Those of at least the threshold; where there are none, the most probable one."""
+    probabilities = torch.tensor([[0.5, 0.2, 0.9], [0.3, 0.4, 0.1]])
+    assert likely_classes(probabilities, threshold=0.5).tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert likely_classes(probabilities, threshold=0.1).tolist() == [[1, 1, 1], [1, 1, 1]]

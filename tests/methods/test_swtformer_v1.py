@@ -1,4 +1,4 @@
-"""V1 by hand, on activations that are written down; the contract of all methods is in test_base."""
+"""V1 by hand, on activations that are written down; the contract of all methods is in test_contract."""
 
 from __future__ import annotations
 

@@ -122,3 +122,18 @@ def test_mistakes() -> None:
         create_network(SegmentSettings(), CLASSES)
     with pytest.raises(SettingsError, match="needs at least one class"):
         create_network(SegmentSettings(), ())
+
+
+def test_a_backbone_that_cannot_be_rebuilt_by_its_name_is_refused() -> None:
+    start = tiny("swtformer_v1")
+    start.backbone.name = "swin_of_my_own"
+    with pytest.raises(SettingsError, match=r"'swin_of_my_own' .* cannot be rebuilt.*--segment\.encoder"):
+        create_network(SegmentSettings(encoder="run"), CLASSES, start=start)
+
+
+def test_the_trial_of_the_backbone_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network's weights follow from its seed alone."""
+    network = build("segformer", "run")
+    monkeypatch.setattr("swtformer.segmentation.network.create_backbone", lambda name, weights: None)
+    untried = build("segformer", "run").state_dict()
+    assert all(value.equal(untried[name]) for name, value in network.state_dict().items())

@@ -1,10 +1,11 @@
-"""The total loss, and epochs that nothing chooses."""
+"""The total loss, epochs that nothing chooses, and what a method sees between epochs."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from support.models import tiny
 from support.squares import draw_squares, quick_settings
 from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
+from swtformer.methods import TrainingImages
 from swtformer.stages.train import train
 from swtformer.training.module import TrainingModule
 
@@ -49,3 +51,26 @@ def test_without_a_score_all_epochs_run_and_the_last_is_kept(
     kept = load_file(run.model / "model.safetensors")
     assert all(torch.equal(value, last[f"model.{name}"]) for name, value in kept.items())
     assert f"{run.path}: mAP is n/a on these validation images" in caplog.text
+
+
+def test_a_method_sees_the_whole_set_in_eval_mode_with_seeded_random_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = TrainingModule(tiny(), quick_settings(), images=cast(TrainingImages, ["image"]))
+    seen = []
+
+    def look(epoch: int, images: TrainingImages) -> None:
+        seen.append((epoch, images[0], module.model.training, torch.is_grad_enabled(), torch.rand(1).item()))
+
+    monkeypatch.setattr(module.model, "before_epoch", look)
+    for _ in range(2):
+        module.model.train()
+        module.on_train_epoch_start()
+        assert module.model.training
+    assert seen[0][:4] == (0, "image", False, False)
+    assert seen[1] == seen[0]
+    other = TrainingModule(
+        module.model, quick_settings().model_copy(update={"seed": 1}), images=module.images
+    )
+    other.on_train_epoch_start()
+    assert seen[2][-1] != seen[0][-1]

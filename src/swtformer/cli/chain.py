@@ -67,7 +67,7 @@ def run(
         from swtformer.datasets import open_dataset
         from swtformer.stages.chain import run_stages
 
-        images = open_dataset(data, settings.data)
+        images = open_dataset(data, settings.data, reader=settings.reader)
         result = run_stages(
             images, settings=settings, out=made.path, until=until, progress=view, on_step=_tell
         )

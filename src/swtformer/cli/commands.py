@@ -64,17 +64,17 @@ def check(
     Exit code 2 where no command would take the data set; 3 where images would be skipped or masks cannot be
     used.
     """
-    settings = gather(config=config, flags=flags).data
+    settings = gather(config=config, flags=flags)
     with progress(again) as view:
         from swtformer.cli.tables import check_tables
         from swtformer.datasets import open_dataset
         from swtformer.datasets.check import check as check_images
         from swtformer.datasets.sheet import picture_sheet
 
-        images = open_dataset(data, settings)
-        found = check_images(images, settings=settings, progress=view)
+        images = open_dataset(data, settings.data, reader=settings.reader)
+        found = check_images(images, settings=settings.data, progress=view)
         if sheet is not None:
-            picture_sheet(images, sheet, exif=settings.exif)
+            picture_sheet(images, sheet, exif=settings.data.exif)
     say(*check_tables(found))
     if sheet is not None:
         say(f"The picture sheet is {sheet}.")
@@ -112,7 +112,7 @@ def train(
         from swtformer.datasets import open_dataset
         from swtformer.stages.train import train as run_train
 
-        images = open_dataset(data, settings.data)
+        images = open_dataset(data, settings.data, reader=settings.reader)
         warn_of(images.problems)
         run = run_train(images, settings=settings, out=out, resume=resume, progress=view)
     say(f"The trained run is in {run.path}.")

@@ -37,7 +37,7 @@ def with_settings(*sections: str) -> Callable[[Callable[..., Result]], Callable[
     bool): `gather` checks them all together. Every command gets `--verbose` as well, which `entry` acts on.
 
     Args:
-        sections: names of fields of Settings; `seed` stands for itself.
+        sections: names of fields of Settings, `seed` among them; with `data` come the options of its reader.
     """
 
     def decorate(command: Callable[..., Result]) -> Callable[..., Result]:
@@ -48,7 +48,10 @@ def with_settings(*sections: str) -> Callable[[Callable[..., Result]], Callable[
 
         own = inspect.signature(command, eval_str=True)
         parameters = [item for item in own.parameters.values() if item.kind is not item.VAR_KEYWORD]
-        for order, section in enumerate(sections, start=1):
+        named = [
+            name for section in sections for name in ([section, "reader"] if section == "data" else [section])
+        ]
+        for order, section in enumerate(named, start=1):
             parameters += _section_parameters(section, order)
         parameters.append(
             inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, annotation=VERBOSE, default=None)

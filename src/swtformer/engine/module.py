@@ -66,8 +66,12 @@ class FittedModule(LightningModule, ABC):
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Seed this batch's random numbers."""
-        key = (self.seed, self.global_rank, self.current_epoch, batch_idx)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+        self.seed_random_numbers(self.global_rank, self.current_epoch, batch_idx)
+
+    def seed_random_numbers(self, *key: int) -> None:
+        """Seed torch's generator by the training's seed and a key."""
+        state = np.random.SeedSequence((self.seed, *key)).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0] >> 1))
 
     def total(self, losses: Mapping[str, Tensor], weights: Mapping[str, float] | None = None) -> Tensor:
         """Weighted sum of losses; it and they are kept in `latest`.
@@ -84,7 +88,7 @@ class FittedModule(LightningModule, ABC):
         if unknown:
             raise ValueError(
                 f"The loss {unknown[0]!r} is not among the loss_names {list(self.loss_names)} of "
-                f"{type(self).__name__}; add it there."
+                f"{type(self).__name__}, which trains {type(self.model).__name__}; add it there."
             )
         factors = {} if weights is None else weights
         total = torch.stack([factors.get(name, 1.0) * value for name, value in losses.items()]).sum()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 EPSILON = 1e-5
@@ -86,3 +87,17 @@ def with_background(maps: Tensor, present: Tensor, *, over: Literal["present", "
 def with_background_present(present: Tensor) -> Tensor:
     """(B, C) image-level labels as (B, C+1) with the background, which is always present, in front."""
     return torch.cat([present.new_ones(present.shape[0], 1), present], dim=1)
+
+
+def likely_classes(probabilities: Tensor, *, threshold: float) -> Tensor:
+    """Labels from a classifier: every class of at least a probability, and the most probable one in any case.
+
+    Args:
+        probabilities: (B, C).
+        threshold: smallest probability of a present class.
+
+    Returns:
+        (B, C) 0/1 in the dtype of the probabilities.
+    """
+    best = F.one_hot(probabilities.argmax(1), probabilities.shape[1]).bool()
+    return ((probabilities >= threshold) | best).to(probabilities.dtype)

@@ -34,3 +34,10 @@ def views(images: Tensor, *, scales: Sequence[float], flip: bool) -> list[tuple[
         if flip:
             made.append((True, view.flip(-1)))
     return made
+
+
+def on_grid(maps: Tensor, is_mirrored: bool, grid: tuple[int, int]) -> Tensor:
+    """Maps of a view, (B, K, h, w), as they lie in the image: mirrored back, and resized to the grid."""
+    if is_mirrored:
+        maps = maps.flip(-1)
+    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from swtformer.methods.base import Batch, CamHead, Maps, Method, TrainingImages, create_model
 from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings
+from swtformer.methods.summed_views import summed_cams
 from swtformer.settings import METHODS
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "PyramidSettings",
     "TrainingImages",
     "create_model",
+    "summed_cams",
 ]

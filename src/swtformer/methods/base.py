@@ -58,8 +58,9 @@ class Maps:
 class TrainingImages(Sequence[Batch], ABC):
     """The training set without augmentation, as a method sees it between epochs.
 
-    `images[i]` is a batch of one: the whole image of position i at its own size. len() and [i] are all there
-    is.
+    `images[i]` is a batch of one on the CPU: the whole image of position i at its own size. If that image
+    cannot be read, it is the next one of the set, as in training; `index` says which one it is. len() and [i]
+    are all there is.
     """
 
     @property
@@ -97,6 +98,8 @@ class Method(HubModel):
         settings: the model section that it was built from.
         options: its own options, an instance of `settings_type`.
         classes: class names in order; channel k+1 of a map is class k.
+        training_state: tensors by name that only the training needs, such as pseudo-labels of its images.
+            They may have any shape. Checkpoints hold them, the saved model does not.
     """
 
     kind: ClassVar[Kind] = "cam"
@@ -110,6 +113,7 @@ class Method(HubModel):
         self.settings = settings
         self.classes = classes
         self.options: Any = self.settings_type() if options is None else options
+        self.training_state: dict[str, Tensor] = {}
 
     @classmethod
     @abstractmethod
@@ -177,10 +181,11 @@ class Method(HubModel):
         return True
 
     def before_epoch(self, epoch: int, images: TrainingImages) -> None:
-        """Renew what follows from the whole training set, such as clusters or pseudo-labels.
+        """Update what depends on the whole training set, such as clusters or pseudo-labels.
 
-        Called before every epoch, in a resumed training too. What it makes is kept in buffers, so that
-        checkpoints hold it; it must follow from epoch, weights and images alone.
+        Called before every epoch, in eval mode and without gradients. What it computes goes to
+        `training_state`, so that a resumed training has it as well. Random numbers of torch are seeded
+        before the call, the same in all processes.
 
         Args:
             epoch: from 0.

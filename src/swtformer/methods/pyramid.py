@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
 from swtformer.backbones.base import Backbone, Normalisation
-from swtformer.functional.activation import class_logits, normalised, with_background
+from swtformer.functional.activation import class_logits, likely_classes, normalised, with_background
 from swtformer.functional.losses import classification_loss
 from swtformer.functional.seeds import scaled_to_maximum
-from swtformer.functional.views import views
+from swtformer.functional.views import on_grid, views
 from swtformer.methods.base import Batch, CamHead, Maps, Method
 from swtformer.settings import LocalizeSettings, ModelSettings, Section
 from swtformer.settings.numbers import NonNegative
@@ -264,16 +264,3 @@ class PyramidMethod(Method):
             assert made.similarities is not None
             total = total + on_grid(made.similarities, view.is_mirrored, grid)
         return total
-
-
-def on_grid(maps: Tensor, is_mirrored: bool, grid: tuple[int, int]) -> Tensor:
-    """A view's maps as they lie in the image, on the output grid."""
-    if is_mirrored:
-        maps = maps.flip(-1)
-    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)
-
-
-def likely_classes(probabilities: Tensor, *, threshold: float) -> Tensor:
-    """(B, C) 0/1 labels: every class of at least a probability, and the most probable one in any case."""
-    best = F.one_hot(probabilities.argmax(1), probabilities.shape[1]).bool()
-    return ((probabilities >= threshold) | best).to(probabilities.dtype)

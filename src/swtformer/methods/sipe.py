@@ -3,7 +3,8 @@
 Chen, Yang, Lai and Xie, Self-supervised Image-specific Prototype Exploration for Weakly Supervised Semantic
 Segmentation, CVPR 2022, doi:10.1109/CVPR52688.2022.00425. Where paper and public code differ, this follows
 the code: the background's overlap is halved, and at inference seeds are located by the fused features of an
-image and its mirror image together.
+image and its mirror image together. There, its seeds come from each scale's own CAM, which is
+`--localize.seeds view`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from swtformer.backbones.base import Backbone
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.losses import classification_loss, consistency_loss
 from swtformer.functional.seeds import prototype_refinement
+from swtformer.functional.views import on_grid
 from swtformer.methods.base import Batch, Made
 from swtformer.methods.fusion import HierarchicalFeatureFusion
 from swtformer.methods.pyramid import (
@@ -27,7 +29,6 @@ from swtformer.methods.pyramid import (
     Localization,
     PyramidMethod,
     PyramidSettings,
-    on_grid,
 )
 from swtformer.settings import METHODS, ModelSettings, Section
 from swtformer.settings.numbers import NonNegative, Positive

@@ -84,7 +84,7 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
     if not isinstance(model, PyramidMethod):
         raise SwtformerError(
             f"The method {model.settings.method!r} cannot be written as ONNX: it is not a pyramid with a CAM "
-            "head."
+            "head. Write the network that `swtformer segment` trains instead."
         )
     if "rcam" not in model.makes:
         return OnnxGraph(_Maps(model), _IMAGES, ("logits", "cam"), _images, metadata)

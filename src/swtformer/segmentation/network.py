@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swtformer.backbones import create_backbone
 from swtformer.backbones.base import Normalisation
-from swtformer.errors import SettingsError
+from swtformer.errors import SettingsError, SwtformerError
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
@@ -177,7 +178,8 @@ def create_network(
             the image-level head, both with their weights.
 
     Raises:
-        SettingsError: no class was given, or the encoder is "run" and there is no run.
+        SettingsError: no class was given, or the encoder is "run" and there is no run, or its method has no
+            backbone that a saved network can be rebuilt with.
         SwtformerError: the encoder is unknown, its weights are not to be had, or the extra is missing.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
@@ -197,6 +199,7 @@ def create_network(
                 "name an encoder with --segment.encoder."
             )
         name, family = backbone.name, "backbone"
+        _require_known(name)
         encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
         image_level = {"presence": "gap"}
         if cam_head is not None:
@@ -221,6 +224,18 @@ def create_network(
     if cam_head is not None and network.presence is not None:
         network.presence.scores.load_state_dict(cam_head.convolution.state_dict())
     return network
+
+
+def _require_known(name: str) -> None:
+    """Refuse a backbone that a saved network could not be rebuilt with."""
+    try:
+        with torch.random.fork_rng(devices=[]):  # the network's own layers are drawn as without this trial
+            create_backbone(name, weights="none")
+    except SwtformerError as error:
+        raise SettingsError(
+            f"The backbone {name!r} of the run's method cannot be rebuilt by its name, so a saved network "
+            "could not be loaded again; name an encoder with --segment.encoder."
+        ) from error
 
 
 def require_encoder(settings: SegmentSettings) -> None:

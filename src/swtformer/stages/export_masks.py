@@ -76,7 +76,7 @@ def export_masks(
     only = None if decision == "all" else _decided(run, folder, decision)
     if data is None and is_run:
         path, known = data_of_masks(run, None)
-        data = open_dataset(path, known.data)
+        data = open_dataset(path, known.data, reader=known.reader)
         settings = settings or known
     settings = settings or (run.settings() if is_run else Settings())
     classes = run.classes() if is_run else declared_classes(folder)

@@ -167,7 +167,8 @@ def _sets(
         raise DataError(f"{data.name}: no image has labels, so there is nothing to train on.")
     data = data.subset(labelled)
     if validation is None and settings.data.validation_split is not None:
-        validation = open_dataset(data.root, settings.data, split=settings.data.validation_split)
+        split = settings.data.validation_split
+        validation = open_dataset(data.root, settings.data, split=split, reader=settings.reader)
     if validation is None:
         data, validation = split_off(data, settings.data.validation_fraction, settings.seed)
     if validation.classes != data.classes:

@@ -13,8 +13,8 @@ from swtformer.store.run import Run
 def data_of(run: Run, data: Path | None, made_for: DataNotes) -> tuple[Path, Settings]:
     """Where the data of a command lies, and the run's settings as far as they hold for it.
 
-    Of the run's data settings, those that say where things lie (format, splits, folders) hold for the run's
-    own data set only.
+    Of the run's data settings, those that say where things lie (format and its options, splits, folders) hold
+    for the run's own data set only.
 
     Args:
         run: the run that the command works on.
@@ -25,12 +25,12 @@ def data_of(run: Run, data: Path | None, made_for: DataNotes) -> tuple[Path, Set
     path = data or made_for.data
     if path is None:
         raise SwtformerError(f"{run.path} does not know its data set; name it after the run.")
-    own = settings.data
+    own, reader = settings.data, settings.reader
     if path.resolve() != training_notes(run).data:
-        own = DataSettings(classes=own.classes, exif=own.exif, strict=own.strict)
+        own, reader = DataSettings(classes=own.classes, exif=own.exif, strict=own.strict), {}
     if path.resolve() == made_for.data:
         own = own.model_copy(update={"split": made_for.split})
-    return path, settings.model_copy(update={"data": own})
+    return path, settings.model_copy(update={"data": own, "reader": reader})
 
 
 def data_of_masks(run: Run, data: Path | None) -> tuple[Path, Settings]:

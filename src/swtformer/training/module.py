@@ -17,6 +17,9 @@ from swtformer.functional.scores import (
 from swtformer.methods import Batch, Method, TrainingImages
 from swtformer.settings import Settings
 
+TRAINING_STATE = "training_state"
+"""Key of a checkpoint."""
+
 
 class TrainingModule(FittedModule):
     """Trains a method on batches of {"image", "valid", "present", "index"}.
@@ -50,12 +53,21 @@ class TrainingModule(FittedModule):
         return super().learning_rate_multipliers() | self.model.rate_multipliers()
 
     def on_train_epoch_start(self) -> None:
-        """Let the method renew what follows from the whole training set."""
+        """Let the method update what depends on the whole training set."""
         if self.images is not None:
+            self.seed_random_numbers(self.current_epoch)
             self.model.eval()
             with torch.no_grad():
                 self.model.before_epoch(self.current_epoch, self.images)
             self.model.train()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the method's training state."""
+        checkpoint[TRAINING_STATE] = self.model.training_state
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the method's training state."""
+        self.model.training_state = checkpoint[TRAINING_STATE]
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Weighted sum of the method's losses (Eq. 7).

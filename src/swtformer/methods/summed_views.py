@@ -1,0 +1,45 @@
+"""CAMs over all views of an image, for methods that make no R-CAMs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from swtformer.functional.activation import likely_classes, normalised
+from swtformer.functional.views import on_grid, views
+from swtformer.methods.base import Maps
+from swtformer.settings import LocalizeSettings
+
+
+@torch.no_grad()
+def summed_cams(
+    look: Callable[[Tensor], tuple[Tensor, Tensor]],
+    images: Tensor,
+    present: Tensor | None,
+    *,
+    settings: LocalizeSettings,
+) -> Maps:
+    """Sum the positive activations of all scales and mirror images, and scale the sum once (METHOD 4).
+
+    Args:
+        look: a view, (B, 3, h, w) floats in [0, 1] of at least 32×32 px, to class logits (B, C) and class
+            activations (B, C, h', w') on a grid of its own, any sign.
+        images, present, settings: see `Method.maps`.
+
+    Returns:
+        Maps without R-CAMs; a map is divided by its maximum (Eq. 1).
+    """
+    height, width = images.shape[-2:]
+    grid = (-(-height // settings.stride), -(-width // settings.stride))
+    probabilities, activations = [], []
+    for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip):
+        logits, seen = look(view)
+        probabilities.append(logits.float().sigmoid())
+        activations.append(on_grid(seen.float().relu(), is_mirrored, grid))
+    mean = torch.stack(probabilities).mean(0)
+    if present is None:
+        present = likely_classes(mean, threshold=settings.class_threshold)
+    cam = normalised(torch.stack(activations).sum(0), norm="max") * present[:, :, None, None]
+    return Maps(present, cam, None, mean)
