@@ -10,18 +10,14 @@ import torch
 from torch import Tensor
 
 from swtformer.refiners import Refiner, padded, unpadded
-from swtformer.settings import RefineSettings
 
 
 @final
 class Tripled(Refiner):
     """Three times the maps less a half, in float64, at the images' height; notes what it is given."""
 
-    name = "tripled"
-    shaped_by = ()
-
     def __init__(self) -> None:
-        super().__init__(RefineSettings())
+        super().__init__()
         self.given: list[list[tuple[int, ...]]] = []
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -81,4 +77,4 @@ def test_padding_by_hand() -> None:
 
 def test_an_incomplete_refiner_cannot_be_made() -> None:
     with pytest.raises(TypeError, match="_refined"):
-        type("Incomplete", (Refiner,), {})(RefineSettings())
+        type("Incomplete", (Refiner,), {})()

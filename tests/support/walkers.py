@@ -9,13 +9,12 @@ import torch
 from swtformer.backbones import create_backbone
 from swtformer.refiners import create_refiner
 from swtformer.refiners.walk import WalkRefiner
-from swtformer.settings import RefineSettings
 
 METHODS = ("psa", "irn")
 
 
 def built(
-    method: str, backbone: str = "swin_nano", *, drop_path: float = 0.0, **settings: Any
+    method: str, backbone: str = "swin_nano", *, drop_path: float = 0.0, **options: Any
 ) -> WalkRefiner:
     """A refiner with its network, the same at every call.
 
@@ -23,10 +22,10 @@ def built(
         method: psa or irn.
         backbone: name of a backbone.
         drop_path: its stochastic depth.
-        settings: of the refine section.
+        options: of the refiner.
     """
     torch.manual_seed(0)
-    refiner = create_refiner(RefineSettings.model_validate({"method": method, **settings}))
+    refiner = create_refiner(method, options)
     assert isinstance(refiner, WalkRefiner)
     refiner.build(create_backbone(backbone, weights="none", drop_path=drop_path))
     return refiner
