@@ -1,14 +1,17 @@
-"""PSA and IRN on tiny backbones with drawn weights."""
+"""Learned refiners on tiny backbones with drawn weights, and their fits."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from swtformer.backbones import create_backbone
-from swtformer.refiners import create_refiner
+from swtformer.progress import Progress, silent
+from swtformer.refiners import Examples, LearnedRefiner, create_refiner
 from swtformer.refiners.walk import WalkRefiner
+from swtformer.training.refiner import fit_refiner
 
 METHODS = ("psa", "irn")
 
@@ -29,3 +32,26 @@ def built(
     assert isinstance(refiner, WalkRefiner)
     refiner.build(create_backbone(backbone, weights="none", drop_path=drop_path))
     return refiner
+
+
+def fitted(
+    refiner: LearnedRefiner,
+    examples: Examples,
+    folder: Path,
+    *,
+    seed: int = 0,
+    workers: int = 0,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> dict[str, torch.Tensor]:
+    """Fit a built refiner; its weights."""
+    fit_refiner(
+        refiner,
+        examples,
+        folder=folder,
+        seed=seed,
+        workers=workers,
+        resume=resume,
+        progress=progress,
+    )
+    return refiner.network.state_dict()
