@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import ModelCard, ModelHubMixin, constants
+from swtformer.methods.classifier import Classifier
+from swtformer.methods.swtformer import SWTformer
 
 from support.hub import FakeHub
 from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
-from swtformer.methods.classifier import Classifier
-from swtformer.methods.swtformer import SWTformer
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.settings import SegmentSettings
 from swtformer.store.run import Run

@@ -228,7 +228,10 @@ def test_batches_give_the_maps_of_single_images(many: Batches) -> None:
     shutil.rmtree(many.run.refined)
     calls: list[tuple[Any, ...]] = []
     result = refine(
-        many.run, many.data, settings=quick(method="watched", batch_size=3), progress=lambda *call: calls.append(call)
+        many.run,
+        many.data,
+        settings=quick(method="watched", batch_size=3),
+        progress=lambda *call: calls.append(call),
     )
     assert many.refined == [3, 3, 3, 1, 1, 1]
     assert (result.done, result.failures) == (12, ())

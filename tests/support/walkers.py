@@ -16,9 +16,7 @@ from swtformer.training.refiner import fit_refiner
 METHODS = ("psa", "irn")
 
 
-def built(
-    method: str, backbone: str = "swin_nano", *, drop_path: float = 0.0, **options: Any
-) -> WalkRefiner:
+def built(method: str, backbone: str = "swin_nano", *, drop_path: float = 0.0, **options: Any) -> WalkRefiner:
     """A refiner with its network, the same at every call.
 
     Args:

@@ -1,4 +1,4 @@
-"""Fitting learned refiners: the losses fall, samples repeat themselves, stopped fits resume, nan stops them."""
+"""Fitting learned refiners: losses fall, equal seeds give equal weights, stopped fits resume, nan stops."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def loss_of(refiner: WalkRefiner, examples: list[Example]) -> float:
 def test_affinities_are_learned(method: str, tmp_path: Path) -> None:
     """In half precision the same is learned, up to rounding."""
     examples = draw_blocks(8)
-    refiner, half = (built(method, **{**QUICK, "fit_epochs": 3, "fit_precision": p}) for p in ("fp32", "bf16"))
+    refiner, half = (
+        built(method, **{**QUICK, "fit_epochs": 3, "fit_precision": p}) for p in ("fp32", "bf16")
+    )
     before = loss_of(refiner, examples)
     backbone = {name: value.clone() for name, value in refiner.network.backbone.state_dict().items()}
     steps = []
@@ -177,7 +179,7 @@ def test_a_diverging_fit_stops(tmp_path: Path) -> None:
     refiner = texture()
     with torch.no_grad():
         refiner.network.layer.bias.fill_(torch.nan)
-    with pytest.raises(NonFiniteError, match="--refiner.fit_learning_rate") as stop:
+    with pytest.raises(NonFiniteError, match=r"--refiner\.fit_learning_rate") as stop:
         fitted(refiner, draw_blocks(2), tmp_path)
     assert stop.value.exit_code == 5
 
@@ -190,6 +192,6 @@ def test_weights_that_the_last_step_breaks_are_not_kept(tmp_path: Path) -> None:
             with torch.no_grad():
                 refiner.network.layer.weight.fill_(torch.nan)
 
-    with pytest.raises(NonFiniteError, match="layer.weight .* --refiner.fit_learning_rate"):
+    with pytest.raises(NonFiniteError, match=r"layer\.weight .* --refiner\.fit_learning_rate"):
         fitted(refiner, draw_blocks(2), tmp_path, progress=progress)
     assert [path.name for path in Run(tmp_path).checkpoints.glob("*.ckpt")] == ["epoch-0001.ckpt"]

@@ -192,9 +192,7 @@ def _tensorboard(folder: Path, flags: str) -> Any:
     try:
         return TensorBoardLogger(folder, name="tensorboard", version="")
     except ModuleNotFoundError:
-        raise SettingsError(
-            f"{flags}tensorboard needs TensorBoard: pip install 'swtformer[log]'."
-        ) from None
+        raise SettingsError(f"{flags}tensorboard needs TensorBoard: pip install 'swtformer[log]'.") from None
 
 
 def _quieten() -> None:

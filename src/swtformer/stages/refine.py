@@ -63,8 +63,8 @@ def refine(
 ) -> RefineResult:
     """Write refined/<id>.npz for every image of the data set that has maps, and refined.json.
 
-    The files are `ClassActivationMaps`: `refined` holds the result, `cam` the unchanged CAM. Current files are
-    kept: those made in the same way from the same maps and image. A learned refiner is fitted first, to these
+    The files are `ClassActivationMaps`: `refined` holds the result, `cam` the unchanged CAM. Current files,
+    made in the same way from the same maps and image, are kept. A learned refiner is fitted first, to these
     images and maps alone, unless its weights are current.
 
     Args:

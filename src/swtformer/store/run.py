@@ -122,7 +122,7 @@ class Run:
         return self.refined / f"{method}-fit"
 
     def refined_fit_file(self, method: str) -> Path:
-        """fit.json in the folder of a fit: fingerprints of what was fitted and of the fitted weights."""
+        """<method>-fit/fit.json: what a learned refiner was fitted from."""
         return self.refined_fit(method) / "fit.json"
 
     @property

@@ -1,23 +1,22 @@
-"""The weights of a learned refiner: fitted to a run once, and reused while what they came from is the same."""
+"""The weights of a learned refiner: fitted to a run once, and reused until what they come from changes."""
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
 
 from swtformer.backbones.base import Backbone
 from swtformer.engine.checkpoint_files import newest_checkpoint
-from swtformer.errors import SettingsError, SwtformerError
+from swtformer.errors import CheckpointError, SettingsError
 from swtformer.methods.pretrained import from_pretrained, load_weights, read_weights
 from swtformer.progress import Progress
 from swtformer.refiners import Examples, LearnedRefiner
 from swtformer.settings import Settings, shaping
-from swtformer.store.files import digest, read_json, sha256, write_json, write_with
+from swtformer.store.files import digest, sha256, write_json, write_with
 from swtformer.store.models import WEIGHTS
+from swtformer.store.notes import FitNotes, read_notes
 from swtformer.store.run import Run
 
 
@@ -49,38 +48,25 @@ def fit_or_load(
         CheckpointError: the run's model is missing or damaged.
         DataError: no image can be read together with its maps.
         NonFiniteError: a loss or weight is not finite.
-        SettingsError: the run's method has no features to learn from, or its fit is asked for in fp16 on a
-            CPU.
+        SettingsError: the run's method has no features to learn from, or fp16 is asked for on a CPU.
     """
     backbone = _backbone(run)
     torch.manual_seed(settings.seed)
     refiner.build(backbone)
     file, note = run.refined_model(refiner.name), run.refined_fit_file(refiner.name)
-    fit = {"fitted_from": _fingerprint(refiner, run, made_from, settings.seed)}
-    if file.is_file() and _read(note) == {**fit, "weights": sha256(file)}:
+    fit = FitNotes(fitted_from=_fingerprint(refiner, run, made_from, settings.seed))
+    known = read_notes(note, FitNotes)
+    if file.is_file() and known == fit.model_copy(update={"weights": sha256(file)}):
         load_weights(refiner.network, read_weights(file), source=file)
-    else:
-        _fit(refiner, examples, run=run, fit=fit, settings=settings, progress=progress)
-    return sha256(file)
+        return sha256(file)
 
-
-def _fit(
-    refiner: LearnedRefiner,
-    examples: Examples,
-    *,
-    run: Run,
-    fit: dict[str, str],
-    settings: Settings,
-    progress: Progress,
-) -> None:
-    """Fit, and write the weights and the note of what they came from."""
     from swtformer.training.refiner import fit_refiner
 
-    folder, note = Run(run.refined_fit(refiner.name)), run.refined_fit_file(refiner.name)
-    resumes = _read(note) == fit and _has_checkpoint(folder)
+    folder = Run(note.parent)
+    resumes = known == fit and _has_checkpoint(folder)
     if not resumes:
         shutil.rmtree(folder.path, ignore_errors=True)
-        write_json(note, fit)
+        write_json(note, fit.model_dump())
     fit_refiner(
         refiner,
         examples,
@@ -91,10 +77,10 @@ def _fit(
         progress=progress,
     )
     payload = save({name: value.cpu().contiguous() for name, value in refiner.network.state_dict().items()})
-    file = run.refined_model(refiner.name)
     write_with(file, lambda stream: stream.write(payload))
-    write_json(note, {**fit, "weights": sha256(file)})
+    write_json(note, fit.model_copy(update={"weights": sha256(file)}).model_dump())
     shutil.rmtree(folder.checkpoints)
+    return sha256(file)
 
 
 def _fingerprint(refiner: LearnedRefiner, run: Run, made_from: str, seed: int) -> str:
@@ -115,16 +101,8 @@ def _backbone(run: Run) -> Backbone:
     return backbone
 
 
-def _read(note: Path) -> Any:
-    """What a note says; None where it is missing or damaged."""
-    try:
-        return read_json(note)
-    except SwtformerError:
-        return None
-
-
 def _has_checkpoint(folder: Run) -> bool:
     try:
         return newest_checkpoint(folder.checkpoints).is_file()
-    except SwtformerError:  # there is none, or all are damaged
+    except CheckpointError:  # there is none, or all are damaged
         return False
