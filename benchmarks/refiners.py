@@ -141,7 +141,7 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
     grid = (-(-size[0] // 4), -(-size[1] // 4))
     start = F.interpolate(start[None], grid, mode="bilinear")[0]
     refiner.refine(image[:, :32, :32].contiguous(), start[:, :8, :8].contiguous())
-    base = _peak(device, anew=True)
+    base = _peak(device, reset=True)
     refiner.refine(image, start)
     mebibytes = _peak(device) - base
     keep_freed_memory()  # as `swtformer refine` does
@@ -155,15 +155,15 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
     return {"seconds": statistics.median(seconds[1:]), "mebibytes": mebibytes, "classes": len(start) - 1}
 
 
-def _peak(device: str, *, anew: bool = False) -> float:
-    """Peak memory in MiB since the last call with `anew`; outside of Linux, since the process began."""
+def _peak(device: str, *, reset: bool = False) -> float:
+    """Peak memory in MiB since the last call with `reset`; outside of Linux, since the process began."""
     if device == "cuda":
-        if anew:
+        if reset:
             torch.cuda.reset_peak_memory_stats()
         return torch.cuda.max_memory_allocated() / 2**20
     if not PROCESS.is_dir():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    if anew:
+    if reset:
         (PROCESS / "clear_refs").write_text("5")
     (line,) = (line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 2**10
