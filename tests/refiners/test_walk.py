@@ -59,34 +59,6 @@ def test_affinities_are_in_full_precision_whatever_the_network_computes_in() -> 
     assert len(psa.unique()) > 0.5 * int((psa > 0).sum())  # bf16 has 128 numbers from ½ to 1
 
 
-def test_batch_statistics_of_the_run_are_kept() -> None:
-    network = built("psa", "mobilenetv2_100").network.train()
-    norms = [module for module in network.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
-    assert norms
-    assert not any(norm.training for norm in norms)
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 160), (3, 5), (50, 70)])
-@pytest.mark.parametrize("grid", [(1, 1), (13, 18)])
-def test_any_size_and_any_number_of_classes(
-    method: str, size: tuple[int, int], grid: tuple[int, int]
-) -> None:
-    refiner = built(method, walk_steps=16)
-    image = torch.rand(3, *size)
-    for channels in (1, 3):
-        maps = torch.rand(channels, *grid)
-        refined = refiner.refine(image, maps)
-        assert len(refined) == channels
-        assert refined.isfinite().all()
-        assert refined.min() >= 0
-        assert refined.max() <= 1
-    maps[1] = 0
-    refined = refiner.refine(image, maps)
-    assert (refined[1] == 0).all()
-    assert refined[2].any()
-
-
 def test_published_numbers() -> None:
     assert (PSA.beta, PSA.crop_px, PSA.radius) == (8, 448, 5)
     assert (IRN.beta, IRN.crop_px, IRN.radius) == (10, 512, 10)

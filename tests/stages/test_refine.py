@@ -166,12 +166,19 @@ def test_the_data_that_the_maps_were_made_for_are_the_default(drawn: Any, tmp_pa
     assert result.done > 0
 
 
-def test_the_dense_crf_is_one_setting_away(drawn: Any) -> None:
-    settings = quick({"iterations": 1}, method="dense_crf")
-    assert refine(drawn.run, drawn.data, settings=settings).method == "dense_crf"
-    refined = load(drawn.run, "a").refined
-    assert refined is not None
-    assert refined.shape == (2, 40, 60)
+@pytest.mark.parametrize(("wanted", "given"), [("auto", "rcam"), ("cam", "cam")])
+def test_a_refiner_knows_what_it_starts_from(drawn: Any, wanted: str, given: str) -> None:
+    sources = []
+
+    @REFINERS.register("source")
+    class Source(PixelAdaptiveRefinement):
+        def _refined(self, images: torch.Tensor, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            sources.append(self.source)
+            return super()._refined(images, maps)
+
+    refine(drawn.run, drawn.data, settings=quick(method="source", source=wanted))
+    REFINERS.unregister("source")
+    assert sources == [given] * 4
 
 
 @dataclass(frozen=True)

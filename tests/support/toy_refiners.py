@@ -13,15 +13,7 @@ from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone
 from swtformer.functional.labels import upsample
-from swtformer.refiners import (
-    REFINERS,
-    Example,
-    FitSettings,
-    LearnedRefiner,
-    Refiner,
-    padded,
-    unpadded,
-)
+from swtformer.refiners import REFINERS, Example, FitSettings, LearnedRefiner, Refiner, padded, unpadded
 from swtformer.settings import Section
 from swtformer.settings.numbers import Count
 
@@ -54,7 +46,7 @@ class TextureSettings(FitSettings):
 
 
 class TextureNetwork(nn.Module):
-    """How bright and how rough an image is at each place of the backbone's first stage."""
+    """Brightness and roughness of each place of the backbone's first stage."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -63,13 +55,13 @@ class TextureNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 2, h, w) in [0, 1]."""
-        made: Tensor = self.layer(self.backbone(images.contiguous(memory_format=torch.channels_last))[0])
-        return made.float().sigmoid()
+        features = self.backbone(images.contiguous(memory_format=torch.channels_last))[0]
+        return torch.sigmoid(self.layer(features).float())
 
 
 @final
 class Texture(LearnedRefiner):
-    """Maps are smoothed where the image is rough; unlike PSA and IRN it learns from whole images."""
+    """Smooths maps where the image is rough; unlike PSA and IRN it learns from whole images."""
 
     settings_type = TextureSettings
     options: TextureSettings
@@ -86,20 +78,19 @@ class Texture(LearnedRefiner):
 
     def losses(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         made = self.network(batch["image"])
-        gray = F.adaptive_avg_pool2d(batch["image"].mean(1), made.shape[-2:])
-        rough = (gray - smoothed(gray[:, None], 3)[:, 0]).abs()
-        return {"brightness": F.mse_loss(made[:, 0], gray), "roughness": F.mse_loss(made[:, 1], rough)}
+        gray = F.adaptive_avg_pool2d(batch["image"].mean(1, keepdim=True), made.shape[-2:])
+        rough = (gray - smoothed(gray, 3)).abs()
+        return {"brightness": F.mse_loss(made[:, :1], gray), "roughness": F.mse_loss(made[:, 1:], rough)}
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
         size = max(images.shape[2], 32), max(images.shape[3], 32)
         rough = self.network(F.interpolate(images, size, mode="bilinear"))[:, 1:]
         start = padded([upsample(own, (rough.shape[2], rough.shape[3])) for own in maps])
-        return unpadded(start + rough * (smoothed(start, 3) - start), maps)
+        return unpadded(start.lerp(smoothed(start, 3), rough), maps)
 
 
 def smoothed(maps: Tensor, side: int) -> Tensor:
-    """(B, L, h, w) maps, each pixel the mean of the pixels around it that lie in the map."""
-    side += 1 - side % 2
+    """(B, L, h, w) maps; each pixel becomes the mean of a square around it, of an odd side."""
     return F.avg_pool2d(maps, side, stride=1, padding=side // 2, count_include_pad=False)
 
 

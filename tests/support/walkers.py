@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from swtformer.backbones import create_backbone
-from swtformer.progress import Progress, silent
 from swtformer.refiners import Examples, LearnedRefiner, create_refiner
 from swtformer.refiners.walk import WalkRefiner
 from swtformer.training.refiner import fit_refiner
@@ -33,23 +32,8 @@ def built(method: str, backbone: str = "swin_nano", *, drop_path: float = 0.0, *
 
 
 def fitted(
-    refiner: LearnedRefiner,
-    examples: Examples,
-    folder: Path,
-    *,
-    seed: int = 0,
-    workers: int = 0,
-    resume: bool = False,
-    progress: Progress = silent,
+    refiner: LearnedRefiner, examples: Examples, folder: Path, *, seed: int = 0, **options: Any
 ) -> dict[str, torch.Tensor]:
     """Fit a built refiner; its weights."""
-    fit_refiner(
-        refiner,
-        examples,
-        folder=folder,
-        seed=seed,
-        workers=workers,
-        resume=resume,
-        progress=progress,
-    )
+    fit_refiner(refiner, examples, folder=folder, seed=seed, **options)
     return refiner.network.state_dict()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from swtformer.engine.batches import EpochBatches, SampleLoader, Samples, training_batches
 from swtformer.engine.fitting import fit
 from swtformer.engine.module import FittedModule
-from swtformer.progress import Progress
+from swtformer.progress import Progress, silent
 from swtformer.refiners import Example, Examples, LearnedRefiner
 from swtformer.settings import OptimisationSettings
 from swtformer.store.run import Run
@@ -108,9 +108,9 @@ def fit_refiner(
     *,
     folder: Path,
     seed: int,
-    workers: int,
-    resume: bool,
-    progress: Progress,
+    workers: int = 0,
+    resume: bool = False,
+    progress: Progress = silent,
 ) -> None:
     """Fit a refiner's network right after `build`; it ends on the refiner's device, in evaluation mode.
 
