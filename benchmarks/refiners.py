@@ -2,12 +2,11 @@
 
     python benchmarks/refiners.py RUN --out runs/refiners [--images N] [--threads N] [NAME ...] > refiners.md
 
-RUN is left as it is: its model and the chosen maps are copied under --out, one folder per refiner, which may
-be stopped and called again. NAMEs are refiners and those variants of them that VARIANTS lists. Ground-truth
-masks are read by the scoring alone. Each speed is measured in a process of its own, on one photograph resized
-to 375×500 and to 1000×1000: the median of three calls after two, and the peak memory of a call beyond what
-the process held after one on 32×32 pixels. Learned refiners are timed with their weights unfitted, which
-takes as long.
+RUN does not change: its model and the chosen maps are copied under --out, one folder per refiner. A stopped
+call resumes. NAMEs are refiners and the variants of them that VARIANTS lists. Only the scoring reads the
+ground truth. Each speed is measured in its own process, on one photograph resized to 375×500 and to
+1000×1000: the median of three calls after two, and the peak memory of a call beyond what the process held
+after one on 32×32 pixels. Learned refiners are timed with unfitted weights, which takes as long.
 """
 
 from __future__ import annotations
@@ -31,46 +30,44 @@ import torch
 import torch.nn.functional as F
 
 from swtformer.allocator import keep_freed_memory
-from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image
+from swtformer.datasets.of_run import open_data_of
 from swtformer.datasets.records import ImageSet
 from swtformer.machine import machine_line
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import pick_device
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
-from swtformer.refiners.walk import STEPS
 from swtformer.settings import EvaluateSettings, RefineSettings
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.pseudo_label import pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.store.files import read_json, write_json
-from swtformer.store.known_data import data_of
 from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.notes import DataNotes, read_notes, training_notes
 from swtformer.store.run import Run
 
 SIZES = ((375, 500), (1000, 1000))
-VARIANTS: dict[str, dict[str, Any]] = {
-    **{name: {"method": name} for name in REFINERS},
-    **{f"{name}-256": {"method": name, "walk_steps": 256} for name in ("psa", "irn")},
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in REFINERS},
+    **{f"{name}-256": (name, {"walk_steps": 256}) for name in ("psa", "irn")},
 }
-"""What is measured: every refiner at its defaults, and walks as long as published."""
+"""Refiner and options of what is measured: every refiner at its defaults, and walks as long as published."""
 
 NOTES = """\
-The walks of PSA and IRN were published with 256 steps, for CAMs, which are small and have far to go. From
-R-CAMs, 32 are the default; that number was chosen with the masks of every eighth of these images. Both
-networks are fitted to the maps of these images alone."""
-"""What the table does not say."""
+The walks of PSA and IRN were published for CAMs, which are small and have far to go: 256 steps. From R-CAMs,
+32 are the default; that number was chosen with the masks of every eighth of these images. Both networks are
+fitted to the maps of these images alone."""
+"""Added under the table."""
 
 PROCESS = Path("/proc/self")
-"""Where Linux tells a process its peak memory, and starts counting again."""
+"""Where Linux reports a process's peak memory, and resets it."""
 
 FILES = ("settings.yaml", "environment.json", "classes.json", "model")
 
 
 def _data(run: Run, count: int | None) -> ImageSet:
     """The images that the run's maps were made for, or `count` of them spread evenly."""
-    path, settings = data_of(run, None, read_json(run.maps_file))
-    data = open_dataset(path, settings.data)
+    data = open_data_of(run, read_notes(run.maps_file, DataNotes) or training_notes(run))
     mapped = set(run.map_ids())
     keep = [place for place, record in enumerate(data.records) if record.id in mapped]
     step = max(len(keep) // count, 1) if count else 1
@@ -102,13 +99,15 @@ def _miou(scores: Any, source: str, policy: str) -> float:
 
 def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str, Any]:
     """Refine copies of the maps, and score before, after, and the pseudo-masks' coverage."""
-    copy = _copy(run, data, out / VARIANTS[name]["method"])
-    settings = run.settings().model_copy(update={"refine": RefineSettings(**VARIANTS[name])})
+    method, options = VARIANTS[name]
+    copy = _copy(run, data, out / method)
+    changes = {"refine": RefineSettings(method=method), "refiner": options}
+    settings = run.settings().model_copy(update=changes)
     started = time.monotonic()
     refine(copy, data, settings=settings, progress=_note)
     seconds = time.monotonic() - started
     source = read_json(copy.refined_file)["source"]
-    policy = "argmax" if source == "rcam" else "label_free"
+    policy = "argmax" if source == "refined" else "label_free"
     scored: EvaluateSettings = settings.evaluate
     before = evaluate(copy, data, settings=scored.model_copy(update={"maps": "maps"}))
     after = evaluate(copy, data, settings=scored.model_copy(update={"maps": "refined"}))
@@ -116,7 +115,7 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
     return {
         "images": before.images,
         "scored_classes": before.scored_classes,
-        "start": f"{'R-CAM' if source == 'rcam' else 'CAM'}, {policy}",
+        "start": f"{'R-CAM' if source == 'refined' else 'CAM'}, {policy}",
         "before": _miou(before, source, policy),
         "after": _miou(after, "refined", "argmax"),
         "decided": 100 * (1 - labelled.undecided),
@@ -127,20 +126,22 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
 def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float]:
     """Seconds and MiB of one refiner on one photograph of a size; to be called in a fresh process."""
     device = pick_device("auto")
-    settings = {"walk_steps": STEPS["refined"], **VARIANTS[name]}
-    refiner = create_refiner(RefineSettings.model_validate(settings), device=device)
+    method, options = VARIANTS[name]
+    refiner = create_refiner(method, options, source="rcam", device=device)
     if isinstance(refiner, LearnedRefiner):
-        refiner.build(from_pretrained(run.path).backbone)
+        refiner.build(from_pretrained(run.path).reusable_features())
     data = _data(run, None)
     record = max(data.records[:50], key=lambda item: len(item.present or ()))
     photograph = torch.from_numpy(read_image(record.image)).permute(2, 0, 1)[None].float() / 255
     image = F.interpolate(photograph, size, mode="bilinear", antialias=True)[0].clamp(0, 1)
     maps = ClassActivationMaps.load(run.map_file(record.id))
-    start = torch.from_numpy(maps.channels(maps.best))
+    start = torch.from_numpy(maps.cam if maps.refined is None else maps.refined).float()
+    if maps.refined is None:
+        start = torch.cat([1 - start.amax(0, keepdim=True), start])
     grid = (-(-size[0] // 4), -(-size[1] // 4))
     start = F.interpolate(start[None], grid, mode="bilinear")[0]
     refiner.refine(image[:, :32, :32].contiguous(), start[:, :8, :8].contiguous())
-    base = _peak(device, restart=True)
+    base = _peak(device, reset=True)
     refiner.refine(image, start)
     mebibytes = _peak(device) - base
     keep_freed_memory()  # as `swtformer refine` does
@@ -154,15 +155,15 @@ def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float
     return {"seconds": statistics.median(seconds[1:]), "mebibytes": mebibytes, "classes": len(start) - 1}
 
 
-def _peak(device: str, *, restart: bool = False) -> float:
-    """Peak memory in MiB since the last call with `restart`; outside of Linux, since the process began."""
+def _peak(device: str, *, reset: bool = False) -> float:
+    """Peak memory in MiB since the last call with `reset`; outside of Linux, since the process began."""
     if device == "cuda":
-        if restart:
+        if reset:
             torch.cuda.reset_peak_memory_stats()
         return torch.cuda.max_memory_allocated() / 2**20
     if not PROCESS.is_dir():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    if restart:
+    if reset:
         (PROCESS / "clear_refs").write_text("5")
     (line,) = (line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 2**10

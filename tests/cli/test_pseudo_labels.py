@@ -19,13 +19,13 @@ def copy(run: Path, tmp_path: Path) -> Path:
 def test_from_maps_to_scored_pseudo_masks(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = Run(copy)
     count = len(made.map_ids())
-    assert main(["refine", str(copy), "--refine.par_iterations=2"]) == 0
+    assert main(["refine", str(copy), "--refiner.iterations=2"]) == 0
     out = capsys.readouterr().out
     assert f"Maps of {count} images refined by par: {made.refined}" in out
     assert f"Next: swtformer pseudo-label '{copy}'" in out
-    assert read_json(made.refined_file)["par_iterations"] == 2
+    assert read_json(made.refined_file)["settings"]["refiner.iterations"] == 2
 
-    assert main(["refine", str(copy), "--refine.par_iterations=2"]) == 0
+    assert main(["refine", str(copy), "--refiner.iterations=2"]) == 0
     assert f"Maps of 0 images refined by par, {count} were there already" in capsys.readouterr().out
 
     assert main(["pseudo-label", str(copy), "--pseudo_label.margin=0.3"]) == 0

@@ -1,4 +1,4 @@
-"""What PSA's and IRN's networks share; what each makes of it is tested in test_walk_refiners."""
+"""What the networks of PSA and IRN share; each has its own tests beside this file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,6 @@ class Closeness(AffinityNetwork):
         super().__init__(backbone)
         self.backbone_scale = nn.Parameter(torch.ones(()))
 
-    def reset(self) -> None:
-        nn.init.ones_(self.backbone_scale)
-
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
         return self.pyramid(images)[0][:, :radius] * self.backbone_scale
 
@@ -36,26 +33,23 @@ def test_the_backbone_gets_images_normalised_by_its_own_statistics() -> None:
     torch.testing.assert_close(pyramid[0], expected[..., ::4, ::4])
 
 
-def test_batch_statistics_are_kept_whatever_the_backbone_did_before() -> None:
+def test_batch_statistics_are_kept() -> None:
     network = Closeness(Strides()).train()
     assert network.training
     assert not network.backbone.norm.training
 
 
-def test_new_parameters_are_those_that_the_backbone_did_not_bring() -> None:
+def test_new_parameters_are_those_outside_the_backbone() -> None:
     network = Closeness(Strides())
     (new,) = network.new_parameters()
     assert new is network.backbone_scale
 
 
-def test_mean_and_spread_are_no_weights() -> None:
+def test_mean_and_spread_are_not_saved() -> None:
     names = set(Closeness(Strides()).state_dict())
     assert {name for name in names if not name.startswith("backbone.norm.")} == {"backbone_scale"}
 
 
-@pytest.mark.parametrize("method", ["reset", "affinity"])
-def test_an_incomplete_network_cannot_be_made(method: str) -> None:
-    members = {"reset": Closeness.reset, "affinity": Closeness.affinity}
-    del members[method]
-    with pytest.raises(TypeError, match=method):
-        type("Incomplete", (AffinityNetwork,), members)(Strides())
+def test_an_incomplete_network_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="affinity"):
+        type("Incomplete", (AffinityNetwork,), {})(Strides())

@@ -10,18 +10,14 @@ import torch
 from torch import Tensor
 
 from swtformer.refiners import Refiner, padded, unpadded
-from swtformer.settings import RefineSettings
 
 
 @final
 class Tripled(Refiner):
     """Three times the maps less a half, in float64, at the images' height; notes what it is given."""
 
-    name = "tripled"
-    shaped_by = ()
-
     def __init__(self) -> None:
-        super().__init__(RefineSettings())
+        super().__init__()
         self.given: list[list[tuple[int, ...]]] = []
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -61,14 +57,37 @@ def test_a_batch_goes_to_the_refiner_at_once() -> None:
     torch.testing.assert_close(second[:, 0, 0], torch.tensor([0.7, 0.0, 0.7]))
 
 
-def test_nothing_is_refined_where_one_image_is_wrong() -> None:
+IMAGE, MAPS = torch.rand(3, 8, 8), torch.rand(2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("image", "maps", "message"),
+    [
+        (IMAGE[:1], MAPS, r"\(3, H, W\) float32 image, got \(1, 8, 8\)"),
+        (IMAGE.double(), MAPS, r"float32 image, got \(3, 8, 8\) torch.float64"),
+        (IMAGE[:, :0], MAPS, r"\(3, H, W\) float32 image"),
+        (IMAGE, MAPS[0], r"\(K\+1, h, w\) float32 maps, got \(2, 2\)"),
+        (IMAGE, MAPS[:0], r"\(K\+1, h, w\) float32 maps"),
+        (IMAGE, MAPS.half(), r"\(K\+1, h, w\) float32 maps"),
+    ],
+)
+def test_nothing_is_refined_where_one_image_or_its_maps_are_wrong(
+    image: Tensor, maps: Tensor, message: str
+) -> None:
     refiner = Tripled()
-    image, maps = torch.rand(3, 5, 6), torch.rand(2, 2, 3)
-    with pytest.raises(ValueError, match=r"float32 image, got \(3, 5, 6\) torch.float64"):
-        refiner.refine_batch([image, image.double()], [maps, maps])
-    with pytest.raises(ValueError, match=r"float32 maps, got \(2, 3\) torch.float32"):
-        refiner.refine_batch([image, image], [maps, maps[0]])
+    with pytest.raises(ValueError, match=message):
+        refiner.refine_batch([IMAGE, image], [MAPS, maps])
     assert refiner.given == []
+
+
+def test_a_batch_has_one_size_and_maps_for_each() -> None:
+    refiner = Tripled()
+    with pytest.raises(ValueError, match=r"one size, got \[\(3, 8, 8\), \(3, 8, 4\)\]"):
+        refiner.refine_batch([IMAGE, IMAGE[..., :4]], [MAPS, MAPS])
+    with pytest.raises(ValueError, match="got 2 images, 1 maps"):
+        refiner.refine_batch([IMAGE, IMAGE], [MAPS])
+    with pytest.raises(ValueError, match="got 0 images, 0 maps"):
+        refiner.refine_batch([], [])
 
 
 def test_padding_by_hand() -> None:
@@ -81,4 +100,4 @@ def test_padding_by_hand() -> None:
 
 def test_an_incomplete_refiner_cannot_be_made() -> None:
     with pytest.raises(TypeError, match="_refined"):
-        type("Incomplete", (Refiner,), {})(RefineSettings())
+        type("Incomplete", (Refiner,), {})()

@@ -61,7 +61,7 @@ def test_the_walk_by_hand() -> None:
 
 def test_the_published_background_by_hand() -> None:
     """As above; the class alone, divided by its largest value, beside a constant."""
-    refiner = built("irn", walk_steps=1, walk_beta=1, walk_radius=2, irn_background=0.25)
+    refiner = built("irn", walk_steps=1, walk_beta=1, walk_radius=2, background=0.25)
     refiner.network = Boundaries([[0, 0.5, 0]], [[0, 0.5, 0]])  # type: ignore[assignment]
     cam = torch.tensor([[[1.0, 0, 0]]])
     refined = refiner.refine(torch.rand(3, 32, 96), torch.cat([1 - cam, cam]))
@@ -70,7 +70,7 @@ def test_the_published_background_by_hand() -> None:
 
 def test_boundaries_are_the_mean_of_two_views() -> None:
     """Without a step the class keeps what the boundaries leave: 1 − (0.2 + 0.4) / 2 on the left, 1 beside."""
-    refiner = built("irn", walk_steps=0, irn_background=0.25)
+    refiner = built("irn", walk_steps=0, background=0.25)
     refiner.network = Boundaries([[0.2, 0, 0.3]], [[0.5, 0, 0.4]])  # type: ignore[assignment]
     refined = refiner.refine(torch.rand(3, 32, 96), torch.ones(2, 1, 3))
     torch.testing.assert_close(refined[1], torch.tensor([[0.7, 1, 0.6]]))
@@ -126,8 +126,8 @@ def test_irn_keeps_the_shares_of_its_walk() -> None:
 
 def test_irn_with_the_published_constant_background() -> None:
     example = draw_blocks(1)[0]
-    refined = built("irn", irn_background=0.25).refine(example.image, example.maps)
+    refined = built("irn", background=0.25).refine(example.image, example.maps)
     assert (refined[0] == 0.25).all()
     assert refined[1].max().item() == pytest.approx(1.0)
-    alone = built("irn", irn_background=0.25).refine(example.image, example.maps[:1])
+    alone = built("irn", background=0.25).refine(example.image, example.maps[:1])
     assert (alone == 0.25).all()

@@ -1,7 +1,6 @@
 import torch
 
 from swtformer.refiners import create_refiner
-from swtformer.settings import RefineSettings
 
 
 def two_halves() -> tuple[torch.Tensor, torch.Tensor]:
@@ -16,7 +15,7 @@ def two_halves() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_maps_come_to_follow_the_edge() -> None:
     image, maps = two_halves()
-    refined = create_refiner(RefineSettings(method="par", par_stride=1)).refine(image, maps)
+    refined = create_refiner("par", {"stride": 1}).refine(image, maps)
     assert refined.shape == (2, 40, 60)
     assert (refined.argmax(0)[:, 33:] == 1).all()
     assert (refined[1, :, 29] < refined[1, :, 30]).all()
@@ -24,8 +23,8 @@ def test_maps_come_to_follow_the_edge() -> None:
 
 def test_the_stride_and_the_iterations_are_the_settings() -> None:
     image, maps = two_halves()
-    coarse = create_refiner(RefineSettings(method="par", par_stride=3)).refine(image[:, :38], maps)
+    coarse = create_refiner("par", {"stride": 3}).refine(image[:, :38], maps)
     assert coarse.shape == (2, 13, 20)
-    once = create_refiner(RefineSettings(method="par", par_iterations=1)).refine(image, maps)
-    often = create_refiner(RefineSettings(method="par", par_iterations=20)).refine(image, maps)
+    once = create_refiner("par", {"iterations": 1}).refine(image, maps)
+    often = create_refiner("par", {"iterations": 20}).refine(image, maps)
     assert not torch.equal(once, often)

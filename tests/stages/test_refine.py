@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, SwtformerError
 from swtformer.refiners import REFINERS, create_refiner
 from swtformer.refiners.par import PixelAdaptiveRefinement
-from swtformer.settings import RefineSettings, Settings, merge, validate
+from swtformer.settings import Settings, validate
 from swtformer.stages.refine import refine
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json, write_json
@@ -42,9 +42,12 @@ def drawn(draw: Callable[..., Any]) -> Any:
     return drawn
 
 
-def quick(**changes: Any) -> Settings:
-    base = {"refine": {"par_iterations": 2, "par_dilations": [1, 3], "accelerator": "cpu"}}
-    return validate(Settings, merge(base, {"refine": changes}), where="test")
+PAR = {"iterations": 2, "dilations": [1, 3]}
+
+
+def quick(refiner: dict[str, Any] = PAR, **changes: Any) -> Settings:
+    values = {"refine": {"accelerator": "cpu", **changes}, "refiner": refiner}
+    return validate(Settings, values, where="test")
 
 
 def load(run: Run, id: str) -> ClassActivationMaps:
@@ -57,7 +60,7 @@ def test_every_image_is_refined_by_the_settings(drawn: Any) -> None:
     assert (result.method, result.done, result.reused, result.unmapped) == ("par", 4, 0, 0)
     assert result.failures == ()
     assert calls[-1] == ("refine", 4, 4)
-    refiner = create_refiner(quick().refine)
+    refiner = create_refiner("par", PAR)
     for record in drawn.data.records:
         maps, refined = drawn.maps(record.id), load(drawn.run, record.id)
         with Image.open(record.image) as image:
@@ -85,7 +88,7 @@ def test_cams_get_a_background(drawn: Any) -> None:
     assert read_json(drawn.run.refined_file)["background_power"] == 2.5
 
 
-def test_44_what_is_whole_is_kept_and_the_rest_made_again(drawn: Any) -> None:
+def test_44_current_maps_are_kept_and_the_rest_refined_again(drawn: Any) -> None:
     refine(drawn.run, drawn.data)
     kept, truncated = drawn.run.refined_map_file("a"), drawn.run.refined_map_file("sub/c")
     before = kept.stat().st_mtime_ns, truncated.read_bytes()
@@ -97,26 +100,24 @@ def test_44_what_is_whole_is_kept_and_the_rest_made_again(drawn: Any) -> None:
     np.testing.assert_array_equal(load(drawn.run, "a").refined, ClassActivationMaps.load(kept).refined)
 
 
-@pytest.mark.parametrize("change", ["maps", "image", "settings", "crf", "workers"])
-def test_44_what_comes_from_something_else_is_made_again(drawn: Any, change: str) -> None:
+@pytest.mark.parametrize("change", ["maps", "image", "options", "workers"])
+def test_44_stale_maps_are_refined_again(drawn: Any, change: str) -> None:
     refine(drawn.run, drawn.data)
     settings = quick()
     if change == "maps":
         drawn.change("a", made_from="another image")
     elif change == "image":
         os.utime(drawn.data.records[0].image, (1, 1))
-    elif change == "settings":
-        settings = quick(par_iterations=3)
-    elif change == "crf":
-        settings = quick(crf_iterations=3, walk_steps=9, fit_epochs=2)
+    elif change == "options":
+        settings = quick({**PAR, "iterations": 3})
     else:
         settings = quick(workers=3)
-    done = {"maps": 1, "image": 1, "settings": 4, "crf": 0, "workers": 0}[change]
+    done = {"maps": 1, "image": 1, "options": 4, "workers": 0}[change]
     result = refine(drawn.run, drawn.data, settings=settings)
     assert (result.done, result.reused) == (done, 4 - done)
 
 
-def test_an_interrupted_run_goes_on(drawn: Any) -> None:
+def test_an_interrupted_run_resumes(drawn: Any) -> None:
     def stop(stage: str, done: int, total: int, note: str = "") -> None:
         if done == 2:
             raise KeyboardInterrupt
@@ -166,12 +167,19 @@ def test_the_data_that_the_maps_were_made_for_are_the_default(drawn: Any, tmp_pa
     assert result.done > 0
 
 
-def test_the_dense_crf_is_one_setting_away(drawn: Any) -> None:
-    settings = Settings(refine=RefineSettings(method="dense_crf", crf_iterations=1, accelerator="cpu"))
-    assert refine(drawn.run, drawn.data, settings=settings).method == "dense_crf"
-    refined = load(drawn.run, "a").refined
-    assert refined is not None
-    assert refined.shape == (2, 40, 60)
+@pytest.mark.parametrize(("wanted", "given"), [("auto", "rcam"), ("cam", "cam")])
+def test_a_refiner_knows_what_it_starts_from(drawn: Any, wanted: str, given: str) -> None:
+    sources = []
+
+    @REFINERS.register("source")
+    class Source(PixelAdaptiveRefinement):
+        def _refined(self, images: torch.Tensor, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            sources.append(self.source)
+            return super()._refined(images, maps)
+
+    refine(drawn.run, drawn.data, settings=quick(method="source", source=wanted))
+    REFINERS.unregister("source")
+    assert sources == [given] * 4
 
 
 @dataclass(frozen=True)
@@ -190,9 +198,8 @@ class Batches:
 
 
 @pytest.fixture
-def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batches:
+def many(tmp_path: Path) -> Iterator[Batches]:
     run, records, batches = Run(tmp_path / "run"), [], []
-    run.write_settings(quick())
     write_json(run.maps_file, {"made_by": "model"})
     rng = np.random.default_rng(1)
     for place in range(12):
@@ -214,9 +221,11 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batches:
                 raise torch.OutOfMemoryError("four are too many")
             return super()._refined(images, maps)
 
-    monkeypatch.setitem(REFINERS, "par", Watched)
+    REFINERS.register("watched")(Watched)
+    run.write_settings(quick(method="watched"))
     data = ImageSet("many", "table", tmp_path, CLASSES, tuple(records))
-    return Batches(run, data, batches)
+    yield Batches(run, data, batches)
+    REFINERS.unregister("watched")
 
 
 def test_batches_give_the_maps_of_single_images(many: Batches) -> None:
@@ -227,14 +236,17 @@ def test_batches_give_the_maps_of_single_images(many: Batches) -> None:
     shutil.rmtree(many.run.refined)
     calls: list[tuple[Any, ...]] = []
     result = refine(
-        many.run, many.data, settings=quick(batch_size=3), progress=lambda *call: calls.append(call)
+        many.run,
+        many.data,
+        settings=quick(method="watched", batch_size=3),
+        progress=lambda *call: calls.append(call),
     )
     assert many.refined == [3, 3, 3, 1, 1, 1]
     assert (result.done, result.failures) == (12, ())
     assert calls == [("refine", done, 12) for done in range(13)]
     for id, maps in many.maps().items():
         np.testing.assert_allclose(maps.astype(float), alone[id].astype(float), atol=2e-3)
-    assert refine(many.run, many.data, settings=quick(batch_size=1)).reused == 12
+    assert refine(many.run, many.data, settings=quick(method="watched", batch_size=1)).reused == 12
 
 
 def test_one_image_of_a_batch_fails_alone(many: Batches) -> None:
@@ -244,34 +256,34 @@ def test_one_image_of_a_batch_fails_alone(many: Batches) -> None:
         image.putpixel((0, 0), (255, 255, 255))
         image.save(many.data.records[place].image)
     many.data.records[4].image.write_bytes(b"")
-    result = refine(many.run, many.data, settings=quick(batch_size=3))
+    result = refine(many.run, many.data, settings=quick(method="watched", batch_size=3))
     assert [failure.id for failure in result.failures] == ["03", "04", "06"]
     assert result.failures[0].reason == "the corner is white"
     assert len(many.maps()) == result.done == 9
 
 
 def test_a_batch_that_is_too_large_is_halved(many: Batches) -> None:
-    assert refine(many.run, many.data, settings=quick(batch_size=4)).done == 12
+    assert refine(many.run, many.data, settings=quick(method="watched", batch_size=4)).done == 12
     assert many.refined == [4, 2, 2] * 3
     alone = many.data.subset([0])
     many.refined.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PixelAdaptiveRefinement, "_refined", _out_of_memory)
         with pytest.raises(torch.OutOfMemoryError, match="one is too many"):
-            refine(many.run, alone, settings=quick(par_iterations=3))
+            refine(many.run, alone, settings=quick({"iterations": 3}, method="watched"))
 
 
 def _out_of_memory(*_: object) -> list[torch.Tensor]:
     raise torch.OutOfMemoryError("one is too many")
 
 
-def test_an_interrupted_batch_goes_on_in_order(many: Batches) -> None:
+def test_an_interrupted_batch_resumes_in_order(many: Batches) -> None:
     def stop(stage: str, done: int, total: int, note: str = "") -> None:
         if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        refine(many.run, many.data, settings=quick(batch_size=3), progress=stop)
+        refine(many.run, many.data, settings=quick(method="watched", batch_size=3), progress=stop)
     assert sorted(many.maps()) == ["00", "01"]
-    result = refine(many.run, many.data, settings=quick(batch_size=3))
+    result = refine(many.run, many.data, settings=quick(method="watched", batch_size=3))
     assert (result.done, result.reused) == (10, 2)

@@ -76,7 +76,7 @@ def fit(
     """
     _quieten()
     options = module.options
-    _check_launch(options, module.section)
+    _check_launch(options, module.flags)
     device = pick_device(options.accelerator)
     unreadable = UnreadableImages()
     checkpoints = EpochCheckpoints(run.checkpoints, module.monitored)
@@ -99,7 +99,7 @@ def fit(
         callbacks.append(EarlyStopping(module.monitored, mode="max", patience=patience, strict=False))
     loggers: list[Any] = []
     if options.tensorboard:
-        loggers.append(_tensorboard(run.path, module.section))
+        loggers.append(_tensorboard(run.path, module.flags))
     with warnings.catch_warnings():
         # Lightning's advice on worker counts, and its own use of deprecated torch calls.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
@@ -113,7 +113,7 @@ def fit(
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=options.clip_norm or None,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO(module.section)],
+            plugins=[AtomicCheckpointIO(module.flags)],
             logger=loggers or False,
             use_distributed_sampler=False,
             enable_progress_bar=False,
@@ -144,12 +144,12 @@ def fit(
     return unreadable
 
 
-def _check_launch(options: OptimisationSettings, section: str) -> None:
+def _check_launch(options: OptimisationSettings, flags: str) -> None:
     launched, wanted = launched_processes(), options.devices * options.nodes
     if launched > 1 and launched != wanted:
         raise SettingsError(
-            f"{launched} processes were launched, but the settings ask for {wanted}: set --{section}.devices "
-            f"to the number of processes per machine and --{section}.nodes to the number of machines."
+            f"{launched} processes were launched, but the settings ask for {wanted}: set {flags}devices "
+            f"to the number of processes per machine and {flags}nodes to the number of machines."
         )
 
 
@@ -186,15 +186,13 @@ def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
             signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored after an interrupt
 
 
-def _tensorboard(folder: Path, section: str) -> Any:
+def _tensorboard(folder: Path, flags: str) -> Any:
     from lightning.pytorch.loggers import TensorBoardLogger
 
     try:
         return TensorBoardLogger(folder, name="tensorboard", version="")
     except ModuleNotFoundError:
-        raise SettingsError(
-            f"--{section}.tensorboard needs TensorBoard: pip install 'swtformer[log]'."
-        ) from None
+        raise SettingsError(f"{flags}tensorboard needs TensorBoard: pip install 'swtformer[log]'.") from None
 
 
 def _quieten() -> None:

@@ -28,7 +28,7 @@ class FittedModule(LightningModule, ABC):
     from (seed, process, epoch, batch), so a resumed run draws the same ones as an uninterrupted run.
 
     Attributes:
-        section: name of the settings that messages point to ("train" for --train.learning_rate).
+        section: name of the stage in progress reports, and of the settings that messages point to.
         loss_names: losses that `training_step` may compute; columns of metrics.csv.
         validation_names: scores that validation may compute; columns of metrics.csv.
         monitored: the validation score that chooses the best epoch; higher is better.
@@ -59,6 +59,11 @@ class FittedModule(LightningModule, ABC):
         self.batches_in_epoch = 1
         self.latest: dict[str, Tensor] = {}
         self.validation: dict[str, float] = {}
+
+    @property
+    def flags(self) -> str:
+        """What the flags of `options` begin with; messages name them."""
+        return f"--{self.section}."
 
     def on_fit_start(self) -> None:
         """Find out how long an epoch is."""
@@ -97,8 +102,8 @@ class FittedModule(LightningModule, ABC):
             parts = ", ".join(f"{name} {value.item():.4g}" for name, value in self.latest.items())
             raise NonFiniteError(
                 f"The loss is not finite at step {self.global_step}, epoch {self.current_epoch + 1} "
-                f"({parts}). The last checkpoint is untouched; try a smaller --{self.section}.learning_rate, "
-                f"or --{self.section}.precision fp32."
+                f"({parts}). The last checkpoint is untouched; try a smaller {self.flags}learning_rate, "
+                f"or {self.flags}precision fp32."
             )
         return total
 

@@ -1,7 +1,7 @@
-"""Affinities between neighbouring pixels, and what partly unsure labels say about them (METHOD 7).
+"""Affinities between neighbouring pixels, and what labels with unsure pixels say about them (METHOD 7).
 
-A pair is a pixel and its partner at one of the offsets of `half_disc`; the other half of the disc is the same
-pairs read backwards. So P affinities per pixel stand for all 2P neighbours, at any map size, and memory grows
+A pair is a pixel and its partner at one of the offsets of `half_disc`; the other half of the disc holds the
+same pairs in reverse. So P affinities per pixel cover all 2P neighbours, at any map size, and memory grows
 with the pixels and not with their square. Every tensor (…, P, h, w) here holds pair p of pixel (y, x) at
 […, p, y, x]; pairs that leave the map hold 0.
 
@@ -24,19 +24,19 @@ from torch import Tensor
 from swtformer.label_values import IGNORED
 
 EPSILON = 1e-5
-"""Added to what a logarithm is taken of, and to counts of pairs."""
+"""Added inside logarithms and to counts of pairs."""
 
 Offset = tuple[int, int]
 """Rows and columns from a pixel to another."""
 
 
 def half_disc(radius: int) -> tuple[Offset, ...]:
-    """Offsets (dy, dx) to half of the neighbours closer than `radius`, in reading order.
+    """Offsets (dy, dx) to half of the neighbours closer than `radius`, row by row.
 
     dy is at least 0, and dx above 0 where dy is 0. There are 34 of them for radius 5 and 152 for radius 10.
 
     Raises:
-        ValueError: a radius below 2, which leaves no neighbour.
+        ValueError: the radius is below 2, so there is no neighbour.
     """
     if radius < 2:
         raise ValueError(f"Expected a radius of at least 2, got {radius}.")
@@ -49,7 +49,7 @@ def half_disc(radius: int) -> tuple[Offset, ...]:
 
 
 def pixels_between(offset: Offset) -> tuple[Offset, ...]:
-    """Pixels on the way from (0, 0) to `offset` with both ends: those closer than 1 to the line (IRN)."""
+    """Pixels between (0, 0) and `offset`, both ends included: those closer than 1 to the line (IRN)."""
     dy, dx = offset
     return tuple(
         (y, x)
@@ -62,8 +62,7 @@ def pixels_between(offset: Offset) -> tuple[Offset, ...]:
 def feature_affinity(features: Tensor, *, radius: int) -> Tensor:
     """exp(-mean over channels of |f_i - f_j|), PSA's affinity of pixels i and j.
 
-    For the way back the differences are not kept but made again, so that memory does not grow with channels
-    times pairs.
+    The backward pass computes the differences again, so that memory does not grow with channels times pairs.
 
     Args:
         features: (B, D, h, w).
@@ -77,7 +76,7 @@ def feature_affinity(features: Tensor, *, radius: int) -> Tensor:
 
 
 class _FeatureAffinity(torch.autograd.Function):
-    """`feature_affinity`; its gradient is added up in one tensor, where autograd would make one per pair."""
+    """`feature_affinity`; its gradient accumulates in one tensor, where autograd would make one per pair."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, radius: int) -> Tensor:
@@ -116,14 +115,14 @@ def boundary_affinity(boundaries: Tensor, *, radius: int) -> Tensor:
 
     def affinity(offset: Offset) -> Tensor:
         path = torch.stack([_at(boundaries, offset, step) for step in pixels_between(offset)])
-        return 1 - path.max(0).values  # unlike amax, keeps only where the maximum was for the way back
+        return 1 - path.max(0).values  # unlike amax, keeps only indices for the backward pass
 
     return _for_each_pair(affinity, boundaries.shape[-2:], radius)
 
 
 @dataclass(frozen=True)
 class LabelPairs:
-    """What the labels say about each pair; pairs with an unsure pixel are in none of the three.
+    """What the labels say about each pair; a pair with an unsure pixel is in none of the three.
 
     Attributes:
         background: (B, P, h, w) bool, both pixels are background.
@@ -179,12 +178,12 @@ def affinity_loss(affinity: Tensor, pairs: LabelPairs) -> Tensor:
 def surest_labels(maps: Tensor, values: Tensor, *, part: float) -> Tensor:
     """Labels of the pixels that the maps are surest of.
 
-    A pixel goes to its largest map, and is the surer the smaller the second largest is beside it, as a ratio.
-    Of each class's pixels, background included, `part` are kept; pixels that are as sure as the last of them
-    are kept too. Pixels where all maps are 0 have no label.
+    A pixel gets the label of its largest map. The smaller the ratio of the second largest to the largest map,
+    the surer the label. Of each class's pixels, background included, `part` keep their label; so do pixels
+    that are as sure as the last of them. Pixels where all maps are 0 have no label.
 
-    PSA and IRN choose by two thresholds on the CAM. A part is the same on every scale of maps: the background
-    that competes with CAMs falls steeply, while R-CAMs are cosines and lie close to one another.
+    PSA and IRN choose by two thresholds on the CAM. A part does not depend on the scale of the maps: the
+    background of CAMs falls steeply, while R-CAMs are cosines and close to one another.
 
     Args:
         maps: (K+1, h, w), not below 0, background first; K may be 0.
@@ -209,7 +208,7 @@ def surest_labels(maps: Tensor, values: Tensor, *, part: float) -> Tensor:
 
 
 def _at(maps: Tensor, offset: Offset, step: Offset) -> Tensor:
-    """View of the pixels at `step` from every pixel whose partner at `offset` lies in the map."""
+    """View of the pixels at `step` from every pixel whose partner at `offset` is inside the map."""
     height, width = maps.shape[-2:]
     rows, columns = max(height - offset[0], 0), max(width - abs(offset[1]), 0)
     top, left = step[0], max(-offset[1], 0) + step[1]

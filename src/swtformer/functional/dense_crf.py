@@ -21,10 +21,10 @@ class PairwiseTerms:
 
     Attributes:
         gaussian_px: standard deviation in pixels of the smoothness kernel.
-        gaussian_weight: what it costs two near pixels to differ in their labels.
+        gaussian_weight: cost of different labels at two near pixels.
         bilateral_px: standard deviation in pixels of the appearance kernel.
         bilateral_rgb: its standard deviation in colour, on the scale of 0 to 255.
-        bilateral_weight: what it costs two near pixels of like colour to differ in their labels.
+        bilateral_weight: cost of different labels at two near pixels of similar colour.
     """
 
     gaussian_px: float = 3.0
@@ -66,12 +66,12 @@ def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterati
     """Marginals Q of the labels: Q ← softmax(−energies + Σ_k w_k K_k Q), `iterations` times.
 
     K is the kernel of each term, normalised on both sides by the root of its row sums, as `pydensecrf` does
-    by default; a pixel's own Q is part of the sum, as there. Memory grows linearly with the pixels; most of
-    it is the lattices', and it peaks while they are made (benchmarks/refiners.py measures it).
+    by default; the sum includes a pixel's own Q, as there. Memory grows linearly with the pixels; the
+    lattices take most of it, while they are built (benchmarks/refiners.py measures it).
 
     Args:
-        energies: (…, L, H, W) float32 unary energies; leading dimensions stand for images. A label that an
-            image does not have has the energy +inf there.
+        energies: (…, L, H, W) float32 unary energies; leading dimensions are independent images. Labels
+            that an image does not have get the energy +inf.
         image: (…, 3, H, W) float32 RGB in [0, 1], on the same device.
         terms: the pairwise terms.
         iterations: rounds of message passing.

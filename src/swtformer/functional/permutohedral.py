@@ -17,24 +17,23 @@ class PermutohedralLattice:
     """Σ_j exp(−|f_i − f_j|² / 2) v_j for N points in d dimensions, at a cost linear in N, up to a factor.
 
     Each point lies in a simplex of the lattice A*_d and spreads its value over the d + 1 corners ("splat");
-    the corners are blurred with [½, 1, ½] along each of the d + 1 axes, and each point gathers them again
-    ("slice"). Only corners that some point touches exist. It computes what `pydensecrf` computes, on any
-    device, and the same at every call: sums run over sorted neighbours, without atomic additions.
+    the corners are blurred with [½, 1, ½] along each of the d + 1 axes, and each point gathers them
+    ("slice"). Only corners that some point touches exist. The result is that of `pydensecrf`, on any device,
+    and the same at every call: sums run over sorted neighbours, without atomic additions.
 
     Args:
         features: (…, N, d) floats on any device, N at least 1, divided by the standard deviations wanted;
-            leading dimensions stand for sets of points, such as images, that do not see one another.
+            leading dimensions are independent sets of points, such as images.
 
     Raises:
-        ValueError: the features spread over more standard deviations than 64-bit keys can count; it takes
-            fewer where there are many sets. Or one is 2**20 or more, where float32 hardly tells lattice
-            points apart.
+        ValueError: the features span more standard deviations than 64-bit keys can count, fewer where there
+            are many sets; or one is 2**20 or more, where float32 can hardly separate lattice points.
     """
 
     def __init__(self, features: Tensor) -> None:
         sets = features.shape[:-2].numel()
         features = features.flatten(0, -2)
-        if not features.abs().amax() < _FARTHEST:  # or is no number
+        if not features.abs().amax() < _FARTHEST:  # also false for nan
             raise ValueError(_TOO_SMALL)
         points, dimensions = features.shape
         corners = dimensions + 1
@@ -78,7 +77,7 @@ class PermutohedralLattice:
             mode="sum",
             per_sample_weights=self._splat_weights,
         )
-        vertices = torch.cat([vertices, vertices.new_zeros(1, vertices.shape[1])])  # the last: no such vertex
+        vertices = torch.cat([vertices, vertices.new_zeros(1, vertices.shape[1])])  # the last: missing
         for below, above in self._neighbours:
             around = vertices[below].add_(vertices[above])
             vertices[:-1].add_(around, alpha=0.5)
@@ -126,14 +125,14 @@ def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, T
     Args:
         rounded: (N, d+1) remainder-0 corners.
         rank: (N, d+1) ranks.
-        sets: number of sets that the points are of, one after the other and of equal size.
+        sets: number of sets of points, of equal size and one after the other.
 
     Returns:
-        keys (N, d+1), equal for equal corners of one set, and far from those of the other sets; steps (d,).
+        keys (N, d+1), equal for equal corners of one set and far from those of other sets; steps (d,).
         The last coordinate follows from the others.
     """
     dimensions = rounded.shape[1] - 1
-    margin = dimensions + 1  # a corner, and a neighbour of it, lie less than this beyond the extremes
+    margin = dimensions + 1  # corners and their neighbours lie less than this beyond the extremes
     lowest = rounded[:, :-1].amin(0) - 2 * margin
     extents = (rounded[:, :-1].amax(0) + 2 * margin + 1 - lowest).tolist()
     steps = [1]
@@ -153,10 +152,10 @@ def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, T
 
 
 def _blur_neighbours(keys: Tensor, step: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """For each axis the two (M,) int64 neighbours of each vertex; M stands for one that is not there.
+    """For each axis the two (M,) int64 neighbours of each vertex; M for a missing one.
 
     Args:
-        keys: (M,) the vertices, rising.
+        keys: (M,) the vertices, ascending.
         step: see `_corner_keys`.
     """
     count, corners = len(keys), len(step) + 1

@@ -1,6 +1,6 @@
 """Refiners: (images, maps) → maps that follow the images' edges.
 
-To add one: a file with a `Refiner` child that registers itself, and its test. The contract tests in
+To add one: a file with a `Refiner` subclass that registers itself, and its test. The contract tests in
 tests/refiners run over every refiner that is registered.
 """
 
@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 import torch
 
-from swtformer.refiners.base import Example, FitStates, LearnedRefiner, Refiner, padded, unpadded
+from swtformer.refiners.base import Refiner, padded, unpadded
+from swtformer.refiners.learned import Example, Examples, FitSettings, LearnedRefiner
 from swtformer.settings import REFINERS, Section
 
 __all__ = [
     "REFINERS",
     "Example",
-    "FitStates",
+    "Examples",
+    "FitSettings",
     "LearnedRefiner",
     "Refiner",
     "create_refiner",
@@ -37,13 +39,13 @@ def create_refiner(
 
     Args:
         name: of the refiner.
-        options: its own options, the defaults where None.
-        source: what the maps that it will be given are.
+        options: its own options; None for the defaults.
+        source: kind of maps that it will be given: CAMs or R-CAMs.
         device: where to compute.
 
     Raises:
-        SettingsError: there is no such refiner or option.
-        SwtformerError: it needs an optional library that is not installed.
+        SettingsError: an unknown refiner or option.
+        SwtformerError: an optional library is missing.
     """
     if not isinstance(options, Section):
         options = REFINERS.options(name, options or {})

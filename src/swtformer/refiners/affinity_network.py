@@ -1,4 +1,4 @@
-"""What the networks of PSA and IRN are to the code that fits them: images in, affinities out."""
+"""The network of PSA or IRN: images in, affinities of neighbouring pixels out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swtformer.backbones.base import Backbone, Normalisation
 
 
 class AffinityNetwork(nn.Module, ABC):
-    """A backbone with new layers that tell how likely neighbouring pixels are to belong to one object.
+    """A backbone with new layers that estimate whether neighbouring pixels belong to one object.
 
     Args:
         backbone: with trained weights; its batch norm keeps the statistics that came with them.
@@ -22,10 +22,6 @@ class AffinityNetwork(nn.Module, ABC):
         backbone.keeps_batch_statistics = True
         self.backbone = backbone
         self.normalisation = Normalisation(backbone.mean, backbone.std)
-
-    @abstractmethod
-    def reset(self) -> None:
-        """Draw the new layers' weights from torch's generator."""
 
     @abstractmethod
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
@@ -45,5 +41,5 @@ class AffinityNetwork(nn.Module, ABC):
         return tuple(self.backbone(normalised.contiguous(memory_format=torch.channels_last)))
 
     def new_parameters(self) -> list[nn.Parameter]:
-        """Parameters that the backbone did not bring."""
+        """Parameters outside the backbone."""
         return [parameter for name, parameter in self.named_parameters() if not name.startswith("backbone.")]

@@ -4,47 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from swtformer.backbones.base import Backbone
-from swtformer.progress import Progress, silent
 from swtformer.settings import NoSettings, Section
 
 
-@dataclass(frozen=True)
-class Example:
-    """One image with its maps, as learned refiners are fitted on.
-
-    Attributes:
-        image: (3, H, W) float32 RGB in [0, 1].
-        maps: (K+1, h, w) float32 in [0, 1], background first, then the classes of the image.
-        values: (K,) int64 mask values (class index + 1) of the channels after the background, rising.
-    """
-
-    image: Tensor
-    maps: Tensor
-    values: Tensor
-
-
 class Refiner(ABC):
-    """Maps that follow an image's edges better than the maps that it is given.
+    """Makes maps follow an image's edges.
 
-    A child implements `_refined`; what holds for all of them (shapes are checked, classes without any
-    activation stay 0, values stay in [0, 1]) is done here.
+    A subclass implements `_refined`. The base class checks shapes, keeps classes without any activation at 0
+    and values in [0, 1].
 
     Attributes:
         name: the name that it was registered under.
-        settings_type: its own options: section `refiner` of the settings.
-        tells_how_sure: whether a label's share of the maps that come out says how sure it is. Where it does
-            not, because nearly every pixel ends near 0 or 1, the maps that went in are asked instead.
+        settings_type: type of its options, the section `refiner` of the settings.
+        tells_how_sure: whether a label's share of the refined maps says how sure the label is. It does not
+            where nearly every pixel ends near 0 or 1; then the shares of the maps before refinement count.
         options: an instance of `settings_type`.
-        source: what the maps that it is given are: CAMs or R-CAMs.
-        device: where `_refined` receives its tensors; a learned refiner's network lies there.
+        source: kind of maps that it is given: CAMs or R-CAMs.
+        device: where `_refined` gets its tensors.
     """
 
     name: ClassVar[str]
@@ -63,7 +45,7 @@ class Refiner(ABC):
         self.device = torch.device(device)
 
     def refine(self, image: Tensor, maps: Tensor) -> Tensor:
-        """Refine the maps of one image; right at any size, and the same at every call.
+        """Refine the maps of one image, of any size; the result is the same at every call.
 
         Args:
             image: (3, H, W) float32 RGB in [0, 1], of any size from 1×1.
@@ -72,27 +54,27 @@ class Refiner(ABC):
 
         Returns:
             (K+1, h', w') float32 in [0, 1] on the CPU; the refiner chooses the grid, H×W or a coarser one.
-            By default settings, background that is 1 everywhere and alone stays so.
+            With default options, a background that is 1 everywhere and has no class beside it stays 1.
 
         Raises:
-            ValueError: a shape or type is not as above.
+            ValueError: a shape or type differs from the above.
         """
         (refined,) = self.refine_batch([image], [maps])
         return refined
 
     @torch.no_grad()
     def refine_batch(self, images: Sequence[Tensor], maps: Sequence[Tensor]) -> list[Tensor]:
-        """Refine the maps of several images of one size: up to rounding, what `refine` makes of each.
+        """Refine the maps of several images of one size; up to rounding the same as `refine` of each.
 
         Args:
-            images: B of them, as in `refine`, all of one size.
-            maps: of each image, as in `refine`; their grids and numbers of classes may differ.
+            images: B images of one size, as in `refine`.
+            maps: those of each image, as in `refine`; grids and numbers of classes may differ.
 
         Returns:
             The refined maps of each image, as in `refine`.
 
         Raises:
-            ValueError: a shape, type or number is not as above.
+            ValueError: a shape, type or number differs from the above.
         """
         if not images or len(images) != len(maps):
             raise ValueError(f"Expected the maps of each image, got {len(images)} images, {len(maps)} maps.")
@@ -116,77 +98,23 @@ class Refiner(ABC):
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> Sequence[Tensor]:
         """Refine checked maps without absent classes, on `device`; values are clamped to [0, 1] afterwards.
 
-        What works on all images at once may take `padded` maps and give `unpadded` ones back.
+        To work on all images at once, use `padded` and `unpadded`.
 
         Args:
             images: (B, 3, H, W) float32 RGB in [0, 1].
-            maps: of each image (K+1, h, w) float32 in [0, 1], background first; K may be 0. K, h and w may
-                differ from image to image.
+            maps: for each image (K+1, h, w) float32 in [0, 1], background first; K may be 0. K, h and w may
+                differ between images.
 
         Returns:
-            Of each image (K+1, h', w') of any floating type.
-        """
-
-
-class FitStates(Protocol):
-    """Where a fit leaves its state, so that it goes on from there when it is called again."""
-
-    def newest(self) -> dict[str, Any] | None:
-        """The last state that was saved, on the CPU; None where there is none of this fit."""
-
-    def save(self, epoch: int, state: dict[str, Any]) -> None:
-        """Keep what a fit needs to go on after `epoch` epochs: tensors and plain values."""
-
-
-class LearnedRefiner(Refiner):
-    """A refiner with a network that is fitted on the run's own images and maps before it refines.
-
-    Attributes:
-        network: what is fitted; its state_dict is all that is saved and loaded. On `device`, in evaluation
-            mode except during `fit`.
-    """
-
-    network: nn.Module
-
-    @abstractmethod
-    def build(self, backbone: Backbone) -> None:
-        """Make the network, with untrained new layers; comes before `fit` and before weights are loaded.
-
-        Args:
-            backbone: with the run's trained weights (before `fit`) or any (before loading); it becomes part
-                of the network and belongs to the refiner from now on.
-        """
-
-    @abstractmethod
-    def fit(
-        self,
-        examples: Sequence[Example],
-        *,
-        seed: int,
-        states: FitStates | None = None,
-        progress: Progress = silent,
-    ) -> None:
-        """Train the network, right after `build`.
-
-        Equal examples and seed give equal weights on one device, stopped and called again or not.
-
-        Args:
-            examples: read from disk at each access, so don't hold them all; len() and [i] are all there is.
-                Tensors are on the CPU. An image that cannot be read is not among them.
-            seed: of everything random.
-            states: those of this fit; where None, it begins at its start and cannot go on later.
-            progress: told about every step, with the stage name "fit".
-
-        Raises:
-            NonFiniteError: the loss or a weight is not finite.
+            For each image (K+1, h', w') of any floating type.
         """
 
 
 def padded(maps: Sequence[Tensor]) -> Tensor:
-    """The maps of several images on one grid as a batch; where an image has fewer classes, maps of 0 follow.
+    """Stack the maps of several images; images with fewer classes get maps of 0 at the end.
 
     Args:
-        maps: of each image (K+1, h, w).
+        maps: for each image (K+1, h, w), all on one grid.
 
     Returns:
         (B, L, h, w), L the largest K+1.
@@ -195,7 +123,7 @@ def padded(maps: Sequence[Tensor]) -> Tensor:
 
 
 def unpadded(batch: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
-    """Of each image of a (B, L, h, w) batch as many maps as it has in `maps`."""
+    """Take from a (B, L, h, w) batch as many maps of each image as it has in `maps`."""
     return [made[: len(own)] for made, own in zip(batch, maps, strict=True)]
 
 
@@ -207,7 +135,7 @@ def _check(image: Tensor, maps: Tensor) -> None:
 
 
 def _with_absent(made: Tensor, is_alive: Tensor) -> Tensor:
-    """Maps of all classes, 0 for those that were not refined."""
+    """Maps of all classes, 0 for the absent ones."""
     refined = made.new_zeros(len(is_alive), *made.shape[1:])
     refined[is_alive] = made
     return refined

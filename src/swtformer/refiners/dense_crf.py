@@ -45,14 +45,14 @@ class DenseCrfSettings(Section):
 
 @REFINERS.register("dense_crf")
 class DenseCRF(Refiner):
-    """Fully connected CRF at the image's full size; the maps that come out are its marginals.
+    """Fully connected CRF at the image's full size; its marginals are the refined maps.
 
     Mean field makes marginals overconfident: each round adds the neighbours' belief in a label to a pixel's
-    own, until nearly all of them are near 0 or 1.
+    own, until nearly all marginals are near 0 or 1.
 
     Raises:
-        SwtformerError: `pydensecrf` is wanted and not installed; when it refines, the standard deviations are
-            too small for the image, or for as many images at once.
+        SwtformerError: the option `engine` asks for pydensecrf, which is not installed. When refining: the
+            standard deviations are too small for an image of this size, or for this many images at once.
     """
 
     settings_type = DenseCrfSettings
@@ -77,7 +77,7 @@ class DenseCRF(Refiner):
         )
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
-        # One label alone has a probability of 1.
+        # A label without rivals has a probability of 1.
         refined = [images.new_ones(1, *images.shape[2:])] * len(maps)
         uncertain = [place for place, own in enumerate(maps) if len(own) > 1]
         if not uncertain:
@@ -99,7 +99,7 @@ class DenseCRF(Refiner):
         return label_energies(full.argmax(0), count=len(full), certainty=self.options.certainty)
 
     def _marginals(self, energies: Sequence[Tensor], images: Tensor) -> Tensor:
-        """`mean_field` of several images, padded with labels that are impossible."""
+        """`mean_field` of several images, padded with impossible labels."""
         padded = pad_sequence(list(energies), batch_first=True, padding_value=inf)
         try:
             return mean_field(padded, images, terms=self._terms, iterations=self.options.iterations)
@@ -108,8 +108,8 @@ class DenseCRF(Refiner):
             terms = self._terms
             raise SwtformerError(
                 f"The dense CRF's standard deviations are too small for {count} image(s) of {width}x{height} "
-                f"px at once: raise --refiner.bilateral_rgb ({terms.bilateral_rgb:g}) or "
-                f"--refiner.bilateral_px ({terms.bilateral_px:g}); or else --refiner.gaussian_px "
+                f"px at once: raise --refiner.bilateral_rgb ({terms.bilateral_rgb:g}), "
+                f"--refiner.bilateral_px ({terms.bilateral_px:g}) or --refiner.gaussian_px "
                 f"({terms.gaussian_px:g})."
             ) from error
 
@@ -139,7 +139,7 @@ def _import_pydensecrf() -> Any:
         from pydensecrf import densecrf
     except ImportError:
         raise SwtformerError(
-            "--refiner.engine pydensecrf needs a library that is not installed; install it with "
-            "pip install 'swtformer[crf]' (it needs a C++ compiler), or use --refiner.engine torch."
+            "--refiner.engine pydensecrf needs a library that is not installed: pip install 'swtformer[crf]' "
+            "(needs a C++ compiler), or use --refiner.engine torch."
         ) from None
     return densecrf

@@ -1,8 +1,8 @@
-"""IRN: boundaries between objects, learned from pairs of pixels, and a random walk that they stop.
+"""IRN: boundaries between objects are learned from pairs of pixels, and stop a random walk.
 
 Ahn, Cho and Kwak, Weakly Supervised Learning of Instance Segmentation with Inter-pixel Relations, CVPR 2019,
-doi:10.1109/CVPR.2019.00231. Its displacement branch tells instances apart; for semantic labels only the
-boundary branch reaches the walk, so only that one is here.
+doi:10.1109/CVPR.2019.00231. Its displacement branch separates instances. Semantic labels need only the
+boundary branch.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ WIDTH = 32
 
 @final
 class BoundaryNetwork(AffinityNetwork):
-    """Stage maps, projected and joined on the grid of stage 1 (stride 4), to a boundary map.
+    """Projects the stage maps, joins them on the grid of stage 1 (stride 4) and makes a boundary map.
 
-    The backbone stays as it is: its features are not trained and its random depth is off. IRN joins five
-    levels of a ResNet; a pyramid has four.
+    The backbone is not trained, and its stochastic depth is off. IRN joins five levels of a ResNet; a pyramid
+    has four.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -45,14 +45,8 @@ class BoundaryNetwork(AffinityNetwork):
         )
         self.boundary = nn.Conv2d(len(backbone.channels) * WIDTH, 1, 1)
 
-    def reset(self) -> None:
-        """Draw the new layers' weights as torch does by default."""
-        for module in (*self.projections.modules(), self.boundary):
-            if isinstance(module, nn.Conv2d | nn.GroupNorm):
-                module.reset_parameters()
-
     def train(self, mode: bool = True) -> BoundaryNetwork:
-        """Switch the new layers between training and evaluation; the backbone stays in evaluation."""
+        """Set the mode of the new layers; the backbone stays in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
         return self
@@ -79,19 +73,19 @@ class IrnSettings(WalkSettings):
 
     background: Annotated[Fraction | None, AFTER_FIT] = None
     """Constant background score beside the walked maps, 0.25 as published; by default the background map
-    walks like the others."""
+    walks as the classes do."""
 
 
 @final
 @REFINERS.register("irn")
 class IRN(WalkRefiner):
-    """Maps walk at stride 4 until boundaries stop them; the boundaries themselves start from 0.
+    """Maps walk at stride 4 until boundaries stop them; on the boundaries themselves they start from 0.
 
-    Boundaries are the mean over the image and its mirror image. As published, classes walk alone and are
-    divided by their common maximum, beside a constant background of 0.25 (`background`); by default the
-    background walks like the classes, which needs no threshold that truth was used for. All maps are then
-    divided, pixel by pixel, by a walk that starts from 1 - boundary: what was 1 everywhere stays 1, and the
-    maps' order and shares at a pixel stay as they are.
+    Boundaries are the mean over the image and its mirror image. As published, only the classes walk; they are
+    divided by their common maximum, and the background is a constant 0.25 (`background`). By default the
+    background walks too, which needs no threshold chosen with ground truth. All maps are then divided, pixel
+    by pixel, by a walk that starts from 1 - boundary. So a map of 1 everywhere stays 1, and the order and the
+    shares of the maps at a pixel stay the same.
     """
 
     settings_type = IrnSettings
@@ -113,7 +107,7 @@ class IRN(WalkRefiner):
         background = self.options.background
         if background is None:
             walked = self.walked(torch.cat([passable, start], dim=1), affinity)
-            # Where even ones hardly get, a ratio would show what the walk rounded off.
+            # Where hardly any walker arrives, the ratio would amplify rounding errors.
             return unpadded(walked[:, 1:] / walked[:, :1].clamp_min(TOLERANCE), maps)
         constant = torch.full_like(passable, background)
         if start.shape[1] == 1:

@@ -22,14 +22,14 @@ class ParSettings(Section):
     iterations: Count = 10
     """Rounds of averaging over the neighbours."""
     dilations: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 8, 12, 24)
-    """Distances of the eight neighbours, in pixels of its grid."""
+    """Distances of the eight neighbours, in pixels of that size."""
     stride: Count = 2
-    """It works at the image's size divided by this; 2 as published."""
+    """PAR works at the image's size divided by this; 2 as published."""
 
 
 @REFINERS.register("par")
 class PixelAdaptiveRefinement(Refiner):
-    """PAR on the image at a stride, half its size as published; the maps come out on that grid."""
+    """PAR at a stride of the image, 2 as published; the refined maps are on that grid."""
 
     settings_type = ParSettings
     options: ParSettings

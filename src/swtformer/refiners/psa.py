@@ -1,4 +1,4 @@
-"""PSA: affinities from learned features, and a random walk along them.
+"""PSA: affinities of learned features, and a random walk along them.
 
 Ahn and Kwak, Learning Pixel-level Semantic Affinity with Image-level Supervision, CVPR 2018,
 doi:10.1109/CVPR.2018.00523.
@@ -26,10 +26,10 @@ WIDTHS = (64, 64, 128, 192)
 
 @final
 class FeatureAffinityNetwork(AffinityNetwork):
-    """Stage maps, projected and joined on the grid of stage 2 (stride 8), to features of each pixel.
+    """Projects the stage maps, joins them on the grid of stage 2 (stride 8) and makes features of each pixel.
 
-    PSA's ResNet-38 ends its stages in batch norm and ReLU; other backbones do not, so each projection is
-    followed by a group norm.
+    PSA's ResNet-38 ends its stages in batch norm and ReLU; other backbones do not, so a group norm follows
+    each projection. The new weights are drawn as in PSA.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -39,15 +39,9 @@ class FeatureAffinityNetwork(AffinityNetwork):
             for channels, width in zip(backbone.channels, WIDTHS, strict=True)
         )
         self.mixing = nn.Conv2d(sum(WIDTHS), sum(WIDTHS), 1, bias=False)
-        self.reset()
-
-    def reset(self) -> None:
-        """Draw the new layers' weights as PSA does."""
-        for projection in self.projections.modules():
-            if isinstance(projection, nn.Conv2d):
-                nn.init.kaiming_normal_(projection.weight)
-            elif isinstance(projection, nn.GroupNorm):
-                projection.reset_parameters()
+        for layer in self.projections.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)
         nn.init.xavier_uniform_(self.mixing.weight, gain=4)
 
     def features(self, images: Tensor) -> Tensor:
@@ -64,7 +58,7 @@ class FeatureAffinityNetwork(AffinityNetwork):
             )
             for project, stage in zip(self.projections, pyramid, strict=True)
         ]
-        # Their differences are small beside them: of half precision little would be left.
+        # Differences of features are small relative to them, too small for half precision.
         return F.elu(self.mixing(torch.cat(projected, dim=1)).float())
 
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
@@ -77,7 +71,8 @@ class FeatureAffinityNetwork(AffinityNetwork):
 class PSA(WalkRefiner):
     """Background and classes walk together along the affinities of learned features, at stride 8.
 
-    PSA's background, (1 - max)^16, is the one that `--refine.background_power 16` gives.
+    The backbone is trained as well, at a tenth of the new layers' learning rate. PSA's background,
+    (1 - max)^16, is that of `--refine.background_power 16`.
     """
 
     network_type = FeatureAffinityNetwork

@@ -1,36 +1,36 @@
-"""What PSA and IRN have in common: they learn affinities, and their maps walk along them."""
+"""What PSA and IRN share: they learn affinities, and maps walk along them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone
+from swtformer.functional.affinity import affinity_loss, label_pairs
 from swtformer.functional.random_walk import random_walk
-from swtformer.progress import Progress, silent
-from swtformer.refiners.affinity_fit import fit_affinity
 from swtformer.refiners.affinity_network import AffinityNetwork
-from swtformer.refiners.base import Example, FitStates, LearnedRefiner
+from swtformer.refiners.affinity_samples import labels_to_learn, random_crop
+from swtformer.refiners.learned import Example, LearnedRefiner
 from swtformer.refiners.walk_settings import WalkSettings
-from swtformer.settings import Section
 
 SMALLEST_SIDE_PX = 32
 """Backbones take no smaller image; shorter sides are enlarged to it."""
 
 STEPS = {"cam": 256, "rcam": 32}
 """Steps from CAMs, as published: they are small and have far to go. R-CAMs cover their objects already, and
-so long a walk carries them beyond (benchmarks/refiners.md)."""
+such a long walk carries them beyond (benchmarks/refiners.md)."""
 
 
 class WalkRefiner(LearnedRefiner):
     """Learns affinities from the surest labels of the run's maps, then lets the maps walk along them.
 
-    Departures of the fitting from the reference code: labels as in `functional.affinity.surest_labels`, AdamW
-    in place of SGD, no colour jitter.
+    Departures of the fit from the reference code: labels as in `functional.affinity.surest_labels`, AdamW
+    instead of SGD, no colour jitter.
 
     Attributes:
         network_type: what `build` makes.
@@ -40,8 +40,10 @@ class WalkRefiner(LearnedRefiner):
         scales: range of the random size of training images.
     """
 
-    settings_type: ClassVar[type[Section]] = WalkSettings
+    settings_type: ClassVar[type[WalkSettings]] = WalkSettings
     options: WalkSettings
+    loss_names = ("affinity",)
+    learning_rate_multipliers: ClassVar[Mapping[str, float]] = {"backbone": 0.1}
     network: AffinityNetwork
     network_type: ClassVar[type[AffinityNetwork]]
     beta: ClassVar[float]
@@ -50,40 +52,35 @@ class WalkRefiner(LearnedRefiner):
     scales: ClassVar[tuple[float, float]]
 
     def build(self, backbone: Backbone) -> None:
-        """Make the network; see `LearnedRefiner.build`."""
+        """See `LearnedRefiner.build`."""
         self.network = self.network_type(backbone).to(self.device).eval()
 
-    def fit(
-        self,
-        examples: Sequence[Example],
-        *,
-        seed: int,
-        states: FitStates | None = None,
-        progress: Progress = silent,
-    ) -> None:
-        """Train the network on random crops; see `LearnedRefiner.fit`.
-
-        Raises:
-            DataError: there is no example.
-            NonFiniteError: the loss or a weight is not finite.
-            SettingsError: fp16 on a CPU.
-        """
-        torch.manual_seed(seed)
-        self.network.reset()
-        fit_affinity(
-            self.network,
-            examples,
-            settings=self.options,
+    def sample(self, example: Example, generator: np.random.Generator) -> dict[str, Tensor]:
+        """A random crop: `image` (3, S, S), nan outside the picture, and `labels` (S, S) uint8."""
+        image, labels = random_crop(
+            example.image,
+            labels_to_learn(example, self.options),
+            generator,
             crop_px=self.options.fit_crop_px or self.crop_px,
-            radius=self.options.fit_radius or self.radius,
             scales=self.scales,
-            seed=seed,
-            states=states,
-            progress=lambda done, total, note: progress("fit", done, total, note),
         )
+        return {"image": image, "labels": labels}
+
+    def losses(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Cross-entropy of the affinities of all pairs whose labels are sure."""
+        radius = self.options.fit_radius or self.radius
+        # Outside the picture is the mean colour, which normalisation turns into 0.
+        images = torch.where(batch["image"].isnan(), self.network.normalisation.mean, batch["image"])
+        affinity = self.network.affinity(images, radius=radius)
+        labels = F.interpolate(batch["labels"][:, None].float(), affinity.shape[-2:], mode="nearest-exact")
+        return {"affinity": affinity_loss(affinity, label_pairs(labels[:, 0].long(), radius=radius))}
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The new layers and the backbone."""
+        return {"new": self.network.new_parameters(), "backbone": list(self.network.backbone.parameters())}
 
     def walked(self, maps: Tensor, affinity: Tensor) -> Tensor:
-        """Random walk of (…, K, h, w) maps over (…, P, h, w) affinities, by the settings."""
+        """Random walk of (…, K, h, w) maps over (…, P, h, w) affinities."""
         return random_walk(
             maps,
             affinity,
@@ -103,7 +100,7 @@ def enlarged(images: Tensor) -> Tensor:
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """(K, h, w) maps on another grid; bilinear, and with a filter as wide as a cell where it is coarser."""
+    """(K, h, w) maps on another grid; bilinear, and anti-aliased where it is coarser."""
     if tuple(maps.shape[1:]) == tuple(size):
         return maps
     return F.interpolate(maps[None], tuple(size), mode="bilinear", align_corners=False, antialias=True)[0]

@@ -6,22 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from swtformer.settings import AFTER_FIT, OnlyWith, Section
+from swtformer.refiners.learned import FitSettings
+from swtformer.settings import AFTER_FIT, OnlyWith
 from swtformer.settings.numbers import Count, NonNegative, Positive
 
 CONFIRMS = OnlyWith("fit_labels", "dense_crf")
 """Marks options of the dense CRF that confirms labels."""
 
 
-class WalkSettings(Section):
+class WalkSettings(FitSettings):
     """Options of PSA and IRN: how affinities are learned, and how maps walk along them."""
 
-    fit_epochs: Count = 3
-    """Passes over the images when affinities are learned."""
-    fit_batch_size: Count = 8
-    """Crops per step."""
-    fit_learning_rate: Positive = 6e-4
-    """Learning rate of the new layers; PSA trains the backbone too, at a tenth of it."""
     fit_crop_px: Annotated[int, Field(ge=32)] | None = None
     """Side of the square training crop; by default 448 for PSA and 512 for IRN."""
     fit_radius: Annotated[int, Field(ge=2)] | None = None
@@ -30,8 +25,6 @@ class WalkSettings(Section):
     """Learn from the maps' surest pixels, or from those whose label the dense CRF confirms."""
     fit_confident: Annotated[float, Field(gt=0, le=1)] = 0.6
     """Part of each class's pixels, the surest, that is learned from; the rest is ignored."""
-    fit_precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the fit; auto takes bf16 where the processor has it and fp32 elsewhere."""
     crf_certainty: Annotated[float, Field(gt=0, lt=1), CONFIRMS] = 0.7
     """Dense CRF that confirms labels: probability that a label is right."""
     crf_iterations: Annotated[Count, CONFIRMS] = 10

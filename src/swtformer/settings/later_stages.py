@@ -30,7 +30,7 @@ class RefineSettings(Section):
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"
     """Where to compute."""
     workers: Annotated[int, Field(ge=0), NEUTRAL] = 1
-    """Threads that read images ahead."""
+    """Threads, and processes in the fit of psa or irn, that read images ahead."""
 
 
 class PseudoLabelSettings(Section):

@@ -1,4 +1,4 @@
-"""Make a run's maps follow the edges of its images; stopped, it goes on where it was."""
+"""Make a run's maps follow the edges of its images; a stopped call resumes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.inference.equal_sizes import in_equal_sizes
-from swtformer.labelling.fit_refiner import Start, fit_or_load
 from swtformer.labelling.mask_rule import ids_with_maps
+from swtformer.labelling.start import RunExamples, Start, made_from
 from swtformer.labelling.start_maps import label_free_power, source_of
 from swtformer.precision import pick_device
 from swtformer.progress import Progress, silent
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.settings import RefineSettings, Settings
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import digest, file_stamp, read_json, write_json
+from swtformer.store.files import digest, read_json, write_json
 from swtformer.store.maps import ClassActivationMaps, are_current
 from swtformer.store.notes import DataNotes, read_notes, training_notes
-from swtformer.store.refined_maps import maps_stamp
 from swtformer.store.run import Run
+from swtformer.training.refiner_weights import fit_or_load
 
 BATCH_ON_A_GPU = 16
-"""Images of one size that are refined together where the settings leave it open. A CPU is busy with one."""
+"""Images of one size that are refined together by default. On a CPU it is one, where more are no faster."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RefineResult:
     Attributes:
         method: the refiner.
         done: images whose maps were refined.
-        reused: images whose refined maps were there already, made in the same way.
+        reused: images whose refined maps were current.
         unmapped: images of the data set that have no maps.
         failures: images that were skipped.
     """
@@ -63,19 +63,20 @@ def refine(
 ) -> RefineResult:
     """Write refined/<id>.npz for every image of the data set that has maps, and refined.json.
 
-    The files are `ClassActivationMaps`: `refined` holds the result, `cam` the CAM as it was. What is there
-    already, whole and made in the same way from the same maps and image, is kept. A learned refiner is fitted
-    first, on these images and maps alone, unless its weights are there.
+    The files are `ClassActivationMaps`: `refined` holds the result, `cam` the unchanged CAM. Current files,
+    made in the same way from the same maps and image, are kept. A learned refiner is fitted first, to these
+    images and maps alone, unless its weights are current.
 
     Args:
         run: a run with maps.
-        data: images; those that the maps were made for where None.
-        settings: the seed, data and refine sections are used; the run's own where None.
-        progress: told about every image.
+        data: images; by default those that the maps were made for.
+        settings: the seed, data, refine and refiner sections are used; by default the run's own.
+        progress: called after every image.
 
     Raises:
-        SwtformerError: there are no usable maps, none of the data set's images has maps, the start that the
-            settings ask for was never made, or an optional library is not installed.
+        SwtformerError: no maps can be used, none of the data set's images has maps, the maps to start from
+            were not made, or an optional library is missing.
+        NonFiniteError: the fit of a learned refiner diverged.
     """
     keep_freed_memory()
     made = read_json(run.maps_file) if run.maps_file.is_file() else {}
@@ -101,7 +102,15 @@ def refine(
     )
     weights = ""
     if isinstance(refiner, LearnedRefiner):
-        weights = fit_or_load(refiner, run, records, start, settings=settings, progress=progress)
+        examples = RunExamples(run, records, start, settings.data.exif)
+        weights = fit_or_load(
+            refiner,
+            examples,
+            run=run,
+            made_from=examples.fingerprint(),
+            settings=settings,
+            progress=progress,
+        )
     shaped_by = settings.shaping("refine", "refiner")
     made_by = digest(made.get("made_by"), shaped_by, start, settings.data.exif, weights)
     write_json(
@@ -144,7 +153,7 @@ def refine(
 
 
 def _start(run: Run, ids: list[str], options: RefineSettings) -> Start:
-    """Settle what the refiner starts from, before the first image."""
+    """The maps to start from."""
     source = source_of(run, ids, options.source)
     if source == "rcam":
         return Start(source, power=1.0)
@@ -152,7 +161,7 @@ def _start(run: Run, ids: list[str], options: RefineSettings) -> Start:
 
 
 def _todo(run: Run, records: list[Record], made_by: str, failures: list[Failure]) -> Iterator[Record]:
-    """The images whose refined maps are missing, damaged or out of date; those without whole maps fail."""
+    """The images whose refined maps are missing, damaged or stale; those with damaged maps fail."""
     for record in records:
         try:
             maps = ClassActivationMaps.load(run.map_file(record.id))
@@ -160,13 +169,13 @@ def _todo(run: Run, records: list[Record], made_by: str, failures: list[Failure]
             failures.append(_failure(run, record, error))
             continue
         path = run.refined_map_file(record.id)
-        if not are_current(path, made_by=made_by, made_from=_made_from(record, maps)):
+        if not are_current(path, made_by=made_by, made_from=made_from(record, maps)):
             yield record
 
 
 @dataclass(frozen=True)
 class _Unrefined:
-    """One image with its maps: as they lie on disk but for their source, and as a refiner takes them."""
+    """One image with its maps: those on disk with their new `made_from`, and as a refiner takes them."""
 
     maps: ClassActivationMaps
     image: Tensor
@@ -176,7 +185,7 @@ class _Unrefined:
 def _unrefined(
     run: Run, records: list[Record], start: Start, settings: Settings
 ) -> Iterator[tuple[Record, _Unrefined | SwtformerError]]:
-    """Every record with its image and maps, or with what keeps them from being used."""
+    """Every record with its image and maps, or with the error that keeps them from being used."""
     reader = read_ahead(records, exif=settings.data.exif, threads=settings.refine.workers)
     for record, image in reader:
         if isinstance(image, ImageError):
@@ -188,11 +197,11 @@ def _unrefined(
         except SwtformerError as error:
             yield record, error
         else:
-            yield record, _Unrefined(replace(maps, made_from=_made_from(record, maps)), pixels, channels)
+            yield record, _Unrefined(replace(maps, made_from=made_from(record, maps)), pixels, channels)
 
 
 def _refined(refiner: Refiner, batch: list[_Unrefined]) -> list[ClassActivationMaps | SwtformerError]:
-    """Maps with their refined ones; what fails together is tried in halves, until it fails alone."""
+    """Maps with their refined ones. A batch that fails is halved, until single images fail."""
     try:
         made = refiner.refine_batch([one.image for one in batch], [one.channels for one in batch])
     except SwtformerError as error:
@@ -209,18 +218,13 @@ def _refined(refiner: Refiner, batch: list[_Unrefined]) -> list[ClassActivationM
     return _refined(refiner, batch[:middle]) + _refined(refiner, batch[middle:])
 
 
-def _made_from(record: Record, maps: ClassActivationMaps) -> str:
-    """Equal while the image and the maps that it is refined from are what they were."""
-    return f"{maps_stamp(maps)} {digest(file_stamp(record.image))}"
-
-
 def _failure(run: Run, record: Record, error: SwtformerError) -> Failure:
-    """What could not be refined, and no older result in its place."""
+    """Record what could not be refined; a stale result is removed."""
     run.refined_map_file(record.id).unlink(missing_ok=True)
     path = record.image if isinstance(error, ImageError) else run.map_file(record.id)
     return Failure(record.id, "refine", str(path), str(error))
 
 
 def _as_fp16(maps: Tensor) -> np.ndarray:
-    """fp16 with steps of 1/1024: what lies below is noise, and would not compress."""
+    """fp16 in steps of 1/1024; finer differences are noise and would not compress."""
     return ((maps * 1024).round() / 1024).to(torch.float16).numpy()

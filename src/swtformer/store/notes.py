@@ -131,6 +131,15 @@ class RefinedNotes(DataNotes):
     settings: Shaping = {}
 
 
+class FitNotes(Notes):
+    """fit.json: what a learned refiner was fitted from."""
+
+    fitted_from: str
+    """Fingerprint of all that decides the weights."""
+    weights: str | None = None
+    """SHA-256 of the weights' file; None before the fit is finished."""
+
+
 class PseudoMaskNotes(DataNotes):
     """pseudo_masks.json: how the pseudo-masks were made."""
 

@@ -118,8 +118,12 @@ class Run:
         return self.refined / f"{method}.safetensors"
 
     def refined_fit(self, method: str) -> Path:
-        """Folder of the states of a learned refiner's fit, until it is over."""
+        """Folder of a learned refiner's fit: metrics.csv, and checkpoints until the fit is finished."""
         return self.refined / f"{method}-fit"
+
+    def refined_fit_file(self, method: str) -> Path:
+        """<method>-fit/fit.json: what a learned refiner was fitted from."""
+        return self.refined_fit(method) / "fit.json"
 
     @property
     def pseudo_masks(self) -> Path:

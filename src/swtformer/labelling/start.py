@@ -1,0 +1,94 @@
+"""What refinement starts from: images of a run with their maps, behind a background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swtformer.datasets.images import read_image
+from swtformer.datasets.records import Record
+from swtformer.errors import DataError, SwtformerError
+from swtformer.labelling.start_maps import all_channels
+from swtformer.refiners import Example
+from swtformer.store.files import digest, file_stamp
+from swtformer.store.maps import ClassActivationMaps, Made
+from swtformer.store.refined_maps import maps_stamp
+from swtformer.store.run import Run
+
+
+@dataclass(frozen=True)
+class Start:
+    """The maps that refinement starts from.
+
+    Attributes:
+        source: CAMs or R-CAMs.
+        power: of the background of CAMs (`start_maps.all_channels`).
+    """
+
+    source: Made
+    power: float
+
+    def tensors(self, image: np.ndarray, maps: ClassActivationMaps) -> tuple[Tensor, Tensor]:
+        """An (H, W, 3) uint8 image as (3, H, W) floats in [0, 1], and its (K+1, h, w) maps.
+
+        Raises:
+            SwtformerError: the maps were made for another image size, or R-CAMs are wanted and were not made.
+        """
+        if image.shape[:2] != maps.size:
+            was, now = ("×".join(map(str, size)) for size in (maps.size, image.shape[:2]))
+            raise SwtformerError(
+                f"the image is {now} pixels (height×width) and its maps were made for {was}; make them again "
+                "with `swtformer localize`."
+            )
+        pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+        return pixels, all_channels(maps, self.source, power=self.power)
+
+
+@dataclass(frozen=True)
+class RunExamples:
+    """Images of a run with their maps, as learned refiners are fitted on; read at each access.
+
+    Attributes:
+        run: holds the maps.
+        records: images with maps, at least one.
+        start: the maps that refinement starts from.
+        exif: as in `read_image`.
+    """
+
+    run: Run
+    records: Sequence[Record]
+    start: Start
+    exif: Literal["raw", "apply"]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Example:
+        record = self.records[index]
+        try:
+            maps = ClassActivationMaps.load(self.run.map_file(record.id))
+            image, channels = self.start.tensors(read_image(record.image, exif=self.exif), maps)
+        except SwtformerError as error:
+            raise DataError(str(error)) from error
+        return Example(image, channels, torch.from_numpy(maps.values.astype(np.int64)))
+
+    def fingerprint(self) -> str:
+        """Equal while images and maps are unchanged and `start` and `exif` are equal."""
+        sources = []
+        for record in self.records:
+            try:
+                maps = ClassActivationMaps.load(self.run.map_file(record.id))
+            except SwtformerError:
+                continue  # recorded as a failure when its turn comes
+            sources.append((record.id, made_from(record, maps)))
+        return digest(self.start, self.exif, sources)
+
+
+def made_from(record: Record, maps: ClassActivationMaps) -> str:
+    """Fingerprint of an image and its maps; `made_from` of the refined maps."""
+    return f"{maps_stamp(maps)} {digest(file_stamp(record.image))}"

@@ -1,0 +1,108 @@
+"""The weights of a learned refiner: fitted to a run once, and reused until what they come from changes."""
+
+from __future__ import annotations
+
+import shutil
+
+import torch
+from safetensors.torch import save
+
+from swtformer.backbones.base import Backbone
+from swtformer.engine.checkpoint_files import newest_checkpoint
+from swtformer.errors import CheckpointError, SettingsError
+from swtformer.methods.pretrained import from_pretrained, load_weights, read_weights
+from swtformer.progress import Progress
+from swtformer.refiners import Examples, LearnedRefiner
+from swtformer.settings import Settings, shaping
+from swtformer.store.files import digest, sha256, write_json, write_with
+from swtformer.store.models import WEIGHTS
+from swtformer.store.notes import FitNotes, read_notes
+from swtformer.store.run import Run
+
+
+def fit_or_load(
+    refiner: LearnedRefiner,
+    examples: Examples,
+    *,
+    run: Run,
+    made_from: str,
+    settings: Settings,
+    progress: Progress,
+) -> str:
+    """Build a refiner's network and give it weights that are fitted to the run.
+
+    A fit that was stopped resumes, while what it comes from is the same.
+
+    Args:
+        refiner: gets its network.
+        examples: the run's images and maps.
+        run: holds the trained model and the fitted weights.
+        made_from: fingerprint of the examples.
+        settings: the seed, and how many processes read.
+        progress: called after every step of a fit.
+
+    Returns:
+        Fingerprint of the weights.
+
+    Raises:
+        CheckpointError: the run's model is missing or damaged.
+        DataError: no image can be read together with its maps.
+        NonFiniteError: a loss or weight is not finite.
+        SettingsError: the run's method has no features to learn from, or fp16 is asked for on a CPU.
+    """
+    backbone = _backbone(run)
+    torch.manual_seed(settings.seed)
+    refiner.build(backbone)
+    file, note = run.refined_model(refiner.name), run.refined_fit_file(refiner.name)
+    fit = FitNotes(fitted_from=_fingerprint(refiner, run, made_from, settings.seed))
+    known = read_notes(note, FitNotes)
+    if file.is_file() and known == fit.model_copy(update={"weights": sha256(file)}):
+        load_weights(refiner.network, read_weights(file), source=file)
+        return sha256(file)
+
+    from swtformer.training.refiner import fit_refiner
+
+    folder = Run(note.parent)
+    resumes = known == fit and _has_checkpoint(folder)
+    if not resumes:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        write_json(note, fit.model_dump())
+    fit_refiner(
+        refiner,
+        examples,
+        folder=folder.path,
+        seed=settings.seed,
+        workers=settings.refine.workers,
+        resume=resumes,
+        progress=progress,
+    )
+    payload = save({name: value.cpu().contiguous() for name, value in refiner.network.state_dict().items()})
+    write_with(file, lambda stream: stream.write(payload))
+    write_json(note, fit.model_copy(update={"weights": sha256(file)}).model_dump())
+    shutil.rmtree(folder.checkpoints)
+    return sha256(file)
+
+
+def _fingerprint(refiner: LearnedRefiner, run: Run, made_from: str, seed: int) -> str:
+    """Equal for fits that end with equal weights; options of the walk afterwards do not count."""
+    shapes = {name: tuple(value.shape) for name, value in refiner.network.state_dict().items()}
+    options = shaping(refiner.options, "refiner", fit=True)
+    return digest(refiner.name, options, seed, made_from, sha256(run.model / WEIGHTS), shapes)
+
+
+def _backbone(run: Run) -> Backbone:
+    model = from_pretrained(run.path)
+    backbone = model.reusable_features()
+    if backbone is None:
+        raise SettingsError(
+            f"{run.path}: the method {model.settings.method!r} has no features that a refiner could learn "
+            "from; choose a refiner without training, such as --refine.method par."
+        )
+    return backbone
+
+
+def _has_checkpoint(folder: Run) -> bool:
+    try:
+        return newest_checkpoint(folder.checkpoints).is_file()
+    except CheckpointError:  # there is none, or all are damaged
+        return False
