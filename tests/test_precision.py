@@ -37,5 +37,5 @@ def test_a_missing_gpu_is_named() -> None:
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a machine without MPS")
 def test_missing_mps_is_named() -> None:
-    with pytest.raises(SettingsError, match="MPS cannot be used"):
+    with pytest.raises(SettingsError, match="MPS is not available"):
         pick_device("mps")

@@ -448,9 +448,9 @@ def test_bytes_as_floats_are_refused() -> None:
 def test_arguments_of_wrong_types_are_refused() -> None:
     cam = CAM(create("resnet10t"))
     images: Any = torch.rand(1, 3, 64, 64)
-    with pytest.raises(SwtformerError, match=r"images must be a torch tensor .* ndarray"):
+    with pytest.raises(SwtformerError, match="images must be a torch tensor"):
         cam(images.numpy())
-    with pytest.raises(SwtformerError, match=r"present must be a torch tensor .* list"):
+    with pytest.raises(SwtformerError, match="present must be a torch tensor"):
         cam.refine(images, present=[[1, 0, 0, 0, 0]])  # type: ignore[arg-type]
     for classes in (1, "12", [0.5]):
         with pytest.raises(SwtformerError, match="must be a sequence of class indices"):

@@ -1,9 +1,9 @@
-"""Affinities between neighbouring pixels, and what partly unsure labels say about them (METHOD 7).
+"""Affinities between neighbouring pixels, and how to learn them from partly unsure labels (METHOD 7).
 
-A pair is a pixel and its partner at one of the offsets of `half_disc`; the other half of the disc is the same
-pairs read backwards. So P affinities per pixel stand for all 2P neighbours, at any map size, and memory grows
-with the pixels and not with their square. Every tensor (…, P, h, w) here holds pair p of pixel (y, x) at
-[…, p, y, x]; pairs that leave the map hold 0.
+A pair is a pixel and its partner at one of the P offsets of `half_disc`. The other half of the disc holds the
+same pairs in reverse, so P affinities per pixel describe all its 2P neighbours, and memory grows linearly
+with the pixels. In a tensor (…, P, h, w), pair p of pixel (y, x) is at […, p, y, x]; it is 0 where the
+partner lies outside the map.
 
 Sources: PSA, Ahn and Kwak 2018, doi:10.1109/CVPR.2018.00523; IRN, Ahn, Cho and Kwak 2019,
 doi:10.1109/CVPR.2019.00231. Departure: PSA's code drops pairs whose first pixel lies within the radius of the
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 EPSILON = 1e-5
-"""Added to what a logarithm is taken of, and to counts of pairs."""
+"""Added to arguments of logarithms and to counts of pairs."""
 
 IGNORED = 255
 """Label of pixels that no class is sure of."""
@@ -32,12 +32,12 @@ Offset = tuple[int, int]
 
 
 def half_disc(radius: int) -> tuple[Offset, ...]:
-    """Offsets (dy, dx) to half of the neighbours closer than `radius`, in reading order.
+    """Offsets (dy, dx) to half of the neighbours closer than `radius`, row by row.
 
-    dy is at least 0, and dx above 0 where dy is 0. There are 34 of them for radius 5 and 152 for radius 10.
+    dy is at least 0, and dx is positive where dy is 0. There are 34 for radius 5 and 152 for radius 10.
 
     Raises:
-        ValueError: a radius below 2, which leaves no neighbour.
+        ValueError: the radius is below 2, so that there are no neighbours.
     """
     if radius < 2:
         raise ValueError(f"Expected a radius of at least 2, got {radius}.")
@@ -50,7 +50,7 @@ def half_disc(radius: int) -> tuple[Offset, ...]:
 
 
 def pixels_between(offset: Offset) -> tuple[Offset, ...]:
-    """Pixels on the way from (0, 0) to `offset` with both ends: those closer than 1 to the line (IRN)."""
+    """Pixels from (0, 0) to `offset`, both included: those closer than 1 to the line (IRN)."""
     dy, dx = offset
     return tuple(
         (y, x)
@@ -63,8 +63,7 @@ def pixels_between(offset: Offset) -> tuple[Offset, ...]:
 def feature_affinity(features: Tensor, *, radius: int) -> Tensor:
     """exp(-mean over channels of |f_i - f_j|), PSA's affinity of pixels i and j.
 
-    For the way back the differences are not kept but made again, so that memory does not grow with channels
-    times pairs.
+    The backward pass recomputes the differences, so memory does not grow with channels times pairs.
 
     Args:
         features: (B, D, h, w).
@@ -73,12 +72,12 @@ def feature_affinity(features: Tensor, *, radius: int) -> Tensor:
     Returns:
         (B, P, h, w) in [0, 1].
     """
-    made: Tensor = _FeatureAffinity.apply(features, radius)
-    return made
+    result: Tensor = _FeatureAffinity.apply(features, radius)
+    return result
 
 
 class _FeatureAffinity(torch.autograd.Function):
-    """`feature_affinity`; its gradient is added up in one tensor, where autograd would make one per pair."""
+    """`feature_affinity` with one gradient tensor, where autograd would make one per pair."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, radius: int) -> Tensor:
@@ -117,19 +116,19 @@ def boundary_affinity(boundaries: Tensor, *, radius: int) -> Tensor:
 
     def affinity(offset: Offset) -> Tensor:
         path = torch.stack([_at(boundaries, offset, step) for step in pixels_between(offset)])
-        return 1 - path.max(0).values  # unlike amax, keeps only where the maximum was for the way back
+        return 1 - path.max(0).values  # keeps one index for the backward pass, where amax keeps the input
 
     return _for_each_pair(affinity, boundaries.shape[-2:], radius)
 
 
 @dataclass(frozen=True)
 class LabelPairs:
-    """What the labels say about each pair; pairs with an unsure pixel are in none of the three.
+    """Kinds of pairs; pairs with an unsure pixel are in none of the three.
 
     Attributes:
         background: (B, P, h, w) bool, both pixels are background.
-        foreground: both show the same class.
-        different: they show different classes, or one is background.
+        foreground: same shape, both pixels show the same class.
+        different: same shape, they show different classes, or one is background.
     """
 
     background: Tensor
@@ -138,10 +137,10 @@ class LabelPairs:
 
 
 def label_pairs(labels: Tensor, *, radius: int) -> LabelPairs:
-    """Sort all pairs of neighbours by their labels.
+    """Classify all pairs of neighbours by their labels.
 
     Args:
-        labels: (B, h, w) integers; 0 background, 255 unsure, others classes.
+        labels: (B, h, w) integers; 0 background, 255 unsure, all others classes.
         radius: neighbours closer than this are paired.
     """
 
@@ -155,11 +154,11 @@ def label_pairs(labels: Tensor, *, radius: int) -> LabelPairs:
 
 
 def affinity_loss(affinity: Tensor, pairs: LabelPairs) -> Tensor:
-    """Cross-entropy of affinities, with equal weight for pairs that belong together and pairs that do not.
+    """Cross-entropy of affinities, with equal weight for equal and different pairs.
 
     ¼ mean over background pairs of -log(a + ε) + ¼ mean over foreground pairs of -log(a + ε)
     + ½ mean over different pairs of -log(1 + ε - a), with ε = 1e-5; a mean over no pairs is 0. This is the
-    loss of PSA and, for the boundary branch, of IRN.
+    loss of PSA and of IRN's boundary branch.
 
     Args:
         affinity: (B, P, h, w) in [0, 1].
@@ -178,22 +177,22 @@ def affinity_loss(affinity: Tensor, pairs: LabelPairs) -> Tensor:
 
 
 def surest_labels(maps: Tensor, values: Tensor, *, part: float) -> Tensor:
-    """Labels of the pixels that the maps are surest of.
+    """Labels of the surest pixels of each class.
 
-    A pixel goes to its largest map, and is the surer the smaller the second largest is beside it, as a ratio.
-    Of each class's pixels, background included, `part` are kept; pixels that are as sure as the last of them
-    are kept too. Pixels where all maps are 0 have no label.
+    The label of a pixel is that of its largest map. It is the surer, the smaller the ratio of the second
+    largest map to the largest. The surest `part` of each class's pixels is kept, ties included; background
+    counts as a class. Pixels where all maps are 0 have no label.
 
-    PSA and IRN choose by two thresholds on the CAM. A part is the same on every scale of maps: the background
-    that competes with CAMs falls steeply, while R-CAMs are cosines and lie close to one another.
+    PSA and IRN choose pixels by two thresholds on the CAM. A part does not depend on the scale of the maps,
+    which differs between CAMs and R-CAMs.
 
     Args:
-        maps: (K+1, h, w), not below 0, background first; K may be 0.
+        maps: (K+1, h, w), not negative, background first; K may be 0.
         values: (K,) labels of the channels after the background.
-        part: of each class's pixels, in (0, 1].
+        part: part of each class's pixels to keep, in (0, 1].
 
     Returns:
-        (h, w) uint8: 0, a label, or 255 where unsure; all background where there is no class.
+        (h, w) uint8: 0, a label, or 255 where unsure; 0 everywhere if K is 0.
     """
     if len(maps) == 1:
         return torch.zeros(maps.shape[-2:], dtype=torch.uint8, device=maps.device)
@@ -210,7 +209,7 @@ def surest_labels(maps: Tensor, values: Tensor, *, part: float) -> Tensor:
 
 
 def _at(maps: Tensor, offset: Offset, step: Offset) -> Tensor:
-    """View of the pixels at `step` from every pixel whose partner at `offset` lies in the map."""
+    """View of the map shifted by `step`, on the pixels whose partner at `offset` lies inside."""
     height, width = maps.shape[-2:]
     rows, columns = max(height - offset[0], 0), max(width - abs(offset[1]), 0)
     top, left = step[0], max(-offset[1], 0) + step[1]
@@ -218,7 +217,7 @@ def _at(maps: Tensor, offset: Offset, step: Offset) -> Tensor:
 
 
 def _for_each_pair(make: Callable[[Offset], Tensor], size: torch.Size, radius: int) -> Tensor:
-    """Stack what `make` gives for each offset, on the whole map; 0 for pairs that leave it."""
+    """Stack what `make` returns for each offset, padded to the whole map with 0."""
     height, width = size
     made = []
     for offset in half_disc(radius):

@@ -14,32 +14,35 @@ from torch import Tensor
 
 from swtformer.functional.permutohedral import PermutohedralLattice
 
+SMALLEST = 1e-5
+"""Smallest probability of a label, so that its energy is finite."""
+
 
 @dataclass(frozen=True)
 class PairwiseTerms:
-    """Potts terms between all pairs of pixels; the defaults are METHOD 7's.
+    """Potts terms between all pairs of pixels.
 
     Attributes:
-        gaussian_px: standard deviation in pixels of the smoothness kernel.
-        gaussian_weight: what it costs two near pixels to differ in their labels.
-        bilateral_px: standard deviation in pixels of the appearance kernel.
+        gaussian_px: standard deviation of the smoothness kernel, in pixels.
+        gaussian_weight: cost of different labels for close pixels.
+        bilateral_px: standard deviation of the appearance kernel, in pixels.
         bilateral_rgb: its standard deviation in colour, on the scale of 0 to 255.
-        bilateral_weight: what it costs two near pixels of like colour to differ in their labels.
+        bilateral_weight: cost of different labels for close pixels of similar colour.
     """
 
-    gaussian_px: float = 3.0
-    gaussian_weight: float = 3.0
-    bilateral_px: float = 50.0
-    bilateral_rgb: float = 5.0
-    bilateral_weight: float = 10.0
+    gaussian_px: float
+    gaussian_weight: float
+    bilateral_px: float
+    bilateral_rgb: float
+    bilateral_weight: float
 
 
-def label_energies(labels: Tensor, *, count: int, certainty: float = 0.7) -> Tensor:
+def label_energies(labels: Tensor, *, count: int, certainty: float) -> Tensor:
     """−log p of every label, where each pixel's own label has p = `certainty` and the others share the rest.
 
     Args:
         labels: (H, W) int64, 0 to count − 1.
-        count: number of labels, 2 at least.
+        count: number of labels, at least 2.
         certainty: in (0, 1).
 
     Returns:
@@ -49,29 +52,28 @@ def label_energies(labels: Tensor, *, count: int, certainty: float = 0.7) -> Ten
     return energies.scatter_(0, labels[None], -log(certainty))
 
 
-def map_energies(maps: Tensor, *, smallest: float = 1e-5) -> Tensor:
-    """−log p, where p is each pixel's maps divided by their sum; at least `smallest`, so never infinite.
+def map_energies(maps: Tensor) -> Tensor:
+    """−log p, where p is each pixel's maps divided by their sum, at least 1e-5.
 
     Args:
-        maps: (L, H, W), not below 0.
-        smallest: lower limit of p.
+        maps: (L, H, W), not negative.
 
     Returns:
         (L, H, W).
     """
-    return -(maps / maps.sum(0).clamp(min=smallest)).clamp(min=smallest).log()
+    return -(maps / maps.sum(0).clamp(min=SMALLEST)).clamp(min=SMALLEST).log()
 
 
-def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterations: int = 10) -> Tensor:
+def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterations: int) -> Tensor:
     """Marginals Q of the labels: Q ← softmax(−energies + Σ_k w_k K_k Q), `iterations` times.
 
-    K is the kernel of each term, normalised on both sides by the root of its row sums, as `pydensecrf` does
-    by default; a pixel's own Q is part of the sum, as there. Memory grows linearly with the pixels; most of
-    it is the lattices', and it peaks while they are made (benchmarks/refiners.py measures it).
+    As in `pydensecrf`, the kernel K of each term is normalised on both sides by the root of its row sums, and
+    a pixel's own Q is part of the sum. Memory grows linearly with the pixels. Most of it belongs to the
+    lattices and peaks while they are built (measured in benchmarks/refiners.py).
 
     Args:
-        energies: (…, L, H, W) float32 unary energies; leading dimensions stand for images. A label that an
-            image does not have has the energy +inf there.
+        energies: (…, L, H, W) float32 unary energies; leading dimensions are images. +inf for labels that an
+            image does not have.
         image: (…, 3, H, W) float32 RGB in [0, 1], on the same device.
         terms: the pairwise terms.
         iterations: rounds of message passing.
@@ -80,7 +82,7 @@ def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterati
         (…, L, H, W) in [0, 1], sums to 1 over the labels; 0 where the energy is +inf.
 
     Raises:
-        ValueError: the numbers or sizes differ, or a standard deviation is too small for the image.
+        ValueError: the shapes do not match, or a standard deviation is too small for the image.
     """
     if energies.shape[:-3] + energies.shape[-2:] != image.shape[:-3] + image.shape[-2:]:
         raise ValueError(f"Expected energies and image of one size, got {energies.shape} and {image.shape}.")

@@ -15,7 +15,7 @@ EPSILON = 1e-8
 
 
 def classification_loss(logits: Tensor, present: Tensor) -> Tensor:
-    """Multi-label soft-margin loss, Eq. (2) with the minus sign that the print lacks.
+    """Multi-label soft-margin loss, Eq. (2), with the minus sign that the paper lacks.
 
     Args:
         logits: (B, C) class logits.
@@ -35,16 +35,16 @@ def consistency_loss(
     over: Literal["all", "present"],
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Mean absolute gap between initial and refined maps (GSC), Eq. (5).
+    """Mean absolute gap between CAMs and R-CAMs (GSC), Eq. (5).
 
-    The paper sums over pixels; the mean keeps its weight the same at every resolution.
+    The paper sums over pixels; with the mean, its weight does not depend on the resolution.
 
     Args:
         maps: (B, C+1, h, w) in [0, 1]; index 0 is background.
         refined: same shape and range.
         present: (B, C) 0/1 image-level labels.
-        over: average over all C+1 channels, or over the present ones of each image.
-        valid: (B, 1, h, w) 0/1, 0 on pixels that the crop padded; all count when None.
+        over: the mean is taken over all C+1 channels, or over the present ones of each image.
+        valid: (B, 1, h, w) 0/1, 0 on padded pixels of the crop; None if all count.
 
     Returns:
         Scalar, 0 where the maps agree.
@@ -71,20 +71,21 @@ def contrastive_loss(
     reading: Literal["literal", "per_class", "matrix"],
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Class-wise contrastive loss between initial and refined maps (CCL), Eq. (6).
+    """Class-wise contrastive loss between CAMs and R-CAMs (CCL), Eq. (6).
 
-    literal is ½[(⅔ s)² + (1 − s)²] of the cosine s between an image's flattened maps. Its minimum lies at
-    s = 9/13, where it is 2/13, and not at s = 1, where it is 2/9: read literally it holds the maps apart.
-    per_class averages the same expression over the present classes' own cosines. matrix is what the prose of
-    Sec. 3-5 describes: with s_ij the cosine between class i of `maps` and class j of `refined`, both present,
-    ½[mean_i (1 − s_ii)² + mean_{i≠j} (⅔ s_ij)²], which is 0 for equal maps of classes that do not overlap.
+    literal: ½[(⅔ s)² + (1 − s)²] with the cosine s between an image's flattened maps. Its minimum is 2/13 at
+    s = 9/13, while equal maps (s = 1) cost 2/9: read literally, the equation keeps the maps apart.
+    per_class: the mean of the same expression over the cosines of the present classes.
+    matrix: the text of Sec. 3-5. With s_ij the cosine between class i of `maps` and class j of `refined`,
+    both present, ½[mean_i (1 − s_ii)² + mean_{i≠j} (⅔ s_ij)²]. It is 0 for equal maps without overlaps
+    between classes.
 
     Args:
         maps: (B, C+1, h, w) in [0, 1]; index 0 is background.
         refined: same shape and range.
         present: (B, C) 0/1 image-level labels; background is always present.
         reading: which reading of the equation.
-        valid: (B, 1, h, w) 0/1, 0 on pixels that the crop padded; all count when None.
+        valid: (B, 1, h, w) 0/1, 0 on padded pixels of the crop; None if all count.
 
     Returns:
         Scalar, mean over the images.
@@ -111,7 +112,7 @@ def contrastive_loss(
 
 
 def literal_contrast(cosine: Tensor) -> Tensor:
-    """½[(⅔ s)² + (1 − s)²] of a cosine s, elementwise: Eq. (6) as printed."""
+    """½[(⅔ s)² + (1 − s)²] for every cosine s: Eq. (6) as printed."""
     return ((2 / 3 * cosine).square() + (1 - cosine).square()) / 2
 
 

@@ -10,31 +10,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _TOO_SMALL = "The standard deviations are too small for this many dimensions and this range."
-_FARTHEST = 2**20
+_LARGEST = 2**20
 
 
 class PermutohedralLattice:
-    """Σ_j exp(−|f_i − f_j|² / 2) v_j for N points in d dimensions, at a cost linear in N, up to a factor.
+    """Σ_j exp(−|f_i − f_j|² / 2) v_j for N points in d dimensions, up to a factor, at a cost linear in N.
 
-    Each point lies in a simplex of the lattice A*_d and spreads its value over the d + 1 corners ("splat");
-    the corners are blurred with [½, 1, ½] along each of the d + 1 axes, and each point gathers them again
-    ("slice"). Only corners that some point touches exist. It computes what `pydensecrf` computes, on any
-    device, and the same at every call: sums run over sorted neighbours, without atomic additions.
+    Each point lies in a simplex of the lattice A*_d and distributes its value over the d + 1 corners
+    ("splat"). The corners are blurred with [½, 1, ½] along each of the d + 1 axes, and each point gathers
+    them ("slice"). Only corners next to a point are stored. The result is that of `pydensecrf`, on any
+    device, and deterministic: sums run over sorted neighbours, without atomic additions.
 
     Args:
-        features: (…, N, d) floats on any device, N at least 1, divided by the standard deviations wanted;
-            leading dimensions stand for sets of points, such as images, that do not see one another.
+        features: (…, N, d) floats on any device, N at least 1, divided by the standard deviations. Leading
+            dimensions are separate sets of points, such as images.
 
     Raises:
-        ValueError: the features spread over more standard deviations than 64-bit keys can count; it takes
-            fewer where there are many sets. Or one is 2**20 or more, where float32 hardly tells lattice
-            points apart.
+        ValueError: the features spread over more standard deviations than 64-bit keys can count (fewer if
+            there are many sets), or one is 2**20 or more, where float32 cannot resolve lattice points.
     """
 
     def __init__(self, features: Tensor) -> None:
         sets = features.shape[:-2].numel()
         features = features.flatten(0, -2)
-        if not features.abs().amax() < _FARTHEST:  # or is no number
+        if not features.abs().amax() < _LARGEST:  # nan included
             raise ValueError(_TOO_SMALL)
         points, dimensions = features.shape
         corners = dimensions + 1
@@ -45,7 +44,7 @@ class PermutohedralLattice:
         first = torch.cat([keys.new_ones(1, dtype=torch.bool), keys[1:] != keys[:-1]])
         vertices = torch.empty_like(order)
         vertices[order] = first.cumsum(0) - 1
-        # As int32, which halves the memory and is all that embedding_bag needs.
+        # int32 halves the memory and is enough for embedding_bag.
         self._corners = vertices.view(points, corners).int()
         self._weights = weights
         self._splat_points = (order // corners).int()
@@ -64,13 +63,13 @@ class PermutohedralLattice:
         """Filter values of the points.
 
         Args:
-            values: (…, N, C), of the features' type and device.
+            values: (…, N, C), of the features' dtype and device.
 
         Returns:
             (…, N, C).
         """
         shape = values.shape
-        # A bag of embeddings is a sparse matrix times a dense one.
+        # embedding_bag multiplies a sparse matrix by a dense one.
         vertices = F.embedding_bag(
             self._splat_points,
             values.flatten(0, -2),
@@ -78,7 +77,9 @@ class PermutohedralLattice:
             mode="sum",
             per_sample_weights=self._splat_weights,
         )
-        vertices = torch.cat([vertices, vertices.new_zeros(1, vertices.shape[1])])  # the last: no such vertex
+        vertices = torch.cat(
+            [vertices, vertices.new_zeros(1, vertices.shape[1])]
+        )  # the last one is for missing neighbours
         for below, above in self._neighbours:
             around = vertices[below].add_(vertices[above])
             vertices[:-1].add_(around, alpha=0.5)
@@ -91,7 +92,7 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         Its remainder-0 corner (N, d+1) int64; the rank (N, d+1) int64 of each coordinate's distance from it,
-        0 for the largest; and the weights (N, d+1) of the corners by remainder, which sum to 1.
+        0 for the largest; the weights (N, d+1) of the corners by remainder, which sum to 1.
     """
     dimensions = features.shape[1]
     corners = dimensions + 1
@@ -100,7 +101,7 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     scaled = features * (corners * (2 / 3) ** 0.5 / (places * (places + 1)).sqrt())
     tail = scaled.flip(1).cumsum(1).flip(1)
     elevated = F.pad(tail, (0, 1)) - F.pad(places * scaled, (1, 0))
-    # The nearest lattice point whose coordinates are multiples of d + 1; its sum may be off by some of them.
+    # The nearest point whose coordinates are multiples of d + 1; their sum may be off by a few multiples.
     steps = (elevated / corners).round().long()
     distance = elevated - steps * corners
     rank = torch.zeros_like(steps)
@@ -113,7 +114,7 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     shift = (rank < 0).long() - (rank > dimensions).long()
     rank += shift * corners
     steps += shift
-    # Barycentric coordinates: differences of the distances in falling order.
+    # Barycentric coordinates: differences of the sorted distances.
     falling = torch.empty_like(elevated).scatter_(1, rank, elevated / corners - steps)
     between = falling.flip(1).diff(dim=1)
     weights = torch.cat([1 + falling[:, -1:] - falling[:, :1], between], dim=1)
@@ -121,19 +122,19 @@ def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, Tensor]:
-    """One int64 per corner, and what a unit of each coordinate adds to it.
+    """One int64 key per corner, and the step of the key per unit of each coordinate.
 
     Args:
         rounded: (N, d+1) remainder-0 corners.
         rank: (N, d+1) ranks.
-        sets: number of sets that the points are of, one after the other and of equal size.
+        sets: number of consecutive sets of equal size that the points form.
 
     Returns:
-        keys (N, d+1), equal for equal corners of one set, and far from those of the other sets; steps (d,).
-        The last coordinate follows from the others.
+        keys (N, d+1), equal for equal corners of one set and far from those of other sets; steps (d,), as the
+        last coordinate follows from the others.
     """
     dimensions = rounded.shape[1] - 1
-    margin = dimensions + 1  # a corner, and a neighbour of it, lie less than this beyond the extremes
+    margin = dimensions + 1  # corners and their neighbours lie less than this beyond the extremes
     lowest = rounded[:, :-1].amin(0) - 2 * margin
     extents = (rounded[:, :-1].amax(0) + 2 * margin + 1 - lowest).tolist()
     steps = [1]
@@ -153,10 +154,10 @@ def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, T
 
 
 def _blur_neighbours(keys: Tensor, step: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """For each axis the two (M,) int64 neighbours of each vertex; M stands for one that is not there.
+    """For each axis the two (M,) int64 neighbours of each vertex; M where there is none.
 
     Args:
-        keys: (M,) the vertices, rising.
+        keys: (M,) the vertices, ascending.
         step: see `_corner_keys`.
     """
     count, corners = len(keys), len(step) + 1

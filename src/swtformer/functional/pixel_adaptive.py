@@ -1,7 +1,6 @@
-"""Pixel-adaptive refinement (PAR): maps averaged over neighbours of like colour.
+"""Pixel-adaptive refinement (PAR): maps averaged over neighbours of similar colour.
 
-Ru et al., Learning Affinity from Attention (AFA), CVPR 2022, Sec. 3.4, and the code that its authors
-published.
+Ru et al., Learning Affinity from Attention (AFA), CVPR 2022, Sec. 3.4, and the authors' code.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ _TINY = 1e-8
 
 
 def pixel_affinities(
-    images: Tensor, *, dilations: Sequence[int], colour_width: float = 0.3, position_weight: float = 0.01
+    images: Tensor, *, dilations: Sequence[int], colour_width: float, position_weight: float
 ) -> Tensor:
-    """How much each pixel listens to each of its neighbours; the weights of a pixel sum to 1.
+    """Weights of each pixel's neighbours, which sum to 1.
 
     With N(i) the eight neighbours of pixel i at every dilation, σ the standard deviation of their colours
     (each channel on its own), d the distance and σ_d its standard deviation over N(i),
 
         affinity(i, j) ∝ softmax_j(−mean_channels((I_i − I_j) / (w1 σ))²) + w2 softmax_j(−(d_j / (w1 σ_d))²).
 
-    The published code leaves out the division by 1 + w2, so that its maps grow by 1 % in each round; the
-    order of the classes is the same.
+    The authors' code does not divide by 1 + w2, so its maps grow by 1 % per round; the order of the classes
+    is the same.
 
     Args:
-        images: (B, 3, H, W) of any scale and size; beyond the border the border's colour goes on.
+        images: (B, 3, H, W) of any scale and size; the border is replicated.
         dilations: distances of the neighbours in pixels.
         colour_width: w1.
         position_weight: w2.
@@ -64,22 +63,22 @@ def pixel_adaptive_refinement(
     images: Tensor,
     maps: Tensor,
     *,
-    iterations: int = 10,
-    dilations: Sequence[int] = (1, 2, 4, 8, 12, 24),
+    iterations: int,
+    dilations: Sequence[int],
     colour_width: float = 0.3,
     position_weight: float = 0.01,
 ) -> Tensor:
-    """Let every map flow between neighbours of like colour, `iterations` times.
+    """Average every map over neighbours of similar colour, `iterations` times.
 
-    Each round is a weighted mean over the neighbours (the pixel itself is not among them), so constants stay
-    constants, values stay within the range that they had, and channels that sum to 1 go on doing so. Memory
-    is that of the affinities, 48 values a pixel at six dilations, and of the maps.
+    Each round is a weighted mean over the neighbours, without the pixel itself. So constant maps stay
+    constant, values stay in their range, and channels that sum to 1 still do. Memory is that of the maps and
+    of the affinities, 48 values per pixel at six dilations.
 
     Args:
         images: (B, 3, H, W) floats of any scale.
-        maps: (B, C, H, W) of the same type and size.
-        iterations, dilations, colour_width, position_weight: see `pixel_affinities`; the defaults are the
-            published ones.
+        maps: (B, C, H, W) of the same dtype and size.
+        iterations: number of rounds.
+        dilations, colour_width, position_weight: see `pixel_affinities`; the defaults are the authors'.
 
     Returns:
         (B, C, H, W).
@@ -101,7 +100,7 @@ def pixel_adaptive_refinement(
 
 
 def _neighbours(values: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
-    """(B, C, H, W) views of `values` shifted to each neighbour; the border is replicated."""
+    """(B, C, H, W) views of `values`, shifted to each neighbour; the border is replicated."""
     reach = max(dilations)
     height, width = values.shape[2:]
     padded = F.pad(values, [reach] * 4, mode="replicate")

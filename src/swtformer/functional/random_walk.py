@@ -11,12 +11,12 @@ from torch import Tensor
 from swtformer.functional.affinity import half_disc
 
 TOLERANCE = 1e-7
-"""Most that the walk's polynomial leaves away, as a part of the maps' norm: as much as fp32 rounds off."""
+"""Largest truncation error of the walk's polynomial, relative to the maps' norm: about fp32's rounding."""
 
 
 @torch.no_grad()
 def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, steps: int) -> Tensor:
-    """Average every map over where a random walker gets in `steps` steps: Tⁿ M with T = D⁻¹ A.
+    """Average every map over the places that a random walker reaches in n steps: Tⁿ M with T = D⁻¹ A.
 
     A is the symmetric matrix of affinity^beta between neighbours, with 1 on its diagonal (a walker may stay),
     and D its row sums. PSA and IRN build T densely and square it t times, so n = 2^t. Here
@@ -24,17 +24,16 @@ def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, ste
     - A is a stencil: P weights per pixel, applied to flat maps as 2P shifted multiply-adds;
     - Tⁿ = D^-½ Sⁿ D^½ with the symmetric S = D^-½ A D^-½, whose eigenvalues lie in [-1, 1];
     - Sⁿ is expanded in Chebyshev polynomials, xⁿ = Σ_k c_k T_k(x), where c_k is the probability that n fair
-      coins end k apart. Their sum is 1 and beyond a few √n they vanish, so 256 steps take 84 products;
-      what is left away is at most `TOLERANCE` (Sachdeva and Vishnoi 2014, doi:10.1561/0400000065, ch. 3).
+      coins end k apart. The c_k sum to 1 and vanish beyond a few √n, so 256 steps take 84 products. The
+      truncation error is at most `TOLERANCE` (Sachdeva and Vishnoi 2014, doi:10.1561/0400000065, ch. 3).
 
-    This is the same walk up to rounding; the tests hold it against the dense matrix. Inside, numbers are
-    float64: the recurrence of the polynomials makes fp32's rounding visible (5e-4).
+    The result equals that of the dense matrix up to rounding. It is computed in float64, as the recurrence of
+    the polynomials amplifies fp32's rounding errors (to 5e-4).
 
     Args:
-        maps: (…, K, h, w) float, any K; leading dimensions stand for images that walk each on its own.
-        affinity: (…, P, h, w) in [0, 1] of pairs as in `functional.affinity`; what lies beyond the border
-            is 0.
-        radius: that the pairs were made with.
+        maps: (…, K, h, w) float, any K; leading dimensions are independent images.
+        affinity: (…, P, h, w) in [0, 1] of pairs as in `functional.affinity`; 0 beyond the border.
+        radius: radius of the pairs.
         beta: power of the affinities; larger ones keep the walker inside objects.
         steps: n, at least 0.
 
@@ -42,8 +41,8 @@ def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, ste
         (…, K, h, w) float32, within the range of each map.
 
     Raises:
-        ValueError: maps and affinities are of different images or grids, or the number of pairs is not that
-            of the radius.
+        ValueError: the shapes of maps and affinities do not match, or the number of pairs is not that of the
+            radius.
     """
     offsets = half_disc(radius)
     *images, count, height, width = maps.shape
@@ -59,8 +58,8 @@ def random_walk(maps: Tensor, affinity: Tensor, *, radius: int, beta: float, ste
     if device.type == "mps":  # has no float64
         maps, affinity = maps.cpu(), affinity.cpu()
     maps = maps.double()
-    # Rows padded to the right make a step to any neighbour one shift of a flat map; a weight of 0 stops those
-    # that leave the image.
+    # With rows padded to the right, the step to a neighbour is one shift of the flat map; steps out of the
+    # image have weight 0.
     stride = width + radius - 1
     shifts = [dy * stride + dx for dy, dx in offsets]
     weights = maps.new_zeros(*images, len(offsets), height, stride)
@@ -109,7 +108,7 @@ def _stepped(state: Tensor, stencil: list[tuple[int, Tensor]], diagonal: Tensor)
 
 @cache
 def _coefficients(steps: int) -> tuple[float, ...]:
-    """Chebyshev coefficients of x^steps, cut where the rest sums to no more than `TOLERANCE`."""
+    """Chebyshev coefficients of x^steps, truncated where the rest sums to at most `TOLERANCE`."""
     coefficients = [
         0.0 if (steps - k) % 2 else math.comb(steps, (steps - k) // 2) * (2 if k else 1) / 2**steps
         for k in range(steps + 1)
