@@ -167,8 +167,8 @@ def test_a_model_of_this_package() -> None:
     torch.testing.assert_close(made.logits, encoding.logits)
     refined = cam.refine(images, present=present)
     assert refined.classes == (0, 2)
-    assert own.refined is not None
-    torch.testing.assert_close(refined.rcam, own.refined[:, [0, 1, 3]])
+    assert own.rcam is not None
+    torch.testing.assert_close(refined.rcam, own.rcam[:, [0, 1, 3]])
 
 
 def test_bytes_are_normalised_as_the_weights_expect() -> None:
@@ -237,8 +237,8 @@ def test_background_over_all_classes() -> None:
     made = CAM(model).refine(images, present=present)
     with torch.no_grad():
         own = model.localize(model.encode(images), present)
-    assert own.refined is not None
-    torch.testing.assert_close(made.rcam, own.refined[:, :2])
+    assert own.rcam is not None
+    torch.testing.assert_close(made.rcam, own.rcam[:, :2])
     alone = CAM(model).refine(images[1:], classes=[])
     torch.testing.assert_close(alone.cam, made.cam[1:, :1])
 
