@@ -36,7 +36,7 @@ class NetworkSettings(Section):
     mean: tuple[float, float, float]
     """Per-channel mean of images in [0, 1] that is subtracted."""
     std: tuple[float, float, float]
-    """Per-channel standard deviation by which is divided."""
+    """Per-channel standard deviation by which the images are divided."""
     presence: Literal["none"] | Pooling = "none"
     """How the image-level head pools; none if there is no such head."""
     presence_kernel: Literal[1, 3] = 1
@@ -177,7 +177,8 @@ def create_network(
             image-level head, both with their weights.
 
     Raises:
-        SettingsError: there are no classes, or the encoder is "run" without a run or with other classes.
+        SettingsError: there are no classes, or the encoder is "run" and there is no run, its model has other
+            classes or no features to start from.
         SwtformerError: the encoder is unknown, its weights are not available, or the extra is missing.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
