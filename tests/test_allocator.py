@@ -1,4 +1,4 @@
-"""Measured in processes of their own: the setting cannot be taken back, and the tests' own process has it."""
+"""Measured in separate processes: the setting cannot be undone, and the test process has it already."""
 
 from __future__ import annotations
 

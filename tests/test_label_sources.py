@@ -6,7 +6,7 @@ from swtformer.label_sources import are_of_masks, are_of_outlines, categories_in
 
 
 @pytest.mark.parametrize(
-    ("sources", "told", "of_masks"),
+    ("sources", "phrase", "of_masks"),
     [
         ({}, "none", False),
         ({"labels.csv": 3}, "labels.csv", False),
@@ -16,10 +16,10 @@ from swtformer.label_sources import are_of_masks, are_of_outlines, categories_in
         ({"Annotations boxes": 2, "of masks.csv": 1}, "Annotations boxes (2), of masks.csv (1)", False),
     ],
 )
-def test_sources_are_told_and_recognised(sources: dict[str, int], told: str, of_masks: bool) -> None:
-    assert counted(sources) == told
-    assert are_of_masks(told) is of_masks
-    assert not are_of_outlines(told)
+def test_phrases_are_recognised(sources: dict[str, int], phrase: str, of_masks: bool) -> None:
+    assert counted(sources) == phrase
+    assert are_of_masks(phrase) is of_masks
+    assert not are_of_outlines(phrase)
 
 
 def test_objects_in_a_file() -> None:

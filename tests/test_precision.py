@@ -14,9 +14,16 @@ def test_fp16_is_refused_on_a_cpu() -> None:
         pick_precision("fp16", "cpu")
 
 
-def test_auto_follows_the_processor() -> None:
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    assert pick_precision("auto", "cpu") == ("bf16" if native else "fp32")
+@pytest.mark.parametrize(
+    ("avx512", "amx", "chosen"), [(0, 0, "fp32"), (1, 0, "bf16"), (0, 1, "bf16"), (1, 1, "bf16")]
+)
+def test_auto_follows_the_processor(
+    avx512: int, amx: int, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bool(avx512))
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx))
+    assert pick_precision("auto", "cpu") == chosen
+    assert pick_precision("fp32", "cpu") == "fp32"
     assert pick_precision("bf16", "cpu") == "bf16"
 
 
@@ -37,5 +44,5 @@ def test_a_missing_gpu_is_named() -> None:
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a machine without MPS")
 def test_missing_mps_is_named() -> None:
-    with pytest.raises(SettingsError, match="MPS cannot be used"):
+    with pytest.raises(SettingsError, match="MPS is not available"):
         pick_device("mps")

@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: without it every batch pays for fresh pages from the kernel."""
+"""Keep freed memory in the process, so that batches reuse it rather than get new pages from the kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 
 OPT_OUT = "SWTFORMER_DEFAULT_MALLOC"
-"""Environment variable that, set to 1, leaves the allocator as it is."""
+"""Environment variable; 1 leaves the allocator unchanged."""
 
 M_TRIM_THRESHOLD = -1
 M_TOP_PAD = -2
@@ -15,14 +15,13 @@ M_MMAP_THRESHOLD = -3
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to hold on to what is freed instead of giving it back to the kernel at once.
+    """Make glibc keep freed memory instead of returning it to the kernel at once.
 
-    Networks free and take the same large blocks over and over; by default glibc unmaps each and the kernel
-    zeroes new pages for the next. Memory still goes back when the process ends. Measured in
-    benchmarks/speed.md.
+    Networks free and allocate the same large blocks over and over. By default glibc unmaps each of them, and
+    the kernel zeroes new pages for the next. Measured in benchmarks/speed.md.
 
     Returns:
-        True where it was done: Linux with glibc, and the environment variable SWTFORMER_DEFAULT_MALLOC not 1.
+        False without glibc, or where the environment variable SWTFORMER_DEFAULT_MALLOC is 1.
     """
     if os.environ.get(OPT_OUT) == "1" or platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""The errors that a user can cause or must act on; each carries the exit code of the command line."""
+"""Errors that a user can cause or must act on; each has an exit code of the command line."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 
 
 class SwtformerError(Exception):
-    """A mistake in what was asked for or given: one clear message, no traceback, exit code 2."""
+    """A user's mistake: one clear message, no traceback, exit code 2."""
 
     exit_code = 2
 
 
 class SettingsError(SwtformerError):
-    """Settings that cannot be used; the message lists every problem at once."""
+    """Invalid settings; the message lists all problems."""
 
 
 class DataError(SwtformerError):
-    """A data set that cannot be used; the message lists every problem at once, with file and line."""
+    """A data set that cannot be used; the message lists all problems, with file and line."""
 
 
 class ImageError(DataError):
-    """One image file that cannot be read whole; the message names the file and the reason."""
+    """An image file that cannot be read completely; the message names the file and the reason."""
 
 
 class CheckpointError(SwtformerError):
@@ -31,7 +31,7 @@ class CheckpointError(SwtformerError):
 
 
 class NonFiniteError(SwtformerError):
-    """Training met a loss or weight that is not finite; the message names the step."""
+    """A loss or weight became nan or infinite in training; the message names the step."""
 
     exit_code = 5
 

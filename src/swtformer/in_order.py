@@ -1,4 +1,4 @@
-"""Work on many images in threads, with the results in the order of the images."""
+"""Process images in threads, and yield the results in order."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from swtformer.progress import Progress
 Result = TypeVar("Result")
 
 CHUNK = 64
-"""Images under work at a time; it bounds the memory of results that wait."""
+"""Images in progress at a time; it bounds the memory of waiting results."""
 
 
 def in_order(
     stage: str, work: Callable[[str], Result], ids: Sequence[str], progress: Progress
 ) -> Iterator[Result]:
-    """Yield the work of each id; decoding, counting and writing release the interpreter, so threads help.
+    """Yield `work(id)` for every id. Threads help, as decoding, counting and writing release the interpreter.
 
     Args:
-        stage: name told to `progress`.
-        work: called in several threads; what it raises is raised here, and no further chunk is begun.
-        ids: images.
-        progress: told about every image, in the caller's thread.
+        stage: name for `progress`.
+        work: called in several threads; its errors are raised here and stop the work.
+        ids: the images.
+        progress: called after every image, in the caller's thread.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(ids), CHUNK):

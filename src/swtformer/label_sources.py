@@ -1,4 +1,4 @@
-"""Where image-level labels come from, in words that readers write and that can be told apart again."""
+"""Phrases that say where image-level labels come from, and how to recognise them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ _OUTLINES = "categories of outlined objects in "
 
 
 def masks_in(folder: str) -> str:
-    """Labels that are the classes in the drawn masks of a folder, having no other source."""
+    """The labels are the classes in the masks of a folder."""
     return f"{folder}{_MASKS}"
 
 
 def categories_in(file: str, *, outlined: bool) -> str:
-    """Labels that are the categories of the objects in a file.
+    """The labels are the categories of the objects in a file.
 
     Args:
         file: its name.
-        outlined: whether outlines or masks of the objects are in it beside their categories.
+        outlined: whether it also has outlines or masks of the objects.
     """
     return f"{_OUTLINES}{file}" if outlined else f"categories in {file}"
 
 
 def counted(sources: Mapping[str, int]) -> str:
-    """All sources, with their numbers of images where there are several; "none" without any."""
+    """All sources; if there are several, with their numbers of images. "none" if there is none."""
     if len(sources) == 1:
         return next(iter(sources))
     return ", ".join(f"{source} ({count})" for source, count in sources.items()) or "none"
 
 
 def are_of_masks(labels_from: str) -> bool:
-    """Whether any of the labels were read from drawn masks."""
+    """Whether any labels were read from masks."""
     return any(part.split(" (")[0].endswith(_MASKS) for part in labels_from.split(", "))
 
 
 def are_of_outlines(labels_from: str) -> bool:
-    """Whether the objects were outlined that the labels are the categories of."""
+    """Whether the labels are categories of outlined objects."""
     return labels_from.startswith(_OUTLINES)

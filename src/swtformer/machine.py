@@ -1,17 +1,17 @@
-"""The machine that a result was made on."""
+"""The name of the machine, for results."""
 
 from __future__ import annotations
 
 import platform
 from pathlib import Path
 
-_CPUINFO = Path("/proc/cpuinfo")
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def processor_name() -> str:
-    """The processor's model, as its maker names it where the system tells ("AMD EPYC 9654 96-Core …")."""
-    if _CPUINFO.is_file():
-        for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
+    """The processor's model name ("AMD EPYC 9654 96-Core …"), or its architecture if the name is unknown."""
+    if CPUINFO.is_file():
+        for line in CPUINFO.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(":")
             if key.strip() == "model name" and value.strip():
                 return value.strip()
@@ -19,12 +19,12 @@ def processor_name() -> str:
 
 
 def machine_line(*, threads: int, torch_version: str, precision: str) -> str:
-    """What a table of measurements says about its machine.
+    """One line about the machine, for a table of measurements.
 
     Args:
-        threads: that torch computes with.
-        torch_version: as torch gives it, with its build ("2.15.0+cu132").
-        precision: of the arithmetic, "bf16" or "fp32".
+        threads: number of torch's threads.
+        torch_version: `torch.__version__` ("2.15.0+cu132").
+        precision: "bf16" or "fp32".
 
     Returns:
         "AMD EPYC 9654, 2 threads, torch 2.15.0, bf16".

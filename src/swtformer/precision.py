@@ -16,7 +16,7 @@ def pick_device(accelerator: Literal["auto", "cpu", "gpu", "mps"]) -> Literal["c
     """The device type to compute on.
 
     Raises:
-        SettingsError: the one asked for is not there.
+        SettingsError: the requested one is not available.
     """
     has_mps = torch.backends.mps.is_available()
     if accelerator == "auto":
@@ -24,16 +24,14 @@ def pick_device(accelerator: Literal["auto", "cpu", "gpu", "mps"]) -> Literal["c
             return "cuda"
         return "mps" if has_mps else "cpu"
     if accelerator == "gpu" and not torch.cuda.is_available():
-        raise SettingsError("No CUDA GPU can be used here; leave the accelerator at auto or set it to cpu.")
+        raise SettingsError("No CUDA GPU is available; leave the accelerator at auto or set it to cpu.")
     if accelerator == "mps" and not has_mps:
-        raise SettingsError(
-            "Apple's MPS cannot be used here; leave the accelerator at auto or set it to cpu."
-        )
+        raise SettingsError("Apple's MPS is not available; leave the accelerator at auto or set it to cpu.")
     return "cuda" if accelerator == "gpu" else accelerator
 
 
 def pick_precision(precision: Precision, device: str) -> Literal["fp32", "bf16", "fp16"]:
-    """The arithmetic to use; auto takes bf16 where the processor has instructions for it.
+    """The arithmetic to use; auto takes bf16 if the processor has instructions for it.
 
     Raises:
         SettingsError: fp16 on a CPU, where it is a hundred times slower than fp32.
@@ -50,12 +48,12 @@ def pick_precision(precision: Precision, device: str) -> Literal["fp32", "bf16",
 
 
 def _cpu_has_bf16() -> bool:
-    """True where matrix products in bf16 run on the processor's own instructions."""
+    """Whether the processor has instructions for bf16 matrix products."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def autocast(precision: Precision, device: str) -> AbstractContextManager[None]:
-    """Context in which a network runs in the chosen arithmetic."""
+    """Context that runs a network in the chosen arithmetic."""
     chosen = pick_precision(precision, device)
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return torch.autocast(device, dtype=kinds[chosen], enabled=chosen != "fp32")

@@ -1,8 +1,7 @@
-"""Which of several processes this one is, as the usual launchers say in environment variables.
+"""Which of several processes this is, from the environment variables of the usual launchers.
 
-torchrun sets RANK and WORLD_SIZE; Lightning's own launcher LOCAL_RANK and NODE_RANK in the processes that it
-starts; srun SLURM_PROCID and SLURM_STEP_NUM_TASKS. The order counts: a process that torchrun started within a
-SLURM job sees the variables of both, and there torchrun's hold.
+torchrun sets RANK and WORLD_SIZE, Lightning's own launcher LOCAL_RANK and NODE_RANK, srun SLURM_PROCID and
+SLURM_STEP_NUM_TASKS. torchrun's come first: inside a SLURM job its processes see srun's variables too.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 
 
 def is_main_process() -> bool:
-    """False in the processes that a launcher started beside the first; they print and write no results."""
+    """True in the first process; the others print nothing and write no results."""
     if "RANK" in os.environ:
         return _number("RANK") == 0
     if "LOCAL_RANK" in os.environ or "NODE_RANK" in os.environ:
@@ -20,7 +19,7 @@ def is_main_process() -> bool:
 
 
 def launched_processes() -> int:
-    """How many processes a launcher started, this one included; 1 where there is no launcher."""
+    """Number of processes that a launcher started; 1 without a launcher."""
     for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS"):
         if name in os.environ:
             return _number(name)

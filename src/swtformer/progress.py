@@ -1,4 +1,4 @@
-"""How a stage tells how far it is."""
+"""How stages report their progress."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """How a stage tells that it moves on; the command line draws a bar from it."""
+    """Called by a stage as it advances; the command line draws a bar."""
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Say that `done` of `total` steps of `stage` are over; `note` holds losses or the like."""
+        """Report that `done` of `total` steps of `stage` are done; `note` shows losses and the like."""
 
 
 def silent(stage: str, done: int, total: int, note: str = "") -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""

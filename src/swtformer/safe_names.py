@@ -1,4 +1,4 @@
-"""Names out of files of unknown origin that become paths."""
+"""Names from files of unknown origin that become paths."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 
 
 def safe_name(name: str) -> str:
-    """The relative POSIX path that a name in a list stands for; backslashes become slashes.
+    """A name as a relative POSIX path; backslashes become slashes.
 
     Raises:
-        ValueError: the name is empty, absolute, leaves its folder by ``..``, or holds a NUL.
+        ValueError: the name is empty or absolute, leaves its folder by ``..``, or contains a NUL.
     """
     if "\0" in name:
         raise ValueError(f"image name {name!r} holds a NUL character")

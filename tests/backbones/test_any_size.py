@@ -1,4 +1,4 @@
-"""The branchless networks compute what the branching ones do, at sizes where every branch is taken."""
+"""The branchless networks equal the branching ones, at sizes that take every branch."""
 
 from __future__ import annotations
 

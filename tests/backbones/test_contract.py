@@ -1,4 +1,4 @@
-"""What every backbone must hold to. A new family: one row in FAMILIES."""
+"""What every backbone must satisfy. A new family is one row in FAMILIES."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from swtformer.backbones.base import Backbone, Pyramid
 
 @dataclass(frozen=True)
 class Family:
-    """What the contract needs to know about a family.
+    """Facts about a family.
 
     Attributes:
-        channels: what it declares.
-        reach_px: farthest that a pixel can act on the map of stage 1, by the layers' sizes; None where some
-            layer of stage 1 looks at the whole map, so that opposite borders see each other by design.
-        looks_at_all: that layer.
+        channels: of its maps.
+        reach_px: distance over which a pixel can influence the map of stage 1, from the sizes of the layers;
+            None if a layer of stage 1 is global, so that opposite borders influence each other by design.
+        global_layer: that layer.
     """
 
     channels: tuple[int, int, int, int]
     reach_px: int | None
-    looks_at_all: str = ""
+    global_layer: str = ""
 
 
 FAMILIES = {
@@ -92,10 +92,10 @@ def test_maps_at_224_have_the_published_sizes(backbone: Backbone) -> None:
 
 
 @pytest.mark.parametrize("grid", [(14, 14), (16, 16), (24, 24), (24, 10), (17, 24)])
-def test_opposite_borders_do_not_see_each_other(name: str, backbone: Backbone, grid: tuple[int, int]) -> None:
+def test_opposite_borders_do_not_mix(name: str, backbone: Backbone, grid: tuple[int, int]) -> None:
     reach = FAMILIES[name].reach_px
     if reach is None:
-        assert FAMILIES[name].looks_at_all
+        assert FAMILIES[name].global_layer
         return
     for axis in (2, 3):
         images = draw(1, 3, 4 * grid[0], 4 * grid[1])
@@ -116,7 +116,7 @@ def test_an_image_of_another_size_changes_nothing(backbone: Backbone) -> None:
         torch.testing.assert_close(second, first, rtol=0, atol=0)
 
 
-def test_images_of_a_batch_do_not_see_each_other(backbone: Backbone) -> None:
+def test_images_of_a_batch_are_independent(backbone: Backbone) -> None:
     images = draw(2, 3, 72, 64)
     for both, alone in zip(look(backbone, images), look(backbone, images[1:]), strict=True):
         torch.testing.assert_close(both[1:], alone, rtol=1e-3, atol=1e-4)

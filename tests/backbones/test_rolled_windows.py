@@ -1,4 +1,4 @@
-"""timm's shifted blocks are told from all others."""
+"""timm's shifted blocks are recognised."""
 
 from __future__ import annotations
 

@@ -71,20 +71,16 @@ def test_names_of_the_authors_are_understood(tmp_path: Path) -> None:
 def test_a_file_of_another_network_is_refused_with_counts(tmp_path: Path) -> None:
     path = tmp_path / "resnet.safetensors"
     saved("resnet18", path)
-    with pytest.raises(
-        CheckpointError, match=r"does not fit mobilenetv2_050: 5 of its \d+ tensors are known"
-    ):
+    with pytest.raises(CheckpointError, match=r"mobilenetv2_050: 5 of its \d+ tensors are known"):
         create_backbone("mobilenetv2_050", weights=path)
-    with pytest.raises(CheckpointError, match=r"resnet.safetensors does not fit pvt_v2_b0: .*missing"):
+    with pytest.raises(CheckpointError, match=r"not fit pvt_v2_b0: .*missing"):
         create_backbone("pvt_v2_b0", weights=path)
 
 
 def test_a_file_of_another_width_is_refused_with_both_shapes(tmp_path: Path) -> None:
     path = tmp_path / "wide.safetensors"
     saved("mobilenetv2_100", path)
-    with pytest.raises(
-        CheckpointError, match=r"256 of 312 tensors are misshapen: .*bn1.bias is \(32,\), expected \(16,\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"256 of 312 .*bn1.bias is \(32,\), expected \(16,\)"):
         create_backbone("mobilenetv2_050", weights=path)
 
 
@@ -94,8 +90,8 @@ def test_a_file_of_another_width_is_refused_with_both_shapes(tmp_path: Path) -> 
         ("swin_tny", "Did you mean 'swin_tiny'?"),
         ("convnxt_tiny", "Unknown backbone 'convnxt_tiny'. Did you mean 'convnext_tiny'?"),
         ("resnet18.a1_in2k", "Did you mean 'resnet18.a1_in1k'?"),
-        ("vit_tiny_patch16_224", r"strides \[16\], expected 4, 8, 16 and 32: choose a four-stage network"),
-        ("swinv2_tiny_window8_256", "does not take images of any size .*Choose another, such as 'swin_tiny'"),
+        ("vit_tiny_patch16_224", r"strides \[16\], expected 4, 8, 16 and 32"),
+        ("swinv2_tiny_window8_256", "arbitrary size .*Choose another, such as 'swin_tiny'"),
     ],
 )
 def test_unknown_and_unfit_names_are_refused(name: str, message: str) -> None:

@@ -22,7 +22,7 @@ def attention(shift: int, *, width: int = 8, heads: int = 2) -> WindowAttention:
 
 
 def group(position: int, length: int, shift: int) -> int:
-    """Window that a row or column lies in when windows begin at `shift`, without any padding or rolling."""
+    """Window of a row or column when windows start at `shift`, without padding or rolling."""
     return 0 if length <= WINDOW else (position - shift) // WINDOW
 
 
@@ -66,7 +66,7 @@ def attend_by_loops(module: WindowAttention, tokens: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def attended_by_loops(grid: tuple[int, int], shift: int) -> tuple[torch.Tensor, np.ndarray]:
-    """Two images' tokens, and what comes of them."""
+    """Tokens of two images, and the attention by loops."""
     tokens = torch.randn(2, *grid, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     module = attention(shift)
     return tokens, np.stack([attend_by_loops(module, image) for image in tokens.numpy()])
@@ -94,7 +94,7 @@ def test_gradients_are_right_on_a_padded_shifted_grid() -> None:
     )
 
 
-def test_the_kept_bias_follows_the_table() -> None:
+def test_the_cached_bias_follows_the_table() -> None:
     module = attention(0).eval()
     tokens = torch.randn(1, 7, 7, 8, dtype=torch.float64)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Heads as linear maps of every image, on heads of a few layers; on whole families: test_maps."""
+"""Linearised heads of a few layers; test_maps has whole families."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADS: dict[str, Callable[[], list[nn.Module]]] = {
     "away from 0 at 0": lambda: [nn.Linear(6, 6), nn.Sigmoid()],
     "several": lambda: [nn.LayerNorm(6), nn.Linear(6, 6), nn.SiLU(), nn.RMSNorm(6)],
 }
-"""What stands between the pooling and the classifier."""
+"""Layers between the pooling and the classifier."""
 
 
 class Pooled(nn.Module):
@@ -93,7 +93,7 @@ def test_pooled_inputs_near_0_are_constants() -> None:
     assert scores.item() == pytest.approx(0.5, abs=1e-4)
 
 
-def test_a_layer_that_is_used_twice_is_held_fixed_at_each_of_its_inputs() -> None:
+def test_a_layer_that_is_used_twice_is_fixed_at_each_of_its_inputs() -> None:
     norm, first, last = nn.LayerNorm(6), nn.Linear(6, 6), nn.Linear(6, 3)
     layers = nn.ModuleList([norm, first, last]).double()
     features = torch.randn(2, 4, 6, dtype=torch.float64)
@@ -107,8 +107,7 @@ def test_a_layer_that_is_used_twice_is_held_fixed_at_each_of_its_inputs() -> Non
     torch.testing.assert_close(scores.mean(1), logits, atol=1e-6, rtol=1e-6)
 
 
-def test_norms_in_front_of_the_pooling_go_over_each_place_by_itself() -> None:
-    """They are no part of the pooled head, and with their own statistics a place is what it was."""
+def test_norms_in_front_of_the_pooling_apply_to_each_place() -> None:
     norm, layer = LayerNorm2d(6), nn.Linear(6, 3)
     model = nn.ModuleList([norm, layer])
     features = 5 * torch.randn(2, 6, 2, 3)
@@ -124,7 +123,7 @@ def test_norms_in_front_of_the_pooling_go_over_each_place_by_itself() -> None:
     torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_nothing_stays_on_the_modules_where_the_head_fails() -> None:
+def test_hooks_are_removed_when_the_head_fails() -> None:
     head = Pooled(nn.LayerNorm(6))
     with pytest.raises(RuntimeError, match="shape"):
         scores_by_place(head, head, torch.randn(1, 2, 6), torch.randn(2, 1, 5))

@@ -167,8 +167,8 @@ def test_a_model_of_this_package() -> None:
     torch.testing.assert_close(made.logits, encoding.logits)
     refined = cam.refine(images, present=present)
     assert refined.classes == (0, 2)
-    assert own.refined is not None
-    torch.testing.assert_close(refined.rcam, own.refined[:, [0, 1, 3]])
+    assert own.rcam is not None
+    torch.testing.assert_close(refined.rcam, own.rcam[:, [0, 1, 3]])
 
 
 def test_bytes_are_normalised_as_the_weights_expect() -> None:
@@ -237,8 +237,8 @@ def test_background_over_all_classes() -> None:
     made = CAM(model).refine(images, present=present)
     with torch.no_grad():
         own = model.localize(model.encode(images), present)
-    assert own.refined is not None
-    torch.testing.assert_close(made.rcam, own.refined[:, :2])
+    assert own.rcam is not None
+    torch.testing.assert_close(made.rcam, own.rcam[:, :2])
     alone = CAM(model).refine(images[1:], classes=[])
     torch.testing.assert_close(alone.cam, made.cam[1:, :1])
 
@@ -448,9 +448,9 @@ def test_bytes_as_floats_are_refused() -> None:
 def test_arguments_of_wrong_types_are_refused() -> None:
     cam = CAM(create("resnet10t"))
     images: Any = torch.rand(1, 3, 64, 64)
-    with pytest.raises(SwtformerError, match=r"images must be a torch tensor .* ndarray"):
+    with pytest.raises(SwtformerError, match="images must be a torch tensor"):
         cam(images.numpy())
-    with pytest.raises(SwtformerError, match=r"present must be a torch tensor .* list"):
+    with pytest.raises(SwtformerError, match="present must be a torch tensor"):
         cam.refine(images, present=[[1, 0, 0, 0, 0]])  # type: ignore[arg-type]
     for classes in (1, "12", [0.5]):
         with pytest.raises(SwtformerError, match="must be a sequence of class indices"):

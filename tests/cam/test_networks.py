@@ -130,6 +130,12 @@ def test_only_assertions_about_the_norm_are_caught() -> None:
     assert norms == [True]
 
 
+@pytest.mark.parametrize("method", ["swtformer_v1", "swtformer_v2"])
+def test_maps_are_refined_by_the_options_of_a_method(method: str) -> None:
+    network = as_network(tiny(method, background_over="all", norm="minmax"))
+    assert (network.options.background_over, network.options.norm) == ("all", "minmax")
+
+
 @torch.no_grad()
 def test_a_method_gives_its_own_encoding() -> None:
     model = tiny("swtformer_v1")

@@ -1,4 +1,4 @@
-"""What every loader relies on: draws shared among processes, and samples in place of what cannot be read."""
+"""Draws shared among processes, and samples that replace unreadable ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swtformer.settings import OptimisationSettings
 
 
 class Sample(NamedTuple):
-    """What was drawn, in place of what, and the first number of its generator."""
+    """The item drawn, those it replaces, and the first number of its generator."""
 
     content: str
     index: int
@@ -24,7 +24,7 @@ class Sample(NamedTuple):
 
 @final
 class Letters(Samples[str, Sample]):
-    """The letters of a word, of which those in capitals cannot be read."""
+    """The letters of a word; capitals cannot be read."""
 
     def __init__(self, word: str, *, seed: int = 0) -> None:
         super().__init__(len(word), seed=seed, none_left=f"{word}: no letter is left.")
@@ -41,13 +41,13 @@ class Letters(Samples[str, Sample]):
         return Sample(content, index, generator.random(), failed)
 
 
-def test_the_next_readable_item_takes_the_place_of_one_that_is_not() -> None:
+def test_the_next_readable_item_replaces_an_unreadable_one() -> None:
     letters = Letters("aBCd")
     assert letters[0, 0][:2] == ("a", 0)
     assert [letters[0, index].index for index in range(4)] == [0, 3, 3, 3]
     assert [letters[0, index].failed for index in range(4)] == [[], [1, 2], [2], []]
     last = Letters("aBC")[0, 2]
-    assert (last.index, last.failed) == (0, [2])  # begins again with the first
+    assert (last.index, last.failed) == (0, [2])  # starts again with the first
 
 
 def test_the_generator_is_that_of_the_draw_and_not_of_the_replacement() -> None:
@@ -58,11 +58,11 @@ def test_the_generator_is_that_of_the_draw_and_not_of_the_replacement() -> None:
 
 
 def test_nothing_left_to_read() -> None:
-    with pytest.raises(DataError, match=r"^ABC: no letter is left\.$"):
+    with pytest.raises(DataError, match=r"^ABC: no letter is left"):
         Letters("ABC")[0, 1]
 
 
-def test_ordered_batches_are_cut_to_equal_shares() -> None:
+def test_ordered_batches_have_equal_shares() -> None:
     settings = OptimisationSettings(batch_size=2, workers=0)
     shares = [
         [

@@ -146,11 +146,11 @@ class TestEpochMetrics:
 
 
 def test_progress_counts_batches_over_all_epochs_and_smooths_the_losses() -> None:
-    told: list[tuple[Any, ...]] = []
-    report = ProgressReport(lambda *call: told.append(call))
+    reported: list[tuple[Any, ...]] = []
+    report = ProgressReport(lambda *call: reported.append(call))
     trainer(report).fit(Scripted(1, 3, 3, 11), batches((), ()), batches(()))
     # 1; 0.9 · 1 + 0.1 · 3; 0.9 · 1.2 + 0.1 · 3; 0.9 · 1.38 + 0.1 · 11
-    assert told == [
+    assert reported == [
         ("segment", 1, 4, "epoch 1/2  loss 1.000  first 0.500  second 1.000"),
         ("segment", 2, 4, "epoch 1/2  loss 1.200  first 0.600  second 1.200"),
         ("segment", 3, 4, "epoch 2/2  loss 1.380  first 0.690  second 1.380  mAP 0.100"),
@@ -159,11 +159,11 @@ def test_progress_counts_batches_over_all_epochs_and_smooths_the_losses() -> Non
 
 
 def test_progress_has_no_number_for_a_score_that_is_undefined() -> None:
-    told: list[str] = []
+    reported: list[str] = []
     module = Scripted(1)
     module.validation = {module.monitored: float("nan")}
-    trainer(ProgressReport(lambda *call: told.append(str(call[-1]))), epochs=1).fit(module, batches(()))
-    assert told == ["epoch 1/1  loss 1.000  first 0.500  second 1.000  mAP n/a"]
+    trainer(ProgressReport(lambda *call: reported.append(str(call[-1]))), epochs=1).fit(module, batches(()))
+    assert reported == ["epoch 1/1  loss 1.000  first 0.500  second 1.000  mAP n/a"]
 
 
 def test_unreadable_images_are_collected_once_and_apart() -> None:

@@ -66,11 +66,11 @@ def stops_at(step: int, stop: BaseException) -> Any:
 
 def test_the_last_weights_are_kept_and_the_epochs_are_rows(tmp_path: Path) -> None:
     module = Slope(options())
-    told: list[tuple[str, int, int]] = []
-    run_fit(module, tmp_path, progress=lambda stage, done, total, _: told.append((stage, done, total)))
+    reported: list[tuple[str, int, int]] = []
+    run_fit(module, tmp_path, progress=lambda stage, done, total, _: reported.append((stage, done, total)))
     assert module.weights == pytest.approx([0, -0.5, -1, -1.5])
     assert module.weight == pytest.approx(-2)
-    assert told == [("segment", step, 4) for step in (1, 2, 3, 4)]
+    assert reported == [("segment", step, 4) for step in (1, 2, 3, 4)]
     with Run(tmp_path).metrics_file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["epoch"], row["slope"]) for row in rows] == [("1", "-0.250000"), ("2", "-1.250000")]

@@ -99,7 +99,7 @@ def test_the_first_step_of_adamw_by_hand() -> None:
 
 
 def test_weights_decay_by_hand() -> None:
-    """The second step takes 0.5 · 0.2 of the weight −0.5 away before it goes down by the rate once more."""
+    """The second step first subtracts 0.5 · 0.2 of the weight −0.5, then the rate."""
     options = SegmentSettings(
         learning_rate=0.5, minimum_learning_rate=0.5, warmup_fraction=0, weight_decay=0.2
     )
@@ -172,7 +172,7 @@ def test_the_module_knows_how_long_an_epoch_is() -> None:
 
 
 def test_every_batch_has_random_numbers_of_its_own() -> None:
-    """Of its seed, epoch and place; whatever was drawn before."""
+    """They depend on seed, epoch and batch, and not on earlier draws."""
     first = fitted().draws
     assert len(set(first)) == 6
     torch.manual_seed(1234)

@@ -41,9 +41,9 @@ def test_groups_have_their_rates_and_decays() -> None:
 class TestMethod:
     """The groups of a V2."""
 
-    def module(self, **train: object) -> TrainingModule:
+    def module(self, fusion_multiplier: float = 1.0, **train: object) -> TrainingModule:
         settings: Settings = quick_settings(train=dict(train))
-        return TrainingModule(tiny(), settings)
+        return TrainingModule(tiny(fusion_multiplier=fusion_multiplier), settings)
 
     def test_groups_have_their_rates(self) -> None:
         module = self.module(learning_rate=1e-4, head_multiplier=10, fusion_multiplier=3, weight_decay=0.05)

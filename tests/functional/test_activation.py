@@ -57,7 +57,7 @@ def test_normalised_against_a_loop(norm: str, raw: torch.Tensor) -> None:
             np.testing.assert_allclose(result[b, c], plane / (plane.max() + 1e-5), rtol=1e-12)
 
 
-def test_normalised_stays_in_range_and_keeps_dead_maps_dead(raw: torch.Tensor) -> None:
+def test_normalised_stays_in_range_and_keeps_maps_of_0(raw: torch.Tensor) -> None:
     raw[0, 1] = -raw[0, 1].abs()
     result = normalised(raw, norm="max")
     assert result.min() >= 0
@@ -80,13 +80,13 @@ def test_background_fills_an_image_without_classes() -> None:
 def test_with_background_zeroes_absent_classes_and_follows_a_permutation(raw: torch.Tensor) -> None:
     maps = normalised(raw, norm="max")
     present = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
-    result = with_background(maps, present)
+    result = with_background(maps, present, over="present")
     assert result.shape == (2, 4, 4, 5)
     assert not result[0, 2].any()
     torch.testing.assert_close(result[1, 2], maps[1, 1])
     torch.testing.assert_close(result[1, 0], 1 - maps[1, 1])
     order = [2, 0, 1]
-    permuted = with_background(maps[:, order], present[:, order])
+    permuted = with_background(maps[:, order], present[:, order], over="present")
     torch.testing.assert_close(permuted[:, 0], result[:, 0])
     torch.testing.assert_close(permuted[:, 1:], result[:, 1:][:, order])
 

@@ -1,4 +1,4 @@
-"""Pairs of pixels: who they are, what the labels say of them, what their affinity costs."""
+"""Pairs of pixels, their affinities and labels, and the loss, against loops."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_gradients_of_both_affinities() -> None:
     assert torch.autograd.gradcheck(lambda x: boundary_affinity(x, radius=3), boundaries)
 
 
-def test_what_is_kept_for_the_way_back_does_not_grow_with_channels_times_pairs() -> None:
+def test_memory_of_the_backward_pass_does_not_grow_with_channels_times_pairs() -> None:
     features = torch.rand(1, 50, 6, 7, requires_grad=True)
     kept = []
 

@@ -1,4 +1,4 @@
-"""The lattice against a dictionary of its corners, and against the Gaussian that it stands for."""
+"""The lattice against a dictionary of its corners, and against the Gaussian that it approximates."""
 
 from collections import defaultdict
 from itertools import permutations
@@ -78,7 +78,7 @@ def test_equals_the_dictionary(dimensions: int) -> None:
     np.testing.assert_allclose(filtered.numpy(), loop(features, values), rtol=1e-9)
 
 
-def test_stands_for_a_gaussian() -> None:
+def test_approximates_a_gaussian() -> None:
     y, x = np.mgrid[:24, :30]
     features = np.stack([x.ravel(), y.ravel()], 1) / 4
     values = np.random.default_rng(0).random((len(features), 1))

@@ -1,4 +1,4 @@
-"""PAR against a loop over pixels, and what each round must leave as it is."""
+"""PAR against a loop over pixels, and invariants of each round."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import torch
 from swtformer.functional.pixel_adaptive import pixel_adaptive_refinement, pixel_affinities
 
 DILATIONS = (1, 3)
+PUBLISHED = {"iterations": 10, "dilations": (1, 2, 4, 8, 12, 24)}
 
 
 def loop(image: np.ndarray, maps: np.ndarray, iterations: int, w1: float, w2: float) -> np.ndarray:
@@ -28,8 +29,8 @@ def loop(image: np.ndarray, maps: np.ndarray, iterations: int, w1: float, w2: fl
                 ]
                 colours = np.stack([image[:, i, j] for i, j in places])
                 gaps = (colours - image[:, y, x]) / (w1 * (colours.std(0, ddof=1) + 1e-8))
-                likeness = np.exp(-(gaps**2).mean(1))
-                weights = likeness / likeness.sum() + w2 * positions / positions.sum()
+                similarity = np.exp(-(gaps**2).mean(1))
+                weights = similarity / similarity.sum() + w2 * positions / positions.sum()
                 weights /= 1 + w2
                 refined[:, y, x] = sum(w * maps[:, i, j] for w, (i, j) in zip(weights, places, strict=True))
         maps = refined
@@ -54,18 +55,18 @@ def test_equals_the_loop() -> None:
 def test_weights_are_a_mean_and_constants_stay(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     images = torch.rand(2, 3, *size)
-    affinities = pixel_affinities(images, dilations=(1, 2, 24))
+    affinities = pixel_affinities(images, dilations=(1, 2, 24), colour_width=0.3, position_weight=0.01)
     assert affinities.shape == (2, 24, *size)
     assert (affinities >= 0).all()
     torch.testing.assert_close(affinities.sum(1), torch.ones(2, *size))
     constant = torch.full((2, 1, *size), 0.3)
-    torch.testing.assert_close(pixel_adaptive_refinement(images, constant), constant)
+    torch.testing.assert_close(pixel_adaptive_refinement(images, constant, **PUBLISHED), constant)
 
 
 def test_range_and_sum_over_channels_are_kept() -> None:
     torch.manual_seed(0)
     maps = torch.rand(1, 4, 15, 11).softmax(1)
-    refined = pixel_adaptive_refinement(torch.rand(1, 3, 15, 11), maps)
+    refined = pixel_adaptive_refinement(torch.rand(1, 3, 15, 11), maps, **PUBLISHED)
     torch.testing.assert_close(refined.sum(1), torch.ones(1, 15, 11))
     assert refined.min() >= maps.min()
     assert refined.max() <= maps.max()
@@ -93,11 +94,13 @@ def test_a_map_stops_at_an_edge_of_the_image() -> None:
 def test_a_batch_equals_its_images_and_other_scales_of_colour_change_nothing() -> None:
     torch.manual_seed(0)
     images, maps = torch.rand(2, 3, 12, 10), torch.rand(2, 3, 12, 10)
-    together = pixel_adaptive_refinement(images, maps)
-    torch.testing.assert_close(together[1:], pixel_adaptive_refinement(images[1:], maps[1:]))
-    torch.testing.assert_close(together, pixel_adaptive_refinement(images * 255, maps), atol=1e-5, rtol=1e-4)
+    together = pixel_adaptive_refinement(images, maps, **PUBLISHED)
+    alone = pixel_adaptive_refinement(images[1:], maps[1:], **PUBLISHED)
+    torch.testing.assert_close(together[1:], alone)
+    brighter = pixel_adaptive_refinement(images * 255, maps, **PUBLISHED)
+    torch.testing.assert_close(together, brighter, atol=1e-5, rtol=1e-4)
 
 
 def test_other_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="Expected images and maps of one size"):
-        pixel_adaptive_refinement(torch.rand(1, 3, 4, 4), torch.rand(1, 1, 4, 5))
+    with pytest.raises(ValueError, match="images and maps of one size"):
+        pixel_adaptive_refinement(torch.rand(1, 3, 4, 4), torch.rand(1, 1, 4, 5), **PUBLISHED)

@@ -28,7 +28,7 @@ def test_evidence_by_hand() -> None:
 
 
 GIVEN = torch.tensor([[0, 7, 7, 2, 2]], dtype=torch.uint8)
-"""Labels from elsewhere; others than in `PIXELS` but for the first and third; the fourth has no evidence."""
+"""Labels from elsewhere; only the first and third equal `PIXELS`; the fourth has no evidence."""
 SUPPORTED = support(GIVEN, MAPS, VALUES, (1, 5))
 
 

@@ -103,7 +103,7 @@ def test_no_maps_and_no_change_of_what_is_given() -> None:
     assert torch.equal(affinity, copies[1])
 
 
-def test_images_of_a_batch_walk_each_on_its_own() -> None:
+def test_images_of_a_batch_are_independent() -> None:
     drawn_ones = [drawn(7, 9, radius=5), drawn(7, 9, radius=5, channels=3)]
     maps = torch.stack([drawn_ones[0][0], drawn_ones[1][0].flip(-1)])
     affinity = torch.stack([drawn_ones[0][1], drawn_ones[1][1] ** 3])

@@ -1,4 +1,4 @@
-"""Decoders by themselves; with an encoder and a head they are tested in test_network."""
+"""Decoders alone; test_network tests them with an encoder and a head."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from swtformer.errors import SwtformerError
 from swtformer.segmentation.decoders import DecoderName, create_decoder
 
 CHANNELS = (3, 0, 8, 16, 24, 32)
-"""As our backbones have them: no map at stride 2."""
+"""As of our backbones, without a map at stride 2."""
 
 
 def features(name: str, height: int, width: int) -> list[torch.Tensor]:
-    """Maps at strides 1 to 32, the last one at 16 where the decoder wants it so."""
+    """Maps at strides 1 to 32; the last one at 16 if the decoder expects that."""
     strides = (1, 2, 4, 8, 16, 16 if name == "deeplabv3plus" else 32)
     generator = torch.Generator().manual_seed(0)
     return [
@@ -27,7 +27,7 @@ def features(name: str, height: int, width: int) -> list[torch.Tensor]:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", get_args(DecoderName))
-def test_one_map_at_stride_4_with_the_channels_that_are_promised(name: DecoderName) -> None:
+def test_one_map_at_stride_4_with_the_declared_channels(name: DecoderName) -> None:
     decoder, width = create_decoder(name, CHANNELS)
     made = decoder.eval()(features(name, 64, 96))
     assert made.shape == (1, width, 16, 24)

@@ -17,7 +17,6 @@ from swtformer.segmentation.encoders import create_encoder, family_of
         ("mit_b0", "smp"),
         ("resnet50", "smp"),
         ("tu-convnext_tiny", "smp"),
-        ("timm-regnetx_002", "smp"),
         ("timm-efficientnet-b0", "smp"),
         ("swin_tiny", "backbone"),
     ],
@@ -40,21 +39,16 @@ EVERY_FAMILY = [
     "timm-skresnet18",
     "mit_b0",
     "mobileone_s0",
-    "timm-regnetx_002",
-    "timm-res2net50_26w_4s",
-    "timm-resnest14d",
-    "timm-mobilenetv3_small_minimal_100",
-    "timm-gernet_s",
     "tu-mobilenetv3_small_050",
     "tu-convnext_atto",
 ]
-"""The cheapest encoder of every module of segmentation-models-pytorch but inceptionresnetv2, which is all
-large, of every family that it names as timm's, and of timm's with and without a map at stride 2."""
+"""The cheapest encoder of every module of segmentation-models-pytorch (all of inceptionresnetv2 are large),
+and timm's with and without a map at stride 2."""
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", EVERY_FAMILY)
-def test_maps_have_the_channels_that_are_promised(name: str) -> None:
+def test_maps_have_the_declared_channels(name: str) -> None:
     encoder = create_encoder(name, family="smp", weights="none").eval()
     maps = encoder(torch.rand(1, 3, 64, 96))
     assert [each.shape[1] for each in maps] == list(encoder.channels)
@@ -72,7 +66,7 @@ def test_dilation_where_the_encoder_can() -> None:
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "tu-mobilenetv3_small_050"])
 def test_weights_from_a_file(name: str, tmp_path: Path) -> None:
-    """A published file has a classifier besides; every other tensor must find its place."""
+    """A published file has a classifier too; all other tensors must be used."""
     if name.startswith("tu-"):
         import timm
 
@@ -95,16 +89,15 @@ def test_weights_from_a_file(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "family", "message"),
     [
-        ("tu-convnext_tny", "smp", "Unknown encoder 'tu-convnext_tny'. Did you mean 'tu-convnext_tiny'"),
+        ("tu-convnext_tny", "smp", "'tu-convnext_tny'. Did you mean 'tu-convnext_tiny'"),
         ("tu-vit_tiny_patch16_224", "smp", "cannot be used"),
-        ("swin_tny", "backbone", "Unknown encoder 'swin_tny'. Did you mean 'swin_tiny'"),
-        ("resnt18", "backbone", "Unknown encoder 'resnt18'. Did you mean 'resnet18'"),
-        ("timm-regnetx_0022", "smp", "Unknown encoder 'tu-regnetx_0022'. Did you mean 'tu-regnetx_002'"),
-        ("timm-regntx_002", "smp", "Unknown encoder 'timm-regntx_002'. Did you mean 'tu-regnetx_002'"),
-        ("timm-skresnt18", "smp", "Unknown encoder 'timm-skresnt18'. Did you mean 'timm-skresnet18'"),
+        ("swin_tny", "backbone", "'swin_tny'. Did you mean 'swin_tiny'"),
+        ("resnt18", "backbone", "'resnt18'. Did you mean 'resnet18'"),
+        ("timm-regnetx_002", "smp", "'timm-regnetx_002'. Did you mean 'tu-regnetx_002'"),
+        ("timm-skresnt18", "smp", "'timm-skresnt18'. Did you mean 'timm-skresnet18'"),
     ],
 )
-def test_names_that_are_none(name: str, family, message: str) -> None:
+def test_unknown_names_are_refused_with_the_nearest(name: str, family, message: str) -> None:
     with pytest.raises(SwtformerError, match=message):
         create_encoder(name, family=family, weights="none")
 
@@ -114,12 +107,12 @@ def test_names_that_are_none(name: str, family, message: str) -> None:
     [
         (
             "tu-swin_tiny_patch4_window7_224",
-            r"one size.*borders.*Use 'swin_tiny_patch4_window7_224', a backbone",
+            "one image size.*Use 'swin_tiny_patch4_window7_224'",
         ),
-        ("tu-swinv2_cr_tiny_ns_224", "one size.*borders"),
+        ("tu-swinv2_cr_tiny_ns_224", "mix opposite borders"),
         (
             "tu-coatnet_pico_rw_224",
-            r"takes only one size or few sizes of images, and none of 64×64 \(.+\)\. Choose",
+            r"only some image sizes, and not 64×64 \(.+\)\. Choose",
         ),
     ],
 )
@@ -128,8 +121,7 @@ def test_encoders_of_one_size_are_refused(name: str, message: str) -> None:
         create_encoder(name, family="smp", weights="none")
 
 
-def test_an_encoder_is_tried_without_a_trace() -> None:
-    """Trying it must not touch what training starts from."""
+def test_trying_an_encoder_has_no_side_effect() -> None:
     torch.manual_seed(0)
     encoder = create_encoder("mobilenet_v2", family="smp", weights="none")
     after = torch.rand(())

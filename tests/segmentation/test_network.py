@@ -47,7 +47,7 @@ def test_logits_have_the_size_of_the_image(network: SegmentationNetwork, size: t
 
 
 @torch.no_grad()
-def test_an_image_is_resized_without_rounding_its_places() -> None:
+def test_resizing_does_not_round_positions() -> None:
     network = build("segformer", "run").eval()
     seen: list[torch.Tensor] = []
     network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -69,14 +69,14 @@ def test_every_part_learns(network: SegmentationNetwork) -> None:
 
 
 @torch.no_grad()
-def test_an_image_is_seen_alone_or_in_a_batch(network: SegmentationNetwork) -> None:
+def test_images_of_a_batch_are_independent(network: SegmentationNetwork) -> None:
     network.eval()
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(network(images)[1:], network(images[1:]), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_the_mirror_and_place_of_the_logits(network: SegmentationNetwork) -> None:
+def test_logits_lie_where_the_image_changes(network: SegmentationNetwork) -> None:
     """What changes in a corner of the image changes the logits there most."""
     network.eval()
     images = torch.full((1, 3, 128, 128), 0.5)
@@ -105,11 +105,11 @@ def test_an_encoder_without_trained_weights_learns_its_batch_statistics() -> Non
     assert not torch.equal(before, network.backbone.state_dict()["model.features.0.1.running_mean"])
 
 
-def test_an_encoder_can_be_tried_before_it_is_needed(tmp_path: Path) -> None:
-    require_encoder(SegmentSettings())  # the run's own, which stage one refuses where it must
+def test_an_encoder_can_be_checked_before_training(tmp_path: Path) -> None:
+    require_encoder(SegmentSettings())  # the run's own needs no check
     require_encoder(SegmentSettings(encoder="mobilenet_v2"))
     require_encoder(SegmentSettings(encoder="mobilenetv2_100"))
-    with pytest.raises(SettingsError, match="takes only one size or few sizes"):
+    with pytest.raises(SettingsError, match="takes only some image sizes"):
         require_encoder(SegmentSettings(encoder="tu-coatnet_pico_rw_224"))
     with pytest.raises(SwtformerError, match="Unknown encoder 'mobilenet_v22'"):
         require_encoder(SegmentSettings(encoder="mobilenet_v22"))
@@ -117,7 +117,7 @@ def test_an_encoder_can_be_tried_before_it_is_needed(tmp_path: Path) -> None:
         require_encoder(SegmentSettings(encoder="mit_b0", weights=str(tmp_path / "none.safetensors")))
 
 
-def test_mistakes() -> None:
+def test_missing_runs_and_classes_are_refused() -> None:
     with pytest.raises(SettingsError, match="needs a run with a trained model"):
         create_network(SegmentSettings(), CLASSES)
     with pytest.raises(SettingsError, match="needs at least one class"):

@@ -1,4 +1,4 @@
-"""The image-level head: what it sees, and what it does to the logits of pixels."""
+"""The image-level head, and its effect on the logits of pixels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def network() -> SegmentationNetwork:
 
 
 def test_logits_are_means_over_the_map() -> None:
-    head = PresenceHead(2, 3)
+    head = PresenceHead(2, 3, kernel=1, pooling="gap")
     with torch.no_grad():
         head.scores.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])[:, :, None, None])
         head.scores.bias.copy_(torch.tensor([0.0, 0.0, -1.0]))
@@ -52,7 +52,7 @@ def test_on_another_encoder_it_is_new() -> None:
 
 
 def test_a_run_of_other_classes_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"knows the classes \(.*\), the network \('other',\)"):
+    with pytest.raises(SettingsError, match=r"has the classes .*the network \('other',\)"):
         create_network(SegmentSettings(), ("other",), start=tiny("swtformer_v1"))
 
 

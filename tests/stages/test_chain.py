@@ -368,7 +368,7 @@ def test_an_encoder_of_one_size_is_refused_before_work_starts(tmp_path: Path) ->
     segment = {"encoder": "tu-coatnet_pico_rw_224", "weights": "pretrained"}
     settings = quick_chain(tmp_path, segment=segment)
     table = draw_photos(tmp_path)
-    with pytest.raises(SettingsError, match="takes only one size or few sizes of images"):
+    with pytest.raises(SettingsError, match="takes only some image sizes"):
         run(table, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
     run(table, tmp_path / "run", settings, until="check")

@@ -27,7 +27,7 @@ SIZES = ((1, 1), (1, 160), (3, 5), (90, 120), (300, 40), (700, 500))
 
 
 def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A smooth random picture, as photographs are."""
+    """A smooth random picture, like a photograph."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
@@ -63,7 +63,7 @@ def test_samples_depend_on_the_generator_alone(preset: str) -> None:
     assert not torch.equal(samples[0].image, samples[1].image)
 
 
-def test_sample_generator_tells_seed_epoch_and_index_apart() -> None:
+def test_the_sample_generator_depends_on_seed_epoch_and_index() -> None:
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (-1, 0, 0), (2**70, 5, 5)]
     first = {sample_generator(*key).integers(2**62) for key in keys}
     assert len(first) == len(keys)
@@ -87,7 +87,7 @@ def test_long_side_can_be_overridden() -> None:
 
 
 def test_mct_refuses_a_long_side() -> None:
-    with pytest.raises(SettingsError, match="long_side_px has no meaning with the augmentation 'mct'"):
+    with pytest.raises(SettingsError, match="long_side_px has no meaning"):
         create_augmentation(TrainSettings(augmentation="mct", long_side_px=(320, 640)))
 
 

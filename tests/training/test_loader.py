@@ -1,4 +1,4 @@
-"""Loaders: the same samples whatever the workers, resumption and processes; and lost files."""
+"""Loaders: samples do not depend on workers, resumption or processes; unreadable files."""
 
 import pickle
 from dataclasses import replace
@@ -92,12 +92,12 @@ def test_seeds_give_different_epochs(image_set: ImageSet) -> None:
     assert not torch.equal(one, other)
 
 
-def test_two_workers_give_what_none_gives(image_set: ImageSet) -> None:
+def test_two_workers_give_the_same_as_none(image_set: ImageSet) -> None:
     assert_equal(epochs(load(image_set), 0, 1, 2), epochs(load(image_set, workers=2), 0, 1, 2))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_resumed_run_goes_on_as_if_unbroken(image_set: ImageSet, workers: int) -> None:
+def test_a_resumed_run_draws_the_same_as_an_uninterrupted_one(image_set: ImageSet, workers: int) -> None:
     unbroken = epochs(load(image_set), 0, 1, 2)
     assert_equal(unbroken[3:], epochs(load(image_set, workers=workers), 1, 2))
 
@@ -123,7 +123,7 @@ def test_short_lists_are_used_whole(image_set: ImageSet, images: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_vanished_image_gives_way_to_the_next(image_set: ImageSet, workers: int) -> None:
+def test_a_vanished_image_is_replaced_by_the_next(image_set: ImageSet, workers: int) -> None:
     before = epochs(load(image_set), 0)
     for lost in (3, 8, 9):
         image_set.records[lost].image.unlink()
@@ -143,12 +143,12 @@ def test_a_vanished_image_gives_way_to_the_next(image_set: ImageSet, workers: in
 def test_nothing_left_to_read_is_one_clear_message(image_set: ImageSet, workers: int) -> None:
     for record in image_set.records:
         record.image.write_bytes(b"")
-    with pytest.raises(DataError, match=r"^noise: none of its 10 images can be read any more\.$"):
+    with pytest.raises(DataError, match=r"^noise: none of its 10 images can be read"):
         list(load(image_set, workers=workers))
 
 
 def test_an_empty_set_is_refused(image_set: ImageSet) -> None:
-    with pytest.raises(DataError, match="noise holds no images"):
+    with pytest.raises(DataError, match="noise has no images"):
         load(replace(image_set, records=()))
 
 

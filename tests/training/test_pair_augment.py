@@ -25,7 +25,7 @@ def draws(augment, image, mask, count=40):
 
 
 def test_mask_and_image_move_together(coordinates) -> None:
-    """Where the crop shows row y and column x, its mask must say the stripe of (y, x)."""
+    """Where the crop shows row y and column x, its mask has the stripe of (y, x)."""
     scales, mirrored = set(), set()
     for pair in draws(ScaleCrop(64, (0.5, 2.0)), *coordinates):
         image, mask = pair.image.numpy().astype(float), pair.mask.numpy()

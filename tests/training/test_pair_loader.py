@@ -17,7 +17,7 @@ SETTINGS = SegmentSettings(crop_px=32, batch_size=2, workers=0)
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> list[MaskedImage]:
-    """Five images whose colour, mask, labels and confidence say their number."""
+    """Five images whose colour, mask, labels and confidence are their number."""
     made = []
     for index in range(5):
         image, mask = tmp_path / f"{index}.png", tmp_path / "masks" / f"{index}.png"
@@ -67,7 +67,7 @@ def test_an_unreadable_pair_is_replaced_and_named(pairs: list[MaskedImage]) -> N
     assert [int(mask[16, 16]) for batch in batches for mask in batch["mask"]] == [0, 2, 2, 4, 4]
     for pair in pairs:
         pair.image.unlink(missing_ok=True)
-    with pytest.raises(DataError, match="None of the 5 images and masks can be read any more"):
+    with pytest.raises(DataError, match="None of the 5 images and masks can be read"):
         next(iter(evaluation_pairs(pairs, SETTINGS, DataSettings())))
 
 

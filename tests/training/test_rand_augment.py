@@ -1,4 +1,4 @@
-"""RandAugment: timm's operations as the oracle, and what is drawn."""
+"""RandAugment: timm's operations as the oracle, and the draws."""
 
 from collections import Counter
 from functools import partial
@@ -47,9 +47,7 @@ def test_posterize_keeps_one_bit_at_full_strength() -> None:
 
 @pytest.mark.parametrize("strength", [-0.9, 0.9])
 @pytest.mark.parametrize("name", sorted(SHAPES))
-def test_the_mask_is_where_the_picture_went(
-    name: str, strength: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mask_moves_with_the_picture(name: str, strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
     for other in SHAPES:
         monkeypatch.setitem(SHAPES, other, _always(SHAPES[name], strength))
     for other in COLOURS:

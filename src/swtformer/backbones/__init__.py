@@ -1,6 +1,7 @@
-"""Backbones: images to a pyramid of four feature maps. One module per family, imported when it is asked for.
+"""Backbones: images to a pyramid of four feature maps. One module per family, imported on demand.
 
-To add a family: a module with a `Backbone` child, a line in `create_backbone`, a row in the contract tests.
+To add a family: a module with a subclass of `Backbone`, a line in `create_backbone`, a row in the contract
+tests.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ TIMM_EXAMPLES = (
     "resnet50",
     "twins_svt_small",
 )
-"""Names of timm networks that are good first choices; any other with four stages works as well."""
+"""timm networks that are good first choices; any other with four stages works as well."""
 
 
 def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path: float = 0.0) -> Backbone:
@@ -40,12 +41,13 @@ def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path:
     Args:
         name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `swin_nano`, or any timm network
             with stages at strides 4, 8, 16 and 32; timm's weight tags ("….fb_in22k") choose among weights.
-        weights: "pretrained" (fetched from the hub), "none" (random), or a local .safetensors or .pth file.
-        drop_path: stochastic depth rate of the last block, where the family has stochastic depth.
+        weights: "pretrained" (downloaded from the hub), "none" (random), or a .safetensors or .pth file.
+        drop_path: stochastic depth rate of the last block; ignored by families without stochastic depth.
 
     Raises:
-        SwtformerError: an unknown or unfit name (the nearest is given), or weights that are not to be had.
-        CheckpointError: a weights file that is damaged, unsafe or made for another network.
+        SwtformerError: the name is unknown (the message names the nearest) or unsuitable, or the weights are
+            not available.
+        CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
     from swtformer.backbones import swin
 

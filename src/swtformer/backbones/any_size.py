@@ -1,9 +1,8 @@
-"""Networks without branches on the size of the image, for exporters that trace them once for all sizes.
+"""Networks without branches on the image size, for exporters that trace them once for all sizes.
 
-`swin` and `window_attention` look at a grid and choose: pad or not, shift or not, one window or several;
-torch's adaptive pooling chooses its cells. A traced graph keeps the choices of the example that it was traced
-with. The modules here compute the same for every size by arithmetic alone; they are slower, and made for
-export only.
+`swin` and `window_attention` decide by the grid whether to pad, to shift, and how many windows there are;
+torch's adaptive pooling chooses its cells. A traced graph would keep the decisions of its example. The
+modules here compute the same by arithmetic alone. They are slower, and for export only.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from swtformer.backbones.window_attention import WindowAttention
 
 
 def without_size_branches(model: nn.Module) -> nn.Module:
-    """A copy of a network, in eval mode, that takes every size by the same operations.
+    """A copy of a network, in eval mode, that handles all sizes with the same operations.
 
-    The parts of this package's Swin and adaptive mean pooling are replaced; all else is copied as it is.
+    Parts of this package's Swin and adaptive mean pooling are replaced; everything else is copied.
     """
     copy = deepcopy(model)
     replacements: dict[type[nn.Module], type[nn.Module]] = {
@@ -56,14 +55,14 @@ class _AnySizeMerging(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = _filled(_filled(tokens, 1, 2), 2, 2)
-        # Corners in the order of the original: row by row within a column.
+        # In the order of `PatchMerging`: rows vary faster than columns.
         corners = [tokens[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         merged: Tensor = self.reduction(self.norm(torch.cat(corners, dim=-1)))
         return merged
 
 
 class _AnySizeAttention(nn.Module):
-    """Pads each side to whole windows; a side that fits one window is not shifted, its padding is masked."""
+    """Pads each side to whole windows; padding is masked, and a side that fits one window is not shifted."""
 
     def __init__(self, original: WindowAttention) -> None:
         super().__init__()
@@ -106,25 +105,25 @@ class _AnySizeAttention(nn.Module):
         return tokens.index_select(1, back_rows[:height]).index_select(2, back_columns[:width])
 
     def _shift(self, length: int) -> int:
-        """0 where the side fits one window, else the block's shift."""
+        """0 if the side fits one window, else the block's shift."""
         return self.shift * cast(int, torch.sym_min(1, (length - 1) // self.window))
 
     def _places(self, length: int, shift: int, device: torch.device) -> Tensor:
-        """Which place of the padded side each place of the side rolled back by `shift` comes from."""
+        """Source of each place after the padded side is rolled back by `shift`."""
         padded = _windows(length, self.window) * self.window
         places = torch.arange(padded, device=device) + shift
-        # No remainder: ONNX has none by a number that is known at run time only.
+        # Not a remainder, which ONNX lacks for divisors known only at run time.
         places = torch.where(places < 0, places + padded, places)
         return torch.where(places < padded, places, places - padded)
 
     def _regions(self, rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
-        """(padded height, padded width) number of what lies together; all padding is one region, -1."""
+        """(padded height, padded width) region of each token; padding is region -1."""
         wrapped = 2 * (rows < self._shift(height)).int()[:, None] + (columns < self._shift(width)).int()[None]
         return wrapped.where((rows < height)[:, None] & (columns < width)[None], -1)
 
 
 class _AnySizePooling(nn.Module):
-    """Means of cells as products with one averaging matrix per axis."""
+    """Adaptive mean pooling as a product with one averaging matrix per axis."""
 
     def __init__(self, original: nn.AdaptiveAvgPool2d) -> None:
         super().__init__()
@@ -137,9 +136,9 @@ class _AnySizePooling(nn.Module):
 
 
 def _averaging(cells: int | None, length: int, like: Tensor) -> Tensor:
-    """(cells, length) matrix that takes the mean of places ⌊i·length/cells⌋ to ⌈(i+1)·length/cells⌉ - 1.
+    """(cells, length) matrix of the means of places ⌊i·length/cells⌋ to ⌈(i+1)·length/cells⌉ - 1.
 
-    As in torch, `None` leaves every place a cell of its own, and cells overlap where they have to.
+    As in torch, cells may overlap, and `None` keeps the length.
     """
     cells = length if cells is None else cells
     edges = torch.arange(cells + 1, device=like.device) * length
@@ -150,12 +149,12 @@ def _averaging(cells: int | None, length: int, like: Tensor) -> Tensor:
 
 
 def _windows(length: int, window: int) -> int:
-    """Windows that cover a side. (ONNX divides towards 0: the usual double minus would round down.)"""
+    """Number of windows that cover a side; not by -(-a // b), as ONNX rounds towards 0."""
     return (length + window - 1) // window
 
 
 def _filled(maps: Tensor, axis: int, multiple: int) -> Tensor:
-    """Repeat the last row (or column) until the axis is a multiple."""
+    """Repeat the last row or column until the axis is a multiple."""
     length = maps.shape[axis]
     places = torch.arange(_windows(length, multiple) * multiple, device=maps.device)
     return maps.index_select(axis, places.clamp(max=length - 1))

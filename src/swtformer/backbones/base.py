@@ -1,4 +1,4 @@
-"""What every network that makes features is: images in, maps out; a backbone gives a pyramid of four."""
+"""Contracts of networks that map images to features, and of backbones with a pyramid of four maps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Normalisation(nn.Module):
-    """Images to what trained weights expect: the mean taken away, divided by the standard deviation.
+    """Subtracts the mean and divides by the standard deviation that trained weights expect.
 
     Args:
         mean: per channel, of images in [0, 1].
         std: per channel.
 
     Attributes:
-        mean: (1, 3, 1, 1); with `std` it moves along to a device, but is not saved with the weights.
-        std: (1, 3, 1, 1).
+        mean: (1, 3, 1, 1) buffer that is not saved with the weights.
+        std: likewise.
     """
 
     mean: Tensor
@@ -47,14 +47,14 @@ class Normalisation(nn.Module):
 class FeatureExtractor(nn.Module, ABC):
     """Normalised images to feature maps.
 
-    Batch-norm layers of a network with trained weights always run on their stored statistics, in training
-    too: the small batches of fine-tuning would only spoil them. Their scales and offsets are trained. A
-    network without trained weights has no statistics worth keeping and normalises by batch.
+    Batch norm of pretrained networks uses its stored statistics in training too, as the small batches of
+    fine-tuning would spoil them; its scales and offsets are trained. Without pretrained weights it normalises
+    by batch.
 
     Attributes:
-        mean: per-channel mean of images in [0, 1] that the weights expect to be taken away.
+        mean: per-channel mean of images in [0, 1] that the weights expect to be subtracted.
         std: per-channel standard deviation that they expect to be divided by.
-        keeps_batch_statistics: True where batch norm uses the stored statistics in training.
+        keeps_batch_statistics: whether batch norm uses its stored statistics in training.
     """
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -62,7 +62,7 @@ class FeatureExtractor(nn.Module, ABC):
     keeps_batch_statistics: bool = True
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and evaluation; batch norm keeps its statistics where they are worth it."""
+        """Switch between training and evaluation; see `keeps_batch_statistics`."""
         super().train(mode)
         if self.keeps_batch_statistics:
             for module in self.modules():
@@ -74,10 +74,10 @@ class FeatureExtractor(nn.Module, ABC):
 class Backbone(FeatureExtractor):
     """Images to a pyramid of four feature maps, at any height and width from 32 px.
 
-    Map sizes differ by family (375×500 px gives 12×16 or 11×15 at stage 4): take them from the maps.
+    The sizes of the maps depend on the family (375×500 px gives 12×16 or 11×15 at stage 4).
 
     Attributes:
-        name: the name it was created by.
+        name: the name it was created with.
         channels: (C_1, C_2, C_3, C_4).
     """
 
@@ -95,7 +95,7 @@ class Backbone(FeatureExtractor):
             Four maps, contiguous or channels-last, the last one after the family's final norm.
 
         Raises:
-            ValueError: the images are not (B, 3, H, W) or smaller than 32 px.
+            ValueError: the images are not (B, 3, H, W), or are smaller than 32 px.
         """
 
     @abstractmethod

@@ -1,15 +1,15 @@
 """Swin Transformer (arXiv:2103.14030) at any input size; METHOD 4, "Swin at any size".
 
-At 224 px it equals the published networks. At sizes where windows do not fit the grid it departs from the
-published code, which was never trained there, in three ways:
+At 224 px it equals the published networks. At sizes where windows do not fit the grid, at which these were
+never trained, it departs from the published code in three ways:
 
-- The grid is padded at its bottom and right, *then* rolled, and padded cells are masked: tokens attend to
-  real tokens of their own region only. (Rolling first lets opposite borders see each other; unmasked padding
-  lets border tokens attend to zeros.)
+- The grid is padded at its bottom and right, *then* rolled, and padding is masked: tokens attend only to real
+  tokens of their own region. (Rolling first mixes opposite borders; without the mask, border tokens attend to
+  zeros.)
 - A side of the grid that fits in one window is one window of exactly that length, with the same relative
-  positions and without a shift, decided at every call.
-- Where the image is no multiple of the patch, or a grid is odd before merging, the last row or column is
-  repeated: zeros would be an edge that the image does not have.
+  positions and without a shift.
+- Where the image is not a multiple of the patch, or a grid is odd before merging, the last row or column is
+  repeated. Zeros would be an edge that the image does not have.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ SHAPES: Mapping[str, SwinShape] = {
     "swin_s3_small_224": SwinShape(96, (2, 2, 18, 2), (3, 6, 12, 24), (14, 14, 14, 7)),
     "swin_s3_base_224": SwinShape(96, (2, 2, 30, 2), (3, 6, 12, 24), (7, 7, 14, 7)),
 }
-"""Sizes by timm's names, and `swin_nano`, 2.7 M parameters, for training from scratch on small sets."""
+"""Sizes by timm's names; `swin_nano` (2.7 M parameters) is for training from scratch on small data sets."""
 
 ALIASES: Mapping[str, str] = {
     "swin_tiny": "swin_tiny_patch4_window7_224",
@@ -81,9 +81,9 @@ class Swin(Backbone):
         """Build with random weights.
 
         Args:
-            name: what the backbone is called.
+            name: name of the backbone.
             shape: its size.
-            drop_path: stochastic depth of the last block; earlier blocks rise linearly to it from 0.
+            drop_path: stochastic depth rate of the last block; rates rise linearly from 0 at the first.
         """
         super().__init__()
         self.name = name
@@ -124,7 +124,7 @@ class Swin(Backbone):
         return first, second, third, fourth
 
     def stage_modules(self) -> tuple[Sequence[nn.Module], ...]:
-        """Modules per stage: patch embedding with the first, merging with the stage it opens."""
+        """Modules per stage: patch embedding with the first, merging with the stage that follows it."""
         first, second, third, fourth = self.layers
         return [self.patch_embed, first], [second], [third], [fourth, self.norm]
 
@@ -167,7 +167,7 @@ class PatchMerging(nn.Module):
 
 
 class Stage(nn.Module):
-    """Merging (but in the first stage) and blocks whose windows are shifted every second time."""
+    """Merging (except in the first stage) and blocks, every second one with shifted windows."""
 
     def __init__(
         self, width: int, *, depth: int, heads: int, window: int, drop_path: Sequence[float], merges: bool
@@ -188,13 +188,13 @@ class Stage(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, h, w, ·) tokens of the stage before to this stage's (B, h', w', width)."""
+        """(B, h, w, ·) tokens of the previous stage to (B, h', w', width)."""
         result: Tensor = self.blocks(self.downsample(tokens))
         return result
 
 
 class Block(nn.Module):
-    """Window attention and MLP, each behind a norm and added to its input."""
+    """Window attention and MLP, each with a norm before it and a residual connection."""
 
     def __init__(self, width: int, *, heads: int, window: int, shift: int, drop_path: float) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class Block(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with GELU and four times the width between."""
+    """Two linear layers with GELU between, four times as wide."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -231,10 +231,10 @@ class Mlp(nn.Module):
 
 
 def timm_names(tensors: Mapping[str, Tensor], depths: Sequence[int]) -> dict[str, Tensor]:
-    """A published Swin checkpoint under timm's present names, without classifier and derived tables.
+    """A published Swin checkpoint with timm's current names, without classifier and derived tables.
 
-    Understands timm's names, Microsoft's (merging counted with the stage before it, as in timm before 0.9)
-    and torchvision's.
+    Understands the names of timm, Microsoft (where merging belongs to the stage before it, as in timm before
+    0.9) and torchvision.
 
     Args:
         tensors: tensors by their published names.
@@ -271,7 +271,7 @@ def timm_names(tensors: Mapping[str, Tensor], depths: Sequence[int]) -> dict[str
 
 
 def known_names() -> list[str]:
-    """Every name that `create_backbone` answers with a Swin of this module."""
+    """All names for which `create_backbone` builds a Swin of this module."""
     return sorted(chain(SHAPES, ALIASES))
 
 
@@ -280,11 +280,11 @@ def create_swin(name: str, *, weights: str, drop_path: float = 0.0) -> Swin:
 
     Args:
         name: one of `known_names`, with or without a timm tag ("swin_tiny.ms_in22k_ft_in1k").
-        weights: "pretrained", "none", or the path of a file with timm's, torchvision's or Microsoft's names.
-        drop_path: stochastic depth of the last block.
+        weights: "pretrained", "none", or a file with the names of timm, torchvision or Microsoft.
+        drop_path: stochastic depth rate of the last block.
 
     Raises:
-        SwtformerError: the weights are not to be had.
+        SwtformerError: the weights are not available.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
     architecture, dot, tag = name.partition(".")

@@ -1,10 +1,9 @@
 """Any four-stage network of timm: convnext, pvt_v2, mobilenetv2, resnet, twins, davit, focalnet and so on.
 
-Stages 1-3 are timm's own feature maps. Stage 4 is what the family's classifier pools, so the final norm is in
-it: the output of `forward_features` where that is a map on the same grid (MobileNetV2 and EfficientNet: the
-1280 channels after the last 1×1 convolution, on which the ImageNet classifier sat, rather than the 320 before
-it); else the last feature map behind the family's norm. Families that pool before their norm (convnext,
-metaformer …) have it applied per token, as their final norm.
+Stages 1-3 are timm's own feature maps. Stage 4 is what the family's classifier pools, final norm included. It
+is the output of `forward_features` where that is a map on the same grid (MobileNetV2, EfficientNet: the 1280
+channels after the last 1×1 convolution rather than the 320 before it), else the last feature map after the
+family's norm. Norms behind the pooling (convnext, metaformer …) are applied per token.
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ _PROBES = ((33, 47), (37, 59))
 
 
 class TimmBackbone(Backbone):
-    """A timm network cut to its four stages.
+    """The four stages of a timm network.
 
-    A few families (dla, hrnet, tresnet) take only multiples of some pixels. Which one is found by trying when
-    the network is built; images are then resized to the nearest fitting size, at most by half the multiple.
+    A few families (dla, hrnet, tresnet) take only sizes that are multiples of a number of pixels, which is
+    found by trial. Images are resized to the nearest such size.
 
     Attributes:
-        multiple_px: height and width that the network takes are multiples of this; 1 for most families.
+        multiple_px: heights and widths that the network takes are multiples of this; 1 for most families.
     """
 
     def __init__(self, name: str, *, weights: str, drop_path: float) -> None:
-        """Build, load weights and find out what the network takes and gives.
+        """Build, load weights, and find the network's stages and sizes.
 
         Args:
             name: timm name, with or without a tag.
             weights: "pretrained", "none", or a path.
-            drop_path: stochastic depth rate; families without stochastic depth have none.
+            drop_path: stochastic depth rate; ignored by families without stochastic depth.
 
         Raises:
-            SwtformerError: no such network, one without four stages, or one of fixed input size.
+            SwtformerError: the network is unknown, lacks four stages, or has a fixed input size.
             CheckpointError: the weights file does not fit.
         """
         super().__init__()
@@ -81,7 +80,7 @@ class TimmBackbone(Backbone):
         return self._pyramid(images)
 
     def stage_modules(self) -> tuple[Sequence[nn.Module], ...]:
-        """Modules per stage: those that the stage's map is the first to depend on."""
+        """Modules per stage: a module belongs to the first stage whose map depends on it."""
         return self._stages
 
     def _pyramid(self, images: Tensor) -> Pyramid:
@@ -100,7 +99,7 @@ class TimmBackbone(Backbone):
         return result
 
     def _find_multiple(self) -> int:
-        """Smallest multiple that odd sizes must be rounded to for the network to take them."""
+        """The smallest multiple such that the network takes sizes rounded to it."""
         reason = ""
         for multiple in _MULTIPLES:
             sizes = [tuple(-(-side // multiple) * multiple for side in probe) for probe in _PROBES]
@@ -113,7 +112,7 @@ class TimmBackbone(Backbone):
             except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
                 reason = reason or str(error).splitlines()[0]
         raise SwtformerError(
-            f"Backbone {self.name!r} does not take images of any size ({reason}). "
+            f"Backbone {self.name!r} does not take images of arbitrary size ({reason}). "
             "Choose another, such as 'swin_tiny' or 'convnext_tiny'."
         )
 
@@ -125,9 +124,9 @@ class TimmBackbone(Backbone):
         return tuple(final.shape[1:]) == (self.model.num_features, *maps[3].shape[2:])
 
     def _find_stages(self) -> tuple[list[nn.Module], ...]:
-        """Modules by the first map that depends on them; parameters that no map depends on stop training.
+        """Modules by the first map that depends on them; parameters that no map depends on are frozen.
 
-        Found in training mode: some families keep tables in evaluation that hide the parameters behind them.
+        In training mode, as some families cache tables in evaluation, which hides their parameters.
         """
         parameters = list(self.parameters())
         self.train()
@@ -157,7 +156,7 @@ class TimmBackbone(Backbone):
 def _sort_into(
     groups: tuple[list[nn.Module], ...], module: nn.Module, stage_of: dict[nn.Parameter, int]
 ) -> None:
-    """Add the largest modules that lie in one stage to its group, going down where a module spans several."""
+    """Add each module to the group of its stage; modules that span several stages are split."""
     stages = {stage_of[parameter] for parameter in module.parameters() if parameter in stage_of}
     if len(stages) == 1:
         groups[stages.pop()].append(module)
@@ -170,7 +169,7 @@ def _sort_into(
 
 
 def _strides_are_right(maps: Sequence[Tensor], size: Sequence[int]) -> bool:
-    """Whether map sizes are the image's divided by 4, 8, 16 and 32, rounded either way."""
+    """Whether map sizes are the image's divided by 4, 8, 16 and 32, rounded up or down."""
     return all(
         abs(length * stride - side) < stride + 1
         for each, stride in zip(maps, STRIDES, strict=True)
@@ -179,7 +178,7 @@ def _strides_are_right(maps: Sequence[Tensor], size: Sequence[int]) -> bool:
 
 
 def _build(name: str, drop_path: float) -> Any:
-    """The timm network with random weights and without classifier."""
+    """A timm network with random weights and without classifier."""
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
         from swtformer.backbones.swin import known_names
@@ -212,7 +211,7 @@ def _stage_indices(name: str, feature_info: Sequence[dict[str, Any]]) -> list[in
 
 
 def _take_head_norm(model: Any) -> nn.Module:
-    """Take the norm that the classifier keeps behind its pooling out of it; identity where it has none."""
+    """Remove the norm behind the pooling from the network and return it; identity if there is none."""
     norm = getattr(getattr(model, "head", None), "norm", None)
     weight = getattr(norm, "weight", None)
     if isinstance(norm, nn.Module) and weight is not None and weight.shape == (model.num_features,):
@@ -222,10 +221,10 @@ def _take_head_norm(model: Any) -> nn.Module:
 
 
 def timm_names(model: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A published checkpoint under the network's present names, without its classifier.
+    """A published checkpoint with the network's own names, without its classifier.
 
-    timm keeps with most families a function that renames what their authors published; it is asked only where
-    names differ, and its failure means that the file is another network's.
+    If the names differ, timm's function for the family renames them. If that fails, the file belongs to
+    another network and is returned as it is.
     """
     classifier = model.pretrained_cfg["classifier"] or ()
     prefixes = tuple(f"{part}." for part in ((classifier,) if isinstance(classifier, str) else classifier))

@@ -1,4 +1,4 @@
-"""Weights into a network: read safely from a file, fetched from the hub, and every tensor accounted for."""
+"""Weights of networks: read safely from files, downloaded from the hub, and checked tensor by tensor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from swtformer.errors import CheckpointError, SwtformerError, nearest
 
 PROBE_SECONDS = 5.0
-"""How long the hub may take to answer at all before the machine counts as offline."""
+"""Seconds without an answer from the hub after which the machine counts as offline."""
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
 _PREFIXES = ("module.", "backbone.")
@@ -22,17 +22,17 @@ _PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a weights file; nothing in it is ever executed.
+    """Named tensors of a weights file; code in the file is never executed.
 
-    Wrappers such as ``{"model": {...}}`` are opened; ``module.`` is taken off, and where names begin with
-    ``backbone.`` only those are kept, without it.
+    Wrappers such as ``{"model": {...}}`` are opened. The prefix ``module.`` is removed. If names start with
+    ``backbone.``, only those are kept, without the prefix.
 
     Args:
         path: .safetensors, or a PyTorch file (.pth, .pt, .bin, .ckpt) of tensors and plain values.
 
     Raises:
-        SwtformerError: there is no such file, or its extension is another.
-        CheckpointError: the file is truncated, damaged or unsafe, or holds no named tensors.
+        SwtformerError: the file does not exist, or its extension is unknown.
+        CheckpointError: the file is truncated, damaged or unsafe, or has no named tensors.
     """
     if not path.is_file():
         raise SwtformerError(
@@ -45,14 +45,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content = _read_pickle(path)
     else:
         raise SwtformerError(
-            f"Weights file {path}: expected a name that ends in .safetensors, {', '.join(_PICKLES)}."
+            f"Weights file {path}: expected the extension .safetensors, {', '.join(_PICKLES)}."
         )
     wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
     if wrapper is not None:
         content = content[wrapper]
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise CheckpointError(f"Weights file {path} holds no named tensors.")
+        raise CheckpointError(f"Weights file {path} has no named tensors.")
     for prefix in _PREFIXES:
         if any(name.startswith(prefix) for name in tensors):
             tensors = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
@@ -67,7 +67,7 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
         content: Mapping[str, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"Weights file {path} is truncated or no safetensors file: {error}. Fetch it again."
+            f"Weights file {path} is truncated or not a safetensors file: {error}. Download it again."
         ) from None
     return content
 
@@ -79,23 +79,23 @@ def _read_pickle(path: Path) -> Mapping[Any, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"Weights file {path} is refused: it holds more than tensors and plain values, or is no PyTorch "
-            "file, and loading it could run code. Convert it to .safetensors where you trust it."
+            f"Weights file {path} is refused: it contains more than tensors and plain values, or is not a "
+            "PyTorch file, so loading it could run code. If you trust it, convert it to .safetensors."
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"Weights file {path} is truncated or damaged: {reason}. Fetch it again."
+            f"Weights file {path} is truncated or damaged: {reason}. Download it again."
         ) from None
     if isinstance(content, Mapping):
         return content
-    raise CheckpointError(f"Weights file {path} holds a {type(content).__name__}, expected named tensors.")
+    raise CheckpointError(f"Weights file {path} contains a {type(content).__name__}, expected named tensors.")
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, network: str) -> None:
-    """Copy tensors into a module, each to its name; the module changes only if all of them fit.
+    """Copy tensors into a module by name; the module changes only if all of them fit.
 
-    Counters of batch-norm steps may be missing: nothing reads them.
+    Counters of batch-norm steps may be missing, as nothing reads them.
 
     Args:
         module: the network.
@@ -104,7 +104,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, netwo
         network: name of the network, for messages.
 
     Raises:
-        CheckpointError: tensors are missing, left over or of another shape; counts and the first ones named.
+        CheckpointError: tensors are missing or unknown, or have another shape; the message has counts and
+            the first names.
     """
     expected = module.state_dict()
     missing = [n for n in expected if n not in tensors and not n.endswith("num_batches_tracked")]
@@ -114,7 +115,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, netwo
         raise CheckpointError(
             f"{source} does not fit {network}: {shared} of its {len(tensors)} tensors are known, "
             f"{len(missing)} of the {len(expected)} that {network} needs are missing{_first(missing)}, "
-            f"{len(unknown)} are unknown{_first(unknown)}. Give the weights of {network}."
+            f"{len(unknown)} are unknown{_first(unknown)}. Give weights of {network}."
         )
     misshapen = [
         f"{name} is {tuple(tensor.shape)}, expected {tuple(expected[name].shape)}"
@@ -123,7 +124,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, netwo
     ]
     if misshapen:
         raise CheckpointError(
-            f"{source} does not fit {network}: {len(misshapen)} of {len(tensors)} tensors are misshapen: "
+            f"{source} does not fit {network}: {len(misshapen)} of {len(tensors)} tensors differ in shape: "
             + "; ".join(misshapen[:3])
             + (" …" if len(misshapen) > 3 else ".")
         )
@@ -135,14 +136,14 @@ def _first(names: list[str]) -> str:
 
 
 def pretrained_file(name: str) -> Path:
-    """The file with a timm model's published weights, fetched from the hub unless it is cached.
+    """The file with a timm model's published weights, downloaded from the hub unless it is cached.
 
     Args:
         name: timm model name, with or without a tag ("convnext_tiny", "convnext_tiny.fb_in22k").
 
     Raises:
-        SwtformerError: no weights are published under the name, or they cannot be fetched; the message says
-            which file to put where and which flag to give.
+        SwtformerError: no weights are published under this name, or they cannot be downloaded; the message
+            says how to provide the file.
     """
     import timm
 
@@ -160,16 +161,16 @@ def pretrained_file(name: str) -> Path:
 
 
 def fetched(repository: str, file: str, *, name: str, revision: str | None = None) -> Path:
-    """A file of the hub, fetched unless it is cached.
+    """A file of the hub, downloaded unless it is cached.
 
     Args:
         repository: "owner/name".
         file: its name there.
-        name: of the network that it belongs to, for messages.
-        revision: commit; the newest where None.
+        name: name of the network, for messages.
+        revision: commit; the newest if None.
 
     Raises:
-        SwtformerError: it cannot be fetched; the message says which file to put where and which flag to give.
+        SwtformerError: it cannot be downloaded; the message says how to provide the file.
     """
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
@@ -178,9 +179,9 @@ def fetched(repository: str, file: str, *, name: str, revision: str | None = Non
     if isinstance(cached, str):
         return Path(cached)
     by_hand = (
-        f"On a machine with network access fetch {file} from {constants.ENDPOINT}/{repository}, put it "
-        f"anywhere here, say {name}{Path(file).suffix}, and give --model.weights {name}{Path(file).suffix}; "
-        "or train from random weights with --model.weights none."
+        f"Download {file} from {constants.ENDPOINT}/{repository} on a machine with network access, copy it "
+        f"here as {name}{Path(file).suffix}, and give --model.weights {name}{Path(file).suffix}; or train "
+        "from random weights with --model.weights none."
     )
     if constants.HF_HUB_OFFLINE or not answers(constants.ENDPOINT):
         raise SwtformerError(
@@ -198,16 +199,16 @@ def fetched(repository: str, file: str, *, name: str, revision: str | None = Non
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SwtformerError(
-            f"The pretrained weights of backbone {name!r} cannot be fetched: {reason} {by_hand}"
+            f"The pretrained weights of backbone {name!r} cannot be downloaded: {reason} {by_hand}"
         ) from None
     return Path(fetched)
 
 
-def answers(address: str, *, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether a web server answers at all within some seconds; one try, through the proxy if one is set."""
+def answers(address: str) -> bool:
+    """Whether a web server answers within `PROBE_SECONDS`; one try, through the proxy if one is set."""
     request = urllib.request.Request(address, method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=seconds):
+        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
             return True
     except urllib.error.HTTPError:
         return True
@@ -222,16 +223,16 @@ def load_into(
     name: str,
     rename: Callable[[dict[str, Tensor]], Mapping[str, Tensor]],
 ) -> None:
-    """Fill a fresh network with the weights that a setting asks for.
+    """Load the weights that a setting names into a new network.
 
     Args:
         module: the network, with random weights.
-        weights: "none" (nothing happens), "pretrained" (fetched by `name`) or a path.
+        weights: "none" (keep the random ones), "pretrained" (download by `name`) or a path.
         name: timm name of the network.
-        rename: published tensor names to the module's, leaving out what it has no use for.
+        rename: maps published tensor names to the module's, and drops unneeded tensors.
 
     Raises:
-        SwtformerError: the weights are not to be had.
+        SwtformerError: the weights are not available.
         CheckpointError: the file is damaged, unsafe or made for another network.
     """
     if weights == "none":

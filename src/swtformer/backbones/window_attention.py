@@ -1,7 +1,7 @@
-"""Self-attention inside (shifted) windows of a grid of any size; see `swin` for what it does at odd sizes.
+"""Self-attention inside (shifted) windows of a grid of any size; `swin` describes the handling of odd sizes.
 
-Where no gradient is kept, bands of window rows are attended one after the other, so that a large image needs
-little more memory than its tokens.
+Without gradients, bands of window rows are processed one after the other, so that a large image needs little
+more memory than its tokens.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TOKENS_AT_ONCE = 2**15
-"""Tokens that are projected together where no gradient is kept; a single row of windows may be more."""
+"""Tokens processed together without gradients; a single row of windows may be more."""
 
 
 def goes_in_parts(module: nn.Module) -> bool:
-    """Whether a module may take tokens in parts: not where gradients would keep all of them anyway.
+    """Whether a module processes tokens in parts: not with gradients, which keep all of them anyway.
 
-    A traced graph cannot hold a number of parts that depends on the size of the image.
+    Nor in a traced graph, where the number of parts would depend on the size of the image.
     """
     return not (module.training or torch.is_grad_enabled() or torch.compiler.is_exporting())
 
@@ -37,7 +37,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.relative_position_bias_table = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        self._bias_cache: tuple[object, Tensor] | None = None  # (what it was made for, bias)
+        self._bias_cache: tuple[object, Tensor] | None = None  # (key, bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Attend inside windows.
@@ -68,7 +68,7 @@ class WindowAttention(nn.Module):
         return tokens[:, :height, :width]
 
     def _attend(self, tokens: Tensor, rows: _Side, columns: _Side, regions: tuple[int, ...]) -> Tensor:
-        """Attend inside the windows of a band (B, n, w, width); `regions` are those of its n rows."""
+        """Attend inside the windows of a band (B, n, w, width); `regions` belong to its n rows."""
         batch, height, width, channels = tokens.shape
         area = rows.window * columns.window
         cut = (batch, height // rows.window, columns.count)
@@ -88,7 +88,7 @@ class WindowAttention(nn.Module):
         return band
 
     def _relative_position_bias(self, height: int, width: int, dtype: torch.dtype) -> Tensor:
-        """(1, heads, area, area) bias; kept between calls while the table needs no gradient."""
+        """(1, heads, area, area) bias; cached when the table needs no gradient."""
         table = self.relative_position_bias_table
         index = _relative_position_index(height, width, self.window, table.device)
         if torch.is_grad_enabled() and table.requires_grad:
@@ -101,7 +101,7 @@ class WindowAttention(nn.Module):
         return self._bias_cache[1]
 
     def train(self, mode: bool = True) -> WindowAttention:
-        """Switch between training and evaluation; the kept bias is forgotten."""
+        """Switch between training and evaluation, and clear the cached bias."""
         super().train(mode)
         self._bias_cache = None
         return self
@@ -109,12 +109,12 @@ class WindowAttention(nn.Module):
 
 @dataclass(frozen=True)
 class _Side:
-    """How one side of a grid is cut into windows.
+    """How one side of a grid is divided into windows.
 
     Attributes:
         length: tokens along the side.
-        window: tokens of a window along it.
-        shift: tokens that the windows are shifted by.
+        window: tokens of a window along the side.
+        shift: shift of the windows, in tokens.
     """
 
     length: int
@@ -123,12 +123,12 @@ class _Side:
 
     @classmethod
     def of(cls, length: int, window: int, shift: int) -> _Side:
-        """A side no longer than the window is one window of its own length, and needs no shift."""
+        """A side that fits in one window is one window of its length, without a shift."""
         return cls(length, window, shift) if length > window else cls(length, length, 0)
 
     @property
     def padding(self) -> int:
-        """Tokens to add to make the windows fit."""
+        """Tokens to add so that windows fit."""
         return -self.length % self.window
 
     @property
@@ -143,12 +143,12 @@ class _Side:
 
     @property
     def regions(self) -> tuple[int, ...]:
-        """Of every rolled token, in order: -1 padding, 1 come round from the other end, 0 any other."""
+        """Region of every rolled token: -1 for padding, 1 if rolled over from the other end, else 0."""
         unrolled = ((place + self.shift) % self.padded for place in range(self.padded))
         return tuple(-1 if place >= self.length else int(place < self.shift) for place in unrolled)
 
 
-# Tensors in these caches are made outside inference mode: one made inside could never be trained with later.
+# Cached tensors are made outside inference mode; those made inside could not be used in training.
 @lru_cache(maxsize=64)
 @torch.inference_mode(mode=False)
 def _region_mask(
@@ -158,16 +158,16 @@ def _region_mask(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor:
-    """0 between tokens of one region, minus infinity elsewhere: (windows, 1, area, area).
+    """(windows, 1, area, area): 0 between tokens of one region, minus infinity elsewhere.
 
-    A region is what lies together in the unrolled grid; all padding is one region, so that no row is empty.
+    Tokens of one region lie together in the unrolled grid. All padding is one region, so no row is empty.
 
     Args:
-        rows: regions of the rows, see `_Side.regions`; bands that are alike share a mask.
+        rows: regions of the rows, see `_Side.regions`.
         columns: regions of the columns.
         window: rows and columns of a window.
         dtype: of the mask.
-        device: where it goes.
+        device: of the mask.
     """
     of_rows, of_columns = torch.tensor(rows)[:, None], torch.tensor(columns)[None, :]
     region = (2 * of_rows + of_columns).where((of_rows >= 0) & (of_columns >= 0), -1)

@@ -1,19 +1,18 @@
-"""A classifier's head as a linear map of every image, so that its scores split over the places of the image.
+"""Linearises a classifier's head for each image, so that its scores split over the places of the image.
 
-A class activation map is right where the class score is the mean of the map. With mean pooling and a linear
-layer behind it, weights times features are such a map. Several families put more behind their pooling: a norm
+A class activation map is exact if the class score is the mean of the map. With mean pooling and a linear
+layer, weights times features are such a map. Several families have more behind their pooling: a norm
 (convnext, metaformer, ViTs that average), or a hidden layer with an activation (mobilenetv3, hgnet). These
-do not commute with the mean, but for one given image they are linear once what they took from the *pooled*
-vector v is held fixed: a norm's spread, and an activation's slope through the origin. With
+do not commute with the mean. But for a given image they are affine once the quantities that they derive from
+the *pooled* vector v are held fixed: the standard deviation of a norm, the slope of an activation. With
 
     LayerNorm   u ↦ γ (u − mean_D u) / σ(v) + β        RMSNorm   u ↦ γ u / rms(v) + β
     activation  u ↦ φ(0) + u (φ(v) − φ(0)) / v
 
-the head of a single place's features u is affine in u and equals the head itself at u = v, so the maps
-still sum to the score exactly. (The gradient of a LayerNorm does not give that: its derivative in the
-direction of v is 0, and gradient maps behind one have a mean of 0 whatever the score. Holding statistics
-and slopes fixed is what layer-wise relevance propagation does; Ali et al., "XAI for Transformers", ICML
-2022.)
+the head is affine in the features u of a place and exact at u = v, so the maps still add up to the score.
+Layer-wise relevance propagation fixes the same quantities (Ali et al., "XAI for Transformers", ICML 2022).
+Gradients would not do: the derivative of a LayerNorm in the direction of v is 0, so gradient maps behind one
+have a mean of 0 whatever the score.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from timm.layers import RmsNorm, RmsNorm2d
 from torch import Tensor, nn
 
 NEAR_ZERO = 1e-4
-"""Inputs smaller than this part of φ(0) count as constants: their slope has no digits left."""
+"""Activations count as constants for inputs below this part of φ(0), where the slope has no digits left."""
 
 _ELEMENTWISE = (
     nn.ELU,
@@ -49,17 +48,19 @@ _ELEMENTWISE = (
 def scores_by_place(
     model: nn.Module, head: Callable[[Tensor], Tensor], features: Tensor, places: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Logits of images, and what the head, linearised for each image, gives for single places.
+    """Logits of images, and scores of single places by the head linearised for each image.
+
+    Layers in front of the pooling are applied to every place by itself. Whether that is right cannot be seen
+    here.
 
     Args:
-        model: owner of the modules that the head runs.
+        model: owner of the modules that the head uses.
         head: features to (B, C) logits.
-        features: of B images, as the head takes them.
-        places: features of B·n places in the head's layout, each like an image of one place.
+        features: features of B images, as the head takes them.
+        places: features of B·n places in the same layout, each like an image of one place.
 
     Returns:
-        (B, C) logits and (B, n, C) scores of the places, affine in their features. What the head does in
-        front of its pooling is done to every place; nothing here can tell whether that is right.
+        (B, C) logits and (B, n, C) scores of the places, affine in their features.
     """
     with _watched(model) as watched:
         logits = head(features)
@@ -73,11 +74,11 @@ _Seen = dict[nn.Module, list[Tensor]]
 
 @contextmanager
 def _watched(model: nn.Module) -> Iterator[_Seen]:
-    """Collect the inputs of norms and activations, in the order of their calls."""
+    """Collect the inputs of norms and activations, in the order of calls."""
     seen: _Seen = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.setdefault(module, []).append(inputs[0].clone())  # activations may work in place
+        seen.setdefault(module, []).append(inputs[0].clone())  # activations may be in-place
 
     hooks = [item.register_forward_pre_hook(note) for item in model.modules() if _is_frozen_kind(item)]
     try:
@@ -89,7 +90,7 @@ def _watched(model: nn.Module) -> Iterator[_Seen]:
 
 @contextmanager
 def _linearised(seen: _Seen, images: int) -> Iterator[None]:
-    """Let norms and activations behind the pooling keep the statistics and slopes of the pooled vectors."""
+    """Fix the statistics and slopes of norms and activations to those of the pooled vectors."""
     waiting = {module: list(inputs) for module, inputs in seen.items()}
     given: dict[nn.Module, Tensor] = {}
 
@@ -100,7 +101,7 @@ def _linearised(seen: _Seen, images: int) -> Iterator[None]:
         pooled, places = waiting[module].pop(0), given.pop(module)
         per_image = len(places) // images
         if places.numel() != per_image * pooled.numel():
-            return None  # in front of the pooling: every place goes through it by itself
+            return None  # in front of the pooling
         by_image = places.unflatten(0, (images, per_image))
         return _frozen(module, pooled, by_image).flatten(0, 1).to(output.dtype)
 
@@ -129,7 +130,7 @@ def _is_frozen_kind(module: nn.Module) -> bool:
 
 
 def _frozen(module: nn.Module, pooled: Tensor, places: Tensor) -> Tensor:
-    """A norm or activation of places (B, n, …) that is affine for each image and exact at `pooled` (B, …)."""
+    """A norm or activation of places (B, n, …), affine for each image and exact at `pooled` (B, …)."""
     if _is_activation(module):
         zero, value = module.forward(torch.zeros_like(pooled)), module.forward(pooled.clone())
         is_small = pooled.abs() <= NEAR_ZERO * zero.abs() + torch.finfo(pooled.dtype).tiny

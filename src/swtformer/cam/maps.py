@@ -134,15 +134,16 @@ class CAM:
     ) -> RefinedMaps:
         """Maps refined by image-specific prototypes, without any training; see `prototype_refinement`.
 
-        The prototypes are made of the fused features of a SWTformer-V2. Of other models, all stages from
-        stride 4 are normalised per place and concatenated on the grid of the last but one.
+        Prototypes are computed from the features that a method fuses itself (SWTformer-V2, SIPE). Of other
+        models, all stages from stride 4 are normalised per place and concatenated on the grid of the last but
+        one.
 
         Args:
             images: as in `__call__`.
             classes: indices of the classes that every image shows.
             present: (B, C) 0/1 image-level labels, instead of `classes`.
-            options: affinity, background_weight, background_over, seedless and norm are used. By default
-                those of a SWTformer-V2, else the default ones.
+            options: affinity, background_weight, background_over, seedless and norm are used. By default the
+                method's own options as far as it has them.
 
         Raises:
             SwtformerError: neither or both of `classes` and `present` are given, or they do not fit the

@@ -114,8 +114,12 @@ class MethodNetwork:
             )
         self.name = f"{model.settings.method} on {model.settings.backbone}"
         self.model = model
-        own = model.options
-        self.options = own if isinstance(own, SWTformerV2Settings) else SWTformerV2Settings()
+        own = {
+            name: value
+            for name, value in model.options.model_dump().items()
+            if name in SWTformerV2Settings.model_fields
+        }
+        self.options = SWTformerV2Settings.model_validate(own)
         self.channels = 3
         # Methods take images in [0, 1] and normalise them themselves.
         self.mean: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -136,13 +140,9 @@ class MethodNetwork:
         return self.model.encode(images).logits
 
     def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """The model's own fusion where it has one, else `side_by_side`."""
-        fusion: nn.Module | None = getattr(self.model, "fusion", None)
-        if fusion is None:
-            return side_by_side(pyramid)
-        dtype = next(fusion.parameters()).dtype
-        fused: Tensor = fusion([stage.to(dtype) for stage in pyramid])
-        return fused.float()
+        """The model's own fused features if it has them, else `side_by_side`."""
+        fused = self.model.fused(pyramid)
+        return side_by_side(pyramid) if fused is None else fused
 
 
 class TimmNetwork:

@@ -1,8 +1,7 @@
-"""What the loaders share: which item is drawn when, what replaces one that cannot be read, and batches.
+"""What the loaders share: samples that replace unreadable items, and how batches are drawn.
 
-The sampler hands every worker (epoch, index) pairs, and each sample's generator is derived from the run's
-seed and that pair. So samples are the same with any number of workers, with workers that live on from epoch
-to epoch, and in a run that is resumed.
+The sampler gives every worker (epoch, index) pairs, and the generator of a sample is derived from the run's
+seed and that pair. So samples do not depend on the number of workers, nor on whether a run was resumed.
 """
 
 from __future__ import annotations
@@ -23,27 +22,24 @@ Content = TypeVar("Content")
 Item = TypeVar("Item")
 
 Draw = tuple[int, int]
-"""Epoch, and index of an item in its set."""
+"""Epoch and index of an item."""
 
 
 def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Generator of one sample: a function of the run's seed, the epoch and the image's index alone.
-
-    So a resumed run, and any number of loader workers, draw the same samples.
-    """
+    """Generator of one sample, from the run's seed, the epoch and the item's index alone."""
     return np.random.default_rng(np.random.SeedSequence(seed % 2**64, spawn_key=(epoch, index)))
 
 
 class Samples(Dataset[Item], Generic[Content, Item], ABC):
     """Samples of items on disk, addressed by (epoch, index).
 
-    An item that has become unreadable is replaced by the next readable one of the set, never filled with
-    grey: batches keep their size, and the same files give the same batches. Picklable, for spawned workers.
+    An item that has become unreadable is replaced by the next readable one, so batches keep their size.
+    Subclasses can be pickled, for spawned workers.
 
     Args:
         count: number of items.
         seed: of all samples.
-        none_left: message of the error where no item can be read any more.
+        none_left: error message if no item can be read any more.
     """
 
     def __init__(self, count: int, *, seed: int, none_left: str) -> None:
@@ -63,13 +59,13 @@ class Samples(Dataset[Item], Generic[Content, Item], ABC):
     def sample(
         self, content: Content, index: int, *, generator: np.random.Generator, failed: list[int]
     ) -> Item:
-        """Make a sample of what was read.
+        """Make a sample of an item.
 
         Args:
-            content: what `read` gave.
-            index: of the item that was read.
-            generator: of the sample that was asked for, whichever item takes its place.
-            failed: indices of the items that could not be read and that this one replaces.
+            content: what `read` returned.
+            index: index of the item that was read.
+            generator: random numbers of the draw, whichever item replaces it.
+            failed: indices of the unreadable items that this one replaces.
         """
 
     def __len__(self) -> int:
@@ -96,20 +92,19 @@ class Samples(Dataset[Item], Generic[Content, Item], ABC):
 
 
 class EpochBatches(Sampler[list[Draw]]):
-    """Batches of (epoch, index): each epoch is a permutation of its own, derived from seed and epoch.
+    """Batches of (epoch, index) in an order that seed and epoch determine.
 
-    Every image is drawn once an epoch and none is dropped: the last batch is as short as it has to be.
-    Processes take turns on each stretch of `batch_size * world_size` images, so all have the same number of
-    batches and no image in common; only where the last stretch is shorter than it has to be do the first
-    images of the permutation fill it up.
+    An epoch draws every image once; its last batch may be shorter. Processes take turns on each stretch of
+    `batch_size * world_size` images, so they have equally many batches and share no image. A last stretch
+    that is too short for all of them is filled up with the epoch's first images.
 
     Args:
         images: number of images, at least 1.
         batch_size: images per batch and process.
-        seed: of the permutations.
+        seed: of the order.
         rank: this process, from 0.
         world_size: number of processes.
-        smallest: images that a batch must have at least, as batch norm needs two.
+        smallest: smallest number of images in a batch; batch norm needs two.
     """
 
     def __init__(
@@ -132,11 +127,11 @@ class EpochBatches(Sampler[list[Draw]]):
 
     @property
     def sampler(self) -> EpochBatches:
-        """Itself: where Lightning looks for `set_epoch`, which it calls before each epoch."""
+        """Itself: Lightning calls `sampler.set_epoch` before each epoch."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, that the next iteration draws; running workers need not be told."""
+        """Choose the epoch, from 0, that the next iteration draws."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -155,13 +150,13 @@ class EpochBatches(Sampler[list[Draw]]):
 
 
 class SampleLoader(DataLoader[Any]):
-    """DataLoader whose workers begin late and fail with a clear message."""
+    """DataLoader whose workers start late and fail with a clear message."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Batches.
 
-        Workers begin when the first batch is asked for, not before: Lightning opens the iterator of a resumed
-        run before it tells which epoch that run is in.
+        Workers start with the first batch, since Lightning opens the iterator of a resumed run before it sets
+        the epoch.
 
         Raises:
             DataError: no image can be read any more.
@@ -169,12 +164,12 @@ class SampleLoader(DataLoader[Any]):
         try:
             yield from super().__iter__()
         except DataError as error:
-            # torch puts the worker's traceback in front of the message.
+            # Without the worker's traceback, which torch puts before the message.
             raise DataError(str(error).rsplit(f"{DataError.__name__}: ", 1)[-1].strip()) from None
 
 
 class TrainingLoader(SampleLoader):
-    """Loader of augmented batches that knows its epoch."""
+    """Loader whose epoch can be set."""
 
     batch_sampler: EpochBatches
 
@@ -190,13 +185,13 @@ def training_batches(
     batches: EpochBatches,
     collate: Callable[[list[Item]], Item],
 ) -> TrainingLoader:
-    """Loader of the batches that a sampler draws; the same for any number of workers.
+    """Loader of the batches that a sampler draws.
 
     Args:
-        samples: what is drawn from.
-        settings: workers, and where they compute.
-        batches: which samples make a batch; the sampler divides them among processes by itself, so set
-            Lightning's `use_distributed_sampler=False`.
+        samples: the samples.
+        settings: number of workers, and the device.
+        batches: which samples make a batch. It divides them among processes itself, so Lightning's
+            `use_distributed_sampler` must be False.
         collate: stacks samples to a batch.
     """
     return TrainingLoader(
@@ -215,14 +210,14 @@ def ordered_batches(
     rank: int,
     world_size: int,
 ) -> SampleLoader:
-    """Loader of all samples of epoch 0 in their order; process `rank` takes every `world_size`-th.
+    """Loader of all samples of epoch 0 in order; process `rank` takes every `world_size`-th.
 
-    All processes take equally many, as their networks may wait for one another in every batch: where the
-    samples do not come out even, the last round begins again with the first ones.
+    All processes take equally many, as their networks may synchronise in every batch: the last round is
+    filled up with the first samples.
 
     Args:
-        samples: what is read.
-        settings: batch size, workers, and where they compute.
+        samples: the samples.
+        settings: batch size, number of workers, and the device.
         collate: stacks samples to a batch.
         rank: this process, from 0.
         world_size: number of processes.
@@ -246,10 +241,10 @@ def _common(settings: OptimisationSettings, collate: Callable[[list[Item]], Item
 
 
 def _leave_interrupts_to_the_main_process(_: int) -> None:
-    """Ctrl-C reaches every process of the group; workers end when the main process shuts them down."""
+    """Ctrl-C reaches all processes; the main process shuts the workers down."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _pins_memory(settings: OptimisationSettings) -> bool:
-    """Whether batches are copied to a GPU, which is faster from pinned memory."""
+    """Whether batches go to a GPU, which is faster from pinned memory."""
     return settings.accelerator in ("auto", "gpu") and torch.cuda.is_available()

@@ -1,1 +1,1 @@
-"""The mathematics as pure functions on tensors; torch only. Index 0 of a (C+1)-channel map is background."""
+"""The mathematics, as pure functions on tensors. Index 0 of a (C+1)-channel map is background."""

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 EPSILON = 1e-5
-"""Added to the maximum that a map is divided by."""
+"""Added to the maximum by which a map is divided."""
 
 RANK_DECAY = 0.996
 """Weight ratio between neighbouring ranks in globally weighted rank pooling (Kolesnikov, Lampert, 2016)."""
@@ -20,8 +20,8 @@ def class_logits(activations: Tensor, *, pooling: Literal["gap", "gmp", "gwrp"])
 
     Args:
         activations: (B, C, h, w) raw output of the CAM head, any sign.
-        pooling: gap takes the mean, gmp the maximum; gwrp sorts each class in falling order and weights
-            rank i by 0.996^i, the weights summing to 1.
+        pooling: gap takes the mean, gmp the maximum; gwrp sorts each class in descending order and weights
+            rank i by 0.996^i, normalised to sum 1.
 
     Returns:
         (B, C) logits.
@@ -42,10 +42,10 @@ def normalised(maps: Tensor, *, norm: Literal["max", "minmax"]) -> Tensor:
 
     Args:
         maps: (B, C, h, w) raw maps, any sign.
-        norm: max divides the positive part by its maximum + 1e-5; minmax first takes its minimum away.
+        norm: max divides the positive part by its maximum + 1e-5; minmax subtracts its minimum first.
 
     Returns:
-        (B, C, h, w) in [0, 1); a map without a positive value stays 0.
+        (B, C, h, w) in [0, 1); 0 for a map without positive values.
     """
     positive = maps.relu()
     if norm == "minmax":
@@ -59,18 +59,18 @@ def background_map(maps: Tensor, present: Tensor, *, over: Literal["present", "a
     Args:
         maps: (B, C, h, w) normalised foreground maps in [0, 1], absent classes not yet set to 0.
         present: (B, C) 0/1 image-level labels.
-        over: classes whose maximum is taken. Over all classes an untrained head leaves no background.
+        over: classes whose maximum is taken. With all of them, an untrained head leaves no background.
 
     Returns:
-        (B, 1, h, w) in [0, 1]; 1 everywhere in an image without any present class.
+        (B, 1, h, w) in [0, 1]; over present classes, 1 everywhere in an image without any.
     """
     if over == "present":
         maps = maps * present[:, :, None, None].to(maps.dtype)
     return 1 - maps.amax(1, keepdim=True)
 
 
-def with_background(maps: Tensor, present: Tensor, *, over: Literal["present", "all"] = "present") -> Tensor:
-    """Foreground maps of the present classes with the background map in front.
+def with_background(maps: Tensor, present: Tensor, *, over: Literal["present", "all"]) -> Tensor:
+    """Foreground maps of the present classes, preceded by the background map.
 
     Args:
         maps: (B, C, h, w) normalised foreground maps in [0, 1].
@@ -85,7 +85,7 @@ def with_background(maps: Tensor, present: Tensor, *, over: Literal["present", "
 
 
 def with_background_present(present: Tensor) -> Tensor:
-    """(B, C) image-level labels as (B, C+1) with the background, which is always present, in front."""
+    """(B, C) image-level labels as (B, C+1), preceded by the background, which is always present."""
     return torch.cat([present.new_ones(present.shape[0], 1), present], dim=1)
 
 

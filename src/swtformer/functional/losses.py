@@ -15,7 +15,7 @@ EPSILON = 1e-8
 
 
 def classification_loss(logits: Tensor, present: Tensor) -> Tensor:
-    """Multi-label soft-margin loss, Eq. (2) with the minus sign that the print lacks.
+    """Multi-label soft-margin loss, Eq. (2), with the minus sign that the paper lacks.
 
     Args:
         logits: (B, C) class logits.
@@ -28,23 +28,23 @@ def classification_loss(logits: Tensor, present: Tensor) -> Tensor:
 
 
 def consistency_loss(
-    maps: Tensor,
-    refined: Tensor,
+    cam: Tensor,
+    rcam: Tensor,
     present: Tensor,
     *,
     over: Literal["all", "present"],
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Mean absolute gap between initial and refined maps (GSC), Eq. (5).
+    """Mean absolute gap between CAMs and R-CAMs (GSC), Eq. (5).
 
-    The paper sums over pixels; the mean keeps its weight the same at every resolution.
+    The paper sums over pixels; with the mean, its weight does not depend on the resolution.
 
     Args:
-        maps: (B, C+1, h, w) in [0, 1]; index 0 is background.
-        refined: same shape and range.
+        cam: (B, C+1, h, w) in [0, 1]; index 0 is background.
+        rcam: same shape and range.
         present: (B, C) 0/1 image-level labels.
-        over: average over all C+1 channels, or over the present ones of each image.
-        valid: (B, 1, h, w) 0/1, 0 on pixels that the crop padded; all count when None.
+        over: the mean is taken over all C+1 channels, or over the present ones of each image.
+        valid: (B, 1, h, w) 0/1, 0 on padded pixels of the crop; None if all count.
 
     Returns:
         Scalar, 0 where the maps agree.
@@ -52,8 +52,8 @@ def consistency_loss(
     Raises:
         ValueError: the shapes differ.
     """
-    _same_shape(maps, refined)
-    gap = (maps - refined).abs()
+    _same_shape(cam, rcam)
+    gap = (cam - rcam).abs()
     weights = torch.ones_like(gap[:, :1]) if valid is None else valid.to(gap.dtype)
     pixels = weights.sum((-2, -1)).clamp_min(1)
     per_channel = (gap * weights).sum((-2, -1)) / pixels
@@ -64,27 +64,28 @@ def consistency_loss(
 
 
 def contrastive_loss(
-    maps: Tensor,
-    refined: Tensor,
+    cam: Tensor,
+    rcam: Tensor,
     present: Tensor,
     *,
     reading: Literal["literal", "per_class", "matrix"],
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Class-wise contrastive loss between initial and refined maps (CCL), Eq. (6).
+    """Class-wise contrastive loss between CAMs and R-CAMs (CCL), Eq. (6).
 
-    literal is ½[(⅔ s)² + (1 − s)²] of the cosine s between an image's flattened maps. Its minimum lies at
-    s = 9/13, where it is 2/13, and not at s = 1, where it is 2/9: read literally it holds the maps apart.
-    per_class averages the same expression over the present classes' own cosines. matrix is what the prose of
-    Sec. 3-5 describes: with s_ij the cosine between class i of `maps` and class j of `refined`, both present,
-    ½[mean_i (1 − s_ii)² + mean_{i≠j} (⅔ s_ij)²], which is 0 for equal maps of classes that do not overlap.
+    literal: ½[(⅔ s)² + (1 − s)²] with the cosine s between an image's flattened maps. Its minimum is 2/13 at
+    s = 9/13, while equal maps (s = 1) cost 2/9: read literally, the equation keeps the maps apart.
+    per_class: the mean of the same expression over the cosines of the present classes.
+    matrix: the text of Sec. 3-5. With s_ij the cosine between class i of `cam` and class j of `rcam`,
+    both present, ½[mean_i (1 − s_ii)² + mean_{i≠j} (⅔ s_ij)²]. It is 0 for equal maps without overlaps
+    between classes.
 
     Args:
-        maps: (B, C+1, h, w) in [0, 1]; index 0 is background.
-        refined: same shape and range.
+        cam: (B, C+1, h, w) in [0, 1]; index 0 is background.
+        rcam: same shape and range.
         present: (B, C) 0/1 image-level labels; background is always present.
         reading: which reading of the equation.
-        valid: (B, 1, h, w) 0/1, 0 on pixels that the crop padded; all count when None.
+        valid: (B, 1, h, w) 0/1, 0 on padded pixels of the crop; None if all count.
 
     Returns:
         Scalar, mean over the images.
@@ -92,31 +93,29 @@ def contrastive_loss(
     Raises:
         ValueError: the shapes differ.
     """
-    _same_shape(maps, refined)
+    _same_shape(cam, rcam)
     if valid is not None:
-        maps, refined = maps * valid, refined * valid
+        cam, rcam = cam * valid, rcam * valid
     if reading == "literal":
-        return literal_contrast(F.cosine_similarity(maps.flatten(1), refined.flatten(1), eps=EPSILON)).mean()
-    channels = with_background_present(present).to(maps.dtype)
-    first, second = (F.normalize(item.flatten(2), dim=-1, eps=EPSILON) for item in (maps, refined))
+        return literal_contrast(F.cosine_similarity(cam.flatten(1), rcam.flatten(1), eps=EPSILON)).mean()
+    channels = with_background_present(present).to(cam.dtype)
+    first, second = (F.normalize(item.flatten(2), dim=-1, eps=EPSILON) for item in (cam, rcam))
     if reading == "per_class":
         per_class = literal_contrast((first * second).sum(-1))
         return ((per_class * channels).sum(1) / channels.sum(1)).mean()
     cosines = first @ second.mT
     pull = ((1 - cosines.diagonal(dim1=1, dim2=2)).square() * channels).sum(1) / channels.sum(1)
     pairs = channels[:, :, None] * channels[:, None, :]
-    pairs = pairs * (1 - torch.eye(maps.shape[1], dtype=maps.dtype, device=maps.device))
+    pairs = pairs * (1 - torch.eye(cam.shape[1], dtype=cam.dtype, device=cam.device))
     push = ((2 / 3 * cosines).square() * pairs).sum((1, 2)) / pairs.sum((1, 2)).clamp_min(1)
     return ((pull + push) / 2).mean()
 
 
 def literal_contrast(cosine: Tensor) -> Tensor:
-    """½[(⅔ s)² + (1 − s)²] of a cosine s, elementwise: Eq. (6) as printed."""
+    """½[(⅔ s)² + (1 − s)²] for every cosine s: Eq. (6) as printed."""
     return ((2 / 3 * cosine).square() + (1 - cosine).square()) / 2
 
 
-def _same_shape(maps: Tensor, refined: Tensor) -> None:
-    if maps.shape != refined.shape:
-        raise ValueError(
-            f"maps and refined must have one shape, got {tuple(maps.shape)} and {tuple(refined.shape)}"
-        )
+def _same_shape(cam: Tensor, rcam: Tensor) -> None:
+    if cam.shape != rcam.shape:
+        raise ValueError(f"cam and rcam must have one shape, got {tuple(cam.shape)} and {tuple(rcam.shape)}")

@@ -1,4 +1,4 @@
-"""Losses of a segmentation network on label images, where 255 means: not known, no loss."""
+"""Losses of a segmentation network on label images; pixels of label 255 are unknown and have no loss."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def pixel_cross_entropy(
     Args:
         logits: (B, N, H, W), N labels with background.
         labels: (B, H, W) integers below N, or 255.
-        class_weights: (N,), not negative; 1 where None.
-        image_weights: (B,), not negative; 1 where None.
+        class_weights: (N,), not negative; 1 if None.
+        image_weights: (B,), not negative; 1 if None.
 
     Returns:
-        Scalar; 0 where no pixel is known or all weigh nothing.
+        Scalar; 0 if all weights are 0 or no pixel is known.
     """
     truth = labels.long()
     losses = F.cross_entropy(logits, truth, ignore_index=IGNORED, reduction="none")
@@ -43,18 +43,18 @@ def pixel_cross_entropy(
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """One minus the soft dice coefficient, mean over the labels that occur in the batch.
 
-    1 − 2 sum_p q_p g_p / (sum_p q_p + sum_p g_p) with the probabilities q and the one-hot labels g over the
-    known pixels of the whole batch (Milletari et al. 2016, without their squares, as is usual since).
+    1 − 2 sum_p q_p g_p / (sum_p q_p + sum_p g_p) with the probabilities q and the one-hot labels g of the
+    known pixels of the whole batch (Milletari et al. 2016, without their squares, as is usual today).
 
     Args:
         logits: (B, N, H, W), N labels with background.
         labels: (B, H, W) integers below N, or 255.
 
     Returns:
-        Scalar in [0, 1]; 0 where no pixel is known.
+        Scalar in [0, 1]; 0 if no pixel is known.
     """
     known = labels != IGNORED
-    # (pixels, N) of the known pixels.
+    # (known pixels, N)
     probabilities = logits.softmax(1).movedim(1, -1)[known]
     truth = F.one_hot(labels[known].long(), logits.shape[1]).to(probabilities.dtype)
     sizes = truth.sum(0)
@@ -64,10 +64,10 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def presence_loss(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
-    """Binary cross-entropy of the classes that a crop shows, mean over those of which that is known.
+    """Binary cross-entropy of the presence of classes in a crop, mean over the known ones.
 
-    A class is in the crop where its mask shows it. One that the image shows by its image-level label, but
-    the crop's mask does not, may or may not be there: it has no loss. All others are absent.
+    Classes in the crop's mask are present. Classes that only the image-level labels name may lie outside the
+    crop or be unsure, and have no loss. All others are absent.
 
     Args:
         logits: (B, C) class logits.
@@ -75,10 +75,10 @@ def presence_loss(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
         present: (B, C) 0/1 image-level labels of the whole images.
 
     Returns:
-        Scalar; 0 where nothing is known.
+        Scalar; 0 if nothing is known.
     """
     count = logits.shape[1]
-    # 256 columns, since 255 is a value too.
+    # 256 columns, as 255 is a value too.
     shown = logits.new_zeros(len(labels), 256).scatter_(1, labels.flatten(1).long(), 1.0)[:, 1 : count + 1]
     known = ((shown > 0) | (present == 0)).to(logits.dtype)
     losses = F.binary_cross_entropy_with_logits(logits, shown, reduction="none")
@@ -86,7 +86,7 @@ def presence_loss(logits: Tensor, labels: Tensor, present: Tensor) -> Tensor:
 
 
 def rarity_weights(pixels: Tensor) -> Tensor:
-    """Weights of labels by how rare they are: 1 / sqrt(share of the pixels), scaled to mean 1 over pixels.
+    """Weights of labels by their rarity: 1 / sqrt(share of the pixels), scaled to mean 1 over the pixels.
 
     The root keeps a class of few pixels from outweighing all others.
 
@@ -94,7 +94,7 @@ def rarity_weights(pixels: Tensor) -> Tensor:
         pixels: (N,) number of pixels of each label.
 
     Returns:
-        (N,) float32; 0 for labels without pixels, which no loss meets.
+        (N,) float32; 0 for labels without pixels.
     """
     shares = pixels.double() / pixels.sum().clamp(min=1)
     weights = torch.where(shares > 0, shares.clamp(min=1e-12).rsqrt(), 0.0)

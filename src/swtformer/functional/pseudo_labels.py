@@ -1,8 +1,8 @@
-"""From maps to labels that are worth learning from: where the evidence is weak, no label is given.
+"""Pseudo-labels from maps: pixels with weak evidence get no label. No ground truth is used.
 
-Nothing here looks at ground truth. A pixel's *shares* are its maps divided by their sum, and the *margin* of
-a label is its share less the best other share: 1 where its map stands alone, 0 where two are equal, negative
-where another label is ahead, which happens only to labels from elsewhere than the shares (`support`).
+A pixel's *shares* are its maps divided by their sum. The *margin* of a label is its share minus the largest
+other share: 1 where all other maps are 0, 0 for a tie, negative where another label is ahead. Only labels
+that do not come from the shares (`support`) can have a negative margin.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ STEPS = 1000
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the maps say about each pixel.
+    """Evidence for the label of each pixel.
 
     Attributes:
-        labels: (H, W) uint8 label that is in question: the best one, where a tie goes to the background, or
-            the one that was given to `support`.
-        margins: (H, W) float32 in [-1, 1], of these labels; 0 where all maps are 0. Of the best label it is
-            never negative.
-        foreground: (H, W) uint8 best label other than background; 0 where the image has no class.
-        foreground_share: (H, W) float32 in [0, 1], the share of that label.
+        labels: (H, W) uint8 candidate labels: the best ones, where background wins ties, or those given to
+            `support`.
+        margins: (H, W) float32 in [-1, 1], margins of these labels; 0 where all maps are 0.
+        foreground: (H, W) uint8 best label other than background; 0 if the image has no class.
+        foreground_share: (H, W) float32 in [0, 1], share of that label.
     """
 
     labels: Tensor
@@ -39,13 +38,13 @@ class Evidence:
     foreground_share: Tensor
 
     @property
-    def is_lacking(self) -> Tensor:
-        """(H, W) bool: all maps are 0. (Of background alone the margin is 1.)"""
+    def is_missing(self) -> Tensor:
+        """(H, W) bool: all maps are 0. (Where only background is positive, the margin is 1.)"""
         return (self.margins == 0) & (self.foreground_share == 0)
 
 
 def evidence(maps: Tensor, values: Tensor, size: tuple[int, int]) -> Evidence:
-    """Up-sample maps and weigh them against each other.
+    """Evidence for the best label of each pixel.
 
     Args:
         maps: (K+1, h, w) in [0, 1], background first; K may be 0.
@@ -69,16 +68,13 @@ def _evidence(shares: Tensor, values: Tensor, size: tuple[int, int]) -> Evidence
 
 
 def support(labels: Tensor, maps: Tensor, values: Tensor, size: tuple[int, int]) -> Evidence:
-    """Weigh labels that come from elsewhere by what maps say of them.
+    """Evidence of maps for given labels; equal to `evidence` where these are the best ones.
 
     Args:
-        labels: (H, W) uint8, each 0 or among the values.
+        labels: (H, W) uint8, each 0 or one of the values.
         maps: (K+1, h, w) in [0, 1], background first; K may be 0.
         values: (K,) labels of the others, class index + 1.
         size: (H, W) of the image.
-
-    Returns:
-        The maps' evidence about these labels; that of `evidence` where they are the maps' best.
     """
     shares = _shares(maps, size)
     channels = torch.zeros(256, dtype=torch.int64)
@@ -89,11 +85,11 @@ def support(labels: Tensor, maps: Tensor, values: Tensor, size: tuple[int, int])
 
 
 def labels_by_margin(pixels: Evidence, smallest: Tensor) -> Tensor:
-    """The label in question where its margin is large enough, else 255.
+    """The candidate label where its margin is large enough, else 255.
 
     Args:
-        pixels: the evidence of one image.
-        smallest: (256,) float32, the smallest margin that is enough, for each label.
+        pixels: evidence of one image.
+        smallest: (256,) float32, smallest sufficient margin of each label.
 
     Returns:
         (H, W) uint8.
@@ -103,22 +99,21 @@ def labels_by_margin(pixels: Evidence, smallest: Tensor) -> Tensor:
 
 
 def labels_by_thresholds(pixels: Evidence, *, low: float, high: float) -> Tensor:
-    """The best class where its share is `high` or more, background where it is `low` or less, else 255.
+    """The best class where its share is at least `high`, background where it is at most `low`, else 255.
 
-    Pixels where all maps are 0 become 255: no class is seen there, and no background either. So do those
-    where another label than the one in question is ahead.
+    Also 255 where all maps are 0, or where another label is ahead of the candidate.
 
     Returns:
         (H, W) uint8.
     """
     labels = torch.full_like(pixels.labels, IGNORED)
-    labels[(pixels.foreground_share <= low) & ~pixels.is_lacking] = 0
-    sure = (pixels.foreground_share >= high) & (pixels.foreground > 0) & ~pixels.is_lacking
+    labels[(pixels.foreground_share <= low) & ~pixels.is_missing] = 0
+    sure = (pixels.foreground_share >= high) & (pixels.foreground > 0) & ~pixels.is_missing
     return torch.where(sure, pixels.foreground, labels).masked_fill(pixels.margins < 0, IGNORED)
 
 
 def margin_histogram(pixels: Evidence) -> Tensor:
-    """How many pixels of each label have a margin in each thousandth of [-1, 1].
+    """Number of pixels of each label in each bin of the margin; a bin is a thousandth.
 
     Returns:
         (256, 2000) int64.
@@ -129,18 +124,18 @@ def margin_histogram(pixels: Evidence) -> Tensor:
 
 
 def margins_to_keep(histogram: Tensor, keep: float) -> Tensor:
-    """For each label the margin that the part `keep` of its pixels has, those of largest margin.
+    """For each label, the margin that the part `keep` of its pixels reaches.
 
-    Labels are treated alike, as in class-balanced self-training (Zou et al., ECCV 2018): the background, the
-    surest label in most maps, cannot crowd out the others.
+    As in class-balanced self-training (Zou et al., ECCV 2018), the same part of each label is kept, so the
+    background, the surest label in most maps, cannot crowd out the others.
 
     Args:
         histogram: (256, 2000) sum of `margin_histogram` over the images.
         keep: in (0, 1].
 
     Returns:
-        (256,) float32 multiples of 1/1000, rounded down so that at least the part `keep` remains. It means
-        nothing for labels without pixels.
+        (256,) float32 multiples of 1/1000, rounded down, so that at least the part `keep` remains. Undefined
+        for labels without pixels.
     """
     above = histogram.flip(1).cumsum(1).flip(1)
     is_enough = above >= keep * histogram.sum(1, keepdim=True)
@@ -150,11 +145,10 @@ def margins_to_keep(histogram: Tensor, keep: float) -> Tensor:
 def certainty(pixels: Evidence, values: Tensor) -> float:
     """Mean margin of each label's pixels, averaged over the background and the image's classes.
 
-    A negative margin counts as 0. A class that wins no pixel counts with 0: the image is said to show it, and
-    the mask does not.
+    Negative margins count as 0. So does a class without pixels, since the image is labelled with it.
 
     Args:
-        pixels: the evidence of one image.
+        pixels: evidence of one image.
         values: (K,) labels of the image's classes.
 
     Returns:
@@ -165,19 +159,19 @@ def certainty(pixels: Evidence, values: Tensor) -> float:
     means = sums / torch.bincount(flat, minlength=256).clamp(min=1)
     expected = [0, *values.tolist()]
     if not flat.eq(0).any():
-        expected = expected[1:]  # an object may fill the picture
+        expected = expected[1:]  # an object may fill the image
     return float(means[expected].mean())
 
 
 def agreement(before: Tensor, after: Tensor, values: Tensor) -> float:
-    """Mean IoU between two label images of one picture, over the background and the picture's classes.
+    """Mean IoU between two label images of one image, over the background and the image's classes.
 
     Args:
-        before, after: (H, W) uint8 labels; a label that is in neither is left out.
-        values: (K,) labels of the picture's classes, K may be 0.
+        before, after: (H, W) uint8 labels; labels in neither are left out.
+        values: (K,) labels of the image's classes, K may be 0.
 
     Returns:
-        In [0, 1]; 1 where they are equal.
+        In [0, 1]; 1 if they are equal.
     """
     labels = [0, *values.tolist()]
     return float(mean_iou(confusion_matrix(before, after, labels=max(labels) + 1), over=labels))

@@ -1,4 +1,4 @@
-"""An image at several scales, with mirror images (METHOD 4)."""
+"""Images at several scales, and mirrored (METHOD 4)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SMALLEST_SIDE_PX = 32
-"""Backbones take no smaller image; smaller views are enlarged to it."""
+"""The smallest image that backbones take; smaller views are enlarged to it."""
 
 
 def views(images: Tensor, *, scales: Sequence[float], flip: bool) -> list[tuple[bool, Tensor]]:
-    """Every scale of the images and, if wanted, its mirror image, with a flag that says which is mirrored.
+    """The images at every scale and, with `flip`, mirrored as well.
 
     Args:
         images: (B, 3, H, W) uint8 RGB.
-        scales: of the size; no side becomes shorter than `SMALLEST_SIDE_PX`.
-        flip: add each scale's mirror image.
+        scales: factors on the size; no side becomes shorter than `SMALLEST_SIDE_PX`.
+        flip: whether to add each scale's mirror image.
 
     Returns:
         (mirrored, (B, 3, h, w) floats in [0, 1]) for each view.

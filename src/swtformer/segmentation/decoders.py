@@ -1,4 +1,4 @@
-"""Decoders of segmentation-models-pytorch: a list of feature maps to one map at stride 4."""
+"""Decoders of segmentation-models-pytorch: from feature maps to one map at stride 4."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from swtformer.segmentation.library import require_smp
 DecoderName = Literal["upernet", "segformer", "deeplabv3plus", "fpn"]
 
 DEPTH = 5
-"""Feature maps behind the image itself: strides 2, 4, 8, 16 and 32."""
+"""Number of feature maps after the image itself: strides 2, 4, 8, 16 and 32."""
 WIDTH = 256
-"""Channels that the decoders work with."""
+"""Channels of the decoders."""
 
 
 def create_decoder(name: DecoderName, channels: Sequence[int]) -> tuple[nn.Module, int]:
-    """A decoder with random weights, and the channels of the map that it makes.
+    """A decoder with random weights, and the number of channels of its map.
 
     UPerNet (arXiv:1807.10221), SegFormer (arXiv:2105.15203), DeepLabV3+ (arXiv:1802.02611) and the panoptic
     FPN (arXiv:1901.02446).
 
     Args:
-        name: which.
-        channels: of the encoder's maps, the image's 3 first.
+        name: of the decoder.
+        channels: channels of the encoder's maps, starting with the image's 3.
 
     Raises:
         SwtformerError: segmentation-models-pytorch is not installed.

@@ -1,4 +1,4 @@
-"""Encoders: our own backbones and all of segmentation-models-pytorch, under one contract."""
+"""Encoders: our own backbones, and all encoders of segmentation-models-pytorch."""
 
 from __future__ import annotations
 
@@ -24,31 +24,29 @@ from swtformer.store.files import read_json
 Family = Literal["backbone", "smp"]
 
 TIMM_PREFIX = "tu-"
-"""What segmentation-models-pytorch puts before timm's names."""
+"""Prefix of timm's names in segmentation-models-pytorch."""
 OLD_TIMM_PREFIX = "timm-"
-"""What it put before them once, and still does for some."""
-_OLD_TIMM_FAMILIES = ("regnet", "res2", "resnest", "mobilenetv3", "gernet")
-"""Families whose old names are timm's networks; those of other families are encoders of its own."""
+"""Its deprecated prefix."""
 _PROBES = ((64, 64), (96, 160))
-"""Heights and widths that an encoder must take."""
+"""Heights and widths at which encoders are tried."""
 _CLASSIFIERS = ("fc.", "classifier.", "last_linear.", "head.")
 _CANNOT = (TypeError, ValueError, AssertionError, RuntimeError)
-"""What encoders raise that cannot be dilated, or cannot be encoders at all."""
+"""Errors of networks that cannot be dilated, or cannot be encoders."""
 
 
 class Encoder(FeatureExtractor):
-    """Normalised images to a list of feature maps, as decoders of segmentation-models-pytorch take it.
+    """Normalised images to the list of feature maps that decoders of segmentation-models-pytorch take.
 
     Attributes:
-        channels: of the maps, first the image's 3 or those of a map at stride 1 (vgg); 0 at stride 2 where
-            the encoder has no such map.
+        channels: of the maps. The first is the image (3) or a map at stride 1 (vgg); 0 at stride 2 if the
+            encoder has no such map.
     """
 
     channels: tuple[int, ...]
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The images (or a map at stride 1) and maps at strides 2, 4, 8, 16 and 32.
+        """The images (or a map at stride 1), then maps at strides 2, 4, 8, 16 and 32.
 
         Args:
             images: (B, 3, H, W), normalised, H and W multiples of 32.
@@ -94,49 +92,44 @@ class SmpEncoder(Encoder):
 
 
 def family_of(name: str) -> Family:
-    """Which family a name means: segmentation-models-pytorch's where it has the name, else ours."""
+    """The family that has a name: segmentation-models-pytorch, else our backbones."""
     is_theirs = name.startswith((TIMM_PREFIX, OLD_TIMM_PREFIX)) or name in _smp_names()
     return "smp" if is_theirs else "backbone"
 
 
-def create_encoder(
-    name: str, *, family: Family, weights: str, dilated: bool = False, drop_path: float = 0.0
-) -> Encoder:
-    """Build an encoder by name, and try whether it takes images of any size.
+def create_encoder(name: str, *, family: Family, weights: str, dilated: bool = False) -> Encoder:
+    """Build an encoder by name, and check that it takes images of any size.
 
     Args:
-        name: of an encoder of segmentation-models-pytorch ("resnet50", "mit_b2", "tu-convnext_tiny",
-            "timm-regnetx_002") or, for the family "backbone", of `create_backbone`.
-        family: whose name it is.
-        weights: "pretrained", "none", or a .safetensors or .pth file, which is loaded without running code.
-        dilated: let the last map have stride 16 by dilation, where the encoder can.
-        drop_path: stochastic depth of our backbones.
+        name: name in segmentation-models-pytorch ("resnet50", "mit_b2", "tu-convnext_tiny") or, for the
+            family "backbone", in `create_backbone`.
+        family: the family that has the name.
+        weights: "pretrained", "none", or a .safetensors or .pth file.
+        dilated: whether the last map has stride 16 by dilation, if the encoder supports it.
 
     Raises:
-        SwtformerError: the name is unknown, or the weights are not to be had.
-        SettingsError: the encoder does not take images of any size, or mixes their opposite borders.
+        SwtformerError: the name is unknown, or the weights are not available.
+        SettingsError: the encoder takes only some image sizes, or mixes opposite borders.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
-    has_weights = weights != "none"
     if family == "smp":
-        name = _present_name(name)
         model = _built(name, dilated=dilated)
         _require_any_size(name, model)
         return _smp_encoder(name, model, weights=weights, dilated=dilated)
     _require_known(name)
     try:
-        backbone = create_backbone(name, weights=weights, drop_path=drop_path)
+        backbone = create_backbone(name, weights=weights)
     except SwtformerError as error:
         raise type(error)(_with_own_flags(str(error))) from None
-    return BackboneEncoder(backbone, keeps_batch_statistics=has_weights)
+    return BackboneEncoder(backbone, keeps_batch_statistics=weights != "none")
 
 
 def bare_encoder(name: str, *, family: Family, dilated: bool) -> Encoder:
-    """Build the encoder of a network that was saved: without weights, which it brings, and without a trial.
+    """Build the encoder of a saved network, without weights and without a trial.
 
     Args:
-        name: as for `create_encoder`.
-        family: whose name it is.
+        name: see `create_encoder`.
+        family: the family that has the name.
         dilated: as when it was created.
 
     Raises:
@@ -144,7 +137,6 @@ def bare_encoder(name: str, *, family: Family, dilated: bool) -> Encoder:
     """
     if family == "backbone":
         return create_encoder(name, family=family, weights="none")
-    name = _present_name(name)
     return _smp_encoder(name, _built(name, dilated=dilated), weights="none", dilated=dilated)
 
 
@@ -152,16 +144,8 @@ def _smp_names() -> list[str]:
     return list(require_smp().encoders.get_encoder_names())
 
 
-def _present_name(name: str) -> str:
-    """What segmentation-models-pytorch calls an encoder now; its old names of timm's networks go on."""
-    architecture = name.removeprefix(OLD_TIMM_PREFIX)
-    if architecture == name or not architecture.startswith(_OLD_TIMM_FAMILIES):
-        return name
-    return f"{TIMM_PREFIX}tf_{architecture}" if "mobilenetv3" in name else f"{TIMM_PREFIX}{architecture}"
-
-
 def _require_known(name: str) -> None:
-    """Refuse a name that no family has; where the weights tag alone is wrong, `create_backbone` says so."""
+    """Refuse a name that no family has; `create_backbone` checks the weights tag."""
     import timm
 
     architecture = name.split(".")[0]
@@ -175,7 +159,7 @@ def _with_own_flags(message: str) -> str:
 
 
 def _smp_encoder(name: str, model: Any, *, weights: str, dilated: bool) -> SmpEncoder:
-    """An encoder around a model without weights, filled with those that are asked for."""
+    """Wrap a model without weights, and load those that are asked for."""
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     try:
         if name.startswith(TIMM_PREFIX):
@@ -192,7 +176,7 @@ def _smp_encoder(name: str, model: Any, *, weights: str, dilated: bool) -> SmpEn
 
 
 def _built(name: str, *, dilated: bool, tensors: dict[str, Tensor] | None = None) -> Any:
-    """The encoder; tensors are those of a timm network."""
+    """The encoder, with the tensors of a timm network if there are any."""
     build = partial(_smp_model, name)
     if name.startswith(TIMM_PREFIX):
         _require_timm_name(name)
@@ -204,8 +188,8 @@ def _built(name: str, *, dilated: bool, tensors: dict[str, Tensor] | None = None
         try:
             return build(output_stride=16)
         except _CANNOT:
-            # The network enlarges the last map of an encoder that cannot be dilated; whatever else is wrong
-            # with this one, building it plainly below raises again, with its reason.
+            # `SegmentationNetwork` enlarges the last map of encoders that cannot be dilated. Other problems
+            # are raised again below.
             pass
     try:
         return build()
@@ -215,25 +199,25 @@ def _built(name: str, *, dilated: bool, tensors: dict[str, Tensor] | None = None
 
 def _smp_model(name: str, **options: Any) -> Any:
     with warnings.catch_warnings():
-        # Its names with the old prefix that are in its own list have no other spelling.
+        # Some encoders have no other name than the deprecated one.
         warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)
         return require_smp().encoders.get_encoder(name, **options)
 
 
 @torch.no_grad()
 def _require_any_size(name: str, model: nn.Module) -> None:
-    """Try an encoder on two small sizes, and refuse timm's Swins whatever sizes they take.
+    """Try an encoder at two small sizes; refuse timm's Swins in any case.
 
     Raises:
-        SettingsError: it takes images of one size only, or lets their opposite borders see each other.
+        SettingsError: the encoder takes only some sizes, or mixes opposite borders of images.
     """
     architecture = name.removeprefix(TIMM_PREFIX).split(".")[0]
     near = difflib.get_close_matches(architecture, known_names(), n=1)
     instead = f"Use {near[0]!r}, a backbone of ours that takes any size." if near else "Choose another."
     if any(map(rolls_before_padding, model.modules())):
         raise SettingsError(
-            f"Encoder {name!r} takes only one size as it is built, and at others it lets opposite borders of "
-            f"images see each other, as timm's Swins roll their grid before they pad it. {instead}"
+            f"Encoder {name!r} takes only one image size, and at others would mix opposite borders of "
+            f"images, as timm's Swins roll their grid before they pad it. {instead}"
         )
     model.eval()
     for height, width in _PROBES:
@@ -242,8 +226,8 @@ def _require_any_size(name: str, model: nn.Module) -> None:
         except _CANNOT as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise SettingsError(
-                f"Encoder {name!r} takes only one size or few sizes of images, and none of {height}×{width} "
-                f"({reason}). {instead}"
+                f"Encoder {name!r} takes only some image sizes, and not {height}×{width} ({reason}). "
+                f"{instead}"
             ) from error
     model.train()
 
@@ -274,7 +258,7 @@ def _timm_statistics(name: str) -> tuple[tuple[float, float, float], tuple[float
 
 
 def _timm_tensors(name: str, weights: str) -> dict[str, Tensor]:
-    """All tensors of a timm network, each accounted for; timm itself would pass over misfits in silence."""
+    """All tensors of a timm network, checked by `fill`; timm itself would ignore misfits."""
     import timm
 
     from swtformer.backbones.timm import timm_names
@@ -289,7 +273,7 @@ def _timm_tensors(name: str, weights: str) -> dict[str, Tensor]:
 def _fill_published(
     model: nn.Module, name: str
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Fill an encoder with its published weights; the mean and standard deviation that they expect."""
+    """Load the published weights of an encoder; returns the mean and standard deviation that they expect."""
     published = require_smp().encoders.encoders[name]["pretrained_settings"]
     kind = published["imagenet"] if "imagenet" in published else next(iter(published.values()))
     fetch = partial(fetched, kind["repo_id"], name=name, revision=kind["revision"])

@@ -1,4 +1,4 @@
-"""segmentation-models-pytorch, which is an extra."""
+"""segmentation-models-pytorch, which is optional."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network: encoder, decoder and a 1×1 convolution to class logits at the size of the image."""
+"""The network: encoder, decoder, and a 1×1 convolution to class logits at the size of the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from swtformer.store.models import WEIGHTS, Kind, saved_settings
 from swtformer.store.weights import load_weights, read_weights
 
 MULTIPLE_PX = 32
-"""Height and width that encoders and decoders agree on are multiples of this."""
+"""Encoders and decoders take heights and widths that are multiples of this."""
 
 
 class NetworkSettings(Section):
@@ -31,25 +31,25 @@ class NetworkSettings(Section):
     decoder: DecoderName
     """The decoder."""
     encoder: str
-    """Name of the encoder in its family."""
+    """Name of the encoder."""
     family: Literal["backbone", "smp"]
-    """Whose encoder: one of our backbones, or one of segmentation-models-pytorch."""
+    """Family of the encoder: our backbones, or segmentation-models-pytorch."""
     mean: tuple[float, float, float]
-    """Per-channel mean of images in [0, 1] that is taken away."""
+    """Per-channel mean of images in [0, 1] that is subtracted."""
     std: tuple[float, float, float]
-    """Per-channel standard deviation that is divided by."""
+    """Per-channel standard deviation by which the images are divided."""
     presence: Literal["none"] | Pooling = "none"
     """How the image-level head pools; none if there is no such head."""
     presence_kernel: Literal[1, 3] = 1
-    """Side of its convolution."""
+    """Side of the head's convolution."""
 
 
 class Parts(NamedTuple):
-    """What the network computes before the two are put together.
+    """Logits of pixels and of the whole image, before they are combined.
 
     Attributes:
         pixels: (B, C+1, H, W) logits of every pixel, background first.
-        presence: (B, C) logits of each class being in the image at all; None without the image-level head.
+        presence: (B, C) logits of the presence of each class in the image; None without image-level head.
     """
 
     pixels: Tensor
@@ -60,9 +60,9 @@ class Parts(NamedTuple):
 class SegmentationNetwork(HubModel):
     """Images of any size to logits of background and classes at that size.
 
-    Encoders and decoders need sides that are multiples of 32. An image of another size is resized (bilinear)
-    to the nearest such size, at most 16 px away and at least 32 px; its logits are resized back to the image.
-    Padding instead would change features well inside the image.
+    Encoders and decoders need sides that are multiples of 32. Images of other sizes are resized (bilinear) to
+    the nearest such size, at least 32 px, and the logits are resized back. Padding instead would change
+    features well inside the image.
 
     Attributes:
         settings: what it was built from.
@@ -92,11 +92,11 @@ class SegmentationNetwork(HubModel):
         self.normalisation = Normalisation(settings.mean, settings.std)
 
     def forward(self, images: Tensor, presence: float = 1.0) -> Tensor:
-        """Logits of every pixel, where a class is held back as far as the image does not show it.
+        """Logits of every pixel, with classes suppressed that the image does not show (see `gated`).
 
         Args:
             images: (B, 3, H, W) RGB, uint8 or floats in [0, 1], of any size from 1 px.
-            presence: how strongly; 0 leaves the image-level head out.
+            presence: strength of the suppression; 0 ignores the image-level head.
 
         Returns:
             (B, C+1, H, W) logits, background first.
@@ -107,7 +107,7 @@ class SegmentationNetwork(HubModel):
         return gated(parts.pixels, parts.presence, strength=presence)
 
     def parts(self, images: Tensor) -> Parts:
-        """Logits of pixels and of the whole image, as the losses take them.
+        """Logits of pixels and of the whole image, for the losses.
 
         Args:
             images: as for `forward`.
@@ -117,7 +117,7 @@ class SegmentationNetwork(HubModel):
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
         presence = None if self.presence is None else self.presence(features[-1])
         if self.settings.decoder == "deeplabv3plus":
-            # Its last map has stride 16; encoders that cannot be dilated have it enlarged from stride 32.
+            # It expects a last map at stride 16; that of encoders that cannot be dilated has stride 32.
             features[-1] = _resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
         return Parts(_resized(self.head(self.decoder(features)), size), presence)
 
@@ -145,16 +145,16 @@ class SegmentationNetwork(HubModel):
 
 
 def _fitting(side: int) -> int:
-    """The nearest multiple, a half to the even one, in integers: exporters cannot follow a rounded float."""
+    """`round` to a multiple, in integers, as exporters cannot trace rounded floats."""
     whole, rest = side // MULTIPLE_PX, side % MULTIPLE_PX
     nearest = whole + (rest + MULTIPLE_PX // 2 - 1 + whole % 2) // MULTIPLE_PX
     return cast(int, torch.sym_max(MULTIPLE_PX, nearest * MULTIPLE_PX))
 
 
 def _resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Positions in float32 are off by 1e-5 px, which deep networks turn into 5e-4 of a logit."""
+    """Resize in float64: in float32 positions are off by 1e-5 px, and logits of deep networks by 5e-4."""
     has_size = tuple(images.shape[-2:]) == size
-    # Exporters write the positions out themselves; MPS has no float64.
+    # Exporters compute positions themselves; MPS has no float64.
     if has_size or torch.compiler.is_exporting() or images.device.type == "mps":
         return _resized(images, size)
     return _resized(images.double(), size).to(images.dtype)
@@ -169,29 +169,29 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def create_network(
     settings: SegmentSettings, classes: tuple[str, ...], *, start: Method | None = None
 ) -> SegmentationNetwork:
-    """Build a network as the settings of its training say.
+    """Build a network for training.
 
     Args:
         settings: encoder, its weights, decoder, and whether there is an image-level head.
         classes: class names in order, at least one.
-        start: the run's model; where the encoder is "run", its backbone becomes the encoder and its CAM head
-            the image-level head, both with their weights.
+        start: the run's model. With the encoder "run", its backbone becomes the encoder and its CAM head the
+            image-level head, both with their weights.
 
     Raises:
-        SettingsError: no class was given, or the encoder is "run" and there is no run, or its method has no
-            backbone that a saved network can be rebuilt with.
-        SwtformerError: the encoder is unknown, its weights are not to be had, or the extra is missing.
+        SettingsError: there are no classes, or the encoder is "run" and there is no run, its model has other
+            classes, no features to start from, or a backbone that a saved network cannot be rebuilt with.
+        SwtformerError: the encoder is unknown, its weights are not available, or the extra is missing.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
     if not classes:
-        raise SettingsError("A segmentation network needs at least one class; the data set names none.")
+        raise SettingsError("A segmentation network needs at least one class; the data set has none.")
     encoder: Encoder
     image_level: dict[str, str | int]
     if settings.encoder == "run":
         if start is None:
             raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
         if start.classes != classes:
-            raise SettingsError(f"The run's model knows the classes {start.classes}, the network {classes}.")
+            raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
         backbone, cam_head = start.reusable_features(), start.reusable_head()
         if backbone is None:
             raise SettingsError(
@@ -239,11 +239,11 @@ def _require_known(name: str) -> None:
 
 
 def require_encoder(settings: SegmentSettings) -> None:
-    """Try the encoder that a network will have, long before it is trained; nothing is downloaded.
+    """Check the encoder of a network before other work starts; nothing is downloaded.
 
     Raises:
-        SettingsError: it does not take images of any size.
-        SwtformerError: it is unknown, the file of its weights is not there, or the extra is missing.
+        SettingsError: it takes only some image sizes.
+        SwtformerError: it is unknown, its weights file does not exist, or the extra is missing.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
     if settings.encoder != "run":
@@ -257,6 +257,6 @@ def _named_encoder(settings: SegmentSettings, *, weights: str) -> Encoder:
 
 
 def assemble(settings: NetworkSettings, encoder: Encoder, classes: tuple[str, ...]) -> SegmentationNetwork:
-    """Put a network together, in training mode, on the memory layout that convolutions are fastest on."""
+    """Put a network together, in training mode and in channels-last memory format."""
     network = SegmentationNetwork(settings, encoder, classes).train()
     return network.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Which classes an image shows: the image-level head on the encoder, and what it does to pixels."""
+"""The image-level head on the encoder, which says what classes an image shows, and its effect on pixels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from swtformer.functional.activation import class_logits
 
 Pooling = Literal["gap", "gmp", "gwrp"]
-"""How the head makes one score of a class's map, as the heads of classifiers do."""
+"""How a class's map is pooled to a score, see `class_logits`."""
 
 
 class PresenceHead(nn.Module):
-    """A classifier's head: a convolution on the encoder's deepest map, and each class pooled over it.
+    """A convolution on the encoder's last map, pooled to one score per class.
 
     Args:
         width: channels of the map.
@@ -23,18 +23,16 @@ class PresenceHead(nn.Module):
         pooling: see `class_logits`.
     """
 
-    def __init__(
-        self, width: int, classes: int, *, kernel: Literal[1, 3] = 1, pooling: Pooling = "gap"
-    ) -> None:
+    def __init__(self, width: int, classes: int, *, kernel: Literal[1, 3], pooling: Pooling) -> None:
         super().__init__()
-        self.pooling: Pooling = pooling
+        self.pooling = pooling
         self.scores = nn.Conv2d(width, classes, kernel, padding=kernel // 2)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the classes' presence.
 
         Args:
-            features: (B, width, h, w), the encoder's deepest map.
+            features: (B, width, h, w), the encoder's last map.
 
         Returns:
             (B, C) logits, float32.
@@ -43,15 +41,15 @@ class PresenceHead(nn.Module):
 
 
 def gated(logits: Tensor, presence: Tensor, *, strength: float = 1.0) -> Tensor:
-    """Hold back classes that the image does not show; the background is always there.
+    """Suppress classes that the image does not show; the background is always present.
 
     The softmax of the result is that of `logits` times the probability of each class's presence to the power
-    `strength`, scaled to sum 1 again.
+    `strength`, renormalised to sum 1.
 
     Args:
         logits: (B, C+1, H, W), background first.
         presence: (B, C) logits.
-        strength: 0 for not at all.
+        strength: 0 changes nothing.
 
     Returns:
         (B, C+1, H, W) float32.

@@ -1,7 +1,7 @@
 """Training augmentation: four presets that turn a photograph into a square crop and its valid pixels.
 
-Each preset is a frozen object called with an (H, W, 3) uint8 photograph and a generator, and is a pure
-function of the two. Samples stay uint8 until they are on the device, where they are normalised.
+Each preset is a frozen object that is called with an (H, W, 3) uint8 photograph and a generator. Samples stay
+uint8 until they are normalised on the device.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from torch import Tensor
 
+from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from swtformer.errors import SettingsError
 from swtformer.settings import TrainSettings
 from swtformer.training.rand_augment import rand_augment
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 MEAN_COLOUR = (124, 116, 104)
-"""Padding: the ImageNet mean in 0-255, about 0 once normalised, as in the code that the presets come from."""
+"""Colour of padding: the ImageNet mean in 0-255, about 0 once normalised, as in the presets' sources."""
 
 LONG_SIDES_PX = {"advcam": (320, 640), "advcam_scaled": (224, 320), "psa": (256, 512)}
-"""Each preset's own range of the random long side, both ends included."""
+"""Range of each preset's random long side, both ends included."""
 
 Photograph = NDArray[np.uint8]
 
 
 class Sample(NamedTuple):
-    """A crop that is ready for the device.
+    """A crop of a photograph.
 
     Attributes:
         image: (3, S, S) uint8 RGB; padding has the ImageNet mean colour.
-        valid: (S, S) bool, False where `image` shows no part of the photograph.
+        valid: (S, S) bool, False on padding.
     """
 
     image: Tensor
@@ -44,17 +43,17 @@ class Sample(NamedTuple):
 
 
 class Augmentation(Protocol):
-    """What every preset is: a pure function of the photograph and the generator's state."""
+    """A pure function of a photograph and the generator's state."""
 
     def __call__(self, image: Photograph, generator: np.random.Generator) -> Sample:
-        """Turn an (H, W, 3) uint8 photograph of any size into a sample."""
+        """Make a sample of an (H, W, 3) uint8 photograph of any size."""
 
 
 def create_augmentation(settings: TrainSettings) -> Augmentation:
     """Build the preset that `settings.augmentation` names.
 
     Raises:
-        SettingsError: `long_side_px` is given for `mct`, which has no long side, or is no rising range.
+        SettingsError: `long_side_px` is given for `mct`, which has no long side, or is not ascending.
     """
     low_high = settings.long_side_px
     if settings.augmentation == "mct":
@@ -75,11 +74,11 @@ def create_augmentation(settings: TrainSettings) -> Augmentation:
 
 @dataclass(frozen=True)
 class ColourJitter:
-    """Random brightness, contrast, saturation and hue, in random order, as torchvision's ColorJitter.
+    """Random brightness, contrast, saturation and hue, in random order, like torchvision's ColorJitter.
 
     Attributes:
         brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x].
-        hue: shift of the colour circle, drawn from [-hue, hue], at most 0.5.
+        hue: rotation of the colour circle, drawn from [-hue, hue], at most 0.5.
     """
 
     brightness: float = 0.3
@@ -104,7 +103,7 @@ class ColourJitter:
 
 
 def shift_hue(image: Image.Image, turn: float) -> Image.Image:
-    """Turn the colour circle of an RGB image by a fraction of a full turn in [-0.5, 0.5]."""
+    """Rotate the colour circle of an RGB image by a fraction of a full turn in [-0.5, 0.5]."""
     steps = int(turn * 255)
     hue, saturation, value = image.convert("HSV").split()
     hue = hue.point([(level + steps) % 256 for level in range(256)])
@@ -115,13 +114,13 @@ def shift_hue(image: Image.Image, turn: float) -> Image.Image:
 class LongSideCrop:
     """Presets `advcam`, `advcam_scaled` and `psa`: random long side, mirror, random crop, mean padding.
 
-    A side that is shorter than the crop is not cropped but put at a random place of it. From the code of PSA
-    (Ahn and Kwak 2018, `tool/imutils.py`) and AdvCAM (Lee et al. 2021, `voc12/dataloader.py`), which pad with
-    0 after normalising. Departures: AdvCAM crops 512 and PSA 448 pixels, here `crop_px`; and PSA jitters the
-    whole picture, here only the crop, which is faster and differs only in the grey that contrast turns about.
+    A side shorter than the crop is placed in it at random. From the code of PSA (Ahn and Kwak 2018,
+    `tool/imutils.py`) and AdvCAM (Lee et al. 2021, `voc12/dataloader.py`), which pad with 0 after
+    normalising. Departures: AdvCAM crops 512 and PSA 448 pixels, here `crop_px`. PSA jitters the whole
+    photograph, here only the crop, which is faster and differs only in the mean grey that contrast uses.
 
-    Resizing is Pillow's antialiased bicubic. Only the part that ends in the crop is resized; the filter looks
-    across the border of that part, so this equals resizing the whole photograph and then cropping.
+    Resizing is Pillow's antialiased bicubic. Only the part inside the crop is resized; since the filter reads
+    beyond that part, this equals resizing the whole photograph and then cropping.
 
     Attributes:
         crop_px: side S of the crop.
@@ -157,17 +156,17 @@ class RandomResizedCrop:
     """Preset `mct`: random resized crop, mirror, RandAugment (rand-m9-mstd0.5-inc1), random erasing.
 
     MCTformer (Xu et al. 2022, `datasets.py` and `main.py`) trains with timm's `create_transform`: bicubic
-    crops of 8-100 % of the area and aspect 3/4 to 4/3; colour jitter is off there because RandAugment is on;
-    with probability 1/4 one rectangle of 2-33 % of the area and aspect 0.3-3.3 becomes normal noise.
+    crops of 8-100 % of the area with aspect 3/4 to 4/3; no colour jitter, as RandAugment replaces it; with
+    probability 1/4 one rectangle of 2-33 % of the area and aspect 0.3-3.3 becomes normal noise.
 
-    What RandAugment turns or shifts in from outside the crop is not valid. Erased pixels stay valid: they
-    hide the photograph as an occluder would. Departure: the noise is cut to what uint8 holds.
+    Pixels that RandAugment rotates or shifts in from outside the crop are not valid. Erased pixels are valid,
+    like those of an occluder. Departure: the noise is clipped to uint8.
 
     Attributes:
         crop_px: side S of the crop.
-        area: range of the crop's part of the photograph's area.
-        aspect: range of the crop's width over its height before it is resized to the square.
-        erase_probability: how often a rectangle is erased.
+        area: range of the crop's area relative to the photograph's.
+        aspect: range of the crop's width over its height, before it is resized to the square.
+        erase_probability: probability of erasing a rectangle.
     """
 
     crop_px: int
@@ -202,11 +201,11 @@ def random_box(
     """Top, left, height and width of a random crop; the largest central one if ten draws do not fit.
 
     Args:
-        height: of the photograph, in pixels.
-        width: of the photograph, in pixels.
-        generator: where the random numbers come from.
-        area: range of the crop's part of the photograph's area.
-        aspect: range of width over height, drawn evenly in its logarithm.
+        height: height of the photograph, in pixels.
+        width: width of the photograph, in pixels.
+        generator: source of the random numbers.
+        area: range of the crop's area relative to the photograph's.
+        aspect: range of width over height, whose logarithm is drawn uniformly.
     """
     for _ in range(10):
         pixels = generator.uniform(*area) * height * width
@@ -224,7 +223,7 @@ def random_box(
 def erase(pixels: Photograph, generator: np.random.Generator) -> None:
     """Fill one random rectangle of an (S, S, 3) image with noise of ImageNet's mean and deviation, in place.
 
-    Random erasing, doi:10.1609/aaai.v34i07.7000, with timm's ranges. Nothing happens if ten draws do not fit.
+    Random erasing, doi:10.1609/aaai.v34i07.7000, with timm's ranges. Does nothing if ten draws do not fit.
     """
     height, width = pixels.shape[:2]
     for _ in range(10):
@@ -242,9 +241,7 @@ def erase(pixels: Photograph, generator: np.random.Generator) -> None:
 
 @dataclass(frozen=True)
 class WholeImage:
-    """How validation sees a photograph: its long side fills the square, the rest is even padding.
-
-    Nothing is random and nothing is cut off, so every labelled object is in view.
+    """The whole photograph for validation: its long side fills the square, the rest is padding on both sides.
 
     Attributes:
         crop_px: side S of the square.
@@ -266,12 +263,12 @@ def scaled_size(height: int, width: int, long_side: int) -> tuple[int, int]:
 
 
 class Window(NamedTuple):
-    """What a crop takes along one side, in resized pixels.
+    """Part of a side that a crop shows, in resized pixels.
 
     Attributes:
-        start: where it begins in the resized photograph.
-        target: where it comes to lie in the crop.
-        length: how much there is of it.
+        start: its start in the resized photograph.
+        target: its start in the crop.
+        length: its length.
     """
 
     start: int
@@ -284,14 +281,14 @@ class Window(NamedTuple):
 
 
 def random_window(size: int, crop: int, generator: np.random.Generator) -> Window:
-    """A random place of a crop in a longer side, or of a shorter side in the crop, in pixels."""
+    """A random window of a side longer than the crop, or a random place for a shorter one, in pixels."""
     gap = size - crop
     offset = int(generator.integers(abs(gap), endpoint=True))
     return Window(offset, 0, crop) if gap > 0 else Window(0, offset, size)
 
 
 def _pad(pixels: Photograph, crop_px: int, top: int, left: int) -> Sample:
-    """Put an (h, w, 3) image at a place of a mean-coloured square."""
+    """Place an (h, w, 3) image in a square of the mean colour."""
     height, width = pixels.shape[:2]
     padded = np.full((crop_px, crop_px, 3), MEAN_COLOUR, dtype=np.uint8)
     padded[top : top + height, left : left + width] = pixels
@@ -301,5 +298,5 @@ def _pad(pixels: Photograph, crop_px: int, top: int, left: int) -> Sample:
 
 
 def channels_first(pixels: Photograph) -> Tensor:
-    """(3, H, W) of an (H, W, 3) image."""
+    """An (H, W, 3) image as (3, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

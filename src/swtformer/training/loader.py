@@ -1,4 +1,4 @@
-"""Loaders of images with their labels."""
+"""Loaders of images with image-level labels."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from swtformer.training.augment import Augmentation, WholeImage, create_augmenta
 
 
 class Batch(TypedDict):
-    """What the loaders give; a single item of the data set has the same keys without the first axis.
+    """What the loaders yield; samples have the same keys without the first axis.
 
     image (B, 3, S, S) uint8 RGB, not normalised; valid (B, S, S) bool, False on padding; present (B, C)
-    float32, 0 or 1; index (B,) int64, the images' indices in the set; failed, indices of the images that
-    could not be read and were replaced.
+    float32, 0 or 1; index (B,) int64, indices of the images in the set; failed, indices of unreadable images
+    that were replaced.
     """
 
     image: Tensor
@@ -43,20 +43,20 @@ class LabelledSamples(Samples[np.ndarray, Batch]):
     """Samples of an image set with known labels.
 
     Args:
-        image_set: images with known labels; leave out what a check found unreadable.
+        image_set: readable images with known labels.
         augmentation: turns photographs into samples.
         data_settings: how images are read.
         seed: of all samples.
 
     Raises:
-        DataError: no images, or images without known labels.
+        DataError: there are no images, or some have no known labels.
     """
 
     def __init__(
         self, image_set: ImageSet, augmentation: Augmentation, data_settings: DataSettings, *, seed: int
     ) -> None:
         if not image_set.records:
-            raise DataError(f"{image_set.name} holds no images. Check its list and the split.")
+            raise DataError(f"{image_set.name} has no images. Check its list and the split.")
         unlabelled = [record.id for record in image_set.records if record.present is None]
         if unlabelled:
             raise DataError(
@@ -80,7 +80,7 @@ class LabelledSamples(Samples[np.ndarray, Batch]):
     def sample(
         self, content: np.ndarray, index: int, *, generator: np.random.Generator, failed: list[int]
     ) -> Batch:
-        """Augment an image and put its labels beside it."""
+        """Augment an image and add its labels."""
         made = self._augmentation(content, generator)
         return Batch(
             image=made.image,
@@ -92,7 +92,7 @@ class LabelledSamples(Samples[np.ndarray, Batch]):
 
 
 def collate(items: list[Batch]) -> Batch:
-    """Stack items to a batch."""
+    """Stack samples to a batch."""
     return Batch(
         image=torch.stack([item["image"] for item in items]),
         valid=torch.stack([item["valid"] for item in items]),
@@ -111,9 +111,7 @@ def training_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> TrainingLoader:
-    """Loader of shuffled, augmented batches (see `Batch`); the same for any number of workers.
-
-    It divides the images among processes by itself; under Lightning, set `use_distributed_sampler=False`.
+    """Loader of shuffled, augmented batches (see `Batch`); see `training_batches`.
 
     Args:
         image_set: readable images with known labels.
@@ -124,17 +122,11 @@ def training_loader(
         world_size: number of processes.
 
     Raises:
-        DataError: no images, or images without known labels.
-        SettingsError: the augmentation's settings contradict one another.
+        DataError: there are no images, or some have no known labels.
+        SettingsError: the settings of the augmentation contradict one another.
     """
     dataset = LabelledSamples(image_set, create_augmentation(settings), data_settings, seed=seed)
-    batches = EpochBatches(
-        len(dataset),
-        settings.batch_size,
-        seed=seed,
-        rank=rank,
-        world_size=world_size,
-    )
+    batches = EpochBatches(len(dataset), settings.batch_size, seed=seed, rank=rank, world_size=world_size)
     return training_batches(dataset, settings, batches=batches, collate=collate)
 
 
@@ -146,10 +138,7 @@ def evaluation_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> SampleLoader:
-    """Loader of whole images in the set's order, padded to squares, for validation of the classifier.
-
-    Nothing is random. Processes take turns (see `ordered_batches`): where the images do not come out even,
-    some count twice.
+    """Loader of whole images in order, padded to squares; see `ordered_batches`.
 
     Args:
         image_set: images with known labels.
@@ -159,7 +148,7 @@ def evaluation_loader(
         world_size: number of processes.
 
     Raises:
-        DataError: no images, or images without known labels.
+        DataError: there are no images, or some have no known labels.
     """
     samples = LabelledSamples(image_set, WholeImage(settings.crop_px), data_settings, seed=0)
     return ordered_batches(samples, settings, collate=collate, rank=rank, world_size=world_size)

@@ -1,4 +1,4 @@
-"""Augmentation of photographs with masks: both are moved alike, and only the photograph is recoloured."""
+"""Augmentation of photographs with masks: the same geometry for both, colour jitter for the photograph."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PairAugmentation(Protocol):
     """A pure function of photograph, mask and the generator's state."""
 
     def __call__(self, image: Photograph, mask: np.ndarray, generator: np.random.Generator) -> Pair:
-        """Turn an (H, W, 3) uint8 photograph and its (H, W) uint8 mask into a pair."""
+        """Make a pair of an (H, W, 3) uint8 photograph and its (H, W) uint8 mask."""
 
 
 def create_pair_augmentation(settings: SegmentSettings) -> PairAugmentation:
@@ -50,15 +50,14 @@ def create_pair_augmentation(settings: SegmentSettings) -> PairAugmentation:
 
 @dataclass(frozen=True)
 class ScaleCrop:
-    """Random scale, crop, mirror and colour jitter, as is usual for segmentation (mmsegmentation, DeepLab).
+    """Random scale, crop, mirror and colour jitter, as usual for segmentation (mmsegmentation, DeepLab).
 
-    The mask goes through the same geometry by nearest neighbour, so that no label is invented. A side that is
-    shorter than the crop is put at a random place of it; there the mask is 255. Only the part of the
-    photograph that ends in the crop is resized.
+    The mask is resized by nearest neighbour. A side shorter than the crop is placed in it at random; the mask
+    is 255 around it. Only the part of the photograph inside the crop is resized.
 
     Attributes:
         crop_px: side S of the crop.
-        scale: range of the factor on the photograph's size, drawn evenly.
+        scale: range of the uniformly drawn factor on the photograph's size.
         jitter: colour jitter; None for none.
     """
 
@@ -89,7 +88,7 @@ class ScaleCrop:
 
 @dataclass(frozen=True)
 class WholePair:
-    """How validation sees a pair: the long side fills the square, the rest is padding; nothing is random.
+    """The whole pair for validation: its long side fills the square, the rest is padding on both sides.
 
     Attributes:
         crop_px: side S of the square.
@@ -108,7 +107,7 @@ class WholePair:
 
 
 def _placed(pixels: np.ndarray, labels: np.ndarray, crop_px: int, top: int, left: int) -> Pair:
-    """Put both at a place of a square, mean-coloured and unknown around them."""
+    """Place both in a square of the mean colour and of unknown labels."""
     height, width = labels.shape
     image = np.full((crop_px, crop_px, 3), MEAN_COLOUR, dtype=np.uint8)
     mask = np.full((crop_px, crop_px), IGNORED, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Loaders of photographs with their masks."""
+"""Loaders of photographs with masks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from swtformer.settings import DataSettings, SegmentSettings
 from swtformer.training.pair_augment import PairAugmentation, WholePair, create_pair_augmentation
 
 SMALLEST_BATCH = 2
-"""Decoders normalise single values per image over the batch, which takes two images."""
+"""Decoders have batch norm over one value per image, which needs two images."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class MaskedImage:
         id: record id.
         image: file of the photograph.
         mask: PNG of label values, of the photograph's size.
-        present: which of the classes the image shows, or may show, in their order.
+        present: for each class, whether the image shows it or may show it.
         confidence: weight of its pixels in the loss, in [0, 1].
     """
 
@@ -47,11 +47,10 @@ class MaskedImage:
 
 
 class PairBatch(TypedDict):
-    """What the loaders give; a single item of the data set has the same keys without the first axis.
+    """What the loaders yield; samples have the same keys without the first axis.
 
     image (B, 3, S, S) uint8 RGB, not normalised; mask (B, S, S) uint8 labels, 255 on padding; present (B, C)
-    bool, image-level labels; confidence (B,) float32; failed, indices of the pairs that could not be read
-    and were replaced.
+    bool, image-level labels; confidence (B,) float32; failed, indices of unreadable pairs that were replaced.
     """
 
     image: Tensor
@@ -63,7 +62,7 @@ class PairBatch(TypedDict):
 
 @final
 class PairSamples(Samples[tuple[np.ndarray, np.ndarray], PairBatch]):
-    """Samples of pairs.
+    """Samples of photographs with masks.
 
     Args:
         pairs: at least one.
@@ -102,7 +101,7 @@ class PairSamples(Samples[tuple[np.ndarray, np.ndarray], PairBatch]):
         generator: np.random.Generator,
         failed: list[int],
     ) -> PairBatch:
-        """Augment a pair and put its labels and confidence beside it."""
+        """Augment a pair and add its labels and confidence."""
         image, mask = self._augmentation(*content, generator)
         pair = self._pairs[index]
         return PairBatch(
@@ -115,7 +114,7 @@ class PairSamples(Samples[tuple[np.ndarray, np.ndarray], PairBatch]):
 
 
 def collate_pairs(items: list[PairBatch]) -> PairBatch:
-    """Stack items to a batch."""
+    """Stack samples to a batch."""
     return PairBatch(
         image=torch.stack([item["image"] for item in items]),
         mask=torch.stack([item["mask"] for item in items]),
@@ -134,7 +133,7 @@ def training_pairs(
     rank: int = 0,
     world_size: int = 1,
 ) -> TrainingLoader:
-    """Loader of shuffled, augmented batches; the same for any number of workers.
+    """Loader of shuffled, augmented batches; see `training_batches`.
 
     Args:
         pairs: at least one.
@@ -143,9 +142,6 @@ def training_pairs(
         seed: of order and augmentation.
         rank: this process, from 0.
         world_size: number of processes.
-
-    Raises:
-        SettingsError: the augmentation's settings contradict one another.
     """
     samples = PairSamples(pairs, create_pair_augmentation(settings), data_settings, seed=seed)
     batches = EpochBatches(
@@ -167,9 +163,7 @@ def evaluation_pairs(
     rank: int = 0,
     world_size: int = 1,
 ) -> SampleLoader:
-    """Loader of whole pairs in their order, padded to squares.
-
-    Processes take turns (see `ordered_batches`): where the pairs do not come out even, some count twice.
+    """Loader of whole pairs in order, padded to squares; see `ordered_batches`.
 
     Args:
         pairs: at least one.

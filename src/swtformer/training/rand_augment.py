@@ -1,7 +1,7 @@
 """RandAugment as timm's `rand-m9-mstd0.5-inc1`, with an explicit generator and a mask of the real pixels.
 
-timm's own draws from the global generators of `random` and NumPy and does not say which pixels came in from
-outside, so its samples could neither be resumed nor masked. Cubuk et al., doi:10.1109/CVPRW50498.2020.00359.
+timm's own uses the global generators of `random` and NumPy, so its samples could not be reproduced by a
+resumed run, and it has no mask. Cubuk et al., doi:10.1109/CVPRW50498.2020.00359.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ MAGNITUDE_DEVIATION = 0.5
 
 Fill = tuple[int, int, int]
 ColourOperation = Callable[[Image.Image, float], Image.Image]
-"""Colours of an RGB image at a strength in [-1, 1]; only some operations look at the sign."""
+"""Changes the colours of an RGB image by a strength in [-1, 1]; only some operations use the sign."""
 ShapeOperation = Callable[[Image.Image, float, Image.Resampling, Any], Image.Image]
-"""An image of any mode moved at a strength in [-1, 1], resampled so, filled with this colour from outside."""
+"""Moves an image of any mode by a strength in [-1, 1], with a resampling filter and a fill colour."""
 
 
 def rand_augment(
@@ -31,11 +31,11 @@ def rand_augment(
 
     Args:
         image: RGB.
-        generator: where every random number comes from.
-        fill: colour of what is turned or shifted in from outside the image.
+        generator: source of the random numbers.
+        fill: colour of pixels from outside the image.
 
     Returns:
-        The image, and an L image of the same size: 255 where it shows the input, 0 on the filled pixels.
+        The image, and an L image of the same size: 0 on filled pixels, 255 elsewhere.
     """
     valid = Image.new("L", image.size, 255)
     for name in generator.choice(sorted(COLOURS | SHAPES), LAYERS):
@@ -65,7 +65,7 @@ def _invert(image: Image.Image, _: float) -> Image.Image:
 
 
 def _posterize(image: Image.Image, strength: float) -> Image.Image:
-    """Keep 4 to 1 bits of each channel; timm goes on to 0 bits, which Pillow 13 refuses."""
+    """Keep 4 to 1 bits of each channel; timm keeps 0 at times, which Pillow 13 refuses."""
     return ImageOps.posterize(image, max(1, 4 - int(abs(strength) * 4)))
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from swtformer.backbones.base import Backbone
 from swtformer.engine.checkpoint_files import newest_checkpoint
 from swtformer.errors import CheckpointError, SettingsError
-from swtformer.methods.pretrained import from_pretrained, load_weights, read_weights
+from swtformer.methods.pretrained import from_pretrained
 from swtformer.progress import Progress
 from swtformer.refiners import Examples, LearnedRefiner
 from swtformer.settings import Settings, shaping
@@ -18,6 +18,7 @@ from swtformer.store.files import digest, sha256, write_json, write_with
 from swtformer.store.models import WEIGHTS
 from swtformer.store.notes import FitNotes, read_notes
 from swtformer.store.run import Run
+from swtformer.store.weights import load_weights, read_weights
 
 
 def fit_or_load(
