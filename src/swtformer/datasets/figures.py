@@ -1,9 +1,9 @@
 """What the drawn set shows: five classes and some clutter, as outlines in figure coordinates.
 
-Figure coordinates run over about [-1, 1] in both directions, x to the right and y downwards. Any class may
-wear any coat, so the coat says nothing about the class. Each class also has a small mark in a vivid colour of
-its own (eyespots, eyes and a bow, a face, a golden centre, eyes and a beak): enough for a classifier, but a
-small part of what a mask must cover.
+Figure coordinates run over about [-1, 1] in both directions, x to the right and y downwards. Every coat is
+worn by several classes. Each class also has a small mark in a vivid colour of its own (eyespots, eyes and a
+bow, a face, a golden centre, eyes and a beak): enough for a classifier, but a small part of what a mask must
+cover.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 Colour = tuple[int, int, int]
 Tones = tuple[float, *tuple[np.ndarray, ...]]
 Inks = tuple[Colour, *tuple[np.ndarray, ...]]
+
+ROSE, TAN, TEAL, VIOLET = COAT_HUES = (0.97, 0.09, 0.48, 0.75)
 
 NIGHT: Colour = (24, 20, 28)
 SNOW: Colour = (250, 248, 240)
@@ -34,11 +36,13 @@ class Figure:
         body: per layer how bright the coat is on it, in (0, 2.5], and its outlines, (N, 2) each. The union of
             all outlines is the object.
         marks: per layer its colour, and its outlines on the body.
+        hues: hues, in [0, 1), of the coats that it may wear.
         turn: largest rotation in degrees, to either side, that still looks natural.
     """
 
     body: tuple[Tones, ...]
     marks: tuple[Inks, ...] = ()
+    hues: tuple[float, ...] = COAT_HUES
     turn: float = 180
 
 
@@ -70,7 +74,7 @@ def eyes(x: float, y: float, radius: float, iris: Colour) -> tuple[Inks, ...]:
     return (
         (NIGHT, *pair(disc(x, y, radius))),
         (iris, *pair(disc(x, y, 0.86 * radius))),
-        (NIGHT, *pair(disc(x, y, 0.4 * radius))),
+        (NIGHT, *pair(disc(x, y, 0.3 * radius))),
         (SNOW, *pair(disc(x - 0.2 * radius, y - 0.25 * radius, 0.16 * radius))),
     )
 
@@ -82,7 +86,8 @@ _BUTTERFLY = Figure(
         (0.3, *pair(ellipse(0.12, -0.62, 0.035, 0.3, 22))),
         (0.3, ellipse(0, 0.05, 0.085, 0.5)),
     ),
-    marks=(*eyes(0.66, -0.5, 0.2, BLUE), *eyes(0.48, 0.48, 0.16, BLUE)),
+    marks=(*eyes(0.64, -0.48, 0.23, BLUE), *eyes(0.48, 0.47, 0.18, BLUE)),
+    hues=(VIOLET, ROSE),
 )
 _CAT = Figure(
     body=(
@@ -95,11 +100,12 @@ _CAT = Figure(
         (1.35, ellipse(0, -0.22, 0.2, 0.13)),
     ),
     marks=(
-        *eyes(0.21, -0.48, 0.16, GREEN),
+        *eyes(0.22, -0.48, 0.2, GREEN),
         (NIGHT, np.array(((-0.08, -0.3), (0.08, -0.3), (0, -0.2)))),
-        (GREEN, *pair(np.array(((0, 0.08), (0.34, -0.1), (0.34, 0.26))))),
+        (GREEN, *pair(np.array(((0, 0.08), (0.42, -0.16), (0.42, 0.32))))),
         ((20, 150, 40), disc(0, 0.08, 0.09)),
     ),
+    hues=(ROSE, TAN),
     turn=25,
 )
 _FISH = Figure(
@@ -110,11 +116,12 @@ _FISH = Figure(
         (0.7, ellipse(0, 0.14, 0.18, 0.1, 20)),
     ),
     marks=(
-        (MAGENTA, ellipse(-0.68, 0, 0.31, 0.32)),
+        (MAGENTA, ellipse(-0.62, 0, 0.37, 0.37)),
         (NIGHT, disc(-0.68, -0.08, 0.15)),
         (SNOW, disc(-0.68, -0.08, 0.13)),
         (NIGHT, disc(-0.7, -0.08, 0.07), ellipse(-0.86, 0.14, 0.08, 0.02, 15)),
     ),
+    hues=(ROSE, VIOLET),
     turn=40,
 )
 _FLOWER = Figure(
@@ -129,6 +136,7 @@ _FLOWER = Figure(
         (YELLOW, disc(0, 0, 0.3)),
         ((150, 84, 20), *(disc(0, 0.06 * k**0.5, 0.035) @ rotation(137.5 * k) for k in range(14))),
     ),
+    hues=(TEAL, VIOLET),
 )
 _FEATHER = np.array(((-0.1, 0), (0, 0.1), (0.1, 0)))
 _OWL = Figure(
@@ -143,6 +151,7 @@ _OWL = Figure(
         *eyes(0.25, -0.43, 0.24, ORANGE),
         (ORANGE, np.array(((-0.09, -0.33), (0, -0.38), (0.09, -0.33), (0, -0.12)))),
     ),
+    hues=(TAN, TEAL),
     turn=25,
 )
 

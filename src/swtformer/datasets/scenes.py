@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from swtformer.datasets.figures import CLUTTER, FIGURES, Figure, rotation
 
 _OVER = 3  # Super-sampling. Odd, so that one sample lies on the pixel's centre and decides the mask.
-_COAT_HUES = (0.97, 0.09, 0.48, 0.75)  # Rose, tan, teal and violet.
 _CLUTTER_SATURATION = 0.4  # Relative to objects.
 _LARGEST_OVERLAP = 0.25  # Part of an object that may lie on earlier ones.
 _TRIES = 8
@@ -130,8 +129,8 @@ def _draw(
     coverage, inked = solid / 255, ink[..., 3:] / 255
     x, y = (np.arange(side, dtype=np.float32) + (0.5 - middle) for middle in centre.tolist())
     (ux, vx), (uy, vy) = np.linalg.inv(matrix).tolist()
-    coat = _coat(rng, ux * x + uy * y[:, None], vx * x + vy * y[:, None], saturation)
-    colour = coat * (tone / 100) * (1 - inked) + ink[..., :3] * inked * coverage
+    hue = figure.hues[int(rng.integers(len(figure.hues)))] + rng.uniform(-0.045, 0.045)
+    coat = _coat(rng, hue, saturation, ux * x + uy * y[:, None], vx * x + vy * y[:, None])
     # As if the figure bulged: bright where it faces the light, dark at the rim, a shadow on the far side.
     height = np.asarray(soft, dtype=np.float32) / 255
     down, across = np.gradient(height)
@@ -139,15 +138,16 @@ def _draw(
     cast = [round(0.06 * extent * part) for part in (math.sin(light), math.cos(light))]
     shadow = 0.45 * np.roll(height, cast, axis=(0, 1))
     return _Sprite(
-        colour=colour * shade[..., None],
+        colour=coat * shade[..., None] * (tone / 100) * (1 - inked) + ink[..., :3] * inked * coverage,
         shown=(1 - shadow[..., None]) * (1 - coverage),
         mask=covered[_OVER // 2 :: _OVER, _OVER // 2 :: _OVER],
     )
 
 
-def _coat(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, saturation: float) -> np.ndarray:
-    """(h, w, 3) float32 coat at (h, w) figure coordinates: stripes, spots or plain, in a random hue."""
-    hue = _COAT_HUES[int(rng.integers(len(_COAT_HUES)))] + rng.uniform(-0.045, 0.045)
+def _coat(
+    rng: np.random.Generator, hue: float, saturation: float, u: np.ndarray, v: np.ndarray
+) -> np.ndarray:
+    """(h, w, 3) float32 coat at (h, w) figure coordinates: stripes, spots or plain."""
     saturation, value = rng.uniform(0.3, 0.6) * saturation, rng.uniform(0.6, 0.95)
     second = (saturation, value * rng.uniform(0.45, 0.7)) if rng.random() < 0.65 else (saturation * 0.45, 1.0)
     if rng.random() < 0.5:
