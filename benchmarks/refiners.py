@@ -38,22 +38,21 @@ from swtformer.machine import machine_line
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import pick_device
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
-from swtformer.refiners.walk import STEPS
 from swtformer.settings import EvaluateSettings, RefineSettings
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.pseudo_label import pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.store.files import read_json, write_json
-from swtformer.store.known_data import data_of
+from swtformer.store.known_data import data_of_masks
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.run import Run
 
 SIZES = ((375, 500), (1000, 1000))
-VARIANTS: dict[str, dict[str, Any]] = {
-    **{name: {"method": name} for name in REFINERS},
-    **{f"{name}-256": {"method": name, "walk_steps": 256} for name in ("psa", "irn")},
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in REFINERS},
+    **{f"{name}-256": (name, {"walk_steps": 256}) for name in ("psa", "irn")},
 }
-"""What is measured: every refiner at its defaults, and walks as long as published."""
+"""What is measured, refiner and options: every refiner at its defaults, and walks as long as published."""
 
 NOTES = """\
 The walks of PSA and IRN were published with 256 steps, for CAMs, which are small and have far to go. From
@@ -69,7 +68,7 @@ FILES = ("settings.yaml", "environment.json", "classes.json", "model")
 
 def _data(run: Run, count: int | None) -> ImageSet:
     """The images that the run's maps were made for, or `count` of them spread evenly."""
-    path, settings = data_of(run, None, read_json(run.maps_file))
+    path, settings = data_of_masks(run, None)
     data = open_dataset(path, settings.data)
     mapped = set(run.map_ids())
     keep = [place for place, record in enumerate(data.records) if record.id in mapped]
@@ -102,8 +101,9 @@ def _miou(scores: Any, source: str, policy: str) -> float:
 
 def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str, Any]:
     """Refine copies of the maps, and score before, after, and the pseudo-masks' coverage."""
-    copy = _copy(run, data, out / VARIANTS[name]["method"])
-    settings = run.settings().model_copy(update={"refine": RefineSettings(**VARIANTS[name])})
+    method, options = VARIANTS[name]
+    copy = _copy(run, data, out / method)
+    settings = run.settings().model_copy(update={"refine": RefineSettings(method=method), "refiner": options})
     started = time.monotonic()
     refine(copy, data, settings=settings, progress=_note)
     seconds = time.monotonic() - started
@@ -127,8 +127,8 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
 def measure_speed(run: Run, name: str, size: tuple[int, int]) -> dict[str, float]:
     """Seconds and MiB of one refiner on one photograph of a size; to be called in a fresh process."""
     device = pick_device("auto")
-    settings = {"walk_steps": STEPS["refined"], **VARIANTS[name]}
-    refiner = create_refiner(RefineSettings.model_validate(settings), device=device)
+    method, options = VARIANTS[name]
+    refiner = create_refiner(method, options, source="rcam", device=device)
     if isinstance(refiner, LearnedRefiner):
         refiner.build(from_pretrained(run.path).backbone)
     data = _data(run, None)
