@@ -43,6 +43,7 @@ from swtformer.functional.thresholds import (
     threshold_grid,
 )
 from swtformer.machine import machine_line
+from swtformer.methods.swtformer_v2 import SWTformerV2Settings
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 MULTIPLE_PX = 32
@@ -109,7 +110,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     sweep = ThresholdSweep(count, thresholds)
     histogram = score_histogram(torch.zeros(0, 1, 1))
     argmax = torch.zeros(count, count + 1, dtype=torch.int64)
-    options = settings.model.model_copy(update={"background_weight": arguments.background_weight})
+    options = SWTformerV2Settings(background_weight=arguments.background_weight)
     seconds = 0.0
     for record in records:
         truth = torch.from_numpy(read_labels(record.mask, scored.classes))
@@ -117,7 +118,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         image, present = _image(record), torch.zeros(1, len(scored.classes))
         present[0, list(record.present or ())] = 1
         started = time.perf_counter()
-        made = cam.refine(image, present=present, settings=options)
+        made = cam.refine(image, present=present, options=options)
         seconds += time.perf_counter() - started
         values = torch.tensor(made.classes, dtype=torch.int64) + 1
         histogram += score_histogram(made.cam[0, 1:])
@@ -190,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="lists that the classifier is fitted on and that is scored",
     )
     parser.add_argument("--images", type=int, help="score only the first so many")
-    parser.add_argument("--background-weight", type=float, default=Settings().model.background_weight)
+    parser.add_argument("--background-weight", type=float, default=SWTformerV2Settings().background_weight)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)

@@ -60,44 +60,50 @@ class Experiment:
 V1_TRAINING = {"epochs": 5, "learning_rate": 1e-4, "augmentation": "advcam_scaled"}
 V2_TRAINING = {"epochs": 1, "learning_rate": 1e-5, "augmentation": "advcam_scaled", "freeze_stages": 4}
 PRINTED = {"detach": "none", "ccl_reading": "literal", "gsc_over": "all"}
-UNFROZEN = {"train": {"learning_rate": 3e-5, "fusion_multiplier": 3.3, "freeze_stages": 0}}
+UNFROZEN = {"learning_rate": 3e-5, "freeze_stages": 0}
+UNFROZEN_FUSION = {"fusion_multiplier": 3.3}
 ALL_SCALES = (tuple(SINGLE), tuple(MULTI))
 BOTH_SEEDS = (0, 1)
 ONE_SEED = (0,)
 
 
-def _loss(name: str, note: str, seeds: tuple[int, ...] = ONE_SEED, **sections: dict[str, Any]) -> Experiment:
-    """V2 trained from V1, with another reading of the losses."""
-    return Experiment(name, note, sections, seeds)
+def _loss(name: str, note: str, seeds: tuple[int, ...] = ONE_SEED, **method: Any) -> Experiment:
+    """V2 trained from V1, with another reading of the losses or of the fusion."""
+    return Experiment(name, note, {"method": method}, seeds)
 
 
-def _reading(name: str, note: str, **model: Any) -> Experiment:
+def _unfrozen(name: str, note: str, **method: Any) -> Experiment:
+    """As `_loss`, with a backbone that is trained as well."""
+    return Experiment(name, note, {"method": {**method, **UNFROZEN_FUSION}, "train": UNFROZEN})
+
+
+def _reading(name: str, note: str, **method: Any) -> Experiment:
     """A reading that needs no training: V1's weights beside an untrained fusion."""
-    return Experiment(name, note, {"model": model}, trains=False)
+    return Experiment(name, note, {"method": method}, trains=False)
 
 
 EXPERIMENTS = [
     Experiment("v1", "V1, CLS alone", {}, BOTH_SEEDS, scales=(), starts_from_v1=False),
     Experiment("untrained", "V1's CAM; fusion never trained", {}, BOTH_SEEDS, ALL_SCALES, trains=False),
     Experiment("v2", "CLS + GSC + CCL, the default", {}, BOTH_SEEDS, ALL_SCALES),
-    _loss("gsc-only", "CLS + GSC", BOTH_SEEDS, loss={"ccl_reading": "off"}),
-    _loss("ccl-only", "CLS + CCL", BOTH_SEEDS, loss={"gsc": 0}),
-    _loss("ccl-per-class", "CCL `per_class`", BOTH_SEEDS, loss={"ccl_reading": "per_class"}),
-    _loss("ccl-literal", "CCL `literal`", BOTH_SEEDS, loss={"ccl_reading": "literal"}),
-    _loss("gsc-all", "GSC over all channels", BOTH_SEEDS, loss={"gsc_over": "all"}),
-    _loss("detach-none", "nothing detached", loss={"detach": "none"}, **UNFROZEN),
-    _loss("detach-refined", "R-CAM detached", loss={"detach": "refined"}, **UNFROZEN),
-    _loss("as-printed", "literal CCL, GSC over all, nothing detached", loss=PRINTED, **UNFROZEN),
-    Experiment("hff-single", "HFF `single`", {"model": {"hff": "single"}}, BOTH_SEEDS, ALL_SCALES),
+    _loss("gsc-only", "CLS + GSC", BOTH_SEEDS, ccl_reading="off"),
+    _loss("ccl-only", "CLS + CCL", BOTH_SEEDS, gsc=0),
+    _loss("ccl-per-class", "CCL `per_class`", BOTH_SEEDS, ccl_reading="per_class"),
+    _loss("ccl-literal", "CCL `literal`", BOTH_SEEDS, ccl_reading="literal"),
+    _loss("gsc-all", "GSC over all channels", BOTH_SEEDS, gsc_over="all"),
+    _unfrozen("detach-none", "nothing detached", detach="none"),
+    _unfrozen("detach-refined", "R-CAM detached", detach="rcam"),
+    _unfrozen("as-printed", "literal CCL, GSC over all, nothing detached", **PRINTED),
+    Experiment("hff-single", "HFF `single`", {"method": {"hff": "single"}}, BOTH_SEEDS, ALL_SCALES),
     Experiment(
         "untrained-hff-single",
         "as `untrained`, HFF `single`",
-        {"model": {"hff": "single"}},
+        {"method": {"hff": "single"}},
         BOTH_SEEDS,
         ALL_SCALES,
         trains=False,
     ),
-    _loss("hff-coarse", "HFF `pair_coarse`", model={"hff": "pair_coarse"}),
+    _loss("hff-coarse", "HFF `pair_coarse`", hff="pair_coarse"),
     _reading("background-0.7", "as `untrained`, background weight 0.7", background_weight=0.7),
     _reading("background-1", "as `untrained`, background weight 1", background_weight=1.0),
     _reading("background-over-all", "as `untrained`, background over all classes", background_over="all"),
@@ -112,12 +118,12 @@ EXPERIMENTS = [
         maps_of="v2",
     ),
     Experiment(
-        "kernel-3-v1", "V1 with a 3×3 head", {"model": {"kernel": 3}}, scales=(), starts_from_v1=False
+        "kernel-3-v1", "V1 with a 3×3 head", {"method": {"kernel": 3}}, scales=(), starts_from_v1=False
     ),
     Experiment(
         "kernel-3-untrained",
         "kernel 3, fusion never trained",
-        {"model": {"kernel": 3}},
+        {"method": {"kernel": 3}},
         scales=ALL_SCALES,
         trains=False,
         v1="kernel-3-v1",
@@ -125,14 +131,14 @@ EXPERIMENTS = [
     Experiment(
         "kernel-3-v2",
         "kernel 3, CLS + GSC + CCL",
-        {"model": {"kernel": 3}},
+        {"method": {"kernel": 3}},
         scales=ALL_SCALES,
         v1="kernel-3-v1",
     ),
     Experiment(
         "kernel-3-0.7-untrained",
         "kernel 3, background weight 0.7, fusion never trained",
-        {"model": {"kernel": 3, "background_weight": 0.7}},
+        {"method": {"kernel": 3, "background_weight": 0.7}},
         scales=ALL_SCALES,
         trains=False,
         v1="kernel-3-v1",
@@ -140,14 +146,15 @@ EXPERIMENTS = [
     Experiment(
         "kernel-3-0.7-v2",
         "kernel 3, background weight 0.7, CLS + GSC + CCL",
-        {"model": {"kernel": 3, "background_weight": 0.7}},
+        {"method": {"kernel": 3, "background_weight": 0.7}},
         scales=ALL_SCALES,
         v1="kernel-3-v1",
     ),
 ]
 
 
-def _settings(experiment: Experiment, seed: int, weights: Path) -> Settings:
+def settings_of(experiment: Experiment, seed: int, weights: Path) -> Settings:
+    """All settings of one training, or of the maps that are made without one."""
     method = "swtformer_v2" if experiment.starts_from_v1 else "swtformer_v1"
     base = {
         "seed": seed,
@@ -170,12 +177,13 @@ def _prepare(experiment: Experiment, seed: int, out: Path, data: Path, weights: 
     run = Run(out / f"{experiment.maps_of or experiment.name}-seed{seed}")
     if (run.model / WEIGHTS).is_file():
         return run
-    settings = _settings(experiment, seed, weights)
+    settings = settings_of(experiment, seed, weights)
     first = Run(out / f"{experiment.v1}-seed{seed}")
     training = open_dataset(data, settings.data, split="trainaug")
     if not experiment.trains:
         torch.manual_seed(seed)
-        model = create_model(settings.model.model_copy(update={"weights": "none"}), training.classes)
+        options = settings.model.model_copy(update={"weights": "none"})
+        model = create_model(options, training.classes, settings.method)
         load_weights(model, read_weights(first.model / WEIGHTS), source=first.model, partly=True)
         run.write_settings(settings)
         write_json(run.classes_file, list(training.classes))
@@ -215,7 +223,7 @@ def run_all(arguments: argparse.Namespace) -> None:
             settings = validate(
                 Settings,
                 merge(
-                    _settings(experiment, seed, arguments.weights).model_dump(mode="json"),
+                    settings_of(experiment, seed, arguments.weights).model_dump(mode="json"),
                     {"localize": {"scales": list(scales)}},
                 ),
                 where=experiment.name,

@@ -58,6 +58,14 @@ def test_the_table_gives_means_and_spreads_over_seeds(
     assert "{" not in page
 
 
+def test_settings_of_all_experiments_exist(voc_subset: ModuleType, tmp_path: Path) -> None:
+    for experiment in voc_subset.EXPERIMENTS:
+        settings = voc_subset.settings_of(experiment, 0, tmp_path / "weights.safetensors")
+        options = settings.plugin_options("method").model_dump()
+        named = experiment.settings.get("method", {})
+        assert {name: options[name] for name in named} == named
+
+
 def test_a_table_of_nothing(voc_subset: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"holds no results yet\. First: python"):
         voc_subset.main(["table", "--out", str(tmp_path)])
