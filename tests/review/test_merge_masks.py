@@ -162,7 +162,7 @@ def test_what_a_format_loses_is_no_change() -> None:
     original[2, 2] = 255
     corrected = original.copy()
     corrected[0, 0] = 2
-    untouched = partial(EXPORTERS["yolo"].as_it_returns, ignored="keep")
+    untouched = partial(EXPORTERS["yolo"]().as_it_returns, ignored="keep")
     returned = untouched(original).copy()
     returned[4, 4] = 3
     result = merge(Correction("a", returned, "file"), Standing(corrected, (original,), ""), untouched)

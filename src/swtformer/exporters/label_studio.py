@@ -54,6 +54,7 @@ class LabelStudioSettings(Section):
 class LabelStudioExporter(ExchangeFormat):
     """Tasks with predictions for "Import"; corrections come back from "Export" as JSON."""
 
+    settings_type = LabelStudioSettings
     suffix = ".json"
     is_lossless = True
 
