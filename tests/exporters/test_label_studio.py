@@ -171,7 +171,7 @@ def test_regions_that_lack_something_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[", "is no whole JSON"),
+        ("[", "is not complete JSON"),
         ("{}", "expected Label Studio's JSON export, a list of tasks"),
         ("[3]", "task 1: expected a task with annotations"),
         ('[{"annotations": [3]}]', "task 1: expected a task with annotations"),
