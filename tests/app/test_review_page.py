@@ -15,10 +15,11 @@ from support.page_parts import built, handler, widget
 from swtformer.app.review_page import DECIDED, MASKS, SHOWN, facts, progress_line, review_page
 from swtformer.app.reviewing import Cards, export_commands
 from swtformer.review.decisions import decide, open_queue
+from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
 
-ID, MAKING, PROGRESS, NOTE, ABOUT, PHOTOGRAPH, OVERLAY, LEGEND = range(8)
-"""Places of what the handlers fill."""
+ID, VERSION, PROGRESS, NOTE, ABOUT, PHOTOGRAPH, OVERLAY, LEGEND = range(8)
+"""Places of the outputs of the handlers."""
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def decisions(run: Run) -> dict[str, str | None]:
 
 def test_the_progress_counts_decisions(run: Run) -> None:
     for id, decision in (("2", "accept"), ("0", "accept"), ("3", "reject")):
-        decide(run, id, decision, masks=open_queue(run).masks)
+        decide(run, id, decision, version=version_of(run.pseudo_masks))
     line = progress_line(open_queue(run))
     assert '<progress max="4" value="3"' in line
     said = "3 of 4 reviewed: 2 accepted, 0 skipped for now, 0 marked for correction, 1 left out of training."
@@ -54,7 +55,7 @@ def test_facts_of_a_mask(run: Run) -> None:
     text = facts(Cards(run).card(queue, queue.items[1]), queue)
     assert "<b>0</b>: number 2 of 4, not reviewed yet.<br>Labelled: cat.<br>" in text
     assert "Confidence <b>0.40</b> (certainty 0.40); 25 % of the pixels are undecided." in text
-    queue = decide(run, "0", "correct", masks=queue.masks)
+    queue = decide(run, "0", "correct", version=queue.items[1].version)
     assert "number 2 of 4, marked for correction." in facts(Cards(run).card(queue, queue.items[1]), queue)
 
 
@@ -79,7 +80,7 @@ def test_it_begins_with_the_least_sure_mask(page: gr.Blocks, run: Run) -> None:
     queue = open_queue(run)
     card = Cards(run).card(queue, queue.items[0])
     assert shown[ID] == "2"
-    assert shown[MAKING] == queue.masks
+    assert shown[VERSION] == queue.items[0].version
     assert shown[NOTE] == ""
     assert shown[ABOUT] == facts(card, queue)
     assert np.array_equal(shown[PHOTOGRAPH], card.photograph)
@@ -89,18 +90,18 @@ def test_it_begins_with_the_least_sure_mask(page: gr.Blocks, run: Run) -> None:
 
 @pytest.mark.parametrize("decision", list(DECIDED))
 def test_a_decision_is_written_and_the_next_mask_comes(decision: str, page: gr.Blocks, run: Run) -> None:
-    making = open_queue(run).masks
-    shown = handler(page, decision)("2", making, "open", 0.6, "pseudo_masks")
+    version = version_of(run.pseudo_masks)
+    shown = handler(page, decision)("2", version, "open", 0.6, "pseudo_masks")
     assert shown[ID] == "0"
     assert f"1 {DECIDED[decision]}" in shown[PROGRESS]
     assert decisions(run) == {"2": decision, "0": None, "3": None, "1": None}
 
 
 def test_when_all_is_decided_it_says_so(page: gr.Blocks, run: Run) -> None:
-    making = open_queue(run).masks
+    version = version_of(run.pseudo_masks)
     shown: list[Any] = []
     for id in ("2", "0", "3", "1"):
-        shown = handler(page, "accept")(id, making, "open", 0.6, "pseudo_masks")
+        shown = handler(page, "accept")(id, version, "open", 0.6, "pseudo_masks")
     assert shown[ID] is None
     assert "Every mask has been reviewed." in shown[NOTE]
     assert shown[PHOTOGRAPH] is shown[OVERLAY] is None
@@ -111,11 +112,11 @@ def test_when_all_is_decided_it_says_so(page: gr.Blocks, run: Run) -> None:
 
 
 def test_a_decision_about_an_older_version_of_the_masks_is_refused(page: gr.Blocks, run: Run) -> None:
-    shown = handler(page, "accept")("2", "an earlier making", "open", 0.6, "pseudo_masks")
+    shown = handler(page, "accept")("2", "an earlier version", "open", 0.6, "pseudo_masks")
     assert 'class="message bad"' in shown[NOTE]
     assert all(shown[place] == gr.skip() for place in (ID, PHOTOGRAPH, OVERLAY))
     assert set(decisions(run).values()) == {None}
-    nothing = handler(page, "accept")(None, open_queue(run).masks, "open", 0.6, "pseudo_masks")
+    nothing = handler(page, "accept")(None, "", "open", 0.6, "pseudo_masks")
     assert "There is no mask to decide about." in nothing[NOTE]
 
 

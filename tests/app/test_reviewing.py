@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.label_images import as_annotated
+from support.label_images import as_annotated, without_fingerprints
 from swtformer.app.reviewing import Cards, export_commands
 from swtformer.cli import main
 from swtformer.datasets import open_dataset
 from swtformer.errors import SwtformerError
 from swtformer.review.decisions import decide, open_queue
-from swtformer.stages.export import export
+from swtformer.stages.export_masks import export_masks
 from swtformer.stages.import_masks import import_masks
 from swtformer.store.files import read_json, write_json
 from swtformer.store.masks import write_mask
+from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
 
 
@@ -87,7 +88,7 @@ def test_the_commands_name_photographs_that_have_moved(run: Run) -> None:
 def test_the_commands_export_what_is_marked(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    decide(run, "3", "correct", masks=open_queue(run).masks)
+    decide(run, "3", "correct", version=version_of(run.pseudo_masks))
     commands = export_commands(run, "pseudo_masks").splitlines()
     assert [line.split()[1] for line in commands] == ["export", "import", "segment", "predict"]
     line = commands[0]
@@ -100,13 +101,15 @@ def test_the_commands_export_what_is_marked(
     run.pseudo_mask_file("3").unlink()
     capsys.readouterr()
     assert main([*line.split()[1:-1], "other.json"]) == 2
-    assert "holds none of the 1 masks that are asked for" in capsys.readouterr().err
+    assert "holds none of the 1 masks with the decision" in capsys.readouterr().err
 
 
 def corrected_run(run: Run, tmp_path: Path) -> Run:
     """The run after somebody painted image 3 all cow."""
     write_mask(tmp_path / "edited" / "3.png", np.full((56, 64), 3, np.uint8))
-    export(tmp_path / "edited", tmp_path / "3.zip", format="cvat", classes=run.classes())
+    write_json(tmp_path / "edited" / "classes.json", run.classes())
+    export_masks(tmp_path / "edited", tmp_path / "3.zip", format="cvat")
+    without_fingerprints("cvat", tmp_path / "3.zip")
     import_masks(run, tmp_path / "3.zip")
     return run
 
@@ -118,7 +121,7 @@ def test_corrected_masks_are_shown_and_exported_once_more(
     queue = open_queue(run, "corrected_masks")
     card = Cards(run).card(queue, queue.items[0])
     assert (card.item.review.id, np.unique(card.labels).tolist()) == ("3", [3])
-    decide(run, "3", "correct", masks=queue.masks, reviewed="corrected_masks")
+    decide(run, "3", "correct", version=queue.items[0].version, reviewed="corrected_masks")
     line = export_commands(run, "corrected_masks").splitlines()[0]
     monkeypatch.chdir(tmp_path)
     assert main(line.split()[1:]) == 0
@@ -135,7 +138,7 @@ def test_both_queues_share_a_data_set_that_is_opened_once_per_version(run: Run, 
     shutil.move(run.path.parent / "images" / "labels.csv", tmp_path / "labels.csv")
     # If the data set were opened now, it would have no labels.
     assert [cards.card(queue, queue.items[0]).stated for queue in queues] == stated
-    write_json(run.pseudo_masks_file, {**read_json(run.pseudo_masks_file), "confidence": "made anew"})
+    write_json(run.pseudo_masks_file, {**read_json(run.pseudo_masks_file), "margin": 0.3})
     queue = open_queue(run)
     assert cards.card(queue, queue.items[0]).stated != "cow"
 

@@ -139,7 +139,7 @@ def test_decisions_reach_the_disk(client: Client, drawn: Path) -> None:
     about = client.predict("skip", 0.5, api_name="/queue")
     assert "<b>3</b>: number 3 of 4, skipped for now" in about[2]
     assert "1 marked for correction, 1 left out of training." in about[0]
-    assert rejected_ids(run, open_queue(run).masks) == {"1"}
+    assert rejected_ids(run, run.pseudo_masks) == {"1"}
     about = client.predict("open", 0.5, api_name="/earlier")
     assert "Every mask has been reviewed." in about[1]
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
@@ -151,10 +151,10 @@ def test_decisions_reach_the_disk(client: Client, drawn: Path) -> None:
 def test_corrected_masks_are_walked_too(client: Client, drawn: Path) -> None:
     run = Run(drawn)
     about = client.predict("open", 0.5, "corrected_masks", api_name="/review")
-    assert "has no corrected masks to review; bring masks" in about[1]
+    assert "has no corrected masks to review" in about[1]
     assert "--source corrected_masks --decision correct" in about[-1]
     write_mask(run.corrected_masks / "3.png", np.full((56, 64), 3, np.uint8))
-    notes = {"base": "../pseudo_masks", "corrected": {"3": 9}, "versions": {"3": "v1"}}
+    notes = {"base": "../pseudo_masks", "corrected": {"3": "v1"}}
     write_json(run.corrected_masks / NOTES, notes)
     about = client.predict("open", 0.5, "corrected_masks", api_name="/review")
     assert "<b>3</b>: number 1 of 1, not reviewed yet" in about[2]

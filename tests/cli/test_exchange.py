@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.counts_exporter import counts_registered
+from support.label_images import without_fingerprints
 from support.mask_runs import SIZES, draw_mask_run
 from swtformer.cli import main
 from swtformer.datasets.images import read_mask
 from swtformer.store.failures import read_failures
-from swtformer.store.files import read_json
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
@@ -31,7 +32,9 @@ def test_masks_go_out_and_come_back(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert 'the label "ignored"' in said.err
     assert main(["import", str(run.path), str(out)]) == 0
     said = capsys.readouterr()
-    assert f"0 masks were corrected, 4 came back as they were, 0 are kept from {run.pseudo_masks}" in said.out
+    assert (
+        f"0 masks were corrected, 4 are unchanged, 0 are not in the file: {run.corrected_masks}" in said.out
+    )
     assert f"swtformer segment {run.path} --segment.masks {run.corrected_masks}\n" in said.out
     assert f"swtformer predict {run.path} PHOTOS --out FOLDER\n" in said.out
     assert len(training_notes(run).commands) == 2
@@ -62,17 +65,19 @@ def test_left_out_masks_are_reported_and_give_3(
     assert sorted((row.id, row.stage) for row in read_failures(run)) == [("a", "export"), ("new", "import")]
 
 
-def test_what_became_of_255_is_said_where_a_tool_dropped_the_notes(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "voc"
-    arguments = ["export", str(run.path), "--format=voc", f"--out={out}", "--export.ignored=drop"]
-    assert main(arguments) == 0
-    (out / "swtformer.json").unlink()
-    assert main(["import", str(run.path), str(out)]) == 2
-    assert "Then say --ignored drop, and they stay 255." in " ".join(capsys.readouterr().err.split())
-    assert main(["import", str(run.path), str(out), "--ignored=drop"]) == 0
-    assert "0 masks were corrected, 4 came back as they were" in capsys.readouterr().out
+def test_an_export_only_format_says_so(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "counts.csv"
+    with counts_registered():
+        assert main(["export", str(run.path), "--format=counts", f"--out={out}"]) == 0
+        assert main(["import", str(run.path), str(out), "--format=counts"]) == 2
+    assert "The format 'counts' is export-only." in capsys.readouterr().err
+
+
+def test_options_of_a_format(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "x.json"
+    arguments = ["export", str(run.path), "--format=label-studio", f"--out={out}"]
+    assert main([*arguments, "--exporter.image_prefix=https://host/"]) == 0
+    assert json.loads(out.read_text())[0]["data"]["image"] == "https://host/a.png"
 
 
 def test_any_folder_of_masks(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,22 +96,22 @@ def test_any_folder_of_masks(run: Run, tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
-        (["import", str(tmp_path), "x.json"], "is no run folder"),
+        (["import", str(tmp_path), "x.json"], "is not a run folder"),
         (["import", str(run.path), str(tmp_path / "x.json")], "x.json: does not exist"),
         (["export", str(run.path), "--format=coco"], "--out is missing: file (coco, label-studio"),
         (["export", str(run.path), "--format=coc", "--out=x"], "coc"),
         (["export", str(run.path), "--format=coco", "--out=x.json", "--source=predictions"], "predictions"),
         (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--source=corrected_masks"],
-            "has no folder corrected_masks; masks that were corrected in another tool come back by",
+            "has no folder corrected_masks; `swtformer import` makes it",
         ),
         (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--source=masks", "--decision=skip"],
-            "has no folder masks; make these masks with `swtformer mask`.",
+            "has no folder masks; make these masks with",
         ),
         (
             ["export", str(tmp_path / "rum"), "--format=coco", "--out=x.json"],
-            "rum: is no folder of masks. `swtformer pseudo-label RUN` makes those of a run.",
+            "rum: is not a folder of masks.",
         ),
         (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--export.objects=all"],
@@ -138,26 +143,16 @@ def test_a_second_import_says_what_it_adds_to(
     original = mask.read_bytes()
     write_mask(mask, np.zeros_like(read_mask(mask)))
     assert main(["export", str(run.path), "--format=cvat", f"--out={tmp_path / 'x.zip'}"]) == 0
+    without_fingerprints("cvat", tmp_path / "x.zip")
     mask.write_bytes(original)
     arguments = ["import", str(run.path), str(tmp_path / "x.zip")]
     assert main(arguments) == 0
     assert "Added to" not in capsys.readouterr().out
     assert main(arguments) == 0
     said = capsys.readouterr().out
-    assert f"4 came back as they were, 0 are kept from {run.corrected_masks}: {run.corrected_masks}\n" in said
-    assert (
-        f"Added to the 1 masks that were corrected before, in {run.corrected_masks}; --base pseudo_masks "
-        "starts over.\n" in said
-    )
+    assert said.startswith(f"0 masks were corrected, 4 are unchanged, 0 are not in the file: {run.path}/")
+    assert "Added to the 1 masks that were corrected before; --base pseudo_masks starts over.\n" in said
     assert main([*arguments, "--base=pseudo_masks"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 masks were corrected, 3 came back as they were")
+    assert said.startswith("1 masks were corrected, 3 are unchanged")
     assert "Added to" not in said
-
-
-def test_the_notes_say_where_corrections_came_from(run: Run, tmp_path: Path) -> None:
-    out = tmp_path / "x.json"
-    assert main(["export", str(run.path), "--format=coco", f"--out={out}"]) == 0
-    assert main(["import", str(run.path), str(out), f"--out={tmp_path / 'mine'}"]) == 0
-    notes = read_json(tmp_path / "mine" / "corrections.json")
-    assert (notes["format"], notes["file"], notes["base"]) == ("coco", str(out), str(run.pseudo_masks))

@@ -12,9 +12,10 @@ from support.app_runs import write_queue
 from support.masked_squares import draw_run
 from swtformer.cli import main
 from swtformer.cli.segmentation import _resume_hint
-from swtformer.review.decisions import decide, open_queue
+from swtformer.review.decisions import decide
 from swtformer.settings import Settings
 from swtformer.store.notes import training_notes
+from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
 
 QUICK = [
@@ -81,7 +82,7 @@ def test_segment_says_what_the_review_left_out(
     run = Run(Path(shutil.copytree(drawn, tmp_path / "copy")) / "run")
     write_queue(run)
     for id in ("1", "2"):
-        decide(run, id, "reject", masks=open_queue(run).masks)
+        decide(run, id, "reject", version=version_of(run.pseudo_masks))
     assert main(["segment", str(run.path), *QUICK]) == 0
     assert "2 images were left out: the review rejected their masks." in capsys.readouterr().out
 

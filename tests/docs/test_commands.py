@@ -216,7 +216,7 @@ def decide_in_app(run: Run) -> None:
     """What a reviewer clicks: the two least sure masks are to be corrected."""
     queue = open_queue(run)
     for item in queue.items[:2]:
-        decide(run, item.review.id, "correct", masks=queue.masks)
+        decide(run, item.review.id, "correct", version=item.version)
 
 
 def correct_by_hand(what: str) -> None:

@@ -71,9 +71,9 @@ def test_values_that_are_written_out_and_other_field_sizes() -> None:
         (BY_LABEL_STUDIO[:-2], "cut off"),
         ([*BY_LABEL_STUDIO[:3], 44, *BY_LABEL_STUDIO[4:]], "is for 11 pixels, expected 5×2"),
         ([255] * 4 + BY_LABEL_STUDIO[4:], "is for 1073741823 pixels"),
-        ([256], "no list of bytes"),
-        (["a"], "no list of bytes"),
-        (None, "no list of bytes"),
+        ([256], "not a list of bytes"),
+        (["a"], "not a list of bytes"),
+        (None, "not a list of bytes"),
     ],
 )
 def test_damaged_codes(code: list[int], message: str) -> None:

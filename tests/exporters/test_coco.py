@@ -132,7 +132,7 @@ def test_the_later_annotation_lies_on_top_and_the_overlap_is_counted(tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"annotation": {}}, r"annotations\[0\]: it has no segmentation; boxes alone are no masks"),
+        ({"annotation": {}}, r"annotations\[0\]: it has no segmentation"),
         ({"annotation": {"segmentation": []}}, "has no segmentation"),
         ({"annotation": {"segmentation": [[0, 0, 1, 1]]}}, "three points or more"),
         ({"annotation": {"segmentation": [3]}}, r"annotations\[0\]: "),
@@ -141,8 +141,8 @@ def test_the_later_annotation_lies_on_top_and_the_overlap_is_counted(tmp_path: P
             r"RLE has the size \[6, 4\], its image \[4, 6\]",
         ),
         ({"annotation": {"segmentation": {"size": [4, 6], "counts": [23]}}}, "RLE is for 23 pixels"),
-        ({"annotation": {"category_id": 13}}, "category_id 13 is no id in categories"),
-        ({"annotation": {"category_id": [13]}}, r"category_id \[13\] is no id in categories"),
+        ({"annotation": {"category_id": 13}}, "category_id 13 is not in categories"),
+        ({"annotation": {"category_id": [13]}}, r"category_id \[13\] is not in categories"),
         ({"annotation": {"category_id": 90}}, "unknown class 'dragon'. Known: cat, hot dog"),
         ({"image": {"width": 8}}, r"images\[0\] \(b\.jpg\) is for 8×4 pixels, masks/a/b\.png has 6×4"),
         ({"image": {"width": None}}, "is for None×4 pixels"),
@@ -152,7 +152,7 @@ def test_the_later_annotation_lies_on_top_and_the_overlap_is_counted(tmp_path: P
         ({"image": {"id": [7]}}, r"images\[0\]: needs an id and a file_name"),
         ({"annotation": {"image_id": {}}}, r"annotations\[0\]: needs an image_id"),
         ({"categories": [{"id": 1}]}, r"categories\[0\]: needs an id and a name"),
-        ({"annotations": {}}, "is no COCO file; expected the lists images, annotations, categories"),
+        ({"annotations": {}}, "expected the lists images, annotations"),
     ],
 )
 def test_what_cannot_be_used_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -164,5 +164,5 @@ def test_what_cannot_be_used_is_named(changes: dict[str, Any], message: str, tmp
 def test_what_is_no_json_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"x\.json: is no"):
+    with pytest.raises(DataError, match=r"x\.json: (is not|cannot be)"):
         read(path)

@@ -1,25 +1,48 @@
-"""What every format must do; a new plug-in is tested here by being in the registry."""
+"""What every format must do. The tests run over every registered format and one that is export-only."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from support.counts_exporter import counts_registered
 from support.label_images import CLASSES, as_annotated, by_id, labelled_images, reading_of
 from swtformer.errors import DataError, SwtformerError
-from swtformer.exporters import EXPORTERS, Exporter, LabelledImage, exporter, recognise
-from swtformer.exporters.provenance import Ignored, Provenance, fingerprint
+from swtformer.exporters import (
+    EXPORTERS,
+    ExchangeFormat,
+    Exporter,
+    LabelledImage,
+    exchange_format,
+    exchange_formats,
+    exporter,
+    recognise,
+)
+from swtformer.exporters.fingerprints import fingerprint
+from swtformer.exporters.reading import Ignored
 from swtformer.settings import ExportSettings
 
-LOSSLESS = [name for name, plug_in in EXPORTERS.items() if plug_in.is_lossless]
+ALL = [*EXPORTERS, "counts"]
+LOSSLESS = [format.name for format in exchange_formats() if format.is_lossless]
 
 
-@pytest.fixture(params=EXPORTERS)
-def plug_in(request: pytest.FixtureRequest) -> Exporter:
-    return EXPORTERS[request.param]
+@pytest.fixture(scope="module", autouse=True)
+def counts() -> Iterator[None]:
+    with counts_registered():
+        yield
+
+
+@pytest.fixture(params=ALL)
+def any_format(request: pytest.FixtureRequest) -> Exporter:
+    return exporter(request.param)
+
+
+@pytest.fixture(params=[format.name for format in exchange_formats()])
+def plug_in(request: pytest.FixtureRequest) -> ExchangeFormat:
+    return exchange_format(request.param)
 
 
 def write(
@@ -40,10 +63,10 @@ def write(
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_every_pixel_comes_back(name: str, objects: str, seed: int, tmp_path: Path) -> None:
     images = labelled_images(seed)
-    out, _ = write(EXPORTERS[name], tmp_path, images, objects=objects)
+    out, _ = write(exporter(name), tmp_path, images, objects=objects)
     as_annotated(name, out)
     reading, problems = reading_of(images)
-    found = by_id(list(EXPORTERS[name].read(out, reading)))
+    found = by_id(list(exchange_format(name).read(out, reading)))
     problems.raise_fatal("contract")
     assert problems.warnings == ()
     assert found.keys() == {image.id for image in images}
@@ -52,21 +75,21 @@ def test_every_pixel_comes_back(name: str, objects: str, seed: int, tmp_path: Pa
         assert found[image.id].dtype == np.uint8
 
 
-@pytest.mark.parametrize("name", [name for name, plug_in in EXPORTERS.items() if not plug_in.suffix])
+@pytest.mark.parametrize("name", [name for name in EXPORTERS if not exporter(name).suffix])
 def test_the_current_folder_is_not_replaced(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for out in (".", ".."):
-        with pytest.raises(SwtformerError, match="is the current folder or one around it; name a new folder"):
-            EXPORTERS[name].write(iter(()), Path(out), classes=CLASSES, settings=ExportSettings())
-    EXPORTERS[name].write(
+        with pytest.raises(SwtformerError, match="is the current folder or a parent of it"):
+            exporter(name).write(iter(()), Path(out), classes=CLASSES, settings=ExportSettings())
+    exporter(name).write(
         iter(labelled_images()), Path("inner/../new"), classes=CLASSES, settings=ExportSettings()
     )
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
-def test_a_solid_region_comes_back_from_every_format(plug_in: Exporter, tmp_path: Path) -> None:
+def test_a_solid_region_comes_back_from_every_format(plug_in: ExchangeFormat, tmp_path: Path) -> None:
     labels = np.zeros((9, 14), dtype=np.uint8)
     labels[2:7, 3:11] = 3
     labels[4, 5:8] = 1
@@ -80,7 +103,9 @@ def test_a_solid_region_comes_back_from_every_format(plug_in: Exporter, tmp_path
 
 
 @pytest.mark.parametrize("ignored", ["keep", "drop"])
-def test_untouched_masks_come_back_as_announced(plug_in: Exporter, ignored: Ignored, tmp_path: Path) -> None:
+def test_unchanged_masks_are_read_as_round_trip_says(
+    plug_in: ExchangeFormat, ignored: Ignored, tmp_path: Path
+) -> None:
     images = labelled_images(300)
     out, _ = write(plug_in, tmp_path, images, ignored=ignored)
     as_annotated(plug_in.name, out)
@@ -88,35 +113,42 @@ def test_untouched_masks_come_back_as_announced(plug_in: Exporter, ignored: Igno
     found = by_id(list(plug_in.read(out, reading)))
     problems.raise_fatal("contract")
     for image in images:
-        expected = plug_in.as_it_returns(image.labels, ignored=ignored)
+        expected = plug_in.round_trip(image.labels, ignored=ignored)
         np.testing.assert_array_equal(found[image.id], expected, err_msg=image.id)
         assert expected.dtype == np.uint8
         if plug_in.is_lossless and ignored == "keep":
             np.testing.assert_array_equal(expected, image.labels)
 
 
-def test_notes_come_back_with_the_masks(plug_in: Exporter, tmp_path: Path) -> None:
-    images = [
-        replace(image, provenance=Provenance("0a1b", "drop", fingerprint(image.labels)))
-        for image in labelled_images()
-    ]
-    out, _ = write(plug_in, tmp_path, images)
+@pytest.mark.parametrize("ignored", ["keep", "drop"])
+def test_unchanged_masks_have_the_fingerprint_of_the_export(
+    plug_in: ExchangeFormat, ignored: Ignored, tmp_path: Path
+) -> None:
+    images = labelled_images()
+    out, _ = write(plug_in, tmp_path, images, ignored=ignored)
     as_annotated(plug_in.name, out)
     reading, problems = reading_of(images)
-    found = {item.id: item.provenance for item in plug_in.read(out, reading)}
+    found = list(plug_in.read(out, reading))
     problems.raise_fatal("contract")
-    assert found == {image.id: image.provenance for image in images}
+    assert [item.exported for item in found] == [fingerprint(item.labels) for item in found]
+
+
+@pytest.mark.parametrize("ignored", ["keep", "drop"])
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc"])
+def test_a_file_without_a_label_for_255_says_so(name: str, ignored: Ignored, tmp_path: Path) -> None:
+    """Tools that drop the fingerprints keep their list of labels."""
+    images = labelled_images()
+    out, _ = write(exporter(name), tmp_path, images, ignored=ignored)
+    reading, _ = reading_of(images)
+    assert {item.ignored for item in exchange_format(name).read(out, reading)} == {ignored}
 
 
 def test_a_share_of_the_images_clashes_with_none_that_was_not_exported(
-    plug_in: Exporter, tmp_path: Path
+    plug_in: ExchangeFormat, tmp_path: Path
 ) -> None:
     """The other images have names that the exported ones might be called by."""
     labels = np.ones((3, 4), dtype=np.uint8)
-    images = [
-        LabelledImage(id, f"{id}.jpg", None, labels, Provenance("", "keep", fingerprint(labels)))
-        for id in ("images/x", "sub/images/y", "b/z")
-    ]
+    images = [LabelledImage(id, f"{id}.jpg", None, labels) for id in ("images/x", "sub/images/y", "b/z")]
     others = [LabelledImage(id, f"{id}.jpg", None, labels) for id in ("x", "sub/y", "images/b/z", "z")]
     out, _ = write(plug_in, tmp_path, images)
     as_annotated(plug_in.name, out)
@@ -126,7 +158,7 @@ def test_a_share_of_the_images_clashes_with_none_that_was_not_exported(
     assert found.keys() == {image.id for image in images}
 
 
-def test_ignored_pixels_are_dropped_where_asked(plug_in: Exporter, tmp_path: Path) -> None:
+def test_ignored_pixels_are_dropped_where_asked(plug_in: ExchangeFormat, tmp_path: Path) -> None:
     labels = np.full((4, 6), 255, dtype=np.uint8)
     labels[:, :3] = 2
     images = [LabelledImage("a", "a.jpg", None, labels)]
@@ -138,32 +170,32 @@ def test_ignored_pixels_are_dropped_where_asked(plug_in: Exporter, tmp_path: Pat
     assert not any("255" in warning for warning in warnings)
 
 
-def test_what_was_written_is_recognised(plug_in: Exporter, tmp_path: Path) -> None:
+def test_what_was_written_is_recognised(plug_in: ExchangeFormat, tmp_path: Path) -> None:
     out, _ = write(plug_in, tmp_path, labelled_images())
-    assert recognise(out) is plug_in
+    assert recognise(out).name == plug_in.name
 
 
-def test_equal_masks_give_equal_bytes(plug_in: Exporter, tmp_path: Path) -> None:
+def test_equal_masks_give_equal_bytes(any_format: Exporter, tmp_path: Path) -> None:
     contents = []
     for folder in (tmp_path / "one", tmp_path / "two"):
-        out, _ = write(plug_in, folder, labelled_images())
+        out, _ = write(any_format, folder, labelled_images())
         files = sorted(out.rglob("*")) if out.is_dir() else [out]
         contents.append({file.relative_to(folder): file.read_bytes() for file in files if file.is_file()})
     assert contents[0] == contents[1]
 
 
-def test_nothing_is_left_when_work_stops(plug_in: Exporter, tmp_path: Path) -> None:
+def test_nothing_is_left_when_work_stops(any_format: Exporter, tmp_path: Path) -> None:
     def images():  # type: ignore[no-untyped-def]
         yield labelled_images()[0]
         raise KeyboardInterrupt
 
-    out = tmp_path / f"out{plug_in.suffix}"
+    out = tmp_path / f"out{any_format.suffix}"
     with pytest.raises(KeyboardInterrupt):
-        plug_in.write(images(), out, classes=CLASSES, settings=ExportSettings())
+        any_format.write(images(), out, classes=CLASSES, settings=ExportSettings())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_images_of_other_runs_are_noted_and_passed_over(plug_in: Exporter, tmp_path: Path) -> None:
+def test_images_of_other_runs_are_noted_and_left_out(plug_in: ExchangeFormat, tmp_path: Path) -> None:
     images = labelled_images()
     out, _ = write(plug_in, tmp_path, images)
     as_annotated(plug_in.name, out)
@@ -173,30 +205,32 @@ def test_images_of_other_runs_are_noted_and_passed_over(plug_in: Exporter, tmp_p
     assert {problem.id for problem in problems.warnings} >= {"row", "empty"}
 
 
-def test_a_class_that_the_run_lacks_is_fatal_and_names_the_nearest(plug_in: Exporter, tmp_path: Path) -> None:
+def test_a_class_that_the_run_lacks_is_fatal_and_names_the_nearest(
+    plug_in: ExchangeFormat, tmp_path: Path
+) -> None:
     images = labelled_images(values=(1, 2))[:3]
     out, _ = write(plug_in, tmp_path, images, classes=("cat", "traktor"))
     as_annotated(plug_in.name, out)
     reading, problems = reading_of(images)
     list(plug_in.read(out, reading))
-    with pytest.raises(DataError, match=r"unknown class 'traktor'. Did you mean 'träktor'\?"):
+    with pytest.raises(DataError, match=r"class 'traktor'. Did you mean 'träktor'"):
         problems.raise_fatal("contract")
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_another_size_is_fatal_and_names_both(name: str, tmp_path: Path) -> None:
     images = [LabelledImage("a", "a.jpg", None, np.ones((4, 6), dtype=np.uint8))]
-    out, _ = write(EXPORTERS[name], tmp_path, images)
+    out, _ = write(exporter(name), tmp_path, images)
     as_annotated(name, out)
     reading, problems = reading_of([LabelledImage("a", "a.jpg", None, np.ones((6, 4), dtype=np.uint8))])
-    assert list(EXPORTERS[name].read(out, reading)) == []
-    with pytest.raises(DataError, match=r"is for 6×4 pixels, masks/a\.png has 4×6\. Expected equal sizes"):
+    assert list(exchange_format(name).read(out, reading)) == []
+    with pytest.raises(DataError, match=r"6×4 pixels, masks/a\.png has 4×6"):
         problems.raise_fatal("contract")
 
 
 @pytest.mark.parametrize("reserved", ["background", "Ignored"])
-def test_reserved_class_names_are_refused(plug_in: Exporter, reserved: str, tmp_path: Path) -> None:
-    with pytest.raises(SwtformerError, match=f"The class name '{reserved}' stands for background or ignored"):
+def test_reserved_class_names_are_refused(plug_in: ExchangeFormat, reserved: str, tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=f"'{reserved}' means background"):
         write(plug_in, tmp_path, labelled_images(), classes=("cat", reserved))
     assert list(tmp_path.iterdir()) == []
 
@@ -205,15 +239,22 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     for name in ("voc", "yolo"):
         (tmp_path / name / "out").mkdir(parents=True)
         (tmp_path / name / "out" / "thesis.txt").write_text("mine")
-        with pytest.raises(SwtformerError, match="out: already holds something; name a new folder"):
-            write(EXPORTERS[name], tmp_path / name, labelled_images())
+        with pytest.raises(SwtformerError, match="out: already holds something"):
+            write(exporter(name), tmp_path / name, labelled_images())
         assert (tmp_path / name / "out" / "thesis.txt").read_text() == "mine"
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    out, _ = write(EXPORTERS["voc"], tmp_path, labelled_images())
+    out, _ = write(exporter("voc"), tmp_path, labelled_images())
     assert (out / "labelmap.txt").is_file()
+
+
+def test_a_format_without_read_is_export_only() -> None:
+    assert exporter("counts").suffix == ".csv"
+    assert "counts" not in [format.name for format in exchange_formats()]
+    with pytest.raises(SwtformerError, match="'counts' is export-only"):
+        exchange_format("counts")
 
 
 def test_unknown_formats_and_files_are_refused(tmp_path: Path) -> None:
@@ -222,5 +263,5 @@ def test_unknown_formats_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing: does not exist"):
         recognise(tmp_path / "nothing")
     (tmp_path / "notes.txt").write_text("[]")
-    with pytest.raises(DataError, match=r"notes\.txt: is in no format that comes back"):
+    with pytest.raises(DataError, match=r"notes\.txt: the format was not recognised"):
         recognise(tmp_path / "notes.txt")

@@ -20,10 +20,6 @@ from swtformer.settings import ExportSettings
 from swtformer.store.masks import voc_palette
 
 IMAGE = LabelledImage("a", "a.jpg", None, np.zeros((2, 3), dtype=np.uint8))
-IGNORED_WARNING = (
-    'Pixels with 255 are the label "ignored" in this file: add a label of this name to the CVAT task, or '
-    "leave them out by --export.ignored drop."
-)
 
 
 def write_cvat(folder: Path, masks: list[LabelledImage], /, **settings: str) -> tuple[Path, list[str]]:
@@ -80,7 +76,8 @@ def test_cvat_holds_colours_and_numbered_objects(tmp_path: Path) -> None:
     """By the format's description in CVAT's manual: colours of labelmap.txt, objects in VOC's colours."""
     images = labelled_images()
     out, warnings = write_cvat(tmp_path, images, objects="component")
-    assert warnings == [IGNORED_WARNING]
+    (warning,) = warnings
+    assert '255 are the label "ignored"' in warning
     with zipfile.ZipFile(out) as archive:
         lines = archive.read("labelmap.txt").decode().splitlines()
         assert lines[0] == "# label:color_rgb:parts:actions"
@@ -113,7 +110,7 @@ def test_cvat_holds_colours_and_numbered_objects(tmp_path: Path) -> None:
 def test_as_many_parts_as_there_are_colours_stay_apart(count: int, ignored: int, tmp_path: Path) -> None:
     image = cells(count, ignored=ignored)
     out, warnings = write_cvat(tmp_path, [image], objects="component")
-    assert warnings == ([IGNORED_WARNING] if ignored else [])
+    assert len(warnings) == bool(ignored)
     found = objects_in_cvat(out, "a")
     assert len(found) == 255
     painted = np.zeros_like(image.labels)
@@ -125,16 +122,14 @@ def test_as_many_parts_as_there_are_colours_stay_apart(count: int, ignored: int,
 
 
 @pytest.mark.parametrize(("count", "ignored"), [(256, 0), (255, 3), (300, 0)])
-def test_parts_beyond_the_colours_are_told_and_lose_no_pixel(
+def test_more_parts_than_colours_are_reported_and_lose_no_pixel(
     count: int, ignored: int, tmp_path: Path
 ) -> None:
     images = [cells(3, id="few"), cells(count, id="sub/many", ignored=ignored)]
     out, warnings = write_cvat(tmp_path, images, objects="component")
-    assert warnings[0] == (
-        "1 images have more than 255 connected parts, which this format cannot tell apart: sub/many. There "
-        "all of a class is one object; no pixel is lost. Where the parts must stay apart, export with "
-        "--format coco and upload that to CVAT as COCO 1.0."
-    )
+    assert "1 images have more than 255 connected parts" in warnings[0]
+    assert ": sub/many." in warnings[0]
+    assert "--format coco" in warnings[0]
     assert [label for label, _ in objects_in_cvat(out, "few")] == ["cat", "cat", "träktor"]
     found = dict(objects_in_cvat(out, "sub/many"))
     assert list(found) == ["cat", "träktor"] + ["ignored"] * bool(ignored)
@@ -159,7 +154,7 @@ def test_of_many_crowded_images_the_first_are_named(tmp_path: Path) -> None:
     images = [cells(256, id=str(n)) for n in range(6)]
     (warning,) = write_cvat(tmp_path, images, objects="component")[1]
     assert warning.startswith("6 images have more than 255 connected parts")
-    assert ": 0, 1, 2, 3, 4, …. There" in warning
+    assert ": 0, 1, 2, 3, 4, …." in warning
     assert write_cvat(tmp_path, images, objects="class")[1] == []
 
 
@@ -177,7 +172,7 @@ def test_an_image_that_cannot_be_read_is_named_and_the_file_stays_as_it_was(tmp_
     out, _ = write_cvat(tmp_path, [IMAGE])
     before = out.read_bytes()
     image = LabelledImage("a", "a.jpg", tmp_path / "gone.jpg", IMAGE.labels)
-    with pytest.raises(ImageError, match=r"gone\.jpg: cannot be read: No such file or directory"):
+    with pytest.raises(ImageError, match=r"gone\.jpg: cannot be read: No such file"):
         write_cvat(tmp_path, [image], images="copy")
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["masks.zip"]

@@ -12,7 +12,7 @@ from support.label_images import CLASSES, by_id, labelled_images, reading_of
 from swtformer.errors import DataError
 from swtformer.exporters import LabelledImage
 from swtformer.exporters.brush_rle import encode_brush
-from swtformer.exporters.label_studio import LabelStudioExporter
+from swtformer.exporters.label_studio import LabelStudioExporter, LabelStudioSettings
 from swtformer.settings import ExportSettings
 
 IMAGE = LabelledImage("a/b", "a/b.jpg", None, np.zeros((4, 8), dtype=np.uint8))
@@ -20,10 +20,10 @@ REGION = np.zeros((4, 8), dtype=bool)
 REGION[1:3, 2:6] = True
 
 
-def written(folder: Path, images: list[LabelledImage], **settings: str) -> Path:
+def written(folder: Path, images: list[LabelledImage], **options: str) -> Path:
     out = folder / "tasks.json"
-    chosen = ExportSettings.model_validate(settings)
-    LabelStudioExporter().write(images, out, classes=CLASSES, settings=chosen)
+    plug_in = LabelStudioExporter(LabelStudioSettings.model_validate(options))
+    plug_in.write(images, out, classes=CLASSES, settings=ExportSettings())
     return out
 
 
@@ -171,7 +171,7 @@ def test_regions_that_lack_something_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[", "is no whole JSON"),
+        ("[", "is not complete JSON"),
         ("{}", "expected Label Studio's JSON export, a list of tasks"),
         ("[3]", "task 1: expected a task with annotations"),
         ('[{"annotations": [3]}]', "task 1: expected a task with annotations"),

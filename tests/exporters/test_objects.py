@@ -45,5 +45,5 @@ def test_background_is_no_object(how) -> None:
 def test_components_need_scipy_and_classes_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
     assert len(list(objects(LABELS, "class"))) == 3
-    with pytest.raises(SwtformerError, match=r"--export\.objects component needs scipy: pip install"):
+    with pytest.raises(SwtformerError, match="component needs scipy: pip install"):
         list(objects(LABELS, "component"))

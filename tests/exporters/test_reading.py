@@ -114,7 +114,7 @@ def test_ignored_gives_way_to_a_class_in_either_order(order: tuple[int, int]) ->
     assert (canvas.claimed, canvas.contested) == (2, 1)
 
 
-def test_overlaps_are_told_once_and_only_where_there_are_any() -> None:
+def test_overlaps_are_reported_once_per_file() -> None:
     overlaps, problems = Overlaps(), Problems()
     overlaps.warn(problems, Path("file"))
     assert problems.warnings == ()
@@ -125,9 +125,6 @@ def test_overlaps_are_told_once_and_only_where_there_are_any() -> None:
             canvas.paint(both, value)
         overlaps.add(canvas)
     overlaps.warn(problems, Path("file"))
-    assert [problem.message for problem in problems.warnings] == [
-        "file: 2 pixels in 1 images lie in regions of two classes; the one that stands later in the file was "
-        "taken.",
-        'file: 4 pixels in 2 images lie in "ignored" and in a class; the class was taken. Erase it where the '
-        "pixels are to be ignored.",
-    ]
+    contested, claimed = (problem.message for problem in problems.warnings)
+    assert contested.startswith("file: 2 pixels in 1 images lie in regions of two classes")
+    assert claimed.startswith('file: 4 pixels in 2 images lie in "ignored" and in a class')

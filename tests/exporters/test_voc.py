@@ -64,7 +64,7 @@ def test_the_label_map_lists_ignored_pixels_only_where_there_are_any(
 
 def test_names_that_the_label_map_cannot_hold_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     images = iter(labelled_images())
-    with pytest.raises(SwtformerError, match=r"'a:b' cannot stand in labelmap\.txt"):
+    with pytest.raises(SwtformerError, match=r"'a:b' cannot be written to labelmap\.txt"):
         VocExporter().write(images, tmp_path / "voc", classes=("a:b",), settings=ExportSettings())
     assert next(images).id == "plain"
     assert list(tmp_path.iterdir()) == []
@@ -73,7 +73,7 @@ def test_names_that_the_label_map_cannot_hold_are_refused_before_anything_is_wri
 def test_an_image_that_cannot_be_copied_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     image = replace(labelled_images()[0], image=tmp_path / "gone.jpg")
     settings = ExportSettings(images="copy")
-    with pytest.raises(ImageError, match=r"gone\.jpg: cannot be read: No such file or directory"):
+    with pytest.raises(ImageError, match=r"gone\.jpg: cannot be read: No such file"):
         VocExporter().write([image], tmp_path / "voc", classes=CLASSES, settings=settings)
     assert list(tmp_path.iterdir()) == []
 

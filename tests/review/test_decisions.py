@@ -9,10 +9,18 @@ import pytest
 
 from support.app_runs import draw_app_run, write_queue
 from swtformer.errors import SwtformerError
-from swtformer.review.decisions import decide, decided_ids, marked_ids, open_queue, rejected_ids
-from swtformer.store.corrections import NOTES
+from swtformer.review.decisions import (
+    Decision,
+    Reviewed,
+    ReviewQueue,
+    decide,
+    decided_ids,
+    open_queue,
+    rejected_ids,
+)
+from swtformer.store.corrections import Corrections, write_corrections
 from swtformer.store.files import read_json, write_json
-from swtformer.store.pseudo_masks import making_of
+from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
 
 
@@ -35,78 +43,91 @@ def rows(run: Run) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_the_queue_is_worst_first_and_resumes(run: Run) -> None:
-    masks = open_queue(run).masks
+def judge(run: Run, id: str, decision: Decision, reviewed: Reviewed = "pseudo_masks") -> ReviewQueue:
+    item = open_queue(run, reviewed).item(id)
+    assert item is not None
+    return decide(run, id, decision, version=item.version, reviewed=reviewed)
+
+
+def remake(run: Run) -> None:
+    write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
+
+
+def test_the_least_confident_mask_comes_first_and_decisions_last(run: Run) -> None:
     assert ids(run, "open") == ids(run, "all") == ["2", "0", "3", "1"]
-    decide(run, "2", "accept", masks=masks)
-    decide(run, "3", "correct", masks=masks)
-    queue = decide(run, "0", "skip", masks=masks)
+    judge(run, "2", "accept")
+    judge(run, "3", "correct")
+    queue = judge(run, "0", "skip")
     assert [item.decision for item in queue.items] == ["accept", "skip", "correct", None]
     assert ids(run, "open") == ["1"]
     assert (ids(run, "accept"), ids(run, "skip"), ids(run, "correct")) == (["2"], ["0"], ["3"])
     assert decided_ids(run, "correct") == {"3"}
 
 
-def test_masks_are_rejected_as_long_as_they_are_the_same(run: Run) -> None:
-    masks = open_queue(run).masks
-    assert rejected_ids(run, masks) == frozenset()
-    decide(run, "2", "accept", masks=masks)
-    assert rejected_ids(run, masks) == frozenset()
+def test_masks_are_rejected_while_they_are_the_same(run: Run) -> None:
+    assert rejected_ids(run, run.pseudo_masks) == frozenset()
+    judge(run, "2", "accept")
     for id in ("0", "3"):
-        decide(run, id, "reject", masks=masks)
-    assert rejected_ids(run, masks) == {"0", "3"}
-    assert marked_ids(run, masks) == frozenset()
-    assert ids(run, "reject") == ["0", "3"]
-    decide(run, "0", "correct", masks=masks)
-    assert rejected_ids(run, masks) == {"3"}
-    assert marked_ids(run, masks) == {"0"}
-    write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
-    assert rejected_ids(run, open_queue(run).masks) == frozenset()
-    assert rejected_ids(run, masks) == {"3"}  # corrected masks may still be of this making
+        judge(run, id, "reject")
+    judge(run, "0", "correct")
+    assert ids(run, "reject") == ["3"]
+    assert rejected_ids(run, run.pseudo_masks) == {"3"}
+    before = run.pseudo_masks_file.read_text()
+    remake(run)
+    assert rejected_ids(run, run.pseudo_masks) == frozenset()
     run.pseudo_masks_file.unlink()  # they are being made
-    assert rejected_ids(run, making_of(run.pseudo_masks)) == frozenset()
+    assert rejected_ids(run, run.pseudo_masks) == frozenset()
+    run.pseudo_masks_file.write_text(before)  # the same masks once more
+    assert rejected_ids(run, run.pseudo_masks) == {"3"}
 
 
-def correct(run: Run, **versions: str) -> None:
-    notes = {"base": "../pseudo_masks", "corrected": dict.fromkeys(versions, 1), "versions": versions}
-    write_json(run.corrected_masks / NOTES, notes)
+def correct(run: Run, **corrected: str) -> None:
+    version = version_of(run.pseudo_masks)
+    corrections = Corrections(base=run.pseudo_masks, corrected=corrected, version=version)
+    write_corrections(run.corrected_masks, corrections)
 
 
-def test_corrected_masks_are_reviewed_for_themselves(run: Run) -> None:
-    with pytest.raises(SwtformerError, match=r"has no corrected masks to review; bring masks .* import"):
+def test_corrected_masks_have_a_queue_of_their_own(run: Run) -> None:
+    with pytest.raises(SwtformerError, match="has no corrected masks to review"):
         open_queue(run, "corrected_masks")
     correct(run, **{"1": "v1", "3": "v1"})
-    first = open_queue(run)
-    decide(run, "3", "correct", masks=first.masks)
-    second = open_queue(run, "corrected_masks")
-    assert [(item.review.id, item.decision) for item in second.items] == [("3", None), ("1", None)]
-    with pytest.raises(SwtformerError, match=r"No corrected mask of .* has the decision 'reject'"):
+    judge(run, "3", "correct")
+    queue = open_queue(run, "corrected_masks")
+    assert [(item.review.id, item.decision) for item in queue.items] == [("3", None), ("1", None)]
+    with pytest.raises(SwtformerError, match=r"No corrected mask of .* 'reject'"):
         decided_ids(run, "reject", "corrected_masks")
-    for id in ("3", "1"):
-        decide(run, id, "reject", masks=second.masks, reviewed="corrected_masks")
-    decide(run, "1", "accept", masks=second.masks, reviewed="corrected_masks")
-    assert ids(run, "correct") == ["3"]  # what was decided about its pseudo-mask
+    judge(run, "3", "reject", "corrected_masks")
+    judge(run, "1", "accept", "corrected_masks")
+    assert ids(run, "correct") == ["3"]  # the decision about its pseudo-mask
     assert decided_ids(run, "reject", "corrected_masks") == {"3"}
     correct(run, **{"1": "v1", "3": "v2"})  # corrected again
     items = open_queue(run, "corrected_masks").items
     assert [(item.review.id, item.decision) for item in items] == [("3", None), ("1", "accept")]
-    with pytest.raises(SwtformerError, match="The corrected masks changed since this page was opened"):
-        decide(run, "1", "skip", masks=second.masks, reviewed="corrected_masks")
+    with pytest.raises(SwtformerError, match="has changed since this page was opened"):
+        decide(run, "3", "skip", version="v1", reviewed="corrected_masks")
+
+
+def test_each_mask_is_rejected_by_the_review_of_its_own_version(run: Run) -> None:
+    for id in ("0", "3"):
+        judge(run, id, "reject")
+    correct(run, **{"1": "v1", "3": "v1"})
+    assert rejected_ids(run, run.corrected_masks) == {"0"}  # 3 is another mask now
+    judge(run, "1", "reject", "corrected_masks")
+    assert rejected_ids(run, run.corrected_masks) == {"0", "1"}
+    remake(run)  # the corrected masks hold copies of the earlier version
+    judge(run, "2", "reject")
+    assert rejected_ids(run, run.corrected_masks) == {"0", "1"}
+    assert rejected_ids(run, run.pseudo_masks) == {"2"}
 
 
 def test_a_later_decision_replaces_the_earlier(run: Run) -> None:
-    masks = open_queue(run).masks
-    decide(run, "2", "accept", masks=masks)
-    decide(run, "2", "correct", masks=masks)
+    judge(run, "2", "accept")
+    judge(run, "2", "correct")
     assert [(row["id"], row["decision"]) for row in rows(run)] == [("2", "correct")]
 
 
 def test_decisions_of_others_are_kept(run: Run) -> None:
-    masks = open_queue(run).masks
-    people = [
-        threading.Thread(target=decide, args=(run, id, "accept"), kwargs={"masks": masks})
-        for id in ("0", "1", "2", "3")
-    ]
+    people = [threading.Thread(target=judge, args=(run, id, "accept")) for id in ("0", "1", "2", "3")]
     for person in people:
         person.start()
     for person in people:
@@ -115,8 +136,7 @@ def test_decisions_of_others_are_kept(run: Run) -> None:
 
 
 def test_neighbours_wrap_around(run: Run) -> None:
-    masks = open_queue(run).masks
-    queue = decide(run, "0", "accept", masks=masks)
+    queue = judge(run, "0", "accept")
 
     def id_of(item: object) -> str | None:
         return None if item is None else item.review.id  # type: ignore[attr-defined, no-any-return]
@@ -128,20 +148,19 @@ def test_neighbours_wrap_around(run: Run) -> None:
     assert queue.item("9") is None
 
 
-def test_decisions_about_earlier_masks_are_void(run: Run) -> None:
-    masks = open_queue(run).masks
-    decide(run, "2", "accept", masks=masks)
-    run.pseudo_masks_file.write_text(run.pseudo_masks_file.read_text().replace("maps", "refined"))
+def test_decisions_hold_for_one_version(run: Run) -> None:
+    version = version_of(run.pseudo_masks)
+    judge(run, "2", "accept")
+    remake(run)
     assert ids(run, "open") == ["2", "0", "3", "1"]
-    with pytest.raises(SwtformerError, match="made anew since this page was opened"):
-        decide(run, "0", "accept", masks=masks)
+    with pytest.raises(SwtformerError, match="has changed since this page was opened"):
+        decide(run, "0", "accept", version=version)
     assert [row["id"] for row in rows(run)] == ["2"]
 
 
 def test_mistakes(run: Run) -> None:
-    masks = open_queue(run).masks
-    with pytest.raises(SwtformerError, match="holds no image '9'"):
-        decide(run, "9", "accept", masks=masks)
+    with pytest.raises(SwtformerError, match="there is no image '9'"):
+        decide(run, "9", "accept", version=version_of(run.pseudo_masks))
     with pytest.raises(SwtformerError, match="has the decision 'correct'"):
         decided_ids(run, "correct")
     assert not run.decisions_file.exists()
@@ -153,19 +172,18 @@ def test_mistakes(run: Run) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,decision\n0,accept\n", r"decisions\.csv: expected the columns id, decision, decided_at, masks"),
+        ("id,decision\n0,accept\n", r"decisions\.csv: expected the columns id"),
         (
-            "id,decision,decided_at,masks\n0,good,x,y\n",
+            "id,decision,decided_at,version\n0,good,x,y\n",
             r"line 2: expected accept, skip, correct, reject, got 'good'",
         ),
-        ("id,decision,decided_at,masks\n0,accept\n", r"line 2: expected 4 values"),
+        ("id,decision,decided_at,version\n0,accept\n", r"line 2: expected 4 values"),
     ],
 )
 def test_a_damaged_file_of_decisions_is_never_written_over(run: Run, text: str, message: str) -> None:
-    masks = open_queue(run).masks
     run.decisions_file.write_text(text)
     with pytest.raises(SwtformerError, match=message):
-        decide(run, "0", "accept", masks=masks)
+        decide(run, "0", "accept", version=version_of(run.pseudo_masks))
     assert run.decisions_file.read_text() == text
 
 

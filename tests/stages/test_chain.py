@@ -194,7 +194,7 @@ def test_it_goes_on_after_masks_were_rejected_and_says_so(
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
     queue = open_queue(copy)
-    decide(copy, queue.items[0].review.id, "reject", masks=queue.masks)
+    decide(copy, queue.items[0].review.id, "reject", version=queue.items[0].version)
     again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
     assert "; 1 masks were rejected since the training began; to train" in again.steps[-1].result
     later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))

@@ -27,13 +27,14 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.inference.windows import class_probabilities
-from swtformer.review.decisions import decide, open_queue
+from swtformer.review.decisions import decide
 from swtformer.segmentation.pretrained import load_network
 from swtformer.stages.segment import segment
-from swtformer.store.corrections import NOTES
+from swtformer.store.corrections import Corrections, write_corrections
 from swtformer.store.failures import read_failures
-from swtformer.store.files import read_json, write_json
+from swtformer.store.files import read_json
 from swtformer.store.notes import network_notes, update_training_notes
+from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
 from swtformer.training.pair_loader import MaskedImage, evaluation_pairs
 
@@ -185,14 +186,17 @@ def test_images_without_a_mask_are_left_out(squares: Squares) -> None:
 def test_what_the_review_rejected_is_left_out(squares: Squares) -> None:
     run, data = squares
     write_queue(run)
-    decide(run, "2", "reject", masks=open_queue(run).masks)
+    decide(run, "2", "reject", version=version_of(run.pseudo_masks))
     shutil.copytree(run.pseudo_masks, run.corrected_masks)
     result = segment(run, data, settings=quick(run, epochs=1))
     assert (result.images, result.without_mask, result.rejected) == (11, 0, 1)
     assert len(network_notes(result.trained).rejected_ids) == 1
     assert result.notice is None
-    decide(run, "3", "reject", masks=open_queue(run).masks)
-    write_json(run.corrected_masks / NOTES, {"base": str(run.pseudo_masks), "corrected": {"2": 9}})
+    decide(run, "3", "reject", version=version_of(run.pseudo_masks))
+    version = version_of(run.pseudo_masks)
+    write_corrections(
+        run.corrected_masks, Corrections(base=run.pseudo_masks, corrected={"2": "v1"}, version=version)
+    )
     settings = quick(run, epochs=1, masks=run.corrected_masks)
     assert segment(run, data, settings=settings, out=run.path / "corrected").rejected == 1  # 2 was corrected
     shutil.copytree(run.pseudo_masks, run.path / "others")
@@ -203,10 +207,10 @@ def test_what_the_review_rejected_is_left_out(squares: Squares) -> None:
 def test_a_training_goes_on_with_masks_that_were_rejected_since(squares: Squares) -> None:
     run, data = squares
     write_queue(run)
-    decide(run, "2", "reject", masks=open_queue(run).masks)
+    decide(run, "2", "reject", version=version_of(run.pseudo_masks))
     with pytest.raises(KeyboardInterrupt):
         segment(run, data, settings=quick(run), progress=interrupting(4))
-    decide(run, "3", "reject", masks=open_queue(run).masks)
+    decide(run, "3", "reject", version=version_of(run.pseudo_masks))
     result = segment(run, data, settings=quick(run), resume=True)
     assert (result.images, result.rejected) == (11, 1)
     assert result.notice is not None

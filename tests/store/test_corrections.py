@@ -5,51 +5,40 @@ from pathlib import Path
 
 import pytest
 
-from swtformer.errors import DataError
+from swtformer.errors import SwtformerError
 from swtformer.store.corrections import (
     NOTES,
     Corrections,
-    noted_base,
     origin,
     read_corrections,
     training_commands,
+    write_corrections,
 )
-from swtformer.store.files import write_json
+from swtformer.store.files import read_json, write_json
 from swtformer.store.run import Run
 
 
-def test_masks_were_made_in_the_base(tmp_path: Path) -> None:
+def test_corrections_are_read_as_written(tmp_path: Path) -> None:
     assert read_corrections(tmp_path) is None
     assert origin(tmp_path) == tmp_path
-    write_json(tmp_path / NOTES, {"base": "/run/pseudo_masks", "corrected": {"a": 3}, "unchanged": []})
-    assert read_corrections(tmp_path) == Corrections(Path("/run/pseudo_masks"), {"a": 3})
-    assert origin(tmp_path) == Path("/run/pseudo_masks")
+    written = Corrections(base=tmp_path / "pseudo_masks", corrected={"a": "0f"}, version="0a1b")
+    write_corrections(tmp_path / "corrected", written)
+    assert read_corrections(tmp_path / "corrected") == written
+    assert origin(tmp_path / "corrected") == tmp_path / "pseudo_masks"
 
 
-def test_a_base_is_relative_where_it_moves_with_the_run(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    mine, elsewhere = run.path / "rounds" / "2", tmp_path / "mine"
-    assert noted_base(run, mine, run.pseudo_masks) == "../../pseudo_masks"
-    write_json(mine / NOTES, {"base": "../../pseudo_masks", "corrected": {}})
-    assert origin(mine) == run.pseudo_masks
-    assert noted_base(run, elsewhere, run.pseudo_masks) == str(run.pseudo_masks)
-    assert noted_base(run, run.corrected_masks, elsewhere) == str(elsewhere)
-
-
-def test_an_old_note_means_the_folder_beside_it_where_its_own_is_gone(tmp_path: Path) -> None:
-    old, here = tmp_path / "old" / "masks", tmp_path / "here"
-    write_json(here / "corrected_masks" / NOTES, {"base": str(old), "corrected": {}})
-    assert origin(here / "corrected_masks") == old
-    (here / "masks").mkdir()
-    assert origin(here / "corrected_masks") == here / "masks"
-    old.mkdir(parents=True)
-    assert origin(here / "corrected_masks") == old
+def test_the_base_moves_with_the_corrections(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_corrections(run / "rounds" / "2", Corrections(base=run / "pseudo_masks", corrected={}))
+    assert read_json(run / "rounds" / "2" / NOTES)["base"] == "../../pseudo_masks"
+    run.rename(tmp_path / "moved")
+    assert origin(tmp_path / "moved" / "rounds" / "2") == tmp_path / "moved" / "pseudo_masks"
 
 
 @pytest.mark.parametrize("notes", [{}, [], {"base": "x", "corrected": ["a"]}, {"base": 1, "corrected": {}}])
 def test_other_notes_are_refused(notes: object, tmp_path: Path) -> None:
     write_json(tmp_path / NOTES, notes)
-    with pytest.raises(DataError, match="is not what `swtformer import` writes"):
+    with pytest.raises(SwtformerError, match=r"corrections\.json: "):
         read_corrections(tmp_path)
 
 

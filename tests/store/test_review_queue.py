@@ -29,7 +29,7 @@ def test_round_trip(run: Run) -> None:
     assert read_reviews(run) == ()
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(run: Run) -> None:
+def test_a_byte_order_mark_is_ignored(run: Run) -> None:
     run.review_file.write_bytes(b"\xef\xbb\xbf" + run.review_file.read_bytes())
     assert read_reviews(run) == REVIEWS
 
@@ -39,18 +39,18 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(run: Run) -> None:
     [
         ("a,1,1,1,0\nb,high,1,1,0\n", r"line 3: could not convert .*'high'; make it again with `swtformer"),
         ("../a,1,1,1,0\n", r"line 2: .*; make it again"),
-        ("./a,1,1,1,0\n", r"line 2: '\./a' is no plain image id; make it again"),
+        ("./a,1,1,1,0\n", r"line 2: '\./a' is not a plain image id; make it again"),
         ("a,1,1,1\n", "line 2: expected 5 values"),
         ("a,1,1,1,0,0\n", "line 2: expected 5 values"),
     ],
 )
-def test_rows_that_do_not_hold_are_named(run: Run, rows: str, message: str) -> None:
+def test_bad_rows_are_named(run: Run, rows: str, message: str) -> None:
     run.review_file.write_text(HEADER + rows)
     with pytest.raises(SwtformerError, match=rf"review\.csv, {message}"):
         read_reviews(run)
 
 
-def test_files_that_are_no_tables(tmp_path: Path) -> None:
+def test_files_that_are_not_tables(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     with pytest.raises(SwtformerError, match=r"a\.csv: cannot be read: .*No such file"):
         exact_rows(path, ("x", "y"))
@@ -58,7 +58,7 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(SwtformerError, match=r"a\.csv: expected the columns x, y, got \.$"):
         exact_rows(path, ("x", "y"))
     path.write_text("y,x\n1,2\n")
-    with pytest.raises(SwtformerError, match=r"a\.csv: expected the columns x, y, got y, x\.$"):
+    with pytest.raises(SwtformerError, match=r"expected the columns x, y, got y, x\.$"):
         exact_rows(path, ("x", "y"))
     path.write_bytes(b"x,y\n\xff,1\n")
     with pytest.raises(SwtformerError, match=r"a\.csv: cannot be read: .*utf-8"):

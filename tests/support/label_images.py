@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,27 @@ def as_annotated(format: str, path: Path) -> None:
         for task in tasks:
             task["annotations"] = [{"result": task.pop("predictions")[0]["result"]}]
         path.write_text(json.dumps(tasks), encoding="utf-8")
+
+
+def without_fingerprints(format: str, path: Path) -> None:
+    """Do to a file what a tool does that drops what it does not know."""
+    if format == "label-studio":
+        tasks = json.loads(path.read_text(encoding="utf-8"))
+        for task in tasks:
+            del task["data"]["swtformer"]
+        path.write_text(json.dumps(tasks), encoding="utf-8")
+    elif format == "coco":
+        content = json.loads(path.read_text(encoding="utf-8"))
+        del content["info"]
+        path.write_text(json.dumps(content), encoding="utf-8")
+    elif path.is_dir():
+        (path / "swtformer.json").unlink()
+    else:
+        with zipfile.ZipFile(path) as archive:
+            files = {name: archive.read(name) for name in archive.namelist() if name != "swtformer.json"}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
 
 
 def by_id(corrections: Sequence[Correction]) -> dict[str, np.ndarray]:

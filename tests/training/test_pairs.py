@@ -32,7 +32,7 @@ def corrected(squares: tuple[Run, ImageSet]) -> Path:
     run, _ = squares
     shutil.copytree(run.pseudo_masks, run.corrected_masks)
     run.corrected_masks.joinpath("pseudo_masks.json").unlink()
-    notes = {"base": str(run.pseudo_masks), "corrected": {"1": 9, "other": 2}}
+    notes = {"base": str(run.pseudo_masks), "corrected": {"1": "v1", "other": "v1"}}
     write_json(run.corrected_masks / NOTES, notes)
     return run.corrected_masks
 

@@ -75,7 +75,7 @@ def review_page(
     """
     cards = Cards(run, data)
     current = gr.State(None)
-    masks = gr.State("")
+    version = gr.State("")
     progress = gr.HTML(elem_id="progress")
     note = gr.HTML(elem_id="note", elem_classes="gap-less")
     reviewed = gr.Radio(
@@ -137,21 +137,21 @@ def review_page(
             elem_id="export",
         )
 
-    outputs = [current, masks, progress, note, about, photograph, overlay, legend_box]
+    outputs = [current, version, progress, note, about, photograph, overlay, legend_box]
 
     def view(queue: ReviewQueue, item: ReviewItem | None, part: Shown, strength: float) -> list[Any]:
         if item is None:
             said = "Every mask has been reviewed." if part == "open" else f"No mask is {SHOWN[part]}."
-            return [None, queue.masks, progress_line(queue), message(said), "", None, None, ""]
+            return [None, "", progress_line(queue), message(said), "", None, None, ""]
         try:
             card = cards.card(queue, item)
         except SwtformerError as error:
             said = message(str(error), is_bad=True)
-            return [item.review.id, queue.masks, progress_line(queue), said, "", None, None, ""]
+            return [item.review.id, item.version, progress_line(queue), said, "", None, None, ""]
         words = f"{NAMES[queue.reviewed]}: {described(card.rows)}"
         return [
             item.review.id,
-            queue.masks,
+            item.version,
             progress_line(queue),
             message(card.remark, is_bad=True),
             facts(card, queue),
@@ -196,7 +196,7 @@ def review_page(
         if id is None:
             return refused(SwtformerError("There is no mask to decide about."))
         try:
-            queue = decide(run, id, decision, masks=seen, reviewed=which)
+            queue = decide(run, id, decision, version=seen, reviewed=which)
         except SwtformerError as error:
             return refused(error)
         return view(queue, queue.after(id, part), part, strength)
@@ -221,7 +221,7 @@ def review_page(
     for decision, button in buttons.items():
         button.click(
             partial(judge, decision=decision),
-            [current, masks, *view_of],
+            [current, version, *view_of],
             outputs,
             api_name=decision,
             **quiet,

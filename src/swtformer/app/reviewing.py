@@ -21,7 +21,7 @@ from swtformer.report.pictures import thumbnail
 from swtformer.review.decisions import Reviewed, ReviewItem, ReviewQueue
 from swtformer.store.corrections import training_commands
 from swtformer.store.notes import DataNotes, read_notes
-from swtformer.store.pseudo_masks import making_of
+from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
 
 SHOWN_PX = 1024
@@ -93,11 +93,11 @@ class Cards:
 
     def _record(self, id: str) -> tuple[ImageSet, Record]:
         """The data set, which is opened again when the pseudo-masks have changed, and one of its images."""
-        making = making_of(self._run.pseudo_masks)
+        version = version_of(self._run.pseudo_masks)
         with self._opening:
-            if self._known is None or self._known[0] != making:
+            if self._known is None or self._known[0] != version:
                 data = self._opened() if self._given is None else self._given
-                self._known = making, data, {record.id: record for record in data.records}
+                self._known = version, data, {record.id: record for record in data.records}
             _, data, records = self._known
         if id in records:
             return data, records[id]
@@ -119,7 +119,7 @@ class Cards:
 
 
 def export_commands(run: Run, reviewed: Reviewed, named: Sequence[str] = ()) -> str:
-    """The commands that bring the marked masks into another tool and back.
+    """The commands that export the marked masks to another tool, and import them.
 
     Args:
         run: with pseudo-masks.

@@ -1,4 +1,4 @@
-"""The commands `export` and `import`: masks to other tools, and corrected masks back."""
+"""The commands `export` and `import`: masks for other tools, and corrected masks from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from swtformer.store.run import Run
 FORMATS = ", ".join(EXPORTERS)
 
 SHOWN = 5
-"""Left-out masks that are named where no run keeps a failure report."""
+"""Left-out masks that are named if there is no run with a failures.csv."""
 
 
 @with_settings("data", "export", "exporter")
@@ -38,7 +38,7 @@ def export(
     ] = None,
     source: Annotated[
         Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predictions"],
-        Parameter(help="Which masks of a run; auto takes pseudo_masks, else masks."),
+        Parameter(help="Which masks of a run; auto takes pseudo_masks, or masks if there are none."),
     ] = "auto",
     decision: Annotated[
         Literal["all", "accept", "skip", "correct", "reject"],
@@ -49,8 +49,8 @@ def export(
 ) -> Outcome:
     """Write masks in the format of another tool, to look at them, correct them or train on them there.
 
-    Masks whose image is missing or damaged are left out (exit code 3). Corrected masks come back by
-    `swtformer import`.
+    Masks whose image is missing or damaged are left out (exit code 3). `swtformer import` reads corrected
+    masks.
     """
     run = Run(masks)
     is_run = run.settings_file.is_file()
@@ -88,27 +88,19 @@ def import_(
     base: Annotated[
         Literal["auto", "pseudo_masks", "masks", "corrected_masks"],
         Parameter(
-            help="The run's masks that were corrected, kept where the file has none; auto adds to the "
-            "imports before, else takes pseudo_masks, else masks. pseudo_masks starts over."
-        ),
-    ] = "auto",
-    ignored: Annotated[
-        Literal["auto", "keep", "drop"],
-        Parameter(
-            help="What the export did with 255 (--export.ignored); auto asks the file, and takes keep where "
-            "the tool dropped the export's notes."
+            help="The run's masks before correction; auto adds to an earlier import, or takes pseudo_masks, "
+            "or masks. pseudo_masks starts over."
         ),
     ] = "auto",
     out: Annotated[
         Path | None, Parameter(help="Folder to make; by default corrected_masks in the run.", negative=())
     ] = None,
 ) -> Outcome:
-    """Bring masks back that were corrected in another tool.
+    """Import masks that were corrected in another tool.
 
     Every image of the run gets a mask: the corrected one, or the one that it had. corrections.json in the
-    folder says which is which. A second import adds to the first, pixel by pixel: what the file has as it
-    was exported stays as the earlier one corrected it. Images that the run does not have are left
-    out (exit code 3).
+    folder lists the corrected ones. A second import adds to the first; if both changed the same mask, the
+    second replaces it with a warning. Images that the run does not have are left out (exit code 3).
     """
     made = Run(run)
     made.settings()
@@ -116,15 +108,15 @@ def import_(
         from swtformer.stages.import_masks import import_masks
         from swtformer.store.corrections import training_commands
 
-        result = import_masks(made, file, format=format, base=base, ignored=ignored, out=out, progress=view)
+        result = import_masks(made, file, format=format, base=base, out=out, progress=view)
     say(
-        f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} came back as they were, "
-        f"{len(result.kept)} are kept from {result.base}: {result.folder}"
+        f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} are unchanged, "
+        f"{len(result.kept)} are not in the file: {result.folder}"
     )
     if result.earlier:
         say(
-            f"Added to the {len(result.earlier)} masks that were corrected before, in {result.base}; "
-            f"--base {result.origin.name} starts over."
+            f"Added to the {len(result.earlier)} masks that were corrected before; --base "
+            f"{result.base.name} starts over."
         )
     for warning in result.warnings:
         warn(warning)
@@ -134,7 +126,7 @@ def import_(
 
 
 def _outcome(failures: Sequence[Failure], run: Run | None) -> Outcome:
-    """Say what was left out: in the run's failure report, or here where there is no run."""
+    """Say what was left out: in the run's failures.csv, or here if there is no run."""
     if not failures:
         return Outcome(run=run)
     count = "1 mask was" if len(failures) == 1 else f"{len(failures)} masks were"

@@ -1,7 +1,7 @@
-"""Masks in the formats of other tools, out and back.
+"""Masks in the formats of other tools: export and import.
 
-To add a format: a file with an `Exporter` (export only) or an `ExchangeFormat`, which registers itself, and
-its test. The contract tests in tests/exporters run over every format that is registered.
+To add a format, write one file with an `Exporter` (export only) or an `ExchangeFormat`, which registers
+itself, and its test. The contract tests in tests/exporters run over every registered format.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.base import ExchangeFormat, Exporter, LabelledImage
-from swtformer.exporters.provenance import Provenance
 from swtformer.exporters.reading import Correction, Known, Reading
 from swtformer.settings import EXPORTERS
 
@@ -23,7 +22,6 @@ __all__ = [
     "Exporter",
     "Known",
     "LabelledImage",
-    "Provenance",
     "Reading",
     "exchange_format",
     "exchange_formats",
@@ -54,7 +52,7 @@ def exchange_formats() -> Iterator[ExchangeFormat]:
 
 
 def exchange_format(name: str) -> ExchangeFormat:
-    """The format of a name, to import from.
+    """A format to import from.
 
     Raises:
         SwtformerError: there is no such format, or it is export-only.
@@ -67,10 +65,10 @@ def exchange_format(name: str) -> ExchangeFormat:
 
 
 def recognise(path: Path) -> ExchangeFormat:
-    """The format of what lies at a path.
+    """The format of a file or folder.
 
     Raises:
-        DataError: nothing is there, or nothing that any format recognises.
+        DataError: there is no such file or folder, or no format recognises it.
     """
     if not path.is_file() and not path.is_dir():
         raise DataError(f"{path}: does not exist, or is neither a file nor a folder.")
@@ -78,6 +76,7 @@ def recognise(path: Path) -> ExchangeFormat:
         if format.recognises(path):
             return format
     raise DataError(
-        f"{path}: is in no format that can be imported; expected COCO or Label Studio .json, or a folder or "
-        ".zip with SegmentationClass (VOC, CVAT) or labels (YOLO). If it is one of these, give its --format."
+        f"{path}: the format was not recognised; expected a .json file of COCO or Label Studio, or a folder "
+        "or .zip file with SegmentationClass (VOC, CVAT) or labels (YOLO). If it is one of these, name the "
+        "--format."
     )

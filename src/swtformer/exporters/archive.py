@@ -1,6 +1,6 @@
-"""Read a folder or a zip file of untrusted origin: nothing is unpacked, and no name leaves its root.
+"""Read folders and zip files of unknown origin. Nothing is unpacked, and no name can point outside.
 
-Members are read one at a time and up to a limit that their reader names, so a zip bomb costs no memory.
+Each file is read up to a limit that its reader sets, so a zip bomb costs no memory.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from swtformer.errors import DataError
 from swtformer.safe_names import safe_name
 
 TEXT_BYTES = 64 * 2**20
-"""Largest list or table that is read from an archive."""
+"""Largest list or table that is read."""
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError)
-"""What zip members raise: bad stream or checksum; RuntimeError at encryption and unknown compression."""
+"""What reading a zip member raises; RuntimeError for encryption and unknown compression."""
 
 
 class Tree(Protocol):
@@ -33,12 +33,12 @@ class Tree(Protocol):
         """Content of one file.
 
         Raises:
-            DataError: it is longer than `limit` bytes, damaged or encrypted.
+            DataError: it has more than `limit` bytes, is damaged or encrypted.
         """
 
 
 class _Folder:
-    """The files below a folder; links that lead out of it are refused when they are read."""
+    """The files in a folder; a link to a file outside is refused when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,7 +49,7 @@ class _Folder:
     def read(self, name: str, limit: int) -> bytes:
         file = self.path / name
         if not file.resolve().is_relative_to(self.path.resolve()):
-            raise DataError(f"{file}: is a link out of {self.path}; put the file itself there.")
+            raise DataError(f"{file}: is a link to a file outside {self.path}; put the file itself there.")
         try:
             size = file.stat().st_size
             if size > limit:
@@ -72,9 +72,11 @@ class _Zip:
             except ValueError as error:
                 raise DataError(f"{path}: {error}. The archive is refused.") from None
             if not is_safe:
-                raise DataError(f"{path}: holds the odd file name {name!r}. The archive is refused.")
+                raise DataError(
+                    f"{path}: holds the file name {name!r}, not a plain path. The archive is refused."
+                )
         if len(set(names)) < len(names):
-            raise DataError(f"{path}: holds two files of one name. The archive is refused.")
+            raise DataError(f"{path}: holds two files of the same name. The archive is refused.")
         self.names = tuple(sorted(names))
 
     def read(self, name: str, limit: int) -> bytes:
@@ -82,7 +84,7 @@ class _Zip:
         if size > limit:
             raise DataError(f"{self.path}: {name} unpacks to {size:,} bytes; at most {limit:,} are read.")
         try:
-            # zipfile gives no more bytes than the size that was just checked, whatever the stream holds.
+            # zipfile stops at the size that was just checked, whatever the stream holds.
             return self._archive.read(name)
         except _DAMAGE as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error}).") from error
@@ -93,7 +95,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
     """Open a folder or a zip file for reading.
 
     Raises:
-        DataError: it is neither, is damaged, or holds names that are absolute, doubled or lead out of it.
+        DataError: it is neither, is damaged, or holds names that are absolute, duplicate or point outside.
     """
     if path.is_dir():
         yield _Folder(path)
@@ -101,7 +103,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
     try:
         archive = zipfile.ZipFile(path)
     except _DAMAGE as error:
-        raise DataError(f"{path}: is no whole zip file ({error}).") from error
+        raise DataError(f"{path}: is not a complete zip file ({error}).") from error
     with archive:
         yield _Zip(path, archive)
 
@@ -110,18 +112,18 @@ def read_text(tree: Tree, name: str) -> str:
     """UTF-8 text of one file, without byte-order mark.
 
     Raises:
-        DataError: it is no UTF-8, or has more than `TEXT_BYTES`.
+        DataError: it is not UTF-8, or has more than `TEXT_BYTES`.
     """
     try:
         return tree.read(name, TEXT_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{tree.path}: {name} is no UTF-8 text.") from None
+        raise DataError(f"{tree.path}: {name} is not UTF-8 text.") from None
 
 
 def root_of(names: tuple[str, ...], folder: str) -> str | None:
-    """What stands before a folder's name in a tree: "" or "top/"; None where there is no such folder.
+    """The path that leads to a folder of this name: "" or "top/"; None where there is none.
 
-    Packing a folder instead of what is in it adds a level, so the shallowest place counts.
+    Zipping a folder instead of its content adds a level, so the shallowest place counts.
     """
     places = []
     for name in names:
@@ -132,7 +134,7 @@ def root_of(names: tuple[str, ...], folder: str) -> str | None:
 
 
 def has_folder(path: Path, folder: str) -> bool:
-    """Whether a folder or zip file holds a folder of this name; False for what cannot be opened."""
+    """Whether a folder or zip file holds a folder of this name; False if it cannot be opened."""
     if path.is_file() and not zipfile.is_zipfile(path):
         return False
     try:
@@ -143,7 +145,7 @@ def has_folder(path: Path, folder: str) -> bool:
 
 
 def relative_files(tree: Tree, prefix: str, suffix: str) -> dict[str, str]:
-    """Files below a folder of a tree, by their name relative to it without suffix."""
+    """Files with a suffix in a folder of a tree, by their path relative to it without the suffix."""
     return {
         name[len(prefix) : -len(suffix)]: name
         for name in tree.names

@@ -1,11 +1,11 @@
-"""The contract of an exchange format: masks go out with `write` and come back, corrected, with `read`."""
+"""The contract of a format: `write` exports masks; if it has `read`, they can be imported again."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,29 +15,26 @@ import numpy as np
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
 from swtformer.errors import ImageError, SwtformerError
-from swtformer.exporters.provenance import Ignored, Provenance
-from swtformer.exporters.reading import IGNORED_NAME, Correction, Reading
+from swtformer.exporters.reading import IGNORED_NAME, Correction, Ignored, Reading
 from swtformer.label_values import IGNORED
 from swtformer.settings import ExportSettings, NoSettings, Section
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image and its mask on their way out.
+    """An image and its mask, to be exported.
 
     Attributes:
-        id: record id, a relative POSIX path that stays in its folder.
+        id: record id, a relative POSIX path without `..`.
         file_name: name of the image file relative to the images' folder: the id and an extension.
         image: the image file; None where no data set was named.
         labels: (H, W) uint8; 0 background, k+1 for class index k, 255 ignored.
-        provenance: what to note about it in the export; None where nothing is.
     """
 
     id: str
     file_name: str
     image: Path | None
     labels: np.ndarray
-    provenance: Provenance | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,7 +44,7 @@ class LabelledImage:
 
 
 class Exporter(ABC):
-    """A format that masks are exported in. One that also comes back is an `ExchangeFormat`.
+    """A format that masks can be exported to. One that can be imported as well is an `ExchangeFormat`.
 
     Attributes:
         name: the name that it was registered under.
@@ -72,28 +69,28 @@ class Exporter(ABC):
         classes: Sequence[str],
         settings: ExportSettings,
     ) -> list[str]:
-        """Write masks; `out` appears only when all of it is there.
+        """Write masks; `out` appears only when it is complete.
 
         Args:
-            images: taken one by one, and not kept.
+            images: taken one by one and not kept.
             out: file that ends in `suffix`, or folder. A file is replaced; a folder must be new or empty.
             classes: class names in the order of the mask values 1, 2, …
-            settings: what the user chose.
+            settings: options that all formats share.
 
         Returns:
             Warnings: what the format could not hold, with counts.
 
         Raises:
-            SwtformerError: `out` cannot be written, an image cannot be copied, or a class name cannot stand
-                in this format.
+            SwtformerError: `out` cannot be written, an image cannot be copied, or the format cannot hold a
+                class name.
         """
 
 
 class ExchangeFormat(Exporter):
-    """A format whose masks come back, corrected, by `swtformer import`.
+    """A format whose masks can be corrected in another tool and imported.
 
     Attributes:
-        is_lossless: whether `read` gives back every pixel that `write` took.
+        is_lossless: whether `read` gives every pixel that `write` was given.
     """
 
     is_lossless: ClassVar[bool]
@@ -104,25 +101,25 @@ class ExchangeFormat(Exporter):
 
     @abstractmethod
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Read masks of images that `reading` knows, one by one, with what the export noted about them.
+        """Read the masks of images that `reading` knows, one by one.
 
-        What is wrong with one image or label is noted in `reading`, and that image is passed over.
+        A problem with one image or label is noted in `reading`, and that image is left out.
 
         Raises:
             DataError: the file as a whole cannot be used.
         """
 
-    def as_it_returns(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
-        """What `read` gives of what `write` wrote of a mask, where nobody touched it.
+    def round_trip(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
+        """The mask that `read` gives if nobody changed what `write` wrote.
 
         Args:
             labels: (H, W) uint8; 0 background, k+1 for class index k, 255 ignored.
             ignored: `ExportSettings.ignored` of the export.
 
         Returns:
-            (H, W) uint8; in a format that is lossless, the labels themselves, but for 255 that was dropped.
+            (H, W) uint8. In a lossless format these are the labels, with 0 for 255 where that was dropped.
         """
-        return kept(labels, ignored)
+        return np.where(labels == IGNORED, np.uint8(0), labels) if ignored == "drop" else labels
 
 
 def require_free_names(classes: Sequence[str]) -> None:
@@ -134,38 +131,41 @@ def require_free_names(classes: Sequence[str]) -> None:
     for name in classes:
         if name.lower() in {IGNORED_NAME, *BACKGROUND_NAMES}:
             raise SwtformerError(
-                f"The class name {name!r} stands for background or ignored pixels in exported files; rename "
-                "it in the data set and the run's classes.json."
+                f"The class name {name!r} means background or ignored pixels in exported files; rename it in "
+                "the data set and the run's classes.json."
             )
 
 
-def movable(folder: Path) -> Path:
-    """The absolute path, without `.` and `..`, of a folder that is made beside its place and moved there.
-
-    Raises:
-        SwtformerError: it is the current folder or one around it, which cannot be moved under the user.
-    """
-    if Path.cwd().is_relative_to(folder.resolve()):
-        raise SwtformerError(f"{folder}: is the current folder or one around it; name a new folder.")
-    return Path(os.path.abspath(folder))
-
-
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write into, which takes its name when the block ends well.
+def new_folder(out: Path, *, replaces: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
+    """A folder beside `out` to write to. It takes the name when the block ends without an error.
+
+    Args:
+        out: folder to make.
+        replaces: whether a folder that is not empty may be replaced; it stays until the new one is complete.
 
     Raises:
-        SwtformerError: `out` already holds something, is the current folder, or cannot be written.
+        SwtformerError: `out` is something that must not be replaced, is the current folder or a parent of
+            it, or cannot be written.
     """
-    out = movable(out)
-    partial = out.with_name(f".{out.name}.partial")
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise SwtformerError(f"{out}: is the current folder or a parent of it; name a new folder.")
+    out = Path(os.path.abspath(out))
+    partial, old = (out.with_name(f".{out.name}.{ending}") for ending in ("partial", "old"))
     try:
-        if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-            raise SwtformerError(f"{out}: already holds something; name a new folder or delete this one.")
+        if old.is_dir() and not out.exists():  # an earlier process was killed between the last two steps
+            old.replace(out)
+        is_free = not out.exists() or (out.is_dir() and (not any(out.iterdir()) or replaces(out)))
+        if out.is_symlink() or not is_free:
+            raise SwtformerError(f"{out}: already holds something else; name a new folder.")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
+        if out.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            out.replace(old)
         partial.replace(out)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise SwtformerError(f"{out}: cannot be written: {error.strerror or error}.") from error
     finally:
@@ -173,7 +173,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def copy_image(item: LabelledImage, folder: Path, settings: ExportSettings) -> None:
-    """Copy an image's file under `folder`, where the settings ask for it and it is known.
+    """Copy an image's file to a folder if the settings ask for it and the file is known.
 
     Raises:
         ImageError: the image cannot be read.
@@ -185,17 +185,12 @@ def copy_image(item: LabelledImage, folder: Path, settings: ExportSettings) -> N
 
 
 def image_bytes(image: Path) -> bytes:
-    """Content of an image's file, to be handed on as it is.
+    """Content of an image file, unchanged.
 
     Raises:
-        ImageError: it cannot be read; else the file that is written would be blamed.
+        ImageError: it cannot be read. An OSError would be reported as a problem of the file being written.
     """
     try:
         return image.read_bytes()
     except OSError as error:
         raise ImageError(f"{image}: cannot be read: {error.strerror or error}.") from error
-
-
-def kept(labels: np.ndarray, ignored: Ignored) -> np.ndarray:
-    """The labels as `ExportSettings.ignored` wants them out: with "drop", 255 becomes background."""
-    return np.where(labels == IGNORED, np.uint8(0), labels) if ignored == "drop" else labels

@@ -1,9 +1,9 @@
 """Label Studio's run-length code of brush strokes: @thi.ng/rle-pack over RGBA pixels, row by row.
 
-A bit stream, most significant bit first: 32 bits number of values; 5 bits word size − 1; four times 4 bits
-field size − 1; then blocks until all values are there. A block is 1 bit "run", 2 bits choosing one of the
-four field sizes, a field of that size with the number of values − 1, and then one word if it is a run, else
-one word per value. Of the four channels only alpha says where the brush was.
+A bit stream, most significant bit first: 32 bits for the number of values, 5 bits for the word size − 1,
+four times 4 bits for a field size − 1, then blocks until all values are written. A block is 1 bit "is a
+run", 2 bits that choose one of the four field sizes, a field of that size with the number of values − 1, and
+one word for a run, else one word per value. Only the alpha channel says where the brush was.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def encode_brush(region: np.ndarray) -> list[int]:
 
 
 def _heads(length: int) -> list[str]:
-    """The blocks of one run, without their words; what the largest field cannot hold takes several."""
+    """The blocks of one run, without their words; a run too long for the largest field takes several."""
     longest = 1 << FIELD_BITS[-1]
     whole, rest = divmod(length, longest)
     heads = [f"1{len(FIELD_BITS) - 1:02b}{longest - 1:b}"] * whole
@@ -55,20 +55,20 @@ def decode_brush(code: Sequence[int], size: tuple[int, int]) -> np.ndarray:
     """Decode a region.
 
     Args:
-        code: bytes as numbers.
+        code: the bytes as numbers.
         size: (height, width) that it must have.
 
     Returns:
         (H, W) bool: where alpha is not 0.
 
     Raises:
-        ValueError: the code is no whole one, or for another number of pixels.
+        ValueError: the code is cut off, or has another number of pixels.
     """
     expected = size[0] * size[1] * CHANNELS
     try:
         content = bytes(code)
     except (TypeError, ValueError):
-        raise ValueError("the RLE is no list of bytes") from None
+        raise ValueError("the RLE is not a list of bytes") from None
     bits = "".join(f"{byte:08b}" for byte in content)
     position = 0
 

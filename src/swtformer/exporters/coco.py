@@ -1,8 +1,7 @@
 """COCO's annotation JSON with run-length masks.
 
-Value 255 is a category of its own, "ignored" with id 255, whose annotations are marked iscrowd and ignore;
-it is listed only where the masks hold it. COCO has no regions that are ignored whatever their class is, and
-tools leave iscrowd annotations out of training.
+Value 255 is a category, "ignored" with id 255, that is listed only if the masks hold it. COCO has no ignored
+regions without a class, so its annotations are marked iscrowd and ignore: tools do not train on those.
 """
 
 from __future__ import annotations
@@ -18,17 +17,19 @@ from pycocotools import mask as coco_mask
 
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError
-from swtformer.exporters.base import ExchangeFormat, LabelledImage, kept, require_free_names
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, require_free_names
 from swtformer.exporters.coco_rle import decode_rle
+from swtformer.exporters.fingerprints import KEY, fingerprint, parsed_fingerprints
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
-from swtformer.exporters.provenance import NOTES_KEY, Provenance, notes, parsed_notes
 from swtformer.exporters.reading import (
     IGNORED_NAME,
     Canvas,
     Correction,
+    Ignored,
     Overlaps,
     Reading,
+    is_ignored,
 )
 from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
@@ -39,7 +40,7 @@ LISTS = ("images", "annotations", "categories")
 
 @EXPORTERS.register("coco")
 class CocoExporter(ExchangeFormat):
-    """One JSON file; the images are named relative to their folder."""
+    """One JSON file; images are named relative to their folder."""
 
     suffix = ".json"
     is_lossless = True
@@ -51,20 +52,20 @@ class CocoExporter(ExchangeFormat):
         require_free_names(classes)
         listed: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        noted: dict[str, Provenance] = {}
+        fingerprints: dict[str, str] = {}
         for image_id, item in enumerate(images, start=1):
             height, width = item.size
+            labels = self.round_trip(item.labels, ignored=settings.ignored)
             listed.append({"id": image_id, "file_name": item.file_name, "width": width, "height": height})
-            for value, region in objects(kept(item.labels, settings.ignored), settings.objects):
+            for value, region in objects(labels, settings.objects):
                 annotations.append(_annotation(len(annotations) + 1, image_id, value, region))
-            if item.provenance is not None:
-                noted[item.id] = item.provenance
+            fingerprints[item.id] = fingerprint(labels)
         categories = [{"id": k + 1, "name": name} for k, name in enumerate(classes)]
         if any(item["category_id"] == IGNORED for item in annotations):
             categories.append({"id": IGNORED, "name": IGNORED_NAME})
-        about: dict[str, Any] = {"description": "Masks of swtformer; category ids are mask values."}
+        about = "Masks of swtformer; category ids are mask values."
         content = {
-            "info": about | ({NOTES_KEY: notes(noted)} if noted else {}),
+            "info": {"description": about, KEY: fingerprints},
             "images": listed,
             "annotations": annotations,
             "categories": categories,
@@ -80,13 +81,14 @@ class CocoExporter(ExchangeFormat):
             return stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Masks of all images in the file, from run-length codes and polygons; crowds count as their class.
+        """Masks of all images in the file, from run-length codes and polygons; iscrowd makes no difference.
 
         An image without annotations is all background.
         """
-        content, noted = _content(path)
-        reading.expect(noted)
+        content, exported = _content(path)
+        reading.expect(exported)
         names = _categories(content["categories"], path)
+        ignored: Ignored = "keep" if any(is_ignored(name) for name, _ in names.values()) else "drop"
         regions = _by_image(content["annotations"], path)
         overlaps = Overlaps()
         for index, image in enumerate(content["images"]):
@@ -101,7 +103,7 @@ class CocoExporter(ExchangeFormat):
             canvas = _painted(regions[image["id"]], reading.images[id].size, names, path, reading)
             if canvas is not None:
                 overlaps.add(canvas)
-                yield Correction(id, canvas.labels, source, noted.get(id))
+                yield Correction(id, canvas.labels, source, exported.get(id), ignored)
         overlaps.warn(reading.problems, path)
 
 
@@ -119,21 +121,21 @@ def _annotation(id: int, image_id: int, value: int, region: np.ndarray) -> dict[
     return annotation | ({"ignore": 1} if value == IGNORED else {})
 
 
-def _content(path: Path) -> tuple[dict[str, list[Any]], dict[str, Provenance]]:
-    """The lists, and what the export noted about the masks."""
+def _content(path: Path) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """The lists, and the fingerprints of the exported masks by image id."""
     try:
         content = parse_json(read_text(path))
     except ValueError as error:
-        raise DataError(f"{path}: is no whole JSON ({error}).") from None
+        raise DataError(f"{path}: is not complete JSON ({error}).") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in LISTS):
-        raise DataError(f"{path}: is no COCO file; expected the lists {', '.join(LISTS)}.")
+        raise DataError(f"{path}: is not a COCO file; expected the lists {', '.join(LISTS)}.")
     about = content.get("info")
-    noted = about.get(NOTES_KEY) if isinstance(about, dict) else None
-    return {key: content[key] for key in LISTS}, parsed_notes(noted, f"{path}: info.{NOTES_KEY}")
+    exported = about.get(KEY) if isinstance(about, dict) else None
+    return {key: content[key] for key in LISTS}, parsed_fingerprints(exported, f"{path}: info.{KEY}")
 
 
 def _categories(categories: Sequence[Any], path: Path) -> dict[Any, tuple[str, str]]:
-    """Name and position of each category by id; names are looked up when an annotation uses them."""
+    """Name and position of each category by id; a name matters only if an annotation uses it."""
     names = {}
     for index, category in enumerate(categories):
         source = f"{path}: categories[{index}]"
@@ -144,7 +146,7 @@ def _categories(categories: Sequence[Any], path: Path) -> dict[Any, tuple[str, s
 
 
 def _has(item: Any, key: str) -> bool:
-    """Whether an item of a list has a text under a key, and an id."""
+    """Whether an item of a list has an id, and text in a field."""
     return isinstance(item, dict) and isinstance(item.get(key), str) and isinstance(item.get("id"), int | str)
 
 
@@ -165,13 +167,13 @@ def _painted(
     path: Path,
     reading: Reading,
 ) -> Canvas | None:
-    """Paint an image's annotations in the order of the file; None where one has been noted as unusable."""
+    """Paint an image's annotations in the order of the file; None if one cannot be used, which is noted."""
     canvas = Canvas(size)
     for index, annotation in annotations:
         source = f"{path}: annotations[{index}]"
         category = annotation.get("category_id")
         if not isinstance(category, int | str) or category not in names:
-            reading.problems.fatal("category", f"{source}: category_id {category!r} is no id in categories.")
+            reading.problems.fatal("category", f"{source}: category_id {category!r} is not in categories.")
             return None
         value = reading.value(*names[category])
         if value is None:
@@ -194,4 +196,4 @@ def _region(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         return decode_rle(segmentation.get("counts"), size)
     if isinstance(segmentation, list) and segmentation:
         return fill(segmentation, size)
-    raise ValueError("it has no segmentation; boxes alone are no masks")
+    raise ValueError("it has no segmentation, only a box")

@@ -1,8 +1,8 @@
-"""Decode COCO's run-length codes of untrusted origin; pycocotools' C code trusts the counts that it is given.
+"""Decode COCO run-length codes of unknown origin; the C code of pycocotools does not check its counts.
 
-Counts alternate between pixels outside and inside, column by column. Compressed, each count (from the fourth
-on, its difference to the count two before) is written in characters of 5 bits, the lowest first, with a sixth
-bit where more follow, each plus 48.
+Counts alternate between pixels outside and inside, column by column. In the compressed form each count (from
+the fourth on, its difference to the count two before) is written in characters of 5 bits, the lowest first,
+with a sixth bit if more follow, each plus 48.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 MAX_CHARACTERS = 7
-"""Characters of one count: more than 32 bits hold no number of pixels."""
+"""Longest code of one count; no image has a number of pixels of more than 32 bits."""
 
 
 def decode_rle(counts: Any, size: tuple[int, int]) -> np.ndarray:
@@ -31,7 +31,7 @@ def decode_rle(counts: Any, size: tuple[int, int]) -> np.ndarray:
     """
     lengths = _decompressed(counts) if isinstance(counts, str) else counts
     if not isinstance(lengths, Sequence) or not all(type(item) is int and item >= 0 for item in lengths):
-        raise ValueError("the RLE counts are no whole numbers from 0")
+        raise ValueError("the RLE counts are not whole numbers from 0")
     height, width = size
     if sum(lengths) != height * width:
         raise ValueError(f"the RLE is for {sum(lengths)} pixels, expected {width}×{height}")

@@ -1,4 +1,4 @@
-"""CVAT's "Segmentation mask 1.1": a zip file of VOC's folders with coloured masks of classes and objects."""
+"""CVAT's "Segmentation mask 1.1": a zip file like a VOC folder, with colours for classes and objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from swtformer.exporters.base import ExchangeFormat, LabelledImage, image_bytes, kept
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, image_bytes
+from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text
 from swtformer.exporters.label_map import (
     CLASS_FOLDER,
     IMAGE_FOLDER,
@@ -22,7 +23,6 @@ from swtformer.exporters.label_map import (
     read_class_masks,
 )
 from swtformer.exporters.objects import objects
-from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import Correction, Reading
 from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
@@ -30,9 +30,9 @@ from swtformer.store.files import atomic_file
 from swtformer.store.masks import voc_palette
 
 MAX_OBJECTS = 255
-"""Objects that SegmentationObject can tell apart in one image: it has the 256 colours of VOC, 0 for none.
+"""Most objects that SegmentationObject can hold per image: it has the 256 colours of VOC, and 0 is no object.
 
-CVAT refuses a file with any other colour, and takes one colour in two classes for one object of one class.
+CVAT refuses any other colour, and reads one colour in two classes as one object of one class.
 """
 
 SHOWN = 5
@@ -49,19 +49,18 @@ class CvatExporter(ExchangeFormat):
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
     ) -> list[str]:
-        """Write RGB masks, as CVAT does; value 255 is a label "ignored", which the CVAT task must have.
+        """Write RGB masks, as CVAT does; 255 is a label "ignored", which the CVAT task must have.
 
-        In an image of more than `MAX_OBJECTS` connected parts each class is one object, of which is warned.
+        If an image has more than `MAX_OBJECTS` connected parts, each class is one object, with a warning.
         """
         palette = voc_palette()
-        ids = []
-        noted: dict[str, Provenance] = {}
+        fingerprints: dict[str, str] = {}
         crowded: list[str] = []
         with_ignored = False
         label_map_text(classes, with_ignored=True)  # refuses names before work starts
         with atomic_file(out) as stream, zipfile.ZipFile(stream, "w") as archive:
             for item in images:
-                labels = kept(item.labels, settings.ignored)
+                labels = self.round_trip(item.labels, ignored=settings.ignored)
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 numbers = _object_numbers(labels, settings)
                 if numbers is None:
@@ -71,13 +70,10 @@ class CvatExporter(ExchangeFormat):
                 _add(archive, f"{OBJECT_FOLDER}/{item.id}.png", _png(palette[numbers]))
                 if settings.images == "copy" and item.image is not None:
                     _add(archive, f"{IMAGE_FOLDER}/{item.file_name}", image_bytes(item.image))
-                ids.append(item.id)
-                if item.provenance is not None:
-                    noted[item.id] = item.provenance
-            _add(archive, LIST_FILE, "".join(f"{id}\n" for id in ids).encode())
+                fingerprints[item.id] = fingerprint(labels)
+            _add(archive, LIST_FILE, "".join(f"{id}\n" for id in fingerprints).encode())
             _add(archive, MAP_FILE, label_map_text(classes, with_ignored=with_ignored).encode())
-            if noted:
-                _add(archive, NOTES_FILE, notes_text(noted).encode())
+            _add(archive, FILE, fingerprints_text(fingerprints).encode())
         return _warnings(crowded=crowded, with_ignored=with_ignored)
 
     def recognises(self, path: Path) -> bool:
@@ -85,12 +81,12 @@ class CvatExporter(ExchangeFormat):
         return path.is_file() and looks_like_class_masks(path)
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Masks by the colours of labelmap.txt, as the CVAT task has them; from a folder as well."""
+        """Masks by the colours of labelmap.txt, those of the CVAT task; `path` may be a folder too."""
         return read_class_masks(path, reading)
 
 
 def _object_numbers(labels: np.ndarray, settings: ExportSettings) -> np.ndarray | None:
-    """(H, W) uint8 number of each pixel's object, from 1; None where there are too many."""
+    """(H, W) uint8 number of each pixel's object, from 1; None if there are too many."""
     numbers = np.zeros(labels.shape, dtype=np.uint8)
     for number, (_, region) in enumerate(objects(labels, settings.objects), start=1):
         if number > MAX_OBJECTS:
@@ -106,7 +102,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    """Store a member with a fixed date, so that equal masks give equal archives."""
+    """Add a file with a fixed date, so that equal masks give equal archives."""
     archive.writestr(zipfile.ZipInfo(name), content)
 
 
@@ -115,13 +111,13 @@ def _warnings(*, crowded: Sequence[str], with_ignored: bool) -> list[str]:
     if crowded:
         listed = ", ".join(crowded[:SHOWN]) + (", …" if len(crowded) > SHOWN else "")
         warnings.append(
-            f"{len(crowded)} images have more than {MAX_OBJECTS} connected parts, which this format cannot "
-            f"tell apart: {listed}. There all of a class is one object; no pixel is lost. Where the parts "
-            "must stay apart, export with --format coco and upload that to CVAT as COCO 1.0."
+            f"{len(crowded)} images have more than {MAX_OBJECTS} connected parts, more than this "
+            f"format can number: {listed}. In these, all of a class is one object; no pixel is lost. To keep "
+            "the parts apart, export with --format coco and upload the file to CVAT as COCO 1.0."
         )
     if with_ignored:
         warnings.append(
-            'Pixels with 255 are the label "ignored" in this file: add a label of this name to the CVAT '
-            "task, or leave them out by --export.ignored drop."
+            'Pixels with 255 are the label "ignored" in this file: add this label to the CVAT task, or '
+            "export with --export.ignored drop."
         )
     return warnings

@@ -1,4 +1,4 @@
-"""Masks as colours, the way VOC and CVAT hold them: labelmap.txt and SegmentationClass/<id>.png.
+"""Masks as colours, as VOC and CVAT store them: labelmap.txt and SegmentationClass/<id>.png.
 
 A line of labelmap.txt is ``name:red,green,blue:parts:actions``; lines that begin with # are comments.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from swtformer.datasets.containers import PNG_SIGNATURE, require_whole
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.archive import Tree, has_folder, open_tree, read_text, relative_files, root_of
 from swtformer.exporters.base import require_free_names
-from swtformer.exporters.provenance import Provenance, read_notes
-from swtformer.exporters.reading import IGNORED_NAME, Correction, Reading
+from swtformer.exporters.fingerprints import read_fingerprints
+from swtformer.exporters.reading import IGNORED_NAME, Correction, Ignored, Reading
 from swtformer.label_values import IGNORED
 from swtformer.store.masks import voc_palette
 
@@ -30,7 +30,7 @@ LIST_FILE = "ImageSets/Segmentation/default.txt"
 MAP_FILE = "labelmap.txt"
 
 PNG_SLACK_BYTES = 2**20
-"""Room for a PNG's header and metadata beside its pixels."""
+"""Space for the header and metadata of a PNG besides its pixels."""
 
 PNG_HEADER_BYTES = 33
 
@@ -47,10 +47,12 @@ class LabelMap:
     Attributes:
         values: mask value (0, k+1 or 255) by 0xRRGGBB.
         greys: mask value by grey level or palette index, for masks that hold label numbers.
+        ignored: "drop" if no label means 255.
     """
 
     values: Mapping[int, int]
     greys: Mapping[int, int]
+    ignored: Ignored = "keep"
 
 
 def label_map_text(classes: Sequence[str], *, with_ignored: bool) -> str:
@@ -58,18 +60,17 @@ def label_map_text(classes: Sequence[str], *, with_ignored: bool) -> str:
 
     Args:
         classes: class names in the order of the mask values 1, 2, …
-        with_ignored: whether value 255 has a line too. CVAT takes it for a label, "ignored", which the
-            task must then have.
+        with_ignored: whether 255 has a line. For CVAT it is a label, "ignored", which the task must have.
 
     Raises:
-        SwtformerError: a name that the file cannot hold.
+        SwtformerError: the file cannot hold a class name.
     """
     require_free_names(classes)
     for name in classes:
         if ":" in name or name.startswith("#") or not name.isprintable() or name != name.strip():
             raise SwtformerError(
-                f"The class name {name!r} cannot stand in labelmap.txt: no colon, line break, blank at the "
-                "ends or # in front is allowed. Rename the class, or export another format."
+                f"The class name {name!r} cannot be written to labelmap.txt, which allows no colon, no line "
+                "break, no space at the ends and no # in front. Rename the class, or use another format."
             )
     palette = voc_palette()
     lines = [("background", 0), *((name, k + 1) for k, name in enumerate(classes))]
@@ -83,10 +84,10 @@ def looks_like_class_masks(path: Path) -> bool:
 
 
 def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
-    """Masks of SegmentationClass in a folder or zip file, whatever their colours are.
+    """Masks of SegmentationClass in a folder or zip file, by the colours of labelmap.txt.
 
     An image that is listed in ImageSets/Segmentation but has no mask is all background: CVAT writes no
-    mask where nothing is drawn. Without labelmap.txt the colours and values are those that we write.
+    mask where nothing is drawn. Without labelmap.txt the colours and values are those that `write` uses.
 
     Raises:
         DataError: the file as a whole cannot be used.
@@ -96,32 +97,30 @@ def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
         if root is None:
             raise DataError(f"{path}: holds no folder {CLASS_FOLDER}.")
         colours = _read_map(tree, root + MAP_FILE, reading)
-        noted = read_notes(tree, root)
-        reading.expect(noted)
+        exported = read_fingerprints(tree, root)
+        reading.expect(exported)
         masks = relative_files(tree, f"{root}{CLASS_FOLDER}/", ".png")
         for name, file in masks.items():
             source = f"{path}: {file}"
             if (id := reading.image(name, source)) is not None:
                 labels = _read_mask(tree, file, id, colours, reading)
                 if labels is not None:
-                    yield Correction(id, labels, source, noted.get(id))
-        yield from _undrawn(tree, root, set(masks), noted, reading)
+                    yield Correction(id, labels, source, exported.get(id), colours.ignored)
+        for name, source in _undrawn(tree, root, masks).items():
+            if (id := reading.image(name, source)) is not None:
+                labels = np.zeros(reading.images[id].size, dtype=np.uint8)
+                yield Correction(id, labels, source, exported.get(id), colours.ignored)
 
 
-def _undrawn(
-    tree: Tree, root: str, drawn: set[str], noted: Mapping[str, Provenance], reading: Reading
-) -> Iterator[Correction]:
-    """All-background masks of the images that a list names and nothing is drawn in."""
+def _undrawn(tree: Tree, root: str, drawn: Collection[str]) -> dict[str, str]:
+    """Images that a list names but that have no mask, each with its place in the list."""
     listed: dict[str, str] = {}
-    for name in relative_files(tree, f"{root}ImageSets/Segmentation/", ".txt").values():
-        for line in read_text(tree, name).splitlines():
-            listed.setdefault(line.strip(), f"{tree.path}: {name}")
-    listed.pop("", None)
-    for name, file in listed.items():
-        source = f"{file}: {name}"
-        if name not in drawn and (id := reading.image(name, source)) is not None:
-            labels = np.zeros(reading.images[id].size, dtype=np.uint8)
-            yield Correction(id, labels, source, noted.get(id))
+    for file in relative_files(tree, f"{root}ImageSets/Segmentation/", ".txt").values():
+        for line in read_text(tree, file).splitlines():
+            name = line.strip()
+            if name and name not in drawn:
+                listed.setdefault(name, f"{tree.path}: {file}: {name}")
+    return listed
 
 
 def _read_map(tree: Tree, name: str, reading: Reading) -> LabelMap:
@@ -142,10 +141,11 @@ def _read_map(tree: Tree, name: str, reading: Reading) -> LabelMap:
         if colour is None:
             raise DataError(f"{source}: expected name:red,green,blue:parts:actions, got {line!r:.80}.")
         if colour in values:
-            raise DataError(f"{source}: the colour {_shown(colour)} is there twice; give each label its own.")
+            raise DataError(f"{source}: two labels have the colour {_shown(colour)}; give each its own.")
         if value is not None:
             values[colour] = greys[index] = value
-    return LabelMap(conventional | values, {IGNORED: IGNORED} | greys)
+    ignored: Ignored = "keep" if IGNORED in values.values() else "drop"
+    return LabelMap(conventional | values, {IGNORED: IGNORED} | greys, ignored)
 
 
 def _colour(text: str) -> int | None:
@@ -169,7 +169,7 @@ def _shown(code: int) -> str:
 
 
 def _read_mask(tree: Tree, name: str, id: str, colours: LabelMap, reading: Reading) -> np.ndarray | None:
-    """(H, W) uint8 labels; None where they cannot be used, which is noted."""
+    """(H, W) uint8 labels; None if the mask cannot be used, which is noted."""
     source = f"{tree.path}: {name}"
     height, width = reading.images[id].size
     try:
@@ -185,7 +185,7 @@ def _read_mask(tree: Tree, name: str, id: str, colours: LabelMap, reading: Readi
         reading.problems.fatal("mask", str(error), id=id)
         return None
     except _PNG_DAMAGE as error:
-        reading.problems.fatal("mask", f"{source}: is no usable mask: {error}.", id=id)
+        reading.problems.fatal("mask", f"{source}: is not a usable mask: {error}.", id=id)
         return None
     used, inverse = np.unique(codes, return_inverse=True)
     strays = [code for code in used.tolist() if code not in known]
@@ -193,7 +193,9 @@ def _read_mask(tree: Tree, name: str, id: str, colours: LabelMap, reading: Readi
         is_colour = known is colours.values
         shown = ", ".join(_shown(code) if is_colour else str(code) for code in strays[:SHOWN])
         more = f" and {len(strays) - SHOWN} more" if len(strays) > SHOWN else ""
-        message = f"{source}: {MAP_FILE} has no label of {'colour' if is_colour else 'value'} {shown}{more}."
+        message = (
+            f"{source}: {MAP_FILE} has no label with the {'colour' if is_colour else 'value'} {shown}{more}."
+        )
         reading.problems.fatal("unknown_colour", message, id=id)
         return None
     table = np.array([known[code] for code in used.tolist()], dtype=np.uint8)
@@ -201,9 +203,9 @@ def _read_mask(tree: Tree, name: str, id: str, colours: LabelMap, reading: Readi
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
-    """(height, width) that a PNG's header claims; looked at before anything is decoded."""
+    """(height, width) by a PNG's header, which is checked before anything is decoded."""
     if not data.startswith(PNG_SIGNATURE) or len(data) < PNG_HEADER_BYTES:
-        raise ValueError("it is no PNG")
+        raise ValueError("it is not a PNG")
     width, height = struct.unpack_from(">II", data, 16)
     return height, width
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -15,11 +14,11 @@ import numpy as np
 
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError
-from swtformer.exporters.base import ExchangeFormat, LabelledImage, kept, require_free_names
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, require_free_names
 from swtformer.exporters.brush_rle import decode_brush, encode_brush
+from swtformer.exporters.fingerprints import KEY, fingerprint
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
-from swtformer.exporters.provenance import NOTES_KEY, Provenance, parsed_note
 from swtformer.exporters.reading import (
     IGNORED_NAME,
     Canvas,
@@ -35,25 +34,26 @@ from swtformer.store.masks import voc_palette
 FROM_NAME = "label"
 TO_NAME = "image"
 ID_KEY = "swtformer_id"
-"""Field of a task's data that holds the record id: Label Studio renames files that are uploaded."""
+"""Field of a task's data that holds the record id: Label Studio renames uploaded files."""
 
 REGION_TYPES = ("brushlabels", "polygonlabels")
 
 _UPLOAD = re.compile(r"(?:^|/)upload/\d+/[0-9a-f]{8}-([^/]+)$")
-"""Reference to an uploaded file: its folder is lost, and its name has a prefix."""
+"""Reference to an uploaded file, which has lost its folder and whose name has a prefix."""
 
 
 class LabelStudioSettings(Section):
     """Options of the Label Studio export."""
 
     image_prefix: str = "/data/local-files/?d="
-    """What stands before the image's file name in a task; by default its local storage."""
+    """Text in front of the image's file name in a task; by default the address of local storage."""
 
 
 @EXPORTERS.register("label-studio")
 class LabelStudioExporter(ExchangeFormat):
-    """Tasks with predictions for "Import"; corrections come back from "Export" as JSON."""
+    """Tasks with predictions to import into Label Studio; corrected masks are exported there as JSON."""
 
+    settings_type = LabelStudioSettings
     suffix = ".json"
     is_lossless = True
 
@@ -62,17 +62,26 @@ class LabelStudioExporter(ExchangeFormat):
     ) -> list[str]:
         """Write tasks to `out`, and the labelling configuration to a file of the same name with .xml.
 
-        The masks are predictions: Label Studio shows them, and makes an annotation when the user saves.
+        The masks are predictions: Label Studio shows them, and makes an annotation when the user submits.
         """
         require_free_names(classes)
         with_ignored = False
         with atomic_file(out, "w") as stream:
             stream.write("[")
             for index, item in enumerate(images):
-                labels = kept(item.labels, settings.ignored)
+                labels = self.round_trip(item.labels, ignored=settings.ignored)
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 stream.write(",\n" if index else "\n")
-                task = _task(item, labels, classes, settings, image_prefix=self.options.image_prefix)
+                task = {
+                    "data": {
+                        TO_NAME: self.options.image_prefix + quote(item.file_name),
+                        ID_KEY: item.id,
+                        KEY: fingerprint(labels),
+                    },
+                    "predictions": [
+                        {"model_version": "swtformer", "result": _regions(labels, classes, settings)}
+                    ],
+                }
                 json.dump(task, stream, ensure_ascii=False, separators=(",", ":"))
             stream.write("\n]\n")
         write_text(out.with_suffix(".xml"), configuration(classes, with_ignored=with_ignored))
@@ -86,14 +95,14 @@ class LabelStudioExporter(ExchangeFormat):
             return stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Masks of the last annotation of each task that has one; brush strokes and polygons.
+        """Masks of the newest annotation of each task, from brush strokes and polygons.
 
-        Tasks without annotation, or with cancelled ones only, were not looked at and are passed over.
+        A task without an annotation that was not cancelled is left out: nobody looked at it.
         """
         overlaps = Overlaps()
         for index, task in enumerate(_tasks(path)):
             source = f"{path}: task {index + 1}"
-            annotation = _last_annotation(task, source)
+            annotation = _newest_annotation(task, source)
             name = _image_name(task, source)
             if annotation is None or (id := reading.image(name, source)) is None:
                 continue
@@ -107,12 +116,12 @@ class LabelStudioExporter(ExchangeFormat):
                 continue
             if canvas is not None:
                 overlaps.add(canvas)
-                yield Correction(id, canvas.labels, source, _provenance(task, source))
+                yield Correction(id, canvas.labels, source, _exported(task))
         overlaps.warn(reading.problems, path)
 
 
 def configuration(classes: Sequence[str], *, with_ignored: bool) -> str:
-    """The labelling configuration that fits the tasks: paste it under "Labeling Interface", "Code"."""
+    """The labelling configuration for the tasks, to paste under "Labeling Interface", "Code"."""
     palette = voc_palette()
     labels = [(name, k + 1) for k, name in enumerate(classes)]
     labels += [(IGNORED_NAME, IGNORED)] if with_ignored else []
@@ -125,16 +134,9 @@ def configuration(classes: Sequence[str], *, with_ignored: bool) -> str:
     return head + brush + "\n".join(lines) + "\n  </BrushLabels>\n</View>\n"
 
 
-def _task(
-    item: LabelledImage,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    settings: ExportSettings,
-    *,
-    image_prefix: str,
-) -> dict[str, Any]:
-    height, width = item.size
-    regions = [
+def _regions(labels: np.ndarray, classes: Sequence[str], settings: ExportSettings) -> list[dict[str, Any]]:
+    height, width = labels.shape
+    return [
         {
             "id": f"r{number}",
             "type": "brushlabels",
@@ -151,23 +153,19 @@ def _task(
         }
         for number, (value, region) in enumerate(objects(labels, settings.objects), start=1)
     ]
-    data: dict[str, Any] = {TO_NAME: image_prefix + quote(item.file_name), ID_KEY: item.id}
-    if item.provenance is not None:
-        data[NOTES_KEY] = asdict(item.provenance)
-    return {"data": data, "predictions": [{"model_version": "swtformer", "result": regions}]}
 
 
 def _tasks(path: Path) -> list[Any]:
     try:
         tasks = parse_json(read_text(path))
     except ValueError as error:
-        raise DataError(f"{path}: is no whole JSON ({error}).") from None
+        raise DataError(f"{path}: is not complete JSON ({error}).") from None
     if not isinstance(tasks, list):
         raise DataError(f"{path}: expected Label Studio's JSON export, a list of tasks.")
     return tasks
 
 
-def _last_annotation(task: Any, source: str) -> list[Any] | None:
+def _newest_annotation(task: Any, source: str) -> list[Any] | None:
     """The regions of the newest annotation that was not cancelled."""
     annotations = task.get("annotations", []) if isinstance(task, dict) else None
     if not isinstance(annotations, list) or not all(isinstance(item, dict) for item in annotations):
@@ -182,17 +180,20 @@ def _last_annotation(task: Any, source: str) -> list[Any] | None:
     return result
 
 
-def _provenance(task: Mapping[str, Any], source: str) -> Provenance | None:
-    """What the export noted about a task's mask."""
+def _data(task: Mapping[str, Any]) -> Mapping[str, Any]:
     data = task.get("data")
-    note = data.get(NOTES_KEY) if isinstance(data, dict) else None
-    return None if note is None else parsed_note(note, f"{source}: data.{NOTES_KEY}")
+    return data if isinstance(data, dict) else {}
+
+
+def _exported(task: Mapping[str, Any]) -> str | None:
+    """Fingerprint of a task's mask as it was exported."""
+    noted = _data(task).get(KEY)
+    return noted if isinstance(noted, str) else None
 
 
 def _image_name(task: Mapping[str, Any], source: str) -> str:
-    """The record id where the task still has it, else what its image reference ends in."""
-    data = task.get("data")
-    data = data if isinstance(data, dict) else {}
+    """The record id if the task still has it, else the end of its image reference."""
+    data = _data(task)
     if isinstance(data.get(ID_KEY), str):
         return str(data[ID_KEY])
     reference = data.get(TO_NAME, next((value for value in data.values() if isinstance(value, str)), None))
@@ -205,10 +206,10 @@ def _image_name(task: Mapping[str, Any], source: str) -> str:
 
 
 def _paint(annotation: Sequence[Mapping[str, Any]], id: str, source: str, reading: Reading) -> Canvas | None:
-    """Paint an annotation's regions; None where one of them has been noted as unusable.
+    """Paint an annotation's regions; None if one cannot be used, which is noted.
 
     Raises:
-        ValueError: a region is damaged or of a kind that has no pixels.
+        ValueError: a region is damaged or of a kind without a mask.
         KeyError, TypeError: a region lacks a field.
     """
     canvas = Canvas(reading.images[id].size)
@@ -219,7 +220,7 @@ def _paint(annotation: Sequence[Mapping[str, Any]], id: str, source: str, readin
         if kind not in REGION_TYPES:
             raise ValueError(f"a region of type {kind!r} has no mask; expected {' or '.join(REGION_TYPES)}")
         if region.get("image_rotation"):
-            raise ValueError("it is drawn on a rotated image; turn the image itself, or back")
+            raise ValueError("it is drawn on a rotated image; undo the rotation, or rotate the file itself")
         names = value.get(kind) or ["(no label)"]
         if len(names) != 1:
             raise ValueError(f"a region has the labels {names}; expected one")

@@ -12,18 +12,18 @@ from swtformer.label_values import IGNORED
 
 
 def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[tuple[int, np.ndarray]]:
-    """The objects of a mask: "ignored" first, so that it lies below the others, then by rising value.
+    """The objects of a mask: "ignored" first, so that it lies below the others, then by mask value.
 
     Args:
-        labels: (H, W) uint8; 0 is no object.
+        labels: (H, W) uint8; 0 is background.
         how: one object per class, or one per connected part of it (pixels that touch at a corner are
-            connected). Value 255 is one object always.
+            connected). Value 255 is always one object.
 
     Yields:
         Mask value and (H, W) bool region.
 
     Raises:
-        SwtformerError: components are asked for and scipy lacks.
+        SwtformerError: components need scipy, which is not installed.
     """
     values = [value for value in np.unique(labels).tolist() if value != 0]
     for value in sorted(values, key=lambda value: (value != IGNORED, value)):

@@ -1,7 +1,7 @@
-"""Outlines of regions along the edges of their pixels, and back.
+"""Outlines of regions along the edges of their pixels, and regions from polygons.
 
-A polygon through pixel edges covers exactly its pixels; one through pixel centres, as OpenCV traces them, is
-half a pixel short all around and has no area where a region is one pixel wide.
+A polygon along pixel edges covers exactly its pixels. One through pixel centres, as OpenCV traces them, is
+half a pixel short on every side and has no area where a region is one pixel wide.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Outline:
     Attributes:
         points: (N, 2) int x and y of its corners in pixels from the image's upper left corner; clockwise
             around a part, anticlockwise around a hole.
-        area: what it encloses in pixels, positive; holes in a part count as enclosed.
-        is_hole: whether it is a hole's.
+        area: enclosed pixels, positive; the holes of a part count as enclosed.
+        is_hole: whether it surrounds a hole.
     """
 
     points: np.ndarray
@@ -37,7 +37,8 @@ class Outline:
 def outlines(region: np.ndarray) -> list[Outline]:
     """Outlines of all parts of a region and of all holes in them.
 
-    Parts that touch at a corner are two; a hole that touches the outside at a corner is none.
+    Pixels that touch only at a corner are separate parts, and a hole that touches the outside at a corner
+    belongs to the outside.
 
     Args:
         region: (H, W) bool.
@@ -90,7 +91,7 @@ def _outline(corners: np.ndarray, width: int, left: int, top: int) -> Outline:
 
 
 def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:
-    """Pixels that lie in any of some polygons, by COCO's own rule.
+    """Pixels inside at least one of the polygons, by the rule of COCO's own tools.
 
     Args:
         polygons: each x0, y0, x1, y1, … in pixels.
@@ -114,5 +115,5 @@ def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarr
     encoded = coco_mask.frPyObjects(
         [[float(value) for value in polygon] for polygon in polygons], height, width
     )
-    # pycocotools' own decoder warns of NumPy 2.
+    # pycocotools' own decoder raises a warning under NumPy 2.
     return decode_rle(coco_mask.merge(encoded)["counts"].decode("ascii"), size)

@@ -1,4 +1,4 @@
-"""What the readers of all formats share: whose masks are wanted, what labels mean, what was wrong."""
+"""What the readers of all formats share: which images are wanted, what labels mean, what was wrong."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
-from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
-from swtformer.errors import DataError, nearest
-from swtformer.exporters.provenance import Provenance
-from swtformer.label_values import IGNORED
+from swtformer.errors import nearest
 from swtformer.safe_names import safe_name
 
+IGNORED = 255
+"""Mask value of pixels that no class is known for."""
+
 IGNORED_NAME = "ignored"
-"""What 255 is called in formats that only know named labels; VOC and CVAT call it so."""
+"""Name of 255 in formats with named labels; VOC and CVAT use it too."""
 
 UNKNOWN_IMAGE = "unknown_image"
 """Kind of the warnings about images that the run has no masks of."""
 
+Ignored = Literal["keep", "drop"]
+"""What an export did with 255: kept it, or made it background."""
+
 
 @dataclass(frozen=True)
 class Known:
-    """An image whose mask may come back.
+    """An image whose mask may be imported.
 
     Attributes:
         size: (height, width) in pixels.
-        source: the file that says so, for messages.
+        source: the file that has this size, for messages.
     """
 
     size: tuple[int, int]
@@ -41,19 +45,21 @@ class Known:
 
 @dataclass(frozen=True)
 class Correction:
-    """One mask that came back.
+    """One mask that was read.
 
     Attributes:
         id: of its image.
         labels: (H, W) uint8.
-        source: where they stood, for messages.
-        provenance: what the export noted about the mask; None where it noted nothing or a tool dropped it.
+        source: its place in the file, for messages.
+        exported: fingerprint of the mask as it was exported; None if the file does not hold it.
+        ignored: "drop" if the file has no label for 255, so that its masks say nothing about these pixels.
     """
 
     id: str
     labels: np.ndarray
     source: str
-    provenance: Provenance | None = None
+    exported: str | None = None
+    ignored: Ignored = "keep"
 
 
 class _Names:
@@ -81,7 +87,7 @@ class _Names:
 
 
 class Reading:
-    """One import: the images that are wanted, the classes, and notes of everything that is wrong."""
+    """One import: the wanted images, the classes, and a list of everything that is wrong."""
 
     def __init__(self, images: Mapping[str, Known], classes: Sequence[str], problems: Problems) -> None:
         """Prepare to match names.
@@ -101,11 +107,11 @@ class Reading:
         self._exported = _Names(())
 
     def expect(self, ids: Collection[str]) -> None:
-        """Take names for ids of the export rather than for others, which may have the same last part."""
+        """Match names with the ids of the export first; other images may have the same last part."""
         self._exported = _Names(ids)
 
     def image(self, name: str, source: str) -> str | None:
-        """The id that a tool's name of an image stands for; None is noted.
+        """The id of the image that a tool calls by a name; None if there is none, which is noted.
 
         Tools add or drop folders before a name, so the longer of id and name may end with the other.
         """
@@ -143,13 +149,13 @@ class Reading:
         return id
 
     def value(self, label: str, source: str) -> int | None:
-        """The mask value of a label; None, for a class that the run does not have, is noted once."""
+        """The mask value of a label; None for an unknown class, which is noted once."""
         name = label.strip()
         if name in self._values:
             return self._values[name]
         if name.lower() in BACKGROUND_NAMES:
             return 0
-        if name.lower() == IGNORED_NAME:
+        if is_ignored(name):
             return IGNORED
         if name not in self._unknown:
             self._unknown.add(name)
@@ -159,20 +165,28 @@ class Reading:
         return None
 
     def has_size(self, id: str, size: tuple[int, int], source: str) -> bool:
-        """Whether a mask has its image's size; if not, that is noted as a problem."""
+        """Whether a mask has the size of its image. Masks are never resized; another size is noted."""
         known = self.images[id]
-        try:
-            require_same_size(size, source, known.size, known.source)
-        except DataError as error:
-            self.problems.fatal("size", str(error), id=id)
-            return False
-        return True
+        if size != known.size:
+            self.problems.fatal(
+                "size",
+                f"{source} is for {size[1]}×{size[0]} pixels, {known.source} has "
+                f"{known.size[1]}×{known.size[0]}. Expected equal sizes; was the image resized, or turned by "
+                "its EXIF orientation?",
+                id=id,
+            )
+        return size == known.size
+
+
+def is_ignored(label: str) -> bool:
+    """Whether a label of a file means 255."""
+    return label.strip().lower() == IGNORED_NAME
 
 
 class Canvas:
-    """Labels painted region by region; where two meet, the later one lies on top.
+    """Labels painted region by region; where two overlap, the later one lies on top.
 
-    "Ignored" says that nobody knows the class, so it gives way to every class, whichever comes first.
+    "Ignored" means that the class is unknown, so a class replaces it in either order.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -180,7 +194,7 @@ class Canvas:
         self._painted = np.zeros(size, dtype=bool)
         self._ignored = np.zeros(size, dtype=bool)
         self.contested = 0
-        """Pixels that changed from one class to another after they had been painted."""
+        """Pixels that were painted in one class and then in another."""
 
     def paint(self, region: np.ndarray, value: int) -> None:
         """Give the pixels of a (H, W) bool region a label."""
@@ -194,12 +208,12 @@ class Canvas:
 
     @property
     def claimed(self) -> int:
-        """Pixels that lie in "ignored" and in a class, and have the class."""
+        """Pixels that lie both in "ignored" and in a class, and have the class."""
         return int(np.count_nonzero(self._ignored & self._painted))
 
 
 class Overlaps:
-    """Where the regions of a file's images overlap, to be told once for the file."""
+    """Where the regions of a file's images overlap, for one warning per file."""
 
     def __init__(self) -> None:
         self._contested: list[int] = []
@@ -211,18 +225,18 @@ class Overlaps:
         self._claimed += [canvas.claimed] if canvas.claimed else []
 
     def warn(self, problems: Problems, path: Path) -> None:
-        """Say what was found, and which region was taken."""
+        """Note how many pixels overlap and which region was used."""
         if self._contested:
             problems.warn(
                 "overlap",
-                f"{path}: {_counted(self._contested)} lie in regions of two classes; the one that stands "
-                "later in the file was taken.",
+                f"{path}: {_counted(self._contested)} lie in regions of two classes; the later region in the "
+                "file was used.",
             )
         if self._claimed:
             problems.warn(
                 "overlap",
                 f'{path}: {_counted(self._claimed)} lie in "{IGNORED_NAME}" and in a class; the class was '
-                "taken. Erase it where the pixels are to be ignored.",
+                "used. Erase it if the pixels are to be ignored.",
             )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, kept, new_folder
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder
+from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text
 from swtformer.exporters.label_map import (
     CLASS_FOLDER,
     IMAGE_FOLDER,
@@ -17,7 +18,6 @@ from swtformer.exporters.label_map import (
     looks_like_class_masks,
     read_class_masks,
 )
-from swtformer.exporters.provenance import NOTES_FILE, Provenance, notes_text
 from swtformer.exporters.reading import Correction, Reading
 from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
@@ -27,7 +27,7 @@ from swtformer.store.masks import write_mask
 
 @EXPORTERS.register("voc")
 class VocExporter(ExchangeFormat):
-    """A folder as PASCAL VOC has it, which `swtformer train` reads too once JPEGImages is there."""
+    """A folder like PASCAL VOC's; `swtformer train` reads it too if it holds JPEGImages."""
 
     suffix = ""
     is_lossless = True
@@ -36,24 +36,20 @@ class VocExporter(ExchangeFormat):
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
     ) -> list[str]:
         """Write label values as palette PNGs in VOC's colours; 255 is VOC's own "ignored"."""
-        ids = []
-        noted: dict[str, Provenance] = {}
+        fingerprints: dict[str, str] = {}
         with_ignored = False
         label_map_text(classes, with_ignored=True)  # refuses names before work starts
         with new_folder(out) as folder:
             for item in images:
-                labels = kept(item.labels, settings.ignored)
+                labels = self.round_trip(item.labels, ignored=settings.ignored)
                 with_ignored = with_ignored or bool(np.any(labels == IGNORED))
                 write_mask(folder / CLASS_FOLDER / f"{item.id}.png", labels)
                 copy_image(item, folder / IMAGE_FOLDER, settings)
-                ids.append(item.id)
-                if item.provenance is not None:
-                    noted[item.id] = item.provenance
-            write_text(folder / LIST_FILE, "".join(f"{id}\n" for id in ids))
+                fingerprints[item.id] = fingerprint(labels)
+            write_text(folder / LIST_FILE, "".join(f"{id}\n" for id in fingerprints))
             write_text(folder / MAP_FILE, label_map_text(classes, with_ignored=with_ignored))
             write_text(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
-            if noted:
-                write_text(folder / NOTES_FILE, notes_text(noted))
+            write_text(folder / FILE, fingerprints_text(fingerprints))
         return []
 
     def recognises(self, path: Path) -> bool:
@@ -61,5 +57,5 @@ class VocExporter(ExchangeFormat):
         return path.is_dir() and looks_like_class_masks(path)
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Masks by the colours of labelmap.txt, or by VOC's colours without one; from a zip file as well."""
+        """Masks by the colours of labelmap.txt, or by VOC's without one; `path` may be a zip file too."""
         return read_class_masks(path, reading)

@@ -1,17 +1,17 @@
 """YOLO segmentation: one text file per image with a polygon per line, in fractions of the image's size.
 
-The polygons run along the edges of the pixels. Holes cannot be said and are lost; larger polygons stand
-first, so that what lies in a hole survives a reader that paints in order, as Ultralytics and ours do.
+The polygons run along the edges of the pixels. They have no holes; larger polygons come first, so that an
+object in a hole survives readers that paint in order, as Ultralytics' and ours do.
 
-Ultralytics finds an image's labels by replacing the last folder `images` in its path by `labels`
-(img2label_paths in its data/utils.py), so no folder of this name may stand in an id: images/x is called x.
+Ultralytics finds the labels of an image by replacing the last folder `images` in its path with `labels`
+(img2label_paths in its data/utils.py), so no id may contain a folder of this name: images/x becomes x.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,9 @@ from swtformer.exporters.archive import (
     root_of,
 )
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder, require_free_names
+from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text, read_fingerprints
 from swtformer.exporters.outlines import Outline, fill, outlines
-from swtformer.exporters.provenance import NOTES_FILE, Ignored, Provenance, notes_text, read_notes
-from swtformer.exporters.reading import Canvas, Correction, Reading
+from swtformer.exporters.reading import Canvas, Correction, Ignored, Reading
 from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
@@ -41,19 +41,11 @@ DATA_FILE = "data.yaml"
 _VALUES_OF_A_BOX = 5
 
 
-@dataclass(frozen=True)
-class _Lost:
-    """What one image's mask has that polygons cannot say."""
-
-    holes: int
-    ignored_pixels: int
-
-
 @EXPORTERS.register("yolo")
 class YoloExporter(ExchangeFormat):
-    """A folder with data.yaml, labels/<id>.txt and, where asked for, images.
+    """A folder with data.yaml, labels/<id>.txt and, if asked for, images.
 
-    Folders called images are left out of the ids; `read` finds the right ids again.
+    File names leave out folders called images; `read` finds the ids again.
     """
 
     suffix = ""
@@ -62,15 +54,16 @@ class YoloExporter(ExchangeFormat):
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
     ) -> list[str]:
-        """Write a line per connected part, parts that touch at a corner apart; class numbers count from 0.
+        """Write a line per connected part, without connections over corners; class numbers count from 0.
 
         Raises:
-            SwtformerError: see `Exporter.write`; also where two ids differ in a folder called images alone.
+            SwtformerError: see `Exporter.write`; also if two ids differ only in a folder called images.
         """
         require_free_names(classes)
-        lost = []
+        holes: list[int] = []
+        undecided: list[int] = []
         ids: dict[str, str] = {}
-        noted: dict[str, Provenance] = {}
+        fingerprints: dict[str, str] = {}
         photographs = 0
         with new_folder(out) as folder:
             for item in images:
@@ -78,31 +71,30 @@ class YoloExporter(ExchangeFormat):
                 if name in ids:
                     raise SwtformerError(
                         f"The images {ids[name]!r} and {item.id!r} would share the label file "
-                        f"{LABEL_FOLDER}/{name}.txt, because YOLO's tools allow no second folder "
-                        f"{IMAGE_FOLDER}; rename one of them, or export in another format."
+                        f"{LABEL_FOLDER}/{name}.txt, because YOLO's tools allow only one folder "
+                        f"{IMAGE_FOLDER}; rename one of them, or use another format."
                     )
                 ids[name] = item.id
-                text, missing = _lines(item.labels)
+                text, filled = _lines(item.labels)
                 write_text(folder / LABEL_FOLDER / f"{name}.txt", text)
                 copy_image(replace(item, file_name=_flat(item.file_name)), folder / IMAGE_FOLDER, settings)
                 photographs += settings.images == "copy" and item.image is not None
-                lost.append(missing)
-                if item.provenance is not None:
-                    noted[item.id] = item.provenance
+                holes.append(filled)
+                undecided.append(int(np.count_nonzero(item.labels == IGNORED)))
+                fingerprints[item.id] = fingerprint(_round_trip(text, item.size))
             names = yaml.safe_dump(dict(enumerate(classes)), allow_unicode=True, sort_keys=True)
             indented = "".join(f"  {line}\n" for line in names.splitlines())
             write_text(
                 folder / DATA_FILE,
-                f"train: {IMAGE_FOLDER}\n# The same images: divide them for a real validation.\n"
+                f"train: {IMAGE_FOLDER}\n# The same images: split them for a real validation.\n"
                 f"val: {IMAGE_FOLDER}\nnames:\n{indented}",
             )
-            if noted:
-                write_text(folder / NOTES_FILE, notes_text(noted))
-        warnings = _warnings(lost, keeps_ignored=settings.ignored == "keep")
+            write_text(folder / FILE, fingerprints_text(fingerprints))
+        warnings = _warnings(holes, undecided if settings.ignored == "keep" else [])
         if photographs < len(ids):
             warnings.append(
-                f"{len(ids) - photographs} photographs are not in {out / IMAGE_FOLDER}, where {DATA_FILE} "
-                "says that they are: put them there under the names of the label files, or export with "
+                f"{len(ids) - photographs} photographs are missing in {out / IMAGE_FOLDER}, where "
+                f"{DATA_FILE} expects them: put them there, named like the label files, or export with "
                 "--data and --export.images copy."
             )
         return warnings
@@ -112,7 +104,7 @@ class YoloExporter(ExchangeFormat):
         return has_folder(path, LABEL_FOLDER)
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Masks from polygons, painted in the order of the lines; from a zip file as well.
+        """Masks from polygons, painted in the order of the lines; `path` may be a zip file too.
 
         Without data.yaml, class numbers are those of the run.
         """
@@ -121,52 +113,57 @@ class YoloExporter(ExchangeFormat):
             if root is None:
                 raise DataError(f"{path}: holds no folder {LABEL_FOLDER}.")
             names = _names(tree, root + DATA_FILE) or dict(enumerate(reading.classes))
-            noted = read_notes(tree, root)
-            reading.expect(noted)
-            ids = _ids_by_name(reading.images) | _ids_by_name(noted)
+            exported = read_fingerprints(tree, root)
+            reading.expect(exported)
+            ids = _ids_by_name(reading.images) | _ids_by_name(exported)
             for name, file in relative_files(tree, f"{root}{LABEL_FOLDER}/", ".txt").items():
                 source = f"{path}: {file}"
-                written_as = ids.get(name, [name])
-                if len(written_as) > 1:
+                possible = ids.get(name, [name])
+                if len(possible) > 1:
                     reading.problems.fatal(
                         "ambiguous_name",
-                        f"{source}: may be {' or '.join(map(repr, written_as))}, which YOLO's tools cannot "
-                        f"tell apart. Put {NOTES_FILE} of the export beside {LABEL_FOLDER}, or export in "
-                        "another format.",
+                        f"{source}: may be {' or '.join(map(repr, possible))}, which have the same name "
+                        f"for YOLO's tools. Put {FILE} of the export beside {LABEL_FOLDER}, or use another "
+                        "format.",
                     )
                     continue
-                if (id := reading.image(written_as[0], source)) is None:
+                if (id := reading.image(possible[0], source)) is None:
                     continue
                 canvas = _painted(read_text(tree, file), reading.images[id].size, names, source, reading)
                 if canvas is not None:
-                    yield Correction(id, canvas.labels, source, noted.get(id))
+                    yield Correction(id, canvas.labels, source, exported.get(id))
 
-    def as_it_returns(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
-        """The labels with holes filled, and without 255, which the format never keeps."""
-        text, _ = _lines(labels)
+    def round_trip(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
+        """The labels with holes filled and without 255, whatever `ignored` is."""
         height, width = labels.shape
-        canvas = Canvas((height, width))
-        for line in text.splitlines():
-            index, region = _parsed(line, (height, width))
-            canvas.paint(region, index + 1)
-        return canvas.labels
+        return _round_trip(_lines(labels)[0], (height, width))
+
+
+def _round_trip(text: str, size: tuple[int, int]) -> np.ndarray:
+    """The mask that `read` makes of lines that `write` wrote."""
+    canvas = Canvas(size)
+    for line in text.splitlines():
+        index, region = _parsed(line, size)
+        canvas.paint(region, index + 1)
+    return canvas.labels
 
 
 def _flat(name: str) -> str:
-    """An id or file name without the folders that Ultralytics would take for the images' own."""
+    """An id or file name without the folders that confuse Ultralytics."""
     *folders, last = name.split("/")
     return "/".join([*(folder for folder in folders if folder != IMAGE_FOLDER), last])
 
 
 def _ids_by_name(known: Iterable[str]) -> dict[str, list[str]]:
-    """Ids by what `write` calls them."""
+    """Ids by the file name that `write` gives them."""
     ids: dict[str, list[str]] = defaultdict(list)
     for id in sorted(known):
         ids[_flat(id)].append(id)
     return dict(ids)
 
 
-def _lines(labels: np.ndarray) -> tuple[str, _Lost]:
+def _lines(labels: np.ndarray) -> tuple[str, int]:
+    """The lines of a mask, and the number of holes that they fill."""
     found: list[tuple[int, Outline]] = []
     for value in np.unique(labels).tolist():
         if value not in (0, IGNORED):
@@ -178,23 +175,21 @@ def _lines(labels: np.ndarray) -> tuple[str, _Lost]:
     for value, outline in parts:
         points = (outline.points / scale).ravel().tolist()
         lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in points)}\n")
-    lost = _Lost(len(found) - len(parts), int(np.count_nonzero(labels == IGNORED)))
-    return "".join(lines), lost
+    return "".join(lines), len(found) - len(parts)
 
 
-def _warnings(lost: Sequence[_Lost], *, keeps_ignored: bool) -> list[str]:
+def _warnings(holes: Sequence[int], undecided: Sequence[int]) -> list[str]:
+    """What the format lost, from the holes and the pixels with 255 of each image."""
     warnings = []
-    holes = [item.holes for item in lost if item.holes]
-    pixels = [item.ignored_pixels for item in lost if item.ignored_pixels]
-    if holes:
+    if any(holes):
         warnings.append(
-            f"{sum(holes)} holes in {len(holes)} images are filled: YOLO's polygons have none. Use coco, "
-            "voc, cvat or label-studio where holes matter."
+            f"{sum(holes)} holes in {np.count_nonzero(holes)} images are filled: YOLO's polygons have none. "
+            "Use coco, voc, cvat or label-studio if holes matter."
         )
-    if pixels and keeps_ignored:
+    if any(undecided):
         warnings.append(
-            f"{sum(pixels):,} pixels with 255 (ignored) in {len(pixels)} images become background: YOLO has "
-            "no such label."
+            f"{sum(undecided):,} pixels with 255 (ignored) in {np.count_nonzero(undecided)} images become "
+            "background: YOLO has no such label."
         )
     return warnings
 
@@ -206,7 +201,7 @@ def _names(tree: Tree, name: str) -> dict[int, str]:
     try:
         content = yaml.safe_load(read_text(tree, name))
     except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{tree.path}: {name} is no YAML ({error}).") from None
+        raise DataError(f"{tree.path}: {name} is not YAML ({error}).") from None
     names = content.get("names") if isinstance(content, dict) else None
     numbered = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(numbered, dict) or not all(
@@ -219,7 +214,7 @@ def _names(tree: Tree, name: str) -> dict[int, str]:
 def _painted(
     text: str, size: tuple[int, int], names: Mapping[int, str], source: str, reading: Reading
 ) -> Canvas | None:
-    """Paint a file's polygons; None where a line has been noted as unusable."""
+    """Paint a file's polygons; None if a line cannot be used, which is noted."""
     canvas = Canvas(size)
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -243,7 +238,7 @@ def _parsed(line: str, size: tuple[int, int]) -> tuple[int, np.ndarray]:
     """Class number and (H, W) bool region of a line.
 
     Raises:
-        ValueError: it is no polygon in or near an image of this size.
+        ValueError: it is not a polygon in an image of this size.
     """
     words = line.split()
     if len(words) == _VALUES_OF_A_BOX:

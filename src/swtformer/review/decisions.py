@@ -1,13 +1,13 @@
-"""Review of a run's masks by people: a queue, the least sure first, and decisions that last.
+"""Review of a run's masks: a queue, the least confident mask first, and decisions.
 
-Pseudo-masks are looked at first; those that were corrected can be looked at once more, for themselves.
+Pseudo-masks are reviewed first. Those that were corrected since have a queue of their own.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,24 +18,24 @@ from typing import Literal, get_args
 from filelock import FileLock, Timeout
 
 from swtformer.errors import SwtformerError
-from swtformer.store.corrections import CORRECTED, read_corrections
-from swtformer.store.files import digest, write_text
-from swtformer.store.pseudo_masks import making_of
+from swtformer.store.corrections import read_corrections
+from swtformer.store.files import write_text
+from swtformer.store.pseudo_masks import version_of
 from swtformer.store.review_queue import Review, exact_rows, read_reviews
 from swtformer.store.run import Run
 
 Decision = Literal["accept", "skip", "correct", "reject"]
-"""accept: good enough to train on; skip: look at it another time; correct: to be corrected by hand; reject:
-not to be trained on."""
+"""accept: good enough to train on; skip: decide later; correct: to be corrected by hand; reject: not to be
+trained on."""
 
 Shown = Literal["open", "accept", "skip", "correct", "reject", "all"]
-"""Which part of the queue: without a decision (open), with this one, or all of it."""
+"""Part of the queue: masks without a decision (open), with this decision, or all."""
 
 Reviewed = Literal["pseudo_masks", "corrected_masks"]
-"""Which masks of a run: all that were made, or those that people changed since."""
+"""Which masks of a run are reviewed: the pseudo-masks, or those that were corrected."""
 
-COLUMNS = ("id", "decision", "decided_at", "masks")
-"""Columns of decisions.csv: `decided_at` is ISO 8601 in UTC, `masks` the stamp of what was looked at."""
+COLUMNS = ("id", "decision", "decided_at", "version")
+"""Columns of decisions.csv: `decided_at` is ISO 8601 in UTC, `version` that of the mask."""
 
 PATIENCE_SECONDS = 10.0
 """Longest wait for another process that writes a decision."""
@@ -43,44 +43,42 @@ PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One mask and what was decided about it.
+    """One mask and the decision about it.
 
     Attributes:
-        review: its row of review.csv; of a corrected mask, that of the pseudo-mask before.
-        stamp: equal while it is the same mask; decisions about an earlier one are void.
-        decision: the last one; None where nobody has decided about this mask.
+        review: its row of review.csv; for a corrected mask, the row of the original pseudo-mask.
+        version: changes when the mask does; decisions hold for one version.
+        decision: None if there is none about this version.
     """
 
     review: Review
-    stamp: str
+    version: str
     decision: Decision | None
 
 
 @dataclass(frozen=True)
 class ReviewQueue:
-    """Masks of a run, the least sure first.
+    """Masks of a run, the least confident first.
 
     Attributes:
-        masks: equal while the masks are the same.
-        items: as in review.csv.
+        items: in the order of review.csv.
         reviewed: which masks they are.
     """
 
-    masks: str
     items: tuple[ReviewItem, ...]
     reviewed: Reviewed = "pseudo_masks"
 
     def part(self, shown: Shown) -> tuple[ReviewItem, ...]:
-        """The items that belong to a part of the queue, in its order."""
+        """The items of a part of the queue, in its order."""
         if shown == "all":
             return self.items
         wanted = None if shown == "open" else shown
         return tuple(item for item in self.items if item.decision == wanted)
 
     def after(self, id: str | None, shown: Shown) -> ReviewItem | None:
-        """The item of a part of the queue that comes behind `id`, else the first; None where it is empty.
+        """The next item of a part of the queue after `id`, or the first; None if the part is empty.
 
-        `id` itself need not belong to the part: a decision may just have taken it out.
+        `id` need not belong to the part: a decision may just have removed it.
         """
         part = self.part(shown)
         place = self._place(id)
@@ -88,14 +86,14 @@ class ReviewQueue:
         return next(behind, part[0] if part else None)
 
     def before(self, id: str | None, shown: Shown) -> ReviewItem | None:
-        """The item of a part of the queue that comes before `id`, else the last; None where it is empty."""
+        """The item of a part of the queue before `id`, or the last; None if the part is empty."""
         part = self.part(shown)
         place = self._place(id)
         ahead = [item for item in part if self._place(item.review.id) < place]
         return (ahead or part or (None,))[-1]
 
     def item(self, id: str) -> ReviewItem | None:
-        """The item of an id; None where there is none."""
+        """The item of an id; None if there is none."""
         place = self._place(id)
         return None if place < 0 else self.items[place]
 
@@ -111,7 +109,7 @@ def open_queue(run: Run, reviewed: Reviewed = "pseudo_masks") -> ReviewQueue:
     """Read review.csv and the decisions.
 
     Raises:
-        SwtformerError: there are no such masks to review, or a file is damaged; it names file and line.
+        SwtformerError: there are no such masks to review, or a file is damaged, with file and line.
     """
     if not run.review_file.is_file() or not run.pseudo_masks_file.is_file():
         raise SwtformerError(
@@ -119,81 +117,73 @@ def open_queue(run: Run, reviewed: Reviewed = "pseudo_masks") -> ReviewQueue:
         )
     reviews = read_reviews(run)
     if reviewed == "corrected_masks":
-        stamps = _corrected(run)
-        masks = digest(sorted(stamps.items()))
+        versions = _corrected(run)
     else:
-        masks = making_of(run.pseudo_masks)
-        stamps = {review.id: masks for review in reviews}
-    decided = {(row["id"], row["masks"]): row["decision"] for row in _read_decisions(run.decisions_file)}
+        versions = dict.fromkeys((review.id for review in reviews), version_of(run.pseudo_masks))
+    decisions = {(row["id"], row["version"]): row["decision"] for row in _read(run.decisions_file)}
     items = [
-        ReviewItem(review, stamps[review.id], _decision(decided.get((review.id, stamps[review.id]))))
+        ReviewItem(review, version, _decision(decisions.get((review.id, version))))
         for review in reviews
-        if review.id in stamps
+        if (version := versions.get(review.id)) is not None
     ]
-    return ReviewQueue(masks, tuple(items), reviewed)
+    return ReviewQueue(tuple(items), reviewed)
 
 
 def _corrected(run: Run) -> dict[str, str]:
-    """Stamps of the run's corrected masks by id."""
+    """Versions of the run's corrected masks by id."""
     corrections = read_corrections(run.corrected_masks)
     if corrections is None or not corrections.corrected:
         raise SwtformerError(
-            f"{run.path} has no corrected masks to review; bring masks that were corrected in another tool "
-            f"back with `swtformer import {run.path} FILE`."
+            f"{run.path} has no corrected masks to review; correct masks in another tool, then `swtformer "
+            f"import {run.path} FILE`."
         )
-    return corrections.stamps
+    return corrections.corrected
 
 
 def decide(
-    run: Run, id: str, decision: Decision, *, masks: str, reviewed: Reviewed = "pseudo_masks"
+    run: Run, id: str, decision: Decision, *, version: str, reviewed: Reviewed = "pseudo_masks"
 ) -> ReviewQueue:
-    """Note a decision; an earlier one about the same image is replaced, all others are kept.
+    """Write a decision; it replaces an earlier one about the same version of the mask.
 
-    What was decided about a pseudo-mask stays where its corrected mask is decided about, and the other way
-    round.
-
-    Several people, in one app or in several, may decide at the same time: the file is read again and written
+    Several people may decide at the same time, in one app or in several: the file is read and written as a
     whole under a lock.
 
     Args:
         run: with masks to review.
         id: of an image in the queue.
         decision: what was decided.
-        masks: `ReviewQueue.masks` of the queue that was looked at.
-        reviewed: which masks these are.
+        version: `ReviewItem.version` of the mask that was looked at.
+        reviewed: which masks of the run.
 
     Returns:
-        The queue as it is then, with everybody's decisions.
+        The current queue, with everybody's decisions.
 
     Raises:
-        SwtformerError: the masks were made anew since, the queue has no such image, or the file cannot be
+        SwtformerError: the mask has changed since, the queue does not have the image, or the file cannot be
             read or written.
     """
-    with _alone(run):
-        queue = open_queue(run, reviewed)
-        if queue.masks != masks:
-            what = "pseudo-masks were made anew" if reviewed == "pseudo_masks" else "corrected masks changed"
-            raise SwtformerError(f"The {what} since this page was opened. Nothing was noted; reload it.")
-        item = queue.item(id)
+    with _locked(run):
+        item = open_queue(run, reviewed).item(id)
         if item is None:
-            raise SwtformerError(f"{run.review_file} holds no image {id!r}.")
-        kept = [
-            row
-            for row in _read_decisions(run.decisions_file)
-            if row["id"] != id or row["masks"].startswith(CORRECTED) != item.stamp.startswith(CORRECTED)
-        ]
+            raise SwtformerError(f"{run.review_file}: there is no image {id!r} to decide about.")
+        if item.version != version:
+            raise SwtformerError(
+                "The mask has changed since this page was opened, so the decision was not saved. Reload the "
+                "page."
+            )
+        rows = [row for row in _read(run.decisions_file) if (row["id"], row["version"]) != (id, version)]
         moment = datetime.now(UTC).isoformat(timespec="seconds")
-        kept.append({"id": id, "decision": decision, "decided_at": moment, "masks": item.stamp})
+        rows.append({"id": id, "decision": decision, "decided_at": moment, "version": version})
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, fieldnames=COLUMNS)
         writer.writeheader()
-        writer.writerows(kept)
+        writer.writerows(rows)
         write_text(run.decisions_file, text.getvalue())
         return open_queue(run, reviewed)
 
 
 def decided_ids(run: Run, decision: Decision, reviewed: Reviewed = "pseudo_masks") -> frozenset[str]:
-    """Ids of the images whose present mask has this decision.
+    """Ids of the images whose current mask has this decision.
 
     Raises:
         SwtformerError: there is none, or no queue.
@@ -207,58 +197,35 @@ def decided_ids(run: Run, decision: Decision, reviewed: Reviewed = "pseudo_masks
     return found
 
 
-def rejected_ids(run: Run, masks: str) -> frozenset[str]:
-    """Ids of the images whose masks nobody shall train on; empty where nothing was decided.
+def rejected_ids(run: Run, masks: Path) -> frozenset[str]:
+    """Ids of the masks that were rejected; empty if nothing was decided.
 
     Args:
         run: whose review it is.
-        masks: which making of the pseudo-masks they are of (`making.making_of`).
+        masks: its folder of pseudo-masks or corrected masks. Of the latter, decisions about pseudo-masks
+            hold for those that were not corrected.
 
     Raises:
-        SwtformerError: decisions.csv is damaged.
+        SwtformerError: decisions.csv or corrections.json is damaged.
     """
-    return _ids(run, masks, "reject")
-
-
-def rejected_corrections(run: Run, stamps: Mapping[str, str]) -> frozenset[str]:
-    """Ids of the images whose corrected masks nobody shall train on.
-
-    Args:
-        run: whose review it is.
-        stamps: `Corrections.stamps` of the masks.
-
-    Raises:
-        SwtformerError: decisions.csv is damaged.
-    """
-    rows = _read_decisions(run.decisions_file)
+    version, corrections = version_of(masks), read_corrections(masks)
+    corrected = {} if corrections is None else corrections.corrected
     return frozenset(
-        row["id"] for row in rows if row["decision"] == "reject" and stamps.get(row["id"]) == row["masks"]
+        row["id"]
+        for row in _read(run.decisions_file)
+        if row["decision"] == "reject" and row["version"] == corrected.get(row["id"], version)
     )
 
 
-def marked_ids(run: Run, masks: str) -> frozenset[str]:
-    """Ids of the images whose masks, of this making, are to be corrected; empty where nothing was decided.
-
-    Raises:
-        SwtformerError: decisions.csv is damaged.
-    """
-    return _ids(run, masks, "correct")
-
-
-def _ids(run: Run, masks: str, decision: Decision) -> frozenset[str]:
-    rows = _read_decisions(run.decisions_file) if masks else []
-    return frozenset(row["id"] for row in rows if (row["masks"], row["decision"]) == (masks, decision))
-
-
 @contextmanager
-def _alone(run: Run) -> Iterator[None]:
-    """Keep other threads and processes from deciding at the same moment."""
+def _locked(run: Run) -> Iterator[None]:
+    """Keep other threads and processes from writing decisions."""
     lock = FileLock(run.pseudo_masks / ".decisions.lock", timeout=PATIENCE_SECONDS)
     try:
         lock.acquire()
     except Timeout:
         raise SwtformerError(
-            f"{run.decisions_file}: is being written by another process for too long; try again."
+            f"{run.decisions_file}: another process has been writing it for too long; try again."
         ) from None
     except OSError as error:
         raise SwtformerError(
@@ -270,7 +237,7 @@ def _alone(run: Run) -> Iterator[None]:
         lock.release()
 
 
-def _read_decisions(path: Path) -> list[dict[str, str]]:
+def _read(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     rows = exact_rows(path, COLUMNS)

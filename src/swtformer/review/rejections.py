@@ -1,4 +1,4 @@
-"""Masks that a training leaves out because the review rejected them; a training keeps those of its start."""
+"""Masks that a training leaves out because they were rejected in the review."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swtformer.engine.training_folder import holds_weights
-from swtformer.review.decisions import rejected_corrections, rejected_ids
-from swtformer.store.corrections import free_folder, origin, read_corrections
+from swtformer.review.decisions import rejected_ids
+from swtformer.store.corrections import free_folder, origin
 from swtformer.store.notes import network_notes
-from swtformer.store.pseudo_masks import making_of
 from swtformer.store.run import Run
 
 
@@ -20,8 +19,8 @@ class Rejections:
 
     Attributes:
         ids: of the masks that are left out.
-        since: of the masks that were rejected after the training began, which goes on with them.
-        readmitted: of the masks that are left out, though the review rejects them no more.
+        since: of the masks that were rejected since the training began, and are used all the same.
+        readmitted: of the masks that are left out, although they are no longer rejected.
     """
 
     ids: frozenset[str]
@@ -29,7 +28,7 @@ class Rejections:
     readmitted: frozenset[str] = frozenset()
 
     def notice(self, run: Run, trained: Run) -> str | None:
-        """What to tell the user, and the command of a training that follows the review; None for nothing."""
+        """What has changed since the training began, and the command to retrain; None if nothing has."""
         said = [f"{len(self.since)} masks were rejected since the training began"] if self.since else []
         if self.readmitted:
             said.append(f"{len(self.readmitted)} masks that it leaves out are no longer rejected")
@@ -42,37 +41,20 @@ class Rejections:
 
 
 def rejections(run: Run, masks: Path, trained: Run, *, resume: bool) -> Rejections:
-    """Which masks a training leaves out.
-
-    Decisions hold for the making of the pseudo-masks that was looked at, and for corrected masks of that
-    making as far as nobody corrected them; about what was corrected, the review of the corrected masks
-    decides. Of other folders, nothing is rejected.
+    """Which masks a training leaves out: those rejected now, or if it is resumed, when it began.
 
     Args:
-        run: whose review it is.
+        run: whose review counts; it does not count for masks from elsewhere.
         masks: folder that is trained on.
         trained: folder of the training.
-        resume: whether a training that is there goes on.
+        resume: whether an existing training is resumed.
 
     Raises:
         SwtformerError: decisions.csv or corrections.json is damaged.
     """
-    now = _rejected(run, masks)
-    began = frozenset(network_notes(trained).rejected_ids) if resume and holds_weights(trained) else None
-    if began is None:
+    is_own = origin(masks).resolve() == run.pseudo_masks.resolve()
+    now = rejected_ids(run, masks) if is_own else frozenset()
+    if not resume or not holds_weights(trained):
         return Rejections(now)
-    there = frozenset(id for id in now ^ began if (masks / f"{id}.png").is_file())
-    return Rejections(began, since=there & now, readmitted=there & began)
-
-
-def _rejected(run: Run, masks: Path) -> frozenset[str]:
-    """Ids of the masks of a folder that the review rejects now."""
-    if origin(masks).resolve() != run.pseudo_masks.resolve():
-        return frozenset()
-    corrections = read_corrections(masks)
-    # Imports did not always note the making that they were made for.
-    making = making_of(masks) or making_of(run.pseudo_masks)
-    rejected = rejected_ids(run, making)
-    if corrections is None:
-        return rejected
-    return rejected.difference(corrections.corrected) | rejected_corrections(run, corrections.stamps)
+    began = frozenset(network_notes(trained).rejected_ids)
+    return Rejections(began, since=now - began, readmitted=began - now)

@@ -1,22 +1,40 @@
-"""Export masks by the name of what holds them: a run, a folder of masks, or what `predict` made."""
+"""Export masks in the format of another tool: those of a run, of a folder, or of what `predict` made."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from swtformer.datasets import open_dataset
+from swtformer.datasets.images import has_rotation, read_image
+from swtformer.datasets.label_images import read_labels, require_same_size
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import SettingsError, SwtformerError
+from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.exporters import Exporter, LabelledImage, exporter
+from swtformer.in_order import in_order
 from swtformer.progress import Progress, silent
 from swtformer.review.decisions import Decision, decided_ids
 from swtformer.settings import Settings
-from swtformer.stages.export import MaskSource, declared_classes, export, mask_folder, mask_ids, masks_in
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.known_data import data_of_masks
+from swtformer.store.mask_folders import (
+    MaskSource,
+    declared_classes,
+    mask_folder,
+    mask_ids,
+    masks_in,
+    predicted_grid,
+    predicted_photographs,
+)
 from swtformer.store.run import Run
+
+Grid = Literal["raw", "apply"]
+
+UNNAMED_EXTENSION = ".jpg"
+"""Extension of image files in an export without a data set."""
 
 
 @dataclass(frozen=True)
@@ -49,62 +67,135 @@ def export_masks(
 ) -> ExportedMasks:
     """Write masks in the format of another tool.
 
-    A mask is left out when it cannot be read, when the data set has no image of its id, or when that image
-    cannot be read whole; failures.csv of a run lists those.
+    A mask is left out if it or its image cannot be read, or if the data set does not have the image; a run's
+    failures.csv lists these.
 
     Args:
         masks: a run, a folder of masks <id>.png, or what `predict` made.
-        out: file (coco, label-studio: .json; cvat: .zip) or folder (voc, yolo) to make.
-        format: coco, voc, yolo, label-studio or cvat.
-        source: which masks of a run; auto takes pseudo_masks, else masks.
+        out: file or folder to make, as the format requires.
+        format: name of a format (`exporters.EXPORTERS`).
+        source: which masks of a run; auto takes pseudo_masks, or masks if there are none.
         decision: only the pseudo-masks or corrected masks with this decision of the review.
-        data: the images. Those of the run where None; of other masks, see `stages.export.export`.
-        settings: the data and export sections are used; the run's own, or defaults, where None.
-        progress: told about every mask.
+        data: the images. If None, those that the run or `predict` knows; for other masks, file names end in
+            .jpg and sizes are not checked.
+        settings: the sections data, export and exporter are used; the run's own, or defaults, if None.
+        progress: called for every mask.
 
     Raises:
-        SettingsError: `source` or `decision` chooses where there is nothing to choose from.
-        SwtformerError: there are no such masks, nothing says their classes, the run's data set is not known,
-            or they cannot be exported (`stages.export.export`).
+        SettingsError: `source` or `decision` is given for masks that have none.
+        SwtformerError: there are no such masks, their classes or the run's data set are not known, no mask
+            can be exported, `out` is not what the format writes or already holds something, or a mask has
+            values without a class or another size than its image.
     """
-    run = Run(masks)
+    run, out = Run(masks), Path(out)
     is_run = run.settings_file.is_file()
     if not is_run and source != "auto":
         raise SettingsError("--source chooses among a run's masks; a folder of masks is exported whole.")
     folder = mask_folder(run, source) if is_run else masks_in(run.path)
-    mask_ids(folder)  # a wrong folder is told before its class names are asked for
-    only = None if decision == "all" else _decided(run, folder, decision)
+    ids = mask_ids(folder)
+    if decision != "all":
+        ids = _with_decision(run, folder, decision, ids)
     if data is None and is_run:
         path, known = data_of_masks(run, None)
         data = open_dataset(path, known.data, reader=known.reader)
         settings = settings or known
     settings = settings or (run.settings() if is_run else Settings())
-    classes = run.classes() if is_run else declared_classes(folder)
-    if classes is None and data is not None:
-        classes = data.classes
-    if classes is None:
+    plug_in = exporter(format, settings.exporter)
+    _require_target(plug_in, out)
+    names = run.classes() if is_run else declared_classes(folder) or (data.classes if data else None)
+    if names is None:
         raise SwtformerError(f"{folder}: its class names are not known; name the data set by --data.")
-    made = export(
-        folder,
-        Path(out),
-        only=only,
-        format=format,
-        classes=classes,
-        data=data,
-        exif=settings.data.exif,
-        settings=settings.export,
-        options=settings.exporter,
-        progress=progress,
-    )
+    exif = settings.data.exif
+    if data is not None:
+        photographs = {record.id: record.image for record in data.records}
+    elif photographs := predicted_photographs(folder):
+        exif = predicted_grid(folder)
+    failures: list[Failure] = []
+    written: list[str] = []
+
+    def load(id: str) -> LabelledImage | Failure:
+        if data is not None and id not in photographs:
+            return Failure(id, "export", str(folder / f"{id}.png"), "the data set has no image of this id")
+        return _load(folder / f"{id}.png", id, names, photographs.get(id), exif)
+
+    def images() -> Iterator[LabelledImage]:
+        for item in in_order("export", load, ids, progress):
+            if isinstance(item, Failure):
+                failures.append(item)
+            else:
+                written.append(item.id)
+                yield item
+        if not written:
+            raise DataError(f"{folder}: none of its {len(ids)} masks can be exported: {failures[0].reason}")
+
+    warnings = plug_in.write(images(), out, classes=names, settings=settings.export)
+    warnings += _warnings([photographs.get(id) for id in written], exif)
     if is_run:
-        write_failures(run, "export", made.failures)
-    return ExportedMasks(folder, made.images, made.failures, made.warnings)
+        write_failures(run, "export", failures)
+    return ExportedMasks(folder, len(written), tuple(failures), tuple(warnings))
 
 
-def _decided(run: Run, folder: Path, decision: Decision) -> frozenset[str]:
-    """Ids of the masks with a decision of the review of that folder."""
+def _with_decision(run: Run, folder: Path, decision: Decision, ids: Sequence[str]) -> list[str]:
+    """The ids with a decision of the review of that folder."""
     if folder == run.pseudo_masks:
-        return decided_ids(run, decision)
-    if folder == run.corrected_masks:
-        return decided_ids(run, decision, "corrected_masks")
-    raise SettingsError("--decision chooses among a run's pseudo_masks or corrected_masks; name that run.")
+        decided = decided_ids(run, decision)
+    elif folder == run.corrected_masks:
+        decided = decided_ids(run, decision, "corrected_masks")
+    else:
+        raise SettingsError(
+            "--decision chooses among a run's pseudo_masks or corrected_masks; name that run."
+        )
+    found = [id for id in ids if id in decided]
+    if not found:
+        raise SwtformerError(
+            f"{folder}: holds none of the {len(decided)} masks with the decision {decision!r}. Were they "
+            "removed since the review?"
+        )
+    return found
+
+
+def _require_target(format: Exporter, out: Path) -> None:
+    if format.suffix and out.suffix.lower() != format.suffix:
+        raise SwtformerError(
+            f"{out}: the format {format.name} writes one file; its name must end in {format.suffix}."
+        )
+    if format.suffix and out.is_dir():
+        raise SwtformerError(f"{out}: is a folder; expected the name of a {format.suffix} file.")
+
+
+def _load(
+    path: Path, id: str, classes: Sequence[str], photograph: Path | None, exif: Grid
+) -> LabelledImage | Failure:
+    """Read one mask and, if it is known, its image.
+
+    Raises:
+        DataError: the mask has values without a class, or another size than its image.
+    """
+    try:
+        labels = read_labels(path, classes)
+        if photograph is None:
+            return LabelledImage(id, id + UNNAMED_EXTENSION, None, labels)
+        height, width, _ = read_image(photograph, exif=exif).shape
+    except ImageError as error:
+        return Failure(id, "export", str(photograph or path), str(error))
+    require_same_size(labels.shape, path, (height, width), f"its image {photograph}")
+    return LabelledImage(id, id + photograph.suffix, photograph, labels)
+
+
+def _warnings(photographs: Sequence[Path | None], exif: Grid) -> list[str]:
+    """What the user should know about the photographs of the exported masks."""
+    warnings = []
+    named = [photograph for photograph in photographs if photograph is not None]
+    if len(named) < len(photographs):
+        warnings.append(
+            f"No data set is named, so {len(photographs) - len(named)} of {len(photographs)} images are "
+            f"assumed to be called <id>{UNNAMED_EXTENSION} and to have the sizes of their masks; name it by "
+            "--data."
+        )
+    rotated = sum(has_rotation(photograph) for photograph in named) if exif == "raw" else 0
+    if rotated:
+        warnings.append(
+            f"{rotated} images have an EXIF orientation. Their masks fit the stored pixels, but most tools "
+            "turn such images upright; make the masks with --data.exif apply."
+        )
+    return warnings

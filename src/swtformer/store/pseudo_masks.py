@@ -1,4 +1,4 @@
-"""Which making of a run's pseudo-masks masks are of: masks that were made anew are others."""
+"""Identifies the version of the pseudo-masks that a folder holds."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from swtformer.store.corrections import read_corrections
 from swtformer.store.files import json_text, read_json
 
 FACTS = "pseudo_masks.json"
-"""File beside pseudo-masks that says how they were made, once all are."""
+"""File beside pseudo-masks that says how they were made; it is written when all of them are."""
 
 
-def making_of(folder: Path) -> str:
-    """What tells one making of pseudo-masks from another.
+def version_of(folder: Path) -> str:
+    """Hex digits that change when `swtformer pseudo-label` makes other masks.
 
     Args:
-        folder: of pseudo-masks, or of masks that were corrected; these are of the making that they were
-            corrected from.
+        folder: of pseudo-masks, or of corrected masks, which have the version that they were corrected from.
 
     Returns:
-        Hex digits; empty where the masks are of no making, or not all made.
+        The version; empty if the folder holds other masks, or pseudo-masks that are not all made.
 
     Raises:
-        SwtformerError: what lies beside the masks cannot be read.
+        SwtformerError: the notes beside the masks cannot be read.
     """
     corrections = read_corrections(folder)
     if corrections is not None:
-        return corrections.making
+        return corrections.version
     if not (folder / FACTS).is_file():
         return ""
-    # Maps that were only copied, or made again as they were, make the same masks.
+    # "made_from" holds the dates of the maps' files: copied maps give the same masks.
     facts = {key: value for key, value in read_json(folder / FACTS).items() if key != "made_from"}
     return hashlib.sha256(json_text(facts).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""review.csv: how sure a run is of each of its pseudo-masks, the least sure first."""
+"""review.csv: the confidence of each pseudo-mask of a run, the lowest first."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from swtformer.store.run import Run
 
 @dataclass(frozen=True)
 class Review:
-    """How sure a run is of one pseudo-mask: a row of review.csv.
+    """Confidence of one pseudo-mask: a row of review.csv.
 
     Attributes:
         id: record id.
         confidence: mean of certainty and agreement, in [0, 1].
-        certainty: how far the best map is ahead (`functional.pseudo_labels.certainty`).
+        certainty: how far the best map is ahead of the others (`functional.pseudo_labels.certainty`).
         agreement: mean IoU between the best labels before and after refinement
-            (`functional.pseudo_labels.agreement`); None where the maps were not refined.
-        undecided: part of the pixels that are 255.
+            (`functional.pseudo_labels.agreement`); None if the maps were not refined.
+        undecided: fraction of pixels with 255.
     """
 
     id: str
@@ -48,10 +48,10 @@ def write_reviews(run: Run, reviews: Iterable[Review]) -> None:
 
 
 def read_reviews(run: Run) -> tuple[Review, ...]:
-    """Rows of a run's review.csv in its order, the least sure first.
+    """Rows of a run's review.csv in its order, the lowest confidence first.
 
     Raises:
-        SwtformerError: it is missing or damaged; the message names the file and the line.
+        SwtformerError: it is missing or damaged, with file and line.
     """
     path = run.review_file
     rows = exact_rows(path, COLUMNS)
@@ -59,7 +59,7 @@ def read_reviews(run: Run) -> tuple[Review, ...]:
     for line, row in enumerate(rows, start=2):
         try:
             if safe_name(row["id"]) != row["id"]:
-                raise ValueError(f"{row['id']!r} is no plain image id")
+                raise ValueError(f"{row['id']!r} is not a plain image id")
             reviews.append(
                 Review(
                     row["id"],
@@ -77,10 +77,10 @@ def read_reviews(run: Run) -> tuple[Review, ...]:
 
 
 def exact_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with exactly these columns, cut short nowhere.
+    """Rows of a CSV file that must have exactly these columns.
 
     Raises:
-        SwtformerError: it cannot be read, or has other columns; the message names the file and the line.
+        SwtformerError: it cannot be read, or has other columns or incomplete rows, with file and line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
