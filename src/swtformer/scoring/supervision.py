@@ -46,7 +46,7 @@ def trained_on_note(trained_on: int | None, images: int, supervision: str) -> st
     masks = f"their {MASKS[supervision]}" if known else "masks of a folder"
     count = "an unknown number" if trained_on is None else str(trained_on)
     return (
-        "The scored images are from the classifier's training set. The segmentation network was trained on "
-        f"{count} of the {images}, with {masks}; it sees no image labels when it predicts. So none of the "
-        "figures is about photographs that are new to the run."
+        "The scored images are from the set that the classifier was trained on. The segmentation network was "
+        f"trained on {count} of the {images}, with {masks}; it sees no image labels when it predicts. So none "
+        "of the figures is about photographs that are new to the run."
     )
