@@ -16,6 +16,7 @@ from swtformer.hub.card import card_text
 from swtformer.methods import create_model
 from swtformer.segmentation.pretrained import load_model
 from swtformer.store.files import read_json, write_json
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 NO_SCORES = "## Scores\n\nNone recorded.\n\n## Limits"
@@ -105,7 +106,7 @@ def test_the_code_of_the_card_runs(
 
 
 def test_what_is_missing_is_left_out(copied: Run) -> None:
-    copied.update_environment(validation_images=0)
+    update_training_notes(copied, validation_images=0)
     change_scores(copied, scored_classes=["background", "cow"])
     text = card(copied)
     assert "held out" not in text
@@ -179,8 +180,8 @@ OUTLINED = "categories of outlined objects in train.json"
 def test_drawn_masks_that_were_used_are_not_denied(
     copied_with_network: Run, supervision: str, labels_from: str | None, expected: str
 ) -> None:
-    copied_with_network.update_environment(labels_from=labels_from)
-    Run(copied_with_network.segmentation).update_environment(supervision=supervision)
+    update_training_notes(copied_with_network, labels_from=labels_from)
+    update_training_notes(Run(copied_with_network.segmentation), supervision=supervision)
     text = card(copied_with_network)
     assert expected in text
     assert f"- image-level labels from: {labels_from or 'not recorded'}\n" in text
@@ -188,14 +189,14 @@ def test_drawn_masks_that_were_used_are_not_denied(
 
 
 def test_maps_of_labels_that_were_read_from_masks(copied: Run) -> None:
-    copied.update_environment(labels_from=FROM_MASKS)
+    update_training_notes(copied, labels_from=FROM_MASKS)
     assert "- supervision: image-level labels, which were **read from drawn masks**\n" in card(copied)
 
 
 def test_corrected_masks_are_reported(copied_with_network: Run) -> None:
     trained = Run(copied_with_network.segmentation)
     corrections = {"base": "/home/anna/secret/pseudo_masks", "count": 7}
-    trained.update_environment(supervision="corrected", corrections=corrections)
+    update_training_notes(trained, supervision="corrected", corrections=corrections)
     change_scores(trained, supervision="corrected")
     text = card(copied_with_network)
     assert "- masks corrected by hand: 7; the others as in `pseudo_masks`\n" in text

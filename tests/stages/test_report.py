@@ -25,6 +25,7 @@ from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json, write_text
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, write_mask, write_rule
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 from swtformer.store.scores import ClassificationScore, ImageScore, Scores, SegmentationScore, write_scores
 
@@ -160,7 +161,7 @@ def make_run(folder, *, method="swtformer_v2", count=14):
     run.write_settings(Settings(data=data, model=ModelSettings(method=method)))
     write_json(run.classes_file, list(CLASSES))
     where = {"data": str(source.resolve() / "labels.csv"), "split": None}
-    run.update_environment(**where, data_name="photos", data_fingerprint="f00d")
+    update_training_notes(run, **where, data_name="photos", data_fingerprint="f00d")
     write_json(run.maps_file, {**where, "data_name": "photos", "classes": "given", "made_by": "model"})
     for name, present, labels in rows:
         grid = labels[::4, ::4]

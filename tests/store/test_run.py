@@ -5,9 +5,9 @@ import pytest
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.progress import silent
 from swtformer.settings import Settings
-from swtformer.store.environment import describe_environment
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json, write_text
+from swtformer.store.notes import training_notes
 from swtformer.store.run import RefinedRun, Run
 
 
@@ -21,27 +21,20 @@ def test_a_run_is_named_by_text_and_serves_as_a_path(tmp_path: Path) -> None:
 
 def test_looking_at_a_run_creates_nothing(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    assert run.environment() == {}
+    assert training_notes(run).data is None
     assert run.map_ids() == []
     assert not run.path.exists()
-    with pytest.raises(
-        SwtformerError, match=r"is no run folder: it has no settings\.yaml; make one with `swtformer train"
-    ):
+    with pytest.raises(SwtformerError, match="not a run folder: it has no settings"):
         run.settings()
 
 
-def test_settings_classes_and_environment_come_back(tmp_path: Path) -> None:
+def test_settings_and_classes_come_back(tmp_path: Path) -> None:
     run = Run(tmp_path)
     settings = Settings(seed=7)
     run.write_settings(settings)
     write_json(run.classes_file, ["cat", "dog"])
-    run.update_environment(data="abc")
-    run.update_environment(command="train")
     assert run.settings() == settings
     assert run.classes() == ("cat", "dog")
-    environment = run.environment()
-    assert (environment["data"], environment["command"]) == ("abc", "train")
-    assert environment["packages"]["torch"] == describe_environment()["packages"]["torch"]
 
 
 def test_damaged_settings_name_the_file_and_the_key(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from swtformer.hub.access import find_model
 from swtformer.label_sources import are_of_masks, are_of_outlines
 from swtformer.store.files import read_json
 from swtformer.store.models import Kind, saved_config
+from swtformer.store.notes import network_notes, training_notes
 from swtformer.store.run import Run
 
 
@@ -87,12 +88,12 @@ def _facts(model: Described, run: str | os.PathLike[str]) -> dict[str, Any]:
         )
     # A segmentation network's folder is in the run that made its masks.
     labels_run = Run(trained.path.parent) if model.kind == "segmentation" else trained
-    labels_from = labels_run.environment().get("labels_from") or "not recorded"
+    labels_from = training_notes(labels_run).labels_from or "not recorded"
     labels_are = "of masks" if are_of_masks(labels_from) else "by hand"
     if labels_from == "not recorded" or are_of_outlines(labels_from):
         labels_are = "unknown"
     return {
-        "notes": trained.environment(),
+        "notes": network_notes(trained),
         "settings": trained.settings(),
         "labels_from": labels_from,
         "labels_are": labels_are,

@@ -47,6 +47,6 @@ def trained_on_note(trained_on: int | None, images: int, supervision: str) -> st
     count = "an unknown number" if trained_on is None else str(trained_on)
     return (
         "The scored images are from the set that the classifier was trained on. The segmentation network was "
-        f"trained on {count} of the {images}, with {masks}; it sees no image labels when it predicts. So none "
+        f"trained on {count} of the {images}, with {masks}; it sees no image labels when it predicts. None "
         "of the figures is about photographs that are new to the run."
     )

@@ -20,9 +20,10 @@ from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, silent
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import digest, file_stamp, sha256, write_json
+from swtformer.store.files import digest, file_stamp, sha256
 from swtformer.store.maps import are_current
 from swtformer.store.models import WEIGHTS
+from swtformer.store.notes import MapNotes, write_notes
 from swtformer.store.run import Run
 
 
@@ -80,18 +81,18 @@ def localize(
     device = pick_device(options.accelerator)
     model.to(device)
     made_by = _fingerprint(run, settings)
-    write_json(
-        run.maps_file,
-        {
-            "made_by": made_by,
-            "data": str(data.root.resolve()),
-            "data_name": data.name,
-            "split": data.split,
-            "images": len(data),
-            **options.model_dump(mode="json"),
-            "settings": settings.shaping("localize"),
-        },
+    notes = MapNotes(
+        data=data.root.resolve(),
+        data_name=data.name,
+        split=data.split,
+        made_by=made_by,
+        images=len(data),
+        scales=options.scales,
+        flip=options.flip,
+        classes=options.classes,
+        settings=settings.shaping("localize"),
     )
+    write_notes(run.maps_file, notes)
     todo = [
         record
         for record in data.records

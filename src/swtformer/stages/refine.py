@@ -25,9 +25,9 @@ from swtformer.progress import Progress, silent
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.settings import RefineSettings, Settings
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import digest, read_json, write_json
+from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, are_current
-from swtformer.store.notes import DataNotes, read_notes, training_notes
+from swtformer.store.notes import MapNotes, RefinedNotes, read_notes, training_notes, write_notes
 from swtformer.store.run import Run
 from swtformer.training.refiner_weights import fit_or_load
 
@@ -79,9 +79,9 @@ def refine(
         NonFiniteError: the fit of a learned refiner diverged.
     """
     keep_freed_memory()
-    made = read_json(run.maps_file) if run.maps_file.is_file() else {}
+    mapped_by = read_notes(run.maps_file, MapNotes)
     if data is None:
-        data = open_data_of(run, read_notes(run.maps_file, DataNotes) or training_notes(run))
+        data = open_data_of(run, mapped_by or training_notes(run))
     settings = settings or run.settings()
     options = settings.refine
     mapped = set(ids_with_maps(run))
@@ -112,22 +112,23 @@ def refine(
             progress=progress,
         )
     shaped_by = settings.shaping("refine", "refiner")
-    made_by = digest(made.get("made_by"), shaped_by, start, settings.data.exif, weights)
-    write_json(
-        run.refined_file,
-        {
-            **{key: made[key] for key in ("data_name", "scales", "flip") if key in made},
-            "made_by": made_by,
-            "maps_made_by": made.get("made_by"),
-            "data": str(data.root.resolve()),
-            "split": data.split,
-            "images": len(records),
-            "method": options.method,
-            "settings": shaped_by,
-            "source": start.source,
-            "background_power": start.power if start.source == "cam" else None,
-        },
+    maps_made_by = None if mapped_by is None else mapped_by.made_by
+    made_by = digest(maps_made_by, shaped_by, start, settings.data.exif, weights)
+    notes = RefinedNotes(
+        data=data.root.resolve(),
+        data_name=None if mapped_by is None else mapped_by.data_name,
+        split=data.split,
+        made_by=made_by,
+        maps_made_by=maps_made_by,
+        images=len(records),
+        method=options.method,
+        source=start.source,
+        background_power=start.power if start.source == "cam" else None,
+        scales=() if mapped_by is None else mapped_by.scales,
+        flip=mapped_by is not None and mapped_by.flip,
+        settings=shaped_by,
     )
+    write_notes(run.refined_file, notes)
     failures: list[Failure] = []
     todo = list(_todo(run, records, made_by, failures))
     reused = len(records) - len(todo) - len(failures)

@@ -191,6 +191,11 @@ def map_notes(run: Run) -> MapNotes:
     return notes
 
 
+def write_notes(file: Path, notes: Notes) -> None:
+    """Write all notes of a file."""
+    write_json(file, notes.model_dump(mode="json"))
+
+
 def training_notes(run: Run) -> TrainingNotes:
     """What a run's training noted; empty where it noted nothing."""
     return read_notes(run.environment_file, TrainingNotes) or TrainingNotes()

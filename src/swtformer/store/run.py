@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from swtformer.errors import SwtformerError
 from swtformer.settings import Settings, dump_settings, read_settings, validate
-from swtformer.store.environment import describe_environment
-from swtformer.store.files import read_json, write_json, write_text
+from swtformer.store.files import read_json, write_text
 
 
 @dataclass(frozen=True)
@@ -209,14 +207,6 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """Class names of the run."""
         return tuple(read_json(self.classes_file))
-
-    def environment(self) -> dict[str, Any]:
-        """What environment.json holds; empty where there is none."""
-        return dict(read_json(self.environment_file)) if self.environment_file.is_file() else {}
-
-    def update_environment(self, **facts: Any) -> None:
-        """Add facts (data fingerprint, command lines …) to environment.json."""
-        write_json(self.environment_file, {**self.environment(), **describe_environment(), **facts})
 
 
 class RefinedRun(Run):
