@@ -10,11 +10,12 @@ import torch
 
 from support.models import CLASSES, tiny
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.methods import create_model
 from swtformer.publishing.decompositions import exact_bilinear
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.decoders import DecoderName
 from swtformer.segmentation.network import require_encoder
-from swtformer.settings import SegmentSettings
+from swtformer.settings import ModelSettings, SegmentSettings
 
 ENCODERS = ("run", "mobilenet_v2")
 
@@ -87,7 +88,8 @@ def test_logits_lie_where_the_image_changes(network: SegmentationNetwork) -> Non
 
 
 def test_the_runs_backbone_comes_with_its_weights_and_its_batch_statistics() -> None:
-    start = tiny("swtformer_v1", backbone="resnet10t")
+    model = ModelSettings(method="swtformer_v1", backbone="resnet10t", weights="none")
+    start = create_model(model, CLASSES)
     before = {name: value.clone() for name, value in start.backbone.state_dict().items()}
     settings = SegmentSettings(decoder="segformer")
     network = create_network(settings, CLASSES, start=start)
