@@ -27,7 +27,7 @@ def examples(tmp_path: Path) -> RunExamples:
         record = Record(str(index), tmp_path / f"{index}.png", present)
         pixels = np.random.default_rng(index).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(record.image)
-        draw_maps(index, SIZE, present, refined=True).save(run.map_file(record.id))
+        draw_maps(index, SIZE, present, rcam=True).save(run.map_file(record.id))
         records.append(record)
     return RunExamples(run, records, Start("cam", power=2.0), "raw")
 
@@ -37,7 +37,7 @@ def test_an_example_is_an_image_with_the_maps_to_start_from(examples: RunExample
     example = examples[0]
     with Image.open(examples.records[0].image) as image:
         np.testing.assert_allclose(example.image, np.moveaxis(np.array(image), 2, 0) / 255, atol=1e-6)
-    cam = draw_maps(0, SIZE, (0, 2), refined=True).cam.astype(np.float16).astype(np.float32)
+    cam = draw_maps(0, SIZE, (0, 2), rcam=True).cam.astype(np.float16).astype(np.float32)
     np.testing.assert_allclose(example.maps[1:], cam)
     np.testing.assert_allclose(example.maps[0], (1 - cam.max(0)) ** 2, atol=1e-6)
     torch.testing.assert_close(example.values, torch.tensor([1, 3]))
@@ -66,6 +66,6 @@ def test_the_fingerprint_changes_with_images_maps_and_start(examples: RunExample
     os.utime(examples.records[0].image, (1, 1))
     assert examples.fingerprint() not in seen
     seen.add(examples.fingerprint())
-    maps = replace(draw_maps(1, SIZE, (1,), refined=True), made_by="another model")
+    maps = replace(draw_maps(1, SIZE, (1,), rcam=True), made_by="another model")
     maps.save(examples.run.map_file("1"))
     assert examples.fingerprint() not in seen

@@ -196,7 +196,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, ImageSet]:
         size = (40, 56 - 8 * index)
         record = Record(str(index), folder / f"{index}.png", present)
         Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(record.image)
-        draw_maps(index, size, present, refined=True).save(run.map_file(record.id))
+        draw_maps(index, size, present, rcam=True).save(run.map_file(record.id))
         records.append(record)
     write_json(run.maps_file, {"made_by": "model"})
     save_pretrained(tiny(), run.model)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from swtformer.datasets.images import read_image
+from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.records import Record
 from swtformer.errors import DataError, SwtformerError
 from swtformer.labelling.start_maps import all_channels
@@ -37,14 +38,13 @@ class Start:
         """An (H, W, 3) uint8 image as (3, H, W) floats in [0, 1], and its (K+1, h, w) maps.
 
         Raises:
-            SwtformerError: the maps were made for another image size, or R-CAMs are wanted and were not made.
+            DataError: the maps were made for another image size.
+            SwtformerError: R-CAMs are wanted and were not made.
         """
-        if image.shape[:2] != maps.size:
-            was, now = ("×".join(map(str, size)) for size in (maps.size, image.shape[:2]))
-            raise SwtformerError(
-                f"the image is {now} pixels (height×width) and its maps were made for {was}; make them again "
-                "with `swtformer localize`."
-            )
+        try:
+            require_same_size(maps.size, "the file of its maps", image.shape[:2], "the image")
+        except DataError as error:
+            raise DataError(f"{error} Make the maps again with `swtformer localize`.") from None
         pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
         return pixels, all_channels(maps, self.source, power=self.power)
 
