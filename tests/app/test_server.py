@@ -145,7 +145,7 @@ def test_decisions_reach_the_disk(client: Client, drawn: Path) -> None:
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.3})
     client.predict("all", 0.5, api_name="/queue")
     write_json(run.pseudo_masks_file, read_json(run.pseudo_masks_file) | {"margin": 0.4})
-    assert "made anew since this page was opened" in client.predict("all", 0.5, api_name="/accept")[1]
+    assert "has changed since this page was opened" in client.predict("all", 0.5, api_name="/accept")[1]
 
 
 def test_corrected_masks_are_walked_too(client: Client, drawn: Path) -> None:
