@@ -8,6 +8,7 @@ import pytest
 from support.hub import FakeHub
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.hub.access import find_model, hub_errors
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 
@@ -22,7 +23,7 @@ def test_a_runs_network_if_it_has_one(run: Run, run_with_network: Run) -> None:
 def test_the_newest_network_of_a_run(run_with_network: Run, tmp_path: Path) -> None:
     copy = Run(Path(shutil.copytree(run_with_network.path, tmp_path / "run")))
     later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
-    later.update_environment(finished="2999-01-01")
+    update_training_notes(later, finished="2999-01-01")
     assert find_model(copy.path).trained == later
     assert find_model(copy.segmentation).trained == Run(copy.segmentation)
 

@@ -16,6 +16,7 @@ from swtformer.hub.card import card_text
 from swtformer.methods import create_model
 from swtformer.segmentation.pretrained import load_model
 from swtformer.store.files import read_json, write_json
+from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
 
 NO_SCORES = "## Scores\n\nNone recorded.\n\n## Limits"
@@ -64,8 +65,8 @@ def test_a_model_that_makes_maps(run: Run) -> None:
         "Split farm/val, 40 images. The maps were made at the scales 0.5, 1.0, mirrored as well; "
         "training seeds: 1.",
         "The ground truth is the folder `truth`. The mean is over all 4 labels, background among them.",
-        "| cam | label_free | 0.31 | 45.67 | no |",
-        "| cam | oracle | 0.28 | 47.00 | **yes** |",
+        "| CAM | Label-free threshold | 0.31 | 45.67 | no |",
+        "| CAM | Oracle threshold | 0.28 | 47.00 | **yes** |",
         "Classification of 40 images: mAP 90.00 % (mean over classes), – % (mean over images).",
         "Weights: cc-by-4.0. The package swtformer is Apache-2.0.",
     ):
@@ -105,7 +106,7 @@ def test_the_code_of_the_card_runs(
 
 
 def test_what_is_missing_is_left_out(copied: Run) -> None:
-    copied.update_environment(validation_images=0)
+    update_training_notes(copied, validation_images=0)
     change_scores(copied, scored_classes=["background", "cow"])
     text = card(copied)
     assert "held out" not in text
@@ -170,17 +171,17 @@ OUTLINED = "categories of outlined objects in train.json"
     [
         ("pseudo_masks", FROM_MASKS, "image-level labels, which were **read from drawn masks**"),
         ("pseudo_masks", OUTLINED, "pseudo-masks made from image-level labels"),
-        ("pseudo_masks", None, "pseudo-masks made from image-level labels"),
+        ("pseudo_masks", "", "pseudo-masks made from image-level labels"),
         ("corrected", FROM_MASKS, "pseudo-masks, some of them **corrected by hand**"),
         ("given", "labels.csv", "masks of a folder; whether they were drawn by hand is not recorded"),
         ("ground_truth", "labels.csv", "**true masks**: a supervised comparison, not a weakly"),
     ],
 )
 def test_drawn_masks_that_were_used_are_not_denied(
-    copied_with_network: Run, supervision: str, labels_from: str | None, expected: str
+    copied_with_network: Run, supervision: str, labels_from: str, expected: str
 ) -> None:
-    copied_with_network.update_environment(labels_from=labels_from)
-    Run(copied_with_network.segmentation).update_environment(supervision=supervision)
+    update_training_notes(copied_with_network, labels_from=labels_from)
+    update_training_notes(Run(copied_with_network.segmentation), supervision=supervision)
     text = card(copied_with_network)
     assert expected in text
     assert f"- image-level labels from: {labels_from or 'not recorded'}\n" in text
@@ -188,14 +189,14 @@ def test_drawn_masks_that_were_used_are_not_denied(
 
 
 def test_maps_of_labels_that_were_read_from_masks(copied: Run) -> None:
-    copied.update_environment(labels_from=FROM_MASKS)
+    update_training_notes(copied, labels_from=FROM_MASKS)
     assert "- supervision: image-level labels, which were **read from drawn masks**\n" in card(copied)
 
 
 def test_corrected_masks_are_reported(copied_with_network: Run) -> None:
     trained = Run(copied_with_network.segmentation)
     corrections = {"base": "/home/anna/secret/pseudo_masks", "count": 7}
-    trained.update_environment(supervision="corrected", corrections=corrections)
+    update_training_notes(trained, supervision="corrected", corrections=corrections)
     change_scores(trained, supervision="corrected")
     text = card(copied_with_network)
     assert "- masks corrected by hand: 7; the others as in `pseudo_masks`\n" in text

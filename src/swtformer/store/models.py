@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.settings import Section
 from swtformer.store.files import read_json, write_json, write_with
+from swtformer.store.notes import network_notes
 from swtformer.store.run import Run
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def holds_model(run: Path) -> bool:
-    """Whether a folder that is laid out as a run has a finished model."""
+    """Whether a folder with the layout of a run has a finished model."""
     return (run / "model" / CONFIG).is_file()
 
 
@@ -54,8 +55,7 @@ def finished_networks(run: Run) -> list[Run]:
     """
 
     def age(network: Run) -> tuple[str, bool, Path]:
-        finished = network.environment().get("finished") or ""
-        return finished, network.path == run.segmentation, network.path
+        return network_notes(network).finished or "", network.path == run.segmentation, network.path
 
     found = [Run(file.parents[1]) for file in run.path.glob(f"{run.segmentation.name}*/model/{CONFIG}")]
     return sorted(found, key=age)
