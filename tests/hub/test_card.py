@@ -65,8 +65,8 @@ def test_a_model_that_makes_maps(run: Run) -> None:
         "Split farm/val, 40 images. The maps were made at the scales 0.5, 1.0, mirrored as well; "
         "training seeds: 1.",
         "The ground truth is the folder `truth`. The mean is over all 4 labels, background among them.",
-        "| cam | label_free | 0.31 | 45.67 | no |",
-        "| cam | oracle | 0.28 | 47.00 | **yes** |",
+        "| CAM | Label-free threshold | 0.31 | 45.67 | no |",
+        "| CAM | Oracle threshold | 0.28 | 47.00 | **yes** |",
         "Classification of 40 images: mAP 90.00 % (mean over classes), – % (mean over images).",
         "Weights: cc-by-4.0. The package swtformer is Apache-2.0.",
     ):
@@ -171,14 +171,14 @@ OUTLINED = "categories of outlined objects in train.json"
     [
         ("pseudo_masks", FROM_MASKS, "image-level labels, which were **read from drawn masks**"),
         ("pseudo_masks", OUTLINED, "pseudo-masks made from image-level labels"),
-        ("pseudo_masks", None, "pseudo-masks made from image-level labels"),
+        ("pseudo_masks", "", "pseudo-masks made from image-level labels"),
         ("corrected", FROM_MASKS, "pseudo-masks, some of them **corrected by hand**"),
         ("given", "labels.csv", "masks of a folder; whether they were drawn by hand is not recorded"),
         ("ground_truth", "labels.csv", "**true masks**: a supervised comparison, not a weakly"),
     ],
 )
 def test_drawn_masks_that_were_used_are_not_denied(
-    copied_with_network: Run, supervision: str, labels_from: str | None, expected: str
+    copied_with_network: Run, supervision: str, labels_from: str, expected: str
 ) -> None:
     update_training_notes(copied_with_network, labels_from=labels_from)
     update_training_notes(Run(copied_with_network.segmentation), supervision=supervision)

@@ -154,7 +154,7 @@ def test_a_runs_two_networks(tmp_path: Path, v1: Run) -> None:
     save_pretrained(tiny("swtformer_v1"), made.model)
     assert load(made, network="cam").kind == "cam"
     assert load(made, network="auto").kind == "segmentation"
-    with pytest.raises(CheckpointError, match="no segmentation network"):
+    with pytest.raises(CheckpointError, match="not a segmentation network"):
         load(v1, network="segmentation")
 
 

@@ -175,7 +175,7 @@ def test_the_rule_of_the_runs_masks_is_followed(run: Run, tmp_path: Path) -> Non
     write_json(other.masks_file, {"source": "cam", "policy": "label_free", "threshold": 0.25, "images": 1})
     about = load_predictor(other.path, settings()).about
     assert (about["source"], about["policy"], about["threshold"]) == ("cam", "label_free", 0.25)
-    with pytest.raises(CheckpointError, match="holds a model that makes maps, no segmentation network"):
+    with pytest.raises(CheckpointError, match="not a segmentation network"):
         load_predictor(other.path, settings(network="segmentation"))
 
 

@@ -1,8 +1,9 @@
-"""A run with a trained-looking model, scores and a segmentation network, as the stages leave it"""
+"""A run with a trained-looking model, scores and a segmentation network, as the stages leave it."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,14 @@ from swtformer.settings import Settings, validate
 from swtformer.store.files import write_json
 from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
+from swtformer.store.scores import (
+    ClassificationScore,
+    HeldOutScores,
+    Scores,
+    SegmentationScore,
+    write_held_out_scores,
+    write_scores,
+)
 
 CLASSES = ("cat", "dog|wolf", "cow")
 SETTINGS = {
@@ -44,34 +53,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         commands=["swtformer train /home/anna/secret/farm --out runs/farm"],
     )
     save_pretrained(create_model(settings.model, CLASSES), run.model)
-    write_json(
+    cam = SegmentationScore("cam", "label_free", 0.31, False, 0.4567, iou={}, absent=0)
+    write_scores(
         run.scores_file,
-        {
-            "split": "farm/val",
-            "images": 40,
-            "ground_truth": "/home/anna/secret/truth",
-            "scored_classes": ["background", *CLASSES],
-            "scales": [0.5, 1.0],
-            "flip": True,
-            "seeds": 1,
-            "segmentation": [
-                {
-                    "source": "cam",
-                    "policy": "label_free",
-                    "threshold": 0.31,
-                    "miou": 0.4567,
-                    "uses_ground_truth": False,
-                },
-                {
-                    "source": "cam",
-                    "policy": "oracle",
-                    "threshold": 0.28,
-                    "miou": 0.47,
-                    "uses_ground_truth": True,
-                },
-            ],
-            "classification": {"map_per_class": 0.9, "map_per_image": None, "images": 40},
-        },
+        Scores(
+            split="farm/val",
+            images=40,
+            ground_truth="/home/anna/secret/truth",
+            labels_from="labels.csv",
+            predictions="/home/anna/secret/maps",
+            classes=("background", *CLASSES),
+            scored_classes=("background", *CLASSES),
+            scales=(0.5, 1.0),
+            flip=True,
+            segmentation=(
+                cam,
+                replace(cam, policy="oracle", threshold=0.28, uses_ground_truth=True, miou=0.47),
+            ),
+            classification=ClassificationScore(0.9, None, ap={}, images=40),
+            per_image=(),
+            skipped=0,
+            missing=0,
+        ),
     )
     return run
 
@@ -93,13 +96,5 @@ def run_with_network(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
         supervision="pseudo_masks",
     )
     save_network(create_network(settings.segment, CLASSES), trained.model)
-    write_json(
-        trained.scores_file,
-        {
-            "validation_miou": 0.61,
-            "validation_images": 11,
-            "supervision": "pseudo_masks",
-            "masks": "/home/anna/secret",
-        },
-    )
+    write_held_out_scores(trained, HeldOutScores(0.61, "/home/anna/secret", "pseudo_masks", 109, 11))
     return copied

@@ -18,10 +18,10 @@ from torch import nn
 from swtformer.errors import CheckpointError
 from swtformer.hub.access import find_model
 from swtformer.label_sources import are_of_masks, are_of_outlines
-from swtformer.store.files import read_json
 from swtformer.store.models import Kind, saved_config
 from swtformer.store.notes import network_notes, training_notes
 from swtformer.store.run import Run
+from swtformer.store.scores import read_held_out_scores, read_scores
 
 
 class Described(Protocol):
@@ -92,13 +92,14 @@ def _facts(model: Described, run: str | os.PathLike[str]) -> dict[str, Any]:
     labels_are = "of masks" if are_of_masks(labels_from) else "by hand"
     if labels_from == "not recorded" or are_of_outlines(labels_from):
         labels_are = "unknown"
+    is_network = model.kind == "segmentation"
     return {
         "notes": network_notes(trained),
         "settings": trained.settings(),
         "labels_from": labels_from,
         "labels_are": labels_are,
-        "scores": read_json(trained.scores_file) if trained.scores_file.is_file() else None,
-        "validation": _kept_validation(trained) if model.kind == "cam" else None,
+        "scores": read_held_out_scores(trained) if is_network else read_scores(trained.scores_file),
+        "validation": None if is_network else _kept_validation(trained),
     }
 
 

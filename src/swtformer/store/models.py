@@ -43,7 +43,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def holds_model(run: Path) -> bool:
-    """Whether a folder that is laid out as a run has a finished model."""
+    """Whether a folder with the layout of a run has a finished model."""
     return (run / "model" / CONFIG).is_file()
 
 
