@@ -39,7 +39,7 @@ def test_labels_are_values_and_255_stays(tmp_path: Path) -> None:
 )
 def test_other_values_are_refused_and_named(tmp_path: Path, values: tuple[int, ...], shown: str) -> None:
     file = save(tmp_path / "a.png", *values)
-    with pytest.raises(DataError, match=rf"^{file}: .* to 3 \(sheep\) or 255 .*, got {shown}"):
+    with pytest.raises(DataError, match=rf"^{file}: .* \(sheep\) .* got {shown}"):
         read_labels(file, CLASSES)
 
 
@@ -53,5 +53,5 @@ def test_files_without_label_values_are_refused(tmp_path: Path) -> None:
 
 def test_sizes_are_compared_as_height_and_width() -> None:
     require_same_size((3, 5), "p.png", (3, 5), "t.png")
-    with pytest.raises(DataError, match=r"^p\.png is for 3×5 pixels, t\.png has 5×3\. .*--data\.exif"):
+    with pytest.raises(DataError, match=r"^p\.png is for 3×5 .* t\.png has 5×3"):
         require_same_size((5, 3), "p.png", (3, 5), "t.png")

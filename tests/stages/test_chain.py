@@ -182,7 +182,7 @@ def test_a_network_trained_on_copies_of_the_truth_is_told(
     assert "trained on true masks*" in page
     before = result.run.report_file.read_text(encoding="utf-8")
     assert "8 images with pseudo-masks</dd>" in before
-    assert "Of the network:" not in before
+    assert "The network:" not in before
 
 
 def test_it_goes_on_after_masks_were_rejected_and_says_so(

@@ -269,7 +269,7 @@ def test_27_values_out_of_range_are_refused(draw: Draw, tmp_path: Path, place: s
     labels[0] = 4
     labels[1] = 200
     write_mask(tmp_path / place / "a.png", labels)
-    with pytest.raises(DataError, match=rf"{place}/a\.png: .* to 3 \(sheep\).*got 4, 200"):
+    with pytest.raises(DataError, match=rf"{place}/a\.png: .*, got 4, 200"):
         evaluate_folder(tmp_path / "other", drawn.data)
 
 
@@ -431,7 +431,7 @@ def test_a_folder_or_masks_that_are_not_there(draw: Draw, tmp_path: Path) -> Non
 def test_masks_without_class_names_are_refused(draw: Draw) -> None:
     """A folder of images alone has none; the values of its masks mean nothing then."""
     drawn = draw()
-    with pytest.raises(DataError, match=r"has masks but no class names.*--data\.classes"):
+    with pytest.raises(DataError, match=r"no class names.*--data\.classes"):
         evaluate_folder(drawn.run.masks.parent, replace(drawn.data, classes=()))
 
 

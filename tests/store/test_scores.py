@@ -88,7 +88,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, change: dict[str, A
     path = tmp_path / "scores.json"
     write_scores(path, WHOLE)
     write_json(path, read_json(path) | change)
-    with pytest.raises(SwtformerError, match=f"scores.json: {message}.* `swtformer evaluate`"):
+    with pytest.raises(SwtformerError, match=f"{message}.* `swtformer evaluate`"):
         read_scores(path)
     path.write_text('{"split": ', encoding="utf-8")
     with pytest.raises(SwtformerError, match="cannot be read as JSON"):

@@ -115,7 +115,7 @@ def segment_page(studio: Studio) -> None:
             with gr.Accordion("Views and orientation", open=False):
                 views = gr.Radio(_choices(VIEWS), value="one", label="Views", elem_id="views")
                 exif = gr.Radio(_choices(EXIF), value=studio.exif, label="Orientation", elem_id="exif")
-            again = gr.Button("Look again", elem_id="again")
+            again = gr.Button("Run again", elem_id="again")
         with gr.Column(scale=3, min_width=300):
             overlay = _picture("Mask", "overlay", "The mask over the photograph, once there is one.")
             with gr.Column(visible=False) as controls:

@@ -74,7 +74,7 @@ class Studio:
         run: the run.
         classes: class names; a label is index + 1.
         sources: what masks can be made from, the plainest first.
-        refiners: names of the refiners that need no training.
+        refiners: names of the refiners that need no training, the default first.
         exif: how photographs are read by default.
         threshold: initial background score.
     """
@@ -109,7 +109,8 @@ class Studio:
             "refined",
             *(("network",) if self._network is not None else ()),
         )
-        self.refiners = tuple(name for name, kind in REFINERS.items() if not issubclass(kind, LearnedRefiner))
+        untrained = (name for name, kind in REFINERS.items() if not issubclass(kind, LearnedRefiner))
+        self.refiners = tuple(sorted(untrained, key=lambda name: (name != DEFAULT_REFINER, name)))
 
     def study(
         self,

@@ -1,4 +1,4 @@
-"""Scores: confusion matrix, intersection over union, average precision. Torch only; one class has state.
+"""Scores: confusion matrix, intersection over union, average precision. Only `ConfusionMatrix` keeps state.
 
 Label images hold 0 for background and k+1 for class index k, so N = C + 1 labels; 255 is counted separately.
 """
