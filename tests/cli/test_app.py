@@ -50,7 +50,7 @@ def test_mistakes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["app", str(tmp_path)]) == 2
-    assert "is no run folder: it has no settings.yaml" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
     run = draw_app_run(tmp_path, with_network=False)
     assert main(["app", str(run.path), "--port=70000"]) == 2
     assert "--port must be from 1 to 65535, got 70000" in capsys.readouterr().err

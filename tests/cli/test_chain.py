@@ -27,7 +27,7 @@ def test_run_skips_says_so_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
     assert "warning: 1 image was skipped" in errors
     assert f"Next: swtformer run {table} --out '{out}'" in text
     assert main(command) == 3  # by the settings of the run
-    assert "maps of 0 images made, 8 were there" in capsys.readouterr().err
+    assert "maps of 0 images made, 8 kept" in capsys.readouterr().err
     assert training_notes(Run(out)).commands[-1].startswith("swtformer run ")
 
 
@@ -39,7 +39,7 @@ def test_run_stopped_says_how_to_go_on(
 
     monkeypatch.setattr(f"{run_stages.__module__}.run_stages", stopped)
     assert main(["run", str(draw_photos(tmp_path)), "--out", str(tmp_path / "run")]) == 130
-    assert "Stopped by SIGINT. Run the same command again to go on" in capsys.readouterr().err
+    assert "Stopped by SIGINT. Run the same command again to resume" in capsys.readouterr().err
 
 
 def test_the_stages_to_stop_at_are_those_there_are() -> None:

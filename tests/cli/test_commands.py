@@ -164,7 +164,7 @@ def test_localize_makes_maps_of_the_split_and_keeps_them(
     assert (made["split"], made["scales"], made["flip"]) == ("val", [1.0], True)
     assert len(Run(copy).map_ids()) == 3
     assert main(["localize", str(copy), "--data.split=val", "--localize.scales=1"]) == 0
-    assert "Maps of 0 images made, 3 were there already" in capsys.readouterr().out
+    assert "Maps of 0 images made, 3 were kept" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_folder_that_is_no_run_is_refused(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, str(tmp_path)]) == 2
-    assert f"error: {tmp_path} is no run folder" in capsys.readouterr().err
+    assert f"error: {tmp_path} is not a run folder" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
 

@@ -41,7 +41,7 @@ def test_a_new_folder_is_made_with_those_around_it(tmp_path: Path) -> None:
 
 
 def test_a_run_is_not_begun_again_and_nothing_is_not_gone_on_with(started: Run, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"already holds a run\. Go on with it by --resume"):
+    with pytest.raises(SettingsError, match=r"already holds a run\. Resume it with"):
         prepare(started, resume=False)
     with pytest.raises(SettingsError, match=r"holds no run to resume \(no settings\.yaml\)"):
         prepare(Run(tmp_path / "none"), resume=True)

@@ -55,7 +55,7 @@ def test_a_line_of_a_list_is_called_by_its_path_as_written(photos: Path) -> None
 def test_folders_in_a_list_are_passed_over(photos: Path) -> None:
     lines = [".", "./", "photos", "photos/sub/", "photos/..", "gone/..", "..", "gone/../..", "/", str(photos)]
     assert ids("-", listed=[*lines, "./photos/sub/b.png"]) == ["photos/sub/b"]
-    with pytest.raises(DataError, match="the list is empty, or names folders alone"):
+    with pytest.raises(DataError, match="the list is empty, or names only folders"):
         ids("-", listed=lines)
 
 
@@ -92,7 +92,7 @@ def test_results_of_before_are_no_photographs(photos: Path) -> None:
         ((), "Name what to segment"),
         (("-",), "the list is empty"),
         (("gone.jpg",), r"gone\.jpg: does not exist; expected a file, a folder, a pattern or -"),
-        (("photos/*.tif",), "no file fits this pattern"),
+        (("photos/*.tif",), "no file matches this pattern"),
         (("empty",), "holds no image"),
         (("photos/a.jpg", "other/a.jpg", "photos", "other"), "would overwrite the result of another"),
         (("photos/a.jpg", "photos/a.png"), r"photos/a\.jpg and photos/a\.png would both be a\.png"),

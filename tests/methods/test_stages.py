@@ -99,7 +99,7 @@ def test_every_stage_leaves_its_result(finished: Finished) -> None:
 
 def test_maps_on_disk_are_those_that_makes_announces(finished: Finished) -> None:
     maps = finished.maps()
-    assert (maps.refined is not None) == ("rcam" in finished.method.makes)
+    assert (maps.rcam is not None) == ("rcam" in finished.method.makes)
     sources = {score["source"] for score in read_json(finished.run.scores_file)["segmentation"]}
     assert len(sources) == len(finished.method.makes)
 
@@ -150,7 +150,7 @@ def test_what_only_training_needs_is_in_checkpoints_and_not_in_the_model(finishe
 @pytest.mark.parametrize("finished", WITHOUT_PYRAMID, indirect=True)
 def test_a_refiner_that_learns_refuses_a_method_without_a_pyramid(finished: Finished, data: ImageSet) -> None:
     settings = finished.run.settings().model_copy(update={"refine": RefineSettings(method="psa")})
-    with pytest.raises(SettingsError, match=rf"'{finished.name}' has no pyramid .*--refine\.method par"):
+    with pytest.raises(SettingsError, match=rf"'{finished.name}' has no features .*--refine\.method par"):
         refine(finished.run, data, settings=settings)
 
 

@@ -103,9 +103,9 @@ def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path:
     again = run(folder / "labels.csv", copy.path, quick_chain(folder))
     lines = {step.stage: step.result for step in again.steps}
     assert lines["check"] == "checked before; labels from labels.csv"
-    assert lines["localize"] == "maps of 0 images made, 8 were there"
-    assert lines["refine"] == "maps of 0 images refined by par, 8 were there"
-    assert lines["pseudo-label"] == "8 pseudo-masks were there"
+    assert lines["localize"] == "maps of 0 images made, 8 kept"
+    assert lines["refine"] == "maps of 0 images refined by par, 8 kept"
+    assert lines["pseudo-label"] == "8 pseudo-masks kept"
     assert {file: file.stat().st_ino for file in copy.pseudo_masks.rglob("*.png")} == masks
     assert (copy.segmentation / "model" / "model.safetensors").read_bytes() == weights
     assert again.scores == result.scores
@@ -161,7 +161,7 @@ def test_a_network_is_trained_anew_where_its_folder_was_removed(
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
     shutil.rmtree(copy.segmentation)
     again = run(folder / "labels.csv", copy.path, quick_chain(folder, segment={"epochs": 2}), until="segment")
-    assert again.steps[-2].result == "8 pseudo-masks were there"
+    assert again.steps[-2].result == "8 pseudo-masks kept"
     assert Run(copy.segmentation).settings().segment.epochs == 2
 
 
@@ -197,7 +197,7 @@ def test_it_goes_on_after_masks_were_rejected_and_says_so(
     later = Run(Path(shutil.copytree(copy.segmentation, copy.path / "segmentation-corrected")))
     update_training_notes(later, finished="2999-01-01")
     again = run(folder / "labels.csv", copy.path, quick_chain(folder), until="segment")
-    assert "and stands for the run; 1 masks were rejected since" in again.steps[-1].result
+    assert "and represents the run; 1 masks were rejected since" in again.steps[-1].result
 
 
 def test_a_newer_network_is_scored_and_shown(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_newer_network_is_scored_and_shown(whole: tuple[Path, ChainResult], tm
     update_training_notes(later, finished="2999-01-01")
     write_json(later.scores_file, {**read_json(later.scores_file), "supervision": "corrected"})
     again = run(folder / "labels.csv", copy.path, quick_chain(folder))
-    assert again.steps[5].result == "kept; segmentation-corrected is newer, and stands for the run"
+    assert again.steps[5].result == "kept; segmentation-corrected is newer, and represents the run"
     assert again.scores is not None
     assert again.scores.steps[-1].masks == "segmentation network in segmentation-corrected"
     assert "was trained on 8 of the 9, with their corrected masks" in again.scores.note
@@ -228,7 +228,7 @@ def test_interrupted_it_goes_on(tmp_path: Path) -> None:
         run_stages(data, settings=settings, out=tmp_path / "run", until="refine", progress=stop)
     weights = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
     result = run_stages(data, settings=settings, out=tmp_path / "run", until="refine")
-    assert "5 images made, 4 were there" in result.steps[2].result
+    assert "5 images made, 4 kept" in result.steps[2].result
     assert "maps of 9 images refined" in result.steps[3].result
     assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights
 
@@ -239,24 +239,19 @@ def test_other_data_is_refused(whole: tuple[Path, ChainResult], tmp_path: Path) 
         run(table, whole[1].run.path, quick_chain(tmp_path))
 
 
-@pytest.mark.parametrize("by", ["the table", "the folder of images"])
 def test_other_photographs_of_the_same_names_and_labels_are_refused_before_any_work(
-    whole: tuple[Path, ChainResult], tmp_path: Path, by: str
+    whole: tuple[Path, ChainResult], tmp_path: Path
 ) -> None:
     table = draw_photos(tmp_path)
     for file in (tmp_path / "images").iterdir():
-        Image.open(file).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
-    settings = quick_chain(whole[0])
-    if by == "the folder of images":
-        table = whole[0] / "labels.csv"
-        settings = quick_chain(whole[0], data={"images": str(tmp_path)})
+        Image.open(file).resize((30, 20)).save(file)
     maps = {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")}
-    with pytest.raises(SettingsError, match="was trained on other photographs of the same names and labels"):
-        run(table, whole[1].run.path, settings)
+    with pytest.raises(SettingsError, match=r"image files were replaced .*--train\.resume_anyway"):
+        run(table, whole[1].run.path, quick_chain(whole[0]))
     assert {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")} == maps
 
 
-def test_a_mended_image_is_mapped_where_the_networks_may_stay(tmp_path: Path) -> None:
+def test_a_fixed_image_is_mapped_and_the_networks_may_stay(tmp_path: Path) -> None:
     table = draw_photos(tmp_path)
     photo = tmp_path / "images" / "3.png"
     content = photo.read_bytes()
@@ -265,19 +260,18 @@ def test_a_mended_image_is_mapped_where_the_networks_may_stay(tmp_path: Path) ->
     networks = (made, Run(made.segmentation))
     weights = [(item.model / "model.safetensors").read_bytes() for item in networks]
     photo.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"To map these anew and keep .*: --segment\.resume_anyway"):
+    with pytest.raises(SettingsError, match=r"image files were replaced .*--train\.resume_anyway"):
         run(table, made.path, quick_chain(tmp_path))
-    again = run(table, made.path, quick_chain(tmp_path, segment={"resume_anyway": True}))
+    anyway = {"train": {"resume_anyway": True}, "segment": {"resume_anyway": True}}
+    again = run(table, made.path, quick_chain(tmp_path, **anyway))
     results = {step.stage: step.result for step in again.steps}
-    assert results["localize"] == "maps of 1 images made, 8 were there"
+    assert results["localize"] == "maps of 1 images made, 8 kept"
     assert results["segment"].endswith("masks or images were changed since it was trained")
-    assert [item.stage for item in again.failures] == ["train"]  # which went without it
     assert [(item.model / "model.safetensors").read_bytes() for item in networks] == weights
-    run(table, made.path, quick_chain(tmp_path))  # nobody is asked twice
+    run(table, made.path, quick_chain(tmp_path), until="localize")  # nobody is asked twice about the files
     shutil.rmtree(made.segmentation)
-    for _ in range(2):
-        anew = run(table, made.path, quick_chain(tmp_path))
-        assert {step.stage: step.result for step in anew.steps}["segment"].startswith("network trained on 9")
+    fresh = run(table, made.path, quick_chain(tmp_path), until="segment")
+    assert {step.stage: step.result for step in fresh.steps}["segment"].startswith("network trained on 9")
     assert (made.model / "model.safetensors").read_bytes() == weights[0]
 
 

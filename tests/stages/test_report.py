@@ -472,7 +472,7 @@ def test_a_negative_number_of_images_is_refused(run):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(SwtformerError, match="is no run folder"):
+    with pytest.raises(SwtformerError, match="is not a run folder"):
         report(Run(tmp_path))
 
 

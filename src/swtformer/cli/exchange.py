@@ -17,7 +17,7 @@ from swtformer.store.failures import Failure
 from swtformer.store.known_data import data_of_masks
 from swtformer.store.run import Run
 
-FORMATS = ", ".join(EXPORTERS)
+FORMATS = ", ".join(EXPORTERS.own_names)
 
 SHOWN = 5
 """Left-out masks that are named if there is no run with a failures.csv."""

@@ -86,9 +86,9 @@ def train(
         changes: list[str] = []
         if is_main_process():
             require_same_data(run, data)
+            changes = [*changed_files(run, data), *changed_threads(run, settings.train)]
             if not holds_model(run.path):
-                changes = [*changed_files(run, data), *changed_threads(run, settings.train)]
-            require_unchanged(run, changes, settings.train, section="train")
+                require_unchanged(run, changes, settings.train, section="train")
         training, validation = _sets(data, settings, validation)
         if is_main_process():
             _require_same_validation(run, validation)
@@ -98,7 +98,7 @@ def train(
         if resume and has_only_model(run):
             if is_main_process():
                 _write_settings(run, settings)
-                update_training_notes(run, data=data.root.resolve())
+                _note_changes(run, data, changes, overridden=settings.train.resume_anyway)
             return run
         torch.manual_seed(settings.seed)
         resumes = resume and has_checkpoint(run)
@@ -135,28 +135,30 @@ def _note(
     changes: Sequence[str],
 ) -> None:
     """Note what the training is of; of an existing one, where its data lies now and what has changed."""
-    update_training_notes(run, data=data.root.resolve())
-    if holds_model(run.path):
+    if has_checkpoint(run) or holds_model(run.path):
+        _note_changes(run, data, changes, overridden=settings.train.resume_anyway)
         return
-    if not has_checkpoint(run):
-        update_training_notes(
-            run,
-            **notes_of_data(data),
-            validation_fingerprint=validation.fingerprint() if validation else None,
-            training_images=len(training),
-            validation_images=len(validation) if validation else 0,
-            seed=settings.seed,
-            threads=torch.get_num_threads(),
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            resumed_anyway=(),
-        )
-    elif changes:
-        update_training_notes(
-            run,
-            resumed_anyway=(*training_notes(run).resumed_anyway, *changes),
-            threads=torch.get_num_threads(),
-            file_sizes=file_sizes(data),
-        )
+    update_training_notes(
+        run,
+        **notes_of_data(data),
+        validation_fingerprint=validation.fingerprint() if validation else None,
+        training_images=len(training),
+        validation_images=len(validation) if validation else 0,
+        seed=settings.seed,
+        threads=torch.get_num_threads(),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        resumed_anyway=(),
+    )
+
+
+def _note_changes(run: Run, data: ImageSet, changes: Sequence[str], *, overridden: bool) -> None:
+    """Note where the data of an existing training lies now, and changes that were overridden."""
+    update_training_notes(run, data=data.root.resolve())
+    if changes and overridden:
+        before = training_notes(run).resumed_anyway
+        update_training_notes(run, resumed_anyway=(*before, *changes), file_sizes=file_sizes(data))
+        if not holds_model(run.path):
+            update_training_notes(run, threads=torch.get_num_threads())
 
 
 def _sets(
