@@ -25,7 +25,7 @@ Shaping = dict[str, Any]
 class Notes(BaseModel):
     """Base of all notes; keys that a type does not have are left alone."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class DataNotes(Notes):
