@@ -107,7 +107,7 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
     refine(copy, data, settings=settings, progress=_note)
     seconds = time.monotonic() - started
     source = read_json(copy.refined_file)["source"]
-    policy = "argmax" if source == "refined" else "label_free"
+    policy = "argmax" if source == "rcam" else "label_free"
     scored: EvaluateSettings = settings.evaluate
     before = evaluate(copy, data, settings=scored.model_copy(update={"maps": "maps"}))
     after = evaluate(copy, data, settings=scored.model_copy(update={"maps": "refined"}))
@@ -115,7 +115,7 @@ def measure_quality(run: Run, data: ImageSet, name: str, out: Path) -> dict[str,
     return {
         "images": before.images,
         "scored_classes": before.scored_classes,
-        "start": f"{'R-CAM' if source == 'refined' else 'CAM'}, {policy}",
+        "start": f"{'R-CAM' if source == 'rcam' else 'CAM'}, {policy}",
         "before": _miou(before, source, policy),
         "after": _miou(after, "refined", "argmax"),
         "decided": 100 * (1 - labelled.undecided),

@@ -74,11 +74,18 @@ def test_flags_in_the_documents_exist() -> None:
         for name in plugin.settings_type.model_fields
     }
     documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
-    named = {
-        (document.name, flag)
-        for document in documents
-        if "_build" not in document.parts
-        for flag in re.findall(r"--[a-z_]+\.[a-z_]+", document.read_text(encoding="utf-8"))
-    }
-    assert len(named) > 40
-    assert {(document, flag) for document, flag in named if flag not in known} == set()
+    named: list[str] = []
+    unknown: list[tuple[str, str]] = []
+    for document in documents:
+        if "_build" in document.parts:
+            continue
+        text = document.read_text(encoding="utf-8")
+        flags = re.findall(r"--[a-z_]+\.[a-z_]+", text)
+        # Plug-ins that a tutorial writes have options of their own, as fields of a section.
+        own = set(re.findall(r"^    ([a-z_]+): .* = ", text, re.MULTILINE))
+        named += flags
+        unknown += [
+            (document.name, flag) for flag in flags if {flag, flag.split(".")[1]}.isdisjoint(known | own)
+        ]
+    assert len(set(named)) > 40
+    assert unknown == []
