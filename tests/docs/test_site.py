@@ -47,4 +47,4 @@ def test_nothing_is_fetched_from_elsewhere_when_a_page_is_read(site: Path) -> No
 
 def test_networks_show_what_they_are_built_from(site: Path) -> None:
     page = (site / "reference" / "methods.html").read_text()
-    assert "Method(backbone: Backbone, settings: ModelSettings, classes" in re.sub("<[^>]+>", "", page)
+    assert "PyramidMethod(backbone: Backbone, settings: ModelSettings, classes" in re.sub("<[^>]+>", "", page)
