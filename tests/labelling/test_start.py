@@ -46,7 +46,7 @@ def test_an_example_is_an_image_with_the_maps_to_start_from(examples: RunExample
 def test_an_example_that_cannot_be_read_is_an_error_of_the_data(examples: RunExamples) -> None:
     first, second = examples.records
     Image.new("RGB", (9, 7)).save(first.image)
-    with pytest.raises(DataError, match=r"7×9 pixels .* made for 12×20"):
+    with pytest.raises(DataError, match=r"maps is for 20×12 pixels, the image has 9×7"):
         examples[0]
     examples.run.map_file(second.id).write_bytes(b"")
     with pytest.raises(DataError, match=r"1\.npz"):

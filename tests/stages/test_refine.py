@@ -140,7 +140,7 @@ def test_what_cannot_be_used_is_skipped_and_recorded(drawn: Any) -> None:
     reasons = {failure.id: failure for failure in read_failures(drawn.run)}
     assert reasons["a"].path == str(first.image)
     assert reasons["b"].path.endswith("b.npz")
-    assert "the image is 7×9 pixels" in reasons["sub/c"].reason
+    assert "the image has 9×7" in reasons["sub/c"].reason
     for id in ("a", "b", "sub/c"):
         assert not drawn.run.refined_map_file(id).exists()
     shutil.rmtree(drawn.run.maps)

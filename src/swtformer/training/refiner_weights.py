@@ -14,9 +14,9 @@ from swtformer.methods.pretrained import from_pretrained
 from swtformer.progress import Progress
 from swtformer.refiners import Examples, LearnedRefiner
 from swtformer.settings import Settings, shaping
-from swtformer.store.files import digest, sha256, write_json, write_with
+from swtformer.store.files import digest, sha256, write_with
 from swtformer.store.models import WEIGHTS
-from swtformer.store.notes import FitNotes, read_notes
+from swtformer.store.notes import FitNotes, read_notes, write_notes
 from swtformer.store.run import Run
 from swtformer.store.weights import load_weights, read_weights
 
@@ -67,7 +67,7 @@ def fit_or_load(
     resumes = known == fit and _has_checkpoint(folder)
     if not resumes:
         shutil.rmtree(folder.path, ignore_errors=True)
-        write_json(note, fit.model_dump())
+        write_notes(note, fit)
     fit_refiner(
         refiner,
         examples,
@@ -79,7 +79,7 @@ def fit_or_load(
     )
     payload = save({name: value.cpu().contiguous() for name, value in refiner.network.state_dict().items()})
     write_with(file, lambda stream: stream.write(payload))
-    write_json(note, fit.model_copy(update={"weights": sha256(file)}).model_dump())
+    write_notes(note, fit.model_copy(update={"weights": sha256(file)}))
     shutil.rmtree(folder.checkpoints)
     return sha256(file)
 
