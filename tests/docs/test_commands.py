@@ -8,6 +8,9 @@ in one folder per reader. What is not as in the text:
   have the words of SUBSTITUTES replaced, nothing else.
 - The data are 24 drawn images of 64 px; the photographs in `new` are two of them.
 - What a person does in the app and in other tools is done by `decide_in_app` and `correct_by_hand`.
+- Python and toml blocks whose first line is a file name are also written to that file in `my-extras`; Python
+  ones are run as cells as well. Blocks under the comment `<!-- with my-extras -->` run in a process of their
+  own, for which that package is installed.
 - Blocks under the comment `<!-- not run: … -->` are not run, and the reason must be one of REASONS. Their
   `swtformer` commands are still parsed by the command line. The README's "Two commands", which install the
   package, are left out.
@@ -16,8 +19,13 @@ in one folder per reader. What is not as in the text:
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import shutil
+import subprocess
+import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +40,7 @@ from swtformer.cli.entry import build_app
 from swtformer.datasets.shapes import draw_shapes
 from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import REGISTRIES, Settings, merge, validate
+from swtformer.store.files import write_text
 from swtformer.store.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +64,10 @@ SUBSTITUTES = {
 }
 """Words of Python blocks and what is run in their place."""
 
-REASONS = {"needs network", "needs PASCAL VOC", "serves until Ctrl-C"}
+REASONS = {"needs network", "needs PASCAL VOC", "serves until Ctrl-C", "takes minutes"}
+
+EXTRAS = Path("my-extras")
+"""The package that the researcher's tutorial tells to make."""
 
 READERS_OF = {
     "practitioner": [
@@ -114,16 +126,23 @@ def test_blocks_run_in_order(reader: str, folder: Path, capsys: pytest.CaptureFi
                 shutil.rmtree(detail)
             elif note == "by hand":
                 correct_by_hand(detail)
+            file = re.match(r"# (my_extras/\w+\.py|pyproject\.toml)\n", block.text)
+            if file is not None:
+                write_text(EXTRAS / file[1], block.text)
+            if block.language == "toml":
+                continue
             if block.language == "yaml":
                 name = block.text.splitlines()[0].removeprefix("# ")
                 Path(name).write_text(block.text)
             elif note == "not run":
                 check_excused(block, detail)
+            elif note == "with my-extras":
+                run_with_extras(block)
             elif block.language == "sh":
                 for command in commands(block):
                     run_command(command, block, capsys)
             else:
-                exec(compile(substituted(block.text), block.place, "exec"), names)
+                exec(compile(substituted(block.text), block.place, "exec", dont_inherit=True), names)
             if "swtformer app" in block.text:
                 decide_in_app(Run(Path("runs/farm")))
 
@@ -173,6 +192,44 @@ def run_command(words: list[str], block: Block, capsys: pytest.CaptureFixture[st
     code = main(with_tiny_settings(words[1:]))
     said = capsys.readouterr()
     assert code == 0, f"{block.place}: {shlex.join(words)} gave {code}:\n{said.out}\n{said.err}"
+
+
+def run_with_extras(block: Block) -> None:
+    """Run commands where `my-extras` is installed, and import from its format, which cannot be."""
+    install(EXTRAS)
+    wanted = [with_tiny_settings(words[1:]) for words in commands(block)]
+    wanted.append(["import", "runs/votes", "votes.csv", "--format", "counts"])
+    code = (
+        "import json, sys\nfrom swtformer.cli import main\n"
+        "print(json.dumps([main(words) for words in json.loads(sys.argv[1])]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(wanted)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(EXTRAS.resolve()), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = f"{block.place}:\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, said
+    assert json.loads(done.stdout.splitlines()[-1]) == [0] * len(commands(block)) + [2], said
+    assert "'counts' is export-only" in done.stderr, said
+    for name in ("focal", "patch_votes", "plain", "smoothing", "ids", "counts"):
+        assert re.search(rf"\b{name}\b", done.stdout), f"{name} is not announced: {said}"
+
+
+def install(package: Path) -> None:
+    """What pip leaves of a package that is installed from its folder: its names and entry points."""
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    write_text(package / "my_extras/__init__.py", "")
+    about = package / f"my_extras-{project['version']}.dist-info"
+    write_text(
+        about / "METADATA", f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    lines = []
+    for group, points in project["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {place}" for name, place in points.items())]
+    write_text(about / "entry_points.txt", "\n".join(lines) + "\n")
 
 
 def with_tiny_settings(arguments: list[str]) -> list[str]:

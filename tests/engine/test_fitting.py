@@ -14,6 +14,7 @@ import pytest
 from lightning.fabric.loggers import tensorboard
 
 from support.slope import Slope, empty_batches
+from swtformer.engine import fitting
 from swtformer.engine.batches import SampleLoader
 from swtformer.engine.callbacks import UnreadableImages
 from swtformer.engine.fitting import fit
@@ -50,7 +51,6 @@ def run_fit(
         training or loaders(),
         loaders(1, failed=(5,)) if module.scores else None,
         run=Run(folder),
-        strategy="auto",
         resume=resume,
         progress=progress,
     )
@@ -199,6 +199,27 @@ def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(tensorboard, name, False)
     with pytest.raises(SettingsError, match=r"--segment\.tensorboard .*'swtformer\[log\]'"):
         run_fit(Slope(options(tensorboard=True)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("devices", "has_idle", "strategy"),
+    [(1, True, "auto"), (2, False, "ddp"), (2, True, "ddp_find_unused_parameters_true")],
+)
+def test_several_processes_look_for_idle_parameters_where_there_may_be_some(
+    devices: int, has_idle: bool, strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[str] = []
+
+    def record(**options: Any) -> None:
+        chosen.append(options["strategy"])
+        raise KeyboardInterrupt
+
+    module = Slope(options(devices=devices))
+    monkeypatch.setattr(fitting, "Trainer", record)
+    monkeypatch.setattr(module, "has_idle_parameters", lambda: has_idle)
+    with pytest.raises(KeyboardInterrupt):
+        run_fit(module, tmp_path)
+    assert chosen == [strategy]
 
 
 @pytest.mark.parametrize("count", ["3", "4"])

@@ -68,7 +68,7 @@ from swtformer.store.files import write_text
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 noise = np.random.default_rng(0).random((1, 90, 90)).astype(np.float16)
-maps = ClassActivationMaps(np.array([1]), (90, 90), noise, None, np.zeros(1))
+maps = ClassActivationMaps(np.array([1]), (90, 90), noise, np.zeros(1))
 for name, write in (("a.txt", lambda path: write_text(path, "x" * 10000)), ("a.npz", maps.save)):
     try:
         write(folder / name)

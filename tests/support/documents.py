@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(
-    r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>sh|python|yaml)\n(?P<text>.*?)^```$",
+    r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>sh|python|yaml|toml)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -19,7 +19,7 @@ class Block:
     Attributes:
         place: document and line, for messages.
         heading: text of the heading that it stands under.
-        language: sh, python or yaml.
+        language: sh, python, yaml or toml.
         note: text of the HTML comment right above it; empty where there is none.
         text: what it holds.
     """
@@ -32,7 +32,7 @@ class Block:
 
 
 def blocks(document: Path) -> list[Block]:
-    """The sh, python and yaml blocks of a document, in order."""
+    """The sh, python, yaml and toml blocks of a document, in order."""
     markdown = document.read_text(encoding="utf-8")
     found = []
     for match in BLOCK.finditer(markdown):

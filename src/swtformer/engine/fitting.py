@@ -47,7 +47,6 @@ def fit(
     validation: LoaderFactory | None,
     *,
     run: Run,
-    strategy: str,
     resume: bool,
     progress: Progress,
 ) -> UnreadableImages:
@@ -60,7 +59,6 @@ def fit(
         training: makes the loader of training batches.
         validation: makes the loader of the images that choose the best epoch.
         run: where metrics and checkpoints go.
-        strategy: Lightning's name of how processes share the work.
         resume: continue from the newest undamaged checkpoint.
         progress: called after every batch.
 
@@ -107,7 +105,7 @@ def fit(
             accelerator=device,
             devices=options.devices,
             num_nodes=options.nodes,
-            strategy=strategy,
+            strategy=_strategy(module),
             precision=PRECISIONS[pick_precision(options.precision, device)],
             max_epochs=options.epochs,
             accumulate_grad_batches=options.accumulate,
@@ -142,6 +140,13 @@ def fit(
                 module.monitored_name,
             )
     return unreadable
+
+
+def _strategy(module: FittedModule) -> str:
+    """Lightning's name of how processes share the work."""
+    if module.options.devices * module.options.nodes == 1:
+        return "auto"
+    return "ddp_find_unused_parameters_true" if module.has_idle_parameters() else "ddp"
 
 
 def _check_launch(options: OptimisationSettings, flags: str) -> None:

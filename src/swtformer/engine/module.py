@@ -121,6 +121,10 @@ class FittedModule(LightningModule, ABC):
         """
         return {name: self.options.head_multiplier for name in self.parameter_groups() if name != "backbone"}
 
+    def has_idle_parameters(self) -> bool:
+        """Whether a step may leave trainable parameters without a gradient; several processes must know."""
+        return True
+
     def create_optimizer(self) -> Optimizer:
         """AdamW over `parameter_groups`; override it for another optimiser.
 

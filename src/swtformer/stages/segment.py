@@ -332,14 +332,11 @@ def _fit(
 
     options = settings.segment
     weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
-    # Encoders may hold layers that no map of theirs needs.
-    several = "ddp_find_unused_parameters_true"
     unreadable = fit(
         SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
         partial(training_pairs, training, options, settings.data, seed=settings.seed),
         partial(evaluation_pairs, validation, options, settings.data) if validation else None,
         run=trained,
-        strategy="auto" if options.devices * options.nodes == 1 else several,
         resume=resume,
         progress=progress,
     )

@@ -240,7 +240,6 @@ def _fit(
         partial(training_loader, training, settings.train, settings.data, seed=settings.seed),
         partial(evaluation_loader, validation, settings.train, settings.data) if validation else None,
         run=run,
-        strategy=_strategy(settings, model),
         resume=resume,
         progress=progress,
     )
@@ -256,10 +255,3 @@ def _fit(
         )
         for record in records
     ]
-
-
-def _strategy(settings: Settings, model: Method) -> str:
-    """Lightning's name of how processes share the work."""
-    if settings.train.devices * settings.train.nodes == 1:
-        return "auto"
-    return "ddp_find_unused_parameters_true" if model.has_idle_parameters() else "ddp"

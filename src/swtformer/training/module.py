@@ -52,6 +52,10 @@ class TrainingModule(FittedModule):
         """The method's, where it names a group; else those of every training."""
         return super().learning_rate_multipliers() | self.model.rate_multipliers()
 
+    def has_idle_parameters(self) -> bool:
+        """See `Method.has_idle_parameters`."""
+        return self.model.has_idle_parameters()
+
     def on_train_epoch_start(self) -> None:
         """Let the method update what depends on the whole training set."""
         if self.images is not None:

@@ -153,5 +153,5 @@ def fit_refiner(
         return training_batches(samples, optimisation, batches=batches, collate=collate)
 
     module = RefinerModule(refiner, optimisation, seed=seed)
-    fit(module, loader, None, run=Run(folder), strategy="auto", resume=resume, progress=progress)
+    fit(module, loader, None, run=Run(folder), resume=resume, progress=progress)
     refiner.network.to(refiner.device).eval()
