@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from swtformer.cli import main
-from swtformer.cli.commands import _resume_hint
+from swtformer.cli.commands import resume_hint
 from swtformer.settings import Settings
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
@@ -122,14 +122,14 @@ def test_a_stopped_training_tells_how_to_go_on(
         assert main(arguments) == code
     name = signal.Signals(signum).name
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"Stopped by {name}. Go on with: swtformer train {shapes} --out {out} --resume"
+    assert last == f"Stopped by {name}. Resume with: swtformer train {shapes} --out {out} --resume"
 
 
 def test_a_stop_before_there_are_settings_starts_over(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    assert _resume_hint(run, Path("data")) == "Run the same command again."
+    assert resume_hint(run, Path("data")) == "Run the same command again."
     run.write_settings(Settings())
-    assert _resume_hint(run, Path("data")) == f"Go on with: swtformer train data --out {run.path} --resume"
+    assert resume_hint(run, Path("data")) == f"Resume with: swtformer train data --out {run.path} --resume"
 
 
 def test_train_says_when_data_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:

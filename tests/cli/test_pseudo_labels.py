@@ -26,7 +26,7 @@ def test_from_maps_to_scored_pseudo_masks(copy: Path, capsys: pytest.CaptureFixt
     assert read_json(made.refined_file)["settings"]["refiner.iterations"] == 2
 
     assert main(["refine", str(copy), "--refiner.iterations=2"]) == 0
-    assert f"Maps of 0 images refined by par, {count} were there already" in capsys.readouterr().out
+    assert f"Maps of 0 images refined by par, {count} were kept" in capsys.readouterr().out
 
     assert main(["pseudo-label", str(copy), "--pseudo_label.margin=0.3"]) == 0
     out = capsys.readouterr().out

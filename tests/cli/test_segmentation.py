@@ -11,7 +11,7 @@ import pytest
 from support.app_runs import write_queue
 from support.masked_squares import draw_run
 from swtformer.cli import main
-from swtformer.cli.segmentation import _resume_hint
+from swtformer.cli.segmentation import resume_hint
 from swtformer.review.decisions import decide
 from swtformer.settings import Settings
 from swtformer.store.notes import training_notes
@@ -97,9 +97,9 @@ def test_segment_without_masks(drawn: Path, tmp_path: Path, capsys: pytest.Captu
 def test_a_stop_is_gone_on_with_as_far_as_there_is_anything(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     trained = Run(run.segmentation)
-    assert _resume_hint(run, trained, None, None) == "Run the same command again."
+    assert resume_hint(run, trained, None, None) == "Run the same command again."
     trained.write_settings(Settings())
-    assert _resume_hint(run, trained, None, None) == f"Go on with: swtformer segment {run.path} --resume"
+    assert resume_hint(run, trained, None, None) == f"Resume with: swtformer segment {run.path} --resume"
 
 
 def test_nothing_to_resume(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Drawn scenes: exact masks, and nothing random but the generator."""
+"""Drawn scenes: masks that are exact, labels that agree with them, and nothing random but the generator."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from swtformer.datasets.figures import FIGURES
 from swtformer.datasets.scenes import draw_scene
 
+CLASSES = tuple(FIGURES)
 MARKS = {
     "butterfly": (0, 130, 255),
     "cat": (30, 235, 50),
@@ -17,22 +18,18 @@ MARKS = {
 }
 
 
-def scenes(count, *, height=96, width=96, seed=0, background_fraction=0.0):
-    """Images and masks."""
+def scenes(count, *, height=96, width=96, seed=0, classes=CLASSES, **options):
     for index in range(count):
         rng = np.random.default_rng([seed, index])
-        yield draw_scene(rng, height=height, width=width, background_fraction=background_fraction)
-
-
-def classes_in(mask):
-    return set(np.unique(mask).tolist()) - {0}
+        yield draw_scene(rng, height=height, width=width, classes=classes, **options)
 
 
 def test_the_same_state_of_the_generator_gives_the_same_scene():
     (one,), (same,), (other,) = (scenes(1, seed=seed) for seed in (7, 7, 8))
-    np.testing.assert_array_equal(one[0], same[0])
-    np.testing.assert_array_equal(one[1], same[1])
-    assert not np.array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one.image, same.image)
+    np.testing.assert_array_equal(one.mask, same.mask)
+    assert one.present == same.present
+    assert not np.array_equal(one.image, other.image)
 
 
 def test_the_global_generator_is_neither_read_nor_moved():
@@ -44,49 +41,63 @@ def test_the_global_generator_is_neither_read_nor_moved():
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (32, 200), (150, 41)])
-def test_types_sizes_and_an_object_in_every_scene(height, width):
-    for image, mask in scenes(6, height=height, width=width):
-        assert (image.shape, image.dtype) == ((height, width, 3), np.uint8)
-        assert (mask.shape, mask.dtype) == ((height, width), np.uint8)
-        assert mask.any()
+def test_kinds_and_sizes(height, width):
+    for scene in scenes(6, height=height, width=width):
+        assert (scene.image.shape, scene.image.dtype) == ((height, width, 3), np.uint8)
+        assert (scene.mask.shape, scene.mask.dtype) == ((height, width), np.uint8)
+        assert scene.present, "without background_fraction every scene holds an object"
 
 
-def test_every_class_in_a_mask_can_be_seen():
-    for _, mask in scenes(60, height=64, width=80):
-        counts = np.bincount(mask.ravel())[1:]
-        assert counts[counts > 0].min() >= 8
+def test_every_labelled_class_is_visible():
+    for scene in scenes(60, height=64, width=80):
+        counts = np.bincount(scene.mask.ravel(), minlength=len(CLASSES) + 1)
+        assert scene.present == tuple(k for k in range(len(CLASSES)) if counts[k + 1])
+        # 16 px at least when placed, of which later objects leave at least half.
+        assert all(counts[k + 1] >= 8 for k in scene.present)
 
 
 def test_all_classes_sizes_and_empty_scenes_occur():
-    masks = [mask for _, mask in scenes(150, background_fraction=0.1)]
-    shares = [(mask > 0).mean() for mask in masks]
-    assert set().union(*map(classes_in, masks)) == {1, 2, 3, 4, 5}
-    assert {len(classes_in(mask)) for mask in masks} == {0, 1, 2, 3}
-    assert 5 <= sum(not mask.any() for mask in masks) <= 30
+    drawn = list(scenes(150, background_fraction=0.1))
+    shares = [(scene.mask > 0).mean() for scene in drawn]
+    assert {k for scene in drawn for k in scene.present} == set(range(len(CLASSES)))
+    assert {len(scene.present) for scene in drawn} == {0, 1, 2, 3}
+    assert 5 <= sum(not scene.present for scene in drawn) <= 30
     assert min(share for share in shares if share) < 0.06
     assert max(shares) > 0.3
 
 
+def test_no_object_without_a_chance_for_one():
+    for scene in scenes(5, background_fraction=1.0):
+        assert scene.present == ()
+        assert not scene.mask.any()
+
+
 def test_objects_are_painted_inside_their_masks_only():
     # Until the objects come, both scenes are the same; shadows make the ground darker, never brighter.
-    ((empty, _),) = scenes(1, seed=5, height=128, width=128, background_fraction=1.0)
-    ((image, mask),) = scenes(1, seed=5, height=128, width=128)
-    gain = (image.astype(int) - empty).max(-1)
-    inside = mask > 0
+    (empty,) = scenes(1, seed=5, height=128, width=128, background_fraction=1.0)
+    (scene,) = scenes(1, seed=5, height=128, width=128, background_fraction=0.0)
+    assert not empty.mask.any()
+    gain = (scene.image.astype(int) - empty.image).max(-1)
+    inside = scene.mask > 0
     assert (gain[inside] > 40).mean() > 0.3
     assert (gain[~inside] > 40).mean() < 0.01
 
 
-def test_a_class_s_own_colour_lies_under_its_mask_value():
-    drawn = list(scenes(40, seed=2))
-    for value, name in enumerate(FIGURES, start=1):
+@pytest.mark.parametrize("classes", [CLASSES, CLASSES[::-1], ("fish", "owl"), ("cat",)])
+def test_mask_values_follow_the_order_of_the_classes(classes):
+    """Told by the marks: pixels of a class's own colour lie under its value."""
+    for value, name in enumerate(classes, start=1):
         mark = np.array(MARKS[name]) / np.linalg.norm(MARKS[name])
         own = others = 0
-        for image, mask in drawn:
-            pixels = image.astype(float)
+        for scene in scenes(12, seed=2, classes=classes):
+            pixels = scene.image.astype(float)
             length = np.linalg.norm(pixels, axis=-1)
             like_mark = (pixels @ mark > 0.985 * length) & (length > 150)
-            own += int((like_mark & (mask == value)).sum())
-            others += int((like_mark & (mask != value)).sum())
+            own += int((like_mark & (scene.mask == value)).sum())
+            others += int((like_mark & (scene.mask != value)).sum())
         assert own > 50
         assert others < 0.1 * own
+
+
+def test_a_single_class_gives_scenes_of_one_class():
+    assert {scene.present for scene in scenes(8, classes=("owl",))} == {(0,)}

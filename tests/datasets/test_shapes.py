@@ -67,6 +67,18 @@ class TestMasksAgreeWithLabels:
             values = np.unique(pixels(drawn / "masks" / f"{Path(name).stem}.png"))
             assert {classes[value - 1] for value in values if value} == given
 
+    def test_background_only_and_objects_only(self, tmp_path: Path) -> None:
+        empty = draw_shapes(tmp_path / "empty", count=5, size=(40, 40), background_fraction=1.0)
+        assert all(not labels for labels in labels_of(empty).values())
+        full = draw_shapes(tmp_path / "full", count=25, size=(40, 40), background_fraction=0.0)
+        assert all(labels_of(full).values())
+
+    def test_mask_values_follow_the_order_of_the_classes(self, tmp_path: Path) -> None:
+        size = (48, 48)
+        one = draw_shapes(tmp_path / "one", count=4, size=size, classes=("owl",), background_fraction=0.0)
+        assert all(labels == {"owl"} for labels in labels_of(one).values())
+        assert np.unique(pixels(one / "masks" / "00000.png")).tolist() == [0, 1]
+
 
 class TestFiles:
     def test_images_and_masks_open_and_have_the_size(self, drawn: Path) -> None:
@@ -84,20 +96,41 @@ class TestFiles:
         assert colours[0].tolist() == [0, 0, 0]
         assert len({tuple(colour) for colour in colours.tolist()}) == len(CLASSES) + 1
 
-    def test_every_fifth_image_is_for_validation(self, drawn: Path) -> None:
+    @pytest.mark.parametrize("size", [(32, 32), (33, 200), (210, 47), (150, 151)])
+    def test_any_size(self, tmp_path: Path, size: tuple[int, int]) -> None:
+        folder = draw_shapes(
+            tmp_path / "set", count=6, size=size, image_format="png", background_fraction=0.0
+        )
+        for name in labels_of(folder):
+            assert pixels(folder / "images" / name).shape == (*size, 3)
+            mask = pixels(folder / "masks" / name)
+            assert mask.shape == size
+            assert mask.any()
+
+    def test_size_ranges_are_drawn_per_image(self, tmp_path: Path) -> None:
+        folder = draw_shapes(tmp_path / "set", count=12, size=((40, 60), (64, 64)))
+        sizes = {pixels(file).shape for file in (folder / "masks").iterdir()}
+        assert {width for _, width in sizes} == {64}
+        assert all(40 <= height <= 60 for height, _ in sizes)
+        assert len(sizes) > 4
+
+    def test_splits_are_disjoint_and_whole(self, drawn: Path) -> None:
         splits = about(drawn)["splits"]
-        assert splits["val"] == [f"{index:05d}" for index in range(4, 40, 5)]
-        assert sorted(splits["train"] + splits["val"]) == [f"{index:05d}" for index in range(40)]
+        assert len(splits["val"]) == 8
+        assert len(splits["train"]) == 32
+        assert set(splits["train"]) | set(splits["val"]) == {f"{index:05d}" for index in range(40)}
 
     def test_shapes_json_says_how_it_was_drawn(self, drawn: Path) -> None:
         facts = about(drawn)
         assert facts["classes"] == list(FIGURES)
         assert (facts["format"], facts["seed"], facts["count"], facts["size"]) == ("shapes", 3, 40, [64, 96])
 
-    def test_progress_is_reported_after_each_image(self, tmp_path: Path) -> None:
-        calls: list[tuple[int, int]] = []
-        draw_shapes(tmp_path / "set", count=3, size=(32, 32), on_image=lambda *call: calls.append(call))
-        assert calls == [(1, 3), (2, 3), (3, 3)]
+    def test_progress_is_told_after_each_image(self, tmp_path: Path) -> None:
+        told: list[tuple[int, int]] = []
+        draw_shapes(
+            tmp_path / "set", count=3, size=(32, 32), on_image=lambda done, total: told.append((done, total))
+        )
+        assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 class TestFolder:
@@ -145,10 +178,16 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"count": 0}, "count: expected 1 or more, got 0"),
+            ({"classes": ("owl", "fisch")}, "unknown 'fisch'. Did you mean 'fish'"),
+            ({"classes": ()}, "classes: expected at least one"),
+            ({"classes": ("owl", "owl")}, "each once"),
+            ({"count": 0}, "count: expected at least 1, got 0"),
             ({"seed": -1}, "seed: expected 0 or more, got -1"),
-            ({"size": (31, 64)}, "height: expected 32 or more, got 31"),
-            ({"size": (64, 0)}, "width: expected 32 or more, got 0"),
+            ({"size": (31, 64)}, "height: expected 32 px or more"),
+            ({"size": (64, (80, 70))}, r"width: .*rising range, got \(80, 70\)"),
+            ({"background_fraction": 1.5}, "background_fraction: expected a number from 0 to 1, got 1.5"),
+            ({"validation_fraction": -0.1}, "validation_fraction: expected a number from 0 to 1"),
+            ({"image_format": "gif"}, "image_format: expected 'jpg' or 'png', got 'gif'"),
         ],
     )
     def test_each_is_named(self, tmp_path: Path, options: dict, message: str) -> None:

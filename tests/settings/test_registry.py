@@ -103,7 +103,7 @@ class Borrowed:
 
 
 def test_another_package_adds_a_plugin_by_an_entry_point(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "lender.py").write_text(PLUGIN)
     about = tmp_path / "lender-1.0.dist-info"
@@ -122,6 +122,22 @@ def test_another_package_adds_a_plugin_by_an_entry_point(
     refiners: Registry[Any] = Registry("refiner", group="swtformer.refiners", section="refiner")
     with pytest.raises(SettingsError, match="'lost' cannot be imported from lender:Nothing"):
         refiners["lost"]
+    caplog.clear()
+    assert "lost" not in dict(refiners.loadable())
+    assert "'lost' cannot be imported" in caplog.text
+
+
+def test_a_package_cannot_take_a_name_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "taker-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: taker\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[swtformer.refiners]\npar = taker:Par\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    refiners: Registry[Any] = Registry("refiner", group="swtformer.refiners", section="refiner")
+    with pytest.raises(
+        SettingsError, match=r"Two plug-ins claim the refiner 'par': .*refiners\.par and taker"
+    ):
+        list(refiners)
 
 
 def test_settings_choose_plugins_and_hold_their_options() -> None:

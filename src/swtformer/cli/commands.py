@@ -108,7 +108,7 @@ def train(
     if data is None:
         raise SettingsError("Name the data set to train on: swtformer train DATA --out RUN.")
     settings = gather(base=base, config=config, flags=flags)
-    with progress(lambda: _resume_hint(run, data)) as view:
+    with progress(lambda: resume_hint(run, data)) as view:
         from swtformer.datasets import open_dataset
         from swtformer.stages.train import train as run_train
 
@@ -222,11 +222,12 @@ def version() -> Outcome:
     return Outcome()
 
 
-def _resume_hint(run: Run, data: Path) -> str:
+def resume_hint(run: Run, data: Path) -> str:
+    """How to continue an interrupted training."""
     if not run.settings_file.is_file():
         return again()
     words = ["swtformer", "train", str(data), "--out", str(run.path), "--resume"]
-    return f"Go on with: {shlex.join(words)}"
+    return f"Resume with: {shlex.join(words)}"
 
 
 def _show_scores(scores: Scores | None) -> None:

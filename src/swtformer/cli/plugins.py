@@ -34,7 +34,7 @@ def plugins(
     elif kind not in REGISTRIES:
         raise SettingsError(f"There is no kind of plug-in {kind!r}. {nearest(kind, REGISTRIES)}")
     elif name is None:
-        for known, plugin in REGISTRIES[kind].items():
+        for known, plugin in REGISTRIES[kind].loadable():
             say(f"{known:{COLUMN}}{_summary(plugin)}")
     else:
         _show(REGISTRIES[kind], name)

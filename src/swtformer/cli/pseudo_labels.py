@@ -35,7 +35,7 @@ def refine(run: RunFolder, data: OptionalData = None, /, *, config: Config = Non
         from swtformer.stages.refine import refine as run_refine
 
         result = run_refine(made, images, settings=settings, progress=view)
-    kept = f", {result.reused} were there already" if result.reused else ""
+    kept = f", {result.reused} were kept" if result.reused else ""
     say(f"Maps of {result.done} images refined by {result.method}{kept}: {made.refined}")
     if result.unmapped:
         warn(f"Left out, having no maps: {result.unmapped}. Make them with `swtformer localize`.")

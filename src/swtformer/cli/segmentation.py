@@ -62,7 +62,7 @@ def segment(
         base = trained.settings()
         data = data or training_notes(trained).data
     wanted = gather(base=base, config=config, flags=flags)
-    with progress(lambda: _resume_hint(made, trained, data, out)) as view:
+    with progress(lambda: resume_hint(made, trained, data, out)) as view:
         from swtformer.stages.segment import data_for
         from swtformer.stages.segment import segment as run_segment
 
@@ -156,10 +156,11 @@ def predict(
     return Outcome(exit_code=SKIPPED)
 
 
-def _resume_hint(run: Run, trained: Run, data: Path | None, out: Path | None) -> str:
+def resume_hint(run: Run, trained: Run, data: Path | None, out: Path | None) -> str:
+    """How to continue an interrupted training."""
     if not trained.settings_file.is_file():
         return again()
     words = ["swtformer", "segment", str(run.path)]
     words += [str(data)] if data is not None else []
     words += ["--out", str(out)] if out is not None else []
-    return f"Go on with: {shlex.join([*words, '--resume'])}"
+    return f"Resume with: {shlex.join([*words, '--resume'])}"

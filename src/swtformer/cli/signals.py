@@ -13,7 +13,7 @@ from types import FrameType
 class Stopped(BaseException):
     """A signal asks the program to stop; `finally` blocks run on its way up.
 
-    It is no KeyboardInterrupt on purpose: Lightning answers that one by ending the process with exit code 1.
+    It is not a KeyboardInterrupt on purpose: Lightning would end the process with exit code 1.
 
     Attributes:
         signum: the signal.

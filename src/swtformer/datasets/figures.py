@@ -1,166 +1,339 @@
-"""What the drawn set shows: five classes and some clutter, as outlines in figure coordinates.
+"""The figures that the procedural set is made of: outlines and marks of each class, in figure coordinates.
 
-Figure coordinates run over about [-1, 1] in both directions, x to the right and y downwards. Every coat is
-worn by several classes. Each class also has a small mark in a vivid colour of its own (eyespots, eyes and a
-bow, a face, a golden centre, eyes and a beak): enough for a classifier, but a small part of what a mask must
-cover.
+Figure coordinates run over about [-1, 1] in both directions, x to the right and y downwards. Each class has a
+mark of its own in one vivid colour (eyespots, eyes and a bow, a face, a golden centre, eye discs) on a larger
+body whose coat, hue and pattern, other classes wear as well: the mark is what a classifier needs, the body is
+what a mask must cover as well.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 Colour = tuple[int, int, int]
-Tones = tuple[float, *tuple[np.ndarray, ...]]
-Inks = tuple[Colour, *tuple[np.ndarray, ...]]
 
-ROSE, TAN, TEAL, VIOLET = COAT_HUES = (0.97, 0.09, 0.48, 0.75)
+_STEPS = np.arange(6)[:, None] / 6
+_CATMULL_ROM = 0.5 * np.concatenate(
+    [
+        -_STEPS + 2 * _STEPS**2 - _STEPS**3,
+        2 - 5 * _STEPS**2 + 3 * _STEPS**3,
+        _STEPS + 4 * _STEPS**2 - 3 * _STEPS**3,
+        _STEPS**3 - _STEPS**2,
+    ],
+    axis=1,
+)
+_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 36, endpoint=False)) for f in (np.cos, np.sin)], 1)
 
-NIGHT: Colour = (24, 20, 28)
-SNOW: Colour = (250, 248, 240)
-BLUE: Colour = (0, 130, 255)
-GREEN: Colour = (30, 235, 50)
-MAGENTA: Colour = (255, 20, 200)
-YELLOW: Colour = (255, 220, 0)
-ORANGE: Colour = (255, 80, 0)
+_NIGHT: Colour = (24, 20, 28)
+_SNOW: Colour = (250, 248, 240)
+_BLUE: Colour = (0, 130, 255)
+_GREEN: Colour = (30, 235, 50)
+_MAGENTA: Colour = (255, 20, 200)
+_YELLOW: Colour = (255, 220, 0)
+_ORANGE: Colour = (255, 80, 0)
+_ROSE, _TAN, _TEAL, _VIOLET = COAT_HUES = (0.97, 0.09, 0.48, 0.75)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One kind of object; the layers of body and marks are painted in order.
+    """One drawn object before it is placed.
 
     Attributes:
-        body: per layer how bright the coat is on it, in (0, 2.5], and its outlines, (N, 2) each. The union of
-            all outlines is the object.
-        marks: per layer its colour, and its outlines on the body.
-        hues: hues, in [0, 1), of the coats that it may wear.
-        turn: largest rotation in degrees, to either side, that still looks natural.
+        silhouette: polygons, (N, 2) float64 each, whose union is the object; its mask is decided by them.
+        tones: polygons that make the coat brighter (above 1) or darker, painted in order.
+        inks: polygons of a fixed colour, painted in order over the coat.
+        turn: largest rotation in degrees to either side that still looks natural.
+        hues: families of coats, in [0, 1), of which each instance gets one; every family is shared.
     """
 
-    body: tuple[Tones, ...]
-    marks: tuple[Inks, ...] = ()
-    hues: tuple[float, ...] = COAT_HUES
-    turn: float = 180
+    silhouette: tuple[np.ndarray, ...]
+    tones: tuple[tuple[np.ndarray, float], ...]
+    inks: tuple[tuple[np.ndarray, Colour], ...]
+    turn: float
+    hues: tuple[float, ...]
 
 
-def rotation(degrees: float) -> np.ndarray:
-    """(2, 2) matrix that turns points, as rows, from x towards y."""
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return np.array(((cos, sin), (-sin, cos)))
-
-
-def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0) -> np.ndarray:
+def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> np.ndarray:
     """(36, 2) outline of an ellipse around (x, y), its rx axis turned by `degrees`."""
-    angles = np.linspace(0, 2 * np.pi, 36, endpoint=False)
-    around = np.stack((rx * np.cos(angles), ry * np.sin(angles)), axis=1)
-    return np.asarray(around @ rotation(degrees) + (x, y))
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.asarray(_CIRCLE @ ((rx * cos, rx * sin), (-ry * sin, ry * cos)) + (x, y))
 
 
-def disc(x: float, y: float, radius: float) -> np.ndarray:
-    """(36, 2) outline of a circle."""
-    return ellipse(x, y, radius, radius)
+def blob(*points: tuple[float, float]) -> np.ndarray:
+    """(6N, 2) closed smooth outline (Catmull-Rom spline) through N points."""
+    line = np.array((points[-1], *points, points[0], points[1]))
+    count = len(points)
+    corners = np.stack([line[k : k + count] for k in range(4)], axis=1)
+    return np.asarray((_CATMULL_ROM @ corners).reshape(-1, 2))
 
 
-def pair(*outlines: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Outlines of the right side, and their mirror images on the left."""
-    return tuple(outline * (side, 1) for outline in outlines for side in (1, -1))
+def stroke(*points: tuple[float, float, float]) -> np.ndarray:
+    """Closed smooth outline of a line through points (x, y, half width)."""
+    left, right = [], []
+    for k, (x, y, half) in enumerate(points):
+        before, after = points[max(k - 1, 0)], points[min(k + 1, len(points) - 1)]
+        along = (after[0] - before[0], after[1] - before[1])
+        reach = half / math.hypot(*along)
+        left.append((x - along[1] * reach, y + along[0] * reach))
+        right.append((x + along[1] * reach, y - along[0] * reach))
+    return blob(*left, *reversed(right))
 
 
-def eyes(x: float, y: float, radius: float, iris: Colour) -> tuple[Inks, ...]:
-    """A pair of eyes, or of eyespots."""
-    return (
-        (NIGHT, *pair(disc(x, y, radius))),
-        (iris, *pair(disc(x, y, 0.86 * radius))),
-        (NIGHT, *pair(disc(x, y, 0.3 * radius))),
-        (SNOW, *pair(disc(x - 0.2 * radius, y - 0.25 * radius, 0.16 * radius))),
+def mirrored(outline: np.ndarray) -> np.ndarray:
+    """The outline with left and right exchanged."""
+    return outline * (-1.0, 1.0)
+
+
+def _butterfly(rng: np.random.Generator) -> Figure:
+    span, drop = rng.uniform(0.9, 1.05), rng.uniform(0.85, 1.1)
+    upper = blob((0.04, 0.1), (0.2, -0.45), (0.7, -0.85), (1.0, -0.7), (0.88, -0.2), (0.5, 0.12)) * (span, 1)
+    lower = blob((0.04, 0.0), (0.55, 0.06), (0.78, 0.4), (0.55, 0.82), (0.2, 0.6)) * (span, drop)
+    inner = [wing * 0.8 + wing.mean(0) * 0.17 for wing in (upper, lower)]
+    wings = [upper, mirrored(upper), lower, mirrored(lower)]
+    feeler = stroke((0.03, -0.3, 0.03), (0.1, -0.62, 0.025), (0.27, -0.86, 0.045))
+    trunk = ellipse(0, 0.05, 0.085, 0.45)
+    spots: list[tuple[np.ndarray, Colour]] = []
+    for x, y, size in ((0.6 * span, -0.42, 0.95), (0.45 * span, 0.38 * drop, 0.72)):
+        for side in (-1, 1):
+            spots += [
+                (ellipse(side * x, y, 0.22 * size, 0.22 * size), _NIGHT),
+                (ellipse(side * x, y, 0.19 * size, 0.19 * size), _BLUE),
+                (ellipse(side * x, y, 0.06 * size, 0.06 * size), _NIGHT),
+                (ellipse(side * x - 0.03 * size, y - 0.03 * size, 0.035 * size, 0.035 * size), _SNOW),
+            ]
+    return Figure(
+        silhouette=(*wings, trunk, feeler, mirrored(feeler)),
+        tones=(
+            *((wing, 0.55) for wing in wings),
+            *((part, 1.0) for wing in inner for part in (wing, mirrored(wing))),
+        ),
+        inks=(*spots, *((part, (48, 34, 30)) for part in (feeler, mirrored(feeler), trunk))),
+        turn=180,
+        hues=(_VIOLET, _ROSE),
     )
 
 
-_BUTTERFLY = Figure(
-    body=(
-        (0.55, *pair(ellipse(0.52, -0.42, 0.6, 0.36, -35), ellipse(0.4, 0.4, 0.5, 0.32, 45))),
-        (1.0, *pair(ellipse(0.54, -0.43, 0.5, 0.27, -35), ellipse(0.41, 0.42, 0.4, 0.23, 45))),
-        (0.3, *pair(ellipse(0.12, -0.62, 0.035, 0.3, 22))),
-        (0.3, ellipse(0, 0.05, 0.085, 0.5)),
-    ),
-    marks=(*eyes(0.64, -0.48, 0.23, BLUE), *eyes(0.48, 0.47, 0.18, BLUE)),
-    hues=(VIOLET, ROSE),
-)
-_CAT = Figure(
-    body=(
-        (0.8, ellipse(0.62, 0.5, 0.13, 0.5, 15)),
-        (1.0, ellipse(0, 0.4, 0.52, 0.6)),
-        (1.25, *pair(ellipse(0.2, 0.9, 0.19, 0.12))),
-        (0.9, *pair(np.array(((0.06, -0.7), (0.44, -1.08), (0.5, -0.4))))),
-        (0.68, ellipse(0, -0.36, 0.5, 0.42)),
-        (1.08, ellipse(0, -0.43, 0.5, 0.41)),
-        (1.35, ellipse(0, -0.22, 0.2, 0.13)),
-    ),
-    marks=(
-        *eyes(0.22, -0.48, 0.2, GREEN),
-        (NIGHT, np.array(((-0.08, -0.3), (0.08, -0.3), (0, -0.2)))),
-        (GREEN, *pair(np.array(((0, 0.08), (0.42, -0.16), (0.42, 0.32))))),
-        ((20, 150, 40), disc(0, 0.08, 0.09)),
-    ),
-    hues=(ROSE, TAN),
-    turn=25,
-)
-_FISH = Figure(
-    body=(
-        (0.72, np.array(((0.3, 0), (1.05, -0.55), (0.85, 0), (1.05, 0.55)))),
-        (0.7, ellipse(-0.05, -0.34, 0.42, 0.24, 12), ellipse(0.1, 0.4, 0.24, 0.16, -20)),
-        (1.0, ellipse(-0.2, 0, 0.8, 0.46)),
-        (0.7, ellipse(0, 0.14, 0.18, 0.1, 20)),
-    ),
-    marks=(
-        (MAGENTA, ellipse(-0.62, 0, 0.37, 0.37)),
-        (NIGHT, disc(-0.68, -0.08, 0.15)),
-        (SNOW, disc(-0.68, -0.08, 0.13)),
-        (NIGHT, disc(-0.7, -0.08, 0.07), ellipse(-0.86, 0.14, 0.08, 0.02, 15)),
-    ),
-    hues=(ROSE, VIOLET),
-    turn=40,
-)
-_FLOWER = Figure(
-    body=(
-        (1.0, disc(0, 0, 0.4)),
-        (1.1, *(ellipse(0, -0.56, 0.24, 0.46) @ rotation(turn) for turn in (0, 120, 240))),
-        (0.9, *(ellipse(0, -0.56, 0.24, 0.46) @ rotation(turn) for turn in (60, 180, 300))),
-        (0.7, *(ellipse(0, -0.55, 0.03, 0.25) @ rotation(turn) for turn in range(0, 360, 60))),
-    ),
-    marks=(
-        ((190, 110, 0), disc(0, 0, 0.33)),
-        (YELLOW, disc(0, 0, 0.3)),
-        ((150, 84, 20), *(disc(0, 0.06 * k**0.5, 0.035) @ rotation(137.5 * k) for k in range(14))),
-    ),
-    hues=(TEAL, VIOLET),
-)
-_FEATHER = np.array(((-0.1, 0), (0, 0.1), (0.1, 0)))
-_OWL = Figure(
-    body=(
-        (0.8, *pair(np.array(((0.12, -0.8), (0.6, -1.06), (0.62, -0.3))))),
-        (1.0, ellipse(0, 0.04, 0.65, 0.92)),
-        (1.28, ellipse(0, 0.35, 0.42, 0.52)),
-        (0.9, *(_FEATHER + np.array((x, y)) for y in (0.15, 0.4) for x in (-0.2, 0, 0.2))),
-        (0.68, *pair(ellipse(0.58, 0.25, 0.16, 0.52, 5))),
-    ),
-    marks=(
-        *eyes(0.25, -0.43, 0.24, ORANGE),
-        (ORANGE, np.array(((-0.09, -0.33), (0, -0.38), (0.09, -0.33), (0, -0.12)))),
-    ),
-    hues=(TAN, TEAL),
-    turn=25,
-)
+def _cat(rng: np.random.Generator) -> Figure:
+    wide = rng.uniform(0.9, 1.12)
+    body = blob(
+        (0, -0.3),
+        (0.34, -0.1),
+        (0.55, 0.4),
+        (0.52, 0.86),
+        (0, 0.98),
+        (-0.52, 0.86),
+        (-0.55, 0.4),
+        (-0.34, -0.1),
+    )
+    body = body * (wide, 1)
+    reach = rng.uniform(0.75, 1.0)
+    tail = stroke((0.35, 0.84, 0.09), (0.7, 0.8, 0.1), (0.86 * reach, 0.45, 0.09), (0.78 * reach, 0.1, 0.07))
+    head = blob(
+        (0, -0.86),
+        (0.34, -0.76),
+        (0.5, -0.42),
+        (0.32, -0.12),
+        (0, -0.04),
+        (-0.32, -0.12),
+        (-0.5, -0.42),
+        (-0.34, -0.76),
+    )
+    ear = np.array([(0.1, -0.8), (0.44, -1.08), (0.49, -0.45)])
+    inner_ear = ear * 0.62 + np.array([(0.345, -0.755)]) * 0.38
+    paw = ellipse(0.2, 0.88, 0.17, 0.11)
+    leg = stroke((0.13, 0.25, 0.015), (0.1, 0.55, 0.02), (0.06, 0.9, 0.02))
+    eyes: list[tuple[np.ndarray, Colour]] = []
+    for side in (-1, 1):
+        eyes += [
+            (ellipse(side * 0.2, -0.46, 0.165, 0.14, side * -12), _NIGHT),
+            (ellipse(side * 0.2, -0.46, 0.145, 0.12, side * -12), _GREEN),
+            (ellipse(side * 0.2, -0.46, 0.03, 0.09), _NIGHT),
+            (ellipse(side * 0.2 - 0.035, -0.5, 0.022, 0.022), _SNOW),
+        ]
+    bow = blob((0.0, 0.06), (0.2, -0.08), (0.32, 0.08), (0.2, 0.24))
+    scarf = stroke((-0.3, -0.12, 0.06), (0, 0.02, 0.09), (0.3, -0.12, 0.06))
+    nose = np.array([(-0.075, -0.3), (0.075, -0.3), (0, -0.215)])
+    smile = stroke((0, -0.23, 0.016), (0.06, -0.16, 0.016), (0.14, -0.18, 0.012))
+    return Figure(
+        silhouette=(tail, body, head, ear, mirrored(ear)),
+        tones=(
+            (tail, 0.82),
+            (body, 1.0),
+            (leg, 0.6),
+            (mirrored(leg), 0.6),
+            (paw, 1.2),
+            (mirrored(paw), 1.2),
+            (head * (1.0, 1.0) + (0, 0.07), 0.68),
+            (ear, 0.9),
+            (mirrored(ear), 0.9),
+            (head, 1.08),
+            *((part, 0.66) for part in (inner_ear, mirrored(inner_ear))),
+            (ellipse(0, -0.22, 0.2, 0.12), 1.35),
+        ),
+        inks=(
+            *eyes,
+            (nose, (120, 70, 70)),
+            *((part, _GREEN) for part in (scarf, bow, mirrored(bow))),
+            (ellipse(0, 0.07, 0.075, 0.075), (20, 150, 40)),
+            *((part, _NIGHT) for part in (smile, mirrored(smile))),
+        ),
+        turn=25,
+        hues=(_ROSE, _TAN),
+    )
 
-FIGURES = {"butterfly": _BUTTERFLY, "cat": _CAT, "fish": _FISH, "flower": _FLOWER, "owl": _OWL}
-"""The figure of each class."""
 
-CLUTTER = (
-    Figure(body=((1.0, ellipse(0, 0, 0.9, 0.7)),)),
-    Figure(body=((1.0, ellipse(0, 0, 1, 0.35)), (0.7, ellipse(0, 0, 0.9, 0.03)))),
-    Figure(body=((0.9, ellipse(-0.4, 0, 0.6, 0.05, 20), ellipse(0.5, 0.1, 0.6, 0.04, -10)),)),
+def _fish(rng: np.random.Generator) -> Figure:
+    deep = rng.uniform(0.8, 1.3)
+    body = blob(
+        (-1, 0.04),
+        (-0.72, -0.3),
+        (-0.2, -0.44),
+        (0.3, -0.28),
+        (0.66, -0.07),
+        (0.66, 0.07),
+        (0.3, 0.28),
+        (-0.2, 0.44),
+        (-0.72, 0.32),
+    )
+    body = body * (1, deep)
+    tail = blob(
+        (0.52, 0),
+        (0.78, -0.28),
+        (1.05, -0.5),
+        (0.95, -0.2),
+        (0.88, 0),
+        (0.95, 0.2),
+        (1.05, 0.5),
+        (0.78, 0.28),
+    )
+    back = blob((-0.5, -0.3), (-0.3, -0.62), (0.1, -0.68), (0.42, -0.5), (0.38, -0.18)) * (1, deep)
+    belly = blob((-0.15, 0.34), (0.05, 0.64), (0.3, 0.58), (0.3, 0.2)) * (1, deep)
+    breast = blob((-0.3, 0.08), (-0.05, 0.02), (0.12, 0.18), (0.02, 0.28), (-0.2, 0.22))
+    face = blob(
+        (-1, 0.04),
+        (-0.74, -0.28),
+        (-0.5, -0.37),
+        (-0.36, -0.2),
+        (-0.3, 0.03),
+        (-0.36, 0.24),
+        (-0.5, 0.38),
+        (-0.74, 0.3),
+    ) * (1, deep)
+    gill = stroke((-0.46, -0.26, 0.01), (-0.37, -0.1, 0.022), (-0.37, 0.14, 0.022), (-0.46, 0.3, 0.01)) * (
+        1,
+        deep,
+    )
+    mouth = stroke((-0.98, 0.1 * deep, 0.02), (-0.88, 0.13 * deep, 0.035), (-0.8, 0.1 * deep, 0.02))
+    x, y = -0.7, -0.1 * deep
+    return Figure(
+        silhouette=(back, belly, tail, body),
+        tones=((back, 0.7), (belly, 0.7), (tail, 0.78), (body, 1.0), (breast, 0.72)),
+        inks=(
+            (face, _MAGENTA),
+            (gill, (150, 0, 110)),
+            (ellipse(x, y, 0.135, 0.135), _NIGHT),
+            (ellipse(x, y, 0.115, 0.115), _SNOW),
+            (ellipse(x - 0.02, y, 0.065, 0.065), _NIGHT),
+            (ellipse(x - 0.045, y - 0.03, 0.025, 0.025), _SNOW),
+            (mouth, (150, 0, 110)),
+        ),
+        turn=40,
+        hues=(_ROSE, _VIOLET),
+    )
+
+
+def _flower(rng: np.random.Generator) -> Figure:
+    count = int(rng.integers(5, 9))
+    width = rng.uniform(0.9, 1.15) * 1.35 / count
+    tip = rng.uniform(0.0, 0.12)
+    petal = blob(
+        (0, 0),
+        (width * 0.8, -0.4),
+        (width, -0.72),
+        (width * 0.5, -0.97),
+        (0, -1 - tip),
+        (-width * 0.5, -0.97),
+        (-width, -0.72),
+        (-width * 0.8, -0.4),
+    )
+    petals, veins = [], []
+    for angle in np.arange(count) * 2 * np.pi / count:
+        turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
+        petals.append(petal @ turn)
+        veins.append(stroke((0, -0.25, 0.03), (0, -0.5, 0.025), (0, -0.8, 0.005)) @ turn)
+    seeds = [
+        (ellipse(r * np.cos(a), r * np.sin(a), 0.035, 0.035), (150, 84, 20))
+        for a, r in zip(np.arange(14) * 2.4, 0.23 * np.sqrt(np.arange(14) / 14), strict=True)
+    ]
+    tones: list[tuple[np.ndarray, float]] = []
+    for index, (outline, vein) in enumerate(zip(petals, veins, strict=True)):
+        tones += [(outline, 1.1 if index % 2 else 0.86), (vein, 0.68)]
+    return Figure(
+        silhouette=tuple(petals),
+        tones=(*tones, (ellipse(0, 0, 0.4, 0.4), 0.7)),
+        inks=(
+            (ellipse(0, 0, 0.33, 0.33), (190, 110, 0)),
+            (ellipse(0, 0, 0.3, 0.3), _YELLOW),
+            *seeds,
+        ),
+        turn=180,
+        hues=(_TEAL, _VIOLET),
+    )
+
+
+def _owl(rng: np.random.Generator) -> Figure:
+    wide = rng.uniform(0.9, 1.1)
+    body = blob(
+        (0, -0.86),
+        (0.44, -0.78),
+        (0.62, -0.4),
+        (0.62, 0.2),
+        (0.42, 0.78),
+        (0, 0.95),
+        (-0.42, 0.78),
+        (-0.62, 0.2),
+        (-0.62, -0.4),
+        (-0.44, -0.78),
+    )
+    tuft = np.array([(0.18, -0.8), (0.6, -1.06), (0.6, -0.4)])
+    wing = blob((0.48, -0.3), (0.74, 0.05), (0.68, 0.5), (0.44, 0.84), (0.38, 0.3))
+    scallops = [
+        blob((x - 0.1, y), (x, y + 0.11), (x + 0.1, y), (x, y + 0.045))
+        for y, xs in ((0.12, (-0.22, 0.0, 0.22)), (0.33, (-0.11, 0.11)), (0.54, (-0.2, 0.0, 0.2)))
+        for x in xs
+    ]
+    eyes: list[tuple[np.ndarray, Colour]] = []
+    for side in (-1, 1):
+        eyes += [
+            (ellipse(side * 0.26, -0.44, 0.26, 0.27), (255, 190, 130)),
+            (ellipse(side * 0.24, -0.43, 0.19, 0.19), _ORANGE),
+            (ellipse(side * 0.23, -0.43, 0.1, 0.1), _NIGHT),
+            (ellipse(side * 0.23 - 0.045, -0.475, 0.035, 0.035), _SNOW),
+        ]
+    beak = np.array([(-0.085, -0.33), (0, -0.38), (0.085, -0.33), (0, -0.13)])
+    stretch = (wide, 1)
+    return Figure(
+        silhouette=tuple(part * stretch for part in (body, tuft, mirrored(tuft), wing, mirrored(wing))),
+        tones=(
+            (tuft * stretch, 0.8),
+            (mirrored(tuft) * stretch, 0.8),
+            (ellipse(0, 0.35, 0.42, 0.52) * stretch, 1.28),
+            *((part, 0.85) for part in scallops),
+            (wing * stretch, 0.68),
+            (mirrored(wing) * stretch, 0.68),
+        ),
+        inks=(*eyes, (beak, _ORANGE)),
+        turn=25,
+        hues=(_TAN, _TEAL),
+    )
+
+
+FIGURES: Mapping[str, Callable[[np.random.Generator], Figure]] = MappingProxyType(
+    {"butterfly": _butterfly, "cat": _cat, "fish": _fish, "flower": _flower, "owl": _owl}
 )
-"""A pebble, a leaf and a twig, which belong to no class."""
+"""Class name to the function that draws one figure of it, proportions varied by the generator."""

@@ -26,7 +26,7 @@ def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
         (H, W) uint8; 0 background, k+1 for class index k, 255 ignored or undecided.
 
     Raises:
-        DataError: the file is no label image, or holds other values.
+        DataError: the file is not a label image, or holds other values.
         ImageError: it is missing or damaged.
     """
     labels = read_mask(path)

@@ -21,7 +21,7 @@ def recognise(path: Path | str) -> str:
         DataError: nothing is there, or nothing that any reader knows.
     """
     path = _existing(Path(path))
-    readers: list[tuple[str, type[Reader]]] = sorted(READERS.items(), key=lambda item: -item[1].priority)
+    readers: list[tuple[str, type[Reader]]] = sorted(READERS.loadable(), key=lambda item: -item[1].priority)
     for name, reader in readers:
         if reader.recognises(path):
             return name

@@ -4,187 +4,307 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from swtformer.datasets.figures import CLUTTER, FIGURES, Figure, rotation
+from swtformer.datasets.figures import COAT_HUES, FIGURES, Figure, blob, stroke
 
 _OVER = 3  # Super-sampling. Odd, so that one sample lies on the pixel's centre and decides the mask.
-_CLUTTER_SATURATION = 0.4  # Relative to objects.
-_LARGEST_OVERLAP = 0.25  # Part of an object that may lie on earlier ones.
+_KEPT_VISIBLE = 0.5  # Part of an object that later ones must leave visible.
+_SMALLEST_AREA_PX = 16
+_CLUTTER_VIVID = 0.4  # Saturation of clutter relative to objects.
 _TRIES = 8
+_COATS = ("upright stripes", "level stripes", "spots", "patches", "plain")
+_GROUNDS = ("moss", "grass", "ripples", "planks", "pebbles", "haze")
+_GROUND_HUES = (0.07, 0.1, 0.13, 0.24, 0.33, 0.5, 0.57, 0.62, 0.92)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One drawn image.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) uint8; 0 background, k+1 for class index k.
+        present: sorted indices of the classes with visible pixels; empty for pure background.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    present: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Pose:
+    """Where a figure lies: its box (left, top, right, bottom) in pixels, and the way from figure to box.
+
+    Figure coordinates (a row) times `matrix` (2, 2) plus `offset` (2,) are pixels from the box's corner.
+    """
+
+    box: tuple[int, int, int, int]
+    matrix: np.ndarray
+    offset: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A figure at its place.
+
+    Attributes:
+        figure: what is drawn.
+        value: mask value; 0 for clutter.
+        pose: where it lies.
+        coverage: (h, w) float32 part of each pixel of the box that the figure covers.
+        mask: (h, w) bool, True where the figure covers the pixel's centre.
+    """
+
+    figure: Figure
+    value: int
+    pose: _Pose
+    coverage: np.ndarray
+    mask: np.ndarray
 
 
 def draw_scene(
-    rng: np.random.Generator, *, height: int, width: int, background_fraction: float = 0.05
-) -> tuple[np.ndarray, np.ndarray]:
+    rng: np.random.Generator,
+    *,
+    height: int,
+    width: int,
+    classes: Sequence[str],
+    background_fraction: float = 0.0,
+) -> Scene:
     """Draw one scene of 1-4 objects, or with chance `background_fraction` of none.
 
     Args:
         rng: decides everything; the same state gives the same scene.
         height: pixels, 32 or more.
         width: pixels, 32 or more.
+        classes: names out of `figures.FIGURES`; a mask holds the position in this sequence plus one.
         background_fraction: chance of a scene without any object.
-
-    Returns:
-        The image, (H, W, 3) uint8 RGB, and its mask, (H, W) uint8; 0 background, k+1 for the k-th class of
-        `figures.FIGURES`.
     """
-    size = min(height, width)
-    edge = math.ceil(size / 2)  # Room for the parts of figures that lie outside the image.
-    canvas = _ground(rng, height + 2 * edge, width + 2 * edge)
-    label = np.zeros(canvas.shape[:2], dtype=np.uint8)
+    canvas = _ground(rng, height, width)
     light = rng.uniform(0, 2 * np.pi)
-
-    def somewhere(sprite: _Sprite) -> tuple[slice, slice]:
-        """A place where nearly all of the sprite lies within the image."""
-        side = len(sprite.mask)
-        centre = (edge + rng.uniform(0.3 * side, length - 0.3 * side) for length in (height, width))
-        top, left = (round(middle - side / 2) for middle in centre)
-        return slice(top, top + side), slice(left, left + side)
-
     for _ in range(int(rng.integers(1, 7))):
-        figure = CLUTTER[int(rng.integers(len(CLUTTER)))]
-        sprite = _draw(rng, figure, _log_uniform(rng, 0.07, 0.34) * size, light, _CLUTTER_SATURATION)
-        sprite.paint(canvas[somewhere(sprite)])
-    wanted = _objects(rng) if rng.random() >= background_fraction else ()
-    for index, scale in sorted(wanted, key=lambda item: -item[1]):
-        sprite = _draw(rng, list(FIGURES.values())[index], max(scale * size, 9.0), light)
-        for place in (somewhere(sprite) for _ in range(_TRIES)):
-            if (label[place][sprite.mask] > 0).mean() <= _LARGEST_OVERLAP:
-                sprite.paint(canvas[place])
-                label[place][sprite.mask] = index + 1
+        _paint(canvas, _clutter(rng, height, width), rng, light)
+    label = np.zeros((height, width), dtype=np.uint8)
+    if rng.random() >= background_fraction:
+        for placed in _compose(rng, height, width, classes):
+            _paint(canvas, placed, rng, light)
+            x0, y0, x1, y1 = placed.pose.box
+            label[y0:y1, x0:x1][placed.mask] = placed.value
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(math.sin(light))
+    across = np.linspace(-1, 1, width, dtype=np.float32) * np.float32(math.cos(light))
+    canvas *= (1 - 0.1 * (down + across))[..., None]
+    canvas += rng.uniform(1, 5) * rng.standard_normal((height, width, 1), dtype=np.float32)
+    present = tuple(int(value) - 1 for value in np.unique(label) if value)
+    return Scene(canvas.clip(0, 255).astype(np.uint8), label, present)
+
+
+def _compose(rng: np.random.Generator, height: int, width: int, classes: Sequence[str]) -> list[_Placed]:
+    """One to four objects of one to three classes, each left at least half visible by the later ones."""
+    kinds = min(int(rng.choice(3, p=(0.6, 0.3, 0.1))) + 1, len(classes))
+    values = [int(value) + 1 for value in rng.permutation(len(classes))[:kinds]]
+    largest = (0.78, 0.6, 0.5)[kinds - 1]
+    wanted = [(value, _log_uniform(rng, 0.32, largest)) for value in values]
+    for _ in range(int(rng.choice(3, p=(0.5, 0.3, 0.2))) if kinds < 3 else int(rng.integers(2))):
+        wanted.append((values[int(rng.integers(kinds))], _log_uniform(rng, 0.12, 0.35)))
+    owner = np.zeros((height, width), dtype=np.int64)
+    placed: list[_Placed] = []
+    areas, visible = [height * width], [height * width]
+    for value, scale in sorted(wanted, key=lambda item: -item[1]):
+        figure = FIGURES[classes[value - 1]](rng)
+        extent = max(scale * min(height, width), 9.0)
+        for _ in range(_TRIES):
+            candidate = _place(rng, figure, value, height, width, extent)
+            x0, y0, x1, y1 = candidate.pose.box
+            area = int(candidate.mask.sum())
+            lost = np.bincount(owner[y0:y1, x0:x1][candidate.mask], minlength=len(areas))
+            left = [count - int(gone) for count, gone in zip(visible, lost, strict=True)]
+            if area >= _SMALLEST_AREA_PX and all(
+                now >= _KEPT_VISIBLE * whole for now, whole in zip(left[1:], areas[1:], strict=True)
+            ):
+                placed.append(candidate)
+                owner[y0:y1, x0:x1][candidate.mask] = len(placed)
+                areas, visible = [*areas, area], [*left, area]
                 break
-    canvas += rng.uniform(1, 5) * rng.standard_normal((*label.shape, 1), dtype=np.float32)
-    inside = slice(edge, edge + height), slice(edge, edge + width)
-    return canvas[inside].clip(0, 255).astype(np.uint8), label[inside]
+    return placed
 
 
-def _objects(rng: np.random.Generator) -> Iterator[tuple[int, float]]:
-    """Class indices of one to four objects of one to three classes, and their sizes relative to the image."""
-    kinds = int(rng.choice(3, p=(0.6, 0.3, 0.1))) + 1
-    indices = rng.permutation(len(FIGURES))[:kinds].tolist()
-    for index in indices:
-        yield index, _log_uniform(rng, 0.32, (0.78, 0.6, 0.5)[kinds - 1])
-    for _ in range(int(rng.integers(3 if kinds < 3 else 2))):
-        yield indices[int(rng.integers(kinds))], _log_uniform(rng, 0.12, 0.35)
+def _clutter(rng: np.random.Generator, height: int, width: int) -> _Placed:
+    """A pebble, leaf or twig: coat and shading as the objects have, but no mark and no class."""
+    kind = int(rng.integers(3))
+    if kind == 0:
+        angles = np.arange(7) * 2 * np.pi / 7
+        reach = rng.uniform(0.6, 1.0, 7)
+        pebble = blob(
+            *zip(reach * np.cos(angles), reach * np.sin(angles) * rng.uniform(0.6, 1.0), strict=True)
+        )
+        figure = Figure((pebble,), (), (), 180, COAT_HUES)
+    elif kind == 1:
+        wide = rng.uniform(0.2, 0.45)
+        leaf = blob((-1, 0), (-0.4, -wide), (0.3, -0.8 * wide), (1, 0), (0.3, 0.8 * wide), (-0.4, wide))
+        figure = Figure(
+            (leaf,), ((stroke((-0.9, 0, 0.03), (0, 0, 0.03), (0.9, 0, 0.01)), 0.7),), (), 180, COAT_HUES
+        )
+    else:
+        bend = rng.uniform(-0.4, 0.4)
+        twig = stroke((-1, 0, 0.07), (-0.3, bend, 0.06), (0.3, -bend * 0.4, 0.05), (1, bend * 0.3, 0.03))
+        figure = Figure((twig,), (), (), 180, COAT_HUES)
+    return _place(rng, figure, 0, height, width, _log_uniform(rng, 0.07, 0.34) * min(height, width))
 
 
-@dataclass(frozen=True)
-class _Sprite:
-    """A drawn figure in a square tile.
-
-    Attributes:
-        colour: (S, S, 3) float32 in [0, 255], what the figure adds to the ground.
-        shown: (S, S, 1) float32 in [0, 1], what is left of the ground behind the figure and in its shadow.
-        mask: (S, S) bool, True where the figure covers the pixel's centre.
-    """
-
-    colour: np.ndarray
-    shown: np.ndarray
-    mask: np.ndarray
-
-    def paint(self, ground: np.ndarray) -> None:
-        """Lay the figure over an (S, S, 3) part of a canvas, in place."""
-        ground *= self.shown
-        ground += self.colour
-
-
-def _draw(
-    rng: np.random.Generator, figure: Figure, extent: float, light: float, saturation: float = 1.0
-) -> _Sprite:
-    """Turn, flip, stretch and scale a figure to `extent` pixels, and paint it with a random coat."""
-    stretch = np.array((rng.choice((-1, 1)) * rng.uniform(0.85, 1.15), 1.0))
-    matrix = stretch[:, None] * rotation(rng.uniform(-figure.turn, figure.turn))
-    points = np.concatenate([outline for _, *outlines in figure.body for outline in outlines]) @ matrix
+def _place(
+    rng: np.random.Generator, figure: Figure, value: int, height: int, width: int, extent: float
+) -> _Placed:
+    """Turn, flip and scale a figure to `extent` pixels and put it somewhere, nearly whole, in the image."""
+    turn = math.radians(rng.uniform(-figure.turn, figure.turn))
+    cos, sin = math.cos(turn), math.sin(turn)
+    flip = -1 if rng.random() < 0.5 else 1
+    matrix = np.array([(flip * cos, flip * sin), (-sin, cos)])
+    points = np.concatenate(figure.silhouette) @ matrix
     low, high = points.min(0), points.max(0)
     zoom = extent / (high - low).max()
-    side = math.ceil(1.4 * extent) + 4
-    matrix, centre = matrix * zoom, side / 2 - (low + high) / 2 * zoom
+    half, room = (high - low) * zoom / 2, np.array([width, height])
+    margin = np.minimum(0.8 * half, room / 2)
+    centre = rng.uniform(margin, room - margin)
+    x0, y0 = np.floor(np.maximum(centre - half, 0)).astype(int).tolist()
+    x1, y1 = np.ceil(np.minimum(centre + half, room)).astype(int).tolist()
+    offset = centre - (low + high) / 2 * zoom - (x0, y0)
+    pose = _Pose((x0, y0, x1, y1), matrix * zoom, offset)
+    over = _raster("L", pose, 0, ((part, 255) for part in figure.silhouette))
+    coverage = np.asarray(over.reduce(_OVER), dtype=np.float32) / 255
+    mask = np.asarray(over)[_OVER // 2 :: _OVER, _OVER // 2 :: _OVER] > 0
+    return _Placed(figure, value, pose, coverage, mask)
 
-    def raster(mode: str, layers: Sequence[Sequence[Any]]) -> Image.Image:
-        """Layers of a fill and its outlines, on the super-sampled tile."""
-        image = Image.new(mode, (side * _OVER, side * _OVER))
-        draw = ImageDraw.Draw(image)
-        for fill, *outlines in layers:
-            for outline in outlines:
-                # Pillow's whole numbers are the centres of its pixels, hence the half.
-                corners = (outline @ matrix + centre) * _OVER - 0.5
-                draw.polygon(corners.ravel().tolist(), fill=fill)
-        return image
 
-    tones = raster("L", [(round(100 * tone), *outlines) for tone, *outlines in figure.body])
-    inks = raster("RGBA", [((*colour, 255), *outlines) for colour, *outlines in figure.marks])
-    covered = np.asarray(tones) > 0
-    whole = Image.fromarray(covered.astype(np.uint8) * 255).reduce(_OVER)
-    soft = whole.filter(ImageFilter.BoxBlur(max(0.05 * extent, 0.7)))
-    solid, tone, ink = (
-        np.asarray(image, dtype=np.float32).reshape(side, side, -1)
-        for image in (whole, tones.reduce(_OVER), inks.reduce(_OVER))
-    )
-    coverage, inked = solid / 255, ink[..., 3:] / 255
-    x, y = (np.arange(side, dtype=np.float32) + (0.5 - middle) for middle in centre.tolist())
-    (ux, vx), (uy, vy) = np.linalg.inv(matrix).tolist()
-    hue = figure.hues[int(rng.integers(len(figure.hues)))] + rng.uniform(-0.045, 0.045)
-    coat = _coat(rng, hue, saturation, ux * x + uy * y[:, None], vx * x + vy * y[:, None])
-    # As if the figure bulged: bright where it faces the light, dark at the rim, a shadow on the far side.
-    height = np.asarray(soft, dtype=np.float32) / 255
-    down, across = np.gradient(height)
-    shade = 0.62 + 0.42 * height + 0.06 * extent * (down * math.sin(light) + across * math.cos(light))
-    cast = [round(0.06 * extent * part) for part in (math.sin(light), math.cos(light))]
-    shadow = 0.45 * np.roll(height, cast, axis=(0, 1))
-    return _Sprite(
-        colour=coat * shade[..., None] * (tone / 100) * (1 - inked) + ink[..., :3] * inked * coverage,
-        shown=(1 - shadow[..., None]) * (1 - coverage),
-        mask=covered[_OVER // 2 :: _OVER, _OVER // 2 :: _OVER],
-    )
+def _raster(
+    mode: str, pose: _Pose, background: int, polygons: Iterable[tuple[np.ndarray, int | tuple[int, ...]]]
+) -> Image.Image:
+    """Polygons in figure coordinates drawn in order on the super-sampled grid of the figure's box."""
+    x0, y0, x1, y1 = pose.box
+    image = Image.new(mode, ((x1 - x0) * _OVER, (y1 - y0) * _OVER), background)
+    draw = ImageDraw.Draw(image)
+    # Pillow's whole numbers are the centres of its pixels, hence the half.
+    matrix, offset = pose.matrix * _OVER, pose.offset * _OVER - 0.5
+    for points, fill in polygons:
+        draw.polygon((points @ matrix + offset).ravel().tolist(), fill=fill)
+    return image
+
+
+def _paint(canvas: np.ndarray, placed: _Placed, rng: np.random.Generator, light: float) -> None:
+    """Paint shadow, coat, tones, shading and inks of one figure on the (H, W, 3) float32 canvas."""
+    x0, y0, x1, y1 = placed.pose.box
+    figure, extent = placed.figure, max(x1 - x0, y1 - y0)
+    coverage = Image.fromarray((placed.coverage * 255).astype(np.uint8))
+    _cast_shadow(canvas, coverage, placed.pose, light)
+    ground = canvas[y0:y1, x0:x1]
+    u, v = _figure_coordinates(placed.pose)
+    paint = _coat(rng, figure.hues, 1.0 if placed.value else _CLUTTER_VIVID, u, v)
+    height = np.asarray(coverage.filter(ImageFilter.BoxBlur(max(extent * 0.05, 0.7))), dtype=np.float32) / 255
+    shade = 0.62 + 0.42 * height
+    shade[1:-1, 1:-1] += (
+        (height[1:-1, 2:] - height[1:-1, :-2]) * math.cos(light)
+        + (height[2:, 1:-1] - height[:-2, 1:-1]) * math.sin(light)
+    ) * (extent * 0.03)
+    if figure.tones:
+        over = _raster("L", placed.pose, 100, ((part, round(tone * 100)) for part, tone in figure.tones))
+        shade *= np.asarray(over.reduce(_OVER), dtype=np.float32) * 0.01
+    paint *= shade[..., None]
+    if figure.inks:
+        over = _raster("RGBA", placed.pose, 0, ((part, (*colour, 255)) for part, colour in figure.inks))
+        ink = np.asarray(over.reduce(_OVER), dtype=np.float32)
+        paint += (ink[..., :3] - paint) * (ink[..., 3:] / 255)
+    ground += (paint - ground) * placed.coverage[..., None]
+
+
+def _cast_shadow(canvas: np.ndarray, coverage: Image.Image, pose: _Pose, light: float) -> None:
+    """Darken the canvas beside a figure, away from the light."""
+    x0, y0, x1, y1 = pose.box
+    reach = max(max(coverage.size) * 0.06, 1.0)
+    pad = math.ceil(reach * 2)
+    shape = Image.new("L", (x1 - x0 + 2 * pad, y1 - y0 + 2 * pad))
+    shape.paste(coverage, (pad + round(reach * math.cos(light)), pad + round(reach * math.sin(light))))
+    dark = np.asarray(shape.filter(ImageFilter.BoxBlur(reach * 0.7)))
+    target = canvas[max(y0 - pad, 0) : y1 + pad, max(x0 - pad, 0) : x1 + pad]
+    left, top = max(pad - x0, 0), max(pad - y0, 0)
+    dark = dark[top : top + target.shape[0], left : left + target.shape[1], None]
+    target *= 1 - dark * np.float32(0.45 / 255)
+
+
+def _figure_coordinates(pose: _Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Two (h, w) float32 arrays: the figure coordinates of the pixel centres of the box."""
+    x0, y0, x1, y1 = pose.box
+    (ux, vx), (uy, vy) = np.linalg.inv(pose.matrix).tolist()
+    x = np.arange(x1 - x0, dtype=np.float32) + float(0.5 - pose.offset[0])
+    y = np.arange(y1 - y0, dtype=np.float32)[:, None] + float(0.5 - pose.offset[1])
+    return x * ux + y * uy, x * vx + y * vy
 
 
 def _coat(
-    rng: np.random.Generator, hue: float, saturation: float, u: np.ndarray, v: np.ndarray
+    rng: np.random.Generator, hues: Sequence[float], vivid: float, u: np.ndarray, v: np.ndarray
 ) -> np.ndarray:
-    """(h, w, 3) float32 coat at (h, w) figure coordinates: stripes, spots or plain."""
-    saturation, value = rng.uniform(0.3, 0.6) * saturation, rng.uniform(0.6, 0.95)
-    second = (saturation, value * rng.uniform(0.45, 0.7)) if rng.random() < 0.65 else (saturation * 0.45, 1.0)
-    if rng.random() < 0.5:
-        u, v = v, u
+    """(h, w, 3) float32 coat over figure coordinates: one hue out of `hues`, saturation scaled by `vivid`."""
+    hue = hues[int(rng.integers(len(hues)))] + rng.uniform(-0.045, 0.045)
+    saturation, value = rng.uniform(0.3, 0.6) * vivid, rng.uniform(0.6, 0.95)
+    base = _rgb(hue, saturation, value)
+    second = _rgb(hue + rng.uniform(-0.03, 0.03), saturation, value * rng.uniform(0.45, 0.7))
+    if rng.random() < 0.35:
+        second = _rgb(hue, saturation * 0.45, min(value * 1.2, 1.0))
     rate, phase = rng.uniform(8, 16), rng.uniform(0, 2 * np.pi)
-    match int(rng.integers(3)):
-        case 0:
+    match _COATS[int(rng.integers(len(_COATS)))]:
+        case "upright stripes":
             wave = np.sin(rate * u + phase + 0.8 * np.sin(3 * v + phase))
-        case 1:
+        case "level stripes":
+            wave = np.sin(rate * v + phase + 0.8 * np.sin(3 * u + phase))
+        case "spots":
             wave = 2 * np.sin(rate * u + phase) * np.sin(rate * v) - 0.9
+        case "patches":
+            wave = 2 * np.sin(5 * u + 2 * np.sin(4 * v + phase)) * np.sin(6 * v + 2 * np.sin(5 * u + phase))
         case _:
             wave = 0.4 * np.sin(2 * u + phase) - 0.6
-    return _mixed(_rgb(hue, saturation, value), _rgb(hue, *second), 0.5 + 1.2 * wave)
+    mix = (0.5 + 1.2 * wave).clip(0, 1)[..., None]
+    return np.asarray(base + (second - base) * mix)
 
 
 def _ground(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(H, W, 3) float32 ground in two muted colours: moss, grass, planks, or ripples."""
-    hue, saturation = rng.random(), rng.uniform(0.02, 0.16)
-    dark, bright = (_rgb(hue, saturation, rng.uniform(*values)) for values in ((0.25, 0.6), (0.5, 0.9)))
-    wide = _noise(rng, height, width, rng.uniform(3, 10), rng.uniform(3, 10))
-    fine = _noise(rng, height, width, _log_uniform(rng, 6, 80), _log_uniform(rng, 6, 80))
-    mix = 0.6 * (wide + fine)
-    if rng.random() < 0.25:
-        down = np.linspace(0, rng.uniform(40, 120), height, dtype=np.float32)[:, None]
-        mix = 0.3 * mix + 0.5 * np.sin(down + 5 * wide)
-    grain = rng.uniform(4, 16) * _noise(rng, height, width, height / 2, width / 2)
-    return _mixed(dark, bright, 0.5 + 0.5 * mix) + grain[..., None]
+    """(H, W, 3) float32 textured ground in two muted colours."""
+    hue = _GROUND_HUES[int(rng.integers(len(_GROUND_HUES)))]
+    dark, bright = (
+        _rgb(hue + rng.uniform(-0.05, 0.05), rng.uniform(0.02, 0.16), rng.uniform(*values))
+        for values in ((0.25, 0.6), (0.5, 0.9))
+    )
+    cells = rng.uniform(2, 5)
+    coarse, fine = (_noise(rng, height, width, many, many) for many in (cells, 3 * cells))
+    wide = 0.6 * coarse + 0.4 * fine
+    down = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    match _GROUNDS[int(rng.integers(len(_GROUNDS)))]:
+        case "moss":
+            mix = wide + 0.5 * _noise(rng, height, width, 24, 24)
+        case "grass":
+            mix = 0.5 * wide + 0.7 * _noise(rng, height, width, rng.uniform(6, 12), rng.uniform(40, 70))
+        case "ripples":
+            mix = 0.5 * np.sin(rng.uniform(20, 60) * down + 6 * wide) + 0.3 * wide
+        case "planks":
+            count, start = int(rng.integers(4, 9)), rng.uniform(0, 0.9)
+            at = start + (count - start) * down
+            tone = rng.uniform(-0.5, 0.5, count + 1).astype(np.float32)[at.astype(int)]
+            mix = tone - 0.9 * (at % 1 < 0.06) + 0.5 * _noise(rng, height, width, 60, 4)
+        case "pebbles":
+            mix = 0.64 * np.tanh(5 * _noise(rng, height, width, 14, 14)) + 0.4 * wide
+        case _:
+            mix = 1.6 * down - 0.8 + 0.4 * wide
+    mix = (0.5 + 0.5 * mix).clip(0, 1)[..., None]
+    grain = _noise(rng, height, width, height / 2, width / 2)[..., None]
+    return np.asarray(dark + (bright - dark) * mix + rng.uniform(4, 16) * grain, dtype=np.float32)
 
 
 def _noise(rng: np.random.Generator, height: int, width: int, rows: float, columns: float) -> np.ndarray:
     """(H, W) float32 smooth noise, about [-1, 1], with this many cells over the image's height and width."""
-    cells = 2 * rng.random((round(rows), round(columns)), dtype=np.float32) - 1
+    cells = 2 * rng.random((max(round(rows), 2), max(round(columns), 2)), dtype=np.float32) - 1
     return np.asarray(Image.fromarray(cells).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _mixed(first: np.ndarray, second: np.ndarray, part: np.ndarray) -> np.ndarray:
-    return np.asarray(first + (second - first) * part.clip(0, 1)[..., None], dtype=np.float32)
 
 
 def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:

@@ -46,7 +46,7 @@ def exporter(name: str, options: Mapping[str, Any] | None = None) -> Exporter:
 
 def exchange_formats() -> Iterator[ExchangeFormat]:
     """The formats that can be imported."""
-    for plugin in EXPORTERS.values():
+    for _, plugin in EXPORTERS.loadable():
         if issubclass(plugin, ExchangeFormat):
             yield plugin()
 

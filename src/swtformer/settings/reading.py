@@ -14,7 +14,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Plain nested values of a YAML settings file, checked for unknown keys and wrong values.
 
     Raises:
-        SettingsError: the file is missing, is no YAML mapping, or holds mistakes (all of them listed).
+        SettingsError: the file is missing, is not a YAML mapping, or holds mistakes (all of them listed).
     """
     import yaml
 

@@ -12,6 +12,7 @@ Another package adds a plug-in by an entry point in its pyproject.toml, in the g
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -44,6 +45,8 @@ class NoSettings(Section):
 
 
 PluginT = TypeVar("PluginT", bound=Plugin)
+
+logger = logging.getLogger("swtformer")
 
 
 class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
@@ -110,6 +113,14 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def loadable(self) -> Iterator[tuple[str, type[PluginT]]]:
+        """All plug-ins by name; one of another package that cannot be imported is skipped with a warning."""
+        for name in self:
+            try:
+                yield name, self[name]
+            except SettingsError as error:
+                logger.warning("%s", error)
+
     def check(self, name: str) -> str:
         """Pydantic validator of a setting that holds a name."""
         if name not in self:
@@ -145,9 +156,9 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
             point = self._entry_points[name]
             try:
                 loaded = point.load()
-            except (ImportError, AttributeError) as error:
+            except Exception as error:  # whatever the code of another package raises
                 raise SettingsError(
-                    f"The {self.kind} {name!r} cannot be imported from {point.value}: {error}."
+                    f"The {self.kind} {name!r} cannot be imported from {point.value}: {error!r}."
                 ) from error
             if isinstance(loaded, type) and name not in self._registered:
                 self.register(name)(loaded)
@@ -171,7 +182,16 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
     def _entry_points(self) -> dict[str, EntryPoint]:
         from importlib.metadata import entry_points  # with all of `email`, a tenth of the time of `--help`
 
-        return {point.name: point for point in entry_points(group=self.group)}
+        points: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            known = points.get(point.name)
+            if point.name in self._own or (known is not None and known.value != point.value):
+                other = f"{self.group}.{self._own[point.name]}" if known is None else known.value
+                raise SettingsError(
+                    f"Two plug-ins claim the {self.kind} {point.name!r}: {other} and {point.value}."
+                )
+            points[point.name] = point
+        return points
 
     @property
     def own_names(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from swtformer.stages.segment import segment
 from swtformer.stages.train import SECTIONS, train
 from swtformer.store.failures import Failure, read_failures
 from swtformer.store.files import digest
-from swtformer.store.models import newest_network
+from swtformer.store.models import holds_model, newest_network
 from swtformer.store.notes import CheckNotes, training_notes, update_training_notes
 from swtformer.store.run import Run
 from swtformer.training.resume import changed_files, file_sizes, require_same_data, require_unchanged
@@ -128,10 +128,14 @@ def run_stages(
     if "segment" in stages:
         _require_library()
     require_same_data(run, data)
-    require_unchanged(run, changed_files(run, data), settings.train, section="train")
+    changes = changed_files(run, data)
+    require_unchanged(run, changes, settings.train, section="train")
     require_same_settings(run, settings, sections=SECTIONS)
     if "segment" in stages:
         require_same_network(run, settings)
+        trained = Run(run.segmentation)
+        if holds_weights(trained) and not holds_model(trained.path):
+            require_unchanged(trained, changes, settings.segment, section="segment")
         if not holds_weights(Run(run.segmentation)):
             require_encoder(settings.segment)
     steps = []

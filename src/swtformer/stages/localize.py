@@ -33,7 +33,7 @@ class LocalizeResult:
 
     Attributes:
         done: images whose maps were made.
-        reused: images whose maps were there already, made by the same model and settings.
+        reused: images whose current maps were kept.
         failures: images that were skipped.
     """
 

@@ -148,7 +148,8 @@ def segment(
         changes = changed_masks(trained, pairs)
         if is_main_process():
             changes += changed_threads(trained, settings.segment)
-            require_unchanged(trained, changes, settings.segment, section="segment")
+            if not (resume and holds_model(trained.path)):
+                require_unchanged(trained, changes, settings.segment, section="segment")
         if resume and holds_model(trained.path):
             failures: list[Failure] = list(pairs.failures)
             if is_main_process():

@@ -154,11 +154,12 @@ def _note(
 def _note_changes(run: Run, data: ImageSet, changes: Sequence[str], *, overridden: bool) -> None:
     """Note where the data of an existing training lies now, and changes that were overridden."""
     update_training_notes(run, data=data.root.resolve())
-    if changes and overridden:
+    if not (changes and overridden):
+        return
+    update_training_notes(run, file_sizes=file_sizes(data))  # nobody is asked twice about the same files
+    if not holds_model(run.path):
         before = training_notes(run).resumed_anyway
-        update_training_notes(run, resumed_anyway=(*before, *changes), file_sizes=file_sizes(data))
-        if not holds_model(run.path):
-            update_training_notes(run, threads=torch.get_num_threads())
+        update_training_notes(run, resumed_anyway=(*before, *changes), threads=torch.get_num_threads())
 
 
 def _sets(

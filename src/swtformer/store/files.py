@@ -77,7 +77,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        SwtformerError: the file is missing or is no JSON.
+        SwtformerError: the file is missing or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -57,7 +57,7 @@ class TrainingNotes(DataNotes):
     data_fingerprint: str | None = None
     """Equal for equal classes, image ids and labels."""
     file_sizes: str | None = None
-    """Equal while all image files have their sizes in bytes."""
+    """Equal while all image files have their sizes in bytes, as they were when they were last accepted."""
     validation_fingerprint: str | None = None
     """`data_fingerprint` of the validation images; None without any."""
     training_images: int = 0
