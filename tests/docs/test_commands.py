@@ -214,6 +214,7 @@ def run_with_extras(block: Block) -> None:
     assert done.returncode == 0, said
     assert json.loads(done.stdout.splitlines()[-1]) == [0] * len(commands(block)) + [2], said
     assert "'counts' is export-only" in done.stderr, said
+    assert "once corrected" not in done.stdout, said
     for name in ("focal", "patch_votes", "plain", "smoothing", "ids", "counts"):
         assert re.search(rf"\b{name}\b", done.stdout), f"{name} is not announced: {said}"
 

@@ -58,6 +58,7 @@ def export(
     settings = gather(base=base, config=config, flags=flags)
     with progress(again) as view:
         images = None if path is None else open_images(path, settings)
+        from swtformer.exporters import ExchangeFormat
         from swtformer.stages.export_masks import export_masks
 
         result = export_masks(
@@ -73,7 +74,7 @@ def export(
     say(f"{result.images} masks of {result.folder} written as {format}: {out}")
     for warning in result.warnings:
         warn(warning)
-    if is_run:
+    if is_run and issubclass(EXPORTERS[format], ExchangeFormat):
         say(f"Next, once corrected: swtformer import {shlex.quote(str(masks))} FILE")
     return _outcome(result.failures, run if is_run else None)
 
