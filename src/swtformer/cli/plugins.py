@@ -32,7 +32,7 @@ def plugins(
             say(f"{section:{COLUMN}}{', '.join(registry)}")
         say("\nswtformer plugins KIND describes those of a kind; swtformer plugins KIND NAME, one's options.")
     elif kind not in REGISTRIES:
-        raise SettingsError(f"There is no kind of plug-in {kind!r}. {nearest(kind, REGISTRIES)}")
+        raise SettingsError(f"Unknown kind of plug-in {kind!r}. {nearest(kind, REGISTRIES)}")
     elif name is None:
         for known, plugin in REGISTRIES[kind].loadable():
             say(f"{known:{COLUMN}}{_summary(plugin)}")

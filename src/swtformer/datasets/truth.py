@@ -32,7 +32,7 @@ def require_classes(pixels_of_label: Tensor, ignored: int, folder: str, classes:
         classes: class names, without background.
 
     Raises:
-        DataError: there is no pixel of any class, and some hold 255.
+        DataError: no pixel shows a class, and some hold 255.
     """
     if ignored and not pixels_of_label[1:].any():
         raise DataError(
