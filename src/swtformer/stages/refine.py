@@ -111,7 +111,8 @@ def refine(
             settings=settings,
             progress=progress,
         )
-    shaped_by = settings.shaping("refine", "refiner")
+    settled = options.model_copy(update={"source": start.source})
+    shaped_by = settings.model_copy(update={"refine": settled}).shaping("refine", "refiner")
     maps_made_by = None if mapped_by is None else mapped_by.made_by
     made_by = digest(maps_made_by, shaped_by, start, settings.data.exif, weights)
     notes = RefinedNotes(
