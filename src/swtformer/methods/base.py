@@ -242,10 +242,12 @@ class Method(HubModel):
     def task(self) -> str:
         """See `HubModel.task`."""
         refined = " and refined maps" if "rcam" in self.makes else ""
+        features = self.reusable_features()
+        network = "" if features is None else f" on `{features.name}`"
         return (
             f"Says which of {len(self.classes)} classes a photograph shows and makes class activation "
             f"maps{refined} that say where. Trained on image-level labels alone. "
-            f"Method `{self.settings.method}` on `{self.settings.backbone}`."
+            f"Method `{self.settings.method}`{network}."
         )
 
 

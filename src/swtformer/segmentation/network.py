@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
-from swtformer.backbones.base import Normalisation
+from swtformer.backbones.base import Backbone, Normalisation
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
@@ -192,14 +192,8 @@ def create_network(
             raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
         if start.classes != classes:
             raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
-        backbone, cam_head = start.reusable_features(), start.reusable_head()
-        if backbone is None:
-            raise SettingsError(
-                f"The method {start.settings.method!r} has no features that a segmentation network can take; "
-                "name an encoder with --segment.encoder."
-            )
+        backbone, cam_head = start_of_run(start), start.reusable_head()
         name, family = backbone.name, "backbone"
-        _require_known(name)
         encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
         image_level = {"presence": "gap"}
         if cam_head is not None:
@@ -226,16 +220,27 @@ def create_network(
     return network
 
 
-def _require_known(name: str) -> None:
-    """Refuse a backbone that a saved network could not be rebuilt with."""
+def start_of_run(model: Method) -> Backbone:
+    """The backbone of a run's model, from which the encoder "run" starts.
+
+    Raises:
+        SettingsError: the model has none, or one that a saved network could not be rebuilt with.
+    """
+    backbone = model.reusable_features()
+    if backbone is None:
+        raise SettingsError(
+            f"The method {model.settings.method!r} has no features that a segmentation network can take; "
+            "name an encoder with --segment.encoder."
+        )
     try:
         with torch.random.fork_rng(devices=[]):  # the network's own layers are drawn as without this trial
-            create_backbone(name, weights="none")
+            create_backbone(backbone.name, weights="none")
     except SwtformerError as error:
         raise SettingsError(
-            f"The backbone {name!r} of the run's method cannot be rebuilt by its name, so a saved network "
-            "could not be loaded again; name an encoder with --segment.encoder."
+            f"The backbone {backbone.name!r} of the run's method cannot be rebuilt by its name, so a saved "
+            "network could not be loaded again; name an encoder with --segment.encoder."
         ) from error
+    return backbone
 
 
 def require_encoder(settings: SegmentSettings) -> None:
