@@ -24,7 +24,7 @@ from support.app_runs import write_queue
 from support.masked_squares import draw_pair, draw_run, quick, save_mask
 from swtformer.datasets import split_off
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import CheckpointError, DataError, NonFiniteError, SettingsError, SwtformerError
+from swtformer.errors import CheckpointError, DataError, SettingsError
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
 from swtformer.inference.windows import class_probabilities
 from swtformer.review.decisions import decide
@@ -135,20 +135,6 @@ def test_the_time_of_the_training_s_end_and_its_images_are_noted(squares: Square
     shutil.rmtree(result.trained.model)
     segment(run, data, settings=settings)
     assert network_notes(result.trained).finished > finished
-
-
-def test_no_second_training_writes_into_the_folder(squares: Squares) -> None:
-    run, data = squares
-    settings = quick(run, epochs=1)
-
-    def begin_another(stage: str, done: int, total: int, note: str = "") -> None:
-        if stage == "segment":
-            with pytest.raises(SwtformerError, match="another training is writing here"):
-                segment(run, data, settings=settings)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        segment(run, data, settings=settings, progress=begin_another)
 
 
 def test_the_start_is_the_runs_backbone(squares: Squares) -> None:
@@ -454,14 +440,6 @@ def test_resume_takes_images_that_were_copied_elsewhere(squares: Squares, tmp_pa
         os.utime(record.image, (1, 1))
     segment(run, replace(data, root=moved, records=records), settings=quick(run), resume=True)
     assert [row["epoch"] for row in rows(Run(run.segmentation))] == ["1", "2"]
-
-
-def test_nan_stops(squares: Squares) -> None:
-    run, data = squares
-    settings = quick(run, learning_rate=1e30, clip_norm=0.0, warmup_fraction=0.0, epochs=3)
-    with pytest.raises(NonFiniteError, match=r"--segment\.learning_rate|weights .* are not finite"):
-        segment(run, data, settings=settings)
-    assert not (run.segmentation / "model").exists()
 
 
 def test_the_best_epoch_is_kept(squares: Squares) -> None:

@@ -28,7 +28,7 @@ from swtformer.methods.pretrained import from_pretrained
 from swtformer.processes import is_main_process
 from swtformer.progress import Progress, silent
 from swtformer.review.rejections import Rejections, rejections
-from swtformer.segmentation import SegmentationNetwork, create_network
+from swtformer.segmentation import create_network
 from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
 from swtformer.store.corrections import origin
@@ -211,10 +211,15 @@ def _train(
     progress: Progress,
 ) -> list[Failure]:
     """Train the network, or resume its training, and save it; returns what could not be read."""
+    from swtformer.engine.fitting import fit
+    from swtformer.training.pair_loader import evaluation_pairs, training_pairs
+    from swtformer.training.segmentation import SegmentationModule
+
+    options = settings.segment
     training, validation = _divided(pairs, settings)
     torch.manual_seed(settings.seed)
-    start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
-    network = create_network(settings.segment, data.classes, start=start)
+    start = from_pretrained(run.path) if options.encoder == "run" else None
+    network = create_network(options, data.classes, start=start)
     supervision = known_supervision(trained, pairs)
     if is_main_process():
         trained.write_settings(stored(settings))
@@ -232,7 +237,7 @@ def _train(
                 labels_from=data.labels_from,
                 data_fingerprint=data.fingerprint(),
                 masks_fingerprint=pairs.fingerprint,
-                present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
+                present_fingerprint=pairs.present_fingerprint if options.presence > 0 else None,
                 masks_made_with=made_with(run, masks),
                 corrections=pairs.corrections,
                 rejected_ids=sorted(left_out.ids),
@@ -244,20 +249,22 @@ def _train(
                 finished=None,
                 resumed_anyway=(*before, *changes),
             )
-    unreadable = _fit(
-        network,
-        training,
-        validation,
-        pairs=pairs,
-        trained=trained,
-        settings=settings,
+    weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
+    unreadable = fit(
+        SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
+        partial(training_pairs, training, options, settings.data, seed=settings.seed),
+        partial(evaluation_pairs, validation, options, settings.data) if validation else None,
+        run=trained,
         resume=resume and has_checkpoint(trained),
         progress=progress,
     )
     if is_main_process():
         save_network(network, trained.model)
         update_training_notes(trained, finished=_now())
-    return [*pairs.failures, *unreadable]
+    replaced = [training[place] for place in sorted(unreadable.training)]
+    replaced += [validation[place] for place in sorted(unreadable.validation)]
+    reason = "cannot be read, or its mask cannot; another image took its place"
+    return [*pairs.failures, *(Failure(item.id, "segment", str(item.image), reason) for item in replaced)]
 
 
 def _now() -> str:
@@ -314,34 +321,3 @@ def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[
             "--segment.validation_fraction above 0 and give at least 10 images."
         )
     return pairs.of(training), pairs.of(validation)
-
-
-def _fit(
-    network: SegmentationNetwork,
-    training: list[MaskedImage],
-    validation: list[MaskedImage],
-    *,
-    pairs: Pairs,
-    trained: Run,
-    settings: Settings,
-    resume: bool,
-    progress: Progress,
-) -> list[Failure]:
-    from swtformer.engine.fitting import fit
-    from swtformer.training.pair_loader import evaluation_pairs, training_pairs
-    from swtformer.training.segmentation import SegmentationModule
-
-    options = settings.segment
-    weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
-    unreadable = fit(
-        SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
-        partial(training_pairs, training, options, settings.data, seed=settings.seed),
-        partial(evaluation_pairs, validation, options, settings.data) if validation else None,
-        run=trained,
-        resume=resume,
-        progress=progress,
-    )
-    replaced = [training[place] for place in sorted(unreadable.training)]
-    replaced += [validation[place] for place in sorted(unreadable.validation)]
-    reason = "cannot be read, or its mask cannot; another image took its place"
-    return [Failure(item.id, "segment", str(item.image), reason) for item in replaced]
