@@ -86,7 +86,7 @@ class LocalizeSettings(Section):
     stride: Count = 4
     """Maps are stored at the image's size divided by this."""
     batch_size: Annotated[Count, NEUTRAL] = 1
-    """Images of one size that are mapped together."""
+    """Images of one size that are mapped together, fewer where they are large."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"

@@ -29,10 +29,10 @@ from swtformer.labelling.start_maps import all_channels, label_free_power, sourc
 from swtformer.progress import Progress, silent
 from swtformer.settings import REFINERS, PseudoLabelSettings, shaping
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import digest, write_json
+from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import remove_other_masks, write_mask
-from swtformer.store.notes import MapNotes, PseudoMaskNotes, RefinedNotes, map_notes, read_notes
+from swtformer.store.notes import MapNotes, PseudoMaskNotes, RefinedNotes, map_notes, read_notes, write_notes
 from swtformer.store.refined_maps import refined_notes, require_current, require_refined_from_maps
 from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
@@ -186,7 +186,7 @@ def pseudo_label(
         settings=own,
         made_with=made_with,
     )
-    write_json(run.pseudo_masks_file, notes.model_dump(mode="json"))
+    write_notes(run.pseudo_masks_file, notes)
     unrefined = len(set(run.map_ids()) - set(maps.ids))
     return PseudoLabelResult(source, len(reviews), unrefined, undecided, reviews, failures)
 
