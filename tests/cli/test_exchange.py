@@ -98,7 +98,7 @@ def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
     for arguments, message in (
         (["import", str(tmp_path), "x.json"], "is not a run folder"),
         (["import", str(run.path), str(tmp_path / "x.json")], "x.json: does not exist"),
-        (["export", str(run.path), "--format=coco"], "--out is missing: file (coco, label-studio"),
+        (["export", str(run.path), "--format=coco"], "--out is missing: file or folder"),
         (["export", str(run.path), "--format=coc", "--out=x"], "coc"),
         (["export", str(run.path), "--format=coco", "--out=x.json", "--source=predictions"], "predictions"),
         (

@@ -263,5 +263,6 @@ def test_unknown_formats_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing: does not exist"):
         recognise(tmp_path / "nothing")
     (tmp_path / "notes.txt").write_text("[]")
-    with pytest.raises(DataError, match=r"notes\.txt: the format was not recognised"):
+    with pytest.raises(DataError, match=r"notes\.txt: the format was not recognised") as refused:
         recognise(tmp_path / "notes.txt")
+    assert all(f"{format.expects} ({format.name})" in str(refused.value) for format in exchange_formats())

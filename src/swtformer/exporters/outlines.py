@@ -59,7 +59,7 @@ def outlines(region: np.ndarray) -> list[Outline]:
     for start in sides[0]:
         if start not in todo:
             continue
-        corners = []
+        corners: list[int] = []
         vertex, direction = start, 0
         while not corners or (vertex, direction) != (start, 0):
             if direction == 0:

@@ -50,6 +50,7 @@ class YoloExporter(ExchangeFormat):
 
     suffix = ""
     is_lossless = False
+    expects = "a folder or .zip file with labels"
 
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
@@ -109,9 +110,7 @@ class YoloExporter(ExchangeFormat):
         Without data.yaml, class numbers are those of the run.
         """
         with open_tree(path) as tree:
-            root = root_of(tree.names, LABEL_FOLDER)
-            if root is None:
-                raise DataError(f"{path}: holds no folder {LABEL_FOLDER}.")
+            root = root_of(tree, LABEL_FOLDER)
             names = _names(tree, root + DATA_FILE) or dict(enumerate(reading.classes))
             exported = read_fingerprints(tree, root)
             reading.expect(exported)
