@@ -25,7 +25,7 @@ from swtformer.exporters.fingerprints import fingerprint
 from swtformer.exporters.reading import Ignored
 from swtformer.settings import ExportSettings
 
-ALL = [*EXPORTERS, "counts"]
+ALL = [*EXPORTERS, "toy_counts"]
 LOSSLESS = [format.name for format in exchange_formats() if format.is_lossless]
 
 
@@ -251,10 +251,10 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
 
 
 def test_a_format_without_read_is_export_only() -> None:
-    assert exporter("counts").suffix == ".csv"
-    assert "counts" not in [format.name for format in exchange_formats()]
-    with pytest.raises(SwtformerError, match="'counts' is export-only"):
-        exchange_format("counts")
+    assert exporter("toy_counts").suffix == ".csv"
+    assert "toy_counts" not in [format.name for format in exchange_formats()]
+    with pytest.raises(SwtformerError, match="'toy_counts' is export-only"):
+        exchange_format("toy_counts")
 
 
 def test_unknown_formats_and_files_are_refused(tmp_path: Path) -> None:
