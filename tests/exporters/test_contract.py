@@ -75,20 +75,6 @@ def test_every_pixel_comes_back(name: str, objects: str, seed: int, tmp_path: Pa
         assert found[image.id].dtype == np.uint8
 
 
-@pytest.mark.parametrize("name", [name for name in EXPORTERS if not exporter(name).suffix])
-def test_the_current_folder_is_not_replaced(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for out in (".", ".."):
-        with pytest.raises(SwtformerError, match="is the current folder or a parent of it"):
-            exporter(name).write(iter(()), Path(out), classes=CLASSES, settings=ExportSettings())
-    exporter(name).write(
-        iter(labelled_images()), Path("inner/../new"), classes=CLASSES, settings=ExportSettings()
-    )
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
-
-
 def test_a_solid_region_comes_back_from_every_format(plug_in: ExchangeFormat, tmp_path: Path) -> None:
     labels = np.zeros((9, 14), dtype=np.uint8)
     labels[2:7, 3:11] = 3
@@ -233,15 +219,6 @@ def test_reserved_class_names_are_refused(plug_in: ExchangeFormat, reserved: str
     with pytest.raises(SwtformerError, match=f"'{reserved}' means background"):
         write(plug_in, tmp_path, labelled_images(), classes=("cat", reserved))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
-    for name in ("voc", "yolo"):
-        (tmp_path / name / "out").mkdir(parents=True)
-        (tmp_path / name / "out" / "thesis.txt").write_text("mine")
-        with pytest.raises(SwtformerError, match="out: already holds something"):
-            write(exporter(name), tmp_path / name, labelled_images())
-        assert (tmp_path / name / "out" / "thesis.txt").read_text() == "mine"
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:

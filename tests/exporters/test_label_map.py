@@ -80,12 +80,6 @@ def test_every_line_of_what_is_written() -> None:
     assert label_map_text(["cat", "hot dog"], with_ignored=True) == lines + "ignored:224,224,192::\n"
 
 
-@pytest.mark.parametrize("name", ["Background", "ignored"])
-def test_names_with_a_meaning_of_their_own_are_refused(name: str) -> None:
-    with pytest.raises(SwtformerError, match=f"'{name}' means background"):
-        label_map_text([name], with_ignored=False)
-
-
 @pytest.mark.parametrize("name", ["a:b", "#a", "a\nb", " a"])
 def test_class_names_that_the_label_map_cannot_hold(name: str) -> None:
     with pytest.raises(SwtformerError, match=r"cannot be written to labelmap\.txt"):
