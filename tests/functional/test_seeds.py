@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from swtformer.functional.activation import scaled_to_maximum
 from swtformer.functional.seeds import (
     locate_seeds,
     prototype_refinement,
     prototype_similarity,
     prototypes,
-    scaled_to_maximum,
     token_affinity,
 )
 

@@ -29,7 +29,7 @@ SMALLEST_SIDE_PX = 32
 """Images below this hold no figure that could be recognised."""
 
 VALIDATION_EVERY = 5
-"""Every image of this number is in the split "val", the others in "train"."""
+"""Every fifth image is in the split "val", the others in "train"."""
 
 _VERSION = 1  # Goes up when the same arguments give other bytes.
 

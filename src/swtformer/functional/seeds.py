@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swtformer.functional.activation import with_background_present
+from swtformer.functional.activation import scaled_to_maximum, with_background_present
 
 EPSILON = 1e-5
-"""Added to the maximum that an R-CAM is divided by; also the smallest union of an overlap."""
+"""Smallest union, and smallest overlap of the winner."""
 
 ROWS_PER_BLOCK = 2048
 """Rows of the affinity that are held at a time."""
@@ -134,11 +134,6 @@ def prototype_similarity(features: Tensor, centres: Tensor, present: Tensor) -> 
     cosine = F.normalize(centres, dim=-1) @ F.normalize(features.flatten(2), dim=1)
     allowed = with_background_present(present).to(cosine.dtype)
     return (cosine.relu() * allowed[:, :, None]).reshape(*cosine.shape[:2], *features.shape[-2:])
-
-
-def scaled_to_maximum(maps: Tensor) -> Tensor:
-    """Each map divided by its own maximum over space + 1e-5, in [0, 1); all-zero maps stay 0."""
-    return maps / (maps.amax((-2, -1), keepdim=True) + EPSILON)
 
 
 @dataclass(frozen=True)
