@@ -63,7 +63,7 @@ def test_every_format_gets_all_masks(name: str, run: Run, tmp_path: Path) -> Non
 
 def test_an_export_only_format_of_another_package(run: Run, tmp_path: Path) -> None:
     with counts_registered():
-        result = export_masks(run, tmp_path / "x.csv", format="counts")
+        result = export_masks(run, tmp_path / "x.csv", format="toy_counts")
     assert (result.images, result.warnings) == (4, ())
     rows = (tmp_path / "x.csv").read_text().splitlines()
     dogs = int(np.count_nonzero(read_mask(run.pseudo_mask_file("a")) == 2))

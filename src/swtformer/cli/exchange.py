@@ -30,7 +30,7 @@ def export(
     *,
     format: Annotated[str, Parameter(help=f"Format to write: {FORMATS}.")],
     out: Annotated[
-        Path, Parameter(help="File (coco, label-studio: .json; cvat: .zip) or folder (voc, yolo) to make.")
+        Path, Parameter(help="File or folder to make; the name of a file has the ending of its format.")
     ],
     data: Annotated[
         Path | None,

@@ -63,17 +63,16 @@ def label_energies(labels: Tensor, *, count: int, certainty: float = 0.7) -> Ten
     return energies.scatter_(0, labels[None], -log(certainty))
 
 
-def map_energies(maps: Tensor, *, smallest: float = 1e-5) -> Tensor:
-    """−log p, where p is each pixel's maps divided by their sum; at least `smallest`, so never infinite.
+def map_energies(maps: Tensor) -> Tensor:
+    """−log p, where p is each pixel's maps divided by their sum; at least 1e-5, so never infinite.
 
     Args:
         maps: (L, H, W), not below 0.
-        smallest: lower limit of p.
 
     Returns:
         (L, H, W).
     """
-    return -(maps / maps.sum(0).clamp(min=smallest)).clamp(min=smallest).log()
+    return -(maps / maps.sum(0).clamp(min=1e-5)).clamp(min=1e-5).log()
 
 
 def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterations: int = 10) -> Tensor:

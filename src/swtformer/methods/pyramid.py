@@ -12,9 +12,14 @@ from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
 from swtformer.backbones.base import Backbone, Normalisation
-from swtformer.functional.activation import class_logits, likely_classes, normalised, with_background
+from swtformer.functional.activation import (
+    class_logits,
+    likely_classes,
+    normalised,
+    scaled_to_maximum,
+    with_background,
+)
 from swtformer.functional.losses import classification_loss
-from swtformer.functional.seeds import scaled_to_maximum
 from swtformer.functional.views import on_grid, views
 from swtformer.methods.base import Batch, CamHead, Maps, Method
 from swtformer.settings import LocalizeSettings, ModelSettings, Section
