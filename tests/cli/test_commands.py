@@ -295,3 +295,43 @@ def test_a_run_that_forgot_its_data_asks_for_it(copy: Path, capsys: pytest.Captu
     Run(copy).environment_file.unlink()
     assert main(["localize", str(copy)]) == 2
     assert "does not know its data set" in capsys.readouterr().err
+
+
+def test_later_commands_open_the_annotation_file_that_was_trained_on(
+    tmp_path: Path, photos: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = sorted(file.relative_to(photos).as_posix() for file in photos.rglob("*.jpg"))
+
+    def write(file: Path, listed: list[str], category: str) -> Path:
+        content = {
+            "images": [{"id": index, "file_name": name} for index, name in enumerate(listed)],
+            "categories": [{"id": 1, "name": category}, {"id": 2, "name": "other"}],
+            "annotations": [{"image_id": index, "category_id": 1} for index in range(0, len(listed), 2)],
+        }
+        file.write_text(json.dumps(content))
+        return file
+
+    mine = write(photos / "mine.json", names, "fish")
+    write(photos / "instances_train.json", names[:1], "bird")
+    out = tmp_path / "run"
+    command = [
+        "train",
+        str(mine),
+        "--out",
+        str(out),
+        "--train.epochs=1",
+        "--data.validation_fraction=0",
+        *tiny,
+    ]
+    assert main(command) == 0
+    assert main(["localize", str(out), "--localize.scales=1"]) == 0
+    assert len(Run(out).map_ids()) == len(names)
+    write(mine, names[1:], "fish")
+    capsys.readouterr()
+    assert main(["localize", str(out), "--localize.scales=1"]) == 0
+    first = names[0].removesuffix(".jpg")
+    assert f"was trained, 1 image was removed ({first})" in " ".join(capsys.readouterr().err.split())
+    mine.rename(tmp_path / "mine.json")
+    assert main(["localize", str(out)]) == 2
+    assert "name its new place after the run" in " ".join(capsys.readouterr().err.split())
+    assert main(["localize", str(out), str(tmp_path / "mine.json"), f"--data.images={photos}"]) == 0

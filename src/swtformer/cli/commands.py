@@ -104,7 +104,8 @@ def train(
     base = None
     if resume:
         base = run.settings()
-        data = data or training_notes(run).data
+        if data is None and training_notes(run).data is not None:
+            data, base = data_of(run, None, training_notes(run))
     if data is None:
         raise SettingsError("Name the data set to train on: swtformer train DATA --out RUN.")
     settings = gather(base=base, config=config, flags=flags)
@@ -130,7 +131,7 @@ def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = N
     path, base = data_of(made, data, training_notes(made))
     settings = gather(base=base, config=config, flags=flags)
     with progress(lambda: "Run the same command again; the maps made so far are kept.") as view:
-        images = open_images(path, settings)
+        images = open_images(path, settings, run=made)
         from swtformer.stages.localize import localize as run_localize
 
         result = run_localize(made, images, settings=settings, progress=view)

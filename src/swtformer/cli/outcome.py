@@ -15,6 +15,7 @@ from swtformer.store.failures import Failure
 from swtformer.store.known_data import data_of as data_of
 from swtformer.store.known_data import data_of_masks as data_of_masks
 from swtformer.store.models import finished_networks
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 if TYPE_CHECKING:
@@ -49,12 +50,18 @@ def again() -> str:
     return "Run the same command again."
 
 
-def open_images(path: Path, settings: Settings) -> ImageSet:
-    """The data set, its problems said as warnings."""
+def open_images(path: Path, settings: Settings, *, run: Run | None = None) -> ImageSet:
+    """The data set, with warnings of its problems and of what has changed since the run was trained on it."""
     from swtformer.datasets import open_dataset
+    from swtformer.datasets.of_run import changes_since_training, notes_of
 
     images = open_dataset(path, settings.data, reader=settings.reader)
     warn_of(images.problems)
+    if run is not None:
+        trained, now = training_notes(run), notes_of(images)
+        is_own = (trained.data, trained.split) == (now["data"], now["split"])
+        if is_own and (changes := changes_since_training(run, images)):
+            warn(f"Since {run.path} was trained, {'; '.join(changes)}.")
     return images
 
 

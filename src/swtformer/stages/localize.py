@@ -9,6 +9,7 @@ import torch
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.of_run import notes_of
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
@@ -81,9 +82,7 @@ def localize(
     model.to(device)
     made_by = _fingerprint(run, settings)
     notes = MapNotes(
-        data=data.root.resolve(),
-        data_name=data.name,
-        split=data.split,
+        **notes_of(data),
         made_by=made_by,
         images=len(data),
         scales=options.scales,

@@ -32,7 +32,15 @@ from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import remove_other_masks, write_mask
-from swtformer.store.notes import MapNotes, PseudoMaskNotes, RefinedNotes, map_notes, read_notes, write_notes
+from swtformer.store.notes import (
+    DataNotes,
+    MapNotes,
+    PseudoMaskNotes,
+    RefinedNotes,
+    map_notes,
+    read_notes,
+    write_notes,
+)
 from swtformer.store.refined_maps import refined_notes, require_current, require_refined_from_maps
 from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
@@ -173,9 +181,7 @@ def pseudo_label(
     write_failures(run, "pseudo-label", failures)
     write_reviews(run, reviews)
     notes = PseudoMaskNotes(
-        data=noted.data,
-        split=noted.split,
-        data_name=noted.data_name,
+        **noted.model_dump(include=set(DataNotes.model_fields)),
         made_by=noted.made_by,
         method=noted.method if isinstance(noted, RefinedNotes) else None,
         source=source,

@@ -11,6 +11,7 @@ import torch
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.of_run import notes_of, write_labels
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import (
     has_checkpoint,
@@ -138,6 +139,7 @@ def _note(
     if has_checkpoint(run) or holds_model(run.path):
         _note_changes(run, data, changes, overridden=settings.train.resume_anyway)
         return
+    write_labels(run, data)
     update_training_notes(
         run,
         **notes_of_data(data),
@@ -153,7 +155,7 @@ def _note(
 
 def _note_changes(run: Run, data: ImageSet, changes: Sequence[str], *, overridden: bool) -> None:
     """Note where the data of an existing training lies now, and changes that were overridden."""
-    update_training_notes(run, data=data.root.resolve())
+    update_training_notes(run, **notes_of(data))
     if not (changes and overridden):
         return
     update_training_notes(run, file_sizes=file_sizes(data))  # nobody is asked twice about the same files

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from swtformer.errors import SwtformerError
-from swtformer.settings import PredictSettings
+from swtformer.settings import DataSettings, PredictSettings
 from swtformer.store.environment import describe_environment
 from swtformer.store.files import read_json, write_json
 from swtformer.store.run import Run
@@ -38,6 +38,10 @@ class DataNotes(Notes):
     """Its split."""
     data_name: str | None = None
     """What it is called."""
+    data_settings: DataSettings | None = None
+    """How it was opened; None for a set that was made in Python."""
+    reader: dict[str, Any] = {}
+    """Options of its reader."""
 
 
 class TrainingNotes(DataNotes):

@@ -39,6 +39,8 @@ class Run:
     """Versions, machine, data fingerprint, command lines."""
     classes_file = _Place("classes.json")
     """Class names in order; a mask holds index + 1."""
+    labels_file = _Place("labels.jsonl")
+    """Id and class names of every image of the training, validation included."""
     metrics_file = _Place("metrics.csv")
     """One row per epoch, losses and validation mAP."""
     checkpoints = _Place("checkpoints")
