@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from swtformer.errors import CheckpointError
+from swtformer.errors import CheckpointError, NonFiniteError
+from swtformer.settings import ModelSettings
+from swtformer.store.models import WEIGHTS, write_model_folder
 from swtformer.store.weights import load_weights, read_weights
 
 FILE = Path("model.safetensors")
@@ -48,3 +50,22 @@ def test_part_of_a_network_may_be_missing() -> None:
     assert torch.equal(model.weight, weight)
     with pytest.raises(CheckpointError, match="1 tensors are unknown, the first is extra"):
         load_weights(model, {"weight": weight, "extra": weight}, source=FILE, partly=True)
+
+
+def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    model = nn.Linear(2, 1)
+    write_model_folder(tmp_path, model, kind="cam", settings=ModelSettings(), classes=("cat",))
+    file = tmp_path / WEIGHTS
+    load_weights(model, read_weights(file), source=file)
+    damaged = bytearray(file.read_bytes())
+    damaged[-4] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match=r"is damaged \(its SHA-256"):
+        load_weights(model, read_weights(file), source=file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    tensors = {"weight": torch.zeros(1, 2), "bias": torch.tensor([value])}
+    with pytest.raises(NonFiniteError, match="weights bias are not finite"):
+        load_weights(nn.Linear(2, 1), tensors, source=tmp_path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import torch
 
@@ -28,10 +29,11 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         SwtformerError: the disk is full or read-only; the previous file stays.
     """
+    buffer = io.BytesIO()  # torch's own writer hides a full disk and a signal behind an error of its own
+    torch.save(state, buffer)
     with atomic_file(path) as stream:
-        hashing = _HashingStream(stream)
-        torch.save(state, cast("IO[bytes]", hashing))
-        write_text(digest_file(path), hashing.digest.hexdigest() + "\n")
+        stream.write(buffer.getbuffer())
+        write_text(digest_file(path), hashlib.sha256(buffer.getbuffer()).hexdigest() + "\n")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -101,20 +103,3 @@ def newest_checkpoint(folder: Path) -> Path:
     if problems:
         raise CheckpointError("All checkpoints are damaged:\n" + "\n".join(f"  {line}" for line in problems))
     raise CheckpointError(f"{folder}: holds no checkpoint to resume from.")
-
-
-class _HashingStream:
-    """A binary stream that hashes what is written."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = stream
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        """Write and hash."""
-        self.digest.update(data)
-        return self.stream.write(data)
-
-    def flush(self) -> None:
-        """Flush the stream below."""
-        self.stream.flush()
