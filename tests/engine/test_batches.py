@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import NamedTuple, final
 
 import numpy as np
 import pytest
+import torch
 
 from swtformer.engine.batches import EpochBatches, Samples, ordered_batches
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SettingsError
 from swtformer.settings import OptimisationSettings
 
 
@@ -108,3 +110,37 @@ def test_every_process_has_work_when_there_are_fewer_images_than_processes() -> 
     shards = [list(EpochBatches(2, 16, seed=0, rank=rank, world_size=5)) for rank in range(5)]
     assert [[len(batch) for batch in shard] for shard in shards] == [[1]] * 5
     assert {index for shard in shards for _, index in shard[0]} == {0, 1}
+
+
+@final
+class Pictures(Samples[int, dict[str, torch.Tensor]]):
+    """Samples of a megabyte."""
+
+    def read(self, index: int) -> int:
+        return index
+
+    def sample(
+        self, content: int, index: int, *, generator: np.random.Generator, failed: list[int]
+    ) -> dict[str, torch.Tensor]:
+        return {"image": torch.zeros(2**20, dtype=torch.uint8)}
+
+
+def stack(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {"image": torch.stack([item["image"] for item in items])}
+
+
+@pytest.mark.parametrize(("free_mb", "workers", "fits"), [(11, 2, False), (13, 2, True), (1, 0, True)])
+def test_shared_memory_must_hold_the_batches_of_all_workers(
+    free_mb: int, workers: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers with two batches made ahead and one in the making, of two megabytes each."""
+    usage = SimpleNamespace(free=free_mb * 2**20)
+    monkeypatch.setattr("swtformer.engine.batches.shutil.disk_usage", lambda _: usage)
+    settings = OptimisationSettings(batch_size=2, workers=workers)
+    samples = Pictures(4, seed=0, none_left="none")
+    loader = ordered_batches(samples, settings, collate=stack, rank=0, world_size=1)
+    if fits:
+        assert [len(batch["image"]) for batch in loader] == [2, 2]
+    else:
+        with pytest.raises(SettingsError, match=r"11\.0 MB free, and 2 workers need about 12\.0 MB"):
+            next(iter(loader))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from swtformer.engine import fitting
 from swtformer.engine.batches import SampleLoader
 from swtformer.engine.callbacks import UnreadableImages
 from swtformer.engine.fitting import fit
-from swtformer.errors import CheckpointError, NonFiniteError, SettingsError
+from swtformer.errors import CheckpointError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.settings import SegmentSettings
 from swtformer.store.run import Run
 
@@ -233,3 +234,37 @@ def test_as_many_processes_as_the_settings_say(
     ):
         run_fit(Slope(options(devices=1, nodes=2)), tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+class Deadly:
+    """Batches whose worker is killed when it makes one."""
+
+    def __getitem__(self, index: int) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def __len__(self) -> int:
+        return 2
+
+
+class AskedToStop(BaseException):
+    """What a signal's handler raises."""
+
+
+def deadly(*, rank: int, world_size: int) -> SampleLoader:
+    return SampleLoader(Deadly(), batch_size=None, num_workers=1)  # type: ignore[arg-type]
+
+
+def test_a_killed_worker_is_named_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=r"worker process .* was killed .*--segment\.workers 0"):
+        fit(Slope(options()), deadly, None, run=Run(tmp_path), resume=False, progress=lambda *_: None)
+
+
+def test_workers_that_stop_as_well_do_not_hide_a_request_to_stop(tmp_path: Path) -> None:
+    def progress(*_: Any) -> None:
+        try:
+            raise AskedToStop
+        finally:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+    with pytest.raises(AskedToStop):
+        run_fit(Slope(options()), tmp_path, progress=progress)

@@ -6,20 +6,26 @@ seed and that pair. So samples do not depend on the number of workers, nor on wh
 
 from __future__ import annotations
 
+import shutil
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SettingsError
 from swtformer.settings import OptimisationSettings
 
 Content = TypeVar("Content")
 Item = TypeVar("Item")
+
+SHARED_MEMORY = Path("/dev/shm")
+PLENTY = 2**30
+"""Bytes of free shared memory that need no closer look."""
 
 Draw = tuple[int, int]
 """Epoch and index of an item."""
@@ -160,12 +166,29 @@ class SampleLoader(DataLoader[Any]):
 
         Raises:
             DataError: no image can be read any more.
+            SettingsError: shared memory is too small for the workers' batches.
         """
+        if self.num_workers > 0 and SHARED_MEMORY.is_dir():
+            self._require_shared_memory(shutil.disk_usage(SHARED_MEMORY).free)
         try:
             yield from super().__iter__()
         except DataError as error:
             # Without the worker's traceback, which torch puts before the message.
             raise DataError(str(error).rsplit(f"{DataError.__name__}: ", 1)[-1].strip()) from None
+
+    def _require_shared_memory(self, free: int) -> None:
+        """Workers pass batches through shared memory; one that finds it full is killed, or waits for ever."""
+        if free >= PLENTY or self.batch_sampler is None:
+            return
+        batch = self.collate_fn([self.dataset[draw] for draw in next(iter(self.batch_sampler))])
+        size = sum(value.nbytes for value in batch.values() if isinstance(value, torch.Tensor))
+        needed = size * ((self.prefetch_factor or 0) + 1) * self.num_workers
+        if free < needed:
+            raise SettingsError(
+                f"{SHARED_MEMORY} has {free / 2**20:.1f} MB free, and {self.num_workers} workers need about "
+                f"{needed / 2**20:.1f} MB for their batches. Use fewer workers (0 needs none), or make it "
+                "larger: in Docker by --shm-size=1g."
+            )
 
 
 class TrainingLoader(SampleLoader):
