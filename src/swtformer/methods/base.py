@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -55,18 +55,29 @@ class Maps:
     probabilities: Tensor
 
 
-class TrainingImages(Sequence[Batch], ABC):
+class TrainingImages(ABC):
     """The training set without augmentation, as a method sees it between epochs.
 
-    `images[i]` is a batch of one on the CPU: the whole image of position i at its own size. If that image
-    cannot be read, it is the next one of the set, as in training; `index` says which one it is. len() and [i]
-    are all there is.
+    A loop over it reads one image after the other.
     """
 
     @property
     @abstractmethod
     def present(self) -> Tensor:
         """(N, C) 0/1 image-level labels of all images, without reading any."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Batch:
+        """The whole image of a position at its own size, as a batch of one on the CPU.
+
+        If it cannot be read, it is the next one of the set, as in training; `Batch.index` says which one.
+        """
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -53,7 +52,7 @@ from swtformer.training.network_notes import (
     made_with,
     write_validation_score,
 )
-from swtformer.training.pair_loader import MaskedImage
+from swtformer.training.pair_samples import MaskedImage
 from swtformer.training.pairs import Pairs, find_pairs, with_confidence
 from swtformer.training.resume import changed_threads, require_unchanged, stored
 from swtformer.training.same_network import SECTIONS
@@ -328,15 +327,17 @@ def _fit(
     progress: Progress,
 ) -> list[Failure]:
     from swtformer.engine.fitting import fit
-    from swtformer.training.pair_loader import evaluation_pairs, training_pairs
+    from swtformer.training.pair_augment import WholePair, create_pair_augmentation
+    from swtformer.training.pair_samples import PairSamples
     from swtformer.training.segmentation import SegmentationModule
 
     options = settings.segment
     weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
+    whole = WholePair(options.crop_px)
     unreadable = fit(
         SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
-        partial(training_pairs, training, options, settings.data, seed=settings.seed),
-        partial(evaluation_pairs, validation, options, settings.data) if validation else None,
+        PairSamples(training, create_pair_augmentation(options), settings.data, seed=settings.seed),
+        PairSamples(validation, whole, settings.data, seed=0) if validation else None,
         run=trained,
         resume=resume,
         progress=progress,

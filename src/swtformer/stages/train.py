@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -232,14 +231,16 @@ def _fit(
     progress: Progress,
 ) -> list[Failure]:
     from swtformer.engine.fitting import fit
-    from swtformer.training.loader import evaluation_loader, training_loader
+    from swtformer.training.augment import WholeImage, create_augmentation
+    from swtformer.training.labelled_samples import LabelledSamples
     from swtformer.training.module import TrainingModule
     from swtformer.training.whole_images import WholeImages
 
+    augmentation, whole = create_augmentation(settings.train), WholeImage(settings.train.crop_px)
     unreadable = fit(
         TrainingModule(model, settings, WholeImages(training, settings.data)),
-        partial(training_loader, training, settings.train, settings.data, seed=settings.seed),
-        partial(evaluation_loader, validation, settings.train, settings.data) if validation else None,
+        LabelledSamples(training, augmentation, settings.data, seed=settings.seed),
+        LabelledSamples(validation, whole, settings.data, seed=0) if validation else None,
         run=run,
         resume=resume,
         progress=progress,

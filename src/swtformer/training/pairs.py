@@ -24,7 +24,7 @@ from swtformer.progress import Progress
 from swtformer.store.corrections import NOTES, read_corrections
 from swtformer.store.failures import Failure
 from swtformer.store.notes import CorrectionNotes, Supervision
-from swtformer.training.pair_loader import MaskedImage
+from swtformer.training.pair_samples import MaskedImage
 
 NOTE = "pseudo_masks.json"
 REVIEW = "review.csv"
