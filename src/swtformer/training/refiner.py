@@ -125,7 +125,7 @@ def fit_refiner(
     launched = launched_processes()
     if launched > 1:
         raise SettingsError(
-            f"The refiner {refiner.name!r} is fitted by one process, but {launched} were launched. Run "
+            f"{type(refiner).__name__} is fitted by one process, but {launched} were launched. Run "
             "`swtformer refine` without torchrun or srun."
         )
     options = refiner.options
