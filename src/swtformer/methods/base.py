@@ -183,9 +183,9 @@ class Method(HubModel):
         extractors = [module for module in self.modules() if isinstance(module, FeatureExtractor)]
         return [parameter for extractor in extractors for parameter in extractor.parameters()]
 
-    def rate_multipliers(self) -> dict[str, float]:
+    def learning_rate_multipliers(self) -> dict[str, float]:
         """Learning rates of groups relative to the backbone's; other groups have `train.head_multiplier`."""
-        return {"backbone": 1.0}
+        return {}
 
     def has_idle_parameters(self) -> bool:
         """Whether a step may leave a trained parameter without a gradient (DDP must know)."""
@@ -252,10 +252,10 @@ class Method(HubModel):
 
     def task(self) -> str:
         """See `HubModel.task`."""
-        refined = " and refined maps" if "rcam" in self.makes else ""
+        rcam = " and R-CAMs" if "rcam" in self.makes else ""
         return (
             f"Says which of {len(self.classes)} classes a photograph shows and makes class activation "
-            f"maps{refined} that say where. Trained on image-level labels alone. "
+            f"maps{rcam} that say where. Trained on image-level labels alone. "
             f"Method `{self.settings.method}` on `{self.settings.backbone}`."
         )
 

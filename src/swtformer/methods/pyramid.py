@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
@@ -15,7 +14,7 @@ from swtformer.backbones.base import Backbone, Normalisation
 from swtformer.functional.activation import class_logits, likely_classes, normalised, with_background
 from swtformer.functional.losses import classification_loss
 from swtformer.functional.seeds import scaled_to_maximum
-from swtformer.functional.views import on_grid, views
+from swtformer.functional.views import on_grid, resized, views
 from swtformer.methods.base import Batch, CamHead, Maps, Method
 from swtformer.settings import LocalizeSettings, ModelSettings, Section
 from swtformer.settings.numbers import NonNegative
@@ -149,11 +148,9 @@ class PyramidMethod(Method):
 
     def cam(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Tensor:
         """(B, C+1, h, w) CAMs in [0, 1] on the grid of the last stage, background first; see `localize`."""
-        grid = encoding.activations.shape[-2:]
         if maps is None:
             maps = normalised(encoding.activations.float(), norm=self.options.norm)
-        elif maps.shape[-2:] != grid:
-            maps = F.interpolate(maps, grid, mode="bilinear", align_corners=False)
+        maps = resized(maps, encoding.activations.shape[-2:])
         return with_background(maps, present, over=self.options.background_over)
 
     def fused(self, pyramid: Sequence[Tensor]) -> Tensor | None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Self, cast, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
 from swtformer.backbones.base import Normalisation
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.functional.views import resized
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
@@ -118,8 +118,8 @@ class SegmentationNetwork(HubModel):
         presence = None if self.presence is None else self.presence(features[-1])
         if self.settings.decoder == "deeplabv3plus":
             # It expects a last map at stride 16; that of encoders that cannot be dilated has stride 32.
-            features[-1] = _resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
-        return Parts(_resized(self.head(self.decoder(features)), size), presence)
+            features[-1] = resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
+        return Parts(resized(self.head(self.decoder(features)), size), presence)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -156,14 +156,8 @@ def _resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
     has_size = tuple(images.shape[-2:]) == size
     # Exporters compute positions themselves; MPS has no float64.
     if has_size or torch.compiler.is_exporting() or images.device.type == "mps":
-        return _resized(images, size)
-    return _resized(images.double(), size).to(images.dtype)
-
-
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(maps.shape[-2:]) == size:
-        return maps
-    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+        return resized(images, size)
+    return resized(images.double(), size).to(images.dtype)
 
 
 def create_network(
