@@ -147,13 +147,7 @@ class UnreadableImages(Callback):
         self.training.update(int(position) for position in batch["failed"])
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: int
     ) -> None:
         """Note a validation batch's failed images."""
         self.validation.update(int(position) for position in batch["failed"])

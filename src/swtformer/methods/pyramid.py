@@ -201,11 +201,11 @@ class PyramidMethod(Method):
         """
         height, width = images.shape[-2:]
         grid = (-(-height // settings.stride), -(-width // settings.stride))
-        encoded = [
-            EncodedView(is_mirrored, self.encode(view))
+        looked = [
+            (is_mirrored, self.encode(view))
             for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip)
         ]
-        probabilities = torch.stack([view.encoding.logits.float().sigmoid() for view in encoded]).mean(0)
+        probabilities = torch.stack([encoding.logits.float().sigmoid() for _, encoding in looked]).mean(0)
         if present is None:
             present = likely_classes(probabilities, threshold=settings.class_threshold)
         wanted = torch.arange(present.shape[1], device=present.device)
@@ -219,11 +219,8 @@ class PyramidMethod(Method):
 
         chosen = present[:, wanted]
         encoded = [
-            replace(
-                view,
-                encoding=replace(view.encoding, activations=view.encoding.activations[:, wanted].float()),
-            )
-            for view in encoded
+            EncodedView(is_mirrored, replace(encoding, activations=encoding.activations[:, wanted].float()))
+            for is_mirrored, encoding in looked
         ]
         positive = [on_grid(view.encoding.activations.relu(), view.is_mirrored, grid) for view in encoded]
         pooled = normalised(torch.stack(positive).sum(0), norm=self.options.norm)

@@ -15,7 +15,7 @@ from swtformer.functional.views import resized
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
-from swtformer.segmentation.encoders import BackboneEncoder, Encoder, bare_encoder, create_encoder, family_of
+from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
 from swtformer.segmentation.presence import Pooling, PresenceHead, gated
 from swtformer.settings import Section, SegmentSettings
 from swtformer.store.models import WEIGHTS, Kind, saved_settings
@@ -125,8 +125,12 @@ class SegmentationNetwork(HubModel):
     def read(cls, folder: Path) -> Self:
         """See `HubModel.read`."""
         settings, classes = saved_settings(folder, NetworkSettings, kind="segmentation")
-        encoder = bare_encoder(
-            settings.encoder, family=settings.family, dilated=settings.decoder == "deeplabv3plus"
+        encoder = create_encoder(
+            settings.encoder,
+            family=settings.family,
+            weights="none",
+            dilated=settings.decoder == "deeplabv3plus",
+            tried=False,
         )
         network = assemble(settings, encoder, classes)
         load_weights(network, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)

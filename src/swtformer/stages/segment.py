@@ -28,7 +28,6 @@ from swtformer.processes import is_main_process
 from swtformer.progress import Progress, silent
 from swtformer.review.rejections import Rejections, rejections
 from swtformer.segmentation import SegmentationNetwork, create_network
-from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
@@ -254,7 +253,7 @@ def _train(
         progress=progress,
     )
     if is_main_process():
-        save_network(network, trained.model)
+        network.write(trained.model)
         update_training_notes(trained, finished=_now())
     return [*pairs.failures, *unreadable]
 
