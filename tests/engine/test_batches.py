@@ -96,6 +96,14 @@ def test_training_batches_are_of_the_chosen_epoch_and_of_the_samples_seed() -> N
     assert orders(1)[0] != first
 
 
+@pytest.mark.parametrize("images", range(1, 20))
+def test_short_lists_are_used_whole(images: int) -> None:
+    batches = EpochBatches(images, 16, seed=0)
+    sizes = [len(batch) for batch in batches]
+    assert sizes == ([images] if images <= 16 else [16, images - 16])
+    assert len(batches) == len(sizes)
+
+
 def test_a_last_batch_of_one_is_filled_up_from_the_first_of_the_epoch() -> None:
     (first, last) = EpochBatches(3, 2, seed=0, smallest=2)
     assert len(last) == 2

@@ -84,11 +84,6 @@ def test_each_epoch_has_its_own_order_and_samples(image_set: ImageSet) -> None:
     assert all(not torch.equal(samples[0][index], samples[1][index]) for index in range(10))
 
 
-def test_seeds_give_different_epochs(image_set: ImageSet) -> None:
-    one, other = (torch.cat([batch["image"] for batch in load(image_set, seed=seed)]) for seed in (0, 1))
-    assert not torch.equal(one, other)
-
-
 def test_two_workers_give_the_same_as_none(image_set: ImageSet) -> None:
     assert_equal(epochs(load(image_set), 0, 1, 2), epochs(load(image_set, workers=2), 0, 1, 2))
 
@@ -105,15 +100,6 @@ def test_the_epoch_may_be_set_after_the_iterator_is_open(image_set: ImageSet) ->
     iterator = iter(loader)
     loader.batch_sampler.sampler.set_epoch(3)
     assert_equal(expected, list(iterator))
-
-
-@pytest.mark.parametrize("images", range(1, 20))
-def test_short_lists_are_used_whole(image_set: ImageSet, images: int) -> None:
-    records = tuple(replace(image_set.records[i % 10], id=str(i)) for i in range(images))
-    loader = load(replace(image_set, records=records), batch_size=16)
-    sizes = [len(batch["index"]) for batch in loader]
-    assert sizes == ([images] if images <= 16 else [16, images - 16])
-    assert len(loader) == len(sizes)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -13,7 +13,6 @@ from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import (
     has_checkpoint,
-    has_only_model,
     training_folder,
     with_earlier,
 )
@@ -94,7 +93,7 @@ def train(
         if settings.data.strict:
             for images in filter(None, (training, validation)):
                 refuse_unreadable(images, exif=settings.data.exif)
-        if resume and has_only_model(run):
+        if resume and holds_model(run.path) and not has_checkpoint(run):  # they were removed
             if is_main_process():
                 _write_settings(run, settings)
                 _note_changes(run, data, changes, overridden=settings.train.resume_anyway)

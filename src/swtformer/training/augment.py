@@ -54,23 +54,18 @@ def create_augmentation(settings: TrainSettings) -> Augmentation:
     """Build the preset that `settings.augmentation` names.
 
     Raises:
-        SettingsError: `long_side_px` is given for `mct`, which has no long side, or is not ascending.
+        SettingsError: `long_side_px` is given for `mct`, which has no long side.
     """
-    low_high = settings.long_side_px
     if settings.augmentation == "mct":
-        if low_high is not None:
+        if settings.long_side_px is not None:
             raise SettingsError(
                 "train.long_side_px has no meaning with the augmentation 'mct', which crops by area. "
                 "Leave it out, or choose 'advcam', 'advcam_scaled' or 'psa'."
             )
         return RandomResizedCrop(settings.crop_px)
-    low, high = low_high or LONG_SIDES_PX[settings.augmentation]
-    if low > high:
-        raise SettingsError(
-            f"train.long_side_px: expected the smaller side first, got {low}, {high}; write {high}, {low}."
-        )
+    long_side_px = settings.long_side_px or LONG_SIDES_PX[settings.augmentation]
     jitter = ColourJitter() if settings.augmentation == "psa" else None
-    return LongSideCrop(settings.crop_px, (low, high), jitter)
+    return LongSideCrop(settings.crop_px, long_side_px, jitter)
 
 
 @dataclass(frozen=True)

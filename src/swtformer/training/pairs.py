@@ -130,6 +130,11 @@ def find_pairs(
         supervision = "ground_truth"
     images = data.subset([place for place, record in enumerate(data.records) if record.id in checked])
     present = {id: _present(kept[id], result, len(data.classes)) for id, result in checked.items()}
+    part = None
+    if corrections is not None:
+        part = CorrectionNotes(
+            base=corrections.base, count=len(checked.keys() & corrections.corrected.keys())
+        )
     facts = "".join(f"{id} {result.digest} {result.image_bytes}\n" for id, result in checked.items())
     return Pairs(
         images=images,
@@ -144,8 +149,7 @@ def find_pairs(
         failures=failures,
         fingerprint=digest(facts),
         present_fingerprint=digest(present),
-        corrections=corrections
-        and CorrectionNotes(base=corrections.base, count=len(checked.keys() & corrections.corrected.keys())),
+        corrections=part,
     )
 
 
