@@ -276,8 +276,7 @@ def create_model(
     """
     if not classes:
         raise SettingsError("A model needs at least one class; the data set names none.")
-    if not isinstance(options, Section):
-        options = METHODS.options(settings.method, options or {})
+    options = METHODS.options(settings.method, options)
     model: Method = METHODS[settings.method].build(settings, tuple(classes), options)
     # Convolutions, in bf16 above all, run several times faster on this layout (CPU and GPU).
     return model.to(memory_format=torch.channels_last)

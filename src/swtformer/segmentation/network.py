@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
-from swtformer.backbones.base import Normalisation
+from swtformer.backbones.base import Backbone, Normalisation
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.functional.views import resized
 from swtformer.hub.model import HubModel
-from swtformer.methods import Method
+from swtformer.methods import CamHead, Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
 from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
 from swtformer.segmentation.presence import Pooling, PresenceHead, gated
@@ -183,31 +183,18 @@ def create_network(
     """
     if not classes:
         raise SettingsError("A segmentation network needs at least one class; the data set has none.")
-    encoder: Encoder
-    image_level: dict[str, str | int]
+    cam_head = None
     if settings.encoder == "run":
-        if start is None:
-            raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
-        if start.classes != classes:
-            raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
-        backbone, cam_head = start.reusable_features(), start.reusable_head()
-        if backbone is None:
-            raise SettingsError(
-                f"The method {start.settings.method!r} has no features that a segmentation network can take; "
-                "name an encoder with --segment.encoder."
-            )
+        backbone, cam_head = _reused(start, classes)
         name, family = backbone.name, "backbone"
-        _require_known(name)
-        encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
-        image_level = {"presence": "gap"}
-        if cam_head is not None:
-            kernel = cam_head.convolution.kernel_size[0]
-            image_level = {"presence": cam_head.pooling, "presence_kernel": kernel}
+        encoder: Encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
     else:
         name, family = settings.encoder, family_of(settings.encoder)
         encoder = _named_encoder(settings, weights=settings.weights)
-        cam_head = None
-        image_level = {"presence": "gap"}
+    image_level: dict[str, str | int] = {}
+    if settings.presence > 0:
+        image_level["presence"] = "gap" if cam_head is None else cam_head.pooling
+        image_level["presence_kernel"] = 1 if cam_head is None else cam_head.convolution.kernel_size[0]
     about = NetworkSettings.model_validate(
         {
             "decoder": settings.decoder,
@@ -215,7 +202,7 @@ def create_network(
             "family": family,
             "mean": encoder.mean,
             "std": encoder.std,
-            **(image_level if settings.presence > 0 else {}),
+            **image_level,
         }
     )
     network = assemble(about, encoder, classes)
@@ -224,16 +211,27 @@ def create_network(
     return network
 
 
-def _require_known(name: str) -> None:
-    """Refuse a backbone that a saved network could not be rebuilt with."""
+def _reused(start: Method | None, classes: tuple[str, ...]) -> tuple[Backbone, CamHead | None]:
+    """The backbone and head of the run's model; refuses those that a network cannot start from."""
+    if start is None:
+        raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
+    if start.classes != classes:
+        raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
+    backbone = start.reusable_features()
+    if backbone is None:
+        raise SettingsError(
+            f"The method {start.settings.method!r} has no features that a segmentation network can take; "
+            "name an encoder with --segment.encoder."
+        )
     try:
         with torch.random.fork_rng(devices=[]):  # the network's own layers are drawn as without this trial
-            create_backbone(name, weights="none")
+            create_backbone(backbone.name, weights="none")
     except SwtformerError as error:
         raise SettingsError(
-            f"The backbone {name!r} of the run's method cannot be rebuilt by its name, so a saved network "
-            "could not be loaded again; name an encoder with --segment.encoder."
+            f"The backbone {backbone.name!r} of the run's method cannot be rebuilt by its name, so a saved "
+            "network could not be loaded again; name an encoder with --segment.encoder."
         ) from error
+    return backbone, start.reusable_head()
 
 
 def require_encoder(settings: SegmentSettings) -> None:

@@ -120,22 +120,27 @@ class Registry(Mapping[str, Any]):
             raise PydanticCustomError(UNKNOWN_PLUGIN, "{message}", {"message": self._unknown(name)})
         return name
 
-    def options(self, name: str, values: Mapping[str, Any], *, where: str = "settings") -> Any:
+    def options(
+        self, name: str, values: Section | Mapping[str, Any] | None, *, where: str = "settings"
+    ) -> Any:
         """The options of a plug-in: an instance of its `settings_type`.
 
         Args:
             name: of the plug-in.
-            values: what was set, as YAML or the text of flags gives it; the rest has its default.
+            values: what was set, as YAML or the text of flags gives it; the rest has its default. Options in
+                the plug-in's own type are returned as they are.
             where: file or command that the values came from, named in the message.
 
         Raises:
             SettingsError: there is no such plug-in or option, or a value is wrong.
         """
+        if isinstance(values, Section):
+            return values
         section = self[name].settings_type
         fields = section.model_fields
         plain = {
             key: plain_value(value, fields[key].annotation) if key in fields else value
-            for key, value in values.items()
+            for key, value in (values or {}).items()
         }
         return validate(section, plain, where=f"{where}, {self.kind} {name!r}", section=self.section)
 
