@@ -68,17 +68,8 @@ class Localization:
     seeds: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class EncodedView:
-    """One view of a batch of images.
-
-    Attributes:
-        is_mirrored: whether it is the mirror image of the view before it.
-        encoding: of the view; its activations are those of the wanted classes alone.
-    """
-
-    is_mirrored: bool
-    encoding: Encoding
+View = tuple[bool, Encoding]
+"""Whether a view is the mirror image of the one before it, and its encoding."""
 
 
 class PyramidMethod(Method):
@@ -201,11 +192,11 @@ class PyramidMethod(Method):
         """
         height, width = images.shape[-2:]
         grid = (-(-height // settings.stride), -(-width // settings.stride))
-        looked = [
+        encoded: list[View] = [
             (is_mirrored, self.encode(view))
             for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip)
         ]
-        probabilities = torch.stack([encoding.logits.float().sigmoid() for _, encoding in looked]).mean(0)
+        probabilities = torch.stack([encoding.logits.float().sigmoid() for _, encoding in encoded]).mean(0)
         if present is None:
             present = likely_classes(probabilities, threshold=settings.class_threshold)
         wanted = torch.arange(present.shape[1], device=present.device)
@@ -219,10 +210,12 @@ class PyramidMethod(Method):
 
         chosen = present[:, wanted]
         encoded = [
-            EncodedView(is_mirrored, replace(encoding, activations=encoding.activations[:, wanted].float()))
-            for is_mirrored, encoding in looked
+            (is_mirrored, replace(encoding, activations=encoding.activations[:, wanted].float()))
+            for is_mirrored, encoding in encoded
         ]
-        positive = [on_grid(view.encoding.activations.relu(), view.is_mirrored, grid) for view in encoded]
+        positive = [
+            on_grid(encoding.activations.relu(), is_mirrored, grid) for is_mirrored, encoding in encoded
+        ]
         pooled = normalised(torch.stack(positive).sum(0), norm=self.options.norm)
         cam[:, wanted] = pooled * chosen[:, :, None, None]
         if not makes_rcam:
@@ -238,12 +231,13 @@ class PyramidMethod(Method):
         return Maps(present, cam, rcam, probabilities)
 
     def summed_similarities(
-        self, encoded: Sequence[EncodedView], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
     ) -> Tensor:
         """Prototype similarities of all views, summed on the output grid.
 
         Args:
-            encoded: the views in order, a mirror image after its view.
+            encoded: the views in order, a mirror image after its view; their activations are those of the
+                wanted classes alone.
             present: (B, K) 0/1 labels of the wanted classes.
             pooled: (B, K, h, w) CAMs summed over all views, which seeds come from; a view's own where None.
             grid: (h, w) of the output.
@@ -252,9 +246,9 @@ class PyramidMethod(Method):
             (B, K+1, h, w), background first.
         """
         total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-        for view in encoded:
-            maps = pooled.flip(-1) if pooled is not None and view.is_mirrored else pooled
-            made = self.localize(view.encoding, present, maps=maps)
+        for is_mirrored, encoding in encoded:
+            maps = pooled.flip(-1) if pooled is not None and is_mirrored else pooled
+            made = self.localize(encoding, present, maps=maps)
             assert made.similarities is not None
-            total = total + on_grid(made.similarities, view.is_mirrored, grid)
+            total = total + on_grid(made.similarities, is_mirrored, grid)
         return total

@@ -9,7 +9,7 @@ image and its mirror image together. There, its seeds come from each scale's own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, final
 
 import torch
@@ -20,7 +20,7 @@ from swtformer.functional.losses import classification_loss, consistency_loss
 from swtformer.functional.views import on_grid, resized
 from swtformer.methods.base import Batch
 from swtformer.methods.prototypes import PrototypeMethod, PrototypeSettings, Reading
-from swtformer.methods.pyramid import EncodedView
+from swtformer.methods.pyramid import Encoding, View
 from swtformer.settings import METHODS
 
 
@@ -68,16 +68,18 @@ class SIPE(PrototypeMethod):
         return self.options.gsc == 0
 
     def summed_similarities(
-        self, encoded: Sequence[EncodedView], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
     ) -> Tensor:
         """As in the base class, but a view and its mirror image are added before the prototypes."""
         total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-        for pair in _with_mirror_images(encoded):
-            activations = _summed([(view.is_mirrored, view.encoding.activations) for view in pair])
-            fused = _summed([(view.is_mirrored, self.fused(view.encoding.pyramid)) for view in pair])
+        count = 2 if any(is_mirrored for is_mirrored, _ in encoded) else 1
+        for start in range(0, len(encoded), count):
+            pair = encoded[start : start + count]
+            activations = _summed(pair, lambda encoding: encoding.activations)
+            fused = _summed(pair, lambda encoding: self.fused(encoding.pyramid))
             tokens = fused
             if self.options.seed_features == "last":
-                tokens = _summed([(view.is_mirrored, view.encoding.pyramid[-1].float()) for view in pair])
+                tokens = _summed(pair, lambda encoding: encoding.pyramid[-1].float())
             if pooled is None:
                 maps = normalised(activations, norm=self.options.norm)
             else:
@@ -89,17 +91,6 @@ class SIPE(PrototypeMethod):
         return total
 
 
-def _with_mirror_images(encoded: Sequence[EncodedView]) -> list[list[EncodedView]]:
-    """Each view with the mirror image that follows it."""
-    pairs: list[list[EncodedView]] = []
-    for view in encoded:
-        if view.is_mirrored:
-            pairs[-1].append(view)
-        else:
-            pairs.append([view])
-    return pairs
-
-
-def _summed(maps: Sequence[tuple[bool, Tensor]]) -> Tensor:
-    """Sum of maps, mirrored ones turned back."""
-    return torch.stack([own.flip(-1) if is_mirrored else own for is_mirrored, own in maps]).sum(0)
+def _summed(pair: Sequence[View], maps: Callable[[Encoding], Tensor]) -> Tensor:
+    """Sum of a view's maps and its mirror image's, which are turned back."""
+    return torch.stack([maps(own).flip(-1) if is_mirrored else maps(own) for is_mirrored, own in pair]).sum(0)
