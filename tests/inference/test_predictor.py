@@ -17,7 +17,6 @@ from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, label_image
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
-from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import ModelSettings, PredictSettings, SegmentSettings, Settings
 from swtformer.store.masks import MaskRule, write_rule
 from swtformer.store.run import Run
@@ -143,7 +142,7 @@ def test_where_no_map_says_anything_is_background(method: str, tmp_path: Path) -
 def test_a_runs_two_networks(tmp_path: Path, v1: Run) -> None:
     made = Run(tmp_path)
     network = create_network(SegmentSettings(decoder="fpn"), CLASSES, start=tiny("swtformer_v1"))
-    save_network(network, made.segmentation / "model")
+    network.write(made.segmentation / "model")
     # The model that made the maps may be gone by now.
     predictor = load(made)
     assert (predictor.kind, predictor.folder) == ("segmentation", made.segmentation / "model")

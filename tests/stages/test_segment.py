@@ -36,7 +36,8 @@ from swtformer.store.files import read_json
 from swtformer.store.notes import network_notes, update_training_notes
 from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
-from swtformer.training.pair_loader import MaskedImage, evaluation_pairs
+from swtformer.training.pair_augment import WholePair
+from swtformer.training.pair_samples import MaskedImage, PairSamples
 
 Squares = tuple[Run, ImageSet]
 
@@ -475,13 +476,9 @@ def test_two_processes_share_the_images_and_score_the_weights_that_are_kept(tmp_
     confusion = ConfusionMatrix(len(data.classes) + 1)
     with torch.no_grad():
         for record in validation.records:
-            pair = evaluation_pairs(
-                [MaskedImage(record.id, record.image, run.pseudo_mask_file(record.id), (True, False, False))],
-                settings.segment,
-                settings.data,
-            )
-            (batch,) = pair
-            confusion.update(network(batch["image"]).argmax(1).to(torch.uint8), batch["mask"])
+            item = MaskedImage(record.id, record.image, run.pseudo_mask_file(record.id), (True, False, False))
+            whole = PairSamples([item], WholePair(settings.segment.crop_px), settings.data, seed=0)[0, 0]
+            confusion.update(network(whole["image"][None]).argmax(1).to(torch.uint8), whole["mask"][None])
     # With an odd number of held-out images, the second process counts the first one again.
     assert len(validation) % 2 == 0
     assert float(last["validation_miou"]) == pytest.approx(float(mean_iou(confusion.counts)), abs=1e-6)

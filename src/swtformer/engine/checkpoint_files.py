@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from swtformer.errors import CheckpointError
-from swtformer.store.files import atomic_file, write_text
+from swtformer.store.files import atomic_file, sha256, write_text
 
 GENERATIONS = 2
 """Checkpoints that are kept; with two, one damaged file does not end a run."""
@@ -73,9 +73,7 @@ def damage(path: Path) -> str | None:
         return f"{path}: does not exist."
     if not digest_file(path).is_file():
         return f"{path}: its digest {digest_file(path).name} is missing, so it cannot be checked."
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != digest_file(path).read_text(encoding="utf-8").strip():
+    if sha256(path) != digest_file(path).read_text(encoding="utf-8").strip():
         return f"{path}: is damaged (its SHA-256 differs from the one written with it)."
     return None
 

@@ -7,12 +7,12 @@ import signal
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
-from swtformer.engine.batches import SampleLoader
+from swtformer.engine.batches import Samples, ordered_batches, training_batches
 from swtformer.engine.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
 from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.engine.checkpoints import AtomicCheckpointIO, EpochCheckpoints
@@ -34,17 +34,10 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 logger = logging.getLogger("swtformer")
 
 
-class LoaderFactory(Protocol):
-    """Makes the loader of one process, once the number of processes is known."""
-
-    def __call__(self, *, rank: int, world_size: int) -> SampleLoader:
-        """Loader of the share of process `rank` among `world_size`."""
-
-
 def fit(
     module: FittedModule,
-    training: LoaderFactory,
-    validation: LoaderFactory | None,
+    training: Samples[Any],
+    validation: Samples[Any] | None,
     *,
     run: Run,
     resume: bool,
@@ -56,8 +49,8 @@ def fit(
 
     Args:
         module: what is trained.
-        training: makes the loader of training batches.
-        validation: makes the loader of the images that choose the best epoch.
+        training: what it learns from.
+        validation: what chooses the best epoch; None for nothing.
         run: where metrics and checkpoints go.
         resume: continue from the newest undamaged checkpoint.
         progress: called after every batch.
@@ -126,8 +119,8 @@ def fit(
         _run_fit(
             trainer,
             module,
-            training(**shard),
-            validation(**shard) if validation is not None else None,
+            training_batches(training, options, **shard),
+            None if validation is None else ordered_batches(validation, options, **shard),
             ckpt_path=newest,
             weights_only=True,
         )

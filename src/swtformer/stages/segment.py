@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,7 +28,6 @@ from swtformer.processes import is_main_process
 from swtformer.progress import Progress, silent
 from swtformer.review.rejections import Rejections, rejections
 from swtformer.segmentation import create_network
-from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
@@ -53,7 +51,7 @@ from swtformer.training.network_notes import (
     made_with,
     write_validation_score,
 )
-from swtformer.training.pair_loader import MaskedImage
+from swtformer.training.pair_samples import MaskedImage
 from swtformer.training.pairs import Pairs, find_pairs, with_confidence
 from swtformer.training.resume import changed_threads, require_unchanged, stored
 from swtformer.training.same_network import SECTIONS
@@ -212,7 +210,8 @@ def _train(
 ) -> list[Failure]:
     """Train the network, or resume its training, and save it; returns what could not be read."""
     from swtformer.engine.fitting import fit
-    from swtformer.training.pair_loader import evaluation_pairs, training_pairs
+    from swtformer.training.pair_augment import WholePair, create_pair_augmentation
+    from swtformer.training.pair_samples import PairSamples
     from swtformer.training.segmentation import SegmentationModule
 
     options = settings.segment
@@ -248,14 +247,14 @@ def _train(
     weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
     unreadable = fit(
         SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
-        partial(training_pairs, training, options, settings.data, seed=settings.seed),
-        partial(evaluation_pairs, validation, options, settings.data) if validation else None,
+        PairSamples(training, create_pair_augmentation(options), settings.data, seed=settings.seed),
+        PairSamples(validation, WholePair(options.crop_px), settings.data, seed=0) if validation else None,
         run=trained,
         resume=resume and has_checkpoint(trained),
         progress=progress,
     )
     if is_main_process():
-        save_network(network, trained.model)
+        network.write(trained.model)
         update_training_notes(trained, finished=_now())
     replaced = [training[place] for place in sorted(unreadable.training)]
     replaced += [validation[place] for place in sorted(unreadable.validation)]

@@ -49,7 +49,7 @@ class TrainingModule(FittedModule):
 
     def learning_rate_multipliers(self) -> dict[str, float]:
         """The method's, where it names a group; else those of every training."""
-        return super().learning_rate_multipliers() | self.model.rate_multipliers()
+        return super().learning_rate_multipliers() | self.model.learning_rate_multipliers()
 
     def has_idle_parameters(self) -> bool:
         """See `Method.has_idle_parameters`."""
