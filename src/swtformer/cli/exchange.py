@@ -56,6 +56,7 @@ def export(
     is_run = run.settings_file.is_file()
     path, base = data_of_masks(run, data) if is_run else (data, None)
     settings = gather(base=base, config=config, flags=flags)
+    EXPORTERS.options(format, settings.exporter)  # a mistake is told before the data set is opened
     with progress(again) as view:
         images = None if path is None else open_images(path, settings)
         from swtformer.exporters import ExchangeFormat

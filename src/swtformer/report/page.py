@@ -18,6 +18,7 @@ from swtformer.scoring.supervision import MASKS
 from swtformer.settings import Settings, dump_settings
 from swtformer.store.failures import Failure
 from swtformer.store.masks import MaskRule, voc_palette
+from swtformer.store.notes import TrainingNotes
 from swtformer.store.scores import POLICIES, SOURCES, Scores, SegmentationScore
 
 FAILURES_SHOWN = 200
@@ -84,7 +85,7 @@ class Contents:
     scores: Scores | None
     galleries: tuple[Gallery, ...]
     failures: tuple[Failure, ...]
-    environment: Mapping[str, Any]
+    environment: TrainingNotes
     missing: tuple[str, ...]
     written: str
     later: LaterStages
@@ -138,8 +139,8 @@ def render(contents: Contents) -> str:
         failures=contents.failures[:FAILURES_SHOWN],
         failures_left=max(0, len(contents.failures) - FAILURES_SHOWN),
         settings_text=dump_settings(contents.settings),
-        facts={name: value for name, value in contents.environment.items() if name != "packages"},
-        packages=contents.environment.get("packages", {}),
+        facts=contents.environment.model_dump(mode="json", exclude_unset=True, exclude={"packages"}),
+        packages=contents.environment.packages,
     )
 
 

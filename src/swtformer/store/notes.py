@@ -49,8 +49,19 @@ class CheckNotes(Notes):
     missing: int
 
 
-class TrainingNotes(DataNotes):
-    """environment.json of a run: what its model was trained on."""
+class EnvironmentNotes(Notes):
+    """Versions and machine (`describe_environment`)."""
+
+    python: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    cpu_count: int | None = None
+    packages: dict[str, str] = {}
+    """Versions of the packages that made the result."""
+
+
+class TrainingNotes(DataNotes, EnvironmentNotes):
+    """environment.json of a run: what its model was trained on, and where."""
 
     labels_from: str = ""
     """Where the image-level labels came from, in words."""
@@ -71,8 +82,6 @@ class TrainingNotes(DataNotes):
     check: CheckNotes | None = None
     commands: tuple[str, ...] = ()
     """Command lines that worked on the run, the oldest first."""
-    packages: dict[str, str] = {}
-    """Versions of the packages that made it."""
 
 
 class CorrectionNotes(Notes):
