@@ -87,7 +87,6 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
         settings=settings,
         classes=_classes(run, data),
         class_images=_class_images(data) if data else {},
-        images=len(data) if data else None,
         maps=len(made.maps),
         masks=len(made.masks),
         has_rcam=made.columns.rcam,
