@@ -61,10 +61,6 @@ def test_a_stop_before_there_are_settings_starts_over(tmp_path: Path) -> None:
     assert resume_hint(trained, *command) == expected
 
 
-def test_a_command_that_says_nothing_of_itself_went_well() -> None:
-    assert (Outcome().exit_code, Outcome().run) == (0, None)
-
-
 def test_a_data_set_s_problems_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jpg").touch()
     table = tmp_path / "labels.csv"

@@ -266,11 +266,9 @@ def rule_of(source: Source, background: Background, threshold: float) -> MaskRul
 def write_full_size(study: Study, labels: np.ndarray, folder: Path) -> Path:
     """Write a mask of the photograph's own size as palette PNG, enlarged without mixing labels."""
     height, width = study.size
-    picture = Image.fromarray(labels)
-    if labels.shape != study.size:
-        picture = picture.resize((width, height), Image.Resampling.NEAREST)
+    full = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
     path = folder / f"{study.name}.png"
-    write_mask(path, np.asarray(picture))
+    write_mask(path, np.asarray(full))
     return path
 
 

@@ -32,12 +32,7 @@ Config = Annotated[Path | None, Parameter(help="YAML file of settings; flags sta
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended.
-
-    Attributes:
-        exit_code: 0, or 3 where images were skipped.
-        run: the run that it worked on; its environment.json notes the command line.
-    """
+    """How a command ended, and the run that it worked on, whose environment.json notes the command line."""
 
     exit_code: int = 0
     run: Run | None = None
