@@ -15,8 +15,6 @@ import yaml
 from PIL import Image
 
 from swtformer.cli import main
-from swtformer.cli.commands import resume_hint
-from swtformer.settings import Settings
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
@@ -123,13 +121,6 @@ def test_a_stopped_training_tells_how_to_go_on(
     name = signal.Signals(signum).name
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"Stopped by {name}. Resume with: swtformer train {shapes} --out {out} --resume"
-
-
-def test_a_stop_before_there_are_settings_starts_over(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    assert resume_hint(run, Path("data")) == "Run the same command again."
-    run.write_settings(Settings())
-    assert resume_hint(run, Path("data")) == f"Resume with: swtformer train data --out {run.path} --resume"
 
 
 def test_train_says_when_data_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,10 @@ def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
             "rum: is not a folder of masks.",
         ),
         (
+            ["export", str(run.path), "--format=coco", "--out=x.json", "--data=gone", "--exporter.size=3"],
+            "exporter.size",
+        ),
+        (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--export.objects=all"],
             "export.objects",
         ),

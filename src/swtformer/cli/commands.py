@@ -16,15 +16,15 @@ from swtformer.cli.outcome import (
     Outcome,
     RunFolder,
     again,
-    data_of,
-    data_of_masks,
     finish,
     open_images,
+    resume_hint,
 )
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import DataError, SettingsError
 from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
+from swtformer.store.known_data import data_of, data_of_masks
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 from swtformer.store.scores import SOURCES, Scores, read_scores
@@ -109,7 +109,7 @@ def train(
     if data is None:
         raise SettingsError("Name the data set to train on: swtformer train DATA --out RUN.")
     settings = gather(base=base, config=config, flags=flags)
-    with progress(lambda: resume_hint(run, data)) as view:
+    with progress(lambda: resume_hint(run, "train", data, "--out", run.path)) as view:
         from swtformer.datasets import open_dataset
         from swtformer.stages.train import train as run_train
 
@@ -221,14 +221,6 @@ def version() -> Outcome:
 
     say(swtformer.__version__)
     return Outcome()
-
-
-def resume_hint(run: Run, data: Path) -> str:
-    """How to continue an interrupted training."""
-    if not run.settings_file.is_file():
-        return again()
-    words = ["swtformer", "train", str(data), "--out", str(run.path), "--resume"]
-    return f"Resume with: {shlex.join(words)}"
 
 
 def _show_scores(scores: Scores | None) -> None:

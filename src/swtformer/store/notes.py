@@ -44,8 +44,19 @@ class DataNotes(Notes):
     """Options of its reader."""
 
 
-class TrainingNotes(DataNotes):
-    """environment.json of a run: what its model was trained on."""
+class EnvironmentNotes(Notes):
+    """Versions and machine (`describe_environment`)."""
+
+    python: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    cpu_count: int | None = None
+    packages: dict[str, str] = {}
+    """Versions of the packages that made the result."""
+
+
+class TrainingNotes(DataNotes, EnvironmentNotes):
+    """environment.json of a run: what its model was trained on, and where."""
 
     labels_from: str = ""
     """Where the image-level labels came from, in words."""
@@ -67,8 +78,6 @@ class TrainingNotes(DataNotes):
     """Fingerprint of the labels, names and sizes of the image files that `run` last read as a whole."""
     commands: tuple[str, ...] = ()
     """Command lines that worked on the run, the oldest first."""
-    packages: dict[str, str] = {}
-    """Versions of the packages that made it."""
 
 
 class CorrectionNotes(Notes):
