@@ -7,7 +7,7 @@ and of the segmentation network's masks. The training of a segmentation network 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from swtformer.store.files import write_json
@@ -34,7 +34,9 @@ _QUOTED_ELSEWHERE = ("argmax", "label_free", "fixed", "given")
 
 @dataclass(frozen=True)
 class SegmentationScore:
-    """IoU of one kind of masks.
+    """How well one kind of masks fits the ground truth.
+
+    `functional.scores` has the formulas. All but `miou_per_image` are of counts summed over the images.
 
     Attributes:
         source: "cam", "rcam", "refined", or "folder" for masks from elsewhere.
@@ -46,6 +48,11 @@ class SegmentationScore:
         iou: IoU of every label, 0 to 1; None where it is absent from truth and masks.
         absent: number of scored labels left out of the mean for that reason.
         coverage: part of the pixels with ground truth that were scored; below 1 only for "decided".
+        frequency_weighted_iou: mean IoU of the scored labels, weighted by their true pixels; None if none is
+            in the truth.
+        miou_per_image: mean over images of each image's own mean IoU; None if no image has one.
+        mean_dice: mean Dice coefficient over the same labels as `miou`.
+        dice: Dice coefficient of every label, as `iou`.
     """
 
     source: str
@@ -56,6 +63,10 @@ class SegmentationScore:
     iou: dict[str, float | None]
     absent: int
     coverage: float = 1.0
+    frequency_weighted_iou: float | None = None
+    miou_per_image: float | None = None
+    mean_dice: float | None = None
+    dice: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def source_name(self) -> str:
