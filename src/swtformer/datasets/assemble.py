@@ -32,6 +32,7 @@ class Entry:
         labels: class names; empty for pure background, None where not known.
         source: file and line, for messages.
         mask: ground-truth label image that the source gives.
+        group: what the source says that the image belongs to; None where it does not say.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Entry:
     labels: tuple[str, ...] | None
     source: str
     mask: Path | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def assemble(
     if settings.masks is not None:
         there = _attach_masks(there, settings.masks, problems)
     records = [
-        Record(entry.id, entry.image, _indices(entry, classes, problems), entry.mask, entry.source)
+        Record(
+            entry.id, entry.image, _indices(entry, classes, problems), entry.mask, entry.source, entry.group
+        )
         for entry in there
         if entry.image is not None
     ]
@@ -157,6 +161,12 @@ def _merge(entries: Iterable[Entry], problems: Problems) -> list[Entry]:
                 f"{known.source}; keep one of them."
             )
             problems.fatal("conflicting_labels", message, id=entry.id)
+        elif known.group != entry.group:
+            message = (
+                f"{entry.source}: {entry.id!r} is of the group {entry.group!r}, but of {known.group!r} at "
+                f"{known.source}; keep one of them."
+            )
+            problems.fatal("conflicting_groups", message, id=entry.id)
         else:
             message = (
                 f"{entry.source}: {entry.id!r} is listed again with the same labels ({known.source}); merged."

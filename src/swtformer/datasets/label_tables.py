@@ -47,7 +47,10 @@ def read_table(path: Path, settings: DataSettings, split: str | None) -> ImageSe
     folder = path.parent if path.is_file() else path
     declared = declared_classes(folder, settings, problems)
     table = _join(
-        {name: read_label_table(file, declared=declared, problems=problems) for name, file in tables.items()}
+        {
+            name: read_label_table(file, declared=declared, problems=problems, group=settings.group)
+            for name, file in tables.items()
+        }
     )
     rows, chosen = _rows_of_split(path, table, split)
     candidates = [folder / name for name in IMAGE_FOLDERS]
@@ -121,7 +124,7 @@ def _entry(
     if located is None:
         return None
     mask = _mask(row, mask_folders, problems) if row.mask is not None else None
-    return Entry(*located, row.labels, row.source, mask)
+    return Entry(*located, row.labels, row.source, mask, row.group)
 
 
 def _mask(row: LabelRow, folders: Sequence[ImageFolder], problems: Problems) -> Path | None:

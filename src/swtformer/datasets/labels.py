@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES, Classes
+from swtformer.datasets.groups import group_column
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import (
     Row,
@@ -36,6 +37,7 @@ class LabelRow:
     labels: tuple[str, ...] | None
     mask: str | None
     split: str | None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ def classes_of(table: LabelTable, declared: tuple[str, ...] | None) -> Classes:
     return Classes(table.names, declared=table.declares_order)
 
 
-def read_label_table(path: Path, *, declared: Iterable[str] | None, problems: Problems) -> LabelTable:
+def read_label_table(
+    path: Path, *, declared: Iterable[str] | None, problems: Problems, group: str | None = None
+) -> LabelTable:
     """Read a CSV or JSONL file of image names and labels.
 
     Labels come from one column (`LABEL_COLUMNS`) or from one 0/1 column per class; a table whose only
@@ -119,6 +123,7 @@ def read_label_table(path: Path, *, declared: Iterable[str] | None, problems: Pr
         path: the file.
         declared: class names known in advance; a label cell that equals one is never split.
         problems: collects what is wrong.
+        group: `data.group`; a column of this name holds groups.
 
     Raises:
         DataError: the file cannot be read at all.
@@ -135,7 +140,8 @@ def read_label_table(path: Path, *, declared: Iterable[str] | None, problems: Pr
     split = find_column(table.columns, ("split",))
     labels = find_column(table.columns, LABEL_COLUMNS)
     known = frozenset(declared or ())
-    others = [name for name in table.columns if name not in {image, mask, split, labels}]
+    group = group_column(table.columns, group, path, problems)
+    others = [name for name in table.columns if name not in {image, mask, split, labels, group}]
     per_class = [] if labels else [name for name in others if name in known or _is_binary(table, name)]
     if labels is None and others and table.rows and not per_class:
         problems.fatal("table_columns", no_column(path, table.columns, LABEL_COLUMNS))
@@ -158,6 +164,7 @@ def read_label_table(path: Path, *, declared: Iterable[str] | None, problems: Pr
                 labels=row_labels,
                 mask=_optional_text(row, mask),
                 split=_optional_text(row, split),
+                group=_optional_text(row, group),
             )
         )
     found = sorted({label for row in rows for label in row.labels or ()})

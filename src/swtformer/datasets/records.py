@@ -24,6 +24,8 @@ class Record:
             pure background; None where the labels are not known.
         mask: ground-truth label image (0 background, k+1 for class index k, 255 ignored); scores only.
         source: file and line that the record came from, for messages.
+        group: what the image belongs to (`data.group`), such as a patient; a group is never divided between
+            training and validation. None where groups are not known.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Record:
     present: tuple[int, ...] | None
     mask: Path | None = None
     source: str = ""
+    group: str | None = None
 
 
 @dataclass(frozen=True)
