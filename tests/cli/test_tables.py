@@ -75,6 +75,11 @@ def test_rows_of_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert ["dog", "n/a"] in cells
 
 
+def test_groups_that_were_trained_on_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, known_groups=tuple(f"p{number}" for number in range(6)))
+    assert "other images of 6 groups that are scored here (p0, p1, p2, p3, p4, …)" in text
+
+
 def test_what_was_not_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(
         capsys,

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
+from swtformer.datasets.of_run import write_labels
 from swtformer.errors import DataError, SwtformerError
 from swtformer.settings import EvaluateSettings, MaskSettings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
@@ -150,6 +151,19 @@ def test_scores_json_says_what_was_measured(draw: Draw) -> None:
     assert set(written["segmentation"][0]) >= {
         "source", "policy", "threshold", "uses_ground_truth", "miou", "iou"
     }  # fmt: skip
+
+
+def test_groups_that_were_trained_on_are_told(draw: Draw) -> None:
+    drawn = draw()
+    records = [replace(record, group=f"p{place}") for place, record in enumerate(drawn.data.records)]
+    data = replace(drawn.data, records=tuple(records))
+    write_labels(drawn.run, replace(data, records=(replace(records[0], id="other"), *records[2:])))
+    scores = evaluate(drawn.run, data)
+    assert scores.known_groups == ("p0",)
+    assert "trained on other images of 1 group that" in scores.about_groups()
+    assert read_scores(drawn.run.scores_file) == scores
+    write_labels(drawn.run, data)
+    assert evaluate(drawn.run, data).about_groups() == ""
 
 
 def test_without_rcams_only_cams_are_scored(draw: Draw) -> None:

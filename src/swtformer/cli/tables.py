@@ -89,6 +89,8 @@ def _about(scores: Scores) -> str:
         lines.append(f"{scores.skipped} images have no ground truth and were not scored.")
     if scores.missing:
         lines.append(f"{scores.missing} images have no prediction and were scored as all background.")
+    if scores.known_groups:
+        lines.append(scores.about_groups())
     return "\n".join(lines)
 
 

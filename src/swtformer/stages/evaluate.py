@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swtformer.datasets.label_images import read_labels, require_same_size
+from swtformer.datasets.of_run import groups_also_trained_on
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.truth import (
     ground_truth_folder,
@@ -145,6 +146,7 @@ def evaluate(
         per_image=_image_scores(totals.miou_of_images(rule.source, rule.threshold)),
         skipped=len(data) - len(masked),
         missing=totals.missing,
+        known_groups=tuple(groups_also_trained_on(run, data)),
     )
     write_scores(run.scores_file, scores)
     return scores

@@ -27,6 +27,9 @@ POLICIES = {
 }
 """Background policies in words."""
 
+GROUPS_NAMED = 5
+"""Groups that a sentence names."""
+
 _QUOTED = {"cam": ("label_free", "fixed", "argmax")}
 """Policies of a source in the order in which they are quoted; never the oracle, unless it is alone."""
 _QUOTED_ELSEWHERE = ("argmax", "label_free", "fixed", "given")
@@ -124,6 +127,7 @@ class Scores:
         per_image: for the source and policy of the run's masks.
         skipped: number of images without ground truth, which were not scored.
         missing: number of images without a prediction, which were scored as background.
+        known_groups: groups (`data.group`) of the scored images that the run was trained on, by other images.
         seeds: number of training seeds behind the figures.
         trained_on: how many of the images the run's segmentation network was trained on; None where that is
             not known.
@@ -145,10 +149,24 @@ class Scores:
     per_image: tuple[ImageScore, ...]
     skipped: int
     missing: int
+    known_groups: tuple[str, ...] = ()
     seeds: int = 1
     trained_on: int | None = None
     supervision: str | None = None
     caution: str = ""
+
+    def about_groups(self) -> str:
+        """What to know of groups that were trained on as well, in a sentence; empty where there are none."""
+        if not self.known_groups:
+            return ""
+        shown = ", ".join(self.known_groups[:GROUPS_NAMED]) + (
+            ", …" if len(self.known_groups) > GROUPS_NAMED else ""
+        )
+        groups = "1 group" if len(self.known_groups) == 1 else f"{len(self.known_groups)} groups"
+        return (
+            f"The run was trained on other images of {groups} that are scored here ({shown}), so the scores "
+            "are not about new groups."
+        )
 
     def quoted(self) -> tuple[SegmentationScore, ...]:
         """One entry per source: CAMs with the label-free threshold and others with argmax, if measured."""
