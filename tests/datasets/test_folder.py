@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
 from swtformer.datasets import open_dataset
+from swtformer.datasets.check import check
 from swtformer.errors import DataError
 from swtformer.settings import DataSettings
 
@@ -68,12 +70,92 @@ def test_a_folder_without_splits_says_so(tmp_path, write_images):
         open_dataset(tmp_path, AUTO, split="val")
 
 
-def test_linked_folders_are_followed_once(tmp_path, write_images):
+def test_links_out_of_the_data_set_are_left_out(tmp_path, write_images):  # fault 61
     write_images(tmp_path / "store", ["a.jpg"])
-    (tmp_path / "data").mkdir()
+    write_images(tmp_path / "data" / "dog", ["b.jpg"])
     (tmp_path / "data" / "cat").symlink_to(tmp_path / "store")
-    (tmp_path / "store" / "loop").symlink_to(tmp_path / "data")
-    assert present(open_dataset(tmp_path / "data", AUTO)) == {"cat/a": (0,)}
+    (tmp_path / "data" / "dog" / "loop").symlink_to(tmp_path / "data")
+    data = open_dataset(tmp_path / "data", AUTO)
+    assert present(data) == {"dog/b": (0,)}
+    assert "1 links that lead out" in data.problems[0].message
+
+
+def test_pipes_and_loops_neither_block_nor_break(tmp_path, write_images):  # faults 13, 55
+    write_images(tmp_path, ["cat/a.jpg", "dog/b.jpg"])
+    os.mkfifo(tmp_path / "dog" / "pipe.jpg")
+    os.mkfifo(tmp_path / "dog" / "pipe.txt")
+    (tmp_path / "dog" / "loop.jpg").symlink_to("loop.jpg")
+    data = open_dataset(tmp_path, AUTO)
+    assert list(present(data)) == ["cat/a", "dog/b", "dog/loop", "dog/pipe"]
+    assert check(data, settings=AUTO).unreadable == 2
+
+
+def test_a_picture_in_two_class_folders_has_two_labels(tmp_path, write_images):
+    write_images(tmp_path, ["cat/1.jpg", "cat/2.jpg", "dog/3.jpg", "background/4.jpg"])
+    shutil.copy(tmp_path / "cat" / "1.jpg", tmp_path / "dog" / "one.jpg")
+    shutil.copy(tmp_path / "cat" / "2.jpg", tmp_path / "cat" / "2b.jpg")
+    data = open_dataset(tmp_path, AUTO)
+    assert present(data) == {
+        "background/4": (),
+        "cat/1": (0, 1),
+        "cat/2": (0,),
+        "cat/2b": (0,),
+        "dog/3": (1,),
+    }
+    (warning,) = data.problems
+    assert "1 pictures lie in several class folders" in warning.message
+    assert "cat/1.jpg = dog/one.jpg" in warning.message
+    shutil.copy(tmp_path / "background" / "4.jpg", tmp_path / "dog" / "4.jpg")
+    with pytest.raises(DataError, match=r"background/4\.jpg and dog/4\.jpg: are the same"):
+        open_dataset(tmp_path, AUTO)
+
+
+@pytest.mark.parametrize("name", ["images", "JPEGImages", "data", "img", "photos", "train_images", "labels"])
+def test_a_folder_of_all_images_is_no_class(tmp_path, write_images, name):
+    write_images(tmp_path, [f"{name}/a.jpg", f"{name}/b.jpg"])
+    with pytest.raises(DataError, match=f"all images lie in {name}, which does not name"):
+        open_dataset(tmp_path, AUTO)
+    assert open_dataset(tmp_path, DataSettings(classes=(name,))).classes == (name,)
+    write_images(tmp_path, ["background/c.jpg"])
+    with pytest.raises(DataError, match="does not name a class"):
+        open_dataset(tmp_path, AUTO)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["images/a.jpg", "masks/a.png"], "all images lie in images, masks"),
+        (["train/images/a.jpg", "val/images/b.jpg"], "all images lie in images"),
+        (["images_001/a.png", "images_002/b.png"], "does not name a class"),
+        (["images/cat/a.jpg", "images/dog/b.jpg"], "If cat, dog in it are classes"),
+        (["PetImages/cat/a.jpg", "PetImages/dog/b.jpg"], "the only folder is PetImages"),
+        (["cat/a.jpg", "dog/b.jpg", "gt/a.png", "gt/b.png"], "the folder gt holds files named like"),
+        (
+            ["train/good/a.png", "test/bent/b.png", "ground_truth/bent/b_mask.png"],
+            "test, train look like splits",
+        ),
+        (["train/cat/a.jpg", "extra/b.jpg"], "train look like splits, but not extra"),
+        (["bottle/train/good/a.png", "bottle/test/bad/b.png", "cable/c.png"], "bottle holds the splits test"),
+    ],
+)
+def test_folders_that_are_not_classes(tmp_path, write_images, names, message):
+    write_images(tmp_path, names)
+    with pytest.raises(DataError, match=message):
+        open_dataset(tmp_path, AUTO)
+
+
+def test_train_is_a_class_among_vehicles(tmp_path, write_images):
+    write_images(tmp_path, ["train/a.jpg", "bus/b.jpg", "mask/c.jpg"])
+    assert open_dataset(tmp_path, AUTO).classes == ("bus", "mask", "train")
+
+
+def test_splits_with_other_names_and_flat_ones(tmp_path, write_images):
+    write_images(tmp_path, ["Train/cat/a.jpg", "Train/dog/b.jpg", "valid/dog/c.jpg", "test/1.jpg"])
+    (tmp_path / "meta").mkdir()
+    assert open_dataset(tmp_path, AUTO).split == "Train"
+    assert open_dataset(tmp_path, AUTO, split="val").split == "valid"
+    assert present(open_dataset(tmp_path, AUTO, split="test")) == {"1": None}
+    assert len(open_dataset(tmp_path, AUTO, split="all")) == 4
 
 
 def test_classes_of_the_settings_and_of_a_file(tmp_path, write_images):  # fault 16

@@ -10,8 +10,11 @@ from swtformer.datasets.base import Reader
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import refuse_pickle
-from swtformer.errors import DataError, nearest
+from swtformer.errors import DataError, SettingsError, nearest
 from swtformer.settings import READERS, DataSettings
+
+PATTERN_READER = "folder"
+"""The reader of labels in file names."""
 
 
 def recognise(path: Path | str) -> str:
@@ -56,7 +59,11 @@ def open_dataset(
     path = Path(path)
     settings = settings or DataSettings()
     try:
-        name = recognise(path) if settings.format == "auto" else settings.format
+        name = settings.format
+        if name == "auto":
+            name = PATTERN_READER if settings.pattern is not None else recognise(path)
+        if settings.pattern is not None and name != PATTERN_READER:
+            raise SettingsError(f"`data.pattern` is of the format {PATTERN_READER}; leave it out for {name}.")
         chosen: Reader = READERS[name](READERS.options(name, reader or {}))
         return chosen.read(_existing(path), settings, split or settings.split)
     except OSError as error:

@@ -10,6 +10,23 @@ from swtformer.errors import DataError, nearest
 ALL = "all"
 """Reads a whole table or folder, unless it has a split of this name."""
 
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of splits (lower case), and those that mean the same."""
+
+
+def is_split(name: str) -> bool:
+    """Whether a folder of this name usually holds a split."""
+    return name.lower() in SPLIT_NAMES
+
 
 def choose_split(
     root: Path, asked: str | None, known: Iterable[str], *, default: Sequence[str]
@@ -18,9 +35,9 @@ def choose_split(
 
     Args:
         root: the data set, for messages.
-        asked: name that the user gave.
+        asked: name that the user gave; "val" also finds "valid", and "train" also finds "Training".
         known: splits that exist; none where the set is not divided.
-        default: names of which the first that exists is taken when none is asked for.
+        default: names of which the first that exists is taken when none is asked for; matched like `asked`.
 
     Returns:
         A known split; None, for the whole set, if it has no splits or none of the default ones.
@@ -30,12 +47,24 @@ def choose_split(
     """
     names = sorted(set(known))
     if asked is None:
-        return next((name for name in default if name in names), None)
-    if asked in names:
-        return asked
+        return next(filter(None, (_find(name, names) for name in default)), None)
+    if (found := _find(asked, names)) is not None:
+        return found
     if not names:
         raise DataError(f"{root}: has no splits, so there is no split {asked!r}; leave the split out.")
     there = ", ".join(names)
     guess = nearest(asked, names)
     hint = f" {guess}" if guess.startswith("Did") else ""
     raise DataError(f"{root}: has no split {asked!r}.{hint} There are: {there}.")
+
+
+def _find(asked: str, names: Sequence[str]) -> str | None:
+    """The split of this name, else the only one whose name means the same."""
+    if asked in names:
+        return asked
+    same = [name for name in names if _meaning(name) == _meaning(asked)]
+    return same[0] if len(same) == 1 else None
+
+
+def _meaning(name: str) -> str:
+    return SPLIT_NAMES.get(name.lower(), name.lower())

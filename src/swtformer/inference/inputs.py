@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swtformer.datasets.folder import image_files_below
+from swtformer.datasets.files import image_files_below
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.records import Record
 from swtformer.errors import DataError

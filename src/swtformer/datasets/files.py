@@ -1,0 +1,150 @@
+"""Finds and opens the files of a data set: links stay inside it, and only regular files are opened."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from swtformer.datasets.paths import is_image_name
+from swtformer.datasets.problems import Problems
+from swtformer.errors import DataError
+
+LEFT_OUT = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"})
+"""Files and folders that operating systems add; hidden ones are left out as well."""
+
+LOOKED_AT = 50_000
+"""Entries of folders that `some_files` looks at."""
+
+
+def image_files_below(base: Path) -> Iterator[Path]:
+    """Files below a folder that are images by their extension, unsorted; links are followed once."""
+    return (path for path in _walk(base, lambda _: True) if is_image_name(path.name))
+
+
+def files_below(root: Path, problems: Problems) -> list[Path]:
+    """Files below a folder, sorted. Hidden ones are left out, and so are links that lead out of it.
+
+    Pipes and devices are listed too: whoever opens a file has to refuse them (see `opened`).
+    """
+    real = os.path.realpath(root)
+    found: list[Path] = []
+    links_out: list[Path] = []
+    for path in _walk(root, lambda folder: _is_inside(folder, real)):
+        (found if not path.is_symlink() or _is_inside(path, real) else links_out).append(path)
+    if links_out:
+        first = min(links_out)
+        message = (
+            f"{root}: {len(links_out)} links that lead out of the data set are left out; the first is "
+            f"{first.relative_to(root).as_posix()!r}. Put the files themselves there."
+        )
+        problems.warn("link_out", message)
+    return sorted(found)
+
+
+def some_files(root: Path, suffixes: Collection[str], *, most: int = 20) -> list[Path]:
+    """The first regular files below a folder that have one of these suffixes (lower case).
+
+    It answers quickly for folders of any size: it looks at `LOOKED_AT` entries and then gives up.
+    """
+    found: list[Path] = []
+    folders = [root]
+    left = LOOKED_AT
+    while folders and left > 0 and len(found) < most:
+        below: list[Path] = []
+        for folder in folders:
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError:
+                continue
+            left -= len(entries)
+            for entry in entries:
+                if _is_left_out(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(Path(entry.path))
+                elif Path(entry.name).suffix.lower() in suffixes and _is_regular(entry.path):
+                    found.append(Path(entry.path))
+            if left <= 0 or len(found) >= most:
+                break
+        folders = below
+    return found[:most]
+
+
+@contextmanager
+def opened(path: Path, *, most_bytes: float = math.inf) -> Iterator[BinaryIO]:
+    """Open a regular file, of limited size if asked.
+
+    Raises:
+        DataError: it is missing, larger, or a pipe, socket, device or folder, which would block or never end.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DataError(f"{path}: is not a regular file.")
+        # Without blocking, in case the path has become a pipe since.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        stream = os.fdopen(os.open(path, flags), "rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > most_bytes:
+            raise DataError(f"{path}: has {size:,} bytes; at most {most_bytes:,.0f} are read.")
+        yield stream
+
+
+def read_start(path: Path, count: int) -> bytes:
+    """The first bytes of a file; none where it is not a regular file or cannot be read."""
+    try:
+        with opened(path) as stream:
+            return stream.read(count)
+    except (DataError, OSError):
+        return b""
+
+
+def _walk(base: Path, may_follow: Callable[[Path], bool]) -> Iterator[Path]:
+    """Files below a folder, and links to folders that may not be followed; no folder is entered twice."""
+    visited: set[tuple[int, int]] = set()
+    pending = [base]
+    while pending:
+        folder = pending.pop()
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in visited:
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                path = Path(folder, entry.name)
+                if _is_left_out(entry.name):
+                    continue
+                if _is_folder(entry) and (not entry.is_symlink() or may_follow(path)):
+                    pending.append(path)
+                else:
+                    yield path
+
+
+def _is_left_out(name: str) -> bool:
+    return name.startswith(".") or name in LEFT_OUT
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_regular(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _is_inside(path: Path, root: str) -> bool:
+    real = os.path.realpath(path)
+    return real == root or real.startswith(os.path.join(root, ""))
