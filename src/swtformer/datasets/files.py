@@ -7,8 +7,8 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.problems import Problems
@@ -76,7 +76,7 @@ def some_files(root: Path, suffixes: Collection[str], *, most: int = 20) -> list
 
 
 @contextmanager
-def opened(path: Path, *, most_bytes: float = math.inf) -> Iterator[BinaryIO]:
+def opened(path: Path, *, most_bytes: float = math.inf) -> Iterator[BufferedReader]:
     """Open a regular file, of limited size if asked.
 
     Raises:
