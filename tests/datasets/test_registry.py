@@ -23,6 +23,10 @@ def sets(tmp_path, write_images):
         ("table", "images/a.jpg"),
         ("folder", "cat/a.jpg"),
         ("shapes", "images/a.jpg"),
+        ("cvat", "images/a.jpg"),
+        ("labelme", "a.jpg"),
+        ("voc-xml", "a.jpg"),
+        ("yolo", "train/images/a.jpg"),
     ):
         write_images(tmp_path / name, [images])
     (tmp_path / "voc" / "ImageSets" / "Main").mkdir(parents=True)
@@ -36,6 +40,14 @@ def sets(tmp_path, write_images):
     (tmp_path / "table" / "anything.csv").write_text("image,labels\na,cat\n")
     (tmp_path / "shapes" / "labels.csv").write_text("image,labels\na,cat\n")
     (tmp_path / "shapes" / "shapes.json").write_text('{"classes": ["cat"]}')
+    (tmp_path / "cvat" / "annotations.xml").write_text(
+        '<annotations><image id="0" name="a.jpg"><tag label="cat"/></image></annotations>'
+    )
+    (tmp_path / "labelme" / "a.json").write_text('{"version": "5.0", "flags": {"cat": true}, "shapes": []}')
+    (tmp_path / "voc-xml" / "a.xml").write_text("<annotation><object><name>cat</name></object></annotation>")
+    (tmp_path / "yolo" / "train" / "labels").mkdir()
+    (tmp_path / "yolo" / "train" / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "yolo" / "data.yaml").write_text("train: ../train/images\nnc: 1\nnames: [cat]\n")
     return {name: tmp_path / name for name in READERS}
 
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.background import is_background
+from swtformer.datasets.folder_names import usually_holds_images, usually_holds_masks
 from swtformer.datasets.splits import is_split
-
-_IMAGES = re.compile(
-    r"((train|val|valid|test|jpeg|png|raw|original|all)[ _-]?)?"
-    r"(images?|imgs?|pictures?|pics?|photos?|photographs?|frames|tiles|patches|crops)([ _-]?\d+)?"
-    r"|data(sets?)?|files|samples|inputs?|originals?|raw|rgb|jpe?gs?|pngs?|tiff?|all|media|uploads?|unlabell?ed"
-)
-"""Names (lower case) of folders that usually hold the images of all classes."""
-
-_MASKS = re.compile(
-    r"masks?|labels?|annotations?|gts?|ground[ _-]?truths?|seg(mentations?)?"
-    r"|segmentation(class|object|classaug)|trimaps?|targets?"
-)
-"""Names (lower case) of folders that usually hold masks."""
 
 
 def image_folders(names: Sequence[str]) -> list[str]:
@@ -52,11 +39,11 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
             below[folder].add(rest[0])
         else:
             direct.add(folder)
-    classes = [name for name in stems if name not in declared and name.lower() not in BACKGROUND_NAMES]
+    classes = [name for name in stems if name not in declared and not is_background(name)]
     if not classes:
         return
     shown = ", ".join(sorted(classes)[:5])
-    if all(_IMAGES.fullmatch(name.lower()) or _MASKS.fullmatch(name.lower()) for name in classes):
+    if all(usually_holds_images(name) or usually_holds_masks(name) for name in classes):
         yield _no_classes(shown, below[classes[0]] if len(classes) == 1 else set())
         return
     if len(classes) == 1 and len(stems) == 1 and classes[0] not in direct and len(below[classes[0]]) > 1:
@@ -79,7 +66,7 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
             return
     for name in sorted(classes):
         elsewhere = set().union(*(found for other, found in stems.items() if other != name))
-        if _MASKS.fullmatch(name.lower()) and 2 * len(stems[name] & elsewhere) > len(stems[name]):
+        if usually_holds_masks(name) and 2 * len(stems[name] & elsewhere) > len(stems[name]):
             yield (
                 f"the folder {name} holds files named like the other images, as masks are. Move it out of "
                 "the data set, and name it in `data.masks`."

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES, Classes, Entry, Origin, assemble
+from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
+from swtformer.datasets.background import is_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.class_folders import doubts, image_folders
 from swtformer.datasets.files import files_below, image_files_below
@@ -82,7 +83,11 @@ class FolderReader(Reader):
         root = settings.images or path
         files = files_below(root, problems)
         _warn_of_others(root, files, problems)
-        names = [file.relative_to(root).as_posix() for file in files if is_image_name(file.name)]
+        names = [
+            file.relative_to(root).as_posix()
+            for file in files
+            if is_image_name(file.name) and not (settings.masks and file.is_relative_to(settings.masks))
+        ]
         tops = image_folders(names)
         splits = (
             tops if tops and all(map(is_split, tops)) and not any("/" not in name for name in names) else []
@@ -157,17 +162,13 @@ def _by_folder(images: Sequence[_Image], problems: Problems) -> dict[str, tuple[
     for image in images:
         folder, slash, _ = image.name.partition("/")
         if slash:
-            labels[image.path] = () if _is_background(folder) else (folder,)
+            labels[image.path] = () if is_background(folder) else (folder,)
             continue
         labels[image.path] = None
         if image.split in labelled:
             message = f"{image.path}: lies beside the class folders; move it into one, or into 'background'."
             problems.fatal("image_without_folder", message)
     return labels
-
-
-def _is_background(name: str) -> bool:
-    return name.lower() in BACKGROUND_NAMES
 
 
 def _by_name(
@@ -183,7 +184,7 @@ def _by_name(
             problems.fatal("name_pattern", f"{image.path}: {error}.")
             continue
         if found is not None:
-            labels[image.path] = tuple(label for label in found if not _is_background(label))
+            labels[image.path] = tuple(label for label in found if not is_background(label))
     without = [path for path, found in labels.items() if found is None]
     if without and not problems.has_fatal:
         shown = ", ".join(map(repr, without[:_SHOWN])) + (", …" if len(without) > _SHOWN else "")

@@ -1,0 +1,247 @@
+"""Images with an annotation file each: beside them, or in a folder of its own with the same name."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
+from swtformer.datasets.background import is_background, warn_of_background
+from swtformer.datasets.files import files_below
+from swtformer.datasets.folder_names import usually_holds_masks
+from swtformer.datasets.labels import declared_classes
+from swtformer.datasets.paths import is_image_name, record_id
+from swtformer.datasets.problems import Problems
+from swtformer.datasets.records import ImageSet
+from swtformer.datasets.splits import ALL, choose_split, is_split
+from swtformer.label_sources import categories_in
+from swtformer.settings import DataSettings, Section
+
+PLAIN_FOLDERS = frozenset(
+    {"images", "image", "imgs", "img", "jpegimages", "data", "photos"}
+    | {"labels", "label", "annotations", "annotation", "anns", "ann", "xmls", "xml", "jsons", "json"}
+)
+"""Folders (lower case) that hold either the images or their files, and do not tell images apart."""
+
+
+class SidecarSettings(Section):
+    """Options of formats with a file per image."""
+
+    without_file: Literal["unknown", "background", "leave_out"] = "unknown"
+    """What images are that have no file of their own: of unknown labels, of background only, or left out."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What the file of an image says.
+
+    Attributes:
+        labels: class names, in order and each once; empty for pure background.
+        outlined: whether any object has an outline or a mask.
+    """
+
+    labels: tuple[str, ...]
+    outlined: bool = False
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images and their files, as paths below the folder of images and the data set.
+
+    Attributes:
+        files: file of each image that has one.
+        images: all images, sorted.
+        left: files that belong to no image.
+    """
+
+    files: Mapping[str, str]
+    images: tuple[str, ...]
+    left: tuple[str, ...]
+
+    def split_of(self, image: str) -> str | None:
+        """Split that an image lies in, by its folders; None where there is none."""
+        folders = [part for part in image.split("/")[:-1] if part.lower() not in PLAIN_FOLDERS]
+        return folders[0] if folders and is_split(folders[0]) else None
+
+
+def pair(root: Path, settings: DataSettings, suffix: str, problems: Problems) -> Pairs:
+    """Find the images of a folder, and the file of each.
+
+    A file has the name of its image, with or without the image's extension, and lies beside it or in a folder
+    that differs in `PLAIN_FOLDERS` alone, as in images/train/a.jpg and labels/train/a.txt. If no file lies
+    there, the only one of this name anywhere is taken.
+
+    Args:
+        root: the data set.
+        settings: name the folder of the images, if it is not the data set, and that of the masks.
+        suffix: extension of the files, in lower case.
+        problems: gets a fatal problem for a file that fits several images, or the reverse.
+    """
+    names = [file.relative_to(root).as_posix() for file in files_below(root, problems)]
+    images = _images(root, settings, names, problems)
+    files_by_key: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if name.lower().endswith(suffix):
+            files_by_key[_key(name[: -len(suffix)])].append(name)
+    images_by_key: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        images_by_key[_key(image)].append(image)
+    files: dict[str, str] = {}
+    for key in sorted(files_by_key.keys() & images_by_key.keys()):
+        found, fitting = files_by_key[key], images_by_key[key]
+        if len(found) > 1 or len(fitting) > 1:
+            problems.fatal(
+                "ambiguous_name",
+                f"{root}: {', '.join(fitting)} and {', '.join(found)} have one name; keep one of each.",
+            )
+        files[fitting[0]] = found[0]
+    lonely = {_last(key): found[0] for key, found in files_by_key.items() if key not in images_by_key}
+    waiting = Counter(_last(_key(image)) for image in images if image not in files)
+    for image in images:
+        base = _last(_key(image))
+        if image not in files and waiting[base] == 1 and base in lonely:
+            files[image] = lonely.pop(base)
+    taken = set(files.values())
+    return Pairs(files, images, tuple(n for found in files_by_key.values() for n in found if n not in taken))
+
+
+def _images(root: Path, settings: DataSettings, names: Sequence[str], problems: Problems) -> tuple[str, ...]:
+    """Images below their folder, without those in folders of masks."""
+    if settings.images is not None:
+        inside = (file.relative_to(settings.images) for file in files_below(settings.images, problems))
+        return tuple(name.as_posix() for name in inside if is_image_name(name.name))
+    images = [name for name in names if is_image_name(name.rpartition("/")[2])]
+    masks = settings.masks
+    photographs = [
+        name
+        for name in images
+        if not any(map(usually_holds_masks, name.split("/")[:-1]))
+        and not (masks is not None and (root / name).is_relative_to(masks))
+    ]
+    if photographs and len(photographs) < len(images):
+        first = min(set(images) - set(photographs))
+        message = (
+            f"{root}: {len(images) - len(photographs)} images are taken for masks, {first} first; left out."
+        )
+        problems.warn("masks_left_out", message)
+    return tuple(photographs or images)
+
+
+def _key(name: str) -> str:
+    """Path of an image or its file without extension and without the folders that differ between them."""
+    *folders, base = record_id(name).split("/")
+    return "/".join([*(folder for folder in folders if folder.lower() not in PLAIN_FOLDERS), base])
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def read_sidecars(
+    path: Path,
+    settings: DataSettings,
+    split: str | None,
+    *,
+    format: str,
+    suffix: str,
+    what: str,
+    read: Callable[[Path, Problems], Annotation | None],
+    without_file: str,
+    order: Sequence[str] = (),
+) -> ImageSet:
+    """Read a folder of images with an annotation file each.
+
+    Folders called train, val, test or the like are splits: "train" is read by default, or everything if it
+    does not exist; "all" reads everything. The class list is that of all splits.
+
+    Args:
+        path: the folder.
+        settings: as for every reader.
+        split: the split that was asked for.
+        format: name of the reader.
+        suffix: extension of the files.
+        what: what the files are called in messages.
+        read: reads a file; None for a file of another kind, or one with a problem, which it notes.
+        without_file: see `SidecarSettings`.
+        order: class names in the order that the format declares, if it does.
+
+    Raises:
+        DataError: every fatal problem.
+    """
+    problems = Problems()
+    pairs = pair(path, settings, suffix, problems)
+    root = settings.images or path
+    found = {image: read(path / file, problems) for image, file in pairs.files.items()}
+    known = {image: annotation for image, annotation in found.items() if annotation is not None}
+    if pairs.images and not known and not problems.has_fatal:
+        problems.fatal(
+            "no_annotations", f"{path}: no image has {what}; expected one beside it, of the same name."
+        )
+    splits = {pairs.split_of(image) for image in pairs.images}
+    names = set() if None in splits else {name for name in splits if name is not None}
+    chosen = None if split == ALL and names else choose_split(path, split, names, default=("train",))
+    wanted = [image for image in pairs.images if chosen in (None, pairs.split_of(image))]
+    base = _base(wanted)
+    without = [image for image in wanted if image not in known]
+    _tell(path, without, len(wanted), pairs.left, what, without_file, problems)
+    if without_file == "leave_out":
+        wanted = [image for image in wanted if image in known]
+    entries = []
+    for image in wanted:
+        labels: tuple[str, ...] | None = () if without_file == "background" else None
+        if image in known:
+            labels = tuple(label for label in known[image].labels if not is_background(label))
+        source = str(path / pairs.files.get(image, image))
+        entries.append(Entry(record_id(os.path.relpath(image, base)), root / image, labels, source))
+    all_names = [*dict.fromkeys([*order, *(name for item in known.values() for name in item.labels)])]
+    warn_of_background([name for name in all_names if is_background(name)], str(path), problems)
+    classes = [name for name in all_names if not is_background(name)]
+    declared = declared_classes(path, settings, problems) or (tuple(classes) if order else None)
+    outlined = any(annotation.outlined for annotation in known.values())
+    return assemble(
+        entries,
+        origin=Origin(format, path, path, chosen, root / base),
+        classes=Classes(declared or tuple(sorted(classes)), declared=declared is not None),
+        settings=settings,
+        labels_from=categories_in(what, outlined=outlined),
+        problems=problems,
+    )
+
+
+def _base(images: Sequence[str]) -> str:
+    """The deepest folder of all images, above any folder that tells them apart, such as a patient's."""
+    common = os.path.commonpath([os.path.dirname(image) for image in images]) if images else ""
+    kept: list[str] = []
+    for part in common.split("/"):
+        if part.lower() not in PLAIN_FOLDERS and not is_split(part):
+            break
+        kept.append(part)
+    return "/".join(kept) or "."
+
+
+def _tell(
+    path: Path,
+    without: Sequence[str],
+    images: int,
+    left: Sequence[str],
+    what: str,
+    without_file: str,
+    problems: Problems,
+) -> None:
+    """Say how many images have no file, and how many files no image."""
+    meaning = {"unknown": "their labels are not known", "background": "they count as background only"}
+    if without:
+        problems.warn(
+            "without_file",
+            f"{path}: {len(without)} of {images} images have no file of {what}, {without[0]} first; "
+            f"{meaning.get(without_file, 'they are left out')}. The setting `reader.without_file` can be "
+            "unknown, background or leave_out.",
+        )
+    if left:
+        problems.warn(
+            "without_image", f"{path}: {len(left)} files of {what} belong to no image, {left[0]} first."
+        )
