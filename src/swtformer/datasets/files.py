@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from swtformer.datasets.paths import is_image_name
+from swtformer.datasets.paths import is_folder, is_image_name
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
 
@@ -121,7 +121,7 @@ def _walk(base: Path, may_follow: Callable[[Path], bool]) -> Iterator[Path]:
                 path = Path(folder, entry.name)
                 if _is_left_out(entry.name):
                     continue
-                if _is_folder(entry) and (not entry.is_symlink() or may_follow(path)):
+                if is_folder(entry) and (not entry.is_symlink() or may_follow(path)):
                     pending.append(path)
                 else:
                     yield path
@@ -129,13 +129,6 @@ def _walk(base: Path, may_follow: Callable[[Path], bool]) -> Iterator[Path]:
 
 def _is_left_out(name: str) -> bool:
     return name.startswith(".") or name in LEFT_OUT
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
 
 
 def _is_regular(path: str) -> bool:

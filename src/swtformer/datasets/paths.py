@@ -70,10 +70,18 @@ class ImageFolder:
         return self._listings[parent]
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a folder or leads to one; a link that leads to itself does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _list_folder(folder: Path) -> _Listing:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.is_dir())
+            names = sorted(entry.name for entry in entries if not is_folder(entry))
     except PermissionError:
         raise DataError(f"{folder}: permission denied; change its permissions.") from None
     except OSError:  # missing, or not a folder: then it holds no images

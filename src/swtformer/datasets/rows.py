@@ -65,6 +65,8 @@ def read_text(path: Path) -> str:
         DataError: the file is missing, is not UTF-8 text, or may be a pickle.
     """
     refuse_pickle(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: is a pipe, socket or device; expected a text file.")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
