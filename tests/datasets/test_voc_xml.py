@@ -113,7 +113,7 @@ def test_files_that_cannot_be_used(tmp_path, write_images):
 def test_no_file_fits(tmp_path, write_images):
     write_images(tmp_path, ["a.jpg"])
     write_xml(tmp_path / "z.xml", "cat")
-    with pytest.raises(DataError, match="no image has VOC XML"):
+    with pytest.raises(DataError, match="no image has a file of VOC XML"):
         open_dataset(tmp_path, AUTO)
 
 

@@ -10,7 +10,7 @@ from swtformer.datasets.files import opened, read_start, some_files
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import parse_json
-from swtformer.datasets.sidecars import Annotation, SidecarSettings, read_sidecars
+from swtformer.datasets.sidecars import Annotation, Kind, SidecarSettings, pair, read_sidecars
 from swtformer.errors import DataError
 from swtformer.settings import READERS, DataSettings
 
@@ -45,16 +45,10 @@ class LabelmeReader(Reader):
         Raises:
             DataError: see `read_sidecars`.
         """
-        return read_sidecars(
-            path,
-            settings,
-            split,
-            format="labelme",
-            suffix=".json",
-            what="labelme JSON",
-            read=_annotation,
-            without_file=self.options.without_file,
-        )
+        problems = Problems()
+        pairs = pair(path, settings, ".json", problems)
+        kind = Kind("labelme", "labelme JSON", _annotation, self.options.without_file)
+        return read_sidecars(path, settings, split, kind, pairs=pairs, problems=problems)
 
 
 def _begins_like_labelme(start: bytes) -> bool:

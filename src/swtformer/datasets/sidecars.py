@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,6 +49,25 @@ class Annotation:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A kind of annotation files.
+
+    Attributes:
+        name: of the reader.
+        what: what the files are called in messages.
+        read: reads a file; None for a file of another kind, or one with a problem, which it notes.
+        without_file: see `SidecarSettings`.
+        order: class names in the order that the format declares, if it does.
+    """
+
+    name: str
+    what: str
+    read: Callable[[Path, Problems], Annotation | None]
+    without_file: str
+    order: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Pairs:
     """Images and their files, as paths below the folder of images and the data set.
 
@@ -62,10 +81,15 @@ class Pairs:
     images: tuple[str, ...]
     left: tuple[str, ...]
 
-    def split_of(self, image: str) -> str | None:
-        """Split that an image lies in, by its folders; None where there is none."""
-        folders = [part for part in image.split("/")[:-1] if part.lower() not in PLAIN_FOLDERS]
-        return folders[0] if folders and is_split(folders[0]) else None
+    def splits(self) -> dict[str, set[str]]:
+        """Images of each split, by their folders; none unless every image lies in a folder of a split."""
+        splits: dict[str, set[str]] = defaultdict(set)
+        for image in self.images:
+            folders = [part for part in image.split("/")[:-1] if part.lower() not in PLAIN_FOLDERS]
+            if not folders or not is_split(folders[0]):
+                return {}
+            splits[folders[0]].add(image)
+        return dict(splits)
 
 
 def pair(root: Path, settings: DataSettings, suffix: str, problems: Problems) -> Pairs:
@@ -145,69 +169,65 @@ def read_sidecars(
     path: Path,
     settings: DataSettings,
     split: str | None,
+    kind: Kind,
     *,
-    format: str,
-    suffix: str,
-    what: str,
-    read: Callable[[Path, Problems], Annotation | None],
-    without_file: str,
-    order: Sequence[str] = (),
+    pairs: Pairs,
+    problems: Problems,
+    splits: Mapping[str, Collection[str]] | None = None,
 ) -> ImageSet:
-    """Read a folder of images with an annotation file each.
+    """Make the image set of images with an annotation file each.
 
-    Folders called train, val, test or the like are splits: "train" is read by default, or everything if it
-    does not exist; "all" reads everything. The class list is that of all splits.
+    "train" is read by default, or everything if it does not exist; "all" reads everything. The class list is
+    that of all splits.
 
     Args:
-        path: the folder.
+        path: what was opened.
         settings: as for every reader.
         split: the split that was asked for.
-        format: name of the reader.
-        suffix: extension of the files.
-        what: what the files are called in messages.
-        read: reads a file; None for a file of another kind, or one with a problem, which it notes.
-        without_file: see `SidecarSettings`.
-        order: class names in the order that the format declares, if it does.
+        kind: of the files.
+        pairs: images and files; see `pair`.
+        problems: what was found so far.
+        splits: images of each split; by default, top folders called train, val, test or the like are splits.
 
     Raises:
         DataError: every fatal problem.
     """
-    problems = Problems()
-    pairs = pair(path, settings, suffix, problems)
-    root = settings.images or path
-    found = {image: read(path / file, problems) for image, file in pairs.files.items()}
+    folder = path if path.is_dir() else path.parent
+    root = settings.images or folder
+    found = {image: kind.read(folder / file, problems) for image, file in pairs.files.items()}
     known = {image: annotation for image, annotation in found.items() if annotation is not None}
-    if pairs.images and not known and not problems.has_fatal:
-        problems.fatal(
-            "no_annotations", f"{path}: no image has {what}; expected one beside it, of the same name."
-        )
-    splits = {pairs.split_of(image) for image in pairs.images}
-    names = set() if None in splits else {name for name in splits if name is not None}
-    chosen = None if split == ALL and names else choose_split(path, split, names, default=("train",))
-    wanted = [image for image in pairs.images if chosen in (None, pairs.split_of(image))]
+    splits = pairs.splits() if splits is None else splits
+    chosen = None if split == ALL and splits else choose_split(path, split, splits, default=("train",))
+    wanted = [image for image in pairs.images if chosen is None or image in splits[chosen]]
+    is_guess = kind.without_file == "background"
+    if not known.keys() & set(wanted if is_guess else pairs.images) and wanted and not problems.has_fatal:
+        where = f"{path}: no image{f' of {chosen}' if chosen else ''}"
+        problems.fatal("no_annotations", f"{where} has a file of {kind.what}; expected one of the same name.")
     base = _base(wanted)
     without = [image for image in wanted if image not in known]
-    _tell(path, without, len(wanted), pairs.left, what, without_file, problems)
-    if without_file == "leave_out":
+    _tell(path, without, len(wanted), pairs.left, kind, problems)
+    if kind.without_file == "leave_out":
         wanted = [image for image in wanted if image in known]
     entries = []
     for image in wanted:
-        labels: tuple[str, ...] | None = () if without_file == "background" else None
+        labels: tuple[str, ...] | None = () if is_guess else None
         if image in known:
             labels = tuple(label for label in known[image].labels if not is_background(label))
-        source = str(path / pairs.files.get(image, image))
+        source = str(folder / pairs.files.get(image, image))
         entries.append(Entry(record_id(os.path.relpath(image, base)), root / image, labels, source))
-    all_names = [*dict.fromkeys([*order, *(name for item in known.values() for name in item.labels)])]
-    warn_of_background([name for name in all_names if is_background(name)], str(path), problems)
-    classes = [name for name in all_names if not is_background(name)]
-    declared = declared_classes(path, settings, problems) or (tuple(classes) if order else None)
+    names = dict.fromkeys([*kind.order, *(name for item in known.values() for name in item.labels)])
+    warn_of_background(filter(is_background, names), str(path), problems)
+    classes = tuple(name for name in names if not is_background(name))
+    declared = classes if kind.order else None
+    if settings.classes is not None or declared is None:
+        declared = declared_classes(folder, settings, problems)
     outlined = any(annotation.outlined for annotation in known.values())
     return assemble(
         entries,
-        origin=Origin(format, path, path, chosen, root / base),
+        origin=Origin(kind.name, path, folder, chosen, root / base),
         classes=Classes(declared or tuple(sorted(classes)), declared=declared is not None),
         settings=settings,
-        labels_from=categories_in(what, outlined=outlined),
+        labels_from=categories_in(kind.what, outlined=outlined),
         problems=problems,
     )
 
@@ -228,8 +248,7 @@ def _tell(
     without: Sequence[str],
     images: int,
     left: Sequence[str],
-    what: str,
-    without_file: str,
+    kind: Kind,
     problems: Problems,
 ) -> None:
     """Say how many images have no file, and how many files no image."""
@@ -237,11 +256,11 @@ def _tell(
     if without:
         problems.warn(
             "without_file",
-            f"{path}: {len(without)} of {images} images have no file of {what}, {without[0]} first; "
-            f"{meaning.get(without_file, 'they are left out')}. The setting `reader.without_file` can be "
+            f"{path}: {len(without)} of {images} images have no file of {kind.what}, {without[0]} first; "
+            f"{meaning.get(kind.without_file, 'they are left out')}. Set `reader.without_file` to "
             "unknown, background or leave_out.",
         )
     if left:
         problems.warn(
-            "without_image", f"{path}: {len(left)} files of {what} belong to no image, {left[0]} first."
+            "without_image", f"{path}: {len(left)} files of {kind.what} belong to no image, {left[0]} first."
         )

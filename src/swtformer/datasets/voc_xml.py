@@ -8,7 +8,7 @@ from swtformer.datasets.base import Reader
 from swtformer.datasets.files import read_start, some_files
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.sidecars import Annotation, SidecarSettings, read_sidecars
+from swtformer.datasets.sidecars import Annotation, Kind, SidecarSettings, pair, read_sidecars
 from swtformer.datasets.voc_objects import read_objects
 from swtformer.settings import READERS, DataSettings
 
@@ -41,16 +41,10 @@ class VocXmlReader(Reader):
         Raises:
             DataError: see `read_sidecars`.
         """
-        return read_sidecars(
-            path,
-            settings,
-            split,
-            format="voc-xml",
-            suffix=".xml",
-            what="VOC XML",
-            read=_annotation,
-            without_file=self.options.without_file,
-        )
+        problems = Problems()
+        pairs = pair(path, settings, ".xml", problems)
+        kind = Kind("voc-xml", "VOC XML", _annotation, self.options.without_file)
+        return read_sidecars(path, settings, split, kind, pairs=pairs, problems=problems)
 
 
 def _annotation(file: Path, problems: Problems) -> Annotation | None:
