@@ -83,7 +83,7 @@ def test_links_out_of_the_data_set_are_left_out(tmp_path, write_images):  # faul
 def test_pipes_and_loops_neither_block_nor_break(tmp_path, write_images):  # faults 13, 55
     write_images(tmp_path, ["cat/a.jpg", "dog/b.jpg"])
     os.mkfifo(tmp_path / "dog" / "pipe.jpg")
-    os.mkfifo(tmp_path / "dog" / "pipe.txt")
+    os.mkfifo(tmp_path / "dog" / "notes.txt")
     (tmp_path / "dog" / "loop.jpg").symlink_to("loop.jpg")
     data = open_dataset(tmp_path, AUTO)
     assert list(present(data)) == ["cat/a", "dog/b", "dog/loop", "dog/pipe"]
@@ -113,11 +113,11 @@ def test_a_picture_in_two_class_folders_has_two_labels(tmp_path, write_images):
 @pytest.mark.parametrize("name", ["images", "JPEGImages", "data", "img", "photos", "train_images", "labels"])
 def test_a_folder_of_all_images_is_no_class(tmp_path, write_images, name):
     write_images(tmp_path, [f"{name}/a.jpg", f"{name}/b.jpg"])
-    with pytest.raises(DataError, match=f"all images lie in {name}, which does not name"):
+    with pytest.raises(DataError, match=f"all images lie in {name}, not in folders named"):
         open_dataset(tmp_path, AUTO)
     assert open_dataset(tmp_path, DataSettings(classes=(name,))).classes == (name,)
     write_images(tmp_path, ["background/c.jpg"])
-    with pytest.raises(DataError, match="does not name a class"):
+    with pytest.raises(DataError, match="not in folders named after"):
         open_dataset(tmp_path, AUTO)
 
 
@@ -126,7 +126,8 @@ def test_a_folder_of_all_images_is_no_class(tmp_path, write_images, name):
     [
         (["images/a.jpg", "masks/a.png"], "all images lie in images, masks"),
         (["train/images/a.jpg", "val/images/b.jpg"], "all images lie in images"),
-        (["images_001/a.png", "images_002/b.png"], "does not name a class"),
+        (["images_001/a.png", "images_002/b.png"], "all images lie in images_001, images_002"),
+        (["seg_train/cat/a.png", "seg_test/cat/b.png"], "seg_test, seg_train look like splits"),
         (["images/cat/a.jpg", "images/dog/b.jpg"], "If cat, dog in it are classes"),
         (["PetImages/cat/a.jpg", "PetImages/dog/b.jpg"], "the only folder is PetImages"),
         (["cat/a.jpg", "dog/b.jpg", "gt/a.png", "gt/b.png"], "the folder gt holds files named like"),
@@ -145,8 +146,17 @@ def test_folders_that_are_not_classes(tmp_path, write_images, names, message):
 
 
 def test_train_is_a_class_among_vehicles(tmp_path, write_images):
-    write_images(tmp_path, ["train/a.jpg", "bus/b.jpg", "mask/c.jpg"])
-    assert open_dataset(tmp_path, AUTO).classes == ("bus", "mask", "train")
+    write_images(tmp_path, ["train/a.jpg", "bus/b.jpg", "mask/c.jpg", "bullet_train/d.jpg"])
+    assert open_dataset(tmp_path, AUTO).classes == ("bullet_train", "bus", "mask", "train")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "test1"), ("training_set", "test_set"), ("train2017", "val2017")]
+)
+def test_names_of_splits(tmp_path, write_images, train, test):
+    write_images(tmp_path, [f"{train}/cat/a.jpg", f"{test}/cat/b.jpg", f"{test}/dog/c.jpg"])
+    data = open_dataset(tmp_path, AUTO)
+    assert (data.split, data.classes) == (train, ("cat", "dog"))
 
 
 def test_splits_with_other_names_and_flat_ones(tmp_path, write_images):

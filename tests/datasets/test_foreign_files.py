@@ -19,8 +19,10 @@ AUTO = DataSettings()
         ("gt.mat", "MATLAB 5.0", "MATLAB"),
         ("shapes.geojson", "{}", r"shapes on a map"),
         ("list.txt", "images/a.jpg 0 2\nimages/b.jpg 1\n", r"names the images, such as 'a\.jpg'"),
-        ("list.lst", "a\t1\nb\t0\n", "a list that names the images"),
+        ("list.lst", "a\t1\nb\t0\n", "a text file that names the images"),
         ("ann/a.jpg.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely"),
+        ("ann/a.jpg.json", '{"weather": "rain"}', "JSON for one of the images"),
+        ("label_2/a.txt", "Car 0.00 0 -1.57 599 156 629 189", "a text file for one of the images"),
     ],
 )
 @pytest.mark.parametrize("folders", [("images", "images"), ("cat", "dog")])

@@ -208,6 +208,15 @@ def test_several_descriptions(ultralytics):
     assert len(open_dataset(ultralytics / "two.yaml", AUTO)) == 4
 
 
+def test_a_data_set_in_a_folder_of_its_own(ultralytics, tmp_path_factory):
+    above = tmp_path_factory.mktemp("unpacked")
+    shutil.copytree(ultralytics, above / "pets")
+    assert present(open_dataset(above, AUTO)) == {"a": (1,), "b": (0, 1), "c": (), "d": ()}
+    shutil.copytree(ultralytics, above / "more")
+    with pytest.raises(DataError, match="give the path of one: more, pets"):
+        open_dataset(above, AUTO)
+
+
 def test_pipes_and_loops(ultralytics):  # faults 13, 55
     os.mkfifo(ultralytics / "images" / "train" / "pipe.jpg")
     os.mkfifo(ultralytics / "pipe.yaml")

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from swtformer.datasets.background import is_background
 from swtformer.datasets.folder_names import usually_holds_images, usually_holds_masks
-from swtformer.datasets.splits import is_split
+from swtformer.datasets.splits import is_split, split_within
 
 
 def image_folders(names: Sequence[str]) -> list[str]:
@@ -52,6 +52,8 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
             f"the only folder is {shown}, with the folders {inner} in it. If those are the classes, give "
             f"the path of {shown}; if {shown} is the only class, name it in `data.classes`."
         )
+    if len({split_within(name) for name in classes} - {None}) > 1 and not any(map(is_split, classes)):
+        yield f"the folders {shown} look like splits. Name them train, val and test, or open one of them."
     splits = sorted(name for name in classes if is_split(name))
     if len(splits) > 1 or (splits and len(classes) > 1 and not set(splits) & direct):
         others = ", ".join(sorted(set(stems) - set(splits))[:5])
@@ -78,7 +80,7 @@ def _no_classes(shown: str, inner: Collection[str]) -> str:
         inside = ", ".join(sorted(inner)[:5])
         return f"{shown} is not the name of a class. If {inside} in it are classes, give the path of {shown}."
     return (
-        f"all images lie in {shown}, which does not name a class, and no labels were found. Add a table "
-        "labels.csv with the columns image,labels, or read labels from file names with `data.pattern`. For "
-        "photographs without labels, give the path of the folder that they lie in."
+        f"all images lie in {shown}, not in folders named after classes, and no labels were found. Add a "
+        "table labels.csv with the columns image,labels, or read labels from file names with `data.pattern`. "
+        "For photographs without labels, give the path of the folder that they lie in."
     )

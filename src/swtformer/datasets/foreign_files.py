@@ -40,7 +40,7 @@ _TABLES = {
 
 _MARKS: tuple[tuple[str, str, str], ...] = (
     (".json", r'"_via_', "annotations of VGG Image Annotator"),
-    (".json", r'"classTitle"', "annotations of Supervisely"),
+    (".json", r'"classTitle"|"tags"\s*:.*"objects"\s*:', "annotations of Supervisely"),
     (".json", r'"imagePath"|"shapes"\s*:', "annotations of labelme"),
     (".json", r'"file_upload"|"was_cancelled"|"choice"\s*:|"annotator"\s*:', "an export of Label Studio"),
     (".json", r'"(annotations|categories)"\s*:', "annotations of COCO"),
@@ -67,8 +67,8 @@ def foreign_file(
 ) -> tuple[Path, str] | None:
     """The first file that looks as if it held the labels of a folder of images.
 
-    Tables and annotations always do. Other text does if it names an image, and other JSON, XML and YAML also
-    where there are no class folders that it could be an addition to.
+    Tables and annotations always do. Other text does if it names an image or is named like one, and other
+    JSON, XML and YAML also where there are no class folders that it could be an addition to.
 
     Args:
         files: what lies beside the images.
@@ -108,10 +108,12 @@ def _what(file: Path, images: set[str], *, alone: bool) -> str | None:
     for suffix, expression, what in _MARKS:
         if kind == suffix and re.search(expression, start, re.MULTILINE | re.DOTALL):
             return what
+    called = "a text file" if kind == ".txt" else kind[1:].upper()
+    if record_id(file.stem) in images:
+        return f"{called} for one of the images"
     named = images & {token.replace("\\", "/").rpartition("/")[2] for token in _TOKEN.findall(start)}
     # Numbers are in every file; only names tell that it is about the images.
     telling = [name for name in named if not name.isdecimal()]
-    called = "a list" if kind == ".txt" else kind[1:].upper()
     if telling or 2 * len({record_id(name) for name in named}) > len({record_id(name) for name in images}):
         return f"{called} that names the images, such as {min(telling or named)!r}"
     return called if alone and kind != ".txt" else None

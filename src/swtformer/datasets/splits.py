@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,10 +23,25 @@ SPLIT_NAMES = {
 }
 """Names of splits (lower case), and those that mean the same."""
 
+_ENDING = re.compile(r"[ _-]?(set|data|\d+)$")
+"""What may follow: train2017, test1, training_set."""
+
 
 def is_split(name: str) -> bool:
     """Whether a folder of this name usually holds a split."""
-    return name.lower() in SPLIT_NAMES
+    return split_meaning(name) in SPLIT_NAMES
+
+
+def split_meaning(name: str) -> str:
+    """The usual name of a split: "val" for "Validation_set"; in lower case, but else as it is, for others."""
+    lower = name.lower()
+    return SPLIT_NAMES.get(lower) or SPLIT_NAMES.get(_ENDING.sub("", lower), lower)
+
+
+def split_within(name: str) -> str | None:
+    """The usual name of the split that a name speaks of, as "seg_train" does; None if it speaks of none."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
 
 
 def choose_split(
@@ -62,9 +78,5 @@ def _find(asked: str, names: Sequence[str]) -> str | None:
     """The split of this name, else the only one whose name means the same."""
     if asked in names:
         return asked
-    same = [name for name in names if _meaning(name) == _meaning(asked)]
+    same = [name for name in names if split_meaning(name) == split_meaning(asked)]
     return same[0] if len(same) == 1 else None
-
-
-def _meaning(name: str) -> str:
-    return SPLIT_NAMES.get(name.lower(), name.lower())

@@ -13,7 +13,13 @@ from swtformer.datasets.files import files_below, opened, read_start, some_files
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.sidecars import Annotation, Kind, SidecarSettings, pair, read_sidecars
-from swtformer.datasets.yolo_layout import Layout, find_yaml, layout_without_yaml, read_layout
+from swtformer.datasets.yolo_layout import (
+    Layout,
+    find_yaml,
+    folders_with_yaml,
+    layout_without_yaml,
+    read_layout,
+)
 from swtformer.errors import DataError
 from swtformer.settings import READERS, DataSettings
 
@@ -43,7 +49,7 @@ class YoloReader(Reader):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A YAML file with class names and splits, a folder with one, or one with label files of YOLO."""
+        """A YAML file with class names and splits, a folder with one, or a folder with YOLO's label files."""
         if find_yaml(path) is not None:
             return True
         files = some_files(path, {".txt"}, most=_MOST_LOOKED_INTO) if path.is_dir() else []
@@ -65,9 +71,11 @@ class YoloReader(Reader):
             DataError: every fatal problem, with file and line.
         """
         problems = Problems()
+        file = find_yaml(path)
+        if file is not None and file.parent != path:
+            path = file
         folder = path if path.is_dir() else path.parent
         pairs = pair(folder, settings, ".txt", problems)
-        file = find_yaml(path)
         if file is not None:
             layout: Layout | None = read_layout(file, pairs.images, problems)
         else:
@@ -76,6 +84,8 @@ class YoloReader(Reader):
         if layout is None and settings.classes is not None:
             layout = Layout(Path("data.classes"), dict(enumerate(settings.classes)))
         if layout is None:
+            if below := ", ".join(folders_with_yaml(path)):
+                raise DataError(f"{path}: has YOLO data sets below it; give the path of one: {below}.")
             raise DataError(
                 f"{path}: its label files number the classes, and nothing names them. Add data.yaml, or "
                 "classes.txt with a name per line in the order of the numbers, or set `data.classes`."

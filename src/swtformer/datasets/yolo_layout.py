@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from swtformer.datasets.files import opened, read_start
+from swtformer.datasets.files import opened, read_start, some_files
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import read_lines, read_text
 from swtformer.datasets.splits import is_split
@@ -39,16 +39,20 @@ class Layout:
 
 
 def find_yaml(path: Path) -> Path | None:
-    """The YAML file that describes a YOLO data set: `path` itself, or the one in this folder.
+    """The YAML file that describes a YOLO data set.
+
+    Args:
+        path: the file, its folder, or a folder with nothing else but that folder, as archives unpack to.
 
     Raises:
         DataError: there are several, none of which has the usual name.
     """
     if path.is_file():
         return path if path.suffix.lower() in YAML_SUFFIXES and _describes(path) else None
-    files = [
-        file for file in sorted(path.iterdir()) if file.suffix.lower() in YAML_SUFFIXES and _describes(file)
-    ]
+    entries = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith((".", "__MACOSX"))]
+    files = [file for file in entries if file.suffix.lower() in YAML_SUFFIXES and _describes(file)]
+    if not files and len(entries) == 1 and entries[0].is_dir() and not entries[0].is_symlink():
+        return find_yaml(entries[0])
     usual = [file for name in _USUAL for file in files if file.name == name]
     if len(files) > 1 and not usual:
         listed = ", ".join(file.name for file in files)
@@ -56,6 +60,12 @@ def find_yaml(path: Path) -> Path | None:
             f"{path}: has several descriptions of a YOLO data set; give the path of one: {listed}."
         )
     return next(iter(usual or files), None)
+
+
+def folders_with_yaml(path: Path) -> list[str]:
+    """Folders below a folder that hold the description of a YOLO data set."""
+    found = {file.parent for file in some_files(path, YAML_SUFFIXES) if _describes(file)}
+    return sorted(folder.relative_to(path).as_posix() for folder in found)
 
 
 def _describes(file: Path) -> bool:
