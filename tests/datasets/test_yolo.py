@@ -190,6 +190,14 @@ def test_a_split_without_any_label_file_is_refused(ultralytics):
     assert present(unknown) == {"e": None}
 
 
+def test_most_images_are_not_background_unless_said(ultralytics, write_images):
+    write_images(ultralytics / "images" / "train", ["x.jpg", "y.jpg", "z.jpg"])
+    with pytest.raises(DataError, match=r"4 of 7 images have no file of YOLO labels .*; set"):
+        open_dataset(ultralytics, AUTO)
+    data = open_dataset(ultralytics, AUTO, reader={"without_file": "background"})
+    assert list(present(data).values()).count(()) == 5
+
+
 def test_label_files_without_an_image_are_told(ultralytics):
     write(ultralytics / "labels" / "train" / "z.txt", f"0 {BOX}\n")
     write(ultralytics / "labels" / "notes.txt", "mine")

@@ -58,6 +58,7 @@ class Kind:
         read: reads a file; None for a file of another kind, or one with a problem, which it notes.
         without_file: see `SidecarSettings`.
         order: class names in the order that the format declares, if it does.
+        is_default: whether `without_file` is the format's own and nobody's choice.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Kind:
     read: Callable[[Path, Problems], Annotation | None]
     without_file: str
     order: Sequence[str] = ()
+    is_default: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,14 +253,18 @@ def _tell(
     kind: Kind,
     problems: Problems,
 ) -> None:
-    """Say how many images have no file, and how many files no image."""
+    """Say how many images have no file, and how many files no image.
+
+    Most images being background by mere default is too much of a guess, so it is refused.
+    """
     meaning = {"unknown": "their labels are not known", "background": "they count as background only"}
     if without:
-        problems.warn(
+        is_doubtful = kind.is_default and kind.without_file == "background" and 2 * len(without) > images
+        told = "set" if is_doubtful else meaning.get(kind.without_file, "they are left out") + ". Set"
+        (problems.fatal if is_doubtful else problems.warn)(
             "without_file",
             f"{path}: {len(without)} of {images} images have no file of {kind.what}, {without[0]} first; "
-            f"{meaning.get(kind.without_file, 'they are left out')}. Set `reader.without_file` to "
-            "unknown, background or leave_out.",
+            f"{told} `reader.without_file` to unknown, background or leave_out.",
         )
     if left:
         problems.warn(

@@ -36,7 +36,8 @@ class YoloSettings(SidecarSettings):
     """Options of YOLO's folders."""
 
     without_file: Literal["unknown", "background", "leave_out"] = "background"
-    """What images are that have no label file: of unknown labels, of background only, or left out."""
+    """What images are that have no label file: of unknown labels, of background only, or left out. Where
+    that is most of the images, it has to be said."""
 
 
 @READERS.register("yolo")
@@ -59,9 +60,9 @@ class YoloReader(Reader):
         """Read a folder of images with label files.
 
         The labels of an image are the classes of the boxes and outlines in its file. An empty file means
-        background, and so does a missing one unless `without_file` says otherwise. The file lies beside the
-        image, or in labels where the image lies in images. Class names come from data.yaml, else from a file
-        such as classes.txt or obj.names, else from `data.classes`.
+        background, and so does a missing one unless `without_file` says otherwise; if most are missing, it
+        has to. The file lies beside the image, or in labels where the image lies in images. Class names come
+        from data.yaml, else from a file such as classes.txt or obj.names, else from `data.classes`.
 
         Splits are those of data.yaml (folders or lists of images), else lists called train.txt and the like,
         else folders of such names. Paths in data.yaml are looked for below its folder, without their first
@@ -101,6 +102,7 @@ class YoloReader(Reader):
             lambda file, problems: _annotation(file, layout, problems),
             self.options.without_file,
             tuple(layout.names.values()),
+            is_default="without_file" not in self.options.model_fields_set,
         )
         return read_sidecars(
             path,
