@@ -28,7 +28,8 @@ def test_one_folder_per_class(tmp_path, write_images):
     assert data.classes == ("cat", "dog")
     assert present(data) == {"background/x": (), "cat/a": (0,), "cat/deep/er/猫": (0,), "dog/b 1": (1,)}
     assert data.labels_from == "folder names"
-    (warning,) = data.problems
+    warning, deeper = data.problems
+    assert "1 images lie in folders within the class folders, cat/deep/er/猫.png" in deeper.message
     assert warning.kind == "ignored_file"
     assert "1 files are ignored" in warning.message
     assert "the first is 'notes.txt'" in warning.message
@@ -143,6 +144,20 @@ def test_folders_that_are_not_classes(tmp_path, write_images, names, message):
     write_images(tmp_path, names)
     with pytest.raises(DataError, match=message):
         open_dataset(tmp_path, AUTO)
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        ["benign/b (1)_mask.png", "benign/b (1)_mask_1.png", "normal/n (1)_mask.png"],  # BUSI
+        ["benign/masks/b (1).png", "normal/gt/n (1)_gt.png"],
+    ],
+)
+def test_masks_among_the_images_of_a_class_are_left_out(tmp_path, write_images, masks):
+    write_images(tmp_path, ["benign/b (1).png", "normal/n (1).png", "normal/my_mask.png", *masks])
+    data = open_dataset(tmp_path, AUTO)
+    assert list(present(data)) == ["benign/b (1)", "normal/my_mask", "normal/n (1)"]
+    assert f"{len(masks)} images are taken for masks of others, benign/" in data.problems[0].message
 
 
 def test_train_is_a_class_among_vehicles(tmp_path, write_images):

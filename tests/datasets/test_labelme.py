@@ -32,7 +32,7 @@ def test_flags_and_shapes(tmp_path, write_images):
     write_json(tmp_path / "a.json", flags={"cat": True, "dog": False})
     write_json(tmp_path / "b.json", "dog", "dog", "cow", flags={"cat": True})
     write_json(tmp_path / "c.json")
-    write_json(tmp_path / "d.json", "_background_", flags={"__ignore__": False})
+    write_json(tmp_path / "d.json", "_background_", "__ignore__", flags={"__ignore__": False})
     data = open_dataset(tmp_path, AUTO)
     assert (data.format, data.classes) == ("labelme", ("cat", "cow", "dog"))
     assert present(data) == {"a": (0,), "b": (0, 1, 2), "c": (), "d": ()}

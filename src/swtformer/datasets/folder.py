@@ -11,6 +11,7 @@ from swtformer.datasets.background import is_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.class_folders import doubts, image_folders
 from swtformer.datasets.files import files_below, image_files_below
+from swtformer.datasets.folder_names import masks_among
 from swtformer.datasets.foreign_files import foreign_file
 from swtformer.datasets.labels import CLASS_FILES, declared_classes
 from swtformer.datasets.name_patterns import NamePattern, are_vectors
@@ -88,6 +89,7 @@ class FolderReader(Reader):
             for file in files
             if is_image_name(file.name) and not (settings.masks and file.is_relative_to(settings.masks))
         ]
+        names = _without_masks(names, root, problems)
         tops = image_folders(names)
         splits = (
             tops if tops and all(map(is_split, tops)) and not any("/" not in name for name in names) else []
@@ -145,6 +147,14 @@ def _divided(path: str, splits: Sequence[str]) -> tuple[str | None, str]:
     return (split, name) if split in splits else (None, path)
 
 
+def _without_masks(names: Sequence[str], root: Path, problems: Problems) -> list[str]:
+    masks = masks_among(names)
+    if masks:
+        message = f"{root}: {len(masks)} images are taken for masks of others, {min(masks)} first; left out."
+        problems.warn("masks_left_out", message)
+    return [name for name in names if name not in masks]
+
+
 def _warn_of_others(root: Path, files: Sequence[Path], problems: Problems) -> None:
     others = [file.name for file in files if not is_image_name(file.name) and file.name not in CLASS_FILES]
     if others:
@@ -168,6 +178,13 @@ def _by_folder(images: Sequence[_Image], problems: Problems) -> dict[str, tuple[
         if image.split in labelled:
             message = f"{image.path}: lies beside the class folders; move it into one, or into 'background'."
             problems.fatal("image_without_folder", message)
+    deeper = [image.path for image in images if image.name.count("/") > 1]
+    if deeper:
+        message = (
+            f"{len(deeper)} images lie in folders within the class folders, {deeper[0]} first; their class "
+            "is the upper folder."
+        )
+        problems.warn("deeper_folders", message)
     return labels
 
 

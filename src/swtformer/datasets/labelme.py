@@ -18,6 +18,9 @@ _START_BYTES = 4096
 _MOST_BYTES = 256 * 2**20
 """The files can hold their images as text."""
 
+_IGNORED = "__ignore__"
+"""labelme's own label of regions that do not count."""
+
 _OUTLINES = frozenset({"polygon", "mask", "circle", "linestrip"})
 
 
@@ -77,7 +80,8 @@ def _annotation(file: Path, problems: Problems) -> Annotation | None:
         message = f"{file}: expected flags as names with true or false, and shapes with a label each."
         problems.fatal("annotation", message)
         return None
-    return Annotation(tuple(dict.fromkeys([*set_flags, *labels])), outlined)
+    names = dict.fromkeys(name for name in (*set_flags, *labels) if name != _IGNORED)
+    return Annotation(tuple(names), outlined)
 
 
 def _name(value: Any) -> str:
