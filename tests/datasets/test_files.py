@@ -39,8 +39,14 @@ def odd(tmp_path):
 
 def test_links_stay_inside_and_loops_end(odd):
     problems = Problems()
-    names = [file.relative_to(odd).as_posix() for file in files_below(odd, problems)]
-    assert names == ["alias.jpg", "deep/a.jpg", "gone.jpg", "loop.jpg", "pipe.jpg", "socket.jpg"]
+    assert files_below(odd, problems) == [
+        "alias.jpg",
+        "deep/a.jpg",
+        "gone.jpg",
+        "loop.jpg",
+        "pipe.jpg",
+        "socket.jpg",
+    ]
     (warning,) = problems.warnings
     assert "3 links that lead out" in warning.message
     assert "'b.jpg'" in warning.message

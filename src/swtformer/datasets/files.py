@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import stat
@@ -23,27 +24,27 @@ LOOKED_AT = 50_000
 
 def image_files_below(base: Path) -> Iterator[Path]:
     """Files below a folder that are images by their extension, unsorted; links are followed once."""
-    return (path for path in _walk(base, lambda _: True) if is_image_name(path.name))
+    return (base / name for name, _ in _walk(base, lambda _: True) if is_image_name(name.rpartition("/")[2]))
 
 
-def files_below(root: Path, problems: Problems) -> list[Path]:
-    """Files below a folder, sorted. Hidden ones are left out, and so are links that lead out of it.
+def files_below(root: Path, problems: Problems) -> list[str]:
+    """Files below a folder as relative paths with slashes, sorted by folder.
 
-    Pipes and devices are listed too: whoever opens a file has to refuse them (see `opened`).
+    Hidden ones are left out, and so are links that lead out of it. Pipes and devices are listed too: whoever
+    opens a file has to refuse them (see `opened`).
     """
     real = os.path.realpath(root)
-    found: list[Path] = []
-    links_out: list[Path] = []
-    for path in _walk(root, lambda folder: _is_inside(folder, real)):
-        (found if not path.is_symlink() or _is_inside(path, real) else links_out).append(path)
+    found: list[str] = []
+    links_out: list[str] = []
+    for name, is_link in _walk(root, lambda folder: _is_inside(folder, real)):
+        (links_out if is_link and not _is_inside(os.path.join(root, name), real) else found).append(name)
     if links_out:
-        first = min(links_out)
         message = (
             f"{root}: {len(links_out)} links that lead out of the data set are left out; the first is "
-            f"{first.relative_to(root).as_posix()!r}. Put the files themselves there."
+            f"{min(links_out)!r}. Put the files themselves there."
         )
         problems.warn("link_out", message)
-    return sorted(found)
+    return sorted(found, key=lambda name: name.split("/"))
 
 
 def some_files(root: Path, suffixes: Collection[str], *, most: int = 20) -> list[Path]:
@@ -51,28 +52,26 @@ def some_files(root: Path, suffixes: Collection[str], *, most: int = 20) -> list
 
     It answers quickly for folders of any size: it looks at `LOOKED_AT` entries and then gives up.
     """
-    found: list[Path] = []
-    folders = [root]
+    found: list[str] = []
+    folders = [os.fspath(root)]
     left = LOOKED_AT
     while folders and left > 0 and len(found) < most:
-        below: list[Path] = []
+        below: list[str] = []
         for folder in folders:
             try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+                with os.scandir(folder) as scan:
+                    entries = list(itertools.islice(scan, left))
             except OSError:
                 continue
             left -= len(entries)
-            for entry in entries:
-                if _is_left_out(entry.name):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    below.append(Path(entry.path))
-                elif Path(entry.name).suffix.lower() in suffixes and _is_regular(entry.path):
-                    found.append(Path(entry.path))
+            kept = [entry for entry in entries if not _is_left_out(entry.name)]
+            below += sorted(entry.path for entry in kept if entry.is_dir(follow_symlinks=False))
+            fitting = (entry.path for entry in kept if os.path.splitext(entry.name)[1].lower() in suffixes)
+            found += filter(os.path.isfile, sorted(fitting))
             if left <= 0 or len(found) >= most:
                 break
         folders = below
-    return found[:most]
+    return [Path(path) for path in found[:most]]
 
 
 @contextmanager
@@ -106,38 +105,35 @@ def read_start(path: Path, count: int) -> bytes:
         return b""
 
 
-def _walk(base: Path, may_follow: Callable[[Path], bool]) -> Iterator[Path]:
-    """Files below a folder, and links to folders that may not be followed; no folder is entered twice."""
+def _walk(base: Path, may_follow: Callable[[str], bool]) -> Iterator[tuple[str, bool]]:
+    """Files below a folder, and links to folders that may not be followed; no folder is entered twice.
+
+    Yields:
+        The path below `base`, and whether it is a link.
+    """
     visited: set[tuple[int, int]] = set()
-    pending = [base]
+    pending = [""]
     while pending:
-        folder = pending.pop()
+        prefix = pending.pop()
+        folder = os.path.join(base, prefix)
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in visited:
             continue
         visited.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             for entry in entries:
-                path = Path(folder, entry.name)
                 if _is_left_out(entry.name):
                     continue
-                if is_folder(entry) and (not entry.is_symlink() or may_follow(path)):
-                    pending.append(path)
+                if is_folder(entry) and (not entry.is_symlink() or may_follow(entry.path)):
+                    pending.append(f"{prefix}{entry.name}/")
                 else:
-                    yield path
+                    yield prefix + entry.name, entry.is_symlink()
 
 
 def _is_left_out(name: str) -> bool:
     return name.startswith(".") or name in LEFT_OUT
 
 
-def _is_regular(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return False
-
-
-def _is_inside(path: Path, root: str) -> bool:
+def _is_inside(path: str, root: str) -> bool:
     real = os.path.realpath(path)
     return real == root or real.startswith(os.path.join(root, ""))

@@ -52,14 +52,13 @@ class FolderReader(Reader):
         if not path.is_dir() or not any(True for _ in image_files_below(path)):
             return False
         files = files_below(path, Problems())
-        images = [file.relative_to(path).as_posix() for file in files if is_image_name(file.name)]
-        others = [file for file in files if not is_image_name(file.name)]
-        found = foreign_file(others, images, folders=image_folders(images))
+        images = [file for file in files if is_image_name(file.rpartition("/")[2])]
+        found = foreign_file(path, files, folders=image_folders(images))
         if found is None:
             return True
         file, what = found
         raise DataError(
-            f"{path}: holds {len(images)} images and {file.relative_to(path).as_posix()}, which looks like "
+            f"{path}: holds {len(images)} images and {file}, which looks like "
             f"{what}, but no reader knows this layout. If it holds the labels, give the path of the file "
             "itself, or convert it into a file labels.csv with the columns image,labels. If the names of the "
             "folders are the labels, set `data.format` to folder."
@@ -84,11 +83,9 @@ class FolderReader(Reader):
         root = settings.images or path
         files = files_below(root, problems)
         _warn_of_others(root, files, problems)
-        names = [
-            file.relative_to(root).as_posix()
-            for file in files
-            if is_image_name(file.name) and not (settings.masks and file.is_relative_to(settings.masks))
-        ]
+        names = [file for file in files if is_image_name(file.rpartition("/")[2])]
+        if settings.masks is not None:
+            names = [name for name in names if not (root / name).is_relative_to(settings.masks)]
         names = _without_masks(names, root, problems)
         tops = image_folders(names)
         splits = (
@@ -155,8 +152,9 @@ def _without_masks(names: Sequence[str], root: Path, problems: Problems) -> list
     return [name for name in names if name not in masks]
 
 
-def _warn_of_others(root: Path, files: Sequence[Path], problems: Problems) -> None:
-    others = [file.name for file in files if not is_image_name(file.name) and file.name not in CLASS_FILES]
+def _warn_of_others(root: Path, files: Sequence[str], problems: Problems) -> None:
+    bases = (file.rpartition("/")[2] for file in files)
+    others = [base for base in bases if not is_image_name(base) and base not in CLASS_FILES]
     if others:
         message = (
             f"{root}: {len(others)} files are ignored, because their extension is not that of an image; "

@@ -62,48 +62,51 @@ _TOKEN = re.compile(r"""[^\s"'`,;:|<>=(){}\[\]]+""")
 _LOOKED_INTO = 50
 
 
-def foreign_file(
-    files: Sequence[Path], images: Collection[str], *, folders: Collection[str]
-) -> tuple[Path, str] | None:
+def foreign_file(root: Path, files: Sequence[str], *, folders: Collection[str]) -> tuple[str, str] | None:
     """The first file that looks as if it held the labels of a folder of images.
 
     Tables and annotations always do. Other text does if it names an image or is named like one, and other
     JSON, XML and YAML also where there are no class folders that it could be an addition to.
 
     Args:
-        files: what lies beside the images.
-        images: their names, with folders.
+        root: the folder.
+        files: all files below it, with images.
         folders: names of the class folders.
 
     Returns:
         The file and what it looks like; None if there is none.
     """
-    candidates = [file for file in files if not is_image_name(file.name) and not _is_harmless(file)]
+    bases = {file: file.rpartition("/")[2] for file in files}
+    candidates = [file for file, base in bases.items() if not is_image_name(base) and not _is_harmless(base)]
     for file in candidates:
-        if (what := _TABLES.get(file.suffix.lower())) is not None:
+        if (what := _TABLES.get(_suffix(file))) is not None:
             return file, what
-    names = {PurePosixPath(name).name for name in images}
-    stems = {record_id(name) for name in names}
-    known = (names | stems) - set(folders)
     texts = [file for file in candidates if _kind(file) in _TEXTS]
+    if not texts:
+        return None
+    names = set(filter(is_image_name, bases.values()))
+    known = (names | {record_id(name) for name in names}) - set(folders)
     for file in texts[:_LOOKED_INTO]:
-        if (what := _what(file, known, alone=len(folders) < 2)) is not None:
+        if (what := _what(root / file, known, alone=len(folders) < 2)) is not None:
             return file, what
     return None
 
 
-def _is_harmless(file: Path) -> bool:
-    return file.name in CLASS_FILES or _PROSE.match(file.name) is not None
+def _is_harmless(name: str) -> bool:
+    return name in CLASS_FILES or _PROSE.match(name) is not None
 
 
-def _kind(file: Path) -> str:
-    suffix = file.suffix.lower()
-    return _SAME.get(suffix, suffix)
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _kind(name: str) -> str:
+    return _SAME.get(_suffix(name), _suffix(name))
 
 
 def _what(file: Path, images: set[str], *, alone: bool) -> str | None:
     """What a text file looks like; None if it seems to hold no labels."""
-    kind = _kind(file)
+    kind = _kind(file.name)
     start = read_start(file, _START_BYTES).replace(b"\0", b"").decode("utf-8", "replace").lstrip("\ufeff")
     for suffix, expression, what in _MARKS:
         if kind == suffix and re.search(expression, start, re.MULTILINE | re.DOTALL):

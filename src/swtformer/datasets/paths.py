@@ -23,7 +23,7 @@ PROBED_NAMES = 50
 
 def is_image_name(name: str) -> bool:
     """Whether a file of this name counts as an image; hidden files (``._a.jpg``) do not."""
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
 
 
 def record_id(name: str) -> str:

@@ -107,7 +107,7 @@ def pair(root: Path, settings: DataSettings, suffix: str, problems: Problems) ->
         suffix: extension of the files, in lower case.
         problems: gets a fatal problem for a file that fits several images, or the reverse.
     """
-    names = [file.relative_to(root).as_posix() for file in files_below(root, problems)]
+    names = files_below(root, problems)
     images = _images(root, settings, names, problems)
     files_by_key: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -138,9 +138,10 @@ def pair(root: Path, settings: DataSettings, suffix: str, problems: Problems) ->
 def _images(root: Path, settings: DataSettings, names: Sequence[str], problems: Problems) -> tuple[str, ...]:
     """Images below their folder, without those in folders of masks."""
     if settings.images is not None:
-        inside = (file.relative_to(settings.images) for file in files_below(settings.images, problems))
-        return tuple(name.as_posix() for name in inside if is_image_name(name.name))
+        names = files_below(settings.images, problems)
     images = [name for name in names if is_image_name(name.rpartition("/")[2])]
+    if settings.images is not None:
+        return tuple(images)
     masks = settings.masks
     photographs = [
         name

@@ -80,8 +80,7 @@ class YoloReader(Reader):
         if file is not None:
             layout: Layout | None = read_layout(file, pairs.images, problems)
         else:
-            names = [found.relative_to(folder).as_posix() for found in files_below(folder, Problems())]
-            layout = layout_without_yaml(folder, names, pairs.images, problems)
+            layout = layout_without_yaml(folder, files_below(folder, Problems()), pairs.images, problems)
         if layout is None and settings.classes is not None:
             layout = Layout(Path("data.classes"), dict(enumerate(settings.classes)))
         if layout is None:
