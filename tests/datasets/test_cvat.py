@@ -65,6 +65,15 @@ def test_subsets_are_splits(photos):
     assert len(open_dataset(photos, AUTO, split="all")) == 4
 
 
+def test_images_of_a_project_lie_in_folders_of_subsets(tmp_path, write_images):
+    write_images(tmp_path / "images" / "Train", ["a.jpg"])
+    write_images(tmp_path / "images" / "Test", ["a.jpg"])
+    images = '<image id="0" name="a.jpg" subset="{}"><tag label="{}"/></image>'
+    write(tmp_path / "annotations.xml", images.format("Train", "cat") + images.format("Test", "dog"))
+    assert present(open_dataset(tmp_path, AUTO)) == {"Train/a": (1,)}
+    assert present(open_dataset(tmp_path, AUTO, split="all")) == {"Train/a": (1,), "Test/a": (0,)}
+
+
 def test_zip_files_are_read_in_place(photos):
     with zipfile.ZipFile(photos / "task.zip", "w") as archive:
         archive.writestr("annotations.xml", HEAD + META + IMAGES + "</annotations>")

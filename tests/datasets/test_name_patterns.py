@@ -5,7 +5,7 @@ import pytest
 from swtformer.datasets import open_dataset
 from swtformer.datasets.name_patterns import NamePattern, are_vectors
 from swtformer.errors import DataError, SettingsError
-from swtformer.settings import DataSettings, Settings, validate
+from swtformer.settings import DataSettings
 
 CLASSES = ("tumor", "stroma", "necrosis")
 VECTOR = r"_(?P<labels>\[?[01][01, ]*\]?)\.png$"
@@ -103,12 +103,3 @@ def test_a_vector_as_one_label_is_refused(tmp_path, write_images):
     write_images(tmp_path, ["a-1001.jpg", "b-0001.jpg"])
     with pytest.raises(DataError, match="a 0 or 1 for each class"):
         open_dataset(tmp_path, DataSettings(pattern=r"-(?P<label>\d+)"))
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"),
-    [("(?P<label>[a-z", "not a regular expression"), ("([a-z]+)_", "no group named label")],
-)
-def test_patterns_are_checked_with_the_settings(pattern, message):
-    with pytest.raises(SettingsError, match=rf"data\.pattern.*{message}"):
-        validate(Settings, {"data": {"pattern": pattern}}, where="x.yaml")

@@ -15,13 +15,14 @@ from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.files import opened, read_start, some_files
 from swtformer.datasets.labels import declared_classes
-from swtformer.datasets.paths import images_folder, is_image_name, locate
+from swtformer.datasets.paths import ImageFolder, images_folder, is_image_name, locate
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.splits import ALL, choose_split
 from swtformer.datasets.xml_files import Element, xml_elements
 from swtformer.errors import DataError
 from swtformer.label_sources import categories_in
+from swtformer.safe_names import safe_name
 from swtformer.settings import READERS, DataSettings
 
 IMAGE_FOLDERS = ("", "images", "data", "img", "imgs", "JPEGImages")
@@ -67,10 +68,13 @@ class CvatReader(Reader):
         chosen = None if split == ALL and subsets else choose_split(path, split, subsets, default=("train",))
         wanted = [image for image in document.images if chosen in (None, image.subset)]
         candidates = [folder / name for name in (*IMAGE_FOLDERS, path.stem)]
-        images = images_folder(settings.images, candidates, (image.name for image in wanted))
+        named = [name for image in wanted for name in (image.name, f"{image.subset}/{image.name}")]
+        images = images_folder(settings.images, candidates, named)
         entries = []
         for image in wanted:
-            located = locate(images, image.name, image.source, problems)
+            in_subset = f"{image.subset}/{image.name}"
+            name = in_subset if _is_there(images, in_subset) else image.name
+            located = locate(images, name, image.source, problems)
             if located is not None:
                 labels = tuple(label for label in image.labels if not is_background(label))
                 entries.append(Entry(*located, labels, image.source))
@@ -205,6 +209,14 @@ def _add(element: Element, labels: dict[str, None], document: _Document, where: 
         name = element.attributes.get("name", "")
         document.images.append(_Image(name, element.attributes.get("subset", ""), tuple(labels), source))
         labels.clear()
+
+
+def _is_there(images: ImageFolder, name: str) -> bool:
+    """Whether a name is that of an image; projects keep the images of each subset in a folder of its own."""
+    try:
+        return bool(images.matches(safe_name(name)))
+    except ValueError:
+        return False
 
 
 def _tell(path: Path, images: Sequence[_Image], problems: Problems) -> None:
