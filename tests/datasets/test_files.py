@@ -52,6 +52,20 @@ def test_links_stay_inside_and_loops_end(odd):
     assert "'b.jpg'" in warning.message
 
 
+def test_a_folder_without_permission_is_named(tmp_path, monkeypatch):
+    (tmp_path / "secret").mkdir()
+    scandir = os.scandir
+
+    def refuse(folder):
+        if "secret" in os.fspath(folder):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match="secret/: cannot be read: Permission denied"):
+        files_below(tmp_path, Problems())
+
+
 def test_photographs_may_be_linked_from_anywhere(odd):
     names = {file.relative_to(odd).as_posix() for file in image_files_below(odd)}
     assert {"far/b.jpg", "b.jpg", "deep/a.jpg", "pipe.jpg"} <= names

@@ -77,7 +77,20 @@ def test_a_file_anywhere_of_the_only_such_name(tmp_path, write_images):
     write_xml(tmp_path / "labelled by Eva" / "z.xml", "cat")
     data = open_dataset(tmp_path, AUTO)
     assert present(data) == {"photographs/a": (0,)}
-    assert "1 files of VOC XML belong to no image, labelled by Eva/z.xml" in data.problems[0].message
+    messages = [problem.message for problem in data.problems]
+    assert "1 images are paired with files by name alone, photographs/a.jpg with labelled" in messages[0]
+    assert "1 files of VOC XML belong to no image, labelled by Eva/z.xml" in messages[1]
+
+
+def test_names_that_occur_twice_are_not_enough(tmp_path, write_images):
+    write_images(tmp_path, ["train/1.jpg", "train/2.jpg", "val/1.jpg"])
+    write_xml(tmp_path / "train" / "2.xml", "cat")
+    write_xml(tmp_path / "test" / "1.xml", "dog")
+    assert present(open_dataset(tmp_path, AUTO, split="all")) == {
+        "train/1": None,
+        "train/2": (0,),
+        "val/1": None,
+    }
 
 
 def test_background_is_no_class(tmp_path, write_images):

@@ -110,24 +110,29 @@ def _walk(base: Path, may_follow: Callable[[str], bool]) -> Iterator[tuple[str, 
 
     Yields:
         The path below `base`, and whether it is a link.
+
+    Raises:
+        DataError: a folder cannot be read.
     """
     visited: set[tuple[int, int]] = set()
     pending = [""]
     while pending:
         prefix = pending.pop()
         folder = os.path.join(base, prefix)
-        status = os.stat(folder)
+        try:
+            status = os.stat(folder)
+            with os.scandir(folder) as scan:
+                entries = [entry for entry in scan if not _is_left_out(entry.name)]
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be read: {error.strerror}.") from None
         if (status.st_dev, status.st_ino) in visited:
             continue
         visited.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if _is_left_out(entry.name):
-                    continue
-                if is_folder(entry) and (not entry.is_symlink() or may_follow(entry.path)):
-                    pending.append(f"{prefix}{entry.name}/")
-                else:
-                    yield prefix + entry.name, entry.is_symlink()
+        for entry in entries:
+            if is_folder(entry) and (not entry.is_symlink() or may_follow(entry.path)):
+                pending.append(f"{prefix}{entry.name}/")
+            else:
+                yield prefix + entry.name, entry.is_symlink()
 
 
 def _is_left_out(name: str) -> bool:

@@ -125,14 +125,29 @@ def pair(root: Path, settings: DataSettings, suffix: str, problems: Problems) ->
                 f"{root}: {', '.join(fitting)} and {', '.join(found)} have one name; keep one of each.",
             )
         files[fitting[0]] = found[0]
-    lonely = {_last(key): found[0] for key, found in files_by_key.items() if key not in images_by_key}
-    waiting = Counter(_last(_key(image)) for image in images if image not in files)
-    for image in images:
-        base = _last(_key(image))
-        if image not in files and waiting[base] == 1 and base in lonely:
-            files[image] = lonely.pop(base)
+    files |= _by_name_alone(root, files_by_key, images_by_key, problems)
     taken = set(files.values())
     return Pairs(files, images, tuple(n for found in files_by_key.values() for n in found if n not in taken))
+
+
+def _by_name_alone(
+    root: Path, files: Mapping[str, list[str]], images: Mapping[str, list[str]], problems: Problems
+) -> dict[str, str]:
+    """Files of images that lie in different folders, where both names occur once in the whole data set."""
+    names_of_files, names_of_images = Counter(map(_last, files)), Counter(map(_last, images))
+    image_by_name = {_last(key): found[0] for key, found in images.items() if key not in files}
+    found: dict[str, str] = {}
+    for key in sorted(files.keys() - images.keys()):
+        name = _last(key)
+        if name in image_by_name and names_of_files[name] == names_of_images[name] == 1:
+            found[image_by_name[name]] = files[key][0]
+    if found:
+        image, file = next(iter(found.items()))
+        message = (
+            f"{root}: {len(found)} images are paired with files by name alone, {image} with {file} first."
+        )
+        problems.warn("paired_by_name", message)
+    return found
 
 
 def _images(root: Path, settings: DataSettings, names: Sequence[str], problems: Problems) -> tuple[str, ...]:
