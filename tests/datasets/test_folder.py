@@ -218,6 +218,14 @@ def test_an_empty_folder_is_refused(tmp_path):  # fault 21
         open_dataset(tmp_path, DataSettings(format="folder"))
 
 
+def test_masks_in_the_data_set_are_no_class(tmp_path, write_images, write_mask):
+    write_images(tmp_path, ["cat/a.jpg", "dog/b.jpg"])
+    write_mask(tmp_path / "truth" / "cat" / "a.png", 1)
+    data = open_dataset(tmp_path, DataSettings(masks=tmp_path / "truth"))
+    assert data.classes == ("cat", "dog")
+    assert [record.mask for record in data.records] == [tmp_path / "truth" / "cat" / "a.png", None]
+
+
 def test_masks_lie_in_the_same_sub_folders(tmp_path, write_images, write_mask):
     write_images(tmp_path / "photos", ["cat/a.jpg", "dog/b.jpg"])
     write_mask(tmp_path / "truth" / "cat" / "a.png", 1)

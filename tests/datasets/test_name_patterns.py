@@ -46,6 +46,7 @@ def test_a_separator_can_be_set():
         (VECTOR, "p_[1, 0].png", CLASSES, "2 values for 3 declared"),
         (VECTOR, "p_[1, 0, 1].png", None, "names are not known"),
         (r"_(?P<label>\d)\.", "p_3.png", CLASSES, "beyond the 3 declared"),
+        (r"_(?P<label>\d+)\.", "p_101.png", CLASSES, "name the group labels"),
     ],
 )
 def test_values_that_are_no_labels(pattern, name, classes, message):

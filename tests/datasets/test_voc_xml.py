@@ -103,6 +103,24 @@ def test_background_is_no_class(tmp_path, write_images):
     assert data.problems[0].kind == "background"
 
 
+def test_deleted_objects_do_not_count(tmp_path, write_images):
+    write_images(tmp_path, ["a.jpg"])
+    (tmp_path / "a.xml").write_text(
+        "<annotation><object><name>cat</name><deleted>0</deleted></object>"
+        "<object><deleted>1</deleted><name>dog</name></object><object><name/></object></annotation>"
+    )
+    assert open_dataset(tmp_path, AUTO).classes == ("cat",)
+
+
+def test_ground_truth_masks_are_no_images(tmp_path, write_images, monkeypatch):
+    write_images(tmp_path, ["a.jpg", "truth/a.png"])
+    write_xml(tmp_path / "a.xml", "cat")
+    monkeypatch.chdir(tmp_path.parent)
+    settings = DataSettings(masks=tmp_path.relative_to(tmp_path.parent) / "truth")
+    (record,) = open_dataset(tmp_path, settings).records
+    assert (record.id, record.mask.name) == ("a", "a.png")
+
+
 def test_images_elsewhere(tmp_path, write_images):
     write_images(tmp_path / "photos", ["a.jpg"])
     write_xml(tmp_path / "xml" / "a.xml", "cat")

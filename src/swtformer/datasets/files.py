@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -45,6 +45,14 @@ def files_below(root: Path, problems: Problems) -> list[str]:
         )
         problems.warn("link_out", message)
     return sorted(found, key=lambda name: name.split("/"))
+
+
+def outside(names: Sequence[str], root: Path, folder: Path | None) -> list[str]:
+    """The names, paths below `root`, of files that do not lie in a folder."""
+    if folder is None or not folder.resolve().is_relative_to(root.resolve()):
+        return list(names)
+    prefix = folder.resolve().relative_to(root.resolve()).as_posix() + "/"
+    return [name for name in names if not name.startswith(prefix)]
 
 
 def some_files(root: Path, suffixes: Collection[str], *, most: int = 20) -> list[Path]:

@@ -10,7 +10,7 @@ from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.class_folders import doubts, image_folders
-from swtformer.datasets.files import files_below, image_files_below
+from swtformer.datasets.files import files_below, image_files_below, outside
 from swtformer.datasets.folder_names import masks_among
 from swtformer.datasets.foreign_files import foreign_file
 from swtformer.datasets.labels import CLASS_FILES, declared_classes
@@ -84,9 +84,7 @@ class FolderReader(Reader):
         files = files_below(root, problems)
         _warn_of_others(root, files, problems)
         names = [file for file in files if is_image_name(file.rpartition("/")[2])]
-        if settings.masks is not None:
-            names = [name for name in names if not (root / name).is_relative_to(settings.masks)]
-        names = _without_masks(names, root, problems)
+        names = _without_masks(outside(names, root, settings.masks), root, problems)
         tops = image_folders(names)
         splits = (
             tops if tops and all(map(is_split, tops)) and not any("/" not in name for name in names) else []

@@ -88,9 +88,14 @@ class NamePattern:
         if classes is None or label in classes or not label.isdecimal():
             return label
         if int(label) >= len(classes):
+            hint = (
+                "; if it is a 0 or 1 for each class, name the group labels"
+                if _DIGITS.fullmatch(label)
+                else ""
+            )
             raise ValueError(
                 f"the label {label} is not a class name, and as a number from 0 it is beyond the "
-                f"{len(classes)} declared classes"
+                f"{len(classes)} declared classes{hint}"
             )
         self.found_numbers = True
         return classes[int(label)]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, warn_of_background
-from swtformer.datasets.files import files_below
+from swtformer.datasets.files import files_below, outside
 from swtformer.datasets.folder_names import usually_holds_masks
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import is_image_name, record_id
@@ -157,12 +157,10 @@ def _images(root: Path, settings: DataSettings, names: Sequence[str], problems: 
     images = [name for name in names if is_image_name(name.rpartition("/")[2])]
     if settings.images is not None:
         return tuple(images)
-    masks = settings.masks
     photographs = [
         name
-        for name in images
+        for name in outside(images, root, settings.masks)
         if not any(map(usually_holds_masks, name.split("/")[:-1]))
-        and not (masks is not None and (root / name).is_relative_to(masks))
     ]
     if photographs and len(photographs) < len(images):
         first = min(set(images) - set(photographs))

@@ -19,11 +19,18 @@ def read_objects(file: Path, problems: Problems) -> tuple[str, ...] | None:
         None for a file that cannot be read, which is a fatal problem.
     """
     names: dict[str, None] = {}
+    name = deleted = ""
     try:
         with opened(file, most_bytes=_MOST_BYTES) as stream:
             for element in xml_elements(stream, str(file)):
-                if element.path[1:] == ("object", "name") and element.text:
-                    names[element.text] = None
+                if element.path[1:] == ("object", "name"):
+                    name = element.text
+                elif element.path[1:] == ("object", "deleted"):  # of LabelMe's web tool
+                    deleted = element.text
+                elif element.path[1:] == ("object",):
+                    if name and deleted != "1":
+                        names[name] = None
+                    name = deleted = ""
                 root = element.path[0]
     except DataError as error:
         problems.fatal("annotation", str(error))
