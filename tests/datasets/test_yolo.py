@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 
@@ -162,12 +163,15 @@ def test_lines_that_are_not_of_yolo(ultralytics, line, message):
         ("names: [cat\ntrain: x", r"data\.yaml:\d+: is not YAML"),
         ("train: images/train\nnames: 3", "expected names as a list"),
         ("train: images/train\nnames: [cat, no]", "write names in quotes"),
+        (f"train: images/train\nnames: [0x{'f' * 9000}]", "a int is not a class name"),
         ("train: images/train\nnames: {a: cat}", "expected the number of the class 'cat'"),
         ("train: images/train\nnames: [cat, cat]", "names the class 'cat' twice"),
         ("train: images/train\nnc: 5\nnames: [cat, dog]", "says nc: 5, but names has 2"),
         ("train: images/other\nnames: [cat, dog]", "train: 'images/other' is not in"),
         ("train: train/images\nnames: [cat, dog]", "train: 'train/images' is not in"),
         ("train: ../../../etc\nnames: [cat, dog]", r"train: '\.\./\.\./\.\./etc' is not in"),
+        ("train: [3]\nnames: [cat, dog]", "expected folders of images in train, got 3"),
+        ("train: {a: b}\nnames: [cat, dog]", "expected folders of images in train, got a dict"),
         ("train: labels\nnames: [cat, dog]", "train: 'labels' holds no images"),
         (
             "train: list.txt\nnames: [cat, dog]",
@@ -179,6 +183,18 @@ def test_descriptions_that_cannot_be_used(ultralytics, text, message):
     write(ultralytics / "data.yaml", text)
     write(ultralytics / "list.txt", "../secret.jpg\n")
     with pytest.raises(DataError, match=message):
+        open_dataset(ultralytics, AUTO)
+
+
+@pytest.mark.parametrize(
+    "place", ["names: *z", "names: [*z]", "names: [cat]\nval: *z", "names: [cat]\npath: *z"]
+)
+def test_references_are_not_written_out(ultralytics, place):
+    levels = "".join(
+        f"{a}: &{a} [{', '.join([f'*{b}'] * 9)}]\n" for b, a in itertools.pairwise("abcdefghijz")
+    )
+    write(ultralytics / "data.yaml", f"a: &a [lol]\n{levels}train: images/train\n{place}\n")
+    with pytest.raises(DataError, match=r"data\.yaml"):
         open_dataset(ultralytics, AUTO)
 
 

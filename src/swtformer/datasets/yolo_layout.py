@@ -93,7 +93,7 @@ def read_layout(file: Path, images: Collection[str], problems: Problems) -> Layo
         line = f":{mark.line + 1}" if mark else ""
         raise DataError(f"{file}{line}: is not YAML ({getattr(error, 'problem', None) or error}).") from None
     if not isinstance(content, dict):
-        raise DataError(f"{file}: expected names, train and val, got {content!r:.60}.")
+        raise DataError(f"{file}: expected names, train and val, got {_shown(content)}.")
     names = _names(content.get("names"), file, problems)
     count = content.get("nc")
     if names and isinstance(count, int) and count != len(names):
@@ -103,12 +103,23 @@ def read_layout(file: Path, images: Collection[str], problems: Problems) -> Layo
     splits = {}
     for key, value in content.items():
         if isinstance(key, str) and is_split(key) and value:
-            found = _images_of(value, file, images, key, problems, start=str(content.get("path") or ""))
+            found = _images_of(value, file, images, key, problems, start=content.get("path"))
             if found:
                 splits[key] = found
             elif _is_default(key):
-                problems.fatal("yolo_split", f"{file}: {key}: {value!r:.200} holds no images.")
+                problems.fatal("yolo_split", f"{file}: {key}: {_shown(value)} holds no images.")
     return Layout(file, names, splits)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message. Others are not written out: by references, a few bytes can mean gigabytes."""
+    is_short = isinstance(value, str | float | None) or _is_number(value)
+    return f"{value!r:.60}" if is_short else f"a {type(value).__name__}"
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a whole number that can be written; Python refuses to write very long ones."""
+    return isinstance(value, int) and abs(value) < 1 << 63
 
 
 def _names(value: Any, file: Path, problems: Problems) -> dict[int, str]:
@@ -116,32 +127,37 @@ def _names(value: Any, file: Path, problems: Problems) -> dict[int, str]:
     numbered = dict(enumerate(value)) if isinstance(value, list) else value
     if not isinstance(numbered, dict) or not numbered:
         problems.fatal(
-            "yolo_names", f"{file}: expected names as a list or as numbers and names, got {value!r:.60}."
+            "yolo_names", f"{file}: expected names as a list or as numbers and names, got {_shown(value)}."
         )
         return {}
     names: dict[int, str] = {}
     for number, name in numbered.items():
-        if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
-            problems.fatal("yolo_names", f"{file}: {name!r:.60} is not a class name; write names in quotes.")
-        elif isinstance(number, bool) or not str(number).isdecimal():
+        if isinstance(name, bool) or not (isinstance(name, str) or _is_number(name)) or not str(name).strip():
             problems.fatal(
-                "yolo_names", f"{file}: expected the number of the class {name!r}, got {number!r:.60}."
+                "yolo_names", f"{file}: {_shown(name)} is not a class name; write names in quotes."
+            )
+        elif isinstance(number, bool) or not _shown(number).strip("'").isdecimal():
+            problems.fatal(
+                "yolo_names", f"{file}: expected the number of the class {name!r:.60}, got {_shown(number)}."
             )
         elif str(name).strip() in names.values():
-            problems.fatal("yolo_names", f"{file}: names the class {name!r} twice.")
+            problems.fatal("yolo_names", f"{file}: names the class {name!r:.60} twice.")
         else:
             names[int(number)] = str(name).strip()
     return dict(sorted(names.items()))
 
 
 def _images_of(
-    value: Any, file: Path, images: Collection[str], key: str, problems: Problems, *, start: str
+    value: Any, file: Path, images: Collection[str], key: str, problems: Problems, *, start: Any
 ) -> set[str]:
     """Images of a split: in folders, or in lists (.txt) of images."""
     found: set[str] = set()
     root = file.parent
     for text in value if isinstance(value, list) else [value]:
-        place = _below(root, f"{start}/{text}") or _below(root, str(text))
+        if not isinstance(text, str):
+            problems.fatal("yolo_split", f"{file}: expected folders of images in {key}, got {_shown(text)}.")
+            continue
+        place = (_below(root, f"{start}/{text}") if isinstance(start, str) else None) or _below(root, text)
         if place is None:
             message = (
                 f"{file}: {key}: {text!r:.200} is not in {root}, also not without its first folders. Put the "
