@@ -163,7 +163,7 @@ def test_lines_that_are_not_of_yolo(ultralytics, line, message):
         ("names: [cat\ntrain: x", r"data\.yaml:\d+: is not YAML"),
         ("train: images/train\nnames: 3", "expected names as a list"),
         ("train: images/train\nnames: [cat, no]", "write names in quotes"),
-        (f"train: images/train\nnames: [0x{'f' * 9000}]", "a int is not a class name"),
+        (f"train: images/train\nnames: [0x{'f' * 9000}]", "a value of type int is not a class"),
         ("train: images/train\nnames: {a: cat}", "expected the number of the class 'cat'"),
         ("train: images/train\nnames: [cat, cat]", "names the class 'cat' twice"),
         ("train: images/train\nnc: 5\nnames: [cat, dog]", "says nc: 5, but names has 2"),
@@ -171,7 +171,7 @@ def test_lines_that_are_not_of_yolo(ultralytics, line, message):
         ("train: train/images\nnames: [cat, dog]", "train: 'train/images' is not in"),
         ("train: ../../../etc\nnames: [cat, dog]", r"train: '\.\./\.\./\.\./etc' is not in"),
         ("train: [3]\nnames: [cat, dog]", "expected folders of images in train, got 3"),
-        ("train: {a: b}\nnames: [cat, dog]", "expected folders of images in train, got a dict"),
+        ("train: {a: b}\nnames: [cat, dog]", "expected folders of images in train, got a value of type dict"),
         ("train: labels\nnames: [cat, dog]", "train: 'labels' holds no images"),
         (
             "train: list.txt\nnames: [cat, dog]",

@@ -114,7 +114,7 @@ def read_layout(file: Path, images: Collection[str], problems: Problems) -> Layo
 def _shown(value: Any) -> str:
     """A value for a message. Others are not written out: by references, a few bytes can mean gigabytes."""
     is_short = isinstance(value, str | float | None) or _is_number(value)
-    return f"{value!r:.60}" if is_short else f"a {type(value).__name__}"
+    return f"{value!r:.60}" if is_short else f"a value of type {type(value).__name__}"
 
 
 def _is_number(value: Any) -> bool:
