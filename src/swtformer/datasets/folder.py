@@ -82,13 +82,14 @@ class FolderReader(Reader):
         problems = Problems()
         root = settings.images or path
         files = files_below(root, problems)
-        _warn_of_others(root, files, problems)
         names = [file for file in files if is_image_name(file.rpartition("/")[2])]
         names = _without_masks(outside(names, root, settings.masks), root, problems)
         tops = image_folders(names)
         splits = (
             tops if tops and all(map(is_split, tops)) and not any("/" not in name for name in names) else []
         )
+        inside = [file for file in files if not splits or file.partition("/")[0] in splits]
+        _warn_of_others(root, inside, problems)
         chosen = None
         if not (split == ALL and splits):
             chosen = choose_split(path, split, splits, default=("train",))
