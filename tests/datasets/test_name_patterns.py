@@ -90,6 +90,13 @@ def test_numbers_become_the_declared_classes(tmp_path, write_images):
     assert "numbers of the classes from 0" in data.labels_from
 
 
+def test_background_in_names_is_no_class(tmp_path, write_images):
+    write_images(tmp_path, ["cat_1.jpg", "background_1.jpg"])
+    data = open_dataset(tmp_path, DataSettings(pattern="^(?P<label>[a-z]+)_"))
+    assert present(data) == {"background_1": (), "cat_1": (0,)}
+    assert "file names: 'background' means background" in data.problems[0].message
+
+
 def test_a_pattern_that_fits_few_names_is_refused(tmp_path, write_images):
     write_images(tmp_path, ["cat_1.jpg", "1.jpg", "2.jpg"])
     with pytest.raises(DataError, match=r"fits 1 of 3 images; .*'1\.jpg', '2\.jpg'"):

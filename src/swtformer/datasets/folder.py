@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
-from swtformer.datasets.background import is_background
+from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.class_folders import doubts, image_folders
 from swtformer.datasets.files import files_below, image_files_below, outside
@@ -84,10 +84,7 @@ class FolderReader(Reader):
         files = files_below(root, problems)
         names = [file for file in files if is_image_name(file.rpartition("/")[2])]
         names = _without_masks(outside(names, root, settings.masks), root, problems)
-        tops = image_folders(names)
-        splits = (
-            tops if tops and all(map(is_split, tops)) and not any("/" not in name for name in names) else []
-        )
+        splits = _splits(names)
         inside = [file for file in files if not splits or file.partition("/")[0] in splits]
         _warn_of_others(root, inside, problems)
         chosen = None
@@ -135,6 +132,12 @@ class _Image:
     path: str
     split: str | None
     name: str
+
+
+def _splits(names: Sequence[str]) -> list[str]:
+    """The top folders, if all of them are called like splits and no image lies beside them."""
+    tops = image_folders(names)
+    return tops if all(map(is_split, tops)) and all("/" in name for name in names) else []
 
 
 def _divided(path: str, splits: Sequence[str]) -> tuple[str | None, str]:
@@ -190,6 +193,7 @@ def _by_name(
 ) -> dict[str, tuple[str, ...] | None]:
     """Labels by path, read from the names of the images."""
     labels: dict[str, tuple[str, ...] | None] = {}
+    background: dict[str, None] = {}
     for image in images:
         labels[image.path] = None
         try:
@@ -199,6 +203,8 @@ def _by_name(
             continue
         if found is not None:
             labels[image.path] = tuple(label for label in found if not is_background(label))
+            background.update(dict.fromkeys(filter(is_background, found)))
+    warn_of_background(background, "file names", problems)
     without = [path for path, found in labels.items() if found is None]
     if without and not problems.has_fatal:
         shown = ", ".join(map(repr, without[:_SHOWN])) + (", …" if len(without) > _SHOWN else "")
