@@ -14,9 +14,9 @@ from PIL import Image
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
-from swtformer.datasets.files import image_files_below
+from swtformer.datasets.files import files_below
 from swtformer.datasets.labels import declared_classes, read_label_table
-from swtformer.datasets.paths import images_folder, locate, record_id
+from swtformer.datasets.paths import images_folder, is_image_name, locate, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import read_lines
@@ -99,7 +99,7 @@ class VocReader(Reader):
             raise DataError(
                 f"{path}: has no list {' or '.join(DEFAULT_SPLITS)}; name one: {', '.join(lists)}."
             )
-        lines = _listed(lists[chosen]) if chosen else _unlisted(images.root)
+        lines = _listed(lists[chosen]) if chosen else _unlisted(images.root, problems)
         declared = declared_classes(root, settings, problems)
         labels = _Labels(root, declared, problems)
         entries = []
@@ -172,9 +172,10 @@ def _listed(file: Path) -> Iterable[_Line]:
         yield _Line(re.sub(r"^/?JPEGImages/", "", name), pair[2] if pair else None, f"{file}:{number}")
 
 
-def _unlisted(images: Path) -> Iterable[_Line]:
-    for file in sorted(image_files_below(images)):
-        yield _Line(file.relative_to(images).as_posix(), None, str(file))
+def _unlisted(images: Path, problems: Problems) -> Iterable[_Line]:
+    for name in files_below(images, problems) if images.is_dir() else []:
+        if is_image_name(name.rpartition("/")[2]):
+            yield _Line(name, None, str(images / name))
 
 
 def _mask(root: Path, line: _Line, id: str, problems: Problems) -> Path | None:
