@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from swtformer.datasets.class_doubts import doubt_classes
+from swtformer.datasets.masks_beside import find_masks, lossy_mask
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import nearest
@@ -20,6 +22,8 @@ BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "n
 """Labels and folder names (lower case) that mean that no class is in the image."""
 
 NAMED = 5
+
+_OR_MERGE = {"table": ", or merge the rows of an image by --reader.rows object"}
 
 
 @dataclass(frozen=True)
@@ -104,11 +108,11 @@ def assemble(
     if not entries:
         problems.fatal("empty", f"{origin.root}: lists no images.")
     _check_names(entries, problems)
-    merged = _merge(entries, problems)
+    merged = _merge(entries, origin, problems)
     _note_missing([entry for entry in merged if entry.image is None], len(merged), origin, settings, problems)
     there = [entry for entry in merged if entry.image is not None]
     if settings.masks is not None:
-        there = _attach_masks(there, settings.masks, problems)
+        there = _with_masks(there, settings.masks, problems)
     records = [
         Record(entry.id, entry.image, _indices(entry, classes, problems), entry.mask, entry.source)
         for entry in there
@@ -138,7 +142,7 @@ def _check_names(entries: Iterable[Entry], problems: Problems) -> None:
             problems.fatal("file_name", f"{entry.id!r}: the file name is not UTF-8; rename the file.")
 
 
-def _merge(entries: Iterable[Entry], problems: Problems) -> list[Entry]:
+def _merge(entries: Iterable[Entry], origin: Origin, problems: Problems) -> list[Entry]:
     """One entry per id; entries that contradict each other are fatal."""
     first: dict[str, Entry] = {}
     for entry in entries:
@@ -154,7 +158,7 @@ def _merge(entries: Iterable[Entry], problems: Problems) -> list[Entry]:
         elif _label_set(known) != _label_set(entry):
             message = (
                 f"{entry.source}: {entry.id!r} has the labels {_named(entry)}, but {_named(known)} at "
-                f"{known.source}; keep one of them."
+                f"{known.source}; keep one of them{_OR_MERGE.get(origin.format, '')}."
             )
             problems.fatal("conflicting_labels", message, id=entry.id)
         else:
@@ -194,24 +198,29 @@ def _note_missing(
         problems.warn("missing_image", message, id=entry.id)
 
 
-def _attach_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[Entry]:
-    """Entries with ``<masks>/<id>.png`` where that file is there."""
+def _with_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[Entry]:
+    """Entries with their masks in a folder, where they are there (see `find_masks`)."""
     if not folder.is_dir():
         problems.fatal("missing_masks", f"{folder}: the folder of masks does not exist.")
         return entries
-    paths = [folder / f"{entry.id}.png" for entry in entries]
-    attached = [
-        replace(entry, mask=path if path.is_file() else None)
-        for entry, path in zip(entries, paths, strict=True)
-    ]
-    without = [path for entry, path in zip(attached, paths, strict=True) if entry.mask is None]
-    if entries and len(without) == len(entries):
+    images = [(entry.id, entry.image) for entry in entries if entry.image is not None]
+    found = find_masks(folder, images)
+    if entries and not found:
+        lossy = lossy_mask(folder, images)
+        there = next((path.name for path in sorted(folder.iterdir()) if path.is_file()), "no file")
         problems.fatal(
-            "missing_masks", f"{folder}: holds no mask of these images; expected {without[0].name}."
+            "missing_masks",
+            f"{lossy}: JPEG changes the values of masks; save masks as PNG."
+            if lossy
+            else f"{folder}: holds no mask of these images; expected {folder / entries[0].id}.png, "
+            "with or without "
+            f"its folder, or with _mask, _seg, _label or _gt; the folder holds {there}.",
         )
-    for path in without:
-        problems.warn("missing_mask", f"{path}: no such mask; the image is not scored.")
-    return attached
+    for entry in entries:
+        if entry.id not in found:
+            message = f"{folder / entry.id}.png: no such mask; the image is not scored."
+            problems.warn("missing_mask", message)
+    return [replace(entry, mask=found.get(entry.id)) for entry in entries]
 
 
 def _indices(entry: Entry, classes: Classes, problems: Problems) -> tuple[int, ...] | None:
@@ -241,6 +250,7 @@ def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: P
                 "images without it: otherwise nothing shows what sets it apart, and its maps mean little."
             )
             problems.warn("class_in_all_images", message)
+    doubt_classes(classes.names, [frozenset(present) for present in labelled], problems)
     if not classes.declared and any(record.mask for record in records):
         order = ", ".join(f"{index + 1}={name}" for index, name in enumerate(classes.names))
         message = (

@@ -132,8 +132,8 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
 
     Returns:
         The counts and all problems. A bad file never raises: it is a problem of kind "unreadable_image",
-        "unreadable_mask", "mask_size" or "mask_values". "exif_rotation" and "mask_unlike_labels" are remarks
-        about many images at once.
+        "unreadable_mask", "mask_size" or "mask_values". "no_labels" (which stops training), "exif_rotation"
+        and "mask_unlike_labels" are remarks about many images at once.
     """
     findings: list[_Finding] = []
     total = len(image_set)
@@ -236,6 +236,13 @@ def _remarks(
     records: Sequence[Record], findings: Sequence[_Finding], settings: DataSettings
 ) -> Iterator[Problem]:
     """One problem for each thing that many images share and that stops no command."""
+    if records and not any(record.present for record in records):
+        known = any(record.present is not None for record in records)
+        what = "shows a class" if known else "has labels"
+        message = (
+            f"no image {what}, so there is nothing to train on; add labels, or name the file that holds them."
+        )
+        yield Problem("no_labels", True, message)
     rotated = [record.id for record, found in zip(records, findings, strict=True) if found.is_rotated]
     if rotated and settings.exif == "raw":
         message = (

@@ -14,12 +14,13 @@ from PIL import Image
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.base import Reader
-from swtformer.datasets.labels import declared_classes, read_label_table
+from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import images_folder, is_image_name, locate, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import read_lines
 from swtformer.datasets.splits import choose_split
+from swtformer.datasets.table_labels import read_label_table
 from swtformer.errors import DataError
 from swtformer.label_sources import are_of_masks, counted, masks_in
 from swtformer.safe_names import safe_name
