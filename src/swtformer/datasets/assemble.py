@@ -13,6 +13,7 @@ from pathlib import Path
 
 from swtformer.datasets.class_doubts import doubt_classes
 from swtformer.datasets.masks_beside import find_masks, lossy_mask
+from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import nearest
@@ -113,8 +114,9 @@ def assemble(
     there = [entry for entry in merged if entry.image is not None]
     if settings.masks is not None:
         there = _with_masks(there, settings.masks, problems)
+    _refuse_unknown(there, classes, problems)
     records = [
-        Record(entry.id, entry.image, _indices(entry, classes, problems), entry.mask, entry.source)
+        Record(entry.id, entry.image, _indices(entry, classes), entry.mask, entry.source)
         for entry in there
         if entry.image is not None
     ]
@@ -188,14 +190,25 @@ def _note_missing(
     if missing and (settings.strict or len(missing) == listed):
         shown = ", ".join(f"{entry.id} ({entry.source})" for entry in missing[:NAMED])
         more = ", …" if len(missing) > NAMED else ""
+        there = _example(origin.looked_in)
         problems.fatal(
             "missing_image",
             f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. "
-            "If they are elsewhere, name their folder with `data.images`.",
+            f"That folder holds {there}. If they are elsewhere, name their folder with `data.images`.",
         )
     for entry in missing:
         message = f"{entry.source}: image {entry.id!r} is missing in {origin.looked_in}; left out."
         problems.warn("missing_image", message, id=entry.id)
+
+
+def _example(folder: Path) -> str:
+    """An image in a folder or just below it, for messages that something else is missing there."""
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
+    for place in folders[:20]:
+        found = min((path for path in place.iterdir() if is_image_name(path.name)), default=None)
+        if found is not None:
+            return repr(found.relative_to(folder).as_posix())
+    return "no image"
 
 
 def _with_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[Entry]:
@@ -207,14 +220,12 @@ def _with_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[
     found = find_masks(folder, images)
     if entries and not found:
         lossy = lossy_mask(folder, images)
-        there = next((path.name for path in sorted(folder.iterdir()) if path.is_file()), "no file")
         problems.fatal(
             "missing_masks",
             f"{lossy}: JPEG changes the values of masks; save masks as PNG."
             if lossy
-            else f"{folder}: holds no mask of these images; expected {folder / entries[0].id}.png, "
-            "with or without "
-            f"its folder, or with _mask, _seg, _label or _gt; the folder holds {there}.",
+            else f"{folder}: holds no mask of these images; expected {folder / entries[0].id}.png, with or "
+            f"without its folder, or with _mask, _seg, _label or _gt; the folder holds {_example(folder)}.",
         )
     for entry in entries:
         if entry.id not in found:
@@ -223,16 +234,24 @@ def _with_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[
     return [replace(entry, mask=found.get(entry.id)) for entry in entries]
 
 
-def _indices(entry: Entry, classes: Classes, problems: Problems) -> tuple[int, ...] | None:
-    """Indices of an entry's labels; an unknown class is fatal."""
+def _refuse_unknown(entries: Iterable[Entry], classes: Classes, problems: Problems) -> None:
+    """A class that is not in the list is fatal: one problem, with the first place that names it."""
+    unknown: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for name in dict.fromkeys(entry.labels or ()):
+            if name not in classes.indices:
+                unknown.setdefault(name, []).append(entry)
+    for name, own in unknown.items():
+        count = f" (in {len(own)} images)" if len(own) > 1 else ""
+        message = f"{own[0].source}: unknown class {name!r}{count}. {nearest(name, classes.names)}"
+        problems.fatal("unknown_class", message, id=own[0].id)
+
+
+def _indices(entry: Entry, classes: Classes) -> tuple[int, ...] | None:
+    """Indices of an entry's known labels."""
     if entry.labels is None:
         return None
-    indices = classes.indices
-    for name in dict.fromkeys(entry.labels):
-        if name not in indices:
-            message = f"{entry.source}: unknown class {name!r}. {nearest(name, classes.names)}"
-            problems.fatal("unknown_class", message, id=entry.id)
-    return tuple(sorted({indices[name] for name in entry.labels if name in indices}))
+    return tuple(sorted({classes.indices[name] for name in entry.labels if name in classes.indices}))
 
 
 def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: Problems) -> None:

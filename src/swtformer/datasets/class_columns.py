@@ -159,7 +159,7 @@ def read_flags(
     if minus and kinds["zero"] and options.minus_one is None:
         problems.fatal(
             "table_columns",
-            f"{path}: {minus} cells of classes hold -1 beside 0 and 1; say what it means by "
+            f"{path}: columns of classes hold -1 ({minus} times) beside 0 and 1; say what it means by "
             "--reader.minus_one absent or --reader.minus_one present.",
         )
     elif minus:
@@ -170,7 +170,7 @@ def read_flags(
         line = next(row.line for row in rows if kind_of(row.cells.get(name)) == "blank")
         problems.fatal(
             "table_row",
-            f"{path}:{line}: column {name!r} must be 0 or 1, got '' (so do {kinds['blank']} cells); "
+            f"{path}:{line}: column {name!r} must be 0 or 1, got '' ({kinds['blank']} such cells); "
             "fill them, "
             "or say by --reader.blank absent that these classes are not there.",
         )

@@ -12,8 +12,8 @@ from swtformer.datasets.labels import ClassList
 from swtformer.datasets.problems import Problems
 
 WAY_OUT = (
-    "write classes.txt beside the table with a name per line, number 0 first, or name the classes in that "
-    "order with --data.classes"
+    'write classes.json beside the table, such as {"0": "cat", "1": "dog"}, or name the classes from '
+    "number 0 on in classes.txt, a name per line, or with --data.classes"
 )
 
 
@@ -32,7 +32,7 @@ def names_of_numbers(
     notes: list[str],
     problems: Problems,
 ) -> dict[int, str] | None:
-    """Names of the numbers that stand for labels; None where the numbers are names or mean nothing.
+    """Names of the numbers that stand for labels; none where they are names, None where they mean nothing.
 
     Args:
         numbers: those that occur, sorted.
@@ -43,7 +43,7 @@ def names_of_numbers(
         problems: receives a fatal problem where there is no list, or it does not fit.
     """
     if declared and {str(number) for number in numbers} <= set(declared.names):
-        return None
+        return {}
     found = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
     if declared is None:
         binary = " If 1 means that a class is there, call the column by its name."

@@ -29,9 +29,12 @@ LESS_SURE_LABELS = (
     "diagnosis", "dx", "disease", "species", "breed", "objects", "object", "annotations", "annotation",
     "objectname", "defect", "defects", "defecttype", "breedname", "speciesname", "groundtruth", "gt",
     "type", "variety", "pathology", "landcover", "scene", "symptoms", "attributeids", "attributes",
-    "lesiontype",
+    "lesiontype", "variable", "klasse", "klassen", "kategorie", "clase", "classe", "etiqueta",
 )  # fmt: skip
 """Names that count where no column has one of `LABEL_COLUMNS`."""
+
+LABEL_ENDINGS = ("label", "labels", "class", "classes", "category", "categories", "tags")
+"""Ends of names that count where no column has a name of its own."""
 
 NUMBER_COLUMNS = (
     "classid", "categoryid", "labelid", "classidx", "labelidx", "classindex", "labelindex",
@@ -83,18 +86,19 @@ BOX_COLUMNS = (
 
 _METADATA = frozenset(
     {
-    "fold", "folds", "kfold", "cvfold", "index", "level0", "level1", "idx", "width", "height", "w", "h",
-    "imagewidth", "imageheight", "imgwidth", "imgheight", "size", "filesize", "channels", "depth",
-    "area", "train", "training", "val", "valid", "validation", "test", "testing", "split", "flipped",
-    "rotated", "augmented", "cropped", "rotation", "angle", "year", "month", "day", "date", "time",
-    "timestamp", "age", "sex", "gender", "male", "female", "difficult", "truncated", "occluded",
-    "iscrowd", "crowd", "verified", "reviewed", "checked", "annotator", "annotatorid", "annotationid",
-    "createdat", "updatedat", "leadtime", "camera", "view", "viewposition", "latitude", "longitude",
-    "lat", "lon", "lng", "x", "y", "xmin", "xmax", "ymin", "ymax", "x1", "x2", "y1", "y2", "count",
-    "total", "weight", "quality", "confidence", "score", "version", "batch", "patient", "patientid",
-    "subject", "subjectid", "caseid", "group", "groupid", "seed", "duplicate", "corrupt", "blurry",
-    "grayscale", "imageid", "id", "labelcount", "numlabels", "source",
-}
+        "fold", "folds", "kfold", "cvfold", "index", "level0", "level1", "idx", "width", "height", "w",
+        "h", "imagewidth", "imageheight", "imgwidth", "imgheight", "size", "filesize", "channels",
+        "depth", "area", "train", "training", "val", "valid", "validation", "test", "testing", "split",
+        "flipped", "rotated", "augmented", "cropped", "rotation", "angle", "year", "month", "day",
+        "date", "time", "timestamp", "age", "sex", "gender", "male", "female", "difficult", "truncated",
+        "occluded", "iscrowd", "crowd", "verified", "reviewed", "checked", "annotator", "annotatorid",
+        "annotationid", "createdat", "updatedat", "leadtime", "camera", "view", "viewposition",
+        "latitude", "longitude", "lat", "lon", "lng", "x", "y", "xmin", "xmax", "ymin", "ymax", "x1",
+        "x2", "y1", "y2", "count", "total", "weight", "quality", "confidence", "score", "version",
+        "batch", "patient", "patientid", "subject", "subjectid", "caseid", "group", "groupid", "seed",
+        "value", "present", "presence", "exists", "probability", "duplicate", "corrupt", "blurry",
+        "grayscale", "imageid", "id", "labelcount", "numlabels", "source",
+    }
 )  # fmt: skip
 _METADATA_START = re.compile(r"(num|n|count)_|(num|count)[A-Z]|number_? ?of")
 

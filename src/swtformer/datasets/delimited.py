@@ -149,8 +149,11 @@ def read_list(path: Path, text: str) -> Rows:
             faults.append(f"{path}:{number}: expected an image name and labels, got {line.strip()!r:.60}.")
             continue
         rest = line[match.end() :].strip(" \t,;:")
-        labels = [part.strip() for part in re.split(r"[,;|]" if re.search(r"[,;|]", rest) else r"\s+", rest)]
-        rows.append(Row(number, {columns[0]: match["name"], columns[1]: [name for name in labels if name]}))
+        mark = r"[,;|]" if re.search(r"[,;|]", rest) else r"\s+"
+        labels = [label for part in re.split(mark, rest) if (label := part.strip())]
+        are_numbers = all(label.isdecimal() for label in labels)
+        cells = {columns[0]: match["name"], columns[1]: [*map(int, labels)] if are_numbers else labels}
+        rows.append(Row(number, cells))
     if len(faults) > FAULTS_NAMED:
         faults = [f"{faults[0]} {len(faults) - 1} more lines are like it."]
     return Rows(path, columns, tuple(rows), tuple(faults), has_header=False)

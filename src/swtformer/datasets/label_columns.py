@@ -86,8 +86,11 @@ def with_labels(
     others = [name for name in rest if name not in labels]
     flags, passed = find_class_columns(table.rows, others, known)
     if labels:
-        return _beside_flags(table, chosen, labels, [*flags], problems)
+        return _beside_flags(table, chosen, labels, _plain_flags(table, flags), problems)
     if flags:
+        for name in sorted(known - set(flags)) if known & set(flags) else ():
+            message = f"{table.path}:1: the class {name!r} has no column. {nearest(name, others)}"
+            problems.fatal("unknown_class", message)
         unread = [name for name in others if name not in flags]
         if passed:
             message = (
@@ -115,8 +118,11 @@ def _label_columns(
     series = [name for name in find_series(rest, usual) if name not in known]
     if len(series) > 1 and not all(looks_like_class(cells_of(table, name)) for name in series):
         return tuple(series)
-    for names in (column_names.LABEL_COLUMNS, column_names.LESS_SURE_LABELS, column_names.NUMBER_COLUMNS):
+    ending = [plain(name) for name in rest if plain(name).endswith(column_names.LABEL_ENDINGS)]
+    numbers = column_names.NUMBER_COLUMNS
+    for names in (column_names.LABEL_COLUMNS, column_names.LESS_SURE_LABELS, ending, numbers):
         found = [name for name in find_columns(rest, names) if name not in known]
+        found = [name for name in found if names is not ending or not looks_like_class(cells_of(table, name))]
         found += [name for name in rest if "." in name and plain(name.rpartition(".")[2]) in names]
         if not found:
             continue
@@ -139,6 +145,17 @@ def _are_numbers(cells: Iterable[Any]) -> bool:
     return all(cell in (None, "") or number_in(str(cell).strip()) is not None for cell in cells)
 
 
+def _plain_flags(table: Rows, columns: Sequence[str]) -> list[str]:
+    """Columns that hold flags alone, and say neither the number of a class nor how sure a label is."""
+    other = {*column_names.NUMBER_COLUMNS, *column_names.SCORE_COLUMNS}
+    plain_kinds = {"zero", "one", "present", "absent", "blank"}
+    return [
+        name
+        for name in columns
+        if plain(name) not in other and set(map(kind_of, cells_of(table, name))) <= plain_kinds
+    ]
+
+
 def _beside_flags(
     table: Rows, chosen: Columns, labels: tuple[str, ...], flags: Sequence[str], problems: Problems
 ) -> Columns:
@@ -148,8 +165,8 @@ def _beside_flags(
     by_name = {name.lower(): name for name in flags}
     said = [str(row.cells.get(labels[0]) or "").strip() for row in table.rows]
     if not any(text.lower() in by_name for text in said) and not _are_numbers(said):
-        message = f"{table.path}:1: columns of 0 and 1 beside the column {labels[0]!r} are not read: "
-        f"{some_of(flags)}."
+        beside = f"columns of 0 and 1 beside the column {labels[0]!r}"
+        message = f"{table.path}:1: {beside} are not read: {some_of(flags)}."
         problems.warn("ignored_column", message)
         return replace(chosen, labels=labels)
     differing = []
@@ -180,7 +197,7 @@ def _beside_flags(
 def by_position(table: Rows, image: str, options: TableSettings, problems: Problems) -> Columns | None:
     """Columns of a table without header: image and labels, with a box of four numbers between them or not."""
     rest = [name for name in table.columns if name != image]
-    note = f"there is no header; image names are from the {image}"
+    note = f"there is no header; image names are from {image!r}"
     if options.label_columns is not None:
         asked = [asked_column(table, name, "label_columns", problems) for name in options.label_columns]
         return Columns(image, labels=tuple(name for name in asked if name is not None), notes=(note,))

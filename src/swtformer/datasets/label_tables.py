@@ -18,7 +18,7 @@ from swtformer.datasets.splits import ALL, choose_split
 from swtformer.datasets.table_files import find_tables
 from swtformer.datasets.table_labels import read_label_table
 from swtformer.datasets.table_settings import TableSettings
-from swtformer.errors import DataError, nearest
+from swtformer.errors import DataError
 from swtformer.settings import DataSettings
 
 MASK_FOLDERS = ("", "masks", "SegmentationClass")
@@ -48,8 +48,6 @@ def read_table(
     declared = class_list(folder, settings, problems)
     search = ImageSearch(folder, settings.images, settings.masks)
     table = _read_all(folder, tables, declared, search, options, problems)
-    if settings.classes is not None and table.declares_order:
-        _require_columns(path, settings.classes, table.names, problems)
     rows, chosen = _rows_of_split(path, table, split)
     images = search.folder_of([row.name for row in rows])
     mask_folders = _mask_folders(folder, settings)
@@ -103,13 +101,6 @@ def _inside(row: LabelRow, own: Path, folder: Path) -> LabelRow:
     if name.startswith((f"{prefix}/", "/")):
         return row
     return replace(row, name=f"{prefix}/{name}")
-
-
-def _require_columns(path: Path, asked: Sequence[str], columns: Sequence[str], problems: Problems) -> None:
-    for name in asked:
-        if name.strip() not in columns:
-            message = f"{path}: the class {name!r} has no column. {nearest(name, columns)}"
-            problems.fatal("unknown_class", message)
 
 
 def _rows_of_split(path: Path, table: LabelTable, asked: str | None) -> tuple[Sequence[LabelRow], str | None]:

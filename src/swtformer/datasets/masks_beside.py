@@ -42,9 +42,11 @@ def find_masks(folder: Path, images: Sequence[tuple[str, Path]]) -> dict[str, Pa
         The masks that are there; no file is the mask of two images, or an image itself.
     """
     known = ImageFolder(folder)
+    files = {image for _, image in images}
     best: dict[str, Path] = {}
     for named in _ways([id for id, _ in images]):
-        found = {id: mask for id, image in images if (mask := _mask_file(known, named(id))) and mask != image}
+        found = {id: mask for id, image in images if (mask := _mask_file(known, named(id, image)))}
+        found = {id: mask for id, mask in found.items() if mask not in files}
         if len(found) > len(best) and len(set(found.values())) == len(found):
             best = found
         if len(best) == len(images):
@@ -56,24 +58,27 @@ def lossy_mask(folder: Path, images: Sequence[tuple[str, Path]]) -> Path | None:
     """A JPEG file that would be the mask of one of the images."""
     known = ImageFolder(folder)
     files = {image for _, image in images}
-    stems = [named(id) for id, _ in images for named in _ways([id])]
+    stems = [named(id, image) for id, image in images for named in _ways([id])]
     found = (folder / name for stem in stems for mark in LOSSY for name in known.matches(stem + mark))
     return next((file for file in found if file.suffix in LOSSY and file not in files), None)
 
 
-def _ways(ids: Sequence[str]) -> list[Callable[[str], str]]:
-    """Ways to name masks: with fewer and fewer of the folders of an id, and with a suffix or prefix."""
+def _ways(ids: Sequence[str]) -> list[Callable[[str, Path], str]]:
+    """Ways to name masks: in fewer, or more, of the folders of an image, and with a suffix or prefix."""
     depth = max((id.count("/") for id in ids), default=0)
 
-    def way(dropped: int, prefix: str, suffix: str) -> Callable[[str], str]:
-        def named(id: str) -> str:
-            *folders, base = id.split("/")
-            return "/".join([*folders[dropped:], f"{prefix}{base}{suffix}"])
+    def way(folders: int | None, prefix: str, suffix: str) -> Callable[[str, Path], str]:
+        def named(id: str, image: Path) -> str:
+            *own, base = id.split("/")
+            if folders is not None:
+                own = [*image.parts[:-1]][len(image.parts) - 1 - folders :]
+            return "/".join([*own, f"{prefix}{base}{suffix}"])
 
         return named
 
     affixes = [*(("", suffix) for suffix in SUFFIXES), *((prefix, "") for prefix in PREFIXES)]
-    return [way(dropped, *affix) for dropped in range(depth + 1) for affix in affixes]
+    counts = [None, *range(depth - 1, -1, -1), depth + 1, depth + 2]
+    return [way(folders, *affix) for folders in counts for affix in affixes]
 
 
 def _mask_file(folder: ImageFolder, stem: str) -> Path | None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from swtformer.datasets.delimited import FAULTS_NAMED, is_label_list, read_csv, read_list
 from swtformer.datasets.rows import Row, Rows, parse_json, read_start, read_text, split_lines
-from swtformer.datasets.spreadsheets import SPREADSHEETS, read_spreadsheet, refuse_old
+from swtformer.datasets.spreadsheets import OLD, SPREADSHEETS, read_spreadsheet, refuse_old
 
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
-SUFFIXES = frozenset({".csv", ".tsv", *JSON_LINES, *SPREADSHEETS})
-"""Extensions (lower case) of files that are tables whatever they hold."""
+SUFFIXES = frozenset({".csv", ".tsv", *JSON_LINES, *SPREADSHEETS, *OLD})
+"""Extensions (lower case) of files that are tables whatever they hold; those in `OLD` are refused."""
 
 
 def is_table(path: Path) -> bool:

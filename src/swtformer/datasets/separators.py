@@ -13,6 +13,9 @@ MARKS = ("\n", ";", "|", ",", "+", "/", "&", " ")
 CERTAIN = MARKS[:3]
 """Marks that names do not hold: they always separate."""
 
+MOST_COMPARED = 500
+"""Different cells that are compared with one another."""
+
 WORDS = {"\n": "line ends", " ": "blanks"}
 """Marks that cannot be seen, in words."""
 
@@ -51,10 +54,15 @@ def shown(mark: str) -> str:
 
 def separate(text: str, mark: str | None, known: Collection[str] = ()) -> tuple[str, ...]:
     """The labels in a text, each once; a text that is a known class stays whole."""
+    return tuple(dict.fromkeys(list_of(text, mark, known)))
+
+
+def list_of(text: str, mark: str | None, known: Collection[str] = ()) -> list[str]:
+    """The parts of a text in order, without empty ones; a text that is a known class stays whole."""
     if mark is None or text in known:
-        return (text.strip(),)
+        return [text.strip()]
     parts = text.split() if mark == " " else text.split(mark)
-    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    return [part.strip() for part in parts if part.strip()]
 
 
 def find_separator(texts: Iterable[str], known: Collection[str] = ()) -> Separator:
@@ -97,10 +105,19 @@ def _evidence(combined: set[str], alone: set[str], mark: str, known: Collection[
     if len(explained) == len(parts) and (whole or mark == ","):
         return "shown"
     vocabulary = {part for own in parts.values() for part in own}
+    some = list(parts.values())[:MOST_COMPARED]
+    is_within = any(set(one) < set(other) and one not in _runs(other) for one in some for other in some)
     shares = [text for text, own in parts.items() if any(part in names for part in own)]
     if mark == ",":
         return "shown" if len(shares) == len(parts) else "doubtful"
-    return "doubtful" if whole or len(parts) > len(vocabulary) or (mark != " " and shares) else "no"
+    is_list = whole or is_within or len(parts) > len(vocabulary) or (mark != " " and shares)
+    return "doubtful" if is_list else "no"
+
+
+def _runs(parts: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """Parts that follow one another, as the words of a longer name do."""
+    ends = range(1, len(parts) + 1)
+    return {parts[start:end] for end in ends for start in range(end)}
 
 
 def _second(whole: set[str], mark: str, known: Collection[str]) -> str:
@@ -120,7 +137,7 @@ def _question(combined: set[str], mark: str, beside: str | None = None) -> str:
     if beside is not None:
         return (
             f"labels are separated by {shown(beside)}, but {example!r} looks like {parts}; "
-            f"write all cells with one separator."
+            "write all cells with one separator"
         )
     return (
         f"is {example!r} one class, or {parts}? There are {len(combined)} such cells; say it by "

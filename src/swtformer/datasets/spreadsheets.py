@@ -71,8 +71,10 @@ def _read_workbook(path: Path) -> Rows:
     names = [name for name, lines in sheets.items() if lines]
     if not names:
         return Rows(path, (), (), ())
-    notes = (f"the sheet {names[0]!r} is read, the first of {len(names)}",) if len(names) > 1 else ()
-    lines = sheets[names[0]]
+    notes: tuple[str, ...] = (
+        (f"the sheet {names[0]!r} is read, the first of {len(names)}",) if len(names) > 1 else ()
+    )
+    lines, notes = _without_title(sheets[names[0]], notes)
     header = ["" if cell is None else str(cell).strip() for cell in lines[0][1]]
     has_header = not any(map(is_image_name, header))
     columns = header if has_header else list(numbered(len(header)))
@@ -84,6 +86,15 @@ def _read_workbook(path: Path) -> Rows:
         for line, cells in lines[has_header:]
     ]
     return Rows(path, tuple(filter(None, columns)), tuple(rows), (), has_header, notes)
+
+
+def _without_title(
+    lines: list[tuple[int, list[Any]]], notes: tuple[str, ...]
+) -> tuple[list[tuple[int, list[Any]]], tuple[str, ...]]:
+    """The lines from the header on: above it, lines of one cell are titles."""
+    widths = [sum(cell not in (None, "") for cell in cells) for _, cells in lines]
+    first = next((index for index, width in enumerate(widths) if width > 1), 0)
+    return lines[first:], (*notes, f"the header is in line {lines[first][0]}") if first else notes
 
 
 def _filled(lines: Any) -> list[tuple[int, list[Any]]]:

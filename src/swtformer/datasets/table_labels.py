@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
-from swtformer.datasets.class_columns import kind_of, number_in, read_flags
+from swtformer.datasets.class_columns import PRESENT, kind_of, number_in, read_flags
 from swtformer.datasets.class_numbers import names_of_numbers, resolve_lists, whole_number
 from swtformer.datasets.label_cells import Cell, read_cell
 from swtformer.datasets.label_columns import Columns
@@ -17,7 +17,7 @@ from swtformer.datasets.object_rows import merge_objects
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.row_files import read_rows
 from swtformer.datasets.rows import Row, Rows
-from swtformer.datasets.separators import CERTAIN, find_separator, mark_of, separate, shown
+from swtformer.datasets.separators import CERTAIN, Separator, find_separator, list_of, mark_of, shown
 from swtformer.datasets.table_columns import Hits, choose_columns, image_name
 from swtformer.datasets.table_settings import TableSettings
 
@@ -28,6 +28,9 @@ SOUNDS_LIKE_NOTHING = frozenset(
     {"healthy", "good", "ok", "negative", "no defect", "clean", "empty", "intact", "no tumor"}
 )
 """Names (lower case) of classes that may mean that there is nothing to see: asked about, but kept."""
+
+YES_OR_NO = frozenset({"yes", "no", "true", "false", "present", "absent", "positive", "negative"})
+"""Words (lower case) that are no names of classes where there are no other labels."""
 
 NO_OUTLINE = frozenset({"", "-1", "[]", "nan", "none"})
 """What a column of outlines holds where there is none."""
@@ -176,8 +179,11 @@ class _Reading:
                 faults.append(f"{self.table.path}:{row.line}: {error}")
                 found.append(None)
         _tell(faults, self.problems)
-        mark = self._mark([cell.text for own in found for cell in own or () if cell.text])
-        return [None if own is None else _joined(own, mark, self._known) for own in found]
+        separator = self._separator([cell.text for own in found for cell in own or () if cell.text])
+        if separator.doubt:
+            self.problems.fatal("separator", f"{self.table.path}: {separator.doubt}.")
+            return [None] * len(found)
+        return [None if own is None else _joined(own, separator.mark, self._known) for own in found]
 
     def _read_row(self, row: Row) -> list[Cell]:
         columns = self.columns
@@ -190,15 +196,13 @@ class _Reading:
             return []
         return [read_cell(row.cells[name], self._known) for name in columns.labels]
 
-    def _mark(self, texts: Sequence[str]) -> str | None:
+    def _separator(self, texts: Sequence[str]) -> Separator:
         if self.options.separator is not None:
-            return mark_of(self.options.separator)
+            return Separator(mark_of(self.options.separator))
         found = find_separator([text for text in texts if not self._is_nothing(text)], self._known)
-        if found.doubt:
-            self.problems.fatal("separator", f"{self.table.path}: {found.doubt}.")
         if found.mark is not None and found.mark not in CERTAIN:
             self.notes.append(f"labels are separated by {shown(found.mark)}")
-        return found.mark
+        return found
 
     def _is_nothing(self, name: str) -> bool:
         return name not in self._known and _folded(name) in self._words
@@ -216,12 +220,30 @@ class _Reading:
         lists = [None if cell is None else self._present(cell) for cell in cells]
         labels = {name for own in lists for name in own or () if not self._is_nothing(str(name))}
         numbers = sorted({number for name in labels if (number := whole_number(name)) is not None})
-        by_number = None
+        if labels and {str(name).lower() for name in labels} <= YES_OR_NO:
+            return self._of_words(lists)
+        by_number: dict[int, str] | None = {}
         if numbers and all(whole_number(name) is not None for name in labels):
             by_number = names_of_numbers(
                 numbers, self.declared, path=path, rows=rows, notes=self.notes, problems=self.problems
             )
-        return [None if own is None else self._names_of(own, by_number or {}) for own in lists]
+        if by_number is None:
+            return [None] * rows
+        return [None if own is None else self._names_of(own, by_number) for own in lists]
+
+    def _of_words(self, lists: Sequence[tuple[str | int, ...] | None]) -> list[tuple[str, ...] | None]:
+        """Labels that say yes or no: of the only class, if just one is declared."""
+        if self.declared is None or len(self.declared.names) != 1:
+            self.problems.fatal(
+                "table_columns",
+                f"{self.table.path}: the column {self.columns.labels[0]!r} holds nothing but words like yes "
+                "and no; call it by the name of the class, or name the class with --data.classes.",
+            )
+            return [None] * len(lists)
+        names = self.declared.names
+        return [
+            None if own is None else names if own and str(own[0]).lower() in PRESENT else () for own in lists
+        ]
 
     def _present(self, cell: Cell) -> tuple[str | int, ...]:
         """The labels of a cell; of those with a score, the ones that reach the threshold."""
@@ -242,11 +264,14 @@ class _Reading:
 
 
 def _joined(cells: Sequence[Cell], mark: str | None, known: frozenset[str]) -> Cell:
-    """The cells of a row as one, their texts separated."""
-    texts = [name for cell in cells if cell.text for name in separate(cell.text, mark, known)]
+    """The cells of a row as one, their texts separated; several numbers may be one value per class."""
+    lists = [list_of(cell.text, mark, known) for cell in cells if cell.text]
+    several = [own for own in lists if len(own) > 1 and all(part.isdecimal() for part in own)]
+    texts = dict.fromkeys(name for own in lists if own not in several for name in own)
+    numbers = [int(part) for own in several for part in own]
     return Cell(
         names=(*texts, *(name for cell in cells for name in cell.names)),
-        numbers=tuple(number for cell in cells for number in cell.numbers),
+        numbers=(*numbers, *(number for cell in cells for number in cell.numbers)),
         scores=tuple(score for cell in cells for score in cell.scores),
     )
 
