@@ -14,10 +14,18 @@ from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import Row
 from swtformer.datasets.table_settings import TableSettings
 
-PRESENT = frozenset(
-    {"true", "t", "yes", "y", "x", "present", "positive", "pos", "ja", "oui", "si", "✓", "✔", "✗"}
+_FAMILIES = (
+    ("true t", "false f"),
+    ("yes y", "no n"),
+    ("x ✓ ✔ ✗", "-"),
+    ("present", "absent"),
+    ("positive pos", "negative neg"),
+    ("ja", "nein"),
+    ("oui", "non"),
+    ("si", "no"),
 )
-ABSENT = frozenset({"false", "f", "no", "n", "absent", "negative", "neg", "nein", "non", "-"})
+PRESENT = frozenset(word for present, _ in _FAMILIES for word in present.split())
+ABSENT = frozenset(word for _, absent in _FAMILIES for word in absent.split())
 """Words (lower case) that say whether a class is in an image, beside numbers."""
 
 LARGEST_COUNT = 50
@@ -56,22 +64,28 @@ def number_in(text: str) -> float | None:
     return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text) else None
 
 
-def looks_like_class(cells: Sequence[Any]) -> bool:
-    """Whether most cells of a column are flags, scores, or counts with a zero among them."""
+def looks_like_class(cells: Sequence[Any], *, any_number: bool = False) -> bool:
+    """Whether most cells of a column are flags, scores, or counts with a zero among them.
+
+    Args:
+        cells: of the column.
+        any_number: whether other numbers count as well.
+    """
     kinds = Counter(map(kind_of, cells))
     filled = len(cells) - kinds["blank"]
-    if kinds["one"] or kinds["zero"]:  # numbers and words are not mixed, but for true and false
-        words = {str(cell).strip().lower() for cell in cells} & (PRESENT | ABSENT) - {"true", "false"}
+    said = {str(cell).strip().lower() for cell in cells} & (PRESENT | ABSENT)
+    if kinds["one"] or kinds["zero"]:  # beside numbers, true and false are the only words
+        words = said - {"true", "false"}
         kinds["other"] += sum(str(cell).strip().lower() in words for cell in cells)
-    if not filled or (2 * (kinds["other"] + kinds["blank"]) >= len(cells) and kinds["other"]):
+    elif not any(said <= {*present.split(), *absent.split()} for present, absent in _FAMILIES):
         return False
-    if kinds["count"]:
-        return kinds["zero"] + kinds["blank"] > 0
-    return True
+    if not filled or (kinds["other"] and 2 * (kinds["other"] + kinds["blank"]) >= len(cells)):
+        return False
+    return any_number or not kinds["count"] or kinds["zero"] + kinds["blank"] > 0
 
 
 def find_class_columns(
-    rows: Sequence[Row], columns: Sequence[str], known: frozenset[str]
+    rows: Sequence[Row], columns: Sequence[str], known: frozenset[str], *, any_number: bool = False
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Columns that stand for classes, and those that look the same but are passed over by their names.
 
@@ -80,7 +94,9 @@ def find_class_columns(
     """
     named = [name for name in columns if name in known]
     cells = {name: [row.cells.get(name) for row in rows] for name in columns}
-    alike = [name for name in columns if name not in named and looks_like_class(cells[name])]
+    alike = [
+        name for name in columns if name not in named and looks_like_class(cells[name], any_number=any_number)
+    ]
     if named:
         return tuple(named), tuple(alike)
     plain = [name for name in alike if not is_metadata(name) and not is_unnamed(name)]

@@ -84,7 +84,7 @@ def with_labels(
     if labels is None:
         return None
     others = [name for name in rest if name not in labels]
-    flags, passed = find_class_columns(table.rows, others, known)
+    flags, passed = find_class_columns(table.rows, others, known, any_number=options.threshold is not None)
     if labels:
         return _beside_flags(table, chosen, labels, _plain_flags(table, flags), problems)
     if flags:
@@ -92,6 +92,7 @@ def with_labels(
             message = f"{table.path}:1: the class {name!r} has no column. {nearest(name, others)}"
             problems.fatal("unknown_class", message)
         unread = [name for name in others if name not in flags]
+        _ask_for_counts(table, flags, unread, problems)
         if passed:
             message = (
                 f"{table.path}:1: columns of 0 and 1 are not read as classes: {some_of(passed)}. If "
@@ -143,6 +144,23 @@ def _label_columns(
 
 def _are_numbers(cells: Iterable[Any]) -> bool:
     return all(cell in (None, "") or number_in(str(cell).strip()) is not None for cell in cells)
+
+
+def _ask_for_counts(table: Rows, flags: Sequence[str], unread: Sequence[str], problems: Problems) -> None:
+    """Refuse columns of counts beside which others may be counts that are never 0."""
+    counts = [name for name in flags if "count" in map(kind_of, cells_of(table, name))]
+    alike = [
+        name
+        for name in unread
+        if not column_names.is_metadata(name) and set(map(kind_of, cells_of(table, name))) <= {"one", "count"}
+    ]
+    if counts and alike:
+        problems.fatal(
+            "table_columns",
+            f"{table.path}:1: {some_of(counts)} are read as counts of objects; are {some_of(alike)}, "
+            "which are "
+            "never 0? Name all columns of classes with --reader.label_columns.",
+        )
 
 
 def _plain_flags(table: Rows, columns: Sequence[str]) -> list[str]:

@@ -74,8 +74,8 @@ def read_label_table(
     reading = _Reading(table, columns, declared, options, problems)
     rows = _rows(table, columns, reading.labels(), problems)
     merged = merge_objects(rows, columns, options.rows, notes=reading.notes, problems=problems)
-    reading.say()
     found = sorted({*reading.names, *(label for row in merged for label in row.labels or ())})
+    reading.say(reading.flags or found)
     return LabelTable(
         tuple(merged),
         reading.flags or tuple(found),
@@ -149,11 +149,11 @@ class _Reading:
             return self._named([Cell(numbers=tuple(own)) for own in values])
         return self._named(self._read_cells()) if columns.labels else [None] * len(rows)
 
-    def say(self) -> None:
-        """Warn of what was decided, in one line."""
+    def say(self, names: Iterable[str]) -> None:
+        """Warn of what was decided, in one line; `names` are the classes."""
         for word, count in self._nothing.items():
             self.notes.append(f"{word!r} ({count} times) means no class (see --reader.nothing)")
-        for name in sorted({*self.names, *self.flags}):
+        for name in names:
             if _folded(name) in SOUNDS_LIKE_NOTHING:
                 self.notes.append(f"{name!r} is a class; if it means none, say --reader.nothing {name!r}")
         if self.notes:
