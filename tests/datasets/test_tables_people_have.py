@@ -246,7 +246,7 @@ NUMBERED = {
     ),
     "objects": (
         {
-            "metadata.jsonl": '{"file_name": "images/a.jpg", "objects": {"bbox": [[1, 1, 2, 2]], "categories": [1]}}\n',
+            "metadata.jsonl": '{"file_name": "images/a.jpg", "objects": {"categories": [1]}}',
             **XYZ,
         },
         {"a": "y"},
@@ -286,6 +286,11 @@ def test_numbers_follow_the_class_file_where_the_settings_choose_from_it(opened)
 
 
 REFUSED = {
+    "a label beside flags": (
+        {"l.csv": "image,type,cat,dog\na,old,1,0\nb,new,0,1\n"},
+        "'type' and .* may be labels",
+    ),
+    "columns called by numbers": ({"l.csv": "image,0,1\na,1,0\nb,0,1\n"}, "are called by numbers"),
     "numbers alone": (
         {"l.csv": "image,label\na,0\nb,3\n"},
         "labels of 2 rows are numbers .0 to 3.*classes.json",

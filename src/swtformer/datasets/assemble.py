@@ -193,8 +193,8 @@ def _note_missing(
         there = _example(origin.looked_in)
         problems.fatal(
             "missing_image",
-            f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. "
-            f"That folder holds {there}. If they are elsewhere, name their folder with `data.images`.",
+            f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. That "
+            f"folder holds {there}. If they are elsewhere, name their folder with `data.images`.",
         )
     for entry in missing:
         message = f"{entry.source}: image {entry.id!r} is missing in {origin.looked_in}; left out."

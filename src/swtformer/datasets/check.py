@@ -247,7 +247,7 @@ def _remarks(
     if rotated and settings.exif == "raw":
         message = (
             f"{_images(rotated)} an EXIF orientation that is not applied, because masks like VOC's fit the "
-            f"stored pixels; to turn the images upright, set data.exif to apply."
+            "stored pixels; to turn the images upright, set data.exif to apply."
         )
         yield Problem("exif_rotation", False, message)
     unlike = [

@@ -31,7 +31,8 @@ ABSENT = frozenset(word for _, absent in _FAMILIES for word in absent.split())
 LARGEST_COUNT = 50
 """Numbers above it are no counts of objects: they need a threshold."""
 
-_FLAG_NAME = re.compile(r"(is|has)[_\s]|(is|has)(?=[A-Z])")
+IS_OR_HAS = re.compile(r"(is|has)[_\s]|(is|has)(?=[A-Z])")
+"""Names of columns that are probably no class."""
 
 
 def kind_of(value: Any) -> str:
@@ -100,7 +101,7 @@ def find_class_columns(
     if named:
         return tuple(named), tuple(alike)
     plain = [name for name in alike if not is_metadata(name) and not is_unnamed(name)]
-    without_flags = [name for name in plain if not _FLAG_NAME.match(name)]
+    without_flags = [name for name in plain if not IS_OR_HAS.match(name)]
     classes = without_flags or plain
     marks = {kind for name in classes for kind in map(kind_of, cells[name])}
     if classes and marks <= {"blank", "present", "one"}:
@@ -151,9 +152,8 @@ def read_flags(
         if options.threshold is None and (largest > LARGEST_COUNT or kinds["fraction"]):
             problems.fatal(
                 "table_columns",
-                f"{path}: the columns {_some(many)} hold numbers up to {largest:g}; say from which on "
-                "a class is "
-                "in the image (--reader.threshold), or name the columns of the classes "
+                f"{path}: the columns {_some(many)} hold numbers up to {largest:g}; say from which on a "
+                "class is in the image (--reader.threshold), or name the columns of the classes "
                 "(--reader.label_columns).",
             )
         notes.append(
@@ -165,9 +165,9 @@ def read_flags(
         if options.threshold is None and plain:
             problems.fatal(
                 "table_columns",
-                f"{path}: the columns {_some(scored)} hold scores, {_some(plain)} only 0 and 1; name "
-                "those that "
-                "are classes (--reader.label_columns), or say from which score on (--reader.threshold).",
+                f"{path}: the columns {_some(scored)} hold scores, {_some(plain)} only 0 and 1; name those "
+                "that are classes (--reader.label_columns), or say from which score on "
+                "(--reader.threshold).",
             )
         said = "by default; --reader.threshold" if options.threshold is None else "--reader.threshold"
         notes.append(f"scores from {threshold:g} on count ({said})")
@@ -186,9 +186,8 @@ def read_flags(
         line = next(row.line for row in rows if kind_of(row.cells.get(name)) == "blank")
         problems.fatal(
             "table_row",
-            f"{path}:{line}: column {name!r} must be 0 or 1, got '' ({kinds['blank']} such cells); "
-            "fill them, "
-            "or say by --reader.blank absent that these classes are not there.",
+            f"{path}:{line}: column {name!r} must be 0 or 1, got '' ({kinds['blank']} such cells); fill "
+            "them, or say by --reader.blank absent that these classes are not there.",
         )
     elif kinds["blank"]:
         notes.append("empty cells mean that it is not there")

@@ -86,7 +86,7 @@ def _doubt_pairs(names: Sequence[str], labels: Sequence[frozenset[int]], problem
         if count > 1 and count >= ALIKE * either:
             message = (
                 f"classes {names[one]!r} and {names[other]!r} are together in {count} of the {either} "
-                "images that "
-                "show either, so nothing tells them apart; add images that show only one of them."
+                "images that show either, so nothing tells them apart; add images that show only one of "
+                "them."
             )
             problems.warn("class_pair", message)

@@ -59,9 +59,9 @@ def names_of_numbers(
     if not set(numbers) <= set(by_number):
         problems.fatal(
             "number_labels",
-            f"{path}: the labels of {rows} rows are numbers ({found}), but {declared.where} numbers "
-            "its classes "
-            f"from {min(by_number, default=0)} to {max(by_number, default=0)}; write classes.json, such as "
+            f"{path}: the labels of {rows} rows are numbers ({found}), but {declared.where} numbers its "
+            f"classes from {min(by_number, default=0)} to {max(by_number, default=0)}; write classes.json, "
+            "such as "
             '{"1": "cat", "2": "dog"}.',
         )
         return None
@@ -103,9 +103,8 @@ def resolve_lists(
         )
         problems.fatal(
             "number_labels",
-            f"{path}: the labels of {len(lists)} rows are lists of {length} values, one per class, "
-            f"but {known}; "
-            f"{WAY_OUT}.",
+            f"{path}: the labels of {len(lists)} rows are lists of {length} values, one per class, but "
+            f"{known}; {WAY_OUT}.",
         )
         return [None] * len(cells)
     names = declared.names

@@ -7,10 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swtformer.datasets import column_names
-from swtformer.datasets.class_columns import find_class_columns, kind_of, looks_like_class, number_in
+from swtformer.datasets.class_columns import (
+    IS_OR_HAS,
+    find_class_columns,
+    kind_of,
+    looks_like_class,
+    number_in,
+)
 from swtformer.datasets.column_names import find_columns, find_series, plain
 from swtformer.datasets.problems import Problems
-from swtformer.datasets.rows import Rows
+from swtformer.datasets.rows import Row, Rows
 from swtformer.datasets.table_settings import TableSettings
 from swtformer.errors import nearest
 
@@ -91,13 +97,18 @@ def with_labels(
         for name in sorted(known - set(flags)) if known & set(flags) else ():
             message = f"{table.path}:1: the class {name!r} has no column. {nearest(name, others)}"
             problems.fatal("unknown_class", message)
+        if not known and all(number_in(name) is not None for name in flags):
+            problems.fatal(
+                "table_columns",
+                f"{table.path}:1: the columns of 0 and 1 are called by numbers ({some_of(flags)}); call them "
+                "by the names of the classes, or write a header, if this is the first image.",
+            )
         unread = [name for name in others if name not in flags]
         _ask_for_counts(table, flags, unread, problems)
         if passed:
             message = (
-                f"{table.path}:1: columns of 0 and 1 are not read as classes: {some_of(passed)}. If "
-                "they are, name "
-                "all columns of classes with --reader.label_columns."
+                f"{table.path}:1: columns of 0 and 1 are not read as classes: {some_of(passed)}. If they "
+                "are, name all columns of classes with --reader.label_columns."
             )
             problems.warn("ignored_column", message)
         unread = [name for name in unread if name not in passed and not column_names.is_metadata(name)]
@@ -134,8 +145,8 @@ def _label_columns(
             problems.fatal(
                 "table_columns",
                 f"{table.path}:1: several columns may hold the labels: {some_of(candidates)} "
-                f"({len(table.rows)} "
-                f"rows); name the right one, such as --reader.label_columns {candidates[0]!r}.",
+                f"({len(table.rows)} rows); name the right one, such as --reader.label_columns "
+                f"{candidates[0]!r}.",
             )
             return None
         return tuple(candidates[:1])
@@ -157,9 +168,8 @@ def _ask_for_counts(table: Rows, flags: Sequence[str], unread: Sequence[str], pr
     if counts and alike:
         problems.fatal(
             "table_columns",
-            f"{table.path}:1: {some_of(counts)} are read as counts of objects; are {some_of(alike)}, "
-            "which are "
-            "never 0? Name all columns of classes with --reader.label_columns.",
+            f"{table.path}:1: {some_of(counts)} are read as counts of objects; are {some_of(alike)}, which "
+            "are never 0? Name all columns of classes with --reader.label_columns.",
         )
 
 
@@ -180,36 +190,38 @@ def _beside_flags(
     """A column of labels beside columns of 0 and 1: they must agree if they are about the same classes."""
     if not flags:
         return replace(chosen, labels=labels)
-    by_name = {name.lower(): name for name in flags}
     said = [str(row.cells.get(labels[0]) or "").strip() for row in table.rows]
-    if not any(text.lower() in by_name for text in said) and not _are_numbers(said):
-        beside = f"columns of 0 and 1 beside the column {labels[0]!r}"
-        message = f"{table.path}:1: {beside} are not read: {some_of(flags)}."
-        problems.warn("ignored_column", message)
-        return replace(chosen, labels=labels)
-    differing = []
-    for row, text in zip(table.rows, said, strict=True):
-        present = {name for name in flags if kind_of(row.cells.get(name)) in {"one", "present", "count"}}
-        number = number_in(text)
-        own = (
-            flags[int(number)]
-            if number is not None and 0 <= number < len(flags)
-            else by_name.get(text.lower())
+    differing = [row.line for row, text in zip(table.rows, said, strict=True) if not _agree(row, text, flags)]
+    if not differing:
+        note = f"the column {labels[0]!r} says the same as the columns {some_of(flags)}, which are read"
+        return replace(chosen, flags=tuple(flags), notes=(note,))
+    are_related = bool({text.lower() for text in said} & {name.lower() for name in flags})
+    are_related |= _are_numbers(said) and 2 * len(differing) < len(said)
+    if are_related or sum(not IS_OR_HAS.match(name) for name in flags) > 1:
+        how = (
+            f"say different things, in {len(differing)} of {len(said)} rows"
+            if are_related
+            else "may be labels"
         )
-        if present != ({own} - {None}):
-            differing.append(row.line)
-    if differing:
         problems.fatal(
             "table_columns",
-            f"{table.path}:{differing[0]}: the column {labels[0]!r} and the columns {some_of(flags)} "
-            "say different "
-            f"things, in {len(differing)} of {len(table.rows)} rows. Name those to read: "
-            "--reader.label_columns "
-            f"{labels[0]}, or --reader.label_columns {','.join(flags)}.",
+            f"{table.path}:{differing[0]}: the column {labels[0]!r} and the columns {some_of(flags)} {how}. "
+            f"Name those to read: --reader.label_columns {labels[0]}, or --reader.label_columns "
+            f"{','.join(flags)}.",
         )
-        return replace(chosen, labels=labels)
-    note = f"the column {labels[0]!r} says the same as the columns {some_of(flags)}, which are read"
-    return replace(chosen, flags=tuple(flags), notes=(note,))
+    else:
+        message = f"{table.path}:1: beside the column {labels[0]!r}, columns of 0 and 1 are not read: "
+        problems.warn("ignored_column", message + f"{some_of(flags)}.")
+    return replace(chosen, labels=labels)
+
+
+def _agree(row: Row, text: str, flags: Sequence[str]) -> bool:
+    """Whether a label, in words or as the number of a column, is what the columns of 0 and 1 say."""
+    present = [name for name in flags if kind_of(row.cells.get(name)) in {"one", "present"}]
+    number = number_in(text)
+    if number is None:
+        return [name.lower() for name in present] == ([text.lower()] if text else [])
+    return 0 <= number < len(flags) and present == [flags[int(number)]]
 
 
 def by_position(table: Rows, image: str, options: TableSettings, problems: Problems) -> Columns | None:
@@ -229,9 +241,8 @@ def by_position(table: Rows, image: str, options: TableSettings, problems: Probl
     if numbers and len(numbers) < len(filled):
         problems.fatal(
             "table_columns",
-            f"{table.path}: has no header, and holds numbers ({some_of(numbers)}) beside names; write "
-            "a header, "
-            "or name the columns of the labels: --reader.label_columns 'column 2'.",
+            f"{table.path}: has no header, and holds numbers ({some_of(numbers)}) beside names; write a "
+            "header, or name the columns of the labels: --reader.label_columns 'column 2'.",
         )
         return None
     return Columns(image, labels=tuple(filled), notes=(note,))
@@ -248,9 +259,8 @@ def _no_label_column(table: Rows, rest: Sequence[str]) -> str:
     shown = "; ".join(f"{name} ({str(first.get(name))!r:.30})" for name in rest[:8])
     guess = next((hint for c in rest if "Did you mean" in (hint := nearest(c.lower(), usual))), "")
     return (
-        f"{table.path}:1: expected a column {' or '.join(usual[:2])}, or one of 0 and 1 for each "
-        "class; found in "
-        f"{len(table.rows)} rows: {shown}{'; …' if len(rest) > 8 else ''}. "
+        f"{table.path}:1: expected a column {' or '.join(usual[:2])}, or one of 0 and 1 for each class; "
+        f"found in {len(table.rows)} rows: {shown}{'; …' if len(rest) > 8 else ''}. "
         f"{guess or 'Name the column with --reader.label_columns.'}"
     )
 

@@ -136,8 +136,8 @@ def _question(combined: set[str], mark: str, beside: str | None = None) -> str:
     word = {" ": "blank", "\n": "line"}.get(mark, mark)
     if beside is not None:
         return (
-            f"labels are separated by {shown(beside)}, but {example!r} looks like {parts}; "
-            "write all cells with one separator"
+            f"labels are separated by {shown(beside)}, but {example!r} looks like {parts}; write all cells "
+            "with one separator"
         )
     return (
         f"is {example!r} one class, or {parts}? There are {len(combined)} such cells; say it by "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -103,11 +104,9 @@ def _image_column(table: Rows, options: TableSettings, hits: Hits | None, proble
     usual = [name for name in usual if name not in (options.label_columns or ())]
     masks = find_columns(table.columns, column_names.MASK_COLUMNS)
     others = [name for name in table.columns if name not in usual and name not in masks]
-    if hits is not None:
-        by_files = {name: hits(_names(table, name)) for name in (*usual, *others)}
-        best = max(by_files, key=lambda name: by_files[name])
-        if by_files[best]:
-            return best
+    found = _by_files(table, usual, others, hits) if hits is not None else None
+    if found is not None:
+        return found
     if usual:
         return usual[0]
     named = [name for name in others if _are_image_names(_names(table, name))]
@@ -115,6 +114,19 @@ def _image_column(table: Rows, options: TableSettings, hits: Hits | None, proble
         return named[0]
     problems.fatal("table_columns", _no_image_column(table))
     return None
+
+
+def _by_files(table: Rows, usual: Sequence[str], others: Sequence[str], hits: Hits) -> str | None:
+    """The column of most names that are files: one with a usual name, if all of its names are."""
+    best, most = None, 0
+    for column in (*usual, *others):
+        names = _names(table, column)
+        found = hits(names)
+        if found > most:
+            best, most = column, found
+        if column in usual and found == len(set(names)) > 0:
+            break
+    return best
 
 
 def _names(table: Rows, column: str) -> list[str]:
@@ -153,9 +165,13 @@ def _no_image_column(table: Rows) -> str:
 def _named(table: Rows, rest: Sequence[str], names: Sequence[str]) -> str | None:
     """A column of file names with one of some names; columns of numbers are something else."""
     found = find_columns(rest, names)
-    return next(
-        (name for name in found if all(c is None or isinstance(c, str) for c in cells_of(table, name))), None
-    )
+    are_files = (name for name in found if all(map(_may_be_file, cells_of(table, name))))
+    return next(are_files, None)
+
+
+def _may_be_file(cell: Any) -> bool:
+    """Whether a cell is empty, or a text that is no number and no outline in run lengths."""
+    return cell is None or (isinstance(cell, str) and not re.fullmatch(r"[\d\s.]+", cell))
 
 
 def _is_score(table: Rows, column: str) -> bool:
