@@ -43,7 +43,7 @@ RIGHT = {
     "NIH": (
         "Image Index,Finding Labels,Follow-up #\na.jpg,Mass|Edema,0\nb.jpg,No Finding,1\nc.jpg,Edema,0\n",
         {"a": "Edema Mass", "b": "", "c": "Edema"},
-        "'No Finding' (1 times) means no class",
+        "'No Finding' (once) means no class",
     ),
     "HAM10000": (
         "lesion_id,image_id,dx,dx_type,age\nH1,a,bkl,histo,80\nH1,b,nv,histo,80\n",
@@ -449,6 +449,28 @@ class TestFiles:
             {"annotations/train.csv": "image,label\na,cat\nb,dog\n"}, target="annotations/train.csv"
         )
         assert labels_of(data) == {"a": "cat", "b": "dog"}
+
+    def test_a_folder_of_tables_below_the_set(self, opened):
+        files = {
+            "annotations/train.csv": "image,label\na,cat\nb,dog\n",
+            "annotations/val.csv": "image,label\nc,dog\n",
+        }
+        data = opened(files)
+        assert (data.split, data.labels_from) == ("train", "annotations/train.csv, annotations/val.csv")
+        assert labels_of(data) == {"a": "cat", "b": "dog"}
+
+    def test_one_table_of_any_name_per_split(self, tmp_path, write_images):
+        write_images(tmp_path, ["train/a.jpg", "test/a.jpg"])
+        for split, label in (("train", "cat"), ("test", "dog")):
+            (tmp_path / split / "_annotations.csv").write_text(f"filename,class,xmin\na.jpg,{label},3\n")
+        data = open_dataset(tmp_path, DataSettings(split="test"))
+        assert {record.id: data.classes[record.present[0]] for record in data.records} == {"test/a": "dog"}
+
+    def test_a_class_list_called_labels_is_passed_over(self, opened):
+        data = opened(
+            {"labels.csv": "ClassId,Text\n0,cat\n1,dog\n", "all.csv": "image,label\na,cat\nb,dog\n"}
+        )
+        assert data.labels_from == "all.csv"
 
     def test_names_alone_are_no_table(self, photos):
         (photos / "train.txt").write_text("a.jpg\nb.jpg\n")

@@ -73,11 +73,12 @@ def _read_all(
     """All tables as one; the rows of a split's table get its name, and its folder before their names."""
     parts: dict[str, LabelTable] = {}
     for name, file in tables.items():
-        inside = ImageSearch(file.parent, None) if file.parent != folder else search
+        is_inside = bool(name) and file.parent.name == name
+        inside = ImageSearch(file.parent, None) if is_inside else search
         parts[name] = read_label_table(
             file, declared=declared, problems=problems, options=options, hits=inside.hits
         )
-        if name and file.parent != folder:
+        if is_inside:
             rows = [_inside(row, file.parent, folder) for row in parts[name].rows]
             parts[name] = replace(parts[name], rows=tuple(rows))
     if "" in parts:

@@ -152,7 +152,8 @@ class _Reading:
     def say(self, names: Iterable[str]) -> None:
         """Warn of what was decided, in one line; `names` are the classes."""
         for word, count in self._nothing.items():
-            self.notes.append(f"{word!r} ({count} times) means no class (see --reader.nothing)")
+            times = f"{count} times" if count > 1 else "once"
+            self.notes.append(f"{word!r} ({times}) means no class (see --reader.nothing)")
         for name in names:
             if _folded(name) in SOUNDS_LIKE_NOTHING:
                 self.notes.append(f"{name!r} is a class; if it means none, say --reader.nothing {name!r}")
