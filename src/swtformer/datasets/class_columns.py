@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ PRESENT = frozenset(word for present, _ in _FAMILIES for word in present.split()
 ABSENT = frozenset(word for _, absent in _FAMILIES for word in absent.split())
 """Words (lower case) that say whether a class is in an image, beside numbers."""
 
+_SAID = {"present", "absent"}
+_HOLDS = {"blank": False, "absent": False, "present": True}
+
 LARGEST_COUNT = 50
 """Numbers above it are no counts of objects: they need a threshold."""
 
@@ -44,7 +48,20 @@ def kind_of(value: Any) -> str:
         return "blank"
     if isinstance(value, bool):
         return "one" if value else "zero"
-    text = str(value).strip().lower()
+    return _kind_of_text(str(value))
+
+
+def kinds_of(cells: Iterable[Any]) -> Counter[str]:
+    """How many cells of a column are of each kind; each different cell is looked at once."""
+    kinds: Counter[str] = Counter()
+    for cell, count in Counter(cell if isinstance(cell, Hashable) else repr(cell) for cell in cells).items():
+        kinds[kind_of(cell)] += count
+    return kinds
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _kind_of_text(value: str) -> str:
+    text = value.strip().lower()
     if text in PRESENT:
         return "present"
     if text in ABSENT:
@@ -60,6 +77,7 @@ def kind_of(value: Any) -> str:
     return "count" if number > 1 and number.is_integer() else "other"
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def number_in(text: str) -> float | None:
     """The number that a text is, or None."""
     return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text) else None
@@ -72,9 +90,11 @@ def looks_like_class(cells: Sequence[Any], *, any_number: bool = False) -> bool:
         cells: of the column.
         any_number: whether other numbers count as well.
     """
-    kinds = Counter(map(kind_of, cells))
+    kinds = kinds_of(cells)
     filled = len(cells) - kinds["blank"]
-    said = {str(cell).strip().lower() for cell in cells} & (PRESENT | ABSENT)
+    said = (
+        {str(cell).strip().lower() for cell in cells} & (PRESENT | ABSENT) if kinds.keys() & _SAID else set()
+    )
     if kinds["one"] or kinds["zero"]:  # beside numbers, true and false are the only words
         words = said - {"true", "false"}
         kinds["other"] += sum(str(cell).strip().lower() in words for cell in cells)
@@ -103,10 +123,10 @@ def find_class_columns(
     plain = [name for name in alike if not is_metadata(name) and not is_unnamed(name)]
     without_flags = [name for name in plain if not IS_OR_HAS.match(name)]
     classes = without_flags or plain
-    marks = {kind for name in classes for kind in map(kind_of, cells[name])}
+    marks = {kind for name in classes for kind in kinds_of(cells[name])}
     if classes and marks <= {"blank", "present", "one"}:
         empty = {
-            name for name in columns if not is_metadata(name) and set(map(kind_of, cells[name])) == {"blank"}
+            name for name in columns if not is_metadata(name) and set(kinds_of(cells[name])) == {"blank"}
         }
         classes = [name for name in columns if name in empty or name in classes]
     return tuple(classes), tuple(name for name in alike if name not in classes)
@@ -129,10 +149,10 @@ class Flags:
     def holds(self, value: Any) -> bool:
         """Whether a cell says that the class is in the image."""
         kind = kind_of(value)
-        if kind in {"blank", "absent"}:
-            return False
-        if kind in {"present", "minus"}:
-            return self.minus_one if kind == "minus" else True
+        if kind in _HOLDS:
+            return _HOLDS[kind]
+        if kind == "minus":
+            return self.minus_one
         number = float(value) if isinstance(value, int | float) else number_in(str(value).strip().lower())
         return number is not None and number >= self.threshold
 
@@ -141,14 +161,14 @@ def read_flags(
     rows: Sequence[Row], columns: Sequence[str], options: TableSettings, path: Path, problems: Problems
 ) -> Flags:
     """How to read columns of classes; what cannot be told is a fatal problem that says how to answer."""
-    by_column = {name: Counter(kind_of(row.cells.get(name)) for row in rows) for name in columns}
+    by_column = {name: kinds_of(row.cells.get(name) for row in rows) for name in columns}
     kinds: Counter[str] = sum(by_column.values(), Counter())
-    values = [number_in(str(row.cells.get(name)).lower()) for row in rows for name in columns]
-    largest = max((value for value in values if value is not None), default=0.0)
     notes = []
     threshold = 0.5 if options.threshold is None else options.threshold
     if kinds["count"]:
         many = [name for name, own in by_column.items() if own["count"]]
+        values = (number_in(str(row.cells.get(name)).lower()) for row in rows for name in many)
+        largest = max(value for value in values if value is not None)
         if options.threshold is None and (largest > LARGEST_COUNT or kinds["fraction"]):
             problems.fatal(
                 "table_columns",

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from swtformer.datasets.paths import (
     ImageFolder,
+    best_folder,
     hits_of,
     images_folder,
     is_image_name,
@@ -94,7 +95,7 @@ class ImageSearch:
     def folder_of(self, names: Iterable[str]) -> ImageFolder:
         """The folder that holds most of the first 50 names; all folders together where that finds more."""
         probed = list(names)
-        best = images_folder(self._named, self._candidates, probed)
+        best = best_folder(self._folders, probed)
         hits, most = hits_of(best, probed), len(probed)
         if self._named is not None or hits == most or hits_of(self._spread, probed) <= hits:
             return best
@@ -104,6 +105,14 @@ class ImageSearch:
         """How many of some names are images of the data set."""
         different = list(dict.fromkeys(names))
         return hits_of(self.folder_of(different), different)
+
+    @functools.cached_property
+    def _folders(self) -> list[ImageFolder]:
+        """Where images may be; each is listed once."""
+        if self._named is not None:
+            return [images_folder(self._named, [], ())]
+        existing = [path for path in self._candidates if path.is_dir()]
+        return [ImageFolder(path) for path in existing or self._candidates]
 
     @functools.cached_property
     def _spread(self) -> SpreadFolder:

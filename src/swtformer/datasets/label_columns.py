@@ -11,6 +11,7 @@ from swtformer.datasets.class_columns import (
     IS_OR_HAS,
     find_class_columns,
     kind_of,
+    kinds_of,
     looks_like_class,
     number_in,
 )
@@ -159,11 +160,11 @@ def _are_numbers(cells: Iterable[Any]) -> bool:
 
 def _ask_for_counts(table: Rows, flags: Sequence[str], unread: Sequence[str], problems: Problems) -> None:
     """Refuse columns of counts beside which others may be counts that are never 0."""
-    counts = [name for name in flags if "count" in map(kind_of, cells_of(table, name))]
+    counts = [name for name in flags if kinds_of(cells_of(table, name))["count"]]
     alike = [
         name
         for name in unread
-        if not column_names.is_metadata(name) and set(map(kind_of, cells_of(table, name))) <= {"one", "count"}
+        if not column_names.is_metadata(name) and set(kinds_of(cells_of(table, name))) <= {"one", "count"}
     ]
     if counts and alike:
         problems.fatal(
@@ -180,7 +181,7 @@ def _plain_flags(table: Rows, columns: Sequence[str]) -> list[str]:
     return [
         name
         for name in columns
-        if plain(name) not in other and set(map(kind_of, cells_of(table, name))) <= plain_kinds
+        if plain(name) not in other and set(kinds_of(cells_of(table, name))) <= plain_kinds
     ]
 
 
@@ -235,7 +236,7 @@ def by_position(table: Rows, image: str, options: TableSettings, problems: Probl
     filled = [name for name in rest if any(cell not in (None, "") for cell in cells_of(table, name))]
     if len(numbers) >= 4 and len(filled) >= 5 and rest[:4] == numbers[:4] and _are_pixels(table, rest[:4]):
         return Columns(image, labels=tuple(filled[4:5]), of_objects=True, notes=(f"{note}, boxes follow",))
-    kinds = {kind for name in rest for kind in map(kind_of, cells_of(table, name))}
+    kinds = {kind for name in rest for kind in kinds_of(cells_of(table, name))}
     if len(rest) > 1 and kinds <= {"zero", "one"}:
         return Columns(image, positions=tuple(rest), notes=(note,))
     if numbers and len(numbers) < len(filled):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from swtformer.datasets import column_names
-from swtformer.datasets.class_columns import kind_of
+from swtformer.datasets.class_columns import kinds_of
 from swtformer.datasets.column_names import find_columns, plain
 from swtformer.datasets.label_columns import (
     Columns,
@@ -175,5 +175,5 @@ def _may_be_file(cell: Any) -> bool:
 
 
 def _is_score(table: Rows, column: str) -> bool:
-    kinds = set(map(kind_of, cells_of(table, column)))
+    kinds = set(kinds_of(cells_of(table, column)))
     return bool(table.rows) and kinds <= {"zero", "one", "fraction", "present", "absent"}
