@@ -112,7 +112,7 @@ def plain(name: str) -> str:
 
 def is_unnamed(name: str) -> bool:
     """Whether a column has no name of its own, as pandas' index."""
-    return not name or re.fullmatch(r"unnamed:? ?\d+(_level_\d+)?", name.lower()) is not None
+    return not name or re.fullmatch(r"unnamed[:_ ]*\d+(_level_\d+)?", name.lower()) is not None
 
 
 def is_metadata(name: str) -> bool:

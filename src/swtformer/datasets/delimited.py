@@ -63,9 +63,9 @@ def _dialect(first: str) -> tuple[str, bool]:
     """
     by_mark = {mark: _split(first, mark) for mark in DELIMITERS}
     for mark, cells in by_mark.items():
-        if len(cells) > 1 and any(map(_is_name, cells)):
+        if len(cells) > 1 and any(_is_name(cell, mark) for cell in cells):
             return mark, False
-    if _is_name(first.strip()):
+    if _is_name(first.strip(), ","):
         return ",", False
     mark = max(DELIMITERS[:3], key=lambda mark: len(by_mark[mark]))
     return ("|" if len(by_mark[mark]) == 1 < len(by_mark["|"]) else mark), True
@@ -75,8 +75,10 @@ def _split(line: str, mark: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([line], delimiter=mark), [])]
 
 
-def _is_name(cell: str) -> bool:
-    return is_image_name(cell.replace("\\", "/").rpartition("/")[2]) and not re.search(r"[,;|\t]", cell)
+def _is_name(cell: str, mark: str) -> bool:
+    """Whether a cell is the name of an image, and not several cells by another delimiter."""
+    is_one = not any(other in cell for other in DELIMITERS if other != mark)
+    return is_one and is_image_name(cell.replace("\\", "/").rpartition("/")[2])
 
 
 def _cells(

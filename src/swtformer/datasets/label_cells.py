@@ -28,7 +28,7 @@ SCORE_KEYS = (
 LONGEST_LITERAL = 1 << 16
 
 _QUOTED = re.compile(r"\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*")
-_NUMBERS = re.compile(r"\[[\s\d.+\-e]*\]")
+_NUMBERS = re.compile(r"\[\s*(?:-?(?:\d+\.?\d*|\.\d+)(?:\s+|(?=\])))+\]")
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _literal(text: str) -> Any:
             raise fault from None
     array = re.fullmatch(r"array\((\[.*\])(?:,\s*dtype=[^)]*)?\)", text, re.DOTALL)
     text = array[1] if array else text
-    if _NUMBERS.fullmatch(text) and "," not in text:  # NumPy separates by blanks
+    if _NUMBERS.fullmatch(text):  # NumPy separates by blanks
         return [float(part) if "." in part else int(part) for part in text[1:-1].split()]
     if text[0] == "[" and text[-1] == "]":
         quoted = _QUOTED.findall(text)
