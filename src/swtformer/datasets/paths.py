@@ -178,9 +178,10 @@ def _inner_or_none(folder: ImageFolder, name: str) -> str | None:
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:
-    """Folders that names begin with, the shortest first."""
+    """Folders that names begin with, the shortest first; none that leads out by ``..``."""
     parents = (str(parent) for name in names for parent in PurePosixPath(listed_path(name)).parents)
-    found = sorted(set(parents) - {".", "/"}, key=lambda prefix: (prefix.count("/"), prefix))
+    below = {parent for parent in parents if ".." not in PurePosixPath(parent).parts}
+    found = sorted(below - {".", "/"}, key=lambda prefix: (prefix.count("/"), prefix))
     return found[:MOST_PREFIXES]
 
 
