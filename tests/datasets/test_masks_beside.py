@@ -54,6 +54,12 @@ def test_with_and_without_the_folders_of_the_images(tmp_path, folder):
     assert found(tmp_path, ids, masks, images="") == dict(zip(ids, masks, strict=True))
 
 
+def test_a_folder_of_masks_in_place_of_that_of_the_images(tmp_path):
+    masks = ["train/masks/a.png", "train/masks/b.png"]
+    ids = ["train/images/a", "train/images/b"]
+    assert found(tmp_path, ids, masks, images="") == dict(zip(ids, masks, strict=True))
+
+
 def test_the_way_that_finds_most_is_taken_for_all(tmp_path):
     masks = ["a.png", "a_mask.png", "b_mask.png"]
     assert found(tmp_path, ["a", "b", "c"], masks) == {"a": "a_mask.png", "b": "b_mask.png"}

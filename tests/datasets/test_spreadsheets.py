@@ -101,6 +101,15 @@ def test_a_workbook_that_unpacks_to_much_is_not_opened(tmp_path, monkeypatch):
         read_rows(tmp_path / "l.xlsx")
 
 
+def test_pictures_inside_a_file_are_refused(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    lines = [{"image": {"bytes": b"x", "path": None}, "label": 1}]
+    parquet.write_table(pyarrow.Table.from_pylist(lines), tmp_path / "l.parquet")
+    with pytest.raises(DataError, match="'image' holds the pictures themselves"):
+        read_rows(tmp_path / "l.parquet")
+
+
 @pytest.mark.parametrize(("name", "package"), [("l.xlsx", "openpyxl"), ("l.parquet", "pyarrow")])
 def test_a_missing_package_names_the_extra(tmp_path, monkeypatch, name, package):
     (tmp_path / name).touch()

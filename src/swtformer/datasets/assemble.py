@@ -147,6 +147,7 @@ def _check_names(entries: Iterable[Entry], problems: Problems) -> None:
 def _merge(entries: Iterable[Entry], origin: Origin, problems: Problems) -> list[Entry]:
     """One entry per id; entries that contradict each other are fatal."""
     first: dict[str, Entry] = {}
+    again: list[tuple[Entry, Entry]] = []
     for entry in entries:
         known = first.setdefault(entry.id, entry)
         if known is entry:
@@ -164,10 +165,11 @@ def _merge(entries: Iterable[Entry], origin: Origin, problems: Problems) -> list
             )
             problems.fatal("conflicting_labels", message, id=entry.id)
         else:
-            message = (
-                f"{entry.source}: {entry.id!r} is listed again with the same labels ({known.source}); merged."
-            )
-            problems.warn("duplicate", message, id=entry.id)
+            again.append((entry, known))
+    for entry, known in again if len(again) <= NAMED else again[:1]:
+        more = f" So are {len(again)} rows." if len(again) > NAMED else ""
+        what = f"{entry.id!r} is listed again with the same labels ({known.source}); merged."
+        problems.warn("duplicate", f"{entry.source}: {what}{more}", id=entry.id)
     return list(first.values())
 
 
@@ -227,10 +229,11 @@ def _with_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[
             else f"{folder}: holds no mask of these images; expected {folder / entries[0].id}.png, with or "
             f"without its folder, or with _mask, _seg, _label or _gt; the folder holds {_example(folder)}.",
         )
-    for entry in entries:
-        if entry.id not in found:
-            message = f"{folder / entry.id}.png: no such mask; the image is not scored."
-            problems.warn("missing_mask", message)
+    without = [entry for entry in entries if entry.id not in found]
+    for entry in without if len(without) <= NAMED else without[:1]:
+        more = f" So are those of {len(without)} images." if len(without) > NAMED else ""
+        message = f"{folder / entry.id}.png: no such mask; the image is not scored.{more}"
+        problems.warn("missing_mask", message)
     return [replace(entry, mask=found.get(entry.id)) for entry in entries]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -78,7 +79,17 @@ def _ways(ids: Sequence[str]) -> list[Callable[[str, Path], str]]:
 
     affixes = [*(("", suffix) for suffix in SUFFIXES), *((prefix, "") for prefix in PREFIXES)]
     counts = [None, *range(depth - 1, -1, -1), depth + 1, depth + 2]
-    return [way(folders, *affix) for folders in counts for affix in affixes]
+    beside = [_in_place_of_images(way(depth, *affix)) for affix in affixes] if depth else []
+    return [*(way(folders, *affix) for folders in counts for affix in affixes), *beside]
+
+
+def _in_place_of_images(named: Callable[[str, Path], str]) -> Callable[[str, Path], str]:
+    """A way to name masks whose folder ``masks`` lies where the images' folder ``images`` does."""
+
+    def swapped(id: str, image: Path) -> str:
+        return re.sub(r"(^|/)(images|imgs?|JPEGImages)(?=/)", r"\1masks", named(id, image))
+
+    return swapped
 
 
 def _mask_file(folder: ImageFolder, stem: str) -> Path | None:

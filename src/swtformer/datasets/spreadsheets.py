@@ -112,13 +112,24 @@ def _read_parquet(path: Path) -> Rows:
         table = parquet.ParquetFile(path).read()
         columns = tuple(name.strip() for name in table.column_names)
         values = [[_plain(cell) for cell in column.to_pylist()] for column in table.columns]
+        pictures = [name for name, cells in zip(columns, values, strict=True) if any(map(_is_picture, cells))]
     except Exception as error:  # pyarrow raises whatever its decoders raise
         raise _damaged(path, "a Parquet file", error) from None
+    if pictures:
+        raise DataError(
+            f"{path}: the column {pictures[0]!r} holds the pictures themselves; save them as files, and name "
+            "them in a column."
+        )
     rows = [
         Row(number, dict(zip(columns, cells, strict=True)))
         for number, cells in enumerate(zip(*values, strict=True), start=1)
     ]
     return Rows(path, columns, tuple(rows), ())
+
+
+def _is_picture(cell: Any) -> bool:
+    """Whether a cell, as `_plain` left it, was a picture without a name."""
+    return isinstance(cell, dict) and {"bytes", "path"} <= cell.keys() and not cell["path"]
 
 
 def _plain(value: Any) -> Any:
