@@ -41,12 +41,17 @@ def test_numbered_columns(columns, series):
     assert find_series(columns, LABEL_COLUMNS) == series
 
 
-@pytest.mark.parametrize("name", ["fold", "Width", "num_cats", "x_min", "Patient ID", "numObjects", "train"])
+@pytest.mark.parametrize(
+    "name",
+    ["fold", "Width", "num_cats", "x_min", "Patient ID", "numObjects", "train", "StudyUID", "file_size"],
+)
 def test_metadata(name):
     assert is_metadata(name)
 
 
-@pytest.mark.parametrize("name", ["cat", "train_track", "number 5", "no_crack", "widths", "nut"])
+@pytest.mark.parametrize(
+    "name", ["cat", "train_track", "number 5", "no_crack", "widths", "nut", "squid", "Orchid"]
+)
 def test_classes_are_no_metadata(name):
     assert not is_metadata(name)
 

@@ -55,6 +55,11 @@ def test_excel_s_own_first_line_names_the_delimiter_and_lines_keep_their_numbers
     assert table.rows == (Row(3, {"image": "a", "label": "cat"}),)
 
 
+def test_comments_above_the_header_are_passed_over():
+    table = read_csv(FILE, "# made by hand\n#\n#image,label\na,cat\n")
+    assert table.rows == (Row(4, {"image": "a", "label": "cat"}),)
+
+
 def test_many_rows_of_another_width_are_one_fault():
     (fault,) = read_csv(FILE, "image,label\n" + "a\n" * 4).faults
     assert fault.startswith("l.csv: 4 rows have another number of cells")

@@ -156,6 +156,33 @@ RIGHT = {
     # without header
     "no header": ("a.jpg,cat;dog\nb.jpg,dog\n", {"a": "cat dog", "b": "dog"}, "there is no header"),
     "ragged": ("a.jpg,cat,dog\nb.jpg,dog\n", {"a": "cat dog", "b": "dog"}, "there is no header"),
+    "Vertex": (
+        "TRAIN,gs://b/a.jpg,cat\nTRAIN,gs://b/b.jpg,dog\n",
+        {"a": "cat", "b": "dog"},
+        "splits from 'column 1'",
+    ),
+    "a class of its own": ("filename,defect\na,1\nb,0\n", {"a": "defect", "b": ""}, ""),
+    "VIA": (
+        "filename,file_size,region_count,region_id,region_attributes\n"
+        'a.jpg,9,2,0,"{""class"":""cat""}"\na.jpg,9,2,1,"{""class"":""dog""}"\nb.jpg,9,0,0,"{}"\n',
+        {"a": "cat dog", "b": ""},
+        "labels from 'region_attributes'",
+    ),
+    "identifiers": (
+        "StudyUID,image,mass\n1,a,1\n1,b,0\n",
+        {"a": "mass", "b": ""},
+        "not read as classes: 'StudyUID'",
+    ),
+    "a split of 0 and 1": (
+        "image,label,train\na,cat,1\nb,dog,0\n",
+        {"a": "cat", "b": "dog"},
+        "'train' is not read",
+    ),
+    "names and numbers": (
+        "image,label,label_name\na,0,cat\nb,1,dog\n",
+        {"a": "cat", "b": "dog"},
+        "'label_name'",
+    ),
     "RetinaNet": (
         "images/a.jpg,1,2,30,40,cat\nimages/a.jpg,5,6,70,80,dog\nimages/b.jpg,,,,,\n",
         {"a": "cat dog", "b": ""},

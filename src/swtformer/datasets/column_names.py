@@ -30,6 +30,7 @@ LESS_SURE_LABELS = (
     "objectname", "defect", "defects", "defecttype", "breedname", "speciesname", "groundtruth", "gt",
     "type", "variety", "pathology", "landcover", "scene", "symptoms", "attributeids", "attributes",
     "lesiontype", "variable", "klasse", "klassen", "kategorie", "clase", "classe", "etiqueta",
+    "regionattributes",
 )  # fmt: skip
 """Names that count where no column has one of `LABEL_COLUMNS`."""
 
@@ -55,6 +56,23 @@ SPLIT_COLUMNS = (
     "datasplit",
     "usage",
 )
+SPLIT_FLAGS = (
+    "train",
+    "istrain",
+    "training",
+    "test",
+    "istest",
+    "val",
+    "isval",
+    "valid",
+    "isvalid",
+    "validation",
+)
+"""Names of columns of 0 and 1 that say whether an image is in a split."""
+
+SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "unassigned"})
+"""Cells (lower case) of a column of splits."""
+
 SCORE_COLUMNS = (
     "confidence",
     "score",
@@ -81,7 +99,7 @@ OUTLINE_COLUMNS = (
 
 BOX_COLUMNS = (
     "xmin", "xmax", "x1", "bbox", "boxes", "bndbox", "boundingbox", "boundingboxes", "bboxx", "bx",
-    "bbx", "left", "xcenter", "xc", "boxx", "bboxxmin", "minx",
+    "bbx", "left", "xcenter", "xc", "boxx", "bboxxmin", "minx", "regionid", "regionshapeattributes",
 )  # fmt: skip
 
 _METADATA = frozenset(
@@ -102,6 +120,10 @@ _METADATA = frozenset(
 )  # fmt: skip
 _METADATA_START = re.compile(r"(num|n|count)_|(num|count)[A-Z]|number_? ?of")
 
+_METADATA_END = re.compile(
+    r"(?:[_\s\-](?i:id|uid|count|size|index|idx|num|number)|(?<=[a-z])(?:ID|Id|UID|Count|Size|Index|Idx|Num))$"
+)
+
 _SERIES = re.compile(r"(.*?)[ _.\-]*(\d+|[a-cA-C])")
 
 
@@ -117,7 +139,8 @@ def is_unnamed(name: str) -> bool:
 
 def is_metadata(name: str) -> bool:
     """Whether a column of numbers is no class by its name."""
-    return plain(name) in _METADATA or _METADATA_START.match(name) is not None
+    affixed = _METADATA_START.match(name) or _METADATA_END.search(name)
+    return plain(name) in _METADATA or affixed is not None
 
 
 def find_columns(columns: Iterable[str], names: Sequence[str]) -> list[str]:

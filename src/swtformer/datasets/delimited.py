@@ -29,6 +29,8 @@ def read_csv(path: Path, text: str) -> Rows:
     skipped = 0
     if lines and re.fullmatch(r"sep=(.)", lines[0].strip(), re.IGNORECASE):  # Excel's own first line
         skipped = 1
+    while len(lines) > skipped + 1 and _is_comment(lines[skipped]):
+        skipped += 1
     first = next((line for line in lines[skipped:] if line.strip()), "")
     try:
         delimiter, has_header = _dialect(first)
@@ -69,6 +71,10 @@ def _dialect(first: str) -> tuple[str, bool]:
         return ",", False
     mark = max(DELIMITERS[:3], key=lambda mark: len(by_mark[mark]))
     return ("|" if len(by_mark[mark]) == 1 < len(by_mark["|"]) else mark), True
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#") and not any(mark in line for mark in DELIMITERS)
 
 
 def _split(line: str, mark: str) -> list[str]:

@@ -21,9 +21,7 @@ from swtformer.datasets.rows import Row, Rows
 from swtformer.datasets.table_settings import TableSettings
 from swtformer.errors import nearest
 
-GENERIC = frozenset(
-    {*column_names.LABEL_COLUMNS, *column_names.LESS_SURE_LABELS, *column_names.NUMBER_COLUMNS}
-)
+GENERIC = frozenset({*column_names.LABEL_COLUMNS, *column_names.NUMBER_COLUMNS})
 """Names (plain) of columns that say nothing about which class they mean."""
 
 
@@ -135,7 +133,8 @@ def _label_columns(
     numbers = column_names.NUMBER_COLUMNS
     for names in (column_names.LABEL_COLUMNS, column_names.LESS_SURE_LABELS, ending, numbers):
         found = [name for name in find_columns(rest, names) if name not in known]
-        found = [name for name in found if names is not ending or not looks_like_class(cells_of(table, name))]
+        if names in (ending, column_names.LESS_SURE_LABELS):  # a column "defect" of 0 and 1 is a class
+            found = [name for name in found if not looks_like_class(cells_of(table, name))]
         found += [name for name in rest if "." in name and plain(name.rpartition(".")[2]) in names]
         if not found:
             continue
@@ -176,7 +175,7 @@ def _ask_for_counts(table: Rows, flags: Sequence[str], unread: Sequence[str], pr
 
 def _plain_flags(table: Rows, columns: Sequence[str]) -> list[str]:
     """Columns that hold flags alone, and say neither the number of a class nor how sure a label is."""
-    other = {*column_names.NUMBER_COLUMNS, *column_names.SCORE_COLUMNS}
+    other = {*GENERIC, *column_names.SCORE_COLUMNS}
     plain_kinds = {"zero", "one", "present", "absent", "blank"}
     return [
         name
@@ -229,16 +228,24 @@ def by_position(table: Rows, image: str, options: TableSettings, problems: Probl
     """Columns of a table without header: image and labels, with a box of four numbers between them or not."""
     rest = [name for name in table.columns if name != image]
     note = f"there is no header; image names are from {image!r}"
+    split = next((name for name in rest if _are_splits(cells_of(table, name))), None)
+    if split is not None:
+        rest.remove(split)
+        note += f", splits from {split!r}"
     if options.label_columns is not None:
         asked = [asked_column(table, name, "label_columns", problems) for name in options.label_columns]
-        return Columns(image, labels=tuple(name for name in asked if name is not None), notes=(note,))
+        return Columns(
+            image, labels=tuple(name for name in asked if name is not None), split=split, notes=(note,)
+        )
     numbers = [name for name in rest if _are_numbers(cells_of(table, name))]
     filled = [name for name in rest if any(cell not in (None, "") for cell in cells_of(table, name))]
     if len(numbers) >= 4 and len(filled) >= 5 and rest[:4] == numbers[:4] and _are_pixels(table, rest[:4]):
-        return Columns(image, labels=tuple(filled[4:5]), of_objects=True, notes=(f"{note}, boxes follow",))
+        return Columns(
+            image, labels=tuple(filled[4:5]), split=split, of_objects=True, notes=(f"{note}, boxes follow",)
+        )
     kinds = {kind for name in rest for kind in kinds_of(cells_of(table, name))}
     if len(rest) > 1 and kinds <= {"zero", "one"}:
-        return Columns(image, positions=tuple(rest), notes=(note,))
+        return Columns(image, positions=tuple(rest), split=split, notes=(note,))
     if numbers and len(numbers) < len(filled):
         problems.fatal(
             "table_columns",
@@ -246,7 +253,11 @@ def by_position(table: Rows, image: str, options: TableSettings, problems: Probl
             "header, or name the columns of the labels: --reader.label_columns 'column 2'.",
         )
         return None
-    return Columns(image, labels=tuple(filled), notes=(note,))
+    return Columns(image, labels=tuple(filled), split=split, notes=(note,))
+
+
+def _are_splits(cells: Sequence[Any]) -> bool:
+    return bool(cells) and all(str(cell).lower() in column_names.SPLIT_WORDS for cell in cells)
 
 
 def _are_pixels(table: Rows, columns: Sequence[str]) -> bool:

@@ -64,6 +64,10 @@ def choose_columns(
         of_objects=_has_boxes(rest),
     )
     rest = [name for name in rest if name not in {chosen.mask, chosen.split}]
+    for name in find_columns(rest, column_names.SPLIT_FLAGS):
+        if set(kinds_of(cells_of(table, name))) <= {"zero", "one", "present", "absent"}:
+            message = f"{table.path}:1: the column {name!r} is not read; write splits in a column 'split'."
+            problems.warn("ignored_column", message)
     labelled = with_labels(table, chosen, rest, options, known, problems)
     if labelled is None:
         return None
