@@ -438,6 +438,11 @@ def test_classes_select_columns(opened):
     assert "not read as classes: 'cow'" in said(data)
 
 
+def test_labels_that_are_called_like_a_file_are_no_image_names(opened):
+    with pytest.raises(DataError, match=r"3 of 3 images are missing .* That folder holds 'images/a\.jpg'"):
+        opened({"l.csv": "image,label\nx,a\ny,cat\nz,dog\n"})
+
+
 class TestFiles:
     def test_roboflow_has_a_table_per_split(self, tmp_path, write_images):
         write_images(tmp_path, ["train/a.jpg", "valid/b.jpg"])

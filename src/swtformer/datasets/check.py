@@ -163,6 +163,7 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
         problems=(
             *image_set.problems,
             *(problem for finding in findings for problem in finding.problems),
+            *_without_labels(image_set),
             *_remarks(image_set.records, findings, settings),
         ),
     )
@@ -232,17 +233,19 @@ def _from(record: Record, message: str) -> str:
     return f"{record.source}: {message}" if record.source else message
 
 
+def _without_labels(image_set: ImageSet) -> Iterator[Problem]:
+    """A fatal problem where nothing can be learned: no image has labels, or there is no class at all."""
+    is_known = any(record.present is not None for record in image_set.records)
+    if image_set.records and not (is_known and image_set.classes):
+        what = "shows a class" if is_known else "has labels"
+        message = f"no image {what}, so there is nothing to train on; add labels, or name the file with them."
+        yield Problem("no_labels", True, message)
+
+
 def _remarks(
     records: Sequence[Record], findings: Sequence[_Finding], settings: DataSettings
 ) -> Iterator[Problem]:
     """One problem for each thing that many images share and that stops no command."""
-    if records and not any(record.present for record in records):
-        known = any(record.present is not None for record in records)
-        what = "shows a class" if known else "has labels"
-        message = (
-            f"no image {what}, so there is nothing to train on; add labels, or name the file that holds them."
-        )
-        yield Problem("no_labels", True, message)
     rotated = [record.id for record, found in zip(records, findings, strict=True) if found.is_rotated]
     if rotated and settings.exif == "raw":
         message = (

@@ -121,12 +121,15 @@ def _image_column(table: Rows, options: TableSettings, hits: Hits | None, proble
 
 
 def _by_files(table: Rows, usual: Sequence[str], others: Sequence[str], hits: Hits) -> str | None:
-    """The column of most names that are files: one with a usual name, if all of its names are."""
+    """The column of most names that are files: one with a usual name, if all of its names are.
+
+    Of a column with another name at least half must be, since labels may be called like some file.
+    """
     best, most = None, 0
     for column in (*usual, *others):
         names = _names(table, column)
         found = hits(names)
-        if found > most:
+        if found > most and (column in usual or 2 * found >= len(set(names))):
             best, most = column, found
         if column in usual and found == len(set(names)) > 0:
             break
