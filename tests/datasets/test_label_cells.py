@@ -88,6 +88,8 @@ def test_a_known_class_is_no_list(text):
         (1.5, r"labels must be names, got 1\.5"),
         ("[1.5]", r"labels must be names, got \[1\.5\]"),
         (["cat", None], "labels must be names"),
+        ([10**400], "labels must be names"),
+        ("[" * 700 + "1" + "]" * 700, "labels must be names|not a JSON list"),
         ({"cat": "?"}, r"labels must be names, got \{'cat': '\?'\}"),
         ({"cat": -1}, "labels must be names"),
     ],

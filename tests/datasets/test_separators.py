@@ -82,7 +82,7 @@ def test_separating():
 
 @pytest.mark.parametrize(
     ("said", "mark"),
-    [("blank", " "), ("comma", ","), ("line", "\n"), ("never", None), ("|", "|"), ("--", "--")],
+    [("blank", " "), ("comma", ","), ("line", "\n"), ("never", None), ("", None), ("|", "|"), ("--", "--")],
 )
 def test_marks_that_users_name(said, mark):
     assert mark_of(said) == mark

@@ -67,8 +67,11 @@ def read_cell(value: Any, known: frozenset[str] = frozenset()) -> Cell:
         text = value.strip()
         if text in known or not text.startswith(("[", "{", "(", "array(")):
             return Cell(text=text)
-        return _read(_literal(text))
-    return _read(value)
+        value = _literal(text)
+    try:
+        return _read(value)
+    except (OverflowError, RecursionError):
+        raise ValueError(f"labels must be names, got {value!r:.60}") from None
 
 
 def _read(value: Any) -> Cell:

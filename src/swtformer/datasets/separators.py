@@ -35,16 +35,8 @@ class Separator:
 
 def mark_of(said: str) -> str | None:
     """The mark that a user means: a mark itself, or a word for it; None for "never"."""
-    words = {
-        "blank": " ",
-        "space": " ",
-        "comma": ",",
-        "semicolon": ";",
-        "tab": "\t",
-        "line": "\n",
-        "never": None,
-    }
-    return words.get(said, said)
+    words = {"blank": " ", "space": " ", "comma": ",", "semicolon": ";", "tab": "\t", "line": "\n"}
+    return None if said in {"", "never"} else words.get(said, said)
 
 
 def shown(mark: str) -> str:
