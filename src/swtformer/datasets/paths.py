@@ -30,8 +30,7 @@ _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+]*://[^/]*)(/[^?#]*)", re.IGNORECASE)
 
 def is_image_name(name: str) -> bool:
     """Whether a file of this name counts as an image; hidden files (``._a.jpg``) do not."""
-    stem, _, ending = name.rpartition(".")
-    return not name.startswith(".") and bool(stem) and f".{ending}".lower() in IMAGE_EXTENSIONS
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
 
 
 def record_id(name: str) -> str:
