@@ -15,12 +15,13 @@ from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.files import files_below
-from swtformer.datasets.labels import declared_classes, read_label_table
+from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import images_folder, is_image_name, locate, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import read_lines
 from swtformer.datasets.splits import choose_split
+from swtformer.datasets.table_labels import read_label_table
 from swtformer.datasets.voc_objects import read_objects
 from swtformer.errors import DataError
 from swtformer.label_sources import are_of_masks, counted, masks_in
