@@ -206,11 +206,16 @@ def test_two_images_with_one_output_name_are_refused(tmp_path, write_images):  #
         open_dataset(tmp_path, AUTO)
 
 
-def test_file_names_in_another_encoding_are_refused(tmp_path, write_images):  # fault 24
-    write_images(tmp_path, ["cat/a.jpg"])
+def test_file_names_in_another_encoding_harm_no_other_image(tmp_path, write_images):  # faults 24 and 57
+    write_images(tmp_path, ["cat/a.jpg", "cat/b.jpg", "dog/c.jpg"])
     os.rename(tmp_path / "cat" / "a.jpg", os.fsencode(tmp_path / "cat") + b"/\xe4.jpg")
-    with pytest.raises(DataError, match=r"cat/\\udce4': the file name is not UTF-8"):
-        open_dataset(tmp_path, AUTO)
+    data = open_dataset(tmp_path, AUTO)
+    assert [record.id for record in data.records] == ["cat/b", "dog/c"]
+    (told,) = (problem.message for problem in data.problems if problem.kind == "file_name")
+    assert "cat/\\udce4': the file name is not UTF-8; left out" in told
+    assert check(data, settings=AUTO).skipped == 1
+    with pytest.raises(DataError, match="the file name is not UTF-8"):
+        open_dataset(tmp_path, DataSettings(strict=True))
 
 
 def test_an_empty_folder_is_refused(tmp_path):  # fault 21

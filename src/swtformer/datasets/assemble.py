@@ -106,7 +106,7 @@ def assemble(
     """
     if not entries:
         problems.fatal("empty", f"{origin.root}: lists no images.")
-    _check_names(entries, problems)
+    entries = _with_plain_names(entries, settings, problems)
     merged = _merge(entries, origin, problems)
     _note_missing([entry for entry in merged if entry.image is None], len(merged), origin, settings, problems)
     there = [entry for entry in merged if entry.image is not None]
@@ -133,13 +133,17 @@ def assemble(
     )
 
 
-def _check_names(entries: Iterable[Entry], problems: Problems) -> None:
-    """File names that are not UTF-8 could not be written into any result."""
+def _with_plain_names(entries: Sequence[Entry], settings: DataSettings, problems: Problems) -> list[Entry]:
+    """Entries without those whose file names are not UTF-8, which lists and tables could not hold."""
+    plain = []
     for entry in entries:
         try:
             entry.id.encode()
+            plain.append(entry)
         except UnicodeEncodeError:
-            problems.fatal("file_name", f"{entry.id!r}: the file name is not UTF-8; rename the file.")
+            tell = problems.fatal if settings.strict or len(entries) == 1 else problems.warn
+            tell("file_name", f"{entry.id!r}: the file name is not UTF-8; left out. Rename the file.")
+    return plain
 
 
 def _merge(entries: Iterable[Entry], origin: Origin, problems: Problems) -> list[Entry]:

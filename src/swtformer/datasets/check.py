@@ -150,7 +150,7 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
         labels_from=image_set.labels_from,
         images=total,
         unreadable=sum(finding.size is None for finding in findings),
-        missing=sum(problem.kind == "missing_image" for problem in image_set.problems),
+        missing=sum(problem.kind in ("missing_image", "file_name") for problem in image_set.problems),
         images_per_class={name: per_class[index] for index, name in enumerate(image_set.classes)},
         images_per_label_count=dict(sorted(Counter(map(len, labelled)).items())),
         unlabelled=total - len(labelled),
