@@ -15,13 +15,9 @@ from swtformer.datasets.background import is_background
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
 from swtformer.errors import nearest
+from swtformer.label_values import IGNORED as IGNORED
+from swtformer.label_values import IGNORED_NAME as IGNORED_NAME
 from swtformer.safe_names import safe_name
-
-IGNORED = 255
-"""Mask value of pixels that no class is known for."""
-
-IGNORED_NAME = "ignored"
-"""Name of 255 in formats with named labels; VOC and CVAT use it too."""
 
 UNKNOWN_IMAGE = "unknown_image"
 """Kind of the warnings about images that the run has no masks of."""
