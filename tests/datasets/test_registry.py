@@ -23,6 +23,7 @@ def sets(tmp_path, write_images):
         ("table", "images/a.jpg"),
         ("folder", "cat/a.jpg"),
         ("shapes", "images/a.jpg"),
+        ("label-studio", "images/a.jpg"),
     ):
         write_images(tmp_path / name, [images])
     (tmp_path / "voc" / "ImageSets" / "Main").mkdir(parents=True)
@@ -36,6 +37,10 @@ def sets(tmp_path, write_images):
     (tmp_path / "table" / "anything.csv").write_text("image,labels\na,cat\n")
     (tmp_path / "shapes" / "labels.csv").write_text("image,labels\na,cat\n")
     (tmp_path / "shapes" / "shapes.json").write_text('{"classes": ["cat"]}')
+    (tmp_path / "label-studio" / "project-1.json").write_text(
+        '[{"id": 1, "data": {"image": "/data/upload/1/1a2b3c4d-a.jpg"}, "annotations": [{"result":'
+        ' [{"type": "choices", "from_name": "x", "value": {"choices": ["cat"]}}]}]}]'
+    )
     return {name: tmp_path / name for name in READERS}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from swtformer.datasets.label_tables import holds_table
 from swtformer.datasets.labels import CLASS_FILES
 from swtformer.datasets.rows import parse_json, read_text
+from swtformer.datasets.splits import choose_split
 from swtformer.errors import DataError
 
 HEAD_BYTES = 1 << 18
@@ -115,3 +116,29 @@ def shown(items: Iterable[Any], limit: int = 5) -> str:
     """The first items in quotes, and whether there are more."""
     first: Sequence[Any] = list(islice(items, limit + 1))
     return ", ".join(f"{item!r:.40}" for item in first[:limit]) + (", …" if len(first) > limit else "")
+
+
+def choose_file(path: Path, asked: str | None, files: Mapping[str, Path]) -> tuple[str | None, Path]:
+    """Split and file to read of a format that has one file per split.
+
+    Args:
+        path: the file, which is then read, or a folder.
+        asked: the split that is asked for: the name of a file without extension.
+        files: those of the folder by that name.
+
+    Returns:
+        The split, None where there is only one file, and the file.
+
+    Raises:
+        DataError: there is no such file, or there are several and none is train's.
+    """
+    if path.is_file():
+        return (None, path) if choose_split(path, asked, (), default=()) is None else (asked, path)
+    if len(files) == 1:
+        choose_split(path, None if asked in files else asked, (), default=())
+        return None, next(iter(files.values()))
+    chosen = choose_split(path, asked, files, default=("train", "training"))
+    if chosen is None:
+        told = ", ".join(files) or "none"
+        raise DataError(f"{path}: which file holds the labels? Name one as the split; there are: {told}.")
+    return chosen, files[chosen]
