@@ -24,6 +24,8 @@ def sets(tmp_path, write_images):
         ("folder", "cat/a.jpg"),
         ("shapes", "images/a.jpg"),
         ("label-studio", "images/a.jpg"),
+        ("fiftyone", "data/a.jpg"),
+        ("json", "images/a.jpg"),
     ):
         write_images(tmp_path / name, [images])
     (tmp_path / "voc" / "ImageSets" / "Main").mkdir(parents=True)
@@ -41,6 +43,8 @@ def sets(tmp_path, write_images):
         '[{"id": 1, "data": {"image": "/data/upload/1/1a2b3c4d-a.jpg"}, "annotations": [{"result":'
         ' [{"type": "choices", "from_name": "x", "value": {"choices": ["cat"]}}]}]}]'
     )
+    (tmp_path / "fiftyone" / "labels.json").write_text('{"classes": ["cat"], "labels": {"a": 0}}')
+    (tmp_path / "json" / "anything.json").write_text('{"a.jpg": ["cat"]}')
     return {name: tmp_path / name for name in READERS}
 
 
