@@ -119,6 +119,9 @@ def test_damaged_samples(export):
     samples = [{"filepath": "data/a.jpg", "ground_truth": label("cat")}, {"id": 3}, 3]
     with pytest.raises(DataError, match=r"samples\[1\]: needs a filepath.*2 such faults"):
         open_dataset(export({"samples": samples}), AUTO)
+    strange = [{"filepath": "data/a.jpg", "ground_truth": {"_cls": [1], "label": "cat"}}]
+    with pytest.raises(DataError, match=r"reader\.field; there are: none"):
+        open_dataset(export({"samples": strange}), AUTO)
     with pytest.raises(DataError, match="is no export of FiftyOne"):
         open_dataset(export([1]) / "samples.json", DataSettings(format="fiftyone"))
 

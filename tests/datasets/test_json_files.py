@@ -5,7 +5,14 @@ import os
 
 import pytest
 
-from swtformer.datasets.json_files import HEAD_BYTES, beginning, json_files, looks_like, read_json
+from swtformer.datasets.json_files import (
+    HEAD_BYTES,
+    beginning,
+    choose_file,
+    json_files,
+    looks_like,
+    read_json,
+)
 from swtformer.errors import DataError
 
 
@@ -108,3 +115,21 @@ def test_only_files_of_the_right_name_and_size_are_read(tmp_path, monkeypatch):
 )
 def test_what_a_value_looks_like(value, text):
     assert text in looks_like(value)
+
+
+def test_the_file_of_a_split(tmp_path):
+    one, two, train = (tmp_path / f"{name}.json" for name in ("one", "two", "train"))
+    one.write_text("{}")
+    assert choose_file(one, None, {}) == (None, one)
+    assert (
+        choose_file(tmp_path, None, {"one": one}) == choose_file(tmp_path, "one", {"one": one}) == (None, one)
+    )
+    assert choose_file(tmp_path, None, {"one": one, "train": train}) == ("train", train)
+    assert choose_file(tmp_path, "one", {"one": one, "train": train}) == ("one", one)
+    for path, files in ((one, {}), (tmp_path, {"one": one}), (tmp_path, {"one": one, "two": two})):
+        with pytest.raises(DataError, match="split 'three'"):
+            choose_file(path, "three", files)
+    with pytest.raises(DataError, match="there are: one, two"):
+        choose_file(tmp_path, None, {"one": one, "two": two})
+    with pytest.raises(DataError, match="there are: none"):
+        choose_file(tmp_path, None, {})

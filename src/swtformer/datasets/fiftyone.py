@@ -121,7 +121,7 @@ class FiftyOneReader(Reader):
             name: None
             for sample in _objects(samples)
             for name, value in sample.items()
-            if isinstance(value, dict) and value.get("_cls") in LISTS
+            if _kind(value) is not None
         }
         told = ", ".join(fields) or "none"
         if self.options.field is not None:
@@ -160,10 +160,16 @@ def _objects(samples: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
     return (sample for sample in samples if isinstance(sample, dict))
 
 
+def _kind(value: Any) -> str | None:
+    """The kind of labels in the field of a sample; None where it holds none of the known kinds."""
+    kind = value.get("_cls") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) and kind in LISTS else None
+
+
 def _labels_in(value: Any) -> list[Mapping[str, Any]] | None:
     """The labels in the field of a sample; None where it is null, or holds none of the known kinds."""
-    kind = value.get("_cls") if isinstance(value, dict) else None
-    if kind not in LISTS:
+    kind = _kind(value)
+    if kind is None:
         return None
     listed = LISTS[kind]
     found = [value] if listed is None else value.get(listed)
