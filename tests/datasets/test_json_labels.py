@@ -69,6 +69,10 @@ def columns(records):
         [{"Image": name, "Tags": own, "id": k, "fold": 1} for k, (name, own) in enumerate(NAMES.items())],
         [{"url": f"https://host/x/{name}?s=1", "label": own} for name, own in NAMES.items()],
         [[name, own] for name, own in NAMES.items()],
+        [
+            {"image": n, "annotations": [{"label": x, "coordinates": {}} for x in own]}
+            for n, own in NAMES.items()
+        ],
         columns(RECORDS),
         columns(FLAG_RECORDS),
         {key: list(column.values()) for key, column in columns(RECORDS).items()},
@@ -76,6 +80,7 @@ def columns(records):
         {label: {name: own[label] for name, own in FLAGS.items()} for label in ("cat", "dog")},
         {"labels": dict(NAMES.items())},
         {"columns": ["image", "labels"], "index": [0, 1, 2], "data": [list(r.values()) for r in RECORDS]},
+        {"columns": ["labels"], "index": list(NAMES), "data": [[own] for own in NAMES.values()]},
         {"schema": {"fields": []}, "data": [{"index": k, **r} for k, r in enumerate(RECORDS)]},
     ],
 )
@@ -192,6 +197,24 @@ def test_splits_are_files(written):
         open_dataset(folder, AUTO)
 
 
+def test_splits_are_folders(tmp_path, write_images):
+    for split, label in (("train", "cat"), ("valid", "dog")):
+        write_images(tmp_path / split, ["a.jpg"])
+        (tmp_path / split / "_annotations.createml.json").write_text(
+            json.dumps([{"image": "a.jpg", "annotations": [{"label": label}]}])
+        )
+    data = open_dataset(tmp_path, AUTO)
+    assert (data.format, data.split, data.classes) == ("json", "train", ("cat",))
+    data = open_dataset(tmp_path, AUTO, split="valid")
+    assert (data.classes, data.records[0].image) == (("dog",), tmp_path / "valid" / "a.jpg")
+
+
+def test_a_file_without_any_label_is_refused(written):
+    for value in ({"a.jpg": [], "b.jpg": None}, {"items": [{"id": "a.jpg", "annotations": []}]}):
+        with pytest.raises(DataError, match=r"gives none of . images a label"):
+            open_dataset(written(value), AUTO)
+
+
 def test_keys_can_be_named(written):
     records = [
         {"left": "a.jpg", "right": "b.jpg", "animal": "cat", "place": "barn"},
@@ -222,7 +245,7 @@ def test_labels_beside_flags_are_asked_about(written):
     [
         ({"model": "x", "a.jpg": 1}, "an object with the keys 'model', 'a.jpg'"),
         ({"_via_img_metadata": {"a.jpg1": {"filename": "a.jpg", "regions": []}}}, "'_via_img_metadata'"),
-        ({"items": [{"id": "a.jpg", "annotations": []}]}, "no labels, only 'annotations'"),
+        ({"items": [{"id": "a.jpg", "attr": {}}]}, "no labels, only 'attr'"),
         ([{"image": "a.jpg", "caption": "a cat"}], "a list of 1 items"),
         ([], "an empty list"),
         ({}, "an empty object"),

@@ -17,7 +17,7 @@ from swtformer.datasets.json_files import (
     read_json,
 )
 from swtformer.datasets.json_records import IsImage, Keys, NotLabelsError
-from swtformer.datasets.json_shapes import Shape, read_shape
+from swtformer.datasets.json_shapes import SPLITS, Shape, read_shape
 from swtformer.datasets.json_values import read_labels
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import ImageFolder, is_image_name
@@ -92,6 +92,8 @@ class JsonReader(Reader):
             where=str(file),
             problems=problems,
         )
+        if not labels.names and shape.items:
+            problems.fatal("no_labels", f"{file}: gives none of {len(shape.items)} images a label.")
         chosen = name or _split_of(path, shape, split)
         wanted = [
             (item, own)
@@ -134,11 +136,23 @@ def _split_of(path: Path, shape: Shape, asked: str | None) -> str | None:
 
 
 def _label_files(folder: Path) -> dict[str, Path]:
-    """JSON files of a folder that name its images, by their names; none beside other labels."""
+    """JSON files that name images by split: those of a folder, or one in each folder of a split.
+
+    There are none beside other labels.
+    """
     if has_other_labels(folder):
         return {}
+    beside = _naming_images(folder)
+    if beside:
+        return {file.stem: file for file in beside}
+    splits = [child for child in folder.iterdir() if child.name.lower() in SPLITS and child.is_dir()]
+    inside = {child.name: _naming_images(child) for child in sorted(splits)}
+    return {name: files[0] for name, files in inside.items() if len(files) == 1}
+
+
+def _naming_images(folder: Path) -> list[Path]:
     is_image = _is_image_below(folder)
-    return {file.stem: file for file in json_files(folder) if _names_images(beginning(file), is_image)}
+    return [file for file in json_files(folder) if _names_images(beginning(file), is_image)]
 
 
 def _names_images(value: Any, is_image: IsImage, depth: int = 4) -> bool:

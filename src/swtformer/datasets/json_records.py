@@ -14,7 +14,7 @@ IMAGE_KEYS = (
 """Keys that hold an image (lower case), the surest first."""
 LABEL_KEYS = (
     *("labels", "label", "classes", "class", "categories", "category", "tags", "tag"),
-    *("class_name", "class_id", "target"),
+    *("class_name", "class_id", "target", "annotations", "objects"),
 )
 """Keys that hold labels (lower case), the surest first."""
 OTHER_KEYS = frozenset({"mask", "mask_path", "width", "height", "split", "fold", "index"})

@@ -117,6 +117,9 @@ def _items(value: Any, file: str, is_image: IsImage, keys: Keys) -> tuple[tuple[
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):  # pandas: split
         columns = [str(name) for name in value["columns"]]
         rows = [dict(zip(columns, row, strict=False)) for row in value["data"] if isinstance(row, list)]
+        index = value.get("index")
+        if isinstance(index, list) and len(index) == len(rows) and most(index, is_image):
+            return _of_images(dict(zip(map(str, index), rows, strict=True)), file, keys), "rows by image"
         return _of_list(rows, file, is_image, keys)
     parts = list(value.values())
     if all(isinstance(part, dict) and part for part in parts):
