@@ -222,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--speed-at", type=int, nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)  # names may follow options
     torch.set_num_threads(arguments.threads)
     run = Run(arguments.run)
     if arguments.speed_at:

@@ -21,58 +21,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swtformer.cam import CAM
-    from swtformer.datasets import open_dataset
-    from swtformer.errors import SwtformerError
-    from swtformer.methods import create_model
-    from swtformer.methods.pretrained import from_pretrained, save_pretrained
-    from swtformer.publishing.export import export_onnx
-    from swtformer.publishing.hub import pull, push
-    from swtformer.segmentation.pretrained import load_network
-    from swtformer.settings import Settings
-    from swtformer.stages.chain import run_stages
-    from swtformer.stages.evaluate import evaluate
-    from swtformer.stages.export_masks import export_masks
-    from swtformer.stages.import_masks import import_masks
-    from swtformer.stages.localize import localize
-    from swtformer.stages.mask import mask
-    from swtformer.stages.predict import predict
-    from swtformer.stages.pseudo_label import pseudo_label
-    from swtformer.stages.refine import refine
-    from swtformer.stages.report import report as write_report
-    from swtformer.stages.segment import segment
-    from swtformer.stages.train import train
-    from swtformer.store.run import Run
+    from swtformer.cam import CAM as CAM
+    from swtformer.datasets import open_dataset as open_dataset
+    from swtformer.errors import SwtformerError as SwtformerError
+    from swtformer.methods import create_model as create_model
+    from swtformer.methods.pretrained import from_pretrained as from_pretrained
+    from swtformer.methods.pretrained import save_pretrained as save_pretrained
+    from swtformer.publishing.export import export_onnx as export_onnx
+    from swtformer.publishing.hub import pull as pull
+    from swtformer.publishing.hub import push as push
+    from swtformer.segmentation.pretrained import load_network as load_network
+    from swtformer.settings import Settings as Settings
+    from swtformer.stages.chain import run_stages as run_stages
+    from swtformer.stages.evaluate import evaluate as evaluate
+    from swtformer.stages.export_masks import export_masks as export_masks
+    from swtformer.stages.import_masks import import_masks as import_masks
+    from swtformer.stages.localize import localize as localize
+    from swtformer.stages.mask import mask as mask
+    from swtformer.stages.predict import predict as predict
+    from swtformer.stages.pseudo_label import pseudo_label as pseudo_label
+    from swtformer.stages.refine import refine as refine
+    from swtformer.stages.report import report as _report
+    from swtformer.stages.segment import segment as segment
+    from swtformer.stages.train import train as train
+    from swtformer.store.run import Run as Run
 
     __version__: str
-
-__all__ = [
-    "CAM",
-    "Run",
-    "Settings",
-    "SwtformerError",
-    "__version__",
-    "create_model",
-    "evaluate",
-    "export_masks",
-    "export_onnx",
-    "from_pretrained",
-    "import_masks",
-    "load_network",
-    "localize",
-    "mask",
-    "open_dataset",
-    "predict",
-    "pseudo_label",
-    "pull",
-    "push",
-    "refine",
-    "run_stages",
-    "save_pretrained",
-    "segment",
-    "train",
-    "write_report",
-]
+    write_report = _report
 
 _HOMES = {
     "CAM": "swtformer.cam:CAM",
@@ -101,6 +76,7 @@ _HOMES = {
     # Not `report`: that is the package of the report's templates.
     "write_report": "swtformer.stages.report:report",
 }
+__all__ = sorted(["__version__", *_HOMES])
 
 
 def __getattr__(name: str) -> Any:

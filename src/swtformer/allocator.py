@@ -14,21 +14,15 @@ M_TOP_PAD = -2
 M_MMAP_THRESHOLD = -3
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory() -> None:
     """Make glibc keep freed memory instead of returning it to the kernel at once.
 
     Networks free and allocate the same large blocks over and over. By default glibc unmaps each of them, and
     the kernel zeroes new pages for the next. Measured in benchmarks/speed.md.
-
-    Returns:
-        False without glibc, or where the environment variable SWTFORMER_DEFAULT_MALLOC is 1.
     """
     if os.environ.get(OPT_OUT) == "1" or platform.libc_ver()[0] != "glibc":
-        return False
+        return
     mallopt = ctypes.CDLL(None).mallopt
-    done = [
-        mallopt(M_MMAP_THRESHOLD, 1 << 30),
-        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1),
-        mallopt(M_TOP_PAD, 64 << 20),
-    ]
-    return all(done)
+    mallopt(M_MMAP_THRESHOLD, 1 << 30)
+    mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+    mallopt(M_TOP_PAD, 64 << 20)

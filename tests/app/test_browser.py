@@ -62,8 +62,11 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    """The app in a new window; whatever it asks another server for is a failure."""
+def page(address: str, browser: Any) -> Iterator[Any]:
+    """The app in a new window; whatever it asks another server for is a failure.
+
+    The app is started before playwright, which leaves its event loop running in this thread.
+    """
     context = browser.new_context(viewport=PHONE)
     page = context.new_page()
     page.set_default_timeout(MILLISECONDS)
@@ -128,6 +131,11 @@ def test_a_damaged_photograph_gets_a_message_and_the_next_one_a_mask(
     page.get_by_label("Clear").first.click()
     upload(page, photograph)
     page.wait_for_selector("#legend .legend")
+    page.get_by_label("Clear").first.click()
+    says(page, "#status", "Drop a photograph")
+    upload(page, tmp_path / "bad.png")
+    page.wait_for_selector("#status .bad")
+    assert page.locator(".toast-body").count() == 0
 
 
 def test_styles_reach_the_page(page: Any) -> None:

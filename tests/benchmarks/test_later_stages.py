@@ -46,7 +46,7 @@ def test_refiners_are_scored_and_timed_without_a_change_of_the_run(
     script: Script, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()}
-    script("refiners").main([str(run.path), "par", "--out", str(tmp_path / "out"), "--threads", "1"])
+    script("refiners").main([str(run.path), "--out", str(tmp_path / "out"), "--threads", "1", "par"])
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*") if path.is_file()} == before
     page = capsys.readouterr().out
     made = read_json(tmp_path / "out" / "par.json")

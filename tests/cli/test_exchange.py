@@ -68,9 +68,9 @@ def test_left_out_masks_are_reported_and_give_3(
 def test_an_export_only_format_says_so(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "counts.csv"
     with counts_registered():
-        assert main(["export", str(run.path), "--format=counts", f"--out={out}"]) == 0
-        assert main(["import", str(run.path), str(out), "--format=counts"]) == 2
-    assert "The format 'counts' is export-only." in capsys.readouterr().err
+        assert main(["export", str(run.path), "--format=toy_counts", f"--out={out}"]) == 0
+        assert main(["import", str(run.path), str(out), "--format=toy_counts"]) == 2
+    assert "The format 'toy_counts' is export-only." in capsys.readouterr().err
 
 
 def test_options_of_a_format(run: Run, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
     for arguments, message in (
         (["import", str(tmp_path), "x.json"], "is not a run folder"),
         (["import", str(run.path), str(tmp_path / "x.json")], "x.json: does not exist"),
-        (["export", str(run.path), "--format=coco"], "--out is missing: file (coco, label-studio"),
+        (["export", str(run.path), "--format=coco"], "--out is missing: file or folder"),
         (["export", str(run.path), "--format=coc", "--out=x"], "coc"),
         (["export", str(run.path), "--format=coco", "--out=x.json", "--source=predictions"], "predictions"),
         (
@@ -112,6 +112,10 @@ def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
         (
             ["export", str(tmp_path / "rum"), "--format=coco", "--out=x.json"],
             "rum: is not a folder of masks.",
+        ),
+        (
+            ["export", str(run.path), "--format=coco", "--out=x.json", "--data=gone", "--exporter.size=3"],
+            "exporter.size",
         ),
         (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--export.objects=all"],

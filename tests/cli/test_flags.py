@@ -104,6 +104,13 @@ def test_all_wrong_flags_are_named_at_once() -> None:
     assert "mask.policy: 'best' is not one of" in str(caught.value)
 
 
+def test_options_of_a_reader_are_checked_at_once_if_it_is_named() -> None:
+    flags = {"reader": {"colour": "red"}}
+    assert gather(flags=flags).reader == {"colour": "red"}  # which reader is found out from the data
+    with pytest.raises(SettingsError, match=r"format 'coco'.*\n.*reader\.colour"):
+        gather(flags={**flags, "data__format": "coco"})
+
+
 @pytest.mark.parametrize("word", ["false", "False", "no", "0", "true"])
 def test_words_after_boolean_flags_are_joined(word: str) -> None:
     before = ["localize", "run", "--localize.flip", word, "--resume", word, "data"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from swtformer.cli.outcome import Outcome, finish, open_images, say_network
+from swtformer.cli.outcome import Outcome, finish, open_images, resume_hint, say_network
 from swtformer.errors import DataError
 from swtformer.settings import DataSettings, Settings
 from swtformer.store.failures import Failure
@@ -53,8 +53,12 @@ def test_a_run_of_several_networks_says_which_is_taken(
     )
 
 
-def test_a_command_that_says_nothing_of_itself_went_well() -> None:
-    assert (Outcome().exit_code, Outcome().run) == (0, None)
+def test_a_stop_before_there_are_settings_starts_over(tmp_path: Path) -> None:
+    trained, command = Run(tmp_path), ("train", Path("my data"), "--out", tmp_path)
+    assert resume_hint(trained, *command) == "Run the same command again."
+    trained.write_settings(Settings())
+    expected = f"Resume with: swtformer train 'my data' --out {tmp_path} --resume"
+    assert resume_hint(trained, *command) == expected
 
 
 def test_a_data_set_s_problems_are_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

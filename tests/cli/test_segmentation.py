@@ -11,9 +11,7 @@ import pytest
 from support.app_runs import write_queue
 from support.masked_squares import draw_run
 from swtformer.cli import main
-from swtformer.cli.segmentation import resume_hint
 from swtformer.review.decisions import decide
-from swtformer.settings import Settings
 from swtformer.store.notes import training_notes
 from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
@@ -92,14 +90,6 @@ def test_segment_without_masks(drawn: Path, tmp_path: Path, capsys: pytest.Captu
     shutil.rmtree(copy / "run" / "pseudo_masks")
     assert main(["segment", str(copy / "run"), *QUICK]) == 2
     assert "make them with `swtformer pseudo-label`" in capsys.readouterr().err
-
-
-def test_a_stop_is_gone_on_with_as_far_as_there_is_anything(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    trained = Run(run.segmentation)
-    assert resume_hint(run, trained, None, None) == "Run the same command again."
-    trained.write_settings(Settings())
-    assert resume_hint(run, trained, None, None) == f"Resume with: swtformer segment {run.path} --resume"
 
 
 def test_nothing_to_resume(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from swtformer.datasets.figures import COAT_HUES, FIGURES, blob, ellipse, mirrored, stroke
+from swtformer.datasets.figures import COAT_HUES, FIGURES, blob, both, ellipse, stroke, symmetric
 
 
 def figure(name, seed=0):
@@ -45,8 +45,14 @@ def test_a_stroke_lies_half_its_width_on_either_side():
     np.testing.assert_allclose(upright[:18:6], [(0.9, 0), (0.9, 1), (0.9, 3)], atol=1e-12)
 
 
-def test_mirrored_exchanges_left_and_right():
-    assert mirrored(np.array([(1.0, 2.0), (-3.0, 4.0)])).tolist() == [[-1, 2], [3, 4]]
+def test_symmetric_runs_down_its_right_half_and_up_the_left():
+    outline = symmetric((0, -1), (1, 0), (0, 1))
+    np.testing.assert_allclose(outline[::6], [(0, -1), (1, 0), (0, 1), (-1, 0)], atol=1e-12)
+
+
+def test_both_adds_the_outline_with_left_and_right_exchanged():
+    outline = np.array([(1.0, 2.0), (-3.0, 4.0)])
+    assert [side.tolist() for side in both(outline)] == [[[1, 2], [-3, 4]], [[-1, 2], [3, 4]]]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -93,8 +99,3 @@ class TestEveryFigure:
         for hue in hues:
             assert hue in COAT_HUES
             assert any(hue in figure(other).hues for other in FIGURES if other != name)
-
-
-def test_the_table_of_figures_cannot_be_changed():
-    with pytest.raises(TypeError, match="does not support item assignment"):
-        FIGURES["dog"] = FIGURES["cat"]  # type: ignore[index]

@@ -63,6 +63,13 @@ def test_every_format_is_recognised_and_read(sets, name):
 
 
 @pytest.mark.parametrize("name", list(READERS))
+def test_every_format_is_opened_again_as_it_was(sets, name):
+    data = open_dataset(sets[name], AUTO)
+    assert (data.opened.path, data.opened.settings.format) == (sets[name], name)
+    assert open_dataset(data.opened.path, data.opened.settings, reader=data.opened.reader) == data
+
+
+@pytest.mark.parametrize("name", list(READERS))
 def test_every_format_refuses_an_unknown_split(sets, name):
     with pytest.raises(DataError, match="split 'tset'"):
         open_dataset(sets[name], AUTO, split="tset")

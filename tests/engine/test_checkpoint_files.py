@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,46 @@ def test_the_older_ones_go_by_their_names(saved: Path) -> None:
     files = sorted(path.name for path in saved.glob("*.ckpt"))
     assert files == ["best-0001.ckpt", "epoch-0002.ckpt", "epoch-0003.ckpt"]
     assert len(list(saved.glob("*.sha256"))) == 3
+
+
+FAULTS = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from swtformer.engine.checkpoint_files import write_checkpoint
+
+class Stop(BaseException):
+    pass
+
+class Slow:
+    def __reduce__(self):
+        signal.raise_signal(signal.SIGTERM)
+        return int, ()
+
+def stop(*_):
+    raise Stop("stopped")
+
+signal.signal(signal.SIGTERM, stop)
+state = {"w": torch.zeros(99999)}
+if sys.argv[2] == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+else:
+    state["x"] = Slow()
+try:
+    write_checkpoint(Path(sys.argv[1]) / "epoch-0003.ckpt", state)
+except BaseException as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("full", "epoch-0003.ckpt: cannot be written: File too large"), ("stop", "Stop stopped")],
+)
+def test_a_full_disk_and_a_signal_are_not_hidden_by_torch(fault: str, told: str, saved: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, str(saved), fault], capture_output=True, text=True, check=True
+    )
+    assert told in done.stdout
+    assert newest_checkpoint(saved).name == "epoch-0002.ckpt"
+    assert not list(saved.glob(".*"))

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lightning.fabric.loggers import tensorboard
 
-from support.slope import Slope, empty_batches
+from support.slope import Blanks, Slope
 from swtformer.engine import fitting
-from swtformer.engine.batches import SampleLoader
 from swtformer.engine.callbacks import UnreadableImages
 from swtformer.engine.fitting import fit
-from swtformer.errors import CheckpointError, NonFiniteError, SettingsError
+from swtformer.errors import CheckpointError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.settings import SegmentSettings
 from swtformer.store.run import Run
-
-
-def loaders(count: int = 2, failed: Sequence[int] = ()) -> Any:
-    def make(*, rank: int, world_size: int) -> SampleLoader:
-        assert (rank, world_size) == (0, 1)
-        return empty_batches(count, failed=failed)
-
-    return make
 
 
 def options(**changes: Any) -> SegmentSettings:
     """A constant rate of 0.5, so that AdamW's steps are about 0.5."""
     steady = {"learning_rate": 0.5, "minimum_learning_rate": 0.5, "warmup_fraction": 0.0, "weight_decay": 0.0}
-    quick = {"epochs": 2, "precision": "fp32", "accelerator": "cpu"}
+    quick = {"epochs": 2, "batch_size": 2, "precision": "fp32", "accelerator": "cpu", "workers": 0}
     return SegmentSettings.model_validate({**steady, **quick, **changes})
 
 
@@ -48,8 +40,8 @@ def run_fit(
 ) -> UnreadableImages:
     return fit(
         module,
-        training or loaders(),
-        loaders(1, failed=(5,)) if module.scores else None,
+        training or Blanks(4),
+        Blanks(2, unreadable=[1]) if module.scores else None,
         run=Run(folder),
         resume=resume,
         progress=progress,
@@ -109,8 +101,8 @@ def test_gradients_are_added_up(tmp_path: Path) -> None:
 
 def test_images_that_could_not_be_read_are_returned(tmp_path: Path) -> None:
     module = Slope(options(epochs=1), scores=(0.5,))
-    unreadable = run_fit(module, tmp_path, training=loaders(failed=(3, 7)))
-    assert (unreadable.training, unreadable.validation) == ({3, 7}, {5})
+    unreadable = run_fit(module, tmp_path, training=Blanks(4, unreadable=[0, 3]))
+    assert (unreadable.training, unreadable.validation) == ({0, 3}, {1})
 
 
 def test_a_fit_resumes_from_its_newest_checkpoint(tmp_path: Path) -> None:
@@ -131,7 +123,7 @@ def test_weights_that_are_not_finite_end_a_fit_whose_losses_were(tmp_path: Path)
     """Twelve steps of 3e37 leave float32, which ends at 3.4e38, with the last step of the epoch."""
     module = Slope(options(learning_rate=3e37, minimum_learning_rate=3e37))
     with pytest.raises(NonFiniteError, match=r"weight are not finite.*--segment\.learning_rate"):
-        run_fit(module, tmp_path, training=loaders(12))
+        run_fit(module, tmp_path, training=Blanks(24))
     assert len(module.weights) == 12
     assert not list(tmp_path.rglob("*.ckpt"))
 
@@ -233,3 +225,30 @@ def test_as_many_processes_as_the_settings_say(
     ):
         run_fit(Slope(options(devices=1, nodes=2)), tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+class Deadly(Blanks):
+    """Samples whose worker is killed when it reads one."""
+
+    def read(self, index: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class AskedToStop(BaseException):
+    """What a signal's handler raises."""
+
+
+def test_a_killed_worker_is_named_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=r"worker process .* was killed .*--segment\.workers 0"):
+        run_fit(Slope(options(workers=1)), tmp_path, training=Deadly(4))
+
+
+def test_workers_that_stop_as_well_do_not_hide_a_request_to_stop(tmp_path: Path) -> None:
+    def progress(*_: Any) -> None:
+        try:
+            raise AskedToStop
+        finally:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+    with pytest.raises(AskedToStop):
+        run_fit(Slope(options()), tmp_path, progress=progress)

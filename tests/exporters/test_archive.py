@@ -108,10 +108,13 @@ def test_text_that_is_no_utf_8(tmp_path: Path) -> None:
         read_text(tree, "a.txt")
 
 
-def test_the_shallowest_folder_is_the_root() -> None:
-    assert root_of(("labels/a.txt", "x/labels/a.txt"), "labels") == ""
-    assert root_of(("y/x/labels/a.txt", "x/labels/b/a.txt"), "labels") == "x/"
-    assert root_of(("labels.txt",), "labels") is None
+def test_the_shallowest_folder_is_the_root(tmp_path: Path) -> None:
+    names = ["labels/a.txt", "x/labels/a.txt", "y/x/masks/a.txt", "x/masks/b/a.txt"]
+    with open_tree(packed(tmp_path, names)) as tree:
+        assert root_of(tree, "labels") == ""
+        assert root_of(tree, "masks") == "x/"
+        with pytest.raises(DataError, match=r"holds no folder a\.txt"):
+            root_of(tree, "a.txt")
 
 
 def test_what_systems_add_is_left_out(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from swtformer.exporters.base import (
     new_folder,
     require_free_names,
 )
-from swtformer.exporters.voc import VocExporter
 from swtformer.settings import ExportSettings
 
 COPY = ExportSettings(images="copy")
@@ -35,14 +34,6 @@ def test_names_that_mean_no_class_are_refused(name: str) -> None:
     with pytest.raises(SwtformerError, match=f"'{name}' means background"):
         require_free_names(["cat", name])
     require_free_names(["cat", f"{name} noise"])
-
-
-def test_dropped_pixels_become_background_and_the_mask_itself_stays() -> None:
-    labels = np.array([[0, 1, 254, 255]], dtype=np.uint8)
-    assert VocExporter().round_trip(labels, ignored="keep").tolist() == [[0, 1, 254, 255]]
-    dropped = VocExporter().round_trip(labels, ignored="drop")
-    assert (dropped.tolist(), dropped.dtype) == ([[0, 1, 254, 0]], np.uint8)
-    assert labels.tolist() == [[0, 1, 254, 255]]
 
 
 def test_the_current_folder_and_its_parents_are_refused(

@@ -1,4 +1,4 @@
-"""What colours and grey values mean, labelmap.txt line by line, and which images count as drawn."""
+"""What colours mean, labelmap.txt line by line, and which images count as drawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from support.label_images import CLASSES, by_id, reading_of
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import Correction, LabelledImage
-from swtformer.exporters.label_map import label_map_text, looks_like_class_masks, read_class_masks
+from swtformer.exporters.label_map import label_map_text, read_class_masks
 from swtformer.store.masks import voc_palette
 
 IMAGES = [LabelledImage(id, f"{id}.jpg", None, np.zeros((1, 3), np.uint8)) for id in ("a", "b")]
@@ -80,12 +80,6 @@ def test_every_line_of_what_is_written() -> None:
     assert label_map_text(["cat", "hot dog"], with_ignored=True) == lines + "ignored:224,224,192::\n"
 
 
-@pytest.mark.parametrize("name", ["Background", "ignored"])
-def test_names_with_a_meaning_of_their_own_are_refused(name: str) -> None:
-    with pytest.raises(SwtformerError, match=f"'{name}' means background"):
-        label_map_text([name], with_ignored=False)
-
-
 @pytest.mark.parametrize("name", ["a:b", "#a", "a\nb", " a"])
 def test_class_names_that_the_label_map_cannot_hold(name: str) -> None:
     with pytest.raises(SwtformerError, match=r"cannot be written to labelmap\.txt"):
@@ -99,9 +93,6 @@ def test_comments_blank_lines_and_line_ends(folder: Path, start: bytes, end: byt
     (folder / "labelmap.txt").write_bytes(start + end.join([*lines, b"#", b"ignored:0,255,0"]))
     draw(folder, RED_GREEN_BLUE)
     assert read(folder)[0].labels.tolist() == [[0, 255, 1]]
-    # Grey levels count the lines that name a label: background, the class, ignored.
-    draw(folder, [[0, 1, 2]])
-    assert read(folder)[0].labels.tolist() == [[0, 1, 255]]
 
 
 def test_black_and_vocs_ignored_colour_keep_their_meaning_in_a_map_without_them(folder: Path) -> None:
@@ -112,12 +103,12 @@ def test_black_and_vocs_ignored_colour_keep_their_meaning_in_a_map_without_them(
 
 def test_transparency_is_no_label(folder: Path) -> None:
     draw(folder, RED_GREEN_BLUE, mode="RGBA")
-    with pytest.raises(DataError, match=r"expected colours, .* got mode RGBA"):
+    with pytest.raises(DataError, match="expected colours or a palette, got mode RGBA"):
         read(folder)
 
 
 def test_a_list_never_takes_the_place_of_what_is_drawn(folder: Path) -> None:
-    draw(folder, [[0, 1, 0]])
+    draw(folder, voc_palette()[[[0, 1, 0]]])
     for name in ("train.txt", "val.txt"):
         (folder / "ImageSets" / "Segmentation" / name).write_text("a\nb\n b \n")
     found = {item.id: item for item in read(folder)}
@@ -127,7 +118,6 @@ def test_a_list_never_takes_the_place_of_what_is_drawn(folder: Path) -> None:
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
-    assert not looks_like_class_masks(tmp_path)
     reading, _ = reading_of(IMAGES)
     with pytest.raises(DataError, match="holds no folder SegmentationClass"):
         list(read_class_masks(tmp_path, reading))
@@ -141,18 +131,13 @@ def test_the_tasks_own_colours_count(root: str, tmp_path: Path) -> None:
         assert read_one(tree(tmp_path, mask, root=root)).tolist() == [[1, 0, 3], [255, 3, 0]]
 
 
-def test_greys_count_the_lines_of_the_label_map(tmp_path: Path) -> None:
-    assert read_one(tree(tmp_path, png([[0, 1, 2], [255, 2, 0]]))).tolist() == [[0, 1, 3], [255, 3, 0]]
-
-
-def test_without_label_map_the_colours_and_values_are_ours(tmp_path: Path) -> None:
+def test_without_label_map_the_colours_are_ours(tmp_path: Path) -> None:
     values = np.array([[0, 1, 2], [255, 4, 0]], dtype=np.uint8)
-    for mask in (png(values), png(voc_palette()[values])):
-        path = tree(tmp_path, mask, label_map=None)
-        reading, _ = reading_of([IMAGE])
-        (correction,) = read_class_masks(path, reading)
-        assert (correction.labels == values).all()
-        assert correction.ignored == "keep"
+    path = tree(tmp_path, png(voc_palette()[values]), label_map=None)
+    reading, _ = reading_of([IMAGE])
+    (correction,) = read_class_masks(path, reading)
+    assert (correction.labels == values).all()
+    assert correction.ignored == "keep"
 
 
 def test_a_listed_image_without_mask_is_background(tmp_path: Path) -> None:
@@ -174,10 +159,9 @@ def test_a_listed_image_without_mask_is_background(tmp_path: Path) -> None:
             r"cvat\.zip: SegmentationClass/a\.png: labelmap\.txt has no label with the colour "
             r"\(1, 1, 1\), \(2, 2, 2\), \(9, 9, 9\) and 1 more",
         ),
-        (png([[0, 1, 7], [0, 0, 0]]), r"labelmap\.txt has no label with the value 7\."),
+        (png([[0, 1, 2], [0, 0, 0]]), "expected colours or a palette, got mode L"),
         (png([[0, 0], [0, 0], [0, 0]]), r"is for 2×3 pixels, masks/a\.png has 3×2"),
         (png([[0, 1, 2], [0, 0, 0]])[:-2], "is not a usable mask: it is cut off"),
-        (png([[0, 1, 2], [0, 0, 0]], "1"), "expected colours, a palette or 8-bit greys, got mode 1"),
         (b"GIF89a", "is not a usable mask: it is not a PNG"),
         (b"\x89PNG\r\n\x1a\n", "is not a usable mask: it is not a PNG"),
         (bytes(2**20 + 1000), r"unpacks to 1,049,576 bytes; at most 1,048,672 are read"),
@@ -201,7 +185,7 @@ def test_masks_that_cannot_be_used_are_named(mask: bytes, message: str, tmp_path
 )
 def test_label_maps_that_cannot_be_used_are_named(label_map: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
-        read_one(tree(tmp_path, png([[0, 0, 0], [0, 0, 0]]), label_map=label_map))
+        read_one(tree(tmp_path, png(np.zeros((2, 3, 3))), label_map=label_map))
 
 
 def test_a_header_that_claims_a_huge_picture_is_refused_by_its_size(tmp_path: Path) -> None:

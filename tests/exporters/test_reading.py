@@ -7,7 +7,7 @@ import pytest
 
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
-from swtformer.exporters.reading import Canvas, Known, Overlaps, Reading
+from swtformer.exporters.reading import Canvas, Known, Reading, warn_of_overlaps
 
 
 def reading_of(*ids: str) -> tuple[Reading, Problems]:
@@ -84,6 +84,14 @@ def test_one_image_twice_is_fatal() -> None:
         problems.raise_fatal("x")
 
 
+def test_a_mask_of_another_size_is_noted_with_both_sizes() -> None:
+    reading, problems = reading_of("a")
+    assert reading.has_size("a", (2, 3), "file")
+    assert not reading.has_size("a", (3, 2), "file")
+    with pytest.raises(DataError, match=r"file is for 2×3 pixels, a\.png has 3×2"):
+        problems.raise_fatal("x")
+
+
 def test_labels_and_their_values() -> None:
     reading, problems = reading_of("a")
     values = [reading.value(name, "s") for name in ("cat", " Dog ", "Background", "IGNORED", "dog", "dog")]
@@ -103,28 +111,10 @@ def test_a_canvas_counts_pixels_that_change_their_label() -> None:
     assert canvas.contested == 1
 
 
-@pytest.mark.parametrize("order", [(255, 2), (2, 255)])
-def test_ignored_gives_way_to_a_class_in_either_order(order: tuple[int, int]) -> None:
-    regions = {255: np.array([[True, True, False, True]]), 2: np.array([[False, True, True, True]])}
-    canvas = Canvas((1, 4))
-    for value in order:
-        canvas.paint(regions[value], value)
-    canvas.paint(np.array([[False, False, False, True]]), 0)
-    assert canvas.labels.tolist() == [[255, 2, 2, 0]]
-    assert (canvas.claimed, canvas.contested) == (2, 1)
-
-
 def test_overlaps_are_reported_once_per_file() -> None:
-    overlaps, problems = Overlaps(), Problems()
-    overlaps.warn(problems, Path("file"))
+    problems = Problems()
+    warn_of_overlaps([0, 0], problems, Path("file"))
     assert problems.warnings == ()
-    both = np.array([[True, True]])
-    for values in ((1, 2), (255, 1), (1, 255), (1, 1)):
-        canvas = Canvas((1, 2))
-        for value in values:
-            canvas.paint(both, value)
-        overlaps.add(canvas)
-    overlaps.warn(problems, Path("file"))
-    contested, claimed = (problem.message for problem in problems.warnings)
-    assert contested.startswith("file: 2 pixels in 1 images lie in regions of two classes")
-    assert claimed.startswith('file: 4 pixels in 2 images lie in "ignored" and in a class')
+    warn_of_overlaps([2, 0, 3], problems, Path("file"))
+    (problem,) = problems.warnings
+    assert problem.message.startswith("file: 5 pixels in 2 images lie in regions of two labels")

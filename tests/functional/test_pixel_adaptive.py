@@ -45,17 +45,15 @@ def test_equals_the_loop() -> None:
         torch.from_numpy(maps)[None],
         iterations=2,
         dilations=DILATIONS,
-        colour_width=0.5,
-        position_weight=0.2,
     )
-    np.testing.assert_allclose(refined[0].numpy(), loop(image, maps, 2, 0.5, 0.2), rtol=1e-9)
+    np.testing.assert_allclose(refined[0].numpy(), loop(image, maps, 2, 0.3, 0.01), rtol=1e-9)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (23, 40)])
 def test_weights_are_a_mean_and_constants_stay(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     images = torch.rand(2, 3, *size)
-    affinities = pixel_affinities(images, dilations=(1, 2, 24), colour_width=0.3, position_weight=0.01)
+    affinities = pixel_affinities(images, dilations=(1, 2, 24))
     assert affinities.shape == (2, 24, *size)
     assert (affinities >= 0).all()
     torch.testing.assert_close(affinities.sum(1), torch.ones(2, *size))

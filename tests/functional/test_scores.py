@@ -7,8 +7,6 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from swtformer.functional.scores import (
     ConfusionMatrix,
     average_precision,
-    average_precision_per_class,
-    average_precision_per_image,
     confusion_matrix,
     iou_per_label,
     mean_average_precision,
@@ -165,13 +163,13 @@ def test_columns_without_positives_are_nan_and_left_out() -> None:
 def test_where_nothing_is_to_be_told_apart_there_is_no_precision() -> None:
     scores = torch.tensor([[0.9, 0.4], [0.2, 0.3], [0.1, 0.6]])
     labels = torch.tensor([[1, 1], [1, 0], [1, 1]])
-    per_class = average_precision_per_class(scores, labels)
+    per_class = average_precision(scores, labels)
     assert per_class[0].isnan()
     assert float(per_class[1]) == 1.0
-    per_image = average_precision_per_image(scores, labels)
+    per_image = average_precision(scores.T, labels.T)
     assert per_image.isnan().tolist() == [True, False, True]
     assert float(per_image[1]) == 0.5
-    assert average_precision_per_image(scores[:, :1], labels[:, :1]).isnan().all()
+    assert average_precision(scores[:, :1].T, labels[:, :1].T).isnan().all()
 
 
 def mctformer_map(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -185,8 +183,8 @@ def test_both_readings_differ_and_match_their_sources() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.rand(50, 7, generator=generator)
     labels = (torch.rand(50, 7, generator=generator) < 0.25).float()
-    per_image = mean_average_precision(average_precision_per_image(scores, labels))
-    per_class = mean_average_precision(average_precision_per_class(scores, labels))
+    per_image = mean_average_precision(average_precision(scores.T, labels.T))
+    per_class = mean_average_precision(average_precision(scores, labels))
     assert per_image == pytest.approx(mctformer_map(labels.numpy(), scores.numpy()))
     assert per_class == pytest.approx(
         average_precision_score(labels.numpy(), scores.numpy(), average="macro")
@@ -194,8 +192,8 @@ def test_both_readings_differ_and_match_their_sources() -> None:
     assert abs(per_image - per_class) > 0.01
     order = torch.randperm(7, generator=generator)
     torch.testing.assert_close(
-        average_precision_per_class(scores[:, order], labels[:, order]),
-        average_precision_per_class(scores, labels)[order],
+        average_precision(scores[:, order], labels[:, order]),
+        average_precision(scores, labels)[order],
     )
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from swtformer.functional.activation import scaled_to_maximum
 from swtformer.functional.seeds import (
     locate_seeds,
     prototype_refinement,
     prototype_similarity,
     prototypes,
-    scaled_to_maximum,
     token_affinity,
 )
 
@@ -72,19 +72,12 @@ def test_seeds_against_a_loop(affinity: str, weight: float, seed: int) -> None:
     np.testing.assert_array_equal(seeds.numpy(), expected)
 
 
-def test_seeds_do_not_depend_on_the_block_size() -> None:
+def test_seeds_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     features, maps, present = _inputs(3, h=5, w=7)
     whole = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
     for rows in (1, 4, 34):
-        blocks = locate_seeds(
-            features,
-            maps,
-            present,
-            affinity="abs",
-            background_weight=0.5,
-            seedless="none",
-            rows_per_block=rows,
-        )
+        monkeypatch.setattr("swtformer.functional.seeds.ROWS_PER_BLOCK", rows)
+        blocks = locate_seeds(features, maps, present, affinity="abs", background_weight=0.5, seedless="none")
         assert torch.equal(whole, blocks)
 
 
@@ -118,7 +111,9 @@ def test_seeds_are_one_hot_among_the_present_and_carry_no_gradient() -> None:
     assert not seeds[1, [1, 3]].any()
 
 
-def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest() -> None:
+def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """By hand, with three tokens that are orthogonal to one another."""
     features = torch.eye(3).reshape(1, 3, 1, 3)  # S is the identity
     maps = torch.tensor([[[0.2, 0.9, 0.5]], [[0.8, 0.6, 0.7]], [[0.1, 0.3, 0.3]]])[None]
@@ -134,7 +129,8 @@ def test_a_class_that_wins_no_token_gets_the_one_where_it_comes_closest() -> Non
     seeds = locate_seeds(features, maps, present, seedless="closest", **options)
     assert seeds[0, :, 0].tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 1]]
     for rows in (1, 2):
-        blocks = locate_seeds(features, maps, present, seedless="closest", rows_per_block=rows, **options)
+        monkeypatch.setattr("swtformer.functional.seeds.ROWS_PER_BLOCK", rows)
+        blocks = locate_seeds(features, maps, present, seedless="closest", **options)
         assert torch.equal(seeds, blocks)
 
 
@@ -256,7 +252,7 @@ def test_gradients_reach_the_features_alone() -> None:
     assert maps.grad is None
 
 
-def test_no_tensor_grows_with_classes_times_tokens_squared() -> None:
+def test_no_tensor_grows_with_classes_times_tokens_squared(monkeypatch: pytest.MonkeyPatch) -> None:
     """20 classes on 64×64 tokens: one (C+1, hw, hw) tensor alone would take 1.4 GB; blocks take far less."""
     features, maps = torch.randn(1, 8, 64, 64), torch.rand(1, 21, 64, 64)
     sizes: list[int] = []
@@ -268,14 +264,8 @@ def test_no_tensor_grows_with_classes_times_tokens_squared() -> None:
                 sizes.append(out.numel())
             return out
 
+    monkeypatch.setattr("swtformer.functional.seeds.ROWS_PER_BLOCK", 256)
+    present, options = torch.ones(1, 20), {"affinity": "abs", "background_weight": 0.5}
     with Watch():
-        locate_seeds(
-            features,
-            maps,
-            torch.ones(1, 20),
-            affinity="abs",
-            background_weight=0.5,
-            seedless="none",
-            rows_per_block=256,
-        )
+        locate_seeds(features, maps, present, seedless="none", **options)
     assert max(sizes) <= 256 * 64 * 64

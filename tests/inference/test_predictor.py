@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from support.models import CLASSES, tiny
+from support.toy_methods import registered_toys
 from swtformer.errors import CheckpointError
 from swtformer.inference.predictor import CamPredictor, Predictor, load_predictor
 from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, label_image
-from swtformer.methods import Maps
+from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
-from swtformer.segmentation.pretrained import save_network
-from swtformer.settings import PredictSettings, SegmentSettings, Settings
-from swtformer.stages.localize import maps_of
+from swtformer.settings import ModelSettings, PredictSettings, SegmentSettings, Settings
 from swtformer.store.masks import MaskRule, write_rule
 from swtformer.store.run import Run
 
@@ -143,7 +142,7 @@ def test_where_no_map_says_anything_is_background(method: str, tmp_path: Path) -
 def test_a_runs_two_networks(tmp_path: Path, v1: Run) -> None:
     made = Run(tmp_path)
     network = create_network(SegmentSettings(decoder="fpn"), CLASSES, start=tiny("swtformer_v1"))
-    save_network(network, made.segmentation / "model")
+    network.write(made.segmentation / "model")
     # The model that made the maps may be gone by now.
     predictor = load(made)
     assert (predictor.kind, predictor.folder) == ("segmentation", made.segmentation / "model")
@@ -158,14 +157,17 @@ def test_a_runs_two_networks(tmp_path: Path, v1: Run) -> None:
         load(v1, network="segmentation")
 
 
-def test_kept_maps_are_those_of_the_image_s_own_classes() -> None:
-    present = torch.tensor([[0.0, 1, 0], [1, 0, 1]])
-    cam, rcam = torch.rand(2, 3, 4, 5), torch.rand(2, 4, 4, 5)
-    probabilities = torch.rand(2, 3)
-    maps = maps_of(Maps(present, cam, rcam, probabilities), 1, size=(16, 20))
-    assert (maps.values.tolist(), maps.size) == ([1, 3], (16, 20))
-    np.testing.assert_array_equal(maps.cam, cam[1, [0, 2]].half())
-    assert maps.rcam is not None
-    np.testing.assert_array_equal(maps.rcam, rcam[1, [0, 1, 3]].half())
-    np.testing.assert_array_equal(maps.probabilities, probabilities[1])
-    assert maps_of(Maps(present, cam, None, probabilities), 0, size=(16, 20)).rcam is None
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("toy_tokens", None), ("toy_re_clustered", "swin_nano"), ("swtformer_v1", "swin_nano")],
+)
+def test_only_a_backbone_that_the_method_uses_is_named(
+    method: str, expected: str | None, tmp_path: Path
+) -> None:
+    with registered_toys():
+        model = create_model(ModelSettings(method=method, backbone="swin_nano", weights="none"), CLASSES)
+        save_pretrained(model, tmp_path / "model")
+        predictor = load_cam(Run(tmp_path))
+        assert predictor.about["method"] == method
+        assert predictor.about.get("backbone") == expected
+        assert ("swin_nano" in model.task()) == (expected is not None)

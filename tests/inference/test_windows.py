@@ -26,24 +26,23 @@ class Pointwise(nn.Module):
 def test_spans_cover_a_side_once(length: int, overlap: int) -> None:
     made = spans(length, window=64, overlap=overlap)
     covered = np.zeros(length, int)
-    for span in made:
-        assert 0 <= span.start <= span.first < span.last <= span.stop <= length
-        assert span.stop - span.start == min(length, 64)
-        assert span.first % 4 == 0
-        covered[span.first : span.last] += 1
+    for seen, kept in made:
+        assert 0 <= seen.start <= kept.start < kept.stop <= seen.stop <= length
+        assert seen.stop - seen.start == min(length, 64)
+        assert kept.start % 4 == 0
+        covered[kept] += 1
     assert (covered == 1).all()
-    for left, right in pairwise(made):
+    for (left, left_kept), (right, right_kept) in pairwise(made):
         assert left.stop - right.start >= overlap
-        assert min(left.stop - left.last, right.first - right.start) >= overlap // 2 - 4
+        assert min(left.stop - left_kept.stop, right_kept.start - right.start) >= overlap // 2 - 4
 
 
 def test_windows_agree_with_the_whole_image() -> None:
     image = torch.randint(0, 256, (3, 150, 201), dtype=torch.uint8)
     settings = PredictSettings(window_px=64, overlap_px=16)
     together = torch.full((2, 150, 201), torch.nan)
-    for top, left, probabilities in patches(Pointwise(), image, settings=settings):
-        rows, columns = probabilities.shape[1:]
-        together[:, top : top + rows, left : left + columns] = probabilities
+    for rows, columns, probabilities in patches(Pointwise(), image, settings=settings):
+        together[:, rows, columns] = probabilities
     whole = class_probabilities(Pointwise(), image[None], scales=(1.0,), flip=False)[0]
     torch.testing.assert_close(together, whole)
 

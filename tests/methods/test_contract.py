@@ -205,8 +205,7 @@ def test_every_parameter_is_in_one_group(name: str) -> None:
     model = tiny(name)
     grouped = [id(item) for group in model.parameter_groups().values() for item in group]
     assert sorted(grouped) == sorted(id(item) for item in model.parameters())
-    assert set(model.rate_multipliers()) <= set(model.parameter_groups())
-    assert model.rate_multipliers()["backbone"] == 1
+    assert set(model.learning_rate_multipliers()) <= set(model.parameter_groups())
 
 
 @every_method

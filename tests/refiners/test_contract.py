@@ -31,7 +31,7 @@ NAMES = [*REFINERS, *TOYS]
 QUICK = {"fit_epochs": 1, "fit_batch_size": 2, "fit_crop_px": 32, "fit_precision": "fp32", "walk_steps": 4}
 
 for_each = pytest.mark.parametrize("name", NAMES)
-for_each_that_learns = pytest.mark.parametrize("name", ["psa", "irn", "texture"])
+for_each_that_learns = pytest.mark.parametrize("name", ["psa", "irn", "toy_texture"])
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,8 +12,8 @@ from support.loops import array, projected, resampled
 from support.strides import Strides
 from support.walkers import built
 from swtformer.functional.affinity import boundary_affinity
+from swtformer.functional.views import resized
 from swtformer.refiners.irn import IRN, BoundaryNetwork
-from swtformer.refiners.walk import resized
 
 
 class Boundaries(nn.Module):
@@ -115,11 +115,11 @@ def test_irn_keeps_the_shares_of_its_walk() -> None:
     boundaries = (straight + mirrored.flip(-1)) / 2
     assert boundaries.max() > 0.3
     affinity = boundary_affinity(boundaries[None], radius=5)[0]
-    start = resized(example.maps, boundaries.shape) * (1 - boundaries)
+    start = resized(example.maps[None], boundaries.shape, antialias=True)[0] * (1 - boundaries)
     walked = refiner.walked(start, affinity)
     torch.testing.assert_close(refined / refined.sum(0), walked / walked.sum(0))
     # Maps that add up to 1 still do.
-    total = resized(example.maps, boundaries.shape).sum(0)
+    total = resized(example.maps[None], boundaries.shape, antialias=True)[0].sum(0)
     assert total.min() > 0.999
     torch.testing.assert_close(refined.sum(0), torch.ones_like(total), atol=1e-5, rtol=0)
 

@@ -12,8 +12,8 @@ from support.loops import array, projected, resampled
 from support.strides import Strides
 from support.walkers import built
 from swtformer.functional.affinity import half_disc
+from swtformer.functional.views import resized
 from swtformer.refiners.psa import FeatureAffinityNetwork
-from swtformer.refiners.walk import resized
 
 
 def elu(values: np.ndarray) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_psa_walks_along_its_features() -> None:
     example = draw_blocks(1)[0]
     with torch.no_grad():
         affinity = refiner.network.affinity(example.image[None], radius=5)[0]
-    start = resized(example.maps, affinity.shape[-2:])
+    start = resized(example.maps[None], affinity.shape[-2:], antialias=True)[0]
     torch.testing.assert_close(refiner.refine(example.image, example.maps), refiner.walked(start, affinity))
     weak = built("psa", walk_beta=100.0).refine(example.image, example.maps)
     assert not torch.allclose(weak, refiner.refine(example.image, example.maps), atol=1e-3)

@@ -19,7 +19,7 @@ from swtformer.functional.affinity import half_disc
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.irn import IRN
 from swtformer.refiners.psa import PSA
-from swtformer.refiners.walk import STEPS, WalkRefiner, enlarged, resized
+from swtformer.refiners.walk import STEPS, WalkRefiner, enlarged
 from swtformer.refiners.walk_settings import WalkSettings
 
 
@@ -64,14 +64,6 @@ def test_published_numbers() -> None:
     assert (IRN.beta, IRN.crop_px, IRN.radius) == (10, 512, 10)
     assert WalkSettings().walk_radius == 5
     assert STEPS["cam"] == 2**8
-
-
-def test_resized_maps_keep_their_mean_and_constants() -> None:
-    maps = torch.rand(2, 24, 24)
-    assert resized(maps, (24, 24)) is maps
-    small = resized(maps, (6, 6))
-    np.testing.assert_allclose(small.mean((1, 2)), maps.mean((1, 2)), atol=0.05)
-    torch.testing.assert_close(resized(torch.full((1, 7, 5), 0.3), (11, 3)), torch.full((1, 11, 3), 0.3))
 
 
 def test_images_are_enlarged_to_what_backbones_need() -> None:

@@ -61,12 +61,6 @@ def test_a_flat_line_has_an_axis():
     assert len([text for text in svg.iter("text") if text.get("text-anchor") == "end"]) >= 3
 
 
-@pytest.mark.parametrize("series", [[], [Series("a", (), "line-0")]])
-def test_nothing_to_draw(series):
-    with pytest.raises(ValueError, match="at least one point"):
-        line_plot(series, title="t", x_label="x")
-
-
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [

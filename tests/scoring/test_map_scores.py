@@ -159,7 +159,7 @@ def test_without_truth_lost_maps_are_not_missed(run: Run) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"made_by": "another"}, r"a\.npz was made by another model"),
+        ({"made_by": "another"}, r"a\.npz is stale: it was made by another model"),
         ({"probabilities": np.zeros(3)}, "another class list: expected 2 classes, got 3"),
         ({"values": np.array([3])}, "another class list"),
     ],

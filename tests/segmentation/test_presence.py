@@ -12,7 +12,7 @@ from support.models import CLASSES, tiny
 from swtformer.errors import SettingsError
 from swtformer.segmentation import SegmentationNetwork, create_network
 from swtformer.segmentation.presence import PresenceHead, gated
-from swtformer.segmentation.pretrained import load_network, save_network
+from swtformer.segmentation.pretrained import load_network
 from swtformer.settings import SegmentSettings
 
 
@@ -42,7 +42,7 @@ def test_it_starts_as_the_run_s_classifier(pooling: str, kernel: int, tmp_path: 
     with torch.no_grad():
         seen = network.parts(images).presence
         torch.testing.assert_close(seen, start.encode(images).logits)
-        assert torch.equal(load_network(save_network(network, tmp_path)).parts(images).presence, seen)
+        assert torch.equal(load_network(network.write(tmp_path)).parts(images).presence, seen)
 
 
 def test_on_another_encoder_it_is_new() -> None:

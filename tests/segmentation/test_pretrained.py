@@ -13,7 +13,7 @@ from support.models import CLASSES, tiny
 from swtformer.errors import CheckpointError
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import SegmentationNetwork, create_network
-from swtformer.segmentation.pretrained import load_network, save_network
+from swtformer.segmentation.pretrained import load_network
 from swtformer.settings import SegmentSettings
 from swtformer.store.run import Run
 
@@ -25,7 +25,7 @@ def network() -> SegmentationNetwork:
 
 @pytest.fixture
 def folder(network: SegmentationNetwork, tmp_path: Path) -> Path:
-    return save_network(network, tmp_path / "model")
+    return network.write(tmp_path / "model")
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def test_the_segmentation_network_of_a_run(network: SegmentationNetwork, tmp_pat
     save_pretrained(tiny(), run.model)
     with pytest.raises(CheckpointError, match="not a segmentation network"):
         load_network(run)
-    save_network(network, run.segmentation / "model")
+    network.write(run.segmentation / "model")
     for source in (run, str(tmp_path), run.segmentation, run.segmentation / "model"):
         assert load_network(source).settings == network.settings
     with pytest.raises(CheckpointError, match="does not exist"):
@@ -55,12 +55,12 @@ def test_round_trip_of_a_dilated_encoder(tmp_path: Path) -> None:
     settings = SegmentSettings(decoder="deeplabv3plus", encoder="mobilenet_v2", weights="none")
     network = create_network(settings, CLASSES).eval()
     images = torch.rand(1, 3, 64, 64)
-    assert torch.equal(load_network(save_network(network, tmp_path))(images), network(images))
+    assert torch.equal(load_network(network.write(tmp_path))(images), network(images))
 
 
 def test_a_saved_encoder_is_not_tried_again(tmp_path: Path) -> None:
     settings = SegmentSettings(decoder="segformer", encoder="mobilenet_v2", weights="none")
-    folder = save_network(create_network(settings, CLASSES), tmp_path / "model")
+    folder = create_network(settings, CLASSES).write(tmp_path / "model")
     seen: list[object] = []
     with register_module_forward_pre_hook(lambda module, inputs: seen.append(module)):
         load_network(folder)

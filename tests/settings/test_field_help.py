@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from pydantic import BaseModel, Field
@@ -48,7 +48,7 @@ SECTIONS = [name for name in Settings.model_fields if name != "seed" and name no
 @pytest.mark.parametrize(
     ("registry", "name"), [(registry, name) for registry in REGISTRIES.values() for name in registry]
 )
-def test_every_option_of_every_plugin_has_help(registry: Registry[Any], name: str) -> None:
+def test_every_option_of_every_plugin_has_help(registry: Registry, name: str) -> None:
     section = registry[name].settings_type
     describe(section)
     assert [

@@ -10,8 +10,10 @@ def test_the_ends_of_a_range_may_be_equal() -> None:
     assert SegmentSettings(scale=(0.5, 0.5)).scale == (0.5, 0.5)
 
 
-def test_a_falling_range_is_refused() -> None:
-    with pytest.raises(
-        SettingsError, match=r"segment\.scale: expected the smaller one first; write 0\.5,2, got"
-    ):
-        validate(Settings, {"segment": {"scale": [2, 0.5]}}, where="test")
+@pytest.mark.parametrize(
+    ("section", "name", "ends", "right"),
+    [("segment", "scale", [2, 0.5], r"0\.5,2"), ("train", "long_side_px", [640, 320], "320,640")],
+)
+def test_a_falling_range_is_refused(section: str, name: str, ends: list[float], right: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{section}\.{name}: expected the smaller .*write {right}, got"):
+        validate(Settings, {section: {name: ends}}, where="test")

@@ -23,8 +23,8 @@ class SieveSettings(Section):
 
 
 @pytest.fixture
-def sieves() -> Registry[Any]:
-    registry: Registry[Any] = Registry("sieve", group="swtformer.functional", section="sieve")
+def sieves() -> Registry:
+    registry: Registry = Registry("sieve", group="swtformer.functional", section="sieve")
 
     @registry.register("coarse")
     class Coarse:
@@ -44,7 +44,7 @@ def test_our_own_are_known_without_importing_torch() -> None:
 
 
 @pytest.mark.parametrize("registry", REGISTRIES.values(), ids=lambda registry: registry.group)
-def test_every_name_stands_for_a_plugin_with_settings(registry: Registry[Any]) -> None:
+def test_every_name_stands_for_a_plugin_with_settings(registry: Registry) -> None:
     assert len(registry) > 2
     for name, plugin in registry.items():
         assert plugin.name == name
@@ -52,13 +52,13 @@ def test_every_name_stands_for_a_plugin_with_settings(registry: Registry[Any]) -
         assert registry.options(name, {}) == plugin.settings_type()
 
 
-def test_a_name_that_nothing_registers(sieves: Registry[Any]) -> None:
+def test_a_name_that_nothing_registers(sieves: Registry) -> None:
     with pytest.raises(SettingsError, match=r"Unknown sieve 'coarze'\. Did you mean 'coarse'"):
         sieves["coarze"]
     assert "coarze" not in sieves
 
 
-def test_two_plugins_of_one_name(sieves: Registry[Any]) -> None:
+def test_two_plugins_of_one_name(sieves: Registry) -> None:
     class Other:
         settings_type = SieveSettings
 
@@ -79,12 +79,12 @@ def test_two_plugins_of_one_name(sieves: Registry[Any]) -> None:
     ],
 )
 def test_options_from_flags_and_files(
-    sieves: Registry[Any], given: dict[str, Any], expected: dict[str, Any]
+    sieves: Registry, given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert sieves.options("coarse", given) == SieveSettings(**expected)
 
 
-def test_all_mistakes_of_options_are_reported_with_their_flags(sieves: Registry[Any]) -> None:
+def test_all_mistakes_of_options_are_reported_with_their_flags(sieves: Registry) -> None:
     with pytest.raises(SettingsError) as caught:
         sieves.options("coarse", {"hole": 1, "holes": "many", "sizes": []}, where="farm.yaml")
     assert "farm.yaml, sieve 'coarse'" in str(caught.value)
@@ -113,13 +113,13 @@ def test_another_package_adds_a_plugin_by_an_entry_point(
         "[swtformer.methods]\nborrowed = lender\n[swtformer.refiners]\nlost = lender:Nothing\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    methods: Registry[Any] = Registry("method", group="swtformer.methods", section="method")
+    methods: Registry = Registry("method", group="swtformer.methods", section="method")
     assert list(methods) == [*METHODS, "borrowed"]
     with pytest.raises(SettingsError, match="nothing registers the method 'borrowed'"):
         methods["borrowed"]  # it registered itself in METHODS, not here
     assert METHODS["borrowed"].__name__ == "Borrowed"
     METHODS.unregister("borrowed")
-    refiners: Registry[Any] = Registry("refiner", group="swtformer.refiners", section="refiner")
+    refiners: Registry = Registry("refiner", group="swtformer.refiners", section="refiner")
     with pytest.raises(SettingsError, match="'lost' cannot be imported from lender:Nothing"):
         refiners["lost"]
     caplog.clear()
@@ -133,7 +133,7 @@ def test_a_package_cannot_take_a_name_that_is_taken(tmp_path: Path, monkeypatch:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: taker\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[swtformer.refiners]\npar = taker:Par\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    refiners: Registry[Any] = Registry("refiner", group="swtformer.refiners", section="refiner")
+    refiners: Registry = Registry("refiner", group="swtformer.refiners", section="refiner")
     with pytest.raises(
         SettingsError, match=r"Two plug-ins claim the refiner 'par': .*refiners\.par and taker"
     ):

@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from support.chain_data import draw_photos, quick_chain
+from support.toy_methods import registered_toys
 from swtformer.datasets import open_dataset
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import Settings
 from swtformer.stages.chain import STAGES, ChainResult, StageName, run_stages
+from swtformer.stages.pseudo_label import pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.stages.segment import segment
 from swtformer.store.files import read_json, write_json
@@ -359,6 +361,32 @@ def test_an_encoder_of_one_size_is_refused_before_work_starts(tmp_path: Path) ->
         run(table, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
     run(table, tmp_path / "run", settings, until="check")
+
+
+def test_a_method_that_no_encoder_starts_from_is_refused_before_work_starts(tmp_path: Path) -> None:
+    table = draw_photos(tmp_path)
+    with registered_toys():
+        settings = quick_chain(tmp_path, model={"method": "toy_tokens"}, segment={"encoder": "run"})
+        with pytest.raises(SettingsError, match=r"'toy_tokens' has no features .*--segment\.encoder"):
+            run(table, tmp_path / "run", settings)
+        assert not (tmp_path / "run").exists()
+        run(table, tmp_path / "run", settings, until="check")
+
+
+def test_what_auto_means_may_be_said_by_hand(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    shutil.rmtree(copy.segmentation)
+    by_hand = quick_chain(
+        folder, refine={"source": "rcam", "background_power": 2.0}, pseudo_label={"source": "refined"}
+    )
+    assert refine(copy, open_dataset(folder / "labels.csv", by_hand.data), settings=by_hand).reused == 8
+    pseudo_label(copy, settings=by_hand.pseudo_label)
+    segment(copy, open_dataset(folder / "labels.csv", by_hand.data), settings=by_hand)
+    plain = {
+        step.stage: step.result for step in run(folder / "labels.csv", copy.path, quick_chain(folder)).steps
+    }
+    assert plain["pseudo-label"] == "8 pseudo-masks kept"
 
 
 def test_strict_refuses_a_damaged_image(tmp_path: Path) -> None:

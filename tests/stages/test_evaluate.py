@@ -395,7 +395,7 @@ def test_31_an_honest_copy_is_scored(draw: Draw, tmp_path: Path) -> None:
 def test_maps_of_another_model_are_refused(draw: Draw) -> None:
     drawn = draw()
     drawn.change("b", made_by="another")
-    with pytest.raises(SwtformerError, match=r"b\.npz was made by another model"):
+    with pytest.raises(SwtformerError, match=r"b\.npz is stale: it was made by another model"):
         evaluate(drawn.run, drawn.data)
     assert evaluate(drawn.run, drawn.data.subset([0, 2])).images == 2
 

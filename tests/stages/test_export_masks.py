@@ -21,6 +21,7 @@ from swtformer.stages.export_masks import export_masks
 from swtformer.store.failures import read_failures
 from swtformer.store.files import write_json
 from swtformer.store.masks import write_mask
+from swtformer.store.notes import Areas, ImageAreas, write_notes
 from swtformer.store.pseudo_masks import version_of
 from swtformer.store.review_queue import Review, write_reviews
 from swtformer.store.run import Run
@@ -62,7 +63,7 @@ def test_every_format_gets_all_masks(name: str, run: Run, tmp_path: Path) -> Non
 
 def test_an_export_only_format_of_another_package(run: Run, tmp_path: Path) -> None:
     with counts_registered():
-        result = export_masks(run, tmp_path / "x.csv", format="counts")
+        result = export_masks(run, tmp_path / "x.csv", format="toy_counts")
     assert (result.images, result.warnings) == (4, ())
     rows = (tmp_path / "x.csv").read_text().splitlines()
     dogs = int(np.count_nonzero(read_mask(run.pseudo_mask_file("a")) == 2))
@@ -206,8 +207,11 @@ def predicted(folder: Path, *, exif: str = "raw") -> tuple[Path, Path]:
         write_mask(out / "masks" / f"{id}.png", np.ones(size, dtype=np.uint8))
     write_json(out / "predictions.json", {"classes": ["background", *CLASSES], "exif": exif})
     gone = folder / "new" / "gone.png"
-    rows = [{"image": "a", "file": str(photograph)}, {"image": "gone", "file": str(gone)}]
-    write_json(out / "areas.json", {"images": rows})
+    rows = [
+        ImageAreas(image=id, file=file, width=size[1], height=size[0], areas={})
+        for id, file in (("a", photograph), ("gone", gone))
+    ]
+    write_notes(out / "areas.json", Areas(classes=("background", *CLASSES), images=tuple(rows)))
     return photograph, out
 
 

@@ -22,7 +22,6 @@ from swtformer.inference.predictor import load_predictor
 from swtformer.inference.windows import class_probabilities
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
-from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import PredictSettings, SegmentSettings, Settings
 from swtformer.stages.evaluate import evaluate_folder
 from swtformer.stages.predict import predict
@@ -47,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with torch.no_grad():
         network.head.weight.normal_()
         network.head.bias -= network.eval()(image).mean((0, 2, 3))
-    save_network(network, made.segmentation / "model")
+    network.write(made.segmentation / "model")
     return made
 
 

@@ -118,6 +118,8 @@ def test_masks_are_current_while_their_maps_and_rule_are_the_same(draw: Callable
     assert current_pseudo_masks(drawn.run, settings=settings) is None
     pseudo_label(drawn.run, settings=settings)
     assert current_pseudo_masks(drawn.run, settings=settings) == 4
+    by_hand = PseudoLabelSettings(source="refined", margin=0.5)  # what `auto` means now
+    assert current_pseudo_masks(drawn.run, settings=by_hand) == 4
     from_maps = PseudoLabelSettings(source="maps", margin=0.5)
     assert current_pseudo_masks(drawn.run, settings=from_maps) is None
 

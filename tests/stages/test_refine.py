@@ -100,7 +100,7 @@ def test_44_current_maps_are_kept_and_the_rest_refined_again(drawn: Any) -> None
     np.testing.assert_array_equal(load(drawn.run, "a").refined, ClassActivationMaps.load(kept).refined)
 
 
-@pytest.mark.parametrize("change", ["maps", "image", "options", "workers"])
+@pytest.mark.parametrize("change", ["maps", "image", "options", "workers", "source"])
 def test_44_stale_maps_are_refined_again(drawn: Any, change: str) -> None:
     refine(drawn.run, drawn.data)
     settings = quick()
@@ -110,9 +110,11 @@ def test_44_stale_maps_are_refined_again(drawn: Any, change: str) -> None:
         os.utime(drawn.data.records[0].image, (1, 1))
     elif change == "options":
         settings = quick({**PAR, "iterations": 3})
-    else:
+    elif change == "workers":
         settings = quick(workers=3)
-    done = {"maps": 1, "image": 1, "options": 4, "workers": 0}[change]
+    else:  # what `auto` means here; R-CAMs bring their own background
+        settings = quick(source="rcam", background_power=2.0)
+    done = {"maps": 1, "image": 1, "options": 4, "workers": 0, "source": 0}[change]
     result = refine(drawn.run, drawn.data, settings=settings)
     assert (result.done, result.reused) == (done, 4 - done)
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 from swtformer.datasets import open_dataset
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.machine import processor_name
 from swtformer.report.pictures import TILE_BYTES
 from swtformer.settings import DataSettings, ModelSettings, Settings
 from swtformer.stages.report import report
@@ -427,6 +428,7 @@ def test_settings_and_environment_are_there(page):
     assert "method: swtformer_v2" in text
     assert "f00d" in text
     assert "numpy" in text
+    assert processor_name() in text
 
 
 def test_curves_are_drawn_and_described(page):

@@ -153,11 +153,6 @@ def test_no_second_training_writes_into_the_folder(data: ImageSet, tmp_path: Pat
         train(data, settings=quick_settings(), out=tmp_path / "run", progress=begin_another)
 
 
-def test_resume_needs_a_run(data: ImageSet, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="holds no run to resume"):
-        train(data, settings=quick_settings(), out=tmp_path / "none", resume=True)
-
-
 def test_a_run_stopped_in_its_first_epoch_resumes_from_its_start(
     unbroken: Run, data: ImageSet, tmp_path: Path
 ) -> None:
@@ -325,12 +320,6 @@ def test_validation_of_other_classes_is_refused(data: ImageSet, tmp_path: Path) 
     other = ImageSet("other", "table", data.root, ("green", "red"), data.records)
     with pytest.raises(DataError, match="name them in one order"):
         train(data, settings=quick_settings(), out=tmp_path / "run", validation=other)
-
-
-def test_a_file_in_the_way(data: ImageSet, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SwtformerError, match="cannot be created"):
-        train(data, settings=quick_settings(), out=tmp_path / "file" / "run")
 
 
 def test_tensorboard_logs(data: ImageSet, tmp_path: Path) -> None:

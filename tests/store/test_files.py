@@ -10,6 +10,7 @@ from swtformer.store.files import (
     digest,
     file_stamp,
     read_json,
+    remove_abandoned,
     sha256,
     write_json,
     write_text,
@@ -173,3 +174,28 @@ def test_a_digest_is_that_of_the_facts_in_their_order() -> None:
     # printf 'model 4 None' | sha256sum | cut -c 1-32
     assert digest("model", 4, None) == "772fee41626f9233ee20be33d4720c49"
     assert digest("model", None, 4) != digest("model", 4, None)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from swtformer.store.files import atomic_file
+
+with atomic_file(Path(sys.argv[1]) / "a.txt", "w") as stream:
+    stream.write("half")
+    stream.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_temporary_file_goes_once_its_process_was_killed(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    (left,) = tmp_path.iterdir()
+    (tmp_path / ".own.tmp").touch()
+    with atomic_file(tmp_path / "b.txt", "w"):
+        assert not left.exists()
+        (mine,) = tmp_path.glob(".b.txt.*")
+        remove_abandoned(tmp_path)
+        assert mine.exists()
+    assert names(tmp_path) == [".own.tmp", "b.txt"]

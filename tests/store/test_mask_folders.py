@@ -13,8 +13,8 @@ from swtformer.store.mask_folders import (
     mask_folder,
     mask_ids,
     masks_in,
-    predicted_grid,
     predicted_photographs,
+    prediction_notes,
 )
 from swtformer.store.masks import write_mask
 from swtformer.store.run import Run
@@ -56,26 +56,28 @@ def test_what_predict_made_is_understood(run: Run, tmp_path: Path) -> None:
     write_json(out / "predictions.json", {"classes": ["background", *CLASSES], "exif": "apply"})
     assert masks_in(out) == out / "masks"
     assert declared_classes(out / "masks") == CLASSES
-    assert predicted_grid(out / "masks") == "apply"
+    notes = prediction_notes(out / "masks")
+    assert notes is not None
+    assert notes.exif == "apply"
     out.rename(run.path / "predictions")
     assert mask_folder(run, "predictions") == run.path / "predictions" / "masks"
     write_json(out / "predictions.json", [])
-    assert predicted_grid(out / "masks") == "raw"
-    with pytest.raises(SwtformerError, match=r"predictions\.json: expected a list"):
+    with pytest.raises(SwtformerError, match=r"predictions\.json: .*Predict again"):
         declared_classes(out / "masks")
 
 
 def test_predicted_photographs_that_still_exist(tmp_path: Path) -> None:
     masks = tmp_path / "masks"
     (tmp_path / "a.jpg").touch()
-    rows = [{"image": id, "file": str(tmp_path / f"{id}.jpg")} for id in ("a", "gone")]
-    write_json(tmp_path / "areas.json", {"images": rows})
+    shared = {"width": 2, "height": 1, "areas": {"background": {"pixels": 2, "fraction": 1}}}
+    rows = [{"image": id, "file": str(tmp_path / f"{id}.jpg"), **shared} for id in ("a", "gone")]
+    write_json(tmp_path / "areas.json", {"classes": ["background"], "images": rows})
     assert predicted_photographs(masks) == {}  # masks of somebody else
     write_json(tmp_path / "predictions.json", {})
     assert predicted_photographs(masks) == {"a": tmp_path / "a.jpg"}
     for content in ([], {"images": [{"image": "a"}]}):
         write_json(tmp_path / "areas.json", content)
-        with pytest.raises(SwtformerError, match=r"areas\.json: is not what"):
+        with pytest.raises(SwtformerError, match=r"areas\.json: .*Predict again"):
             predicted_photographs(masks)
     (tmp_path / "areas.json").unlink()
     assert predicted_photographs(masks) == {}
@@ -86,5 +88,5 @@ def test_classes_beside_a_folder_of_masks(run: Run, tmp_path: Path) -> None:
     assert declared_classes(run.path) == CLASSES
     assert declared_classes(tmp_path) is None
     write_json(run.classes_file, {"cat": 0})
-    with pytest.raises(SwtformerError, match=r"classes\.json: expected a list"):
+    with pytest.raises(SwtformerError, match=r"classes\.json: .*a list of class names"):
         declared_classes(run.pseudo_masks)

@@ -9,7 +9,6 @@ import pytest
 from swtformer.errors import SwtformerError
 from swtformer.store.files import read_json, write_json
 from swtformer.store.notes import (
-    CheckNotes,
     CorrectionNotes,
     DataNotes,
     MapNotes,
@@ -30,12 +29,11 @@ def test_a_run_without_notes_knows_nothing(tmp_path: Path) -> None:
 
 def test_notes_come_back_as_they_were_written(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    check = CheckNotes(fingerprint="f", images=3, unreadable=1, missing=0)
     part = CorrectionNotes(base=Path("masks"), count=2)
-    update_training_notes(run, data=tmp_path, threads=2, check=check, corrections=part)
+    update_training_notes(run, data=tmp_path, threads=2, checked="f", corrections=part)
     update_training_notes(run, resumed_anyway=("it rained",))
     notes = network_notes(run)
-    assert (notes.data, notes.threads, notes.check, notes.corrections) == (tmp_path, 2, check, part)
+    assert (notes.data, notes.threads, notes.checked, notes.corrections) == (tmp_path, 2, "f", part)
     assert notes.resumed_anyway == ("it rained",)
     assert "torch" in notes.packages
 

@@ -12,8 +12,8 @@ from swtformer.errors import SwtformerError
 from swtformer.store.files import write_json
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.notes import RefinedNotes
-from swtformer.store.refined_maps import maps_stamp, require_refined_from, require_refined_from_maps
-from swtformer.store.run import Run
+from swtformer.store.refined_maps import maps_stamp, require_current, require_refined_from_maps
+from swtformer.store.run import RefinedRun, Run
 
 MAPS = ClassActivationMaps(
     values=np.array([1]),
@@ -46,10 +46,17 @@ def test_a_run_whose_maps_were_made_again(tmp_path: Path) -> None:
 
 
 def test_an_image_whose_maps_were_made_again(tmp_path: Path) -> None:
-    run = Run(tmp_path)
+    run, refined_run = Run(tmp_path), RefinedRun(tmp_path)
     refined = replace(MAPS, made_by="refiner", made_from=f"{maps_stamp(MAPS)} image")
     MAPS.save(run.map_file("a"))
-    require_refined_from(run, "a", refined)
+    require_current(refined_run, "a", refined, made_by="refiner")
     replace(MAPS, made_from="another image").save(run.map_file("a"))
-    with pytest.raises(SwtformerError, match=r"is stale: .* `swtformer refine` again"):
-        require_refined_from(run, "a", refined)
+    with pytest.raises(SwtformerError, match=r"made from other maps .*`swtformer refine` again"):
+        require_current(refined_run, "a", refined, made_by="refiner")
+
+
+@pytest.mark.parametrize(("kind", "command"), [(Run, "localize"), (RefinedRun, "refine")])
+def test_maps_of_another_model_are_stale(kind: type[Run], command: str, tmp_path: Path) -> None:
+    require_current(Run(tmp_path), "a", MAPS, made_by="model")
+    with pytest.raises(SwtformerError, match=f"another model .*`swtformer {command}` again"):
+        require_current(kind(tmp_path), "a", MAPS, made_by="another")

@@ -3,9 +3,7 @@ from pathlib import Path
 import pytest
 
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.progress import silent
 from swtformer.settings import Settings
-from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json, write_text
 from swtformer.store.notes import training_notes
 from swtformer.store.run import RefinedRun, Run
@@ -53,29 +51,6 @@ def test_map_ids_cover_sub_folders_and_odd_names(tmp_path: Path) -> None:
     (run.maps / ".b.npz.xyz.tmp").touch()
     assert run.map_ids() == ["a.1", "b", "maps", "sub folder/ü"]
     assert run.mask_file("a.1") == tmp_path / "masks" / "a.1.png"
-
-
-def test_failures_of_one_stage_replace_only_its_own_rows(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    first = Failure("a,1", "localize", "a.jpg", 'said "no",\nand left')
-    write_failures(run, "localize", [first])
-    write_failures(run, "mask", [Failure("b", "mask", "b.npz", "truncated")])
-    write_failures(run, "mask", [Failure("c", "mask", "c.npz", "truncated")])
-    text = run.failures_file.read_text(encoding="utf-8")
-    assert text.startswith("id,stage,path,reason")
-    assert '"a,1",localize' in text
-    assert "b.npz" not in text
-    write_failures(run, "mask", [])
-    write_failures(run, "localize", [first])
-    assert run.failures_file.read_text(encoding="utf-8").count("localize") == 1
-    write_failures(run, "localize", [])
-    assert not run.failures_file.exists()
-    write_failures(run, "localize", [])
-
-
-def test_silent_progress_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    silent("train", 1, 2, "loss 0.1")
-    assert capfd.readouterr() == ("", "")
 
 
 def test_a_refined_run_puts_refined_maps_in_the_place_of_maps(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from support.masked_squares import draw_run
 from support.models import CLASSES, tiny
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
-from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import SegmentSettings, Settings
 from swtformer.store.run import Run
 
@@ -29,7 +28,7 @@ def draw_app_run(folder: Path, *, with_network: bool = True) -> Run:
     if with_network:
         torch.manual_seed(0)
         network = create_network(SegmentSettings(decoder="segformer"), CLASSES, start=tiny("swtformer_v1"))
-        save_network(network.eval(), run.segmentation / "model")
+        network.eval().write(run.segmentation / "model")
     return run
 
 

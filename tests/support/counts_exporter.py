@@ -32,9 +32,9 @@ class PixelCounts(Exporter):
 
 @contextmanager
 def counts_registered() -> Iterator[None]:
-    """The format "counts", while the block lasts."""
-    EXPORTERS.register("counts")(PixelCounts)
+    """The format "toy_counts", while the block lasts."""
+    EXPORTERS.register("toy_counts")(PixelCounts)
     try:
         yield
     finally:
-        EXPORTERS.unregister("counts")
+        EXPORTERS.unregister("toy_counts")

@@ -11,7 +11,6 @@ import torch
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
-from swtformer.segmentation.pretrained import save_network
 from swtformer.settings import Settings, validate
 from swtformer.store.files import write_json
 from swtformer.store.notes import update_training_notes
@@ -95,6 +94,6 @@ def run_with_network(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
         masks_fingerprint="m4sks",
         supervision="pseudo_masks",
     )
-    save_network(create_network(settings.segment, CLASSES), trained.model)
+    create_network(settings.segment, CLASSES).write(trained.model)
     write_held_out_scores(trained, HeldOutScores(0.61, "/home/anna/secret", "pseudo_masks", 109, 11))
     return copied

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from swtformer.engine.batches import SampleLoader
+from swtformer.engine.batches import SampleLoader, Samples, training_batches
 from swtformer.engine.module import FittedModule
-from swtformer.settings import SegmentSettings
+from swtformer.errors import DataError
+from swtformer.settings import OptimisationSettings, SegmentSettings
 
 
 class Slope(FittedModule):
@@ -66,7 +68,23 @@ class Slope(FittedModule):
         return parameter.sum()
 
 
-def empty_batches(count: int, *, failed: Sequence[int] = ()) -> SampleLoader:
-    """Batches that hold nothing but, each, the images that could not be read."""
-    batches: Any = [{"failed": torch.tensor(failed)}] * count
-    return SampleLoader(batches, batch_size=None)
+class Blanks(Samples[None]):
+    """Samples that hold nothing; some cannot be read."""
+
+    def __init__(self, count: int, *, unreadable: Sequence[int] = ()) -> None:
+        super().__init__(count, seed=0, none_left="There is no blank left.")
+        self.unreadable = unreadable
+
+    def read(self, index: int) -> None:
+        """Nothing."""
+        if index in self.unreadable:
+            raise DataError(f"Blank {index} cannot be read.")
+
+    def sample(self, content: None, index: int, *, generator: np.random.Generator) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+
+def empty_batches(count: int) -> SampleLoader:
+    """Loader of batches of one blank."""
+    return training_batches(Blanks(count), OptimisationSettings(batch_size=1, workers=0))

@@ -17,7 +17,7 @@ from swtformer.refiners import REFINERS, Example, FitSettings, LearnedRefiner, R
 from swtformer.settings import Section
 from swtformer.settings.numbers import Count
 
-TOYS = ("smoothing", "texture")
+TOYS = ("toy_smoothing", "toy_texture")
 
 
 class SmoothingSettings(Section):

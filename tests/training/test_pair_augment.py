@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from swtformer.settings import SegmentSettings
-from swtformer.training.augment import MEAN_COLOUR
 from swtformer.training.pair_augment import ScaleCrop, WholePair, create_pair_augmentation
+from swtformer.training.placement import MEAN_COLOUR
 
 HEIGHT, WIDTH = 90, 120
 

@@ -39,7 +39,13 @@ class Fits:
     network: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def call(
-        self, *, name: str = "texture", made_from: str = "maps", seed: int = 0, stop: int = 0, **options: Any
+        self,
+        *,
+        name: str = "toy_texture",
+        made_from: str = "maps",
+        seed: int = 0,
+        stop: int = 0,
+        **options: Any,
     ) -> str:
         """The fingerprint of the weights; the steps of the fit are in `steps`."""
 
@@ -49,7 +55,7 @@ class Fits:
                 raise KeyboardInterrupt
 
         quick = {"fit_epochs": 3, "fit_batch_size": 2, "fit_precision": "fp32", "fit_side_px": 32}
-        refiner = create_refiner(name, quick | options if name == "texture" else options)
+        refiner = create_refiner(name, quick | options if name == "toy_texture" else options)
         self.steps = []
         made = fit_or_load(
             refiner,
@@ -64,11 +70,11 @@ class Fits:
 
     @property
     def weights(self) -> Path:
-        return self.run.refined_model("texture")
+        return self.run.refined_model("toy_texture")
 
     @property
     def folder(self) -> Run:
-        return Run(self.run.refined_fit("texture"))
+        return Run(self.run.refined_fit("toy_texture"))
 
 
 @pytest.fixture

@@ -51,14 +51,7 @@ def laid_over(photograph: np.ndarray, labels: np.ndarray, opacity: float) -> np.
 
 @dataclass(frozen=True)
 class LegendRow:
-    """One line of a legend.
-
-    Attributes:
-        label: mask value.
-        name: of the class.
-        area: part of the pixels, in [0, 1].
-        probability: of the classifier, in [0, 1]; None where it was not asked.
-    """
+    """One line of a legend: a mask value, its part of the pixels, and what the classifier says of it."""
 
     label: int
     name: str
@@ -77,14 +70,12 @@ def legend_rows(
         probabilities: by label; these classes are listed even where they have no pixel.
     """
     areas = np.bincount(labels.ravel(), minlength=256) / labels.size
-    named = {label for label in np.flatnonzero(areas).tolist() if 0 < label < IGNORED} | set(
-        probabilities or ()
-    )
-    ordered = sorted(named, key=lambda label: (-areas[label], label))
+    known = probabilities or {}
+    named = {label for label in np.flatnonzero(areas).tolist() if 0 < label < IGNORED} | set(known)
     rows = [LegendRow(0, BACKGROUND, float(areas[0]))]
-    for label in ordered:
+    for label in sorted(named, key=lambda label: (-areas[label], label)):
         name = classes[label - 1] if label <= len(classes) else f"label {label}"
-        rows.append(LegendRow(label, name, float(areas[label]), (probabilities or {}).get(label)))
+        rows.append(LegendRow(label, name, float(areas[label]), known.get(label)))
     if areas[IGNORED]:
         rows.append(LegendRow(IGNORED, "undecided", float(areas[IGNORED])))
     return rows

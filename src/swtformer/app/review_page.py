@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from html import escape
 from typing import Any
 
@@ -11,7 +11,7 @@ import gradio as gr
 
 from swtformer.app.pictures import described, laid_over, legend
 from swtformer.app.reviewing import Card, Cards, export_commands
-from swtformer.app.segment_page import message
+from swtformer.app.segment_page import choices, message, picture
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.review.decisions import Decision, Reviewed, ReviewItem, ReviewQueue, Shown, decide, open_queue
@@ -78,37 +78,12 @@ def review_page(
     version = gr.State("")
     progress = gr.HTML(elem_id="progress")
     note = gr.HTML(elem_id="note", elem_classes="gap-less")
-    reviewed = gr.Radio(
-        [(text, name) for name, text in MASKS.items()],
-        value="pseudo_masks",
-        label="Masks",
-        elem_id="reviewed",
-    )
-    shown = gr.Radio(
-        [(text, name) for name, text in SHOWN.items()], value="open", label="Show", elem_id="queue"
-    )
+    reviewed = gr.Radio(choices(MASKS), value="pseudo_masks", label="Masks", elem_id="reviewed")
+    shown = gr.Radio(choices(SHOWN), value="open", label="Show", elem_id="queue")
     about = gr.HTML(elem_id="about")
     with gr.Row():
-        photograph = gr.Image(
-            label="Photograph",
-            format="jpeg",
-            interactive=False,
-            min_width=280,
-            buttons=["fullscreen"],
-            elem_classes="picture",
-            elem_id="review-photograph",
-            alt_text="The photograph.",
-        )
-        overlay = gr.Image(
-            label="Mask",
-            format="jpeg",
-            interactive=False,
-            min_width=280,
-            buttons=["fullscreen"],
-            elem_classes="picture",
-            elem_id="review-overlay",
-            alt_text="The mask.",
-        )
+        photograph = picture("Photograph", "review-photograph", "The photograph.", min_width=280)
+        overlay = picture("Mask", "review-overlay", "The mask.", min_width=280)
     legend_box = gr.HTML(elem_id="review-legend")
     with gr.Row(elem_classes="decisions"):
         buttons: dict[Decision, gr.Button] = {
@@ -139,15 +114,19 @@ def review_page(
 
     outputs = [current, version, progress, note, about, photograph, overlay, legend_box]
 
+    def empty(line: str, why: str) -> list[Any]:
+        """The page without a mask."""
+        return [None, "", line, why, "", None, None, ""]
+
     def view(queue: ReviewQueue, item: ReviewItem | None, part: Shown, strength: float) -> list[Any]:
         if item is None:
             said = "Every mask has been reviewed." if part == "open" else f"No mask is {SHOWN[part]}."
-            return [None, "", progress_line(queue), message(said), "", None, None, ""]
+            return empty(progress_line(queue), message(said))
         try:
             card = cards.card(queue, item)
         except SwtformerError as error:
-            said = message(str(error), is_bad=True)
-            return [item.review.id, item.version, progress_line(queue), said, "", None, None, ""]
+            unread = empty(progress_line(queue), message(str(error), is_bad=True))
+            return [item.review.id, item.version, *unread[2:]]
         words = f"{NAMES[queue.reviewed]}: {described(card.rows)}"
         return [
             item.review.id,
@@ -160,16 +139,23 @@ def review_page(
             legend(card.rows),
         ]
 
-    def refused(error: SwtformerError) -> list[Any]:
-        kept = [gr.skip() for _ in outputs]
-        return [*kept[:3], message(str(error), is_bad=True), *kept[4:]]
+    def or_why(handler: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        """Where a handler refuses, say why and leave the rest of the page as it is."""
 
+        @wraps(handler)
+        def answer(*args: Any, **options: Any) -> list[Any]:
+            try:
+                return handler(*args, **options)
+            except SwtformerError as error:
+                kept = [gr.skip() for _ in outputs]
+                return [*kept[:3], message(str(error), is_bad=True), *kept[4:]]
+
+        return answer
+
+    @or_why
     def start(part: Shown, strength: float, which: Reviewed) -> list[Any]:
         """The first mask of a part of the queue."""
-        try:
-            queue = open_queue(run, which)
-        except SwtformerError as error:
-            return refused(error)
+        queue = open_queue(run, which)
         return view(queue, queue.after(None, part), part, strength)
 
     def turn(part: Shown, strength: float, which: Reviewed) -> list[Any]:
@@ -177,28 +163,25 @@ def review_page(
         try:
             queue = open_queue(run, which)
         except SwtformerError as error:
-            empty = [None, "", "", message(str(error), is_bad=True), "", None, None, ""]
-            return [*empty, export_commands(run, which, named)]
-        return [*view(queue, queue.after(None, part), part, strength), export_commands(run, which, named)]
+            drawn = empty("", message(str(error), is_bad=True))
+        else:
+            drawn = view(queue, queue.after(None, part), part, strength)
+        return [*drawn, export_commands(run, which, named)]
 
+    @or_why
     def move(id: str | None, part: Shown, strength: float, which: Reviewed, *, forward: bool) -> list[Any]:
         """The mask before or after this one."""
-        try:
-            queue = open_queue(run, which)
-        except SwtformerError as error:
-            return refused(error)
+        queue = open_queue(run, which)
         return view(queue, queue.after(id, part) if forward else queue.before(id, part), part, strength)
 
+    @or_why
     def judge(
         id: str | None, seen: str, part: Shown, strength: float, which: Reviewed, *, decision: Decision
     ) -> list[Any]:
         """Save a decision and show the next mask."""
         if id is None:
-            return refused(SwtformerError("There is no mask to decide about."))
-        try:
-            queue = decide(run, id, decision, version=seen, reviewed=which)
-        except SwtformerError as error:
-            return refused(error)
+            raise SwtformerError("There is no mask to decide about.")
+        queue = decide(run, id, decision, version=seen, reviewed=which)
         return view(queue, queue.after(id, part), part, strength)
 
     def redraw(id: str | None, strength: float, which: Reviewed) -> Any:
@@ -219,13 +202,8 @@ def review_page(
     shown.input(start, view_of, outputs, api_name="queue")
     reviewed.input(turn, view_of, [*outputs, export], api_name="review")
     for decision, button in buttons.items():
-        button.click(
-            partial(judge, decision=decision),
-            [current, version, *view_of],
-            outputs,
-            api_name=decision,
-            **quiet,
-        )
+        chosen = partial(judge, decision=decision)
+        button.click(chosen, [current, version, *view_of], outputs, api_name=decision, **quiet)
     steps = [current, *view_of]
     earlier.click(partial(move, forward=False), steps, outputs, api_name="earlier", **quiet)
     later.click(partial(move, forward=True), steps, outputs, api_name="later", **quiet)

@@ -53,12 +53,7 @@ class Cards:
     """Finds photographs and masks of a run; one object serves all visitors."""
 
     def __init__(self, run: Run, data: ImageSet | None = None) -> None:
-        """Take a run and its photographs.
-
-        Args:
-            run: with pseudo-masks.
-            data: the photographs; where None, the run's data set is opened when it is needed.
-        """
+        """Take a run with pseudo-masks; without `data`, its own data set is opened when it is needed."""
         self._run = run
         self._classes = run.classes()
         self._given = data
@@ -74,22 +69,19 @@ class Cards:
         id = item.review.id
         labels = read_mask(self._run.path / queue.reviewed / f"{id}.png")
         rows = tuple(legend_rows(labels, self._classes))
-        small = _shrunk(labels)
+        height, width = thumbnail(labels, side_px=SHOWN_PX).shape
+        small = np.asarray(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
         stated = remark = ""
         try:
             data, record = self._record(id)
             stated = describe_labels(record, data.classes)
-            photograph = self._photograph(record, labels.shape)
+            image = read_image(record.image, exif=self._run.settings().data.exif)
+            require_same_size(image.shape[:2], record.image, labels.shape, "its mask")
+            photograph = thumbnail(image, side_px=SHOWN_PX)
         except SwtformerError as error:
             remark = str(error)
-            photograph = np.full((*small.shape, 3), 128, np.uint8)
+            photograph = np.full((height, width, 3), 128, np.uint8)
         return Card(item, photograph, small, rows, stated, remark)
-
-    def _photograph(self, record: Record, size: tuple[int, ...]) -> np.ndarray:
-        """The photograph as it is shown; `size` is (height, width) of its mask."""
-        image = read_image(record.image, exif=self._run.settings().data.exif)
-        require_same_size(image.shape[:2], record.image, size, "its mask")
-        return thumbnail(image, side_px=SHOWN_PX)
 
     def _record(self, id: str) -> tuple[ImageSet, Record]:
         """The data set, which is opened again when the pseudo-masks have changed, and one of its images."""
@@ -121,10 +113,7 @@ class Cards:
 def export_commands(run: Run, reviewed: Reviewed, named: Sequence[str] = ()) -> str:
     """The commands that export the marked masks to another tool, and import them.
 
-    Args:
-        run: with pseudo-masks.
-        reviewed: which of its masks were marked.
-        named: path and flags of the data set as on the command line; the run's own where empty.
+    `named` is the path and the flags of the data set as on the command line; the run's own where empty.
     """
     folder = shlex.quote(str(run.path))
     source = "" if reviewed == "pseudo_masks" else f" --source {reviewed}"
@@ -135,10 +124,3 @@ def export_commands(run: Run, reviewed: Reviewed, named: Sequence[str] = ()) -> 
         f"--out marked.json{data}\n"
         f"swtformer import {folder} corrected.json\n{train}\n{predict}"
     )
-
-
-def _shrunk(labels: np.ndarray) -> np.ndarray:
-    """A label image at the size of its photograph's thumbnail."""
-    height, width = thumbnail(labels, side_px=SHOWN_PX).shape
-    picture = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
-    return np.asarray(picture)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
-import numpy as np
 
 from swtformer.app.pictures import described, laid_over, legend, legend_rows
 from swtformer.app.study import (
@@ -52,20 +50,29 @@ SAVE = """(file) => {
 """Downloads the file that an event returned."""
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What the visitor has chosen."""
-
-    source: LabelSource
-    background: Background
-    threshold: float
-    opacity: float
-
-
 def message(text: str, *, is_bad: bool = False) -> str:
     """A message that screen readers announce, as HTML."""
     kind = "message bad" if is_bad else "message"
     return f'<p class="{kind}" role="{"alert" if is_bad else "status"}">{escape(text)}</p>' if text else ""
+
+
+def picture(label: str, elem_id: str, words: str, *, min_width: int = 220) -> gr.Image:
+    """A widget that shows a picture; `words` are for those who cannot see it."""
+    return gr.Image(
+        label=label,
+        format="jpeg",
+        interactive=False,
+        min_width=min_width,
+        buttons=["fullscreen"],
+        elem_classes="picture",
+        elem_id=elem_id,
+        alt_text=words,
+    )
+
+
+def choices(names: dict[Any, str]) -> list[tuple[str, Any]]:
+    """Choices of a radio, which takes pairs of text and value."""
+    return [(text, name) for name, text in names.items()]
 
 
 def found(study: Study, studio: Studio) -> str:
@@ -74,20 +81,6 @@ def found(study: Study, studio: Studio) -> str:
     height, width = study.size
     listed = ", ".join(names) if names else "no class"
     return " ".join([f"{study.name} ({width}×{height} px): {listed}.", *study.remarks])
-
-
-def picture_of_mask(studio: Studio, study: Study, choices: Choices) -> tuple[np.ndarray, str, str]:
-    """The mask over the photograph, its legend, and the picture in words."""
-    labels = labels_of(study, choices.source, choices.background, choices.threshold)
-    values = study.maps.values.tolist()
-    probabilities = {value: float(study.maps.probabilities[value - 1]) for value in values}
-    rows = legend_rows(labels, studio.classes, probabilities)
-    return laid_over(study.photograph, labels, choices.opacity), legend(rows), described(rows)
-
-
-def pictures_of_maps(study: Study, label: int) -> dict[LabelSource, np.ndarray]:
-    """The maps of one label over the photograph, by source."""
-    return {source: map_overlay(study.photograph, map) for source, map in class_maps(study, label).items()}
 
 
 def controls_of(source: LabelSource) -> list[Any]:
@@ -113,22 +106,22 @@ def segment_page(studio: Studio) -> None:
                 elem_id="classes",
             )
             with gr.Accordion("Views and orientation", open=False):
-                views = gr.Radio(_choices(VIEWS), value="one", label="Views", elem_id="views")
-                exif = gr.Radio(_choices(EXIF), value=studio.exif, label="Orientation", elem_id="exif")
+                views = gr.Radio(choices(VIEWS), value="one", label="Views", elem_id="views")
+                exif = gr.Radio(choices(EXIF), value=studio.exif, label="Orientation", elem_id="exif")
             again = gr.Button("Run again", elem_id="again")
         with gr.Column(scale=3, min_width=300):
-            overlay = _picture("Mask", "overlay", "The mask over the photograph, once there is one.")
+            overlay = picture("Mask", "overlay", "The mask over the photograph, once there is one.")
             with gr.Column(visible=False) as controls:
                 legend_box = gr.HTML(elem_id="legend")
                 source = gr.Radio(
-                    [(SOURCES[name], name) for name in studio.sources],
+                    choices({name: SOURCES[name] for name in studio.sources}),
                     value="refined",
                     label="Mask from",
                     elem_id="source",
                 )
                 with gr.Row():
                     background = gr.Radio(
-                        _choices(BACKGROUNDS),
+                        choices(BACKGROUNDS),
                         value="map",
                         label="Background decided by",
                         elem_id="background",
@@ -158,7 +151,7 @@ def segment_page(studio: Studio) -> None:
         shown = gr.Dropdown([("background", 0)], value=0, label="Maps of", elem_id="shown", interactive=True)
         with gr.Row():
             heats = {
-                name: _picture(
+                name: picture(
                     SOURCES[name],
                     f"map-{name}",
                     f"{SOURCES[name]} of the chosen class, dark where it is 0 and bright where it is 1.",
@@ -174,21 +167,28 @@ def segment_page(studio: Studio) -> None:
     drawing = [overlay, legend_box, command]
     settings = [source, background, threshold, opacity]
 
-    def drawn(study: Study | None, *chosen: Any) -> list[Any]:
-        choices = Choices(*chosen)
+    def drawn(
+        study: Study | None, source: LabelSource, background: Background, threshold: float, opacity: float
+    ) -> list[Any]:
         if study is None:
             return [None, "", ""]
-        picture, legend_html, words = picture_of_mask(studio, study, choices)
-        line = studio.for_many(choices.source, choices.background, choices.threshold, study.refiner)
-        return [gr.Image(picture, alt_text=f"Mask: {words}"), legend_html, line]
+        labels = labels_of(study, source, background, threshold)
+        values = study.maps.values.tolist()
+        probabilities = {value: float(study.maps.probabilities[value - 1]) for value in values}
+        rows = legend_rows(labels, studio.classes, probabilities)
+        mask = gr.Image(laid_over(study.photograph, labels, opacity), alt_text=f"Mask: {described(rows)}")
+        return [mask, legend(rows), studio.for_many(source, background, threshold, study.refiner)]
 
-    def drawn_at(study: Study | None, source: LabelSource, _: Background, *chosen: Any) -> list[Any]:
-        return drawn(study, source, "threshold", *chosen)
+    def drawn_at(
+        study: Study | None, source: LabelSource, _: Background, threshold: float, opacity: float
+    ) -> list[Any]:
+        return drawn(study, source, "threshold", threshold, opacity)
 
     def heated(study: Study | None, label: int) -> list[Any]:
-        is_known = study is not None and label in study.maps.values
-        made = {} if study is None else pictures_of_maps(study, label if is_known else 0)
-        return [made.get(name) for name in heats]
+        if study is None:
+            return [None for _ in heats]
+        maps = class_maps(study, label if label in study.maps.values else 0)
+        return [map_overlay(study.photograph, maps[name]) for name in heats]
 
     def look(
         path: str | None,
@@ -198,24 +198,19 @@ def segment_page(studio: Studio) -> None:
         method: str,
     ) -> list[Any]:
         """Segment a photograph and keep its maps."""
-        study: Study | None = None
-        text, is_bad = INVITATION, False
-        if path is not None:
-            try:
-                study = studio.study(Path(path), classes=names, views=how, refiner=method, exif=turned)
-                text = found(study, studio)
-            except SwtformerError as error:
-                text, is_bad = str(error), True
-        values = [] if study is None else study.maps.values.tolist()
-        label = values[0] if values else 0
-        listed = [(studio.classes[value - 1], value) for value in values] + [("background", 0)]
-        return [
-            study,
-            message(text, is_bad=is_bad),
-            gr.Column(visible=study is not None),
-            gr.Column(visible=study is not None),
-            gr.Dropdown(listed, value=label),
-        ]
+        # A hidden list keeps its choices: the browser goes on sending what was chosen there.
+        nothing = [gr.Column(visible=False), gr.Column(visible=False), gr.skip()]
+        if path is None:
+            return [None, message(INVITATION), *nothing]
+        try:
+            study = studio.study(Path(path), classes=names, views=how, refiner=method, exif=turned)
+        except SwtformerError as error:
+            return [None, message(str(error), is_bad=True), *nothing]
+        listed = [(studio.classes[value - 1], value) for value in study.maps.values.tolist()]
+        listed.append(("background", 0))
+        maps_of = gr.Dropdown(listed, value=listed[0][1])
+        text = message(found(study, studio))
+        return [study, text, gr.Column(visible=True), gr.Column(visible=True), maps_of]
 
     def refine(study: Study | None, method: str) -> Study | None:
         """Refine the maps by another refiner."""
@@ -226,13 +221,14 @@ def segment_page(studio: Studio) -> None:
                 gr.Warning(escape(str(error)))
         return study
 
-    def write(study: Study | None, *chosen: Any) -> str | None:
+    def write(
+        study: Study | None, source: LabelSource, background: Background, threshold: float
+    ) -> str | None:
         """Write the mask at the photograph's size."""
         if study is None:
             gr.Warning("There is no mask yet: drop a photograph first.")
             return None
-        choices = Choices(*chosen)
-        labels = labels_of(study, choices.source, choices.background, choices.threshold)
+        labels = labels_of(study, source, background, threshold)
         # In the app's own folder, which is served, and deleted when the app ends.
         folder = Path(tempfile.mkdtemp(dir=file.GRADIO_CACHE))
         try:
@@ -276,21 +272,6 @@ def segment_page(studio: Studio) -> None:
         api_visibility="private",
     )
     shown.input(heated, [state, shown], list(heats.values()), trigger_mode="always_last", **drawings)
-    save.click(write, [state, *settings], saved, api_name="mask").then(None, saved, None, js=SAVE)
-
-
-def _picture(label: str, elem_id: str, words: str) -> gr.Image:
-    return gr.Image(
-        label=label,
-        format="jpeg",
-        interactive=False,
-        min_width=220,
-        buttons=["fullscreen"],
-        elem_classes="picture",
-        elem_id=elem_id,
-        alt_text=words,
+    save.click(write, [state, source, background, threshold], saved, api_name="mask").then(
+        None, saved, None, js=SAVE
     )
-
-
-def _choices(names: dict[Any, str]) -> list[tuple[str, Any]]:
-    return [(text, name) for name, text in names.items()]

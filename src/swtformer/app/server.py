@@ -7,15 +7,14 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import gradio as gr
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,33 +42,20 @@ POLICY = (
 _FETCHING = ("/gradio_api/file=http", "/gradio_api/proxy=")
 """Routes of Gradio by which the server would fetch from other hosts."""
 
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+"""Host names by which a browser on this machine asks for the pages."""
 
 
 class Guard:
-    """Refuses to fetch from other hosts and, on loopback, requests for other host names.
+    """Refuses to fetch from other hosts, and tells the browser to load nothing from them."""
 
-    Otherwise a page of another site, whose name resolves to 127.0.0.1, could talk to the app from the
-    visitor's browser (DNS rebinding).
-    """
-
-    def __init__(self, app: ASGIApp, *, hosts: frozenset[str] | None) -> None:
-        """Wrap an app.
-
-        Args:
-            app: the app.
-            hosts: host names that are accepted; all where None.
-        """
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        if self._hosts is not None and _name(Headers(scope=scope).get("host", "")) not in self._hosts:
-            await PlainTextResponse("Unknown host.", 400)(scope, receive, send)
             return
         if scope["path"].startswith(_FETCHING):
             await PlainTextResponse("Nothing is fetched from elsewhere.", 403)(scope, receive, send)
@@ -126,37 +112,25 @@ def running(
         CheckpointError: a model is missing or damaged.
     """
     _require_free(host, port)
-    build_pages = partial(build, run, Studio(run), data, named=named)
-    with (
-        tempfile.TemporaryDirectory(prefix="swtformer-app-") as folder,
-        _environment(folder),
-        ThreadPoolExecutor(1) as pool,
-    ):
-        # Without a running event loop, Gradio makes one that it never closes.
-        starting = pool.submit(asyncio.run, _launched(build_pages, host=host, port=port, folder=folder))
-        try:
-            yield starting.result()[1]
-        finally:
-            if starting.exception() is None:  # waits if a signal came while it was starting
-                starting.result()[0].close(verbose=False)
+    studio = Studio(run)
+    middleware = [Middleware(Guard)]
+    if is_loopback(host):
+        # Else a page of another site, whose name resolves to 127.0.0.1, could talk to the app from the
+        # visitor's browser (DNS rebinding).
+        names = [*LOCAL_NAMES, host]
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False))
 
-
-async def _launched(
-    build_pages: Callable[[], gr.Blocks], *, host: str, port: int, folder: str
-) -> tuple[gr.Blocks, str]:
-    """Build the pages and start the server in its own thread."""
-    blocks = build_pages()
-    hosts = _LOCAL_NAMES | {host} if is_loopback(host) else None
-    try:
+    async def launched(folder: str) -> tuple[gr.Blocks, str]:
+        """The pages and their address; in an event loop, as Gradio never closes one that it makes itself."""
+        blocks = build(run, studio, data, named=named)
         _, address, _ = blocks.launch(
             server_name=host,
             server_port=port,
             share=False,
-            inbrowser=False,
             prevent_thread_lock=True,
             quiet=True,
             allowed_paths=[folder],
-            app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)]},
+            app_kwargs={"middleware": middleware},
             max_file_size=MOST_BYTES,
             enable_monitoring=False,
             run_history=False,
@@ -168,9 +142,14 @@ async def _launched(
             css=CSS,
             head=SHORTCUTS,
         )
-    except OSError as error:
-        raise SettingsError(f"The app cannot listen on {host}:{port}: {error}") from None
-    return blocks, address
+        return blocks, address
+
+    with tempfile.TemporaryDirectory(prefix="swtformer-app-") as folder, _environment(folder):
+        blocks, address = asyncio.run(launched(folder))
+        try:
+            yield address
+        finally:
+            blocks.close(verbose=False)
 
 
 def is_loopback(host: str) -> bool:
@@ -181,11 +160,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _name(host: str) -> str:
-    """The Host header without its port."""
-    return host if host.endswith("]") else host.rsplit(":", 1)[0]
 
 
 def _require_free(host: str, port: int) -> None:
@@ -212,16 +186,14 @@ def _environment(folder: str) -> Iterator[None]:
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    before = {name: os.environ.get(name) for name in wanted}
+    before = {name: os.environ[name] for name in wanted if name in os.environ}
     os.environ.update(wanted)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in wanted:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _theme() -> Any:

@@ -52,8 +52,7 @@ class Study:
         name: of the file, without extension.
         size: (height, width) of the photograph.
         photograph: (h, w, 3) uint8 RGB as the models saw it, at most `SEEN_PX` long.
-        maps: CAMs, R-CAMs where the method makes them, and refined maps.
-        refiner: name of the refiner that made them.
+        maps: CAMs, R-CAMs where the method makes them, and maps that `refiner` refined.
         predicted: (h, w) uint8 labels of the segmentation network; None where the run has none.
         remarks: what the user should know.
     """
@@ -71,7 +70,6 @@ class Studio:
     """A run's models, ready for photographs; one object serves all visitors.
 
     Attributes:
-        run: the run.
         classes: class names; a label is index + 1.
         sources: what masks can be made from, the plainest first.
         refiners: names of the refiners that need no training, the default first.
@@ -83,8 +81,7 @@ class Studio:
         """Load the models.
 
         Raises:
-            SwtformerError: the folder is not a run.
-            CheckpointError: a model is missing or damaged.
+            SwtformerError: the folder is not a run, or a model is missing or damaged.
         """
         keep_freed_memory()
         self.run = run
@@ -269,11 +266,9 @@ def rule_of(source: Source, background: Background, threshold: float) -> MaskRul
 def write_full_size(study: Study, labels: np.ndarray, folder: Path) -> Path:
     """Write a mask of the photograph's own size as palette PNG, enlarged without mixing labels."""
     height, width = study.size
-    picture = Image.fromarray(labels)
-    if labels.shape != study.size:
-        picture = picture.resize((width, height), Image.Resampling.NEAREST)
+    full = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
     path = folder / f"{study.name}.png"
-    write_mask(path, np.asarray(picture))
+    write_mask(path, np.asarray(full))
     return path
 
 

@@ -12,28 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from swtformer.backbones.base import Backbone
 
-TIMM_EXAMPLES = (
-    "caformer_s18",
-    "convnext_tiny",
-    "convnextv2_tiny",
-    "davit_tiny",
-    "edgenext_small",
-    "efficientnet_b0",
-    "efficientvit_b1",
-    "fastvit_t8",
-    "focalnet_tiny_srf",
-    "mobilenetv2_100",
-    "mobilenetv4_conv_small",
-    "nextvit_small",
-    "poolformer_s12",
-    "pvt_v2_b1",
-    "regnety_016",
-    "repvit_m1",
-    "resnet50",
-    "twins_svt_small",
-)
-"""timm networks that are good first choices; any other with four stages works as well."""
-
 
 def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path: float = 0.0) -> Backbone:
     """Build a backbone by name.
@@ -56,10 +34,3 @@ def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path:
     from swtformer.backbones.timm import TimmBackbone
 
     return TimmBackbone(name, weights=str(weights), drop_path=drop_path)
-
-
-def backbone_names() -> tuple[str, ...]:
-    """Our own Swins, then `TIMM_EXAMPLES`."""
-    from swtformer.backbones import swin
-
-    return (*swin.known_names(), *TIMM_EXAMPLES)

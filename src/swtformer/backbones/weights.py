@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -207,13 +208,22 @@ def fetched(repository: str, file: str, *, name: str, revision: str | None = Non
 def answers(address: str) -> bool:
     """Whether a web server answers within `PROBE_SECONDS`; one try, through the proxy if one is set."""
     request = urllib.request.Request(address, method="HEAD")
-    try:
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
-            return True
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
+        except urllib.error.HTTPError:
+            pass
+        except OSError:
+            return
+        answered.set()
+
+    # A thread of its own, as the look-up of a name has no time limit.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PROBE_SECONDS)
+    return answered.is_set()
 
 
 def load_into(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +45,7 @@ class Reading:
     logits: Tensor
 
 
-class Network(Protocol):
+class Network(ABC):
     """A classifier, whatever library it comes from.
 
     Attributes:
@@ -67,14 +68,17 @@ class Network(Protocol):
     floats: str
     probe_sizes: tuple[tuple[int, int], ...]
 
+    @abstractmethod
     def read(self, images: Tensor) -> Reading:
         """Features, maps and logits of prepared images."""
 
+    @abstractmethod
     def logits(self, images: Tensor) -> Tensor:
         """(B, C) logits as the model itself gives them."""
 
     def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """(B, D, h, w) one map of the pyramid, whose features are compared with prototypes."""
+        """(B, D, h, w) features that are compared with prototypes: here `side_by_side`."""
+        return side_by_side(pyramid)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -103,7 +107,7 @@ def as_network(model: nn.Module) -> Network:
     return TimmNetwork(model)
 
 
-class MethodNetwork:
+class MethodNetwork(Network):
     """A model of this package: its CAM head gives the maps, bias included; their mean is the logits."""
 
     def __init__(self, model: PyramidMethod) -> None:
@@ -114,22 +118,17 @@ class MethodNetwork:
             )
         self.name = f"{model.settings.method} on {model.settings.backbone}"
         self.model = model
-        own = {
-            name: value
-            for name, value in model.options.model_dump().items()
-            if name in SWTformerV2Settings.model_fields
-        }
+        own = model.options.model_dump(include=set(SWTformerV2Settings.model_fields))
         self.options = SWTformerV2Settings.model_validate(own)
         self.channels = 3
         # Methods take images in [0, 1] and normalise them themselves.
-        self.mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-        self.std: tuple[float, ...] = (1.0, 1.0, 1.0)
-        self.float_range: tuple[float, float] | None = (-OVERSHOOT, 1 + OVERSHOOT)
+        self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        self.float_range = (-OVERSHOOT, 1 + OVERSHOOT)
         self.floats = "floats in [0, 1]"
-        self.probe_sizes: tuple[tuple[int, int], ...] = ((64, 96),)
+        self.probe_sizes = ((64, 96),)
 
     def read(self, images: Tensor) -> Reading:
-        """See `Network.read`; images are floats in [0, 1]."""
+        """Images are floats in [0, 1]."""
         encoding = self.model.encode(images)
         return Reading(
             encoding.pyramid, encoding.activations, torch.zeros_like(encoding.logits), encoding.logits
@@ -142,10 +141,10 @@ class MethodNetwork:
     def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
         """The model's own fused features if it has them, else `side_by_side`."""
         fused = self.model.fused(pyramid)
-        return side_by_side(pyramid) if fused is None else fused
+        return super().fused(pyramid) if fused is None else fused
 
 
-class TimmNetwork:
+class TimmNetwork(Network):
     """A timm classifier that pools by the mean."""
 
     def __init__(self, model: Any) -> None:
@@ -169,7 +168,7 @@ class TimmNetwork:
         self.channels = first.in_channels if isinstance(first, nn.Conv2d) else 3
         self.mean = tuple(config.get("mean", (0.485, 0.456, 0.406)))
         self.std = tuple(config.get("std", (0.229, 0.224, 0.225)))
-        self.float_range: tuple[float, float] | None = None
+        self.float_range = None
         self.floats = "normalised floats"
         if "mean" in config and len(self.mean) == self.channels:
             pixels = [
@@ -183,7 +182,6 @@ class TimmNetwork:
         trained = tuple(config.get("input_size", (3, 224, 224)))[1:]
         built = getattr(getattr(model, "patch_embed", None), "img_size", None) or trained
         self.probe_sizes = tuple(dict.fromkeys([(64, 96), tuple(built), trained]))
-        self._norm = True
         self._indices = _stage_indices(getattr(model, "feature_info", None))
 
     def logits(self, images: Tensor) -> Tensor:
@@ -221,21 +219,15 @@ class TimmNetwork:
         return Reading((*stages[:-1], features), maps, bias, logits)
 
     def _final_and_stages(self, images: Tensor) -> tuple[Any, list[Tensor]]:
+        options = {"indices": self._indices, "output_fmt": "NCHW"}
         try:
-            final, stages = self.model.forward_intermediates(
-                images, indices=self._indices, norm=self._norm, output_fmt="NCHW"
-            )
+            final, stages = self.model.forward_intermediates(images, norm=True, **options)
         except AssertionError as error:
-            if not self._norm or "norm" not in str(error):
+            if "norm" not in str(error):
                 raise
             # Families whose only norm is behind the pooling (hiera) refuse norm=True.
-            self._norm = False
-            return self._final_and_stages(images)
+            final, stages = self.model.forward_intermediates(images, norm=False, **options)
         return final, stages
-
-    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """See `side_by_side`."""
-        return side_by_side(pyramid)
 
     def _is_channels_last(self, features: Tensor) -> bool:
         layout = getattr(self.model, "output_fmt", None)
@@ -294,11 +286,10 @@ def _refuse_pooling(name: str, pool: str | None) -> None:
             "of the patches has the class score as its mean. Use a model that averages its patches (timm: "
             "global_pool='avg', if it was trained that way)."
         )
-    reasons = {
-        "map": "pools by attention, so its scores are not means over places",
-        "": "does not pool (global_pool=''), so it gives no class scores",
-    }
-    reason = reasons.get(pool, f"pools by {pool}, so its scores are not means over places")
+    how = "attention" if pool == "map" else pool
+    reason = f"pools by {how}, so its scores are not means over places"
+    if not pool:
+        reason = "does not pool (global_pool=''), so it gives no class scores"
     raise SwtformerError(f"{name} {reason}. CAM takes classifiers that pool by the mean.")
 
 

@@ -16,15 +16,15 @@ from swtformer.cli.outcome import (
     Outcome,
     RunFolder,
     again,
-    data_of,
-    data_of_masks,
     finish,
     open_images,
+    resume_hint,
 )
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import DataError, SettingsError
 from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
+from swtformer.store.known_data import data_of, data_of_masks
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 from swtformer.store.scores import SOURCES, Scores, read_scores
@@ -104,11 +104,12 @@ def train(
     base = None
     if resume:
         base = run.settings()
-        data = data or training_notes(run).data
+        if data is None and training_notes(run).data is not None:
+            data, base = data_of(run, None, training_notes(run))
     if data is None:
         raise SettingsError("Name the data set to train on: swtformer train DATA --out RUN.")
     settings = gather(base=base, config=config, flags=flags)
-    with progress(lambda: resume_hint(run, data)) as view:
+    with progress(lambda: resume_hint(run, "train", data, "--out", run.path)) as view:
         from swtformer.datasets import open_dataset
         from swtformer.stages.train import train as run_train
 
@@ -130,7 +131,7 @@ def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = N
     path, base = data_of(made, data, training_notes(made))
     settings = gather(base=base, config=config, flags=flags)
     with progress(lambda: "Run the same command again; the maps made so far are kept.") as view:
-        images = open_images(path, settings)
+        images = open_images(path, settings, run=made)
         from swtformer.stages.localize import localize as run_localize
 
         result = run_localize(made, images, settings=settings, progress=view)
@@ -220,14 +221,6 @@ def version() -> Outcome:
 
     say(swtformer.__version__)
     return Outcome()
-
-
-def resume_hint(run: Run, data: Path) -> str:
-    """How to continue an interrupted training."""
-    if not run.settings_file.is_file():
-        return again()
-    words = ["swtformer", "train", str(data), "--out", str(run.path), "--resume"]
-    return f"Resume with: {shlex.join(words)}"
 
 
 def _show_scores(scores: Scores | None) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from swtformer.cli.flags import gather, with_settings
-from swtformer.cli.outcome import SKIPPED, Config, Outcome, RunFolder, again, open_images
+from swtformer.cli.outcome import SKIPPED, Config, Outcome, RunFolder, again, open_images, warn_of_skipped
 from swtformer.cli.screen import progress, say, warn
 from swtformer.settings import EXPORTERS
-from swtformer.store.failures import Failure
 from swtformer.store.known_data import data_of_masks
 from swtformer.store.run import Run
 
@@ -30,7 +28,7 @@ def export(
     *,
     format: Annotated[str, Parameter(help=f"Format to write: {FORMATS}.")],
     out: Annotated[
-        Path, Parameter(help="File (coco, label-studio: .json; cvat: .zip) or folder (voc, yolo) to make.")
+        Path, Parameter(help="File or folder to make; the name of a file has the ending of its format.")
     ],
     data: Annotated[
         Path | None,
@@ -56,6 +54,7 @@ def export(
     is_run = run.settings_file.is_file()
     path, base = data_of_masks(run, data) if is_run else (data, None)
     settings = gather(base=base, config=config, flags=flags)
+    EXPORTERS.options(format, settings.exporter)  # a mistake is told before the data set is opened
     with progress(again) as view:
         images = None if path is None else open_images(path, settings)
         from swtformer.exporters import ExchangeFormat
@@ -76,7 +75,15 @@ def export(
         warn(warning)
     if is_run and issubclass(EXPORTERS[format], ExchangeFormat):
         say(f"Next, once corrected: swtformer import {shlex.quote(str(masks))} FILE")
-    return _outcome(result.failures, run if is_run else None)
+    if is_run:
+        return Outcome(warn_of_skipped(result.failures, run.failures_file, what="mask", how="left out"), run)
+    if not result.failures:
+        return Outcome()
+    count = len(result.failures)
+    lines = ["1 mask was left out:" if count == 1 else f"{count} masks were left out:"]
+    lines += [f"{failure.id}: {failure.reason}" for failure in result.failures[:SHOWN]]
+    warn("\n  ".join([*lines, "…"] if count > SHOWN else lines))
+    return Outcome(SKIPPED)
 
 
 @with_settings()
@@ -123,17 +130,4 @@ def import_(
         warn(warning)
     train, predict = training_commands(made, result.folder)
     say(f"Next: {train}\n      {predict}")
-    return _outcome(result.failures, made)
-
-
-def _outcome(failures: Sequence[Failure], run: Run | None) -> Outcome:
-    """Say what was left out: in the run's failures.csv, or here if there is no run."""
-    if not failures:
-        return Outcome(run=run)
-    count = "1 mask was" if len(failures) == 1 else f"{len(failures)} masks were"
-    if run is not None:
-        warn(f"{count} left out; {run.failures_file} says which and why.")
-    else:
-        lines = [f"{count} left out:", *(f"{item.id}: {item.reason}" for item in failures[:SHOWN])]
-        warn("\n  ".join(lines + (["…"] if len(failures) > SHOWN else [])))
-    return Outcome(exit_code=SKIPPED, run=run)
+    return Outcome(warn_of_skipped(result.failures, made.failures_file, what="mask", how="left out"), made)

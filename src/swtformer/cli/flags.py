@@ -84,11 +84,12 @@ def gather(*, base: Settings | None = None, config: Path | None = None, flags: M
         if over.get(owner, {}).get(field, known) != known:
             values[section] = {}
     settings = validate(Settings, merge(values, over), where="command line")
-    # Their types are imported only where there are options to check.
+    # Their types are imported only where there are options to check. Which reader "auto" is shows when the
+    # data set is opened.
     checked = {
         section: settings.plugin_options(section).model_dump(mode="json", exclude_unset=True)
-        for section in ("method", "refiner")
-        if over.get(section)
+        for section, (owner, field) in CHOSEN_BY.items()
+        if over.get(section) and getattr(getattr(settings, owner), field) != "auto"
     }
     return settings.model_copy(update=checked)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,8 @@ from cyclopts import Parameter
 from swtformer.cli.screen import say, warn, warn_of
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure
-from swtformer.store.known_data import data_of as data_of
-from swtformer.store.known_data import data_of_masks as data_of_masks
 from swtformer.store.models import finished_networks
+from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
 if TYPE_CHECKING:
@@ -33,12 +33,7 @@ Config = Annotated[Path | None, Parameter(help="YAML file of settings; flags sta
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended.
-
-    Attributes:
-        exit_code: 0, or 3 where images were skipped.
-        run: the run that it worked on; its environment.json notes the command line.
-    """
+    """How a command ended, and the run that it worked on, whose environment.json notes the command line."""
 
     exit_code: int = 0
     run: Run | None = None
@@ -49,12 +44,18 @@ def again() -> str:
     return "Run the same command again."
 
 
-def open_images(path: Path, settings: Settings) -> ImageSet:
-    """The data set, its problems said as warnings."""
+def open_images(path: Path, settings: Settings, *, run: Run | None = None) -> ImageSet:
+    """The data set, with warnings of its problems and of what has changed since the run was trained on it."""
     from swtformer.datasets import open_dataset
+    from swtformer.datasets.of_run import changes_since_training, notes_of
 
     images = open_dataset(path, settings.data, reader=settings.reader)
     warn_of(images.problems)
+    if run is not None:
+        trained, now = training_notes(run), notes_of(images)
+        is_own = (trained.data, trained.split) == (now["data"], now["split"])
+        if is_own and (changes := changes_since_training(run, images)):
+            warn(f"Since {run.path} was trained, {'; '.join(changes)}.")
     return images
 
 
@@ -69,11 +70,26 @@ def say_network(source: Path) -> None:
         )
 
 
+def resume_hint(trained: Run, *command: object) -> str:
+    """How to continue an interrupted training that `command` started."""
+    if not trained.settings_file.is_file():
+        return again()
+    words = map(str, ("swtformer", *command, "--resume"))
+    return f"Resume with: {shlex.join(words)}"
+
+
 def finish(run: Run, failures: Sequence[Failure], *, next_command: str) -> Outcome:
     """Say what was skipped and what comes next."""
     say(f"Next: {next_command}")
+    return Outcome(warn_of_skipped(failures, run.failures_file), run)
+
+
+def warn_of_skipped(
+    failures: Sequence[Failure], file: Path, *, what: str = "image", how: str = "skipped"
+) -> int:
+    """Say how many were skipped and which file names them; the exit code."""
     if not failures:
-        return Outcome(run=run)
-    images = "1 image was" if len(failures) == 1 else f"{len(failures)} images were"
-    warn(f"{images} skipped; {run.failures_file} says which and why.")
-    return Outcome(exit_code=SKIPPED, run=run)
+        return 0
+    count = f"1 {what} was" if len(failures) == 1 else f"{len(failures)} {what}s were"
+    warn(f"{count} {how}; {file} says which and why.")
+    return SKIPPED

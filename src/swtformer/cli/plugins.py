@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -41,7 +41,7 @@ def plugins(
     return Outcome()
 
 
-def _show(registry: Registry[Any], name: str) -> None:
+def _show(registry: Registry, name: str) -> None:
     plugin = registry[name]
     say(f"{name}: {_summary(plugin)}")
     section = plugin.settings_type

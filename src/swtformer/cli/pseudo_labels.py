@@ -12,11 +12,11 @@ from swtformer.cli.outcome import (
     Outcome,
     RunFolder,
     again,
-    data_of_masks,
     finish,
     open_images,
 )
 from swtformer.cli.screen import progress, say, warn
+from swtformer.store.known_data import data_of_masks
 from swtformer.store.run import Run
 
 

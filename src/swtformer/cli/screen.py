@@ -16,7 +16,6 @@ from swtformer.processes import is_main_process
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
     from swtformer.datasets.records import Problem
 
@@ -62,7 +61,6 @@ class ProgressView:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._bars: Bars | None = None
-        self._task: TaskID | None = None
         self._stage = ""
         self._printed = clock()
 
@@ -80,7 +78,7 @@ class ProgressView:
                 console=_console(stderr=True),
             )
             self._bars.start()
-            self._task = self._bars.add_task("starting", total=None, note="")
+            self._bars.add_task("starting", total=None, note="")
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -91,19 +89,16 @@ class ProgressView:
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Report that `done` of `total` steps of `stage` are finished; `note` may hold losses."""
         if self._bars is not None:
-            self._draw(self._bars, stage, done, total, note)
+            if self._stage not in ("", stage):
+                self._bars.add_task(stage, total=total, note=note)
+            self._stage = stage
+            shown = self._bars.task_ids[-1]
+            self._bars.update(shown, description=stage, completed=done, total=total, note=note)
         elif is_main_process():
             now = self._clock()
             if done >= total or now - self._printed >= PLAIN_SECONDS:
                 self._printed = now
                 print(f"{stage}: {done}/{total} {note}".rstrip(), file=sys.stderr, flush=True)
-
-    def _draw(self, bars: Bars, stage: str, done: int, total: int, note: str) -> None:
-        if self._task is None or stage != self._stage:
-            if self._stage or self._task is None:
-                self._task = bars.add_task(stage, total=total, note=note)
-            self._stage = stage
-        bars.update(self._task, description=stage, completed=done, total=total, note=note)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from cyclopts import Parameter
 
 from swtformer.cli.flags import gather, with_settings
 from swtformer.cli.outcome import (
-    SKIPPED,
     Config,
     OptionalData,
     Outcome,
@@ -19,7 +18,9 @@ from swtformer.cli.outcome import (
     again,
     finish,
     open_images,
+    resume_hint,
     say_network,
+    warn_of_skipped,
 )
 from swtformer.cli.screen import progress, say, warn
 from swtformer.errors import DataError
@@ -62,7 +63,10 @@ def segment(
         base = trained.settings()
         data = data or training_notes(trained).data
     wanted = gather(base=base, config=config, flags=flags)
-    with progress(lambda: resume_hint(made, trained, data, out)) as view:
+    command: list[object] = ["segment", run]
+    command += [data] if data is not None else []
+    command += ["--out", out] if out is not None else []
+    with progress(lambda: resume_hint(trained, *command)) as view:
         from swtformer.stages.segment import data_for
         from swtformer.stages.segment import segment as run_segment
 
@@ -149,18 +153,4 @@ def predict(
     if result.strays:
         masks = "1 mask" if result.strays == 1 else f"{result.strays} masks"
         warn(f"{masks} in {result.masks} of images that were not named now, left by an earlier call.")
-    if not result.failures:
-        return Outcome()
-    images = "1 image was" if len(result.failures) == 1 else f"{len(result.failures)} images were"
-    warn(f"{images} skipped; {Run(result.out).failures_file} says which and why.")
-    return Outcome(exit_code=SKIPPED)
-
-
-def resume_hint(run: Run, trained: Run, data: Path | None, out: Path | None) -> str:
-    """How to continue an interrupted training."""
-    if not trained.settings_file.is_file():
-        return again()
-    words = ["swtformer", "segment", str(run.path)]
-    words += [str(data)] if data is not None else []
-    words += ["--out", str(out)] if out is not None else []
-    return f"Resume with: {shlex.join([*words, '--resume'])}"
+    return Outcome(warn_of_skipped(result.failures, Run(result.out).failures_file))

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
 Colour = tuple[int, int, int]
+Point = tuple[float, float]
+_Paint = TypeVar("_Paint", float, Colour)
 
 _STEPS = np.arange(6)[:, None] / 6
 _CATMULL_ROM = 0.5 * np.concatenate(
@@ -34,6 +36,7 @@ _SNOW: Colour = (250, 248, 240)
 _BLUE: Colour = (0, 130, 255)
 _GREEN: Colour = (30, 235, 50)
 _MAGENTA: Colour = (255, 20, 200)
+_PLUM: Colour = (150, 0, 110)
 _YELLOW: Colour = (255, 220, 0)
 _ORANGE: Colour = (255, 80, 0)
 _ROSE, _TAN, _TEAL, _VIOLET = COAT_HUES = (0.97, 0.09, 0.48, 0.75)
@@ -52,10 +55,10 @@ class Figure:
     """
 
     silhouette: tuple[np.ndarray, ...]
-    tones: tuple[tuple[np.ndarray, float], ...]
-    inks: tuple[tuple[np.ndarray, Colour], ...]
-    turn: float
-    hues: tuple[float, ...]
+    tones: tuple[tuple[np.ndarray, float], ...] = ()
+    inks: tuple[tuple[np.ndarray, Colour], ...] = ()
+    turn: float = 180
+    hues: tuple[float, ...] = COAT_HUES
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> np.ndarray:
@@ -64,7 +67,7 @@ def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0.0) -> n
     return np.asarray(_CIRCLE @ ((rx * cos, rx * sin), (-ry * sin, ry * cos)) + (x, y))
 
 
-def blob(*points: tuple[float, float]) -> np.ndarray:
+def blob(*points: Point) -> np.ndarray:
     """(6N, 2) closed smooth outline (Catmull-Rom spline) through N points."""
     line = np.array((points[-1], *points, points[0], points[1]))
     count = len(points)
@@ -84,9 +87,23 @@ def stroke(*points: tuple[float, float, float]) -> np.ndarray:
     return blob(*left, *reversed(right))
 
 
-def mirrored(outline: np.ndarray) -> np.ndarray:
-    """The outline with left and right exchanged."""
-    return outline * (-1.0, 1.0)
+def symmetric(*points: Point) -> np.ndarray:
+    """`blob` through the points of its right half, of which the first and the last lie on x = 0."""
+    return blob(*points, *((-x, y) for x, y in reversed(points[1:-1])))
+
+
+def both(*outlines: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Each outline, followed by itself with left and right exchanged."""
+    return tuple(side for outline in outlines for side in (outline, outline * (-1.0, 1.0)))
+
+
+def _in(paint: _Paint, *outlines: np.ndarray) -> list[tuple[np.ndarray, _Paint]]:
+    return [(outline, paint) for outline in outlines]
+
+
+def _discs(x: float, y: float, *discs: tuple[Colour, float, float, float]) -> list[tuple[np.ndarray, Colour]]:
+    """Discs at (x, y), painted in order: colour, radius, and the shift of the centre in x and y."""
+    return [(ellipse(x + right, y + down, r, r), colour) for colour, r, right, down in discs]
 
 
 def _butterfly(rng: np.random.Generator) -> Figure:
@@ -94,93 +111,64 @@ def _butterfly(rng: np.random.Generator) -> Figure:
     upper = blob((0.04, 0.1), (0.2, -0.45), (0.7, -0.85), (1.0, -0.7), (0.88, -0.2), (0.5, 0.12)) * (span, 1)
     lower = blob((0.04, 0.0), (0.55, 0.06), (0.78, 0.4), (0.55, 0.82), (0.2, 0.6)) * (span, drop)
     inner = [wing * 0.8 + wing.mean(0) * 0.17 for wing in (upper, lower)]
-    wings = [upper, mirrored(upper), lower, mirrored(lower)]
     feeler = stroke((0.03, -0.3, 0.03), (0.1, -0.62, 0.025), (0.27, -0.86, 0.045))
     trunk = ellipse(0, 0.05, 0.085, 0.45)
     spots: list[tuple[np.ndarray, Colour]] = []
     for x, y, size in ((0.6 * span, -0.42, 0.95), (0.45 * span, 0.38 * drop, 0.72)):
+        rings = [
+            (colour, r * size, 0.0, 0.0) for colour, r in ((_NIGHT, 0.22), (_BLUE, 0.19), (_NIGHT, 0.06))
+        ]
         for side in (-1, 1):
-            spots += [
-                (ellipse(side * x, y, 0.22 * size, 0.22 * size), _NIGHT),
-                (ellipse(side * x, y, 0.19 * size, 0.19 * size), _BLUE),
-                (ellipse(side * x, y, 0.06 * size, 0.06 * size), _NIGHT),
-                (ellipse(side * x - 0.03 * size, y - 0.03 * size, 0.035 * size, 0.035 * size), _SNOW),
-            ]
+            spots += _discs(side * x, y, *rings, (_SNOW, 0.035 * size, -0.03 * size, -0.03 * size))
     return Figure(
-        silhouette=(*wings, trunk, feeler, mirrored(feeler)),
-        tones=(
-            *((wing, 0.55) for wing in wings),
-            *((part, 1.0) for wing in inner for part in (wing, mirrored(wing))),
-        ),
-        inks=(*spots, *((part, (48, 34, 30)) for part in (feeler, mirrored(feeler), trunk))),
-        turn=180,
+        silhouette=(*both(upper, lower), trunk, *both(feeler)),
+        tones=(*_in(0.55, *both(upper, lower)), *_in(1.0, *both(*inner))),
+        inks=(*spots, *_in((48, 34, 30), *both(feeler), trunk)),
         hues=(_VIOLET, _ROSE),
     )
 
 
 def _cat(rng: np.random.Generator) -> Figure:
     wide = rng.uniform(0.9, 1.12)
-    body = blob(
-        (0, -0.3),
-        (0.34, -0.1),
-        (0.55, 0.4),
-        (0.52, 0.86),
-        (0, 0.98),
-        (-0.52, 0.86),
-        (-0.55, 0.4),
-        (-0.34, -0.1),
-    )
-    body = body * (wide, 1)
+    body = symmetric((0, -0.3), (0.34, -0.1), (0.55, 0.4), (0.52, 0.86), (0, 0.98)) * (wide, 1)
     reach = rng.uniform(0.75, 1.0)
     tail = stroke((0.35, 0.84, 0.09), (0.7, 0.8, 0.1), (0.86 * reach, 0.45, 0.09), (0.78 * reach, 0.1, 0.07))
-    head = blob(
-        (0, -0.86),
-        (0.34, -0.76),
-        (0.5, -0.42),
-        (0.32, -0.12),
-        (0, -0.04),
-        (-0.32, -0.12),
-        (-0.5, -0.42),
-        (-0.34, -0.76),
-    )
+    head = symmetric((0, -0.86), (0.34, -0.76), (0.5, -0.42), (0.32, -0.12), (0, -0.04))
+    chin = head + np.array((0, 0.07))
     ear = np.array([(0.1, -0.8), (0.44, -1.08), (0.49, -0.45)])
     inner_ear = ear * 0.62 + np.array([(0.345, -0.755)]) * 0.38
     paw = ellipse(0.2, 0.88, 0.17, 0.11)
     leg = stroke((0.13, 0.25, 0.015), (0.1, 0.55, 0.02), (0.06, 0.9, 0.02))
     eyes: list[tuple[np.ndarray, Colour]] = []
-    for side in (-1, 1):
-        eyes += [
-            (ellipse(side * 0.2, -0.46, 0.165, 0.14, side * -12), _NIGHT),
-            (ellipse(side * 0.2, -0.46, 0.145, 0.12, side * -12), _GREEN),
-            (ellipse(side * 0.2, -0.46, 0.03, 0.09), _NIGHT),
-            (ellipse(side * 0.2 - 0.035, -0.5, 0.022, 0.022), _SNOW),
-        ]
+    for x, turn in ((-0.2, 12), (0.2, -12)):
+        eyes += _in(_NIGHT, ellipse(x, -0.46, 0.165, 0.14, turn))
+        eyes += _in(_GREEN, ellipse(x, -0.46, 0.145, 0.12, turn))
+        eyes += _in(_NIGHT, ellipse(x, -0.46, 0.03, 0.09))
+        eyes += _in(_SNOW, ellipse(x - 0.035, -0.5, 0.022, 0.022))
     bow = blob((0.0, 0.06), (0.2, -0.08), (0.32, 0.08), (0.2, 0.24))
     scarf = stroke((-0.3, -0.12, 0.06), (0, 0.02, 0.09), (0.3, -0.12, 0.06))
+    muzzle, knot = ellipse(0, -0.22, 0.2, 0.12), ellipse(0, 0.07, 0.075, 0.075)
     nose = np.array([(-0.075, -0.3), (0.075, -0.3), (0, -0.215)])
     smile = stroke((0, -0.23, 0.016), (0.06, -0.16, 0.016), (0.14, -0.18, 0.012))
     return Figure(
-        silhouette=(tail, body, head, ear, mirrored(ear)),
+        silhouette=(tail, body, head, *both(ear)),
         tones=(
             (tail, 0.82),
             (body, 1.0),
-            (leg, 0.6),
-            (mirrored(leg), 0.6),
-            (paw, 1.2),
-            (mirrored(paw), 1.2),
-            (head * (1.0, 1.0) + (0, 0.07), 0.68),
-            (ear, 0.9),
-            (mirrored(ear), 0.9),
+            *_in(0.6, *both(leg)),
+            *_in(1.2, *both(paw)),
+            (chin, 0.68),
+            *_in(0.9, *both(ear)),
             (head, 1.08),
-            *((part, 0.66) for part in (inner_ear, mirrored(inner_ear))),
-            (ellipse(0, -0.22, 0.2, 0.12), 1.35),
+            *_in(0.66, *both(inner_ear)),
+            (muzzle, 1.35),
         ),
         inks=(
             *eyes,
             (nose, (120, 70, 70)),
-            *((part, _GREEN) for part in (scarf, bow, mirrored(bow))),
-            (ellipse(0, 0.07, 0.075, 0.075), (20, 150, 40)),
-            *((part, _NIGHT) for part in (smile, mirrored(smile))),
+            *_in(_GREEN, scarf, *both(bow)),
+            (knot, (20, 150, 40)),
+            *_in(_NIGHT, *both(smile)),
         ),
         turn=25,
         hues=(_ROSE, _TAN),
@@ -189,59 +177,23 @@ def _cat(rng: np.random.Generator) -> Figure:
 
 def _fish(rng: np.random.Generator) -> Figure:
     deep = rng.uniform(0.8, 1.3)
-    body = blob(
-        (-1, 0.04),
-        (-0.72, -0.3),
-        (-0.2, -0.44),
-        (0.3, -0.28),
-        (0.66, -0.07),
-        (0.66, 0.07),
-        (0.3, 0.28),
-        (-0.2, 0.44),
-        (-0.72, 0.32),
-    )
-    body = body * (1, deep)
-    tail = blob(
-        (0.52, 0),
-        (0.78, -0.28),
-        (1.05, -0.5),
-        (0.95, -0.2),
-        (0.88, 0),
-        (0.95, 0.2),
-        (1.05, 0.5),
-        (0.78, 0.28),
-    )
+    upper = ((-1, 0.04), (-0.72, -0.3), (-0.2, -0.44), (0.3, -0.28), (0.66, -0.07))
+    body = blob(*upper, (0.66, 0.07), (0.3, 0.28), (-0.2, 0.44), (-0.72, 0.32)) * (1, deep)
+    lobe = ((0.78, -0.28), (1.05, -0.5), (0.95, -0.2))
+    tail = blob((0.52, 0), *lobe, (0.88, 0), *((x, -y) for x, y in reversed(lobe)))
     back = blob((-0.5, -0.3), (-0.3, -0.62), (0.1, -0.68), (0.42, -0.5), (0.38, -0.18)) * (1, deep)
     belly = blob((-0.15, 0.34), (0.05, 0.64), (0.3, 0.58), (0.3, 0.2)) * (1, deep)
     breast = blob((-0.3, 0.08), (-0.05, 0.02), (0.12, 0.18), (0.02, 0.28), (-0.2, 0.22))
-    face = blob(
-        (-1, 0.04),
-        (-0.74, -0.28),
-        (-0.5, -0.37),
-        (-0.36, -0.2),
-        (-0.3, 0.03),
-        (-0.36, 0.24),
-        (-0.5, 0.38),
-        (-0.74, 0.3),
-    ) * (1, deep)
-    gill = stroke((-0.46, -0.26, 0.01), (-0.37, -0.1, 0.022), (-0.37, 0.14, 0.022), (-0.46, 0.3, 0.01)) * (
-        1,
-        deep,
-    )
+    brow = ((-1, 0.04), (-0.74, -0.28), (-0.5, -0.37), (-0.36, -0.2))
+    face = blob(*brow, (-0.3, 0.03), (-0.36, 0.24), (-0.5, 0.38), (-0.74, 0.3)) * (1, deep)
+    gill = stroke((-0.46, -0.26, 0.01), (-0.37, -0.1, 0.022), (-0.37, 0.14, 0.022), (-0.46, 0.3, 0.01))
     mouth = stroke((-0.98, 0.1 * deep, 0.02), (-0.88, 0.13 * deep, 0.035), (-0.8, 0.1 * deep, 0.02))
-    x, y = -0.7, -0.1 * deep
+    pupil = ((_NIGHT, 0.065, -0.02, 0.0), (_SNOW, 0.025, -0.045, -0.03))
+    eye = _discs(-0.7, -0.1 * deep, (_NIGHT, 0.135, 0.0, 0.0), (_SNOW, 0.115, 0.0, 0.0), *pupil)
     return Figure(
         silhouette=(back, belly, tail, body),
         tones=((back, 0.7), (belly, 0.7), (tail, 0.78), (body, 1.0), (breast, 0.72)),
-        inks=(
-            (face, _MAGENTA),
-            (gill, (150, 0, 110)),
-            (ellipse(x, y, 0.135, 0.135), _NIGHT),
-            (ellipse(x, y, 0.115, 0.115), _SNOW),
-            (ellipse(x - 0.02, y, 0.065, 0.065), _NIGHT),
-            (ellipse(x - 0.045, y - 0.03, 0.025, 0.025), _SNOW),
-            (mouth, (150, 0, 110)),
-        ),
+        inks=((face, _MAGENTA), (gill * (1, deep), _PLUM), *eye, (mouth, _PLUM)),
         turn=40,
         hues=(_ROSE, _VIOLET),
     )
@@ -251,57 +203,33 @@ def _flower(rng: np.random.Generator) -> Figure:
     count = int(rng.integers(5, 9))
     width = rng.uniform(0.9, 1.15) * 1.35 / count
     tip = rng.uniform(0.0, 0.12)
-    petal = blob(
-        (0, 0),
-        (width * 0.8, -0.4),
-        (width, -0.72),
-        (width * 0.5, -0.97),
-        (0, -1 - tip),
-        (-width * 0.5, -0.97),
-        (-width, -0.72),
-        (-width * 0.8, -0.4),
-    )
-    petals, veins = [], []
-    for angle in np.arange(count) * 2 * np.pi / count:
+    petal = symmetric((0, 0), (width * 0.8, -0.4), (width, -0.72), (width * 0.5, -0.97), (0, -1 - tip))
+    vein = stroke((0, -0.25, 0.03), (0, -0.5, 0.025), (0, -0.8, 0.005))
+    petals: list[np.ndarray] = []
+    tones: list[tuple[np.ndarray, float]] = []
+    for index, angle in enumerate(np.arange(count) * 2 * np.pi / count):
         turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
         petals.append(petal @ turn)
-        veins.append(stroke((0, -0.25, 0.03), (0, -0.5, 0.025), (0, -0.8, 0.005)) @ turn)
+        tones += [(petals[-1], 1.1 if index % 2 else 0.86), (vein @ turn, 0.68)]
     seeds = [
-        (ellipse(r * np.cos(a), r * np.sin(a), 0.035, 0.035), (150, 84, 20))
+        ellipse(r * np.cos(a), r * np.sin(a), 0.035, 0.035)
         for a, r in zip(np.arange(14) * 2.4, 0.23 * np.sqrt(np.arange(14) / 14), strict=True)
     ]
-    tones: list[tuple[np.ndarray, float]] = []
-    for index, (outline, vein) in enumerate(zip(petals, veins, strict=True)):
-        tones += [(outline, 1.1 if index % 2 else 0.86), (vein, 0.68)]
+    centre = _discs(0, 0, ((190, 110, 0), 0.33, 0, 0), (_YELLOW, 0.3, 0, 0))
     return Figure(
         silhouette=tuple(petals),
         tones=(*tones, (ellipse(0, 0, 0.4, 0.4), 0.7)),
-        inks=(
-            (ellipse(0, 0, 0.33, 0.33), (190, 110, 0)),
-            (ellipse(0, 0, 0.3, 0.3), _YELLOW),
-            *seeds,
-        ),
-        turn=180,
+        inks=(*centre, *_in((150, 84, 20), *seeds)),
         hues=(_TEAL, _VIOLET),
     )
 
 
 def _owl(rng: np.random.Generator) -> Figure:
-    wide = rng.uniform(0.9, 1.1)
-    body = blob(
-        (0, -0.86),
-        (0.44, -0.78),
-        (0.62, -0.4),
-        (0.62, 0.2),
-        (0.42, 0.78),
-        (0, 0.95),
-        (-0.42, 0.78),
-        (-0.62, 0.2),
-        (-0.62, -0.4),
-        (-0.44, -0.78),
-    )
-    tuft = np.array([(0.18, -0.8), (0.6, -1.06), (0.6, -0.4)])
-    wing = blob((0.48, -0.3), (0.74, 0.05), (0.68, 0.5), (0.44, 0.84), (0.38, 0.3))
+    stretch = (rng.uniform(0.9, 1.1), 1)
+    right = ((0.44, -0.78), (0.62, -0.4), (0.62, 0.2), (0.42, 0.78))
+    body = symmetric((0, -0.86), *right, (0, 0.95)) * stretch
+    tuft = np.array([(0.18, -0.8), (0.6, -1.06), (0.6, -0.4)]) * stretch
+    wing = blob((0.48, -0.3), (0.74, 0.05), (0.68, 0.5), (0.44, 0.84), (0.38, 0.3)) * stretch
     scallops = [
         blob((x - 0.1, y), (x, y + 0.11), (x + 0.1, y), (x, y + 0.045))
         for y, xs in ((0.12, (-0.22, 0.0, 0.22)), (0.33, (-0.11, 0.11)), (0.54, (-0.2, 0.0, 0.2)))
@@ -309,31 +237,25 @@ def _owl(rng: np.random.Generator) -> Figure:
     ]
     eyes: list[tuple[np.ndarray, Colour]] = []
     for side in (-1, 1):
-        eyes += [
-            (ellipse(side * 0.26, -0.44, 0.26, 0.27), (255, 190, 130)),
-            (ellipse(side * 0.24, -0.43, 0.19, 0.19), _ORANGE),
-            (ellipse(side * 0.23, -0.43, 0.1, 0.1), _NIGHT),
-            (ellipse(side * 0.23 - 0.045, -0.475, 0.035, 0.035), _SNOW),
-        ]
+        eyes += _in((255, 190, 130), ellipse(side * 0.26, -0.44, 0.26, 0.27))
+        eyes += _in(_ORANGE, ellipse(side * 0.24, -0.43, 0.19, 0.19))
+        eyes += _discs(side * 0.23, -0.43, (_NIGHT, 0.1, 0, 0), (_SNOW, 0.035, -0.045, -0.045))
     beak = np.array([(-0.085, -0.33), (0, -0.38), (0.085, -0.33), (0, -0.13)])
-    stretch = (wide, 1)
+    chest = ellipse(0, 0.35, 0.42, 0.52) * stretch
     return Figure(
-        silhouette=tuple(part * stretch for part in (body, tuft, mirrored(tuft), wing, mirrored(wing))),
-        tones=(
-            (tuft * stretch, 0.8),
-            (mirrored(tuft) * stretch, 0.8),
-            (ellipse(0, 0.35, 0.42, 0.52) * stretch, 1.28),
-            *((part, 0.85) for part in scallops),
-            (wing * stretch, 0.68),
-            (mirrored(wing) * stretch, 0.68),
-        ),
+        silhouette=(body, *both(tuft, wing)),
+        tones=(*_in(0.8, *both(tuft)), (chest, 1.28), *_in(0.85, *scallops), *_in(0.68, *both(wing))),
         inks=(*eyes, (beak, _ORANGE)),
         turn=25,
         hues=(_TAN, _TEAL),
     )
 
 
-FIGURES: Mapping[str, Callable[[np.random.Generator], Figure]] = MappingProxyType(
-    {"butterfly": _butterfly, "cat": _cat, "fish": _fish, "flower": _flower, "owl": _owl}
-)
+FIGURES: Mapping[str, Callable[[np.random.Generator], Figure]] = {
+    "butterfly": _butterfly,
+    "cat": _cat,
+    "fish": _fish,
+    "flower": _flower,
+    "owl": _owl,
+}
 """Class name to the function that draws one figure of it, proportions varied by the generator."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from swtformer.errors import DataError, nearest
+from swtformer.settings import DataSettings
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,21 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """How a data set was opened, so that it can be opened again in the same way.
+
+    Attributes:
+        path: absolute path of the file or folder.
+        settings: the data settings: the format by its name, the split as it was asked for, absolute folders.
+        reader: options of the format's reader.
+    """
+
+    path: Path
+    settings: DataSettings
+    reader: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class ImageSet:
     """A data set, or one split of it.
 
@@ -60,6 +77,8 @@ class ImageSet:
         records: the images, in the order of the source.
         problems: what was found wrong without stopping (fatal ones raise DataError instead).
         labels_from: where the image-level labels came from, e.g. "labels.csv"; said in reports.
+        split: name of the split; None where the set is whole.
+        opened: how `open_dataset` opened it; None for a set that was made in Python.
     """
 
     name: str
@@ -69,7 +88,8 @@ class ImageSet:
     records: tuple[Record, ...]
     problems: tuple[Problem, ...] = ()
     labels_from: str = ""
-    split: str | None = field(default=None)
+    split: str | None = None
+    opened: Opened | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         """Number of images."""

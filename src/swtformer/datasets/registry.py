@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from swtformer.datasets.base import Reader
 from swtformer.datasets.paths import is_image_name
-from swtformer.datasets.records import ImageSet
+from swtformer.datasets.records import ImageSet, Opened
 from swtformer.datasets.rows import refuse_pickle
 from swtformer.errors import DataError, nearest
 from swtformer.settings import READERS, DataSettings
@@ -55,12 +56,16 @@ def open_dataset(
     """
     path = Path(path)
     settings = settings or DataSettings()
+    split = split or settings.split
     try:
         name = recognise(path) if settings.format == "auto" else settings.format
         chosen: Reader = READERS[name](READERS.options(name, reader or {}))
-        return chosen.read(_existing(path), settings, split or settings.split)
+        images = chosen.read(_existing(path), settings, split)
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
+    folders = {name: place and place.resolve() for name, place in settings if name in ("images", "masks")}
+    noted = settings.model_copy(update={"format": name, "split": split, **folders})
+    return replace(images, opened=Opened(path.resolve(), noted, dict(reader or {})))
 
 
 def _existing(path: Path) -> Path:

@@ -6,11 +6,18 @@ import colorsys
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from swtformer.datasets.figures import COAT_HUES, FIGURES, Figure, blob, stroke
+from swtformer.datasets.figures import FIGURES, Figure, blob, stroke
+
+CLASSES: tuple[str, ...] = tuple(FIGURES)
+"""Class names in the order of the mask values 1, 2, …"""
+
+EMPTY_FRACTION = 0.05
+"""Chance of a scene without any object."""
 
 _OVER = 3  # Super-sampling. Odd, so that one sample lies on the pixel's centre and decides the mask.
 _KEPT_VISIBLE = 0.5  # Part of an object that later ones must leave visible.
@@ -23,112 +30,103 @@ _GROUND_HUES = (0.07, 0.1, 0.13, 0.24, 0.33, 0.5, 0.57, 0.62, 0.92)
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One drawn image.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8; 0 background, k+1 for class index k.
-        present: sorted indices of the classes with visible pixels; empty for pure background.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
-    present: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class _Pose:
-    """Where a figure lies: its box (left, top, right, bottom) in pixels, and the way from figure to box.
-
-    Figure coordinates (a row) times `matrix` (2, 2) plus `offset` (2,) are pixels from the box's corner.
-    """
-
-    box: tuple[int, int, int, int]
-    matrix: np.ndarray
-    offset: np.ndarray
-
-
-@dataclass(frozen=True)
 class _Placed:
     """A figure at its place.
+
+    Figure coordinates (a row) times `matrix` (2, 2) plus `offset` (2,) are pixels from the box's corner.
 
     Attributes:
         figure: what is drawn.
         value: mask value; 0 for clutter.
-        pose: where it lies.
-        coverage: (h, w) float32 part of each pixel of the box that the figure covers.
-        mask: (h, w) bool, True where the figure covers the pixel's centre.
+        box: left, top, right and bottom in pixels.
     """
 
     figure: Figure
     value: int
-    pose: _Pose
-    coverage: np.ndarray
-    mask: np.ndarray
+    box: tuple[int, int, int, int]
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The box as an index into (H, W) arrays."""
+        x0, y0, x1, y1 = self.box
+        return slice(y0, y1), slice(x0, x1)
+
+    def raster(
+        self, mode: str, background: int, polygons: Iterable[tuple[np.ndarray, int | tuple[int, ...]]]
+    ) -> Image.Image:
+        """Polygons in figure coordinates, drawn in order on the super-sampled grid of the box."""
+        x0, y0, x1, y1 = self.box
+        image = Image.new(mode, ((x1 - x0) * _OVER, (y1 - y0) * _OVER), background)
+        draw = ImageDraw.Draw(image)
+        # Pillow's whole numbers are the centres of its pixels, hence the half.
+        matrix, offset = self.matrix * _OVER, self.offset * _OVER - 0.5
+        for points, fill in polygons:
+            draw.polygon((points @ matrix + offset).ravel().tolist(), fill=fill)
+        return image
+
+    @cached_property
+    def silhouette(self) -> Image.Image:
+        """The object on the super-sampled grid: 255 inside."""
+        return self.raster("L", 0, ((part, 255) for part in self.figure.silhouette))
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """(h, w) bool, True where the figure covers the pixel's centre."""
+        return np.asarray(self.silhouette)[_OVER // 2 :: _OVER, _OVER // 2 :: _OVER] > 0
 
 
-def draw_scene(
-    rng: np.random.Generator,
-    *,
-    height: int,
-    width: int,
-    classes: Sequence[str],
-    background_fraction: float = 0.0,
-) -> Scene:
-    """Draw one scene of 1-4 objects, or with chance `background_fraction` of none.
+def draw_scene(rng: np.random.Generator, *, size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one scene of 1-4 objects, or with chance `EMPTY_FRACTION` of none.
 
     Args:
         rng: decides everything; the same state gives the same scene.
-        height: pixels, 32 or more.
-        width: pixels, 32 or more.
-        classes: names out of `figures.FIGURES`; a mask holds the position in this sequence plus one.
-        background_fraction: chance of a scene without any object.
+        size: (height, width) in pixels, each 32 or more.
+
+    Returns:
+        Image (H, W, 3) uint8 RGB, and its mask (H, W) uint8: 0 background, k+1 for class index k.
     """
+    height, width = size
     canvas = _ground(rng, height, width)
     light = rng.uniform(0, 2 * np.pi)
     for _ in range(int(rng.integers(1, 7))):
         _paint(canvas, _clutter(rng, height, width), rng, light)
-    label = np.zeros((height, width), dtype=np.uint8)
-    if rng.random() >= background_fraction:
-        for placed in _compose(rng, height, width, classes):
+    labels = np.zeros((height, width), dtype=np.uint8)
+    if rng.random() >= EMPTY_FRACTION:
+        for placed in _compose(rng, height, width):
             _paint(canvas, placed, rng, light)
-            x0, y0, x1, y1 = placed.pose.box
-            label[y0:y1, x0:x1][placed.mask] = placed.value
+            labels[placed.window][placed.mask] = placed.value
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(math.sin(light))
     across = np.linspace(-1, 1, width, dtype=np.float32) * np.float32(math.cos(light))
     canvas *= (1 - 0.1 * (down + across))[..., None]
     canvas += rng.uniform(1, 5) * rng.standard_normal((height, width, 1), dtype=np.float32)
-    present = tuple(int(value) - 1 for value in np.unique(label) if value)
-    return Scene(canvas.clip(0, 255).astype(np.uint8), label, present)
+    return canvas.clip(0, 255).astype(np.uint8), labels
 
 
-def _compose(rng: np.random.Generator, height: int, width: int, classes: Sequence[str]) -> list[_Placed]:
+def _compose(rng: np.random.Generator, height: int, width: int) -> list[_Placed]:
     """One to four objects of one to three classes, each left at least half visible by the later ones."""
-    kinds = min(int(rng.choice(3, p=(0.6, 0.3, 0.1))) + 1, len(classes))
-    values = [int(value) + 1 for value in rng.permutation(len(classes))[:kinds]]
+    kinds = int(rng.choice(3, p=(0.6, 0.3, 0.1))) + 1
+    values = [int(value) + 1 for value in rng.permutation(len(CLASSES))[:kinds]]
     largest = (0.78, 0.6, 0.5)[kinds - 1]
     wanted = [(value, _log_uniform(rng, 0.32, largest)) for value in values]
     for _ in range(int(rng.choice(3, p=(0.5, 0.3, 0.2))) if kinds < 3 else int(rng.integers(2))):
         wanted.append((values[int(rng.integers(kinds))], _log_uniform(rng, 0.12, 0.35)))
     owner = np.zeros((height, width), dtype=np.int64)
     placed: list[_Placed] = []
-    areas, visible = [height * width], [height * width]
     for value, scale in sorted(wanted, key=lambda item: -item[1]):
-        figure = FIGURES[classes[value - 1]](rng)
+        figure = FIGURES[CLASSES[value - 1]](rng)
         extent = max(scale * min(height, width), 9.0)
         for _ in range(_TRIES):
             candidate = _place(rng, figure, value, height, width, extent)
-            x0, y0, x1, y1 = candidate.pose.box
-            area = int(candidate.mask.sum())
-            lost = np.bincount(owner[y0:y1, x0:x1][candidate.mask], minlength=len(areas))
-            left = [count - int(gone) for count, gone in zip(visible, lost, strict=True)]
+            covered = owner.copy()
+            covered[candidate.window][candidate.mask] = len(placed) + 1
+            *visible, area = np.bincount(covered.ravel(), minlength=len(placed) + 2)[1:].tolist()
             if area >= _SMALLEST_AREA_PX and all(
-                now >= _KEPT_VISIBLE * whole for now, whole in zip(left[1:], areas[1:], strict=True)
+                now >= _KEPT_VISIBLE * one.mask.sum() for now, one in zip(visible, placed, strict=True)
             ):
                 placed.append(candidate)
-                owner[y0:y1, x0:x1][candidate.mask] = len(placed)
-                areas, visible = [*areas, area], [*left, area]
+                owner = covered
                 break
     return placed
 
@@ -142,17 +140,15 @@ def _clutter(rng: np.random.Generator, height: int, width: int) -> _Placed:
         pebble = blob(
             *zip(reach * np.cos(angles), reach * np.sin(angles) * rng.uniform(0.6, 1.0), strict=True)
         )
-        figure = Figure((pebble,), (), (), 180, COAT_HUES)
+        figure = Figure((pebble,))
     elif kind == 1:
         wide = rng.uniform(0.2, 0.45)
         leaf = blob((-1, 0), (-0.4, -wide), (0.3, -0.8 * wide), (1, 0), (0.3, 0.8 * wide), (-0.4, wide))
-        figure = Figure(
-            (leaf,), ((stroke((-0.9, 0, 0.03), (0, 0, 0.03), (0.9, 0, 0.01)), 0.7),), (), 180, COAT_HUES
-        )
+        figure = Figure((leaf,), ((stroke((-0.9, 0, 0.03), (0, 0, 0.03), (0.9, 0, 0.01)), 0.7),))
     else:
         bend = rng.uniform(-0.4, 0.4)
         twig = stroke((-1, 0, 0.07), (-0.3, bend, 0.06), (0.3, -bend * 0.4, 0.05), (1, bend * 0.3, 0.03))
-        figure = Figure((twig,), (), (), 180, COAT_HUES)
+        figure = Figure((twig,))
     return _place(rng, figure, 0, height, width, _log_uniform(rng, 0.07, 0.34) * min(height, width))
 
 
@@ -173,36 +169,17 @@ def _place(
     x0, y0 = np.floor(np.maximum(centre - half, 0)).astype(int).tolist()
     x1, y1 = np.ceil(np.minimum(centre + half, room)).astype(int).tolist()
     offset = centre - (low + high) / 2 * zoom - (x0, y0)
-    pose = _Pose((x0, y0, x1, y1), matrix * zoom, offset)
-    over = _raster("L", pose, 0, ((part, 255) for part in figure.silhouette))
-    coverage = np.asarray(over.reduce(_OVER), dtype=np.float32) / 255
-    mask = np.asarray(over)[_OVER // 2 :: _OVER, _OVER // 2 :: _OVER] > 0
-    return _Placed(figure, value, pose, coverage, mask)
-
-
-def _raster(
-    mode: str, pose: _Pose, background: int, polygons: Iterable[tuple[np.ndarray, int | tuple[int, ...]]]
-) -> Image.Image:
-    """Polygons in figure coordinates drawn in order on the super-sampled grid of the figure's box."""
-    x0, y0, x1, y1 = pose.box
-    image = Image.new(mode, ((x1 - x0) * _OVER, (y1 - y0) * _OVER), background)
-    draw = ImageDraw.Draw(image)
-    # Pillow's whole numbers are the centres of its pixels, hence the half.
-    matrix, offset = pose.matrix * _OVER, pose.offset * _OVER - 0.5
-    for points, fill in polygons:
-        draw.polygon((points @ matrix + offset).ravel().tolist(), fill=fill)
-    return image
+    return _Placed(figure, value, (x0, y0, x1, y1), matrix * zoom, offset)
 
 
 def _paint(canvas: np.ndarray, placed: _Placed, rng: np.random.Generator, light: float) -> None:
     """Paint shadow, coat, tones, shading and inks of one figure on the (H, W, 3) float32 canvas."""
-    x0, y0, x1, y1 = placed.pose.box
-    figure, extent = placed.figure, max(x1 - x0, y1 - y0)
-    coverage = Image.fromarray((placed.coverage * 255).astype(np.uint8))
-    _cast_shadow(canvas, coverage, placed.pose, light)
-    ground = canvas[y0:y1, x0:x1]
-    u, v = _figure_coordinates(placed.pose)
-    paint = _coat(rng, figure.hues, 1.0 if placed.value else _CLUTTER_VIVID, u, v)
+    figure, extent = placed.figure, max(placed.mask.shape)
+    covered = np.asarray(placed.silhouette.reduce(_OVER))
+    coverage = Image.fromarray(covered)
+    _cast_shadow(canvas, coverage, placed.box, light)
+    ground = canvas[placed.window]
+    paint = _coat(rng, placed, 1.0 if placed.value else _CLUTTER_VIVID)
     height = np.asarray(coverage.filter(ImageFilter.BoxBlur(max(extent * 0.05, 0.7))), dtype=np.float32) / 255
     shade = 0.62 + 0.42 * height
     shade[1:-1, 1:-1] += (
@@ -210,19 +187,21 @@ def _paint(canvas: np.ndarray, placed: _Placed, rng: np.random.Generator, light:
         + (height[2:, 1:-1] - height[:-2, 1:-1]) * math.sin(light)
     ) * (extent * 0.03)
     if figure.tones:
-        over = _raster("L", placed.pose, 100, ((part, round(tone * 100)) for part, tone in figure.tones))
+        over = placed.raster("L", 100, ((part, round(tone * 100)) for part, tone in figure.tones))
         shade *= np.asarray(over.reduce(_OVER), dtype=np.float32) * 0.01
     paint *= shade[..., None]
     if figure.inks:
-        over = _raster("RGBA", placed.pose, 0, ((part, (*colour, 255)) for part, colour in figure.inks))
+        over = placed.raster("RGBA", 0, ((part, (*colour, 255)) for part, colour in figure.inks))
         ink = np.asarray(over.reduce(_OVER), dtype=np.float32)
         paint += (ink[..., :3] - paint) * (ink[..., 3:] / 255)
-    ground += (paint - ground) * placed.coverage[..., None]
+    ground += (paint - ground) * (covered.astype(np.float32) / 255)[..., None]
 
 
-def _cast_shadow(canvas: np.ndarray, coverage: Image.Image, pose: _Pose, light: float) -> None:
+def _cast_shadow(
+    canvas: np.ndarray, coverage: Image.Image, box: tuple[int, int, int, int], light: float
+) -> None:
     """Darken the canvas beside a figure, away from the light."""
-    x0, y0, x1, y1 = pose.box
+    x0, y0, x1, y1 = box
     reach = max(max(coverage.size) * 0.06, 1.0)
     pad = math.ceil(reach * 2)
     shape = Image.new("L", (x1 - x0 + 2 * pad, y1 - y0 + 2 * pad))
@@ -234,19 +213,15 @@ def _cast_shadow(canvas: np.ndarray, coverage: Image.Image, pose: _Pose, light: 
     target *= 1 - dark * np.float32(0.45 / 255)
 
 
-def _figure_coordinates(pose: _Pose) -> tuple[np.ndarray, np.ndarray]:
-    """Two (h, w) float32 arrays: the figure coordinates of the pixel centres of the box."""
-    x0, y0, x1, y1 = pose.box
-    (ux, vx), (uy, vy) = np.linalg.inv(pose.matrix).tolist()
-    x = np.arange(x1 - x0, dtype=np.float32) + float(0.5 - pose.offset[0])
-    y = np.arange(y1 - y0, dtype=np.float32)[:, None] + float(0.5 - pose.offset[1])
-    return x * ux + y * uy, x * vx + y * vy
-
-
-def _coat(
-    rng: np.random.Generator, hues: Sequence[float], vivid: float, u: np.ndarray, v: np.ndarray
-) -> np.ndarray:
-    """(h, w, 3) float32 coat over figure coordinates: one hue out of `hues`, saturation scaled by `vivid`."""
+def _coat(rng: np.random.Generator, placed: _Placed, vivid: float) -> np.ndarray:
+    """(h, w, 3) float32 coat in one of the figure's hues, its saturation scaled by `vivid`."""
+    # Figure coordinates of the pixel centres, over which the pattern lies.
+    rows, columns = placed.mask.shape
+    (ux, vx), (uy, vy) = np.linalg.inv(placed.matrix).tolist()
+    x = np.arange(columns, dtype=np.float32) + float(0.5 - placed.offset[0])
+    y = np.arange(rows, dtype=np.float32)[:, None] + float(0.5 - placed.offset[1])
+    u, v = x * ux + y * uy, x * vx + y * vy
+    hues = placed.figure.hues
     hue = hues[int(rng.integers(len(hues)))] + rng.uniform(-0.045, 0.045)
     saturation, value = rng.uniform(0.3, 0.6) * vivid, rng.uniform(0.6, 0.95)
     base = _rgb(hue, saturation, value)

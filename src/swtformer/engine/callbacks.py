@@ -75,18 +75,14 @@ class EpochMetrics(Callback):
         means = trainer.strategy.reduce(means.to(pl_module.device), reduce_op="mean")
         if not trainer.is_global_zero:
             return
+        losses = zip(self._values, means.tolist(), strict=True)
+        scores = {name: pl_module.validation.get(name) for name in pl_module.validation_names}
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "learning_rate": f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}",
-            **{
-                name: "" if math.isnan(mean) else f"{mean:.6f}"
-                for name, mean in zip(self._values, means.tolist(), strict=True)
-            },
-            **{
-                name: f"{pl_module.validation[name]:.6f}" if name in pl_module.validation else ""
-                for name in pl_module.validation_names
-            },
+            **{name: "" if math.isnan(mean) else f"{mean:.6f}" for name, mean in losses},
+            **{name: "" if score is None else f"{score:.6f}" for name, score in scores.items()},
             "seconds": f"{time.monotonic() - self._started:.2f}",
         }
         self.rows.append(row)
@@ -147,13 +143,7 @@ class UnreadableImages(Callback):
         self.training.update(int(position) for position in batch["failed"])
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: int
     ) -> None:
         """Note a validation batch's failed images."""
         self.validation.update(int(position) for position in batch["failed"])

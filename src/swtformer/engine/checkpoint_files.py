@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import torch
 
 from swtformer.errors import CheckpointError
-from swtformer.store.files import atomic_file, write_text
+from swtformer.store.files import atomic_file, sha256, write_text
 
 GENERATIONS = 2
 """Checkpoints that are kept; with two, one damaged file does not end a run."""
@@ -28,10 +29,11 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         SwtformerError: the disk is full or read-only; the previous file stays.
     """
+    buffer = io.BytesIO()  # torch's own writer hides a full disk and a signal behind an error of its own
+    torch.save(state, buffer)
     with atomic_file(path) as stream:
-        hashing = _HashingStream(stream)
-        torch.save(state, cast("IO[bytes]", hashing))
-        write_text(digest_file(path), hashing.digest.hexdigest() + "\n")
+        stream.write(buffer.getbuffer())
+        write_text(digest_file(path), hashlib.sha256(buffer.getbuffer()).hexdigest() + "\n")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -71,9 +73,7 @@ def damage(path: Path) -> str | None:
         return f"{path}: does not exist."
     if not digest_file(path).is_file():
         return f"{path}: its digest {digest_file(path).name} is missing, so it cannot be checked."
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != digest_file(path).read_text(encoding="utf-8").strip():
+    if sha256(path) != digest_file(path).read_text(encoding="utf-8").strip():
         return f"{path}: is damaged (its SHA-256 differs from the one written with it)."
     return None
 
@@ -101,20 +101,3 @@ def newest_checkpoint(folder: Path) -> Path:
     if problems:
         raise CheckpointError("All checkpoints are damaged:\n" + "\n".join(f"  {line}" for line in problems))
     raise CheckpointError(f"{folder}: holds no checkpoint to resume from.")
-
-
-class _HashingStream:
-    """A binary stream that hashes what is written."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = stream
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        """Write and hash."""
-        self.digest.update(data)
-        return self.stream.write(data)
-
-    def flush(self) -> None:
-        """Flush the stream below."""
-        self.stream.flush()

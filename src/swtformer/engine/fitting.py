@@ -7,17 +7,17 @@ import signal
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
-from swtformer.engine.batches import SampleLoader
+from swtformer.engine.batches import Samples, ordered_batches, training_batches
 from swtformer.engine.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
 from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.engine.checkpoints import AtomicCheckpointIO, EpochCheckpoints
 from swtformer.engine.module import FittedModule
-from swtformer.errors import SettingsError
+from swtformer.errors import SettingsError, SwtformerError
 from swtformer.precision import pick_device, pick_precision
 from swtformer.processes import is_main_process, launched_processes
 from swtformer.progress import Progress
@@ -34,17 +34,10 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 logger = logging.getLogger("swtformer")
 
 
-class LoaderFactory(Protocol):
-    """Makes the loader of one process, once the number of processes is known."""
-
-    def __call__(self, *, rank: int, world_size: int) -> SampleLoader:
-        """Loader of the share of process `rank` among `world_size`."""
-
-
 def fit(
     module: FittedModule,
-    training: LoaderFactory,
-    validation: LoaderFactory | None,
+    training: Samples[Any],
+    validation: Samples[Any] | None,
     *,
     run: Run,
     resume: bool,
@@ -56,8 +49,8 @@ def fit(
 
     Args:
         module: what is trained.
-        training: makes the loader of training batches.
-        validation: makes the loader of the images that choose the best epoch.
+        training: what it learns from.
+        validation: what chooses the best epoch; None for nothing.
         run: where metrics and checkpoints go.
         resume: continue from the newest undamaged checkpoint.
         progress: called after every batch.
@@ -69,6 +62,7 @@ def fit(
         SettingsError: the number of launched processes differs from the one that the options ask for.
         CheckpointError: there is no undamaged checkpoint to resume from.
         NonFiniteError: the loss or a weight is not finite.
+        SwtformerError: a worker process was killed, or shared memory is too small for the workers.
         ValueError: the module computed a loss or score that it does not announce, or its parameter groups
             lack a trainable parameter.
     """
@@ -125,8 +119,8 @@ def fit(
         _run_fit(
             trainer,
             module,
-            training(**shard),
-            validation(**shard) if validation is not None else None,
+            training_batches(training, options, **shard),
+            None if validation is None else ordered_batches(validation, options, **shard),
             ckpt_path=newest,
             weights_only=True,
         )
@@ -177,18 +171,40 @@ def _keep(module: FittedModule, newest: Path, checkpoints: EpochCheckpoints) -> 
     module.load_state_dict(read_checkpoint(kept)["state_dict"])
 
 
-def _run_fit(trainer: Any, *arguments: Any, **options: Any) -> None:
-    """Fit; raise KeyboardInterrupt where Lightning turns it into SystemExit."""
+def _run_fit(trainer: Any, module: FittedModule, *loaders: Any, **options: Any) -> None:
+    """Fit; raise KeyboardInterrupt where Lightning turns it into SystemExit.
+
+    Raises:
+        SwtformerError: a process that loads images was killed.
+    """
     before = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(*arguments, **options)
+        trainer.fit(module, *loaders, **options)
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        if stopped := _signal_behind(error):
+            raise stopped from None
+        raise SwtformerError(
+            f"A worker process that loads images was killed ({str(error).strip().splitlines()[0]}). It may "
+            "have run out of memory or of shared memory (/dev/shm). Resume with fewer workers, such as "
+            f"{module.flags}workers 0."
+        ) from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored after an interrupt
+
+
+def _signal_behind(error: BaseException) -> BaseException | None:
+    """The request to stop during which an error was raised, such as by workers that stopped as well."""
+    behind = error.__context__
+    while isinstance(behind, Exception):
+        behind = behind.__context__
+    return behind
 
 
 def _tensorboard(folder: Path, flags: str) -> Any:

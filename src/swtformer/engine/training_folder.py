@@ -12,7 +12,6 @@ from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
 from swtformer.settings import Settings, differing
 from swtformer.store.failures import Failure, read_failures
-from swtformer.store.models import holds_model
 from swtformer.store.run import Run
 
 LOCK = ".training.lock"
@@ -109,11 +108,6 @@ def has_checkpoint(run: Run) -> bool:
 def holds_weights(run: Run) -> bool:
     """Whether a training left a checkpoint or a model, which another one must not overwrite."""
     return has_checkpoint(run) or run.model.is_dir()
-
-
-def has_only_model(run: Run) -> bool:
-    """Whether a training is finished and its checkpoints were removed since."""
-    return holds_model(run.path) and not has_checkpoint(run)
 
 
 def with_earlier(run: Run, stage: str, failures: Sequence[Failure]) -> list[Failure]:

@@ -72,11 +72,12 @@ def recognise(path: Path) -> ExchangeFormat:
     """
     if not path.is_file() and not path.is_dir():
         raise DataError(f"{path}: does not exist, or is neither a file nor a folder.")
-    for format in exchange_formats():
+    formats = list(exchange_formats())
+    for format in formats:
         if format.recognises(path):
             return format
+    expected = "; ".join(f"{format.expects} ({format.name})" for format in formats)
     raise DataError(
-        f"{path}: the format was not recognised; expected a .json file of COCO or Label Studio, or a folder "
-        "or .zip file with SegmentationClass (VOC, CVAT) or labels (YOLO). If it is one of these, name the "
-        "--format."
+        f"{path}: the format was not recognised; expected one of: {expected}. If it is one of these, name "
+        "the --format."
     )

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from swtformer.errors import DataError
 from swtformer.safe_names import safe_name
@@ -23,21 +22,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, Valu
 """What reading a zip member raises; RuntimeError for encryption and unknown compression."""
 
 
-class Tree(Protocol):
-    """Files of a folder or an archive."""
-
-    path: Path
-    names: tuple[str, ...]
-
-    def read(self, name: str, limit: int) -> bytes:
-        """Content of one file.
-
-        Raises:
-            DataError: it has more than `limit` bytes, is damaged or encrypted.
-        """
-
-
-class _Folder:
+class Folder:
     """The files in a folder; a link to a file outside is refused when it is read."""
 
     def __init__(self, path: Path) -> None:
@@ -47,6 +32,11 @@ class _Folder:
         )
 
     def read(self, name: str, limit: int) -> bytes:
+        """Content of one file.
+
+        Raises:
+            DataError: it has more than `limit` bytes, cannot be read, or is a link to a file outside.
+        """
         file = self.path / name
         if not file.resolve().is_relative_to(self.path.resolve()):
             raise DataError(f"{file}: is a link to a file outside {self.path}; put the file itself there.")
@@ -59,7 +49,7 @@ class _Folder:
             raise DataError(f"{file}: cannot be read: {error.strerror}.") from error
 
 
-class _Zip:
+class Zip:
     """The files in a zip archive."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
@@ -80,6 +70,11 @@ class _Zip:
         self.names = tuple(sorted(names))
 
     def read(self, name: str, limit: int) -> bytes:
+        """Content of one file.
+
+        Raises:
+            DataError: it has more than `limit` bytes, is damaged or encrypted.
+        """
         size = self._archive.getinfo(name).file_size
         if size > limit:
             raise DataError(f"{self.path}: {name} unpacks to {size:,} bytes; at most {limit:,} are read.")
@@ -90,6 +85,9 @@ class _Zip:
             raise DataError(f"{self.path}: {name} cannot be read ({error}).") from error
 
 
+Tree = Folder | Zip
+
+
 @contextmanager
 def open_tree(path: Path) -> Iterator[Tree]:
     """Open a folder or a zip file for reading.
@@ -98,14 +96,14 @@ def open_tree(path: Path) -> Iterator[Tree]:
         DataError: it is neither, is damaged, or holds names that are absolute, duplicate or point outside.
     """
     if path.is_dir():
-        yield _Folder(path)
+        yield Folder(path)
         return
     try:
         archive = zipfile.ZipFile(path)
     except _DAMAGE as error:
         raise DataError(f"{path}: is not a complete zip file ({error}).") from error
     with archive:
-        yield _Zip(path, archive)
+        yield Zip(path, archive)
 
 
 def read_text(tree: Tree, name: str) -> str:
@@ -120,17 +118,19 @@ def read_text(tree: Tree, name: str) -> str:
         raise DataError(f"{tree.path}: {name} is not UTF-8 text.") from None
 
 
-def root_of(names: tuple[str, ...], folder: str) -> str | None:
-    """The path that leads to a folder of this name: "" or "top/"; None where there is none.
+def root_of(tree: Tree, folder: str) -> str:
+    """The path that leads to a folder of this name: "" or "top/".
 
     Zipping a folder instead of its content adds a level, so the shallowest place counts.
+
+    Raises:
+        DataError: there is none.
     """
-    places = []
-    for name in names:
-        parts = name.split("/")[:-1]
-        if folder in parts:
-            places.append(parts[: parts.index(folder)])
-    return None if not places else "".join(f"{part}/" for part in min(places, key=len))
+    all_parts = (name.split("/")[:-1] for name in tree.names)
+    places = [parts[: parts.index(folder)] for parts in all_parts if folder in parts]
+    if not places:
+        raise DataError(f"{tree.path}: holds no folder {folder}.")
+    return "".join(f"{part}/" for part in min(places, key=len))
 
 
 def has_folder(path: Path, folder: str) -> bool:
@@ -139,9 +139,10 @@ def has_folder(path: Path, folder: str) -> bool:
         return False
     try:
         with open_tree(path) as tree:
-            return root_of(tree.names, folder) is not None
+            root_of(tree, folder)
     except (DataError, OSError):
         return False
+    return True
 
 
 def relative_files(tree: Tree, prefix: str, suffix: str) -> dict[str, str]:

@@ -91,9 +91,11 @@ class ExchangeFormat(Exporter):
 
     Attributes:
         is_lossless: whether `read` gives every pixel that `write` was given.
+        expects: what it recognises, in words, for the message that nothing was recognised.
     """
 
     is_lossless: ClassVar[bool]
+    expects: ClassVar[str]
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:

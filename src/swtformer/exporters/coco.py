@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, require_free_names
 from swtformer.exporters.coco_rle import decode_rle
@@ -23,15 +22,16 @@ from swtformer.exporters.fingerprints import KEY, fingerprint, parsed_fingerprin
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.reading import (
-    IGNORED_NAME,
     Canvas,
     Correction,
     Ignored,
-    Overlaps,
     Reading,
     is_ignored,
+    is_json,
+    json_of,
+    warn_of_overlaps,
 )
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 
@@ -44,6 +44,7 @@ class CocoExporter(ExchangeFormat):
 
     suffix = ".json"
     is_lossless = True
+    expects = "a .json file with an object"
 
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
@@ -75,10 +76,7 @@ class CocoExporter(ExchangeFormat):
 
     def recognises(self, path: Path) -> bool:
         """A .json file that holds an object."""
-        if not path.is_file() or path.suffix.lower() != ".json":
-            return False
-        with path.open("rb") as stream:
-            return stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+        return is_json(path, b"{")
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
         """Masks of all images in the file, from run-length codes and polygons; iscrowd makes no difference.
@@ -90,7 +88,7 @@ class CocoExporter(ExchangeFormat):
         names = _categories(content["categories"], path)
         ignored: Ignored = "keep" if any(is_ignored(name) for name, _ in names.values()) else "drop"
         regions = _by_image(content["annotations"], path)
-        overlaps = Overlaps()
+        contested = []
         for index, image in enumerate(content["images"]):
             source = f"{path}: images[{index}]"
             if not _has(image, "file_name"):
@@ -102,9 +100,9 @@ class CocoExporter(ExchangeFormat):
                 continue
             canvas = _painted(regions[image["id"]], reading.images[id].size, names, path, reading)
             if canvas is not None:
-                overlaps.add(canvas)
+                contested.append(canvas.contested)
                 yield Correction(id, canvas.labels, source, exported.get(id), ignored)
-        overlaps.warn(reading.problems, path)
+        warn_of_overlaps(contested, reading.problems, path)
 
 
 def _annotation(id: int, image_id: int, value: int, region: np.ndarray) -> dict[str, Any]:
@@ -123,10 +121,7 @@ def _annotation(id: int, image_id: int, value: int, region: np.ndarray) -> dict[
 
 def _content(path: Path) -> tuple[dict[str, list[Any]], dict[str, str]]:
     """The lists, and the fingerprints of the exported masks by image id."""
-    try:
-        content = parse_json(read_text(path))
-    except ValueError as error:
-        raise DataError(f"{path}: is not complete JSON ({error}).") from None
+    content = json_of(path)
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in LISTS):
         raise DataError(f"{path}: is not a COCO file; expected the lists {', '.join(LISTS)}.")
     about = content.get("info")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from swtformer.exporters.archive import has_folder
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, image_bytes
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text
 from swtformer.exporters.label_map import (
@@ -19,7 +20,6 @@ from swtformer.exporters.label_map import (
     MAP_FILE,
     OBJECT_FOLDER,
     label_map_text,
-    looks_like_class_masks,
     read_class_masks,
 )
 from swtformer.exporters.objects import objects
@@ -45,6 +45,7 @@ class CvatExporter(ExchangeFormat):
 
     suffix = ".zip"
     is_lossless = True
+    expects = "a .zip file with SegmentationClass"
 
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
@@ -78,7 +79,7 @@ class CvatExporter(ExchangeFormat):
 
     def recognises(self, path: Path) -> bool:
         """A zip file with SegmentationClass."""
-        return path.is_file() and looks_like_class_masks(path)
+        return path.is_file() and has_folder(path, CLASS_FOLDER)
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
         """Masks by the colours of labelmap.txt, those of the CVAT task; `path` may be a folder too."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ from PIL import Image
 
 from swtformer.datasets.containers import PNG_SIGNATURE, require_whole
 from swtformer.errors import DataError, SwtformerError
-from swtformer.exporters.archive import Tree, has_folder, open_tree, read_text, relative_files, root_of
+from swtformer.exporters.archive import Tree, open_tree, read_text, relative_files, root_of
 from swtformer.exporters.base import require_free_names
 from swtformer.exporters.fingerprints import read_fingerprints
-from swtformer.exporters.reading import IGNORED_NAME, Correction, Ignored, Reading
-from swtformer.label_values import IGNORED
+from swtformer.exporters.reading import Correction, Ignored, Reading
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.store.masks import voc_palette
 
 CLASS_FOLDER = "SegmentationClass"
@@ -38,21 +37,6 @@ SHOWN = 3
 
 _HEADER = "# label:color_rgb:parts:actions\n"
 _PNG_DAMAGE = (OSError, SyntaxError, ValueError, LookupError, EOFError)
-
-
-@dataclass(frozen=True)
-class LabelMap:
-    """What the colours and the grey values of masks mean.
-
-    Attributes:
-        values: mask value (0, k+1 or 255) by 0xRRGGBB.
-        greys: mask value by grey level or palette index, for masks that hold label numbers.
-        ignored: "drop" if no label means 255.
-    """
-
-    values: Mapping[int, int]
-    greys: Mapping[int, int]
-    ignored: Ignored = "keep"
 
 
 def label_map_text(classes: Sequence[str], *, with_ignored: bool) -> str:
@@ -78,25 +62,18 @@ def label_map_text(classes: Sequence[str], *, with_ignored: bool) -> str:
     return _HEADER + "".join(f"{name}:{','.join(map(str, palette[value]))}::\n" for name, value in lines)
 
 
-def looks_like_class_masks(path: Path) -> bool:
-    """Whether a folder or zip file holds a folder SegmentationClass."""
-    return has_folder(path, CLASS_FOLDER)
-
-
 def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
     """Masks of SegmentationClass in a folder or zip file, by the colours of labelmap.txt.
 
     An image that is listed in ImageSets/Segmentation but has no mask is all background: CVAT writes no
-    mask where nothing is drawn. Without labelmap.txt the colours and values are those that `write` uses.
+    mask where nothing is drawn. Without labelmap.txt the colours are those that `write` uses.
 
     Raises:
         DataError: the file as a whole cannot be used.
     """
     with open_tree(path) as tree:
-        root = root_of(tree.names, CLASS_FOLDER)
-        if root is None:
-            raise DataError(f"{path}: holds no folder {CLASS_FOLDER}.")
-        colours = _read_map(tree, root + MAP_FILE, reading)
+        root = root_of(tree, CLASS_FOLDER)
+        colours, ignored = _read_map(tree, root + MAP_FILE, reading)
         exported = read_fingerprints(tree, root)
         reading.expect(exported)
         masks = relative_files(tree, f"{root}{CLASS_FOLDER}/", ".png")
@@ -105,11 +82,11 @@ def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
             if (id := reading.image(name, source)) is not None:
                 labels = _read_mask(tree, file, id, colours, reading)
                 if labels is not None:
-                    yield Correction(id, labels, source, exported.get(id), colours.ignored)
+                    yield Correction(id, labels, source, exported.get(id), ignored)
         for name, source in _undrawn(tree, root, masks).items():
             if (id := reading.image(name, source)) is not None:
                 labels = np.zeros(reading.images[id].size, dtype=np.uint8)
-                yield Correction(id, labels, source, exported.get(id), colours.ignored)
+                yield Correction(id, labels, source, exported.get(id), ignored)
 
 
 def _undrawn(tree: Tree, root: str, drawn: Collection[str]) -> dict[str, str]:
@@ -123,17 +100,16 @@ def _undrawn(tree: Tree, root: str, drawn: Collection[str]) -> dict[str, str]:
     return listed
 
 
-def _read_map(tree: Tree, name: str, reading: Reading) -> LabelMap:
+def _read_map(tree: Tree, name: str, reading: Reading) -> tuple[dict[int, int], Ignored]:
+    """Mask value (0, k+1 or 255) by colour 0xRRGGBB, and "drop" if no label means 255."""
     palette = voc_palette()
-    own = [*range(len(reading.classes) + 1), IGNORED]
-    conventional = {_code(palette[0]): 0, _code(palette[IGNORED]): IGNORED}
     if name not in tree.names:
-        return LabelMap({_code(palette[value]): value for value in own}, {value: value for value in own})
+        own = (*range(len(reading.classes) + 1), IGNORED)
+        return {_code(palette[value]): value for value in own}, "keep"
     values: dict[int, int] = {}
-    greys: dict[int, int] = {}
-    lines = [line.strip() for line in read_text(tree, name).splitlines()]
-    entries = [(n, line) for n, line in enumerate(lines, start=1) if line and not line.startswith("#")]
-    for index, (number, line) in enumerate(entries):
+    for number, line in enumerate(read_text(tree, name).splitlines(), start=1):
+        if not line.strip() or line.strip().startswith("#"):
+            continue
         source = f"{tree.path}: {name}:{number}"
         label, *rest = line.split(":")
         value = reading.value(label, source)
@@ -143,9 +119,9 @@ def _read_map(tree: Tree, name: str, reading: Reading) -> LabelMap:
         if colour in values:
             raise DataError(f"{source}: two labels have the colour {_shown(colour)}; give each its own.")
         if value is not None:
-            values[colour] = greys[index] = value
+            values[colour] = value
     ignored: Ignored = "keep" if IGNORED in values.values() else "drop"
-    return LabelMap(conventional | values, {IGNORED: IGNORED} | greys, ignored)
+    return {_code(palette[0]): 0, _code(palette[IGNORED]): IGNORED} | values, ignored
 
 
 def _colour(text: str) -> int | None:
@@ -168,37 +144,38 @@ def _shown(code: int) -> str:
     return f"({code >> 16}, {code >> 8 & 255}, {code & 255})"
 
 
-def _read_mask(tree: Tree, name: str, id: str, colours: LabelMap, reading: Reading) -> np.ndarray | None:
+def _read_mask(
+    tree: Tree, name: str, id: str, colours: Mapping[int, int], reading: Reading
+) -> np.ndarray | None:
     """(H, W) uint8 labels; None if the mask cannot be used, which is noted."""
     source = f"{tree.path}: {name}"
     height, width = reading.images[id].size
     try:
         # Eight bytes hold a pixel of any PNG, uncompressed.
         data = tree.read(name, 8 * (height + 1) * (width + 1) + PNG_SLACK_BYTES)
-        size = _png_size(data)
-        if not reading.has_size(id, size, source):
+        if not reading.has_size(id, _png_size(data), source):
             return None
         require_whole(data, "PNG")
         image = Image.open(io.BytesIO(data), formats=("PNG",))
-        codes, known = _codes(image, data[24], colours)
+        if image.mode not in {"P", "RGB"}:
+            raise ValueError(f"expected colours or a palette, got mode {image.mode}")
+        pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
     except DataError as error:
         reading.problems.fatal("mask", str(error), id=id)
         return None
     except _PNG_DAMAGE as error:
         reading.problems.fatal("mask", f"{source}: is not a usable mask: {error}.", id=id)
         return None
+    codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     used, inverse = np.unique(codes, return_inverse=True)
-    strays = [code for code in used.tolist() if code not in known]
+    strays = [code for code in used.tolist() if code not in colours]
     if strays:
-        is_colour = known is colours.values
-        shown = ", ".join(_shown(code) if is_colour else str(code) for code in strays[:SHOWN])
+        shown = ", ".join(map(_shown, strays[:SHOWN]))
         more = f" and {len(strays) - SHOWN} more" if len(strays) > SHOWN else ""
-        message = (
-            f"{source}: {MAP_FILE} has no label with the {'colour' if is_colour else 'value'} {shown}{more}."
-        )
+        message = f"{source}: {MAP_FILE} has no label with the colour {shown}{more}."
         reading.problems.fatal("unknown_colour", message, id=id)
         return None
-    table = np.array([known[code] for code in used.tolist()], dtype=np.uint8)
+    table = np.array([colours[code] for code in used.tolist()], dtype=np.uint8)
     return table[inverse].reshape(codes.shape)
 
 
@@ -208,13 +185,3 @@ def _png_size(data: bytes) -> tuple[int, int]:
         raise ValueError("it is not a PNG")
     width, height = struct.unpack_from(">II", data, 16)
     return height, width
-
-
-def _codes(image: Image.Image, bits: int, colours: LabelMap) -> tuple[np.ndarray, Mapping[int, int]]:
-    """(H, W) colours or grey values of a mask, and what they mean."""
-    if image.mode == "L" and bits == 8:
-        return np.asarray(image), colours.greys
-    if image.mode not in {"P", "RGB"}:
-        raise ValueError(f"expected colours, a palette or 8-bit greys, got mode {image.mode}")
-    rgb = np.asarray(image.convert("RGB")).astype(np.uint32)
-    return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2], colours.values

@@ -12,7 +12,6 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, require_free_names
 from swtformer.exporters.brush_rle import decode_brush, encode_brush
@@ -20,13 +19,14 @@ from swtformer.exporters.fingerprints import KEY, fingerprint
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.reading import (
-    IGNORED_NAME,
     Canvas,
     Correction,
-    Overlaps,
     Reading,
+    is_json,
+    json_of,
+    warn_of_overlaps,
 )
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.settings import EXPORTERS, ExportSettings, Section
 from swtformer.store.files import atomic_file, write_text
 from swtformer.store.masks import voc_palette
@@ -56,6 +56,7 @@ class LabelStudioExporter(ExchangeFormat):
     settings_type = LabelStudioSettings
     suffix = ".json"
     is_lossless = True
+    expects = "a .json file with a list of tasks"
 
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
@@ -89,17 +90,14 @@ class LabelStudioExporter(ExchangeFormat):
 
     def recognises(self, path: Path) -> bool:
         """A .json file that holds a list."""
-        if not path.is_file() or path.suffix.lower() != ".json":
-            return False
-        with path.open("rb") as stream:
-            return stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+        return is_json(path, b"[")
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
         """Masks of the newest annotation of each task, from brush strokes and polygons.
 
         A task without an annotation that was not cancelled is left out: nobody looked at it.
         """
-        overlaps = Overlaps()
+        contested = []
         for index, task in enumerate(_tasks(path)):
             source = f"{path}: task {index + 1}"
             annotation = _newest_annotation(task, source)
@@ -115,9 +113,9 @@ class LabelStudioExporter(ExchangeFormat):
                 reading.problems.fatal("region", f"{source} ({id}): {error}.", id=id)
                 continue
             if canvas is not None:
-                overlaps.add(canvas)
+                contested.append(canvas.contested)
                 yield Correction(id, canvas.labels, source, _exported(task))
-        overlaps.warn(reading.problems, path)
+        warn_of_overlaps(contested, reading.problems, path)
 
 
 def configuration(classes: Sequence[str], *, with_ignored: bool) -> str:
@@ -156,10 +154,7 @@ def _regions(labels: np.ndarray, classes: Sequence[str], settings: ExportSetting
 
 
 def _tasks(path: Path) -> list[Any]:
-    try:
-        tasks = parse_json(read_text(path))
-    except ValueError as error:
-        raise DataError(f"{path}: is not complete JSON ({error}).") from None
+    tasks = json_of(path)
     if not isinstance(tasks, list):
         raise DataError(f"{path}: expected Label Studio's JSON export, a list of tasks.")
     return tasks

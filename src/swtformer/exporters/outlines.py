@@ -14,9 +14,6 @@ from pycocotools import mask as coco_mask
 
 from swtformer.exporters.coco_rle import decode_rle
 
-EAST, SOUTH, WEST, NORTH = range(4)
-_TURNS = (1, 0, 3)  # right, straight on, left
-
 
 @dataclass(frozen=True)
 class Outline:
@@ -46,48 +43,55 @@ def outlines(region: np.ndarray) -> list[Outline]:
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     if not len(rows):
         return []
-    top, left = rows[0], columns[0]
-    inner = np.pad(region[top : rows[-1] + 1, left : columns[-1] + 1], 1)
+    top, left = int(rows[0]), int(columns[0])
+    inner = np.pad(region[top : rows[-1] + 1, left : columns[-1] + 1], 1).astype(np.int8)
     width = inner.shape[1] - 1  # vertices in a row
-    upper_left, upper_right = inner[:-1, :-1], inner[:-1, 1:]
-    lower_left, lower_right = inner[1:, :-1], inner[1:, 1:]
-    # Whether an edge leaves each vertex in each direction, with the region on its right.
-    leaves = [
-        edges.ravel().tolist()
-        for edges in (
-            lower_right & ~upper_right,
-            lower_left & ~lower_right,
-            upper_left & ~lower_left,
-            upper_right & ~upper_left,
-        )
+    across, down = np.diff(inner, axis=0)[:, 1:-1], np.diff(inner)[1:-1].T
+    # With the region on their right, and in the order of turns to the right: east, south, west, north.
+    sides = [
+        _sides(across == 1, width, 1),
+        _sides(down == -1, 1, width),
+        {end: start for start, end in _sides(across == -1, width, 1).items()},
+        {end: start for start, end in _sides(down == 1, 1, width).items()},
     ]
-    steps = (1, width, -1, -width)
-    todo = set(np.flatnonzero(leaves[EAST]).tolist())
+    todo = set(sides[0])
     found = []
-    for start in sorted(todo):
+    for start in sides[0]:
         if start not in todo:
             continue
-        corners = []
-        vertex, direction = start, EAST
-        while True:
-            if direction == EAST:
-                todo.discard(vertex)
-            vertex += steps[direction]
-            turned = next(t for turn in _TURNS if leaves[t := (direction + turn) % 4][vertex])
-            if turned != direction:
-                corners.append(vertex)
-            direction = turned
-            if (vertex, direction) == (start, EAST):
-                break
-        found.append(_outline(np.array(corners), width, int(left), int(top)))
+        corners: list[int] = []
+        vertex, direction = start, 0
+        while not corners or (vertex, direction) != (start, 0):
+            if direction == 0:
+                todo.remove(vertex)
+            vertex = sides[direction][vertex]
+            corners.append(vertex)
+            right = (direction + 1) % 4
+            direction = right if vertex in sides[right] else (right + 2) % 4
+        found.append(_outline(np.array(corners), width, left, top))
     return found
+
+
+def _sides(edges: np.ndarray, line_step: int, step: int) -> dict[int, int]:
+    """Last vertex of each straight run of edges by its first.
+
+    Args:
+        edges: (lines, places) bool, whether there is an edge from each place to the next.
+        line_step: from a vertex to that of the next line.
+        step: from a vertex to the next on its line.
+    """
+    change = np.diff(edges.astype(np.int8), prepend=0, append=0)
+    lines, firsts = np.nonzero(change == 1)
+    lasts = np.nonzero(change == -1)[1]
+    starts, ends = (lines * line_step + places * step for places in (firsts, lasts))
+    return dict(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def _outline(corners: np.ndarray, width: int, left: int, top: int) -> Outline:
     points = np.stack([corners % width + left, corners // width + top], axis=1)
     x, y = points[:, 0], points[:, 1]
-    doubled = int(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
-    return Outline(points, abs(doubled) // 2, is_hole=doubled < 0)
+    area = int(x[::2] @ (y[1::2] - y[::2]))  # the first side is upright, and every second one after it
+    return Outline(points, abs(area), is_hole=area < 0)
 
 
 def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:

@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from swtformer.datasets.background import is_background
+from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
-from swtformer.errors import nearest
-from swtformer.label_values import IGNORED as IGNORED
-from swtformer.label_values import IGNORED_NAME as IGNORED_NAME
+from swtformer.datasets.rows import parse_json, read_text
+from swtformer.errors import DataError, nearest
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.safe_names import safe_name
 
 UNKNOWN_IMAGE = "unknown_image"
@@ -71,15 +72,9 @@ class _Names:
         """Ids that a name can mean."""
         if name in self._ids:
             return [name]
-        parts = _composed(name).split("/")
-        fitting = []
-        for id in self._by_base.get(parts[-1], []):
-            own = _composed(id).split("/")
-            shorter = min(len(own), len(parts))
-            if own[-shorter:] == parts[-shorter:]:
-                fitting.append(id)
-        exact = [id for id in fitting if _composed(id) == _composed(name)]
-        return exact or fitting
+        wanted = _composed(name)
+        fitting = [id for id in self._by_base.get(wanted.rpartition("/")[2], []) if _end_alike(id, wanted)]
+        return [id for id in fitting if _composed(id) == wanted] or fitting
 
 
 class Reading:
@@ -127,15 +122,7 @@ class Reading:
                 "ambiguous_name", f"{source}: {name!r} fits {shown}; write it with its folder."
             )
             return None
-        return self._take(fitting[0], source)
-
-    def _readings(self, name: str) -> Iterator[list[str]]:
-        """Ids that a name can mean, by each way to read it; the likeliest way first."""
-        for names in (self._exported, self._names):
-            yield names.fitting(name)
-            yield names.fitting(record_id(name))
-
-    def _take(self, id: str, source: str) -> str | None:
+        id = fitting[0]
         first = self._taken.setdefault(id, source)
         if first != source:
             self.problems.fatal(
@@ -143,6 +130,12 @@ class Reading:
             )
             return None
         return id
+
+    def _readings(self, name: str) -> Iterator[list[str]]:
+        """Ids that a name can mean, by each way to read it; the likeliest way first."""
+        for names in (self._exported, self._names):
+            yield names.fitting(name)
+            yield names.fitting(record_id(name))
 
     def value(self, label: str, source: str) -> int | None:
         """The mask value of a label; None for an unknown class, which is noted once."""
@@ -163,15 +156,32 @@ class Reading:
     def has_size(self, id: str, size: tuple[int, int], source: str) -> bool:
         """Whether a mask has the size of its image. Masks are never resized; another size is noted."""
         known = self.images[id]
-        if size != known.size:
-            self.problems.fatal(
-                "size",
-                f"{source} is for {size[1]}×{size[0]} pixels, {known.source} has "
-                f"{known.size[1]}×{known.size[0]}. Expected equal sizes; was the image resized, or turned by "
-                "its EXIF orientation?",
-                id=id,
-            )
-        return size == known.size
+        try:
+            require_same_size(size, source, known.size, known.source)
+        except DataError as error:
+            self.problems.fatal("size", str(error), id=id)
+            return False
+        return True
+
+
+def json_of(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        DataError: it is damaged or too long.
+    """
+    try:
+        return parse_json(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path}: is not complete JSON ({error}).") from None
+
+
+def is_json(path: Path, first: bytes) -> bool:
+    """Whether a file has the extension .json and begins with a character."""
+    if not path.is_file() or path.suffix.lower() != ".json":
+        return False
+    with path.open("rb") as stream:
+        return stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(first)
 
 
 def is_ignored(label: str) -> bool:
@@ -180,65 +190,40 @@ def is_ignored(label: str) -> bool:
 
 
 class Canvas:
-    """Labels painted region by region; where two overlap, the later one lies on top.
-
-    "Ignored" means that the class is unknown, so a class replaces it in either order.
-    """
+    """Labels painted region by region; where two overlap, the later one lies on top."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.labels = np.zeros(size, dtype=np.uint8)
         self._painted = np.zeros(size, dtype=bool)
-        self._ignored = np.zeros(size, dtype=bool)
         self.contested = 0
-        """Pixels that were painted in one class and then in another."""
+        """Pixels that were painted in one label and then in another."""
 
     def paint(self, region: np.ndarray, value: int) -> None:
         """Give the pixels of a (H, W) bool region a label."""
-        if value == IGNORED:
-            self._ignored |= region
-            self.labels[region & ~self._painted] = IGNORED
-            return
         self.contested += int(np.count_nonzero(region & self._painted & (self.labels != value)))
         self._painted |= region
         self.labels[region] = value
 
-    @property
-    def claimed(self) -> int:
-        """Pixels that lie both in "ignored" and in a class, and have the class."""
-        return int(np.count_nonzero(self._ignored & self._painted))
 
+def warn_of_overlaps(contested: Sequence[int], problems: Problems, path: Path) -> None:
+    """Note how many pixels overlap and which region was used, once per file.
 
-class Overlaps:
-    """Where the regions of a file's images overlap, for one warning per file."""
-
-    def __init__(self) -> None:
-        self._contested: list[int] = []
-        self._claimed: list[int] = []
-
-    def add(self, canvas: Canvas) -> None:
-        """Count the pixels of one image."""
-        self._contested += [canvas.contested] if canvas.contested else []
-        self._claimed += [canvas.claimed] if canvas.claimed else []
-
-    def warn(self, problems: Problems, path: Path) -> None:
-        """Note how many pixels overlap and which region was used."""
-        if self._contested:
-            problems.warn(
-                "overlap",
-                f"{path}: {_counted(self._contested)} lie in regions of two classes; the later region in the "
-                "file was used.",
-            )
-        if self._claimed:
-            problems.warn(
-                "overlap",
-                f'{path}: {_counted(self._claimed)} lie in "{IGNORED_NAME}" and in a class; the class was '
-                "used. Erase it if the pixels are to be ignored.",
-            )
-
-
-def _counted(pixels: Sequence[int]) -> str:
-    return f"{sum(pixels):,} pixels in {len(pixels)} images"
+    Args:
+        contested: `Canvas.contested` of each image.
+        problems: where to note it.
+        path: of the file.
+    """
+    if any(contested):
+        counted = f"{sum(contested):,} pixels in {np.count_nonzero(contested)} images"
+        later = "lie in regions of two labels; the later region in the file was used."
+        problems.warn("overlap", f"{path}: {counted} {later}")
 
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
+
+
+def _end_alike(one: str, other: str) -> bool:
+    """Whether the longer of two names ends with the folders and the base name of the other."""
+    one, other = f"/{_composed(one)}", f"/{other}"
+    return one.endswith(other) or other.endswith(one)

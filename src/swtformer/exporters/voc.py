@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from swtformer.exporters.archive import has_folder
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text
 from swtformer.exporters.label_map import (
@@ -15,7 +16,6 @@ from swtformer.exporters.label_map import (
     LIST_FILE,
     MAP_FILE,
     label_map_text,
-    looks_like_class_masks,
     read_class_masks,
 )
 from swtformer.exporters.reading import Correction, Reading
@@ -31,6 +31,7 @@ class VocExporter(ExchangeFormat):
 
     suffix = ""
     is_lossless = True
+    expects = "a folder with SegmentationClass"
 
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
@@ -54,7 +55,7 @@ class VocExporter(ExchangeFormat):
 
     def recognises(self, path: Path) -> bool:
         """A folder with SegmentationClass."""
-        return path.is_dir() and looks_like_class_masks(path)
+        return path.is_dir() and has_folder(path, CLASS_FOLDER)
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
         """Masks by the colours of labelmap.txt, or by VOC's without one; `path` may be a zip file too."""

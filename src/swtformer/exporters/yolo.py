@@ -50,6 +50,7 @@ class YoloExporter(ExchangeFormat):
 
     suffix = ""
     is_lossless = False
+    expects = "a folder or .zip file with labels"
 
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
@@ -75,13 +76,13 @@ class YoloExporter(ExchangeFormat):
                         f"{IMAGE_FOLDER}; rename one of them, or use another format."
                     )
                 ids[name] = item.id
-                text, filled = _lines(item.labels)
-                write_text(folder / LABEL_FOLDER / f"{name}.txt", text)
+                parts, filled = _parts(item.labels)
+                write_text(folder / LABEL_FOLDER / f"{name}.txt", _lines(parts, item.size))
                 copy_image(replace(item, file_name=_flat(item.file_name)), folder / IMAGE_FOLDER, settings)
                 photographs += settings.images == "copy" and item.image is not None
                 holes.append(filled)
                 undecided.append(int(np.count_nonzero(item.labels == IGNORED)))
-                fingerprints[item.id] = fingerprint(_round_trip(text, item.size))
+                fingerprints[item.id] = fingerprint(_painted_parts(parts, item.size))
             names = yaml.safe_dump(dict(enumerate(classes)), allow_unicode=True, sort_keys=True)
             indented = "".join(f"  {line}\n" for line in names.splitlines())
             write_text(
@@ -109,9 +110,7 @@ class YoloExporter(ExchangeFormat):
         Without data.yaml, class numbers are those of the run.
         """
         with open_tree(path) as tree:
-            root = root_of(tree.names, LABEL_FOLDER)
-            if root is None:
-                raise DataError(f"{path}: holds no folder {LABEL_FOLDER}.")
+            root = root_of(tree, LABEL_FOLDER)
             names = _names(tree, root + DATA_FILE) or dict(enumerate(reading.classes))
             exported = read_fingerprints(tree, root)
             reading.expect(exported)
@@ -135,17 +134,7 @@ class YoloExporter(ExchangeFormat):
 
     def round_trip(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
         """The labels with holes filled and without 255, whatever `ignored` is."""
-        height, width = labels.shape
-        return _round_trip(_lines(labels)[0], (height, width))
-
-
-def _round_trip(text: str, size: tuple[int, int]) -> np.ndarray:
-    """The mask that `read` makes of lines that `write` wrote."""
-    canvas = Canvas(size)
-    for line in text.splitlines():
-        index, region = _parsed(line, size)
-        canvas.paint(region, index + 1)
-    return canvas.labels
+        return _painted_parts(_parts(labels)[0], labels.shape)
 
 
 def _flat(name: str) -> str:
@@ -162,20 +151,34 @@ def _ids_by_name(known: Iterable[str]) -> dict[str, list[str]]:
     return dict(ids)
 
 
-def _lines(labels: np.ndarray) -> tuple[str, int]:
-    """The lines of a mask, and the number of holes that they fill."""
-    found: list[tuple[int, Outline]] = []
-    for value in np.unique(labels).tolist():
-        if value not in (0, IGNORED):
-            found.extend((value, outline) for outline in outlines(labels == value))
+_Part = tuple[int, Outline]
+"""Mask value and outline of a connected part."""
+
+
+def _parts(labels: np.ndarray) -> tuple[list[_Part], int]:
+    """The parts of a mask, the largest first, and the number of holes in them."""
+    values = [value for value in np.unique(labels).tolist() if value not in (0, IGNORED)]
+    found = [(value, outline) for value in values for outline in outlines(labels == value)]
     parts = [(value, outline) for value, outline in found if not outline.is_hole]
-    parts.sort(key=lambda part: -part[1].area)
-    scale = np.array(labels.shape[::-1])
+    return sorted(parts, key=lambda part: -part[1].area), len(found) - len(parts)
+
+
+def _lines(parts: Iterable[_Part], size: tuple[int, int]) -> str:
     lines = []
     for value, outline in parts:
-        points = (outline.points / scale).ravel().tolist()
+        points = (outline.points / size[::-1]).ravel().tolist()
         lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in points)}\n")
-    return "".join(lines), len(found) - len(parts)
+    return "".join(lines)
+
+
+def _painted_parts(parts: Iterable[_Part], size: tuple[int, ...]) -> np.ndarray:
+    """(H, W) uint8 mask that `read` makes of the lines of these parts."""
+    labels = np.zeros(size, dtype=np.uint8)
+    for value, outline in parts:
+        (left, top), (right, bottom) = outline.points.min(0), outline.points.max(0)
+        region = fill([(outline.points - (left, top)).ravel()], (bottom - top, right - left))
+        labels[top:bottom, left:right][region] = value
+    return labels
 
 
 def _warnings(holes: Sequence[int], undecided: Sequence[int]) -> list[str]:

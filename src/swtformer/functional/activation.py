@@ -50,7 +50,12 @@ def normalised(maps: Tensor, *, norm: Literal["max", "minmax"]) -> Tensor:
     positive = maps.relu()
     if norm == "minmax":
         positive = positive - positive.amin((-2, -1), keepdim=True)
-    return positive / (positive.amax((-2, -1), keepdim=True) + EPSILON)
+    return scaled_to_maximum(positive)
+
+
+def scaled_to_maximum(maps: Tensor) -> Tensor:
+    """Each map divided by its own maximum over space + 1e-5, in [0, 1); all-zero maps stay 0."""
+    return maps / (maps.amax((-2, -1), keepdim=True) + EPSILON)
 
 
 def background_map(maps: Tensor, present: Tensor, *, over: Literal["present", "all"]) -> Tensor:

@@ -34,6 +34,20 @@ class PairwiseTerms:
     bilateral_weight: float = 10.0
 
 
+def are_too_small(terms: PairwiseTerms, *, side_px: int) -> bool:
+    """Whether the standard deviations could make `mean_field` refuse an image of up to side_px × side_px."""
+    ends = torch.tensor([0.0, 1.0])
+    places, colours = side_px / terms.bilateral_px, 255 / terms.bilateral_rgb
+    try:  # what counts is how far apart the corners of the space of positions and colours lie
+        if terms.gaussian_weight > 0:
+            PermutohedralLattice(torch.cartesian_prod(*[ends * (side_px / terms.gaussian_px)] * 2))
+        if terms.bilateral_weight > 0:
+            PermutohedralLattice(torch.cartesian_prod(*[ends * places] * 2, *[ends * colours] * 3))
+    except ValueError:
+        return True
+    return False
+
+
 def label_energies(labels: Tensor, *, count: int, certainty: float = 0.7) -> Tensor:
     """−log p of every label, where each pixel's own label has p = `certainty` and the others share the rest.
 
@@ -49,17 +63,16 @@ def label_energies(labels: Tensor, *, count: int, certainty: float = 0.7) -> Ten
     return energies.scatter_(0, labels[None], -log(certainty))
 
 
-def map_energies(maps: Tensor, *, smallest: float = 1e-5) -> Tensor:
-    """−log p, where p is each pixel's maps divided by their sum; at least `smallest`, so never infinite.
+def map_energies(maps: Tensor) -> Tensor:
+    """−log p, where p is each pixel's maps divided by their sum; at least 1e-5, so never infinite.
 
     Args:
         maps: (L, H, W), not below 0.
-        smallest: lower limit of p.
 
     Returns:
         (L, H, W).
     """
-    return -(maps / maps.sum(0).clamp(min=smallest)).clamp(min=smallest).log()
+    return -(maps / maps.sum(0).clamp(min=1e-5)).clamp(min=1e-5).log()
 
 
 def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterations: int = 10) -> Tensor:

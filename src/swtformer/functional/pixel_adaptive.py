@@ -15,27 +15,26 @@ from torch import Tensor
 DIRECTIONS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 """(row, column) steps to the eight neighbours."""
 
+COLOUR_WIDTH = 0.3
+POSITION_WEIGHT = 0.01
 _TINY = 1e-8
 
 
-def pixel_affinities(
-    images: Tensor, *, dilations: Sequence[int], colour_width: float = 0.3, position_weight: float = 0.01
-) -> Tensor:
+def pixel_affinities(images: Tensor, *, dilations: Sequence[int]) -> Tensor:
     """Weight of each neighbour of each pixel; the weights of a pixel sum to 1.
 
     With N(i) the eight neighbours of pixel i at every dilation, σ the standard deviation of their colours
     (each channel on its own), d the distance and σ_d its standard deviation over N(i),
 
-        affinity(i, j) ∝ softmax_j(−mean_channels((I_i − I_j) / (w1 σ))²) + w2 softmax_j(−(d_j / (w1 σ_d))²).
+        affinity(i, j) ∝ softmax_j(−mean_channels((I_i − I_j) / (w1 σ))²) + w2 softmax_j(−(d_j / (w1 σ_d))²)
 
+    and the published w1 = `COLOUR_WIDTH`, w2 = `POSITION_WEIGHT`.
     The published code omits the division by 1 + w2, so its maps grow by 1 % in each round; the order of the
     classes is the same.
 
     Args:
         images: (B, 3, H, W) of any scale and size; the border is replicated.
         dilations: distances of the neighbours in pixels.
-        colour_width: w1.
-        position_weight: w2.
 
     Returns:
         (B, N, H, W), N = 8 × number of dilations, in the order of the dilations, then of `DIRECTIONS`.
@@ -47,7 +46,7 @@ def pixel_affinities(
     variance = torch.zeros_like(images)
     for neighbour in _neighbours(images, dilations):
         variance += (neighbour - mean) ** 2 / (count - 1)
-    scale = 1 / (colour_width * (variance.sqrt() + _TINY))
+    scale = 1 / (COLOUR_WIDTH * (variance.sqrt() + _TINY))
     affinities = images.new_empty(len(images), count, *images.shape[2:])
     for affinity, neighbour in zip(affinities.unbind(1), _neighbours(images, dilations), strict=True):
         torch.mean(-(((neighbour - images) * scale) ** 2), dim=1, out=affinity)
@@ -55,9 +54,9 @@ def pixel_affinities(
     distances = torch.tensor(
         [d * (dy * dy + dx * dx) ** 0.5 for d in dilations for dy, dx in DIRECTIONS], dtype=torch.float64
     )
-    positions = (-((distances / (colour_width * (distances.std() + _TINY))) ** 2)).softmax(0)
-    affinities += position_weight * positions.to(affinities).view(1, -1, 1, 1)
-    return affinities.div_(1 + position_weight)
+    positions = (-((distances / (COLOUR_WIDTH * (distances.std() + _TINY))) ** 2)).softmax(0)
+    affinities += POSITION_WEIGHT * positions.to(affinities).view(1, -1, 1, 1)
+    return affinities.div_(1 + POSITION_WEIGHT)
 
 
 def pixel_adaptive_refinement(
@@ -66,8 +65,6 @@ def pixel_adaptive_refinement(
     *,
     iterations: int = 10,
     dilations: Sequence[int] = (1, 2, 4, 8, 12, 24),
-    colour_width: float = 0.3,
-    position_weight: float = 0.01,
 ) -> Tensor:
     """Average every map over neighbours of similar colour, `iterations` times.
 
@@ -78,8 +75,8 @@ def pixel_adaptive_refinement(
     Args:
         images: (B, 3, H, W) floats of any scale.
         maps: (B, C, H, W) of the same type and size.
-        iterations, dilations, colour_width, position_weight: see `pixel_affinities`; the defaults are the
-            published ones.
+        iterations: number of rounds; the default is the published one.
+        dilations: see `pixel_affinities`; the defaults are the published ones.
 
     Returns:
         (B, C, H, W).
@@ -89,9 +86,7 @@ def pixel_adaptive_refinement(
     """
     if images.shape[:1] + images.shape[2:] != maps.shape[:1] + maps.shape[2:]:
         raise ValueError(f"Expected images and maps of one size, got {images.shape} and {maps.shape}.")
-    affinities = pixel_affinities(
-        images, dilations=dilations, colour_width=colour_width, position_weight=position_weight
-    )
+    affinities = pixel_affinities(images, dilations=dilations)
     for _ in range(iterations):
         refined = torch.zeros_like(maps)
         for place, neighbour in enumerate(_neighbours(maps, dilations)):

@@ -95,6 +95,11 @@ def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
 
     Equal scores share one rank, so the result doesn't depend on the order of the rows. No interpolation.
 
+    Of (images, classes) it is the AP of each class over the images, the textbook reading; its mean is
+    `map_per_class`. Of (classes, images) it is the AP of each image over the classes, as MCTformer's code has
+    it; its mean is `map_per_image`. That asks whether an image's own classes rank first, does not rank
+    images, and is usually higher. Images that show every class are left out here; that code counts them as 1.
+
     Args:
         scores: (N, L) finite scores, higher means surer.
         truth: (N, L) of 0 and 1.
@@ -119,35 +124,6 @@ def average_precision(scores: Tensor, truth: Tensor) -> Tensor:
     hits = torch.cat([positives.new_zeros(len(positives), 1), positives.cumsum(1)], dim=1).gather(1, rank)
     precision = (positives * hits / rank).sum(1) / positives.sum(1)
     return precision.masked_fill(positives.all(1), torch.nan)
-
-
-def average_precision_per_class(scores: Tensor, labels: Tensor) -> Tensor:
-    """AP of each class over the images: the textbook reading; its mean is `map_per_class`.
-
-    Args:
-        scores: (N, C) class scores of N images.
-        labels: (N, C) 0/1 image-level labels.
-
-    Returns:
-        (C,) float64, nan for classes that no image or every image shows.
-    """
-    return average_precision(scores, labels)
-
-
-def average_precision_per_image(scores: Tensor, labels: Tensor) -> Tensor:
-    """AP of each image over the classes, as MCTformer's code has it; its mean is `map_per_image`.
-
-    It asks whether an image's own classes rank first, does not rank images, and is usually higher. Images
-    that show every class are left out here; that code counts them as 1.
-
-    Args:
-        scores: (N, C) class scores of N images.
-        labels: (N, C) 0/1 image-level labels.
-
-    Returns:
-        (N,) float64, nan for images that show no class or every class.
-    """
-    return average_precision(scores.T, labels.T)
 
 
 def mean_average_precision(average_precisions: Tensor) -> float:

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swtformer.functional.activation import with_background_present
+from swtformer.functional.activation import scaled_to_maximum, with_background_present
 
 EPSILON = 1e-5
-"""Added to the maximum that an R-CAM is divided by; also the smallest union of an overlap."""
+"""Smallest union, and smallest overlap of the winner."""
 
 ROWS_PER_BLOCK = 2048
 """Rows of the affinity that are held at a time."""
@@ -46,7 +46,6 @@ def locate_seeds(
     affinity: Literal["abs", "relu"],
     background_weight: float,
     seedless: Literal["closest", "none"],
-    rows_per_block: int = ROWS_PER_BLOCK,
 ) -> Tensor:
     """Give every token the present class whose map overlaps its affinity most (Sec. 3-5, after SIPE).
 
@@ -68,7 +67,6 @@ def locate_seeds(
         affinity: reading of Eq. 4, see `token_affinity`.
         background_weight: factor on the background's overlap.
         seedless: what a present class without a token gets: the closest one, or none.
-        rows_per_block: tokens whose affinity is held at a time.
 
     Returns:
         (B, C+1, h, w) 0/1 seeds in the dtype of `maps`; one class per token, except for the tokens that
@@ -87,7 +85,7 @@ def locate_seeds(
     map_sums = activations.sum(-1)[:, None, :]
     winners, closeness = [], []
     # A traced graph cannot hold a number of blocks that depends on the size of the image.
-    blocks = (tokens,) if torch.compiler.is_exporting() else tokens.split(rows_per_block, dim=1)
+    blocks = (tokens,) if torch.compiler.is_exporting() else tokens.split(ROWS_PER_BLOCK, dim=1)
     for rows in blocks:
         similarity = token_affinity(rows, tokens, affinity=affinity)
         shared = similarity @ activations.mT
@@ -136,11 +134,6 @@ def prototype_similarity(features: Tensor, centres: Tensor, present: Tensor) -> 
     cosine = F.normalize(centres, dim=-1) @ F.normalize(features.flatten(2), dim=1)
     allowed = with_background_present(present).to(cosine.dtype)
     return (cosine.relu() * allowed[:, :, None]).reshape(*cosine.shape[:2], *features.shape[-2:])
-
-
-def scaled_to_maximum(maps: Tensor) -> Tensor:
-    """Each map divided by its own maximum over space + 1e-5, in [0, 1); all-zero maps stay 0."""
-    return maps / (maps.amax((-2, -1), keepdim=True) + EPSILON)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,20 @@ def views(images: Tensor, *, scales: Sequence[float], flip: bool) -> list[tuple[
     return made
 
 
+def resized(maps: Tensor, size: Sequence[int], *, antialias: bool = False) -> Tensor:
+    """(B, K, h, w) maps or images on another grid, bilinear; those that have the size already as they are.
+
+    Args:
+        maps: of any floating type.
+        size: height and width.
+        antialias: average what lies between the pixels of a coarser grid.
+    """
+    size = tuple(size)
+    if tuple(maps.shape[-2:]) == size:
+        return maps
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=antialias)
+
+
 def on_grid(maps: Tensor, is_mirrored: bool, grid: tuple[int, int]) -> Tensor:
     """Maps of a view, (B, K, h, w), as they lie in the image: mirrored back, and resized to the grid."""
     if is_mirrored:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import huggingface_hub
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+from huggingface_hub import constants
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError  # type: ignore[attr-defined]
 
-from swtformer.backbones.weights import PROBE_SECONDS
+from swtformer.backbones.weights import answers
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.store.models import (
     CARD,
@@ -82,8 +83,13 @@ def find_model(source: str | os.PathLike[str], network: Network = "auto", **down
 
 def fetch(name: str, **download: Any) -> Path:
     """Download the model "owner/name" into huggingface_hub's cache; options as for `find_model`."""
-    options = {"allow_patterns": [CONFIG, WEIGHTS, CARD], "etag_timeout": PROBE_SECONDS, **download}
-    return Path(huggingface_hub.snapshot_download(name, **options))
+    # huggingface_hub itself would wait for minutes.
+    is_online = not constants.HF_HUB_OFFLINE and answers(constants.ENDPOINT)
+    options = {"allow_patterns": [CONFIG, WEIGHTS, CARD], "local_files_only": not is_online, **download}
+    try:
+        return Path(huggingface_hub.snapshot_download(name, **options))
+    except LocalEntryNotFoundError as error:
+        raise error if is_online else OSError(f"{constants.ENDPOINT} cannot be reached") from None
 
 
 def require_hub_id(name: str) -> None:

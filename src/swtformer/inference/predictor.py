@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -49,14 +49,22 @@ class Predictor(ABC):
         folder: where the model lies.
         classes: class names; a label is index + 1.
         exif: how photographs are to be read.
-        about: how labels come about, as predictions.json tells it.
     """
 
-    kind: Literal["segmentation", "cam"]
-    folder: Path
+    kind: ClassVar[Literal["segmentation", "cam"]]
     classes: tuple[str, ...]
-    exif: Literal["raw", "apply"]
-    about: dict[str, Any]
+
+    def __init__(
+        self, network: Any, settings: PredictSettings, *, folder: Path, exif: Literal["raw", "apply"]
+    ) -> None:
+        self._network, self._settings = network, settings
+        self._device = next(network.parameters()).device.type
+        self.folder, self.exif, self.classes = folder, exif, network.classes
+
+    @property
+    @abstractmethod
+    def about(self) -> dict[str, Any]:
+        """How labels come about: fields of `PredictionNotes`."""
 
     @abstractmethod
     def predict(self, image: np.ndarray) -> Prediction:
@@ -88,20 +96,12 @@ class SegmentationPredictor(Predictor):
     """Labels of the highest class probability, averaged over scales and mirror images."""
 
     kind = "segmentation"
+    _network: SegmentationNetwork
 
-    def __init__(
-        self,
-        network: SegmentationNetwork,
-        settings: PredictSettings,
-        *,
-        folder: Path,
-        exif: Literal["raw", "apply"],
-    ) -> None:
-        self._network = network
-        self._settings = settings
-        self._device = next(network.parameters()).device.type
-        self.folder, self.exif, self.classes = folder, exif, network.classes
-        self.about = network.settings.model_dump(mode="json", include={"encoder", "decoder"})
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `Predictor.about`."""
+        return self._network.settings.model_dump(mode="json", include={"encoder", "decoder"})
 
     def predict(self, image: np.ndarray) -> Prediction:
         """See `Predictor.predict`; images above `window_px` are seen window by window."""
@@ -112,13 +112,11 @@ class SegmentationPredictor(Predictor):
             coarse = np.empty((len(self.classes) + 1, -(-height // GRID), -(-width // GRID)), np.float16)
         pixels = torch.from_numpy(image).permute(2, 0, 1).to(self._device)
         with autocast(self._settings.precision, self._device):
-            for top, left, probabilities in patches(self._network, pixels, settings=self._settings):
-                rows, columns = probabilities.shape[1:]
-                made = probabilities.argmax(0).to(torch.uint8).cpu().numpy()
-                labels[top : top + rows, left : left + columns] = made
+            for rows, columns, probabilities in patches(self._network, pixels, settings=self._settings):
+                labels[rows, columns] = probabilities.argmax(0).to(torch.uint8).cpu().numpy()
                 if coarse is not None:
                     cells = F.avg_pool2d(probabilities, GRID, ceil_mode=True, count_include_pad=False)
-                    y, x = top // GRID, left // GRID
+                    y, x = rows.start // GRID, columns.start // GRID
                     coarse[:, y : y + cells.shape[1], x : x + cells.shape[2]] = cells.cpu().numpy()
         return Prediction(labels, coarse)
 
@@ -135,29 +133,18 @@ class CamPredictor(Predictor):
     """
 
     kind = "cam"
+    _network: Method
 
-    def __init__(
-        self,
-        model: Method,
-        settings: PredictSettings,
-        *,
-        folder: Path,
-        exif: Literal["raw", "apply"],
-        rule: MaskRule,
-    ) -> None:
-        self._model = model
-        self._settings = settings
-        self.rule = rule
-        self.makes = model.makes
-        self._device = next(model.parameters()).device.type
-        self.folder, self.exif, self.classes = folder, exif, model.classes
-        self.about = {
-            "backbone": model.settings.backbone,
-            "method": model.settings.method,
-            "source": rule.source,
-            "policy": rule.policy,
-            "threshold": rule.threshold,
-        }
+    def __init__(self, model: Method, settings: PredictSettings, *, rule: MaskRule, **place: Any) -> None:
+        super().__init__(model, settings, **place)
+        self.rule, self.makes = rule, model.makes
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `Predictor.about`; a backbone is named only where the method uses one."""
+        features = self._network.reusable_features()
+        backbone = {} if features is None else {"backbone": features.name}
+        return {"method": self._network.settings.method, **backbone, **vars(self.rule)}
 
     def predict(self, image: np.ndarray) -> Prediction:
         """See `Predictor.predict`."""
@@ -197,7 +184,7 @@ class CamPredictor(Predictor):
             labels[0, list(present)] = 1
         pixels = torch.tensor(image).permute(2, 0, 1)[None].to(self._device)
         with autocast(self._settings.precision, self._device):
-            made = self._model.maps(pixels, labels, settings=options)
+            made = self._network.maps(pixels, labels, settings=options)
         return maps_of(made, 0, size=(image.shape[0], image.shape[1]))
 
     def _shares(self, maps: ClassActivationMaps, size: tuple[int, int]) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,33 +15,6 @@ from swtformer.settings import PredictSettings
 
 GRID = 4
 """Seams between windows lie at multiples of this: a window has whole cells at a quarter of the size."""
-
-
-class Span(NamedTuple):
-    """A window along one side of an image.
-
-    Attributes:
-        start, stop: pixels that the network sees.
-        first, last: pixels of these whose prediction is kept; those of all spans cover the side once.
-    """
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-
-class Patch(NamedTuple):
-    """The kept part of one window.
-
-    Attributes:
-        top, left: where it lies in the image.
-        probabilities: (C+1, h, w) float32.
-    """
-
-    top: int
-    left: int
-    probabilities: Tensor
 
 
 @torch.inference_mode()
@@ -79,7 +51,9 @@ def class_probabilities(
     return total / len(made)
 
 
-def patches(network: SegmentationNetwork, image: Tensor, *, settings: PredictSettings) -> Iterator[Patch]:
+def patches(
+    network: SegmentationNetwork, image: Tensor, *, settings: PredictSettings
+) -> Iterator[tuple[slice, slice, Tensor]]:
     """Probabilities of an image, window by window; memory is bounded by the window, whatever the image.
 
     Neighbouring windows share `overlap_px` at least. Of what they share each keeps the nearer half, so that
@@ -89,41 +63,42 @@ def patches(network: SegmentationNetwork, image: Tensor, *, settings: PredictSet
         network: in eval mode.
         image: (3, H, W) uint8 RGB.
         settings: scales, flip, presence, window and overlap.
+
+    Yields:
+        Rows and columns of the image, and their (C+1, h, w) float32 probabilities.
     """
     height, width = image.shape[-2:]
-    for rows in spans(height, window=settings.window_px, overlap=settings.overlap_px):
-        for columns in spans(width, window=settings.window_px, overlap=settings.overlap_px):
-            seen = image[None, :, rows.start : rows.stop, columns.start : columns.stop]
-            probabilities = class_probabilities(
+    for seen_rows, rows in spans(height, window=settings.window_px, overlap=settings.overlap_px):
+        for seen_columns, columns in spans(width, window=settings.window_px, overlap=settings.overlap_px):
+            (made,) = class_probabilities(
                 network,
-                seen,
+                image[None, :, seen_rows, seen_columns],
                 scales=settings.scales,
                 flip=settings.flip,
                 presence=settings.presence,
             )
-            kept = probabilities[
-                0,
-                :,
-                rows.first - rows.start : rows.last - rows.start,
-                columns.first - columns.start : columns.last - columns.start,
-            ]
-            yield Patch(rows.first, columns.first, kept)
+            yield rows, columns, made[:, _within(rows, seen_rows), _within(columns, seen_columns)]
 
 
-def spans(length: int, *, window: int, overlap: int) -> list[Span]:
+def _within(kept: slice, seen: slice) -> slice:
+    return slice(kept.start - seen.start, kept.stop - seen.start)
+
+
+def spans(length: int, *, window: int, overlap: int) -> list[tuple[slice, slice]]:
     """Windows of equal length, evenly placed along a side; a side that fits in one window has one.
 
     Args:
         length: of the side.
         window: length of a window.
         overlap: what neighbours share at least; from 8 px to less than half a window.
+
+    Returns:
+        Pixels that the network sees, and those of them whose prediction is kept, which cover the side once.
     """
     if length <= window:
-        return [Span(0, length, 0, length)]
+        return [(slice(0, length), slice(0, length))]
     count = -(-(length - overlap) // (window - overlap))
     starts = [round(index * (length - window) / (count - 1)) for index in range(count)]
     seams = [(left + window + right) // 2 // GRID * GRID for left, right in pairwise(starts)]
-    return [
-        Span(start, start + window, first, last)
-        for start, first, last in zip(starts, [0, *seams], [*seams, length], strict=True)
-    ]
+    kept = map(slice, [0, *seams], [*seams, length])
+    return [(slice(start, start + window), part) for start, part in zip(starts, kept, strict=True)]

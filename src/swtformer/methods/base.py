@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -55,18 +55,29 @@ class Maps:
     probabilities: Tensor
 
 
-class TrainingImages(Sequence[Batch], ABC):
+class TrainingImages(ABC):
     """The training set without augmentation, as a method sees it between epochs.
 
-    `images[i]` is a batch of one on the CPU: the whole image of position i at its own size. If that image
-    cannot be read, it is the next one of the set, as in training; `index` says which one it is. len() and [i]
-    are all there is.
+    A loop over it reads one image after the other.
     """
 
     @property
     @abstractmethod
     def present(self) -> Tensor:
         """(N, C) 0/1 image-level labels of all images, without reading any."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Batch:
+        """The whole image of a position at its own size, as a batch of one on the CPU.
+
+        If it cannot be read, it is the next one of the set, as in training; `Batch.index` says which one.
+        """
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
 
 
 @dataclass(frozen=True)
@@ -172,9 +183,9 @@ class Method(HubModel):
         extractors = [module for module in self.modules() if isinstance(module, FeatureExtractor)]
         return [parameter for extractor in extractors for parameter in extractor.parameters()]
 
-    def rate_multipliers(self) -> dict[str, float]:
+    def learning_rate_multipliers(self) -> dict[str, float]:
         """Learning rates of groups relative to the backbone's; other groups have `train.head_multiplier`."""
-        return {"backbone": 1.0}
+        return {}
 
     def has_idle_parameters(self) -> bool:
         """Whether a step may leave a trained parameter without a gradient (DDP must know)."""
@@ -241,11 +252,13 @@ class Method(HubModel):
 
     def task(self) -> str:
         """See `HubModel.task`."""
-        refined = " and refined maps" if "rcam" in self.makes else ""
+        rcam = " and R-CAMs" if "rcam" in self.makes else ""
+        features = self.reusable_features()
+        network = "" if features is None else f" on `{features.name}`"
         return (
             f"Says which of {len(self.classes)} classes a photograph shows and makes class activation "
-            f"maps{refined} that say where. Trained on image-level labels alone. "
-            f"Method `{self.settings.method}` on `{self.settings.backbone}`."
+            f"maps{rcam} that say where. Trained on image-level labels alone. "
+            f"Method `{self.settings.method}`{network}."
         )
 
 
@@ -265,8 +278,7 @@ def create_model(
     """
     if not classes:
         raise SettingsError("A model needs at least one class; the data set names none.")
-    if not isinstance(options, Section):
-        options = METHODS.options(settings.method, options or {})
+    options = METHODS.options(settings.method, options)
     model: Method = METHODS[settings.method].build(settings, tuple(classes), options)
     # Convolutions, in bf16 above all, run several times faster on this layout (CPU and GPU).
     return model.to(memory_format=torch.channels_last)

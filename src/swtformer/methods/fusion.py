@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from swtformer.functional.views import resized
 
 EPSILON = 1e-5
 WIDTHS = (128, 128, 256, 256)
@@ -59,23 +60,16 @@ class HierarchicalFeatureFusion(nn.Module):
         projected = [project(stage) for project, stage in zip(self.projections, pyramid, strict=True)]
         s1, s2, s3, s4 = (item / (item.norm(dim=1, keepdim=True) + EPSILON) for item in projected)
         if self.hff == "single":
-            return torch.cat([_resized(item, s3) for item in (s1, s2, s3, s4)], dim=1)
-        low = torch.cat([_resized(self.down_first(s1), s2), s2], dim=1)
+            return torch.cat([resized(item, s3.shape[-2:]) for item in (s1, s2, s3, s4)], dim=1)
+        low = torch.cat([resized(self.down_first(s1), s2.shape[-2:]), s2], dim=1)
         if self.hff == "pair":
-            high = torch.cat([s3, _resized(s4, s3)], dim=1)
-            return torch.cat([_resized(self.down_low(low), s3), high], dim=1)
-        high = torch.cat([_resized(self.down_third(s3), s4), s4], dim=1)
-        return torch.cat([_resized(self.down_low_again(self.down_low(low)), s4), high], dim=1)
+            high = torch.cat([s3, resized(s4, s3.shape[-2:])], dim=1)
+            return torch.cat([resized(self.down_low(low), s3.shape[-2:]), high], dim=1)
+        high = torch.cat([resized(self.down_third(s3), s4.shape[-2:]), s4], dim=1)
+        return torch.cat([resized(self.down_low_again(self.down_low(low)), s4.shape[-2:]), high], dim=1)
 
     def of_detached(self, pyramid: Sequence[Tensor]) -> Tensor:
         """Fuse features of any floating type without steering the backbone; the result is float32."""
         dtype = next(self.parameters()).dtype
         fused: Tensor = self([stage.detach().to(dtype) for stage in pyramid])
         return fused.float()
-
-
-def _resized(maps: Tensor, like: Tensor) -> Tensor:
-    """Bilinear resize to another map's grid; families differ in how they round odd sizes."""
-    if maps.shape[-2:] == like.shape[-2:]:
-        return maps
-    return F.interpolate(maps, like.shape[-2:], mode="bilinear", align_corners=False)

@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
 from swtformer.backbones.base import Backbone, Normalisation
-from swtformer.functional.activation import class_logits, likely_classes, normalised, with_background
+from swtformer.functional.activation import (
+    class_logits,
+    likely_classes,
+    normalised,
+    scaled_to_maximum,
+    with_background,
+)
 from swtformer.functional.losses import classification_loss
-from swtformer.functional.seeds import scaled_to_maximum
-from swtformer.functional.views import on_grid, views
+from swtformer.functional.views import on_grid, resized, views
 from swtformer.methods.base import Batch, CamHead, Maps, Method
 from swtformer.settings import LocalizeSettings, ModelSettings, Section
 from swtformer.settings.numbers import NonNegative
@@ -69,17 +73,8 @@ class Localization:
     seeds: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class EncodedView:
-    """One view of a batch of images.
-
-    Attributes:
-        is_mirrored: whether it is the mirror image of the view before it.
-        encoding: of the view; its activations are those of the wanted classes alone.
-    """
-
-    is_mirrored: bool
-    encoding: Encoding
+View = tuple[bool, Encoding]
+"""Whether a view is the mirror image of the one before it, and its encoding."""
 
 
 class PyramidMethod(Method):
@@ -149,11 +144,9 @@ class PyramidMethod(Method):
 
     def cam(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Tensor:
         """(B, C+1, h, w) CAMs in [0, 1] on the grid of the last stage, background first; see `localize`."""
-        grid = encoding.activations.shape[-2:]
         if maps is None:
             maps = normalised(encoding.activations.float(), norm=self.options.norm)
-        elif maps.shape[-2:] != grid:
-            maps = F.interpolate(maps, grid, mode="bilinear", align_corners=False)
+        maps = resized(maps, encoding.activations.shape[-2:])
         return with_background(maps, present, over=self.options.background_over)
 
     def fused(self, pyramid: Sequence[Tensor]) -> Tensor | None:
@@ -204,11 +197,11 @@ class PyramidMethod(Method):
         """
         height, width = images.shape[-2:]
         grid = (-(-height // settings.stride), -(-width // settings.stride))
-        encoded = [
-            EncodedView(is_mirrored, self.encode(view))
+        encoded: list[View] = [
+            (is_mirrored, self.encode(view))
             for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip)
         ]
-        probabilities = torch.stack([view.encoding.logits.float().sigmoid() for view in encoded]).mean(0)
+        probabilities = torch.stack([encoding.logits.float().sigmoid() for _, encoding in encoded]).mean(0)
         if present is None:
             present = likely_classes(probabilities, threshold=settings.class_threshold)
         wanted = torch.arange(present.shape[1], device=present.device)
@@ -222,13 +215,12 @@ class PyramidMethod(Method):
 
         chosen = present[:, wanted]
         encoded = [
-            replace(
-                view,
-                encoding=replace(view.encoding, activations=view.encoding.activations[:, wanted].float()),
-            )
-            for view in encoded
+            (is_mirrored, replace(encoding, activations=encoding.activations[:, wanted].float()))
+            for is_mirrored, encoding in encoded
         ]
-        positive = [on_grid(view.encoding.activations.relu(), view.is_mirrored, grid) for view in encoded]
+        positive = [
+            on_grid(encoding.activations.relu(), is_mirrored, grid) for is_mirrored, encoding in encoded
+        ]
         pooled = normalised(torch.stack(positive).sum(0), norm=self.options.norm)
         cam[:, wanted] = pooled * chosen[:, :, None, None]
         if not makes_rcam:
@@ -244,12 +236,13 @@ class PyramidMethod(Method):
         return Maps(present, cam, rcam, probabilities)
 
     def summed_similarities(
-        self, encoded: Sequence[EncodedView], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
     ) -> Tensor:
         """Prototype similarities of all views, summed on the output grid.
 
         Args:
-            encoded: the views in order, a mirror image after its view.
+            encoded: the views in order, a mirror image after its view; their activations are those of the
+                wanted classes alone.
             present: (B, K) 0/1 labels of the wanted classes.
             pooled: (B, K, h, w) CAMs summed over all views, which seeds come from; a view's own where None.
             grid: (h, w) of the output.
@@ -258,9 +251,9 @@ class PyramidMethod(Method):
             (B, K+1, h, w), background first.
         """
         total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-        for view in encoded:
-            maps = pooled.flip(-1) if pooled is not None and view.is_mirrored else pooled
-            made = self.localize(view.encoding, present, maps=maps)
+        for is_mirrored, encoding in encoded:
+            maps = pooled.flip(-1) if pooled is not None and is_mirrored else pooled
+            made = self.localize(encoding, present, maps=maps)
             assert made.similarities is not None
-            total = total + on_grid(made.similarities, view.is_mirrored, grid)
+            total = total + on_grid(made.similarities, is_mirrored, grid)
         return total

@@ -9,109 +9,54 @@ image and its mirror image together. There, its seeds come from each scale's own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from collections.abc import Callable, Sequence
+from typing import Literal, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from swtformer.backbones.base import Backbone
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.losses import classification_loss, consistency_loss
-from swtformer.functional.seeds import prototype_refinement
-from swtformer.functional.views import on_grid
-from swtformer.methods.base import Batch, Made
-from swtformer.methods.fusion import HierarchicalFeatureFusion
-from swtformer.methods.pyramid import (
-    EncodedView,
-    Encoding,
-    Localization,
-    PyramidMethod,
-    PyramidSettings,
-)
-from swtformer.settings import METHODS, ModelSettings, Section
-from swtformer.settings.numbers import NonNegative, Positive
+from swtformer.functional.views import on_grid, resized
+from swtformer.methods.base import Batch
+from swtformer.methods.prototypes import PrototypeMethod, PrototypeSettings, Reading
+from swtformer.methods.pyramid import Encoding, View
+from swtformer.settings import METHODS
 
 
-class SipeSettings(PyramidSettings):
+class SipeSettings(PrototypeSettings):
     """Options of SIPE; the defaults are those of its code."""
 
     background_over: Literal["present", "all"] = "all"
     """Classes whose maximum is taken away from 1 for the background map."""
-    background_weight: Positive = 0.5
-    """Factor on the background's overlap when seeds are located."""
     seed_features: Literal["fused", "last"] = "fused"
     """Features whose affinity locates seeds when maps are made; in training it is always the last stage."""
-    gsc: NonNegative = 1.0
-    """Weight of the consistency loss between CAM and R-CAM."""
 
 
 @final
 @METHODS.register("sipe")
-class SIPE(PyramidMethod):
-    """CAMs refined by prototypes of features that are joined without convolutions over space.
+class SIPE(PrototypeMethod):
+    """R-CAMs from prototypes of features that are joined without convolutions over space.
 
     Its stages are the backbone's own: SIPE's ResNet-50 has its last stage at stride 16.
     """
 
     settings_type = SipeSettings
-    makes: ClassVar[frozenset[Made]] = frozenset({"cam", "rcam"})
     loss_names = ("cls", "gsc")
     options: SipeSettings
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        settings: ModelSettings,
-        classes: tuple[str, ...],
-        options: Section | None = None,
-    ) -> None:
-        super().__init__(backbone, settings, classes, options)
-        self.fusion = HierarchicalFeatureFusion(backbone.channels, hff="single")
-
-    def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
-        """CAMs and R-CAMs on the grid of the fused features, as in training; see `PyramidMethod.localize`."""
-        with torch.autocast(encoding.activations.device.type, enabled=False):
-            cam = self.cam(encoding, present, maps=maps)
-        fused = self.fused(encoding.pyramid)
-        return self._refined(cam, encoding.pyramid[-1].float(), fused, present)
-
-    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """See `PyramidMethod.fused`."""
-        return self.fusion.of_detached(pyramid)
-
-    def _refined(self, cam: Tensor, tokens: Tensor, fused: Tensor, present: Tensor) -> Localization:
-        located_on = F.interpolate(cam, tokens.shape[-2:], mode="bilinear", align_corners=False)
-        refined = prototype_refinement(
-            tokens,
-            fused,
-            located_on,
-            present,
-            affinity="relu",
-            background_weight=self.options.background_weight,
-            seedless="none",
-        )
-        return Localization(
-            cam=F.interpolate(cam, fused.shape[-2:], mode="bilinear", align_corners=False),
-            rcam=refined.rcam,
-            similarities=refined.similarities,
-            seeds=refined.seeds,
-        )
+    def reading(self) -> Reading:
+        """That of SIPE's code."""
+        return Reading(hff="single", affinity="relu", seedless="none")
 
     def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
         """Classification loss and consistency of CAM and R-CAM over all channels, both with gradients."""
         encoding = self.encode(batch.images)
         losses = {"cls": classification_loss(encoding.logits.float(), batch.present)}
-        if self.options.gsc == 0:
-            return losses
-        made = self.localize(encoding, batch.present)
-        assert made.rcam is not None
-        valid = batch.valid
-        if valid is not None:
-            valid = F.interpolate(valid.to(made.cam.dtype), made.cam.shape[-2:], mode="nearest")
-        with torch.autocast(made.cam.device.type, enabled=False):
-            losses["gsc"] = consistency_loss(made.cam, made.rcam, batch.present, over="all", valid=valid)
+        if self.options.gsc > 0:
+            cam, rcam, valid = self.compared(batch, encoding)
+            with torch.autocast(cam.device.type, enabled=False):
+                losses["gsc"] = consistency_loss(cam, rcam, batch.present, over="all", valid=valid)
         return losses
 
     def loss_weights(self, epoch: float) -> dict[str, float]:
@@ -123,38 +68,29 @@ class SIPE(PyramidMethod):
         return self.options.gsc == 0
 
     def summed_similarities(
-        self, encoded: Sequence[EncodedView], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
     ) -> Tensor:
         """As in the base class, but a view and its mirror image are added before the prototypes."""
         total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-        for pair in _with_mirror_images(encoded):
-            activations = _summed([(view.is_mirrored, view.encoding.activations) for view in pair])
-            fused = _summed([(view.is_mirrored, self.fused(view.encoding.pyramid)) for view in pair])
+        count = 2 if any(is_mirrored for is_mirrored, _ in encoded) else 1
+        for start in range(0, len(encoded), count):
+            pair = encoded[start : start + count]
+            activations = _summed(pair, lambda encoding: encoding.activations)
+            fused = _summed(pair, lambda encoding: self.fused(encoding.pyramid))
             tokens = fused
             if self.options.seed_features == "last":
-                tokens = _summed([(view.is_mirrored, view.encoding.pyramid[-1].float()) for view in pair])
+                tokens = _summed(pair, lambda encoding: encoding.pyramid[-1].float())
             if pooled is None:
                 maps = normalised(activations, norm=self.options.norm)
             else:
-                maps = F.interpolate(pooled, activations.shape[-2:], mode="bilinear", align_corners=False)
+                maps = resized(pooled, activations.shape[-2:])
             cam = with_background(maps, present, over=self.options.background_over)
-            made = self._refined(cam, tokens, fused, present)
+            made = self.with_rcam(cam, tokens, fused, present)
             assert made.similarities is not None
             total = total + on_grid(made.similarities, False, grid)
         return total
 
 
-def _with_mirror_images(encoded: Sequence[EncodedView]) -> list[list[EncodedView]]:
-    """Each view with the mirror image that follows it."""
-    pairs: list[list[EncodedView]] = []
-    for view in encoded:
-        if view.is_mirrored:
-            pairs[-1].append(view)
-        else:
-            pairs.append([view])
-    return pairs
-
-
-def _summed(maps: Sequence[tuple[bool, Tensor]]) -> Tensor:
-    """Sum of maps, mirrored ones turned back."""
-    return torch.stack([own.flip(-1) if is_mirrored else own for is_mirrored, own in maps]).sum(0)
+def _summed(pair: Sequence[View], maps: Callable[[Encoding], Tensor]) -> Tensor:
+    """Sum of a view's maps and its mirror image's, which are turned back."""
+    return torch.stack([maps(own).flip(-1) if is_mirrored else maps(own) for is_mirrored, own in pair]).sum(0)

@@ -1,25 +1,20 @@
-"""SWTformer-V2: CAMs refined by image-specific prototypes of fused features (Sec. 3-4 and 3-5)."""
+"""SWTformer-V2: R-CAMs from image-specific prototypes of fused features (Sec. 3-4 and 3-5)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swtformer.backbones.base import Backbone
 from swtformer.functional.losses import classification_loss, consistency_loss, contrastive_loss
-from swtformer.functional.seeds import prototype_refinement
-from swtformer.methods.base import Batch, Made
-from swtformer.methods.fusion import HierarchicalFeatureFusion
-from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings
-from swtformer.settings import METHODS, ModelSettings, Section
+from swtformer.methods.base import Batch
+from swtformer.methods.prototypes import PrototypeMethod, PrototypeSettings, Reading
+from swtformer.settings import METHODS
 from swtformer.settings.numbers import NonNegative, Positive
 
 
-class SWTformerV2Settings(PyramidSettings):
+class SWTformerV2Settings(PrototypeSettings):
     """Readings of the fusion, the seeds and the losses (METHOD 2)."""
 
     hff: Literal["pair", "pair_coarse", "single"] = "pair"
@@ -28,12 +23,8 @@ class SWTformerV2Settings(PyramidSettings):
     """Learning rate of the feature fusion relative to the backbone's."""
     affinity: Literal["abs", "relu"] = "abs"
     """Token affinity: absolute cosine as in Eq. 4, or its positive part."""
-    background_weight: Positive = 0.5
-    """Factor on the background's overlap when seeds are located."""
     seedless: Literal["closest", "none"] = "closest"
     """A present class that wins no seed: gets the token where it comes closest to winning, or stays dark."""
-    gsc: NonNegative = 1.0
-    """Weight of the consistency loss between CAM and R-CAM."""
     ccl: NonNegative = 1.0
     """Weight of the class-wise contrastive loss."""
     gsc_over: Literal["all", "present"] = "present"
@@ -48,52 +39,16 @@ class SWTformerV2Settings(PyramidSettings):
 
 @final
 @METHODS.register("swtformer_v2")
-class SWTformerV2(PyramidMethod):
-    """V1 with hierarchical feature fusion, seeds, prototypes and the losses GSC and CCL.
-
-    The fusion sees detached features and so never steers the backbone; seeds carry no gradient; CAM and R-CAM
-    meet on the grid of the fused features.
-    """
+class SWTformerV2(PrototypeMethod):
+    """V1 with hierarchical feature fusion, seeds, prototypes and the losses GSC and CCL."""
 
     settings_type = SWTformerV2Settings
-    makes: ClassVar[frozenset[Made]] = frozenset({"cam", "rcam"})
     loss_names = ("cls", "gsc", "ccl")
     options: SWTformerV2Settings
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        settings: ModelSettings,
-        classes: tuple[str, ...],
-        options: Section | None = None,
-    ) -> None:
-        super().__init__(backbone, settings, classes, options)
-        self.fusion = HierarchicalFeatureFusion(backbone.channels, hff=self.options.hff)
-
-    def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
-        """CAMs and R-CAMs on the grid of the fused features; see `PyramidMethod.localize`."""
-        with torch.autocast(encoding.activations.device.type, enabled=False):
-            cam = self.cam(encoding, present, maps=maps)
-        features = self.fused(encoding.pyramid)
-        refined = prototype_refinement(
-            encoding.pyramid[-1].float(),
-            features,
-            cam,
-            present,
-            affinity=self.options.affinity,
-            background_weight=self.options.background_weight,
-            seedless=self.options.seedless,
-        )
-        return Localization(
-            cam=F.interpolate(cam, features.shape[-2:], mode="bilinear", align_corners=False),
-            rcam=refined.rcam,
-            similarities=refined.similarities,
-            seeds=refined.seeds,
-        )
-
-    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """See `PyramidMethod.fused`."""
-        return self.fusion.of_detached(pyramid)
+    def reading(self) -> Reading:
+        """That of the options."""
+        return Reading(self.options.hff, self.options.affinity, self.options.seedless)
 
     def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
         """Classification, consistency and contrastive loss (Eq. 2, 5, 6); those of weight 0 are left out."""
@@ -101,15 +56,11 @@ class SWTformerV2(PyramidMethod):
         losses = {"cls": classification_loss(encoding.logits.float(), batch.present)}
         if not (self._has_consistency or self._has_contrast):
             return losses
-        made = self.localize(encoding, batch.present)
-        cam, rcam, valid = made.cam, made.rcam, batch.valid
-        assert rcam is not None
+        cam, rcam, valid = self.compared(batch, encoding)
         if self.options.detach == "cam":
             cam = cam.detach()
         elif self.options.detach == "rcam":
             rcam = rcam.detach()
-        if valid is not None:
-            valid = F.interpolate(valid.to(cam.dtype), cam.shape[-2:], mode="nearest")
         # Cosines near 1 need more digits than autocast's products keep.
         with torch.autocast(cam.device.type, enabled=False):
             if self._has_consistency:
@@ -133,9 +84,9 @@ class SWTformerV2(PyramidMethod):
         groups["head"] = [parameter for parameter in groups["head"] if id(parameter) not in fusion]
         return groups | {"fusion": list(self.fusion.parameters())}
 
-    def rate_multipliers(self) -> dict[str, float]:
-        """See `Method.rate_multipliers`."""
-        return {"backbone": 1.0, "fusion": self.options.fusion_multiplier}
+    def learning_rate_multipliers(self) -> dict[str, float]:
+        """See `Method.learning_rate_multipliers`."""
+        return {"fusion": self.options.fusion_multiplier}
 
     def has_idle_parameters(self) -> bool:
         """The fusion is trained by GSC and CCL through the R-CAM alone."""

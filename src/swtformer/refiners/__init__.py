@@ -47,7 +47,5 @@ def create_refiner(
         SettingsError: an unknown refiner or option.
         SwtformerError: an optional library is missing.
     """
-    if not isinstance(options, Section):
-        options = REFINERS.options(name, options or {})
-    refiner: Refiner = REFINERS[name](options, source=source, device=device)
+    refiner: Refiner = REFINERS[name](REFINERS.options(name, options), source=source, device=device)
     return refiner

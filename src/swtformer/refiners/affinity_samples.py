@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swtformer.functional.affinity import surest_labels
-from swtformer.functional.dense_crf import PairwiseTerms, label_energies, mean_field
+from swtformer.functional.dense_crf import label_energies, mean_field
 from swtformer.label_values import IGNORED
 from swtformer.refiners.learned import Example
 from swtformer.refiners.walk_settings import WalkSettings
@@ -28,16 +28,10 @@ def labels_to_learn(example: Example, settings: WalkSettings) -> Tensor:
         return labels
     height, width = labels.shape
     stride = max(example.image.shape[1] / height, example.image.shape[2] / width)
-    terms = PairwiseTerms(
-        gaussian_px=settings.crf_gaussian_px / stride,
-        gaussian_weight=settings.crf_gaussian_weight,
-        bilateral_px=settings.crf_bilateral_px / stride,
-        bilateral_rgb=settings.crf_bilateral_rgb,
-        bilateral_weight=settings.crf_bilateral_weight,
-    )
     channels = example.maps.argmax(0)
     energies = label_energies(channels, count=len(example.maps), certainty=settings.crf_certainty)
     image = _resized(example.image, (height, width))
+    terms = settings.pairwise_terms(stride=stride)
     marginals = mean_field(energies, image, terms=terms, iterations=settings.crf_iterations)
     return labels.masked_fill(marginals.argmax(0) != channels, IGNORED)
 

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from swtformer.backbones.base import Backbone
 from swtformer.functional.affinity import boundary_affinity
 from swtformer.functional.random_walk import TOLERANCE
+from swtformer.functional.views import resized
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import padded, unpadded
-from swtformer.refiners.walk import WalkRefiner, enlarged, resized
+from swtformer.refiners.walk import WalkRefiner, enlarged
 from swtformer.refiners.walk_settings import WalkSettings
 from swtformer.settings import AFTER_FIT, REFINERS
 from swtformer.settings.numbers import Fraction
@@ -103,7 +104,9 @@ class IRN(WalkRefiner):
         boundaries = (straight + mirrored.flip(-1)) / 2
         affinity = boundary_affinity(boundaries, radius=self.options.walk_radius)
         passable = 1 - boundaries[:, None]
-        start = padded([resized(own, boundaries.shape[1:]) for own in maps]) * passable
+        start = (
+            padded([resized(own[None], boundaries.shape[1:], antialias=True)[0] for own in maps]) * passable
+        )
         background = self.options.background
         if background is None:
             walked = self.walked(torch.cat([passable, start], dim=1), affinity)

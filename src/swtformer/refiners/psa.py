@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone
 from swtformer.functional.affinity import feature_affinity
+from swtformer.functional.views import resized
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.base import padded, unpadded
-from swtformer.refiners.walk import WalkRefiner, enlarged, resized
+from swtformer.refiners.walk import WalkRefiner, enlarged
 from swtformer.settings import REFINERS
 
 WIDTHS = (64, 64, 128, 192)
@@ -83,5 +84,5 @@ class PSA(WalkRefiner):
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
         affinity = self.network.affinity(enlarged(images), radius=self.options.walk_radius)
-        start = padded([resized(own, affinity.shape[-2:]) for own in maps])
+        start = padded([resized(own[None], affinity.shape[-2:], antialias=True)[0] for own in maps])
         return unpadded(self.walked(start, affinity), maps)

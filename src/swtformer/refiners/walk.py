@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,13 +13,11 @@ from torch import Tensor, nn
 from swtformer.backbones.base import Backbone
 from swtformer.functional.affinity import affinity_loss, label_pairs
 from swtformer.functional.random_walk import random_walk
+from swtformer.functional.views import SMALLEST_SIDE_PX, resized
 from swtformer.refiners.affinity_network import AffinityNetwork
 from swtformer.refiners.affinity_samples import labels_to_learn, random_crop
 from swtformer.refiners.learned import Example, LearnedRefiner
 from swtformer.refiners.walk_settings import WalkSettings
-
-SMALLEST_SIDE_PX = 32
-"""Backbones take no smaller image; shorter sides are enlarged to it."""
 
 STEPS = {"cam": 256, "rcam": 32}
 """Steps from CAMs, as published: they are small and have far to go. R-CAMs cover their objects already, and
@@ -92,15 +90,4 @@ class WalkRefiner(LearnedRefiner):
 
 def enlarged(images: Tensor) -> Tensor:
     """(B, 3, H, W) images with each side enlarged to what backbones need."""
-    height, width = images.shape[2:]
-    size = max(height, SMALLEST_SIDE_PX), max(width, SMALLEST_SIDE_PX)
-    if size == (height, width):
-        return images
-    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-
-
-def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """(K, h, w) maps on another grid; bilinear, and anti-aliased where it is coarser."""
-    if tuple(maps.shape[1:]) == tuple(size):
-        return maps
-    return F.interpolate(maps[None], tuple(size), mode="bilinear", align_corners=False, antialias=True)[0]
+    return resized(images, [max(side, SMALLEST_SIDE_PX) for side in images.shape[2:]], antialias=True)

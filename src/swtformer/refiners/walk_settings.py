@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from swtformer.functional.dense_crf import PairwiseTerms, are_too_small
 from swtformer.refiners.learned import FitSettings
 from swtformer.settings import AFTER_FIT, OnlyWith
 from swtformer.settings.numbers import Count, NonNegative, Positive
+
+LARGEST_PX = 2**12
+"""Longer side of the largest photograph whose labels the dense CRF can be sure to confirm."""
 
 CONFIRMS = OnlyWith("fit_labels", "dense_crf")
 """Marks options of the dense CRF that confirms labels."""
@@ -45,3 +50,24 @@ class WalkSettings(FitSettings):
     """Power of the affinities in the walk; by default 8 for PSA and 10 for IRN."""
     walk_steps: Annotated[Annotated[int, Field(ge=0)] | None, AFTER_FIT] = None
     """Steps of the random walk; by default 256 from CAMs, as published, and 32 from R-CAMs."""
+
+    def pairwise_terms(self, *, stride: float) -> PairwiseTerms:
+        """Terms of the dense CRF that confirms labels, on a grid of this stride in pixels."""
+        return PairwiseTerms(
+            gaussian_px=self.crf_gaussian_px / stride,
+            gaussian_weight=self.crf_gaussian_weight,
+            bilateral_px=self.crf_bilateral_px / stride,
+            bilateral_rgb=self.crf_bilateral_rgb,
+            bilateral_weight=self.crf_bilateral_weight,
+        )
+
+    @model_validator(mode="after")
+    def _refuse_too_small(self) -> Self:
+        terms = self.pairwise_terms(stride=1)
+        if self.fit_labels == "dense_crf" and are_too_small(terms, side_px=LARGEST_PX):
+            raise PydanticCustomError(
+                "too_small",
+                "the dense CRF's standard deviations are too small; raise crf_gaussian_px, "
+                "crf_bilateral_px or crf_bilateral_rgb",
+            )
+        return self

@@ -15,7 +15,7 @@ from swtformer.errors import SwtformerError
 from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.report.colours import css
 from swtformer.report.pictures import TILE_PX, data_uri, map_overlay, mask_overlay, thumbnail
-from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import voc_palette
 from swtformer.store.run import Run
 
@@ -42,7 +42,7 @@ class Swatch:
 
 @dataclass(frozen=True)
 class Tile:
-    """One column of a case.
+    """One column of a case: what was made, or a note in its place.
 
     Attributes:
         caption: what the column shows.
@@ -61,15 +61,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Case:
-    """One image with everything that was made from it.
-
-    Attributes:
-        id: record id.
-        labels: its image-level labels in words.
-        score: a figure with its name, where there is one.
-        tiles: photograph, CAM, R-CAM, refined maps, mask, pseudo-mask, truth; columns that the whole run
-            lacks are left out.
-    """
+    """One image with its labels in words, a figure with its name, and a tile for each of `Columns`."""
 
     id: str
     labels: str
@@ -79,23 +71,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns the run can fill beside the photograph.
-
-    Attributes:
-        cam: class activation maps.
-        rcam: R-CAMs.
-        mask: masks made from the maps.
-        truth: ground-truth masks.
-        pseudo_mask: pseudo-masks.
-        refiner: name of the refiner whose maps are shown; empty for none.
-    """
+    """Which columns the run can fill beside the photograph; `refiner` names that of the refined maps."""
 
     cam: bool = False
     rcam: bool = False
-    mask: bool = False
-    truth: bool = False
-    pseudo_mask: bool = False
     refiner: str = ""
+    mask: bool = False
+    pseudo_mask: bool = False
+    truth: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,20 +108,30 @@ def build_case(record: Record, context: Context, *, score: str = "") -> Case:
     Raises:
         ImageError: the photograph cannot be read.
     """
+    run, columns, id = context.run, context.columns, record.id
     photograph = thumbnail(read_image(record.image, exif=context.exif))
-    tiles = [Tile("Image", (Picture(data_uri(photograph), f"Image {record.id}"),))]
-    tiles += _map_tiles(record, context, photograph)
-    if context.columns.refiner:
-        tiles.append(_refiner_tile(record, context, photograph))
-    if context.columns.mask:
-        path = context.run.mask_file(record.id)
-        tiles.append(_mask_tile("Mask", record, path, context.classes, photograph))
-    if context.columns.pseudo_mask:
-        path = context.run.pseudo_mask_file(record.id)
-        tiles.append(_mask_tile("Pseudo-mask", record, path, context.classes, photograph))
-    if context.columns.truth:
-        tiles.append(_mask_tile("Truth", record, record.mask, context.data_classes, photograph))
-    return Case(record.id, describe_labels(record, context.data_classes), score, tuple(tiles))
+    tiles = [Tile("Image", (Picture(data_uri(photograph), f"Image {id}"),))]
+    maps: list[tuple[bool | str, str, Source, Path]] = [
+        (columns.cam, "CAM", "cam", run.map_file(id)),
+        (columns.rcam, "R-CAM", "rcam", run.map_file(id)),
+        (columns.refiner, f"After {columns.refiner}", "refined", run.refined_map_file(id)),
+    ]
+    tiles += [
+        _map_tile(caption, id, source, path, context.classes, photograph)
+        for is_shown, caption, source, path in maps
+        if is_shown
+    ]
+    masks = [
+        (columns.mask, "Mask", run.mask_file(id), context.classes),
+        (columns.pseudo_mask, "Pseudo-mask", run.pseudo_mask_file(id), context.classes),
+        (columns.truth, "Truth", record.mask, context.data_classes),
+    ]
+    tiles += [
+        _mask_tile(caption, id, path, classes, photograph)
+        for is_shown, caption, path, classes in masks
+        if is_shown
+    ]
+    return Case(id, describe_labels(record, context.data_classes), score, tuple(tiles))
 
 
 def describe_labels(record: Record, classes: Sequence[str]) -> str:
@@ -155,45 +148,26 @@ def label_name(value: int, classes: Sequence[str]) -> str:
     return (BACKGROUND, *classes)[value] if value <= len(classes) else f"value {value}"
 
 
-def _map_tiles(record: Record, context: Context, photograph: np.ndarray) -> list[Tile]:
-    columns = context.columns
-    wanted = [name for name, is_made in (("CAM", columns.cam), ("R-CAM", columns.rcam)) if is_made]
-    if not wanted:
-        return []
-    try:
-        maps = ClassActivationMaps.load(context.run.map_file(record.id))
-    except SwtformerError as error:
-        return [Tile(name, note=_short(error)) for name in wanted]
-    names = [label_name(int(value), context.classes) for value in maps.values]
-    sources = {"CAM": maps.cam, "R-CAM": None if maps.rcam is None else maps.rcam[1:]}
-    return [_map_tile(name, record, sources[name], names, photograph) for name in wanted]
-
-
-def _refiner_tile(record: Record, context: Context, photograph: np.ndarray) -> Tile:
-    caption = f"After {context.columns.refiner}"
-    path = context.run.refined_map_file(record.id)
+def _map_tile(
+    caption: str, id: str, source: Source, path: Path, classes: Sequence[str], photograph: np.ndarray
+) -> Tile:
+    """The tile of one kind of maps, all classes of the image in it."""
     if not path.is_file():
         return Tile(caption, note="none for this image")
     try:
-        maps = ClassActivationMaps.load(path)
-        refined = maps.channels("refined")[1:]
+        loaded = ClassActivationMaps.load(path)
+        if source == "rcam" and loaded.rcam is None:
+            return Tile(caption, note="not made")
+        maps = loaded.channels(source)[1:]
     except SwtformerError as error:
         return Tile(caption, note=_short(error))
-    names = [label_name(int(value), context.classes) for value in maps.values]
-    return _map_tile(caption, record, refined, names, photograph)
-
-
-def _map_tile(
-    caption: str, record: Record, maps: np.ndarray | None, names: Sequence[str], photograph: np.ndarray
-) -> Tile:
-    if maps is None:
-        return Tile(caption, note="not made")
     if not len(maps):
         return Tile(caption, note="no class to map")
+    names = [label_name(int(value), classes) for value in loaded.values]
     side = TILE_PX if len(maps) == 1 else TILE_PX // 2
     small = thumbnail(photograph, side_px=side)
     pictures = tuple(
-        Picture(data_uri(map_overlay(small, values)), f"{caption} of {record.id} for {name}", name)
+        Picture(data_uri(map_overlay(small, values)), f"{caption} of {id} for {name}", name)
         for values, name in list(zip(maps, names, strict=True))[:MAPS_PER_TILE]
     )
     rest = len(maps) - len(pictures)
@@ -202,7 +176,7 @@ def _map_tile(
 
 
 def _mask_tile(
-    caption: str, record: Record, path: Path | None, classes: Sequence[str], photograph: np.ndarray
+    caption: str, id: str, path: Path | None, classes: Sequence[str], photograph: np.ndarray
 ) -> Tile:
     if path is None or not path.is_file():
         return Tile(caption, note="none for this image")
@@ -212,7 +186,7 @@ def _mask_tile(
         return Tile(caption, note=_short(error))
     values = [int(value) for value in np.unique(labels) if value]
     legend = tuple(Swatch(label_name(value, classes), css(voc_palette()[value])) for value in values)
-    alt = f"{caption} of {record.id}: {', '.join(swatch.name for swatch in legend) or 'background only'}"
+    alt = f"{caption} of {id}: {', '.join(swatch.name for swatch in legend) or 'background only'}"
     picture = Picture(data_uri(mask_overlay(photograph, labels)), alt)
     return Tile(caption, (picture,), legend, note="" if legend else "background only")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -38,10 +38,6 @@ class Curve:
 _NOT_LOSSES = {"epoch", "step", "learning_rate", "seconds"}
 """Columns beside the losses; validation scores, whose names begin with "validation_", are others."""
 
-_RATES = {"learning_rate": "Backbone"}
-_MAP = {"validation_map_per_class": "Per class", "validation_map_per_image": "Per image"}
-_MIOU = {"validation_miou": "mIoU"}
-
 
 def read_history(run: Run) -> History | None:
     """Read metrics.csv; None where there is none or it holds no epoch.
@@ -73,11 +69,13 @@ def read_history(run: Run) -> History | None:
 
 def curves(history: History) -> list[Curve]:
     """Plots of losses, learning rate and validation scores; those without any value are left out."""
+    average_precision = {"validation_map_per_class": "Per class", "validation_map_per_image": "Per image"}
+    miou = {"validation_miou": "mIoU"}
     plots = [
         _curve(history, "Losses, mean of each epoch", _losses(history), 1.0),
-        _curve(history, "Learning rate of the backbone", _RATES, 1.0),
-        _curve(history, "Validation mAP, %", _MAP, 100.0),
-        _curve(history, "mIoU against held-out masks of the same folder, %", _MIOU, 100.0),
+        _curve(history, "Learning rate of the backbone", {"learning_rate": "Backbone"}, 1.0),
+        _curve(history, "Validation mAP, %", average_precision, 100.0),
+        _curve(history, "mIoU against held-out masks of the same folder, %", miou, 100.0),
     ]
     return [plot for plot in plots if plot is not None]
 
@@ -103,20 +101,15 @@ def _loss_name(column: str) -> str:
 
 
 def _curve(history: History, caption: str, names: Mapping[str, str], factor: float) -> Curve | None:
-    lines = [
-        Series(name, points, f"line-{index % COLOURS}")
-        for index, (column, name) in enumerate(names.items())
-        if (points := _points(history.rows, column, factor))
-    ]
+    lines = []
+    for index, (column, name) in enumerate(names.items()):
+        points = tuple(
+            (epoch, factor * value)
+            for row in history.rows
+            if (epoch := row["epoch"]) is not None
+            and (value := row.get(column)) is not None
+            and math.isfinite(value)
+        )
+        if points:
+            lines.append(Series(name, points, f"line-{index % COLOURS}"))
     return Curve(caption, line_plot(lines, title=caption, x_label="Epoch")) if lines else None
-
-
-def _points(
-    rows: Sequence[Mapping[str, float | None]], column: str, factor: float
-) -> tuple[tuple[float, float], ...]:
-    pairs = [(row["epoch"], row.get(column)) for row in rows]
-    return tuple(
-        (epoch, factor * value)
-        for epoch, value in pairs
-        if epoch is not None and value is not None and math.isfinite(value)
-    )

@@ -22,11 +22,8 @@ class Network:
     """The run's newest segmentation network.
 
     Attributes:
-        folder: name of its folder.
-        settings: settings of its training.
         held_out: what its training measured; None while it has not finished.
         scores: scores of its masks of the run's images; None where `run` has not scored them.
-        history: the course of its training.
     """
 
     folder: str
@@ -58,13 +55,9 @@ class LaterStages:
     """Results of each stage; empty or None where it was not run.
 
     Attributes:
-        refinement: how the maps were refined.
-        refined_scores: scores of the refined maps.
-        pseudo_masks: how the pseudo-masks were made.
         pseudo_mask_scores: against ground truth; None where `run` has not scored them.
         reviews: the least sure pseudo-masks, the least sure first.
-        confidence: mean over all pseudo-masks; None where there are none.
-        network: the segmentation network.
+        confidence: mean over all pseudo-masks.
     """
 
     refinement: RefinedNotes | None

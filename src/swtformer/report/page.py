@@ -18,6 +18,7 @@ from swtformer.scoring.supervision import MASKS
 from swtformer.settings import Settings, dump_settings
 from swtformer.store.failures import Failure
 from swtformer.store.masks import MaskRule, voc_palette
+from swtformer.store.notes import TrainingNotes
 from swtformer.store.scores import POLICIES, SOURCES, Scores, SegmentationScore
 
 FAILURES_SHOWN = 200
@@ -26,14 +27,7 @@ FAILURES_SHOWN = 200
 
 @dataclass(frozen=True)
 class Gallery:
-    """One group of cases.
-
-    Attributes:
-        id: anchor on the page.
-        title: heading.
-        lead: how the images were chosen, in one sentence.
-        cases: the images.
-    """
+    """One group of cases; `id` is its anchor on the page, `lead` says in a sentence how they were chosen."""
 
     id: str
     title: str
@@ -46,26 +40,15 @@ class Contents:
     """Everything that the page shows; None and empty where the run lacks it.
 
     Attributes:
-        run_name: name of the run folder.
         run_path: the run folder as commands take it, quoted for a shell.
         data_name: name of the data set, with its split.
-        settings: settings of the run.
-        classes: class names.
         class_images: number of images labelled with each class; empty where labels are not known.
-        images: number of images of the data set; None where it could not be opened.
         maps: number of images with maps.
         masks: number of images with masks.
-        has_rcam: whether the maps include R-CAMs.
-        mask_rule: how the masks were made.
-        map_classes: where the classes of each map came from: "given" or "predicted"; empty where not known.
-        history: the course of training.
-        scores: what `evaluate` measured.
-        galleries: pictures.
+        map_classes: where the classes of each map came from: "given" or "predicted".
         failures: images that a stage skipped.
-        environment: environment.json.
         missing: one line for each part that is not there, saying how to make it.
         written: date and time of the report.
-        later: what refine, pseudo-label and segment made.
     """
 
     run_name: str
@@ -74,7 +57,6 @@ class Contents:
     settings: Settings
     classes: tuple[str, ...]
     class_images: Mapping[str, int]
-    images: int | None
     maps: int
     masks: int
     has_rcam: bool
@@ -84,7 +66,7 @@ class Contents:
     scores: Scores | None
     galleries: tuple[Gallery, ...]
     failures: tuple[Failure, ...]
-    environment: Mapping[str, Any]
+    environment: TrainingNotes
     missing: tuple[str, ...]
     written: str
     later: LaterStages
@@ -114,7 +96,7 @@ def render(contents: Contents) -> str:
     )
     environment.filters.update(percent=percent, share=share, plain=plain, number=number, marked=marked)
     scores, network = contents.scores, contents.later.network
-    refined = contents.later.refined_scores
+    refined = contents.later.refined_scores.segmentation if contents.later.refined_scores else ()
     return environment.get_template("report.html").render(
         page=contents,
         method=contents.settings.model.method,
@@ -128,9 +110,7 @@ def render(contents: Contents) -> str:
         class_rows=_class_rows(contents),
         curves=curves(contents.history) if contents.history else [],
         later=contents.later,
-        refined_entries=[entry for entry in refined.segmentation if entry.source == "refined"]
-        if refined
-        else [],
+        refined_entries=[entry for entry in refined if entry.source == "refined"],
         network=network,
         mask_names=MASKS,
         network_curves=curves(network.history) if network and network.history else [],
@@ -138,8 +118,8 @@ def render(contents: Contents) -> str:
         failures=contents.failures[:FAILURES_SHOWN],
         failures_left=max(0, len(contents.failures) - FAILURES_SHOWN),
         settings_text=dump_settings(contents.settings),
-        facts={name: value for name, value in contents.environment.items() if name != "packages"},
-        packages=contents.environment.get("packages", {}),
+        facts=contents.environment.model_dump(mode="json", exclude_unset=True, exclude={"packages"}),
+        packages=contents.environment.packages,
     )
 
 
@@ -208,20 +188,16 @@ def _class_rows(contents: Contents) -> list[ClassRow]:
     scores = contents.scores
     quoted = scores.quoted() if scores else ()
     ap = scores.classification.ap if scores and scores.classification else {}
+    palette = voc_palette()
     return [
         ClassRow(
             value=value,
             name=name,
-            colour=colour,
+            colour=css(palette[value]),
             images=contents.class_images.get(name),
             scored=scores is None or name in scores.scored_classes,
             iou=tuple(entry.iou.get(name) for entry in quoted),
             ap=ap.get(name),
         )
-        for value, name, colour in _mask_values(contents.classes)
+        for value, name in enumerate((BACKGROUND, *contents.classes))
     ]
-
-
-def _mask_values(classes: Sequence[str]) -> list[tuple[int, str, str]]:
-    palette = voc_palette()
-    return [(value, name, css(palette[value])) for value, name in enumerate((BACKGROUND, *classes))]

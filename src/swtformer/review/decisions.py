@@ -5,21 +5,19 @@ Pseudo-masks are reviewed first. Those that were corrected since have a queue of
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
 from swtformer.errors import SwtformerError
 from swtformer.store.corrections import read_corrections
-from swtformer.store.files import write_text
+from swtformer.store.files import write_rows
 from swtformer.store.pseudo_masks import version_of
 from swtformer.store.review_queue import Review, exact_rows, read_reviews
 from swtformer.store.run import Run
@@ -70,10 +68,8 @@ class ReviewQueue:
 
     def part(self, shown: Shown) -> tuple[ReviewItem, ...]:
         """The items of a part of the queue, in its order."""
-        if shown == "all":
-            return self.items
         wanted = None if shown == "open" else shown
-        return tuple(item for item in self.items if item.decision == wanted)
+        return tuple(item for item in self.items if shown == "all" or item.decision == wanted)
 
     def after(self, id: str | None, shown: Shown) -> ReviewItem | None:
         """The next item of a part of the queue after `id`, or the first; None if the part is empty.
@@ -81,15 +77,13 @@ class ReviewQueue:
         `id` need not belong to the part: a decision may just have removed it.
         """
         part = self.part(shown)
-        place = self._place(id)
-        behind = (item for item in part if self._place(item.review.id) > place)
-        return next(behind, part[0] if part else None)
+        behind = [item for item in part if self._place(item.review.id) > self._place(id)]
+        return (behind or part or (None,))[0]
 
     def before(self, id: str | None, shown: Shown) -> ReviewItem | None:
         """The item of a part of the queue before `id`, or the last; None if the part is empty."""
         part = self.part(shown)
-        place = self._place(id)
-        ahead = [item for item in part if self._place(item.review.id) < place]
+        ahead = [item for item in part if self._place(item.review.id) < self._place(id)]
         return (ahead or part or (None,))[-1]
 
     def item(self, id: str) -> ReviewItem | None:
@@ -98,7 +92,7 @@ class ReviewQueue:
         return None if place < 0 else self.items[place]
 
     def _place(self, id: str | None) -> int:
-        return self._places.get(id, -1) if id is not None else -1
+        return -1 if id is None else self._places.get(id, -1)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -120,9 +114,11 @@ def open_queue(run: Run, reviewed: Reviewed = "pseudo_masks") -> ReviewQueue:
         versions = _corrected(run)
     else:
         versions = dict.fromkeys((review.id for review in reviews), version_of(run.pseudo_masks))
-    decisions = {(row["id"], row["version"]): row["decision"] for row in _read(run.decisions_file)}
+    decisions: dict[tuple[str, str], Any] = {
+        (row["id"], row["version"]): row["decision"] for row in _read(run.decisions_file)
+    }
     items = [
-        ReviewItem(review, version, _decision(decisions.get((review.id, version))))
+        ReviewItem(review, version, decisions.get((review.id, version)))
         for review in reviews
         if (version := versions.get(review.id)) is not None
     ]
@@ -174,11 +170,7 @@ def decide(
         rows = [row for row in _read(run.decisions_file) if (row["id"], row["version"]) != (id, version)]
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         rows.append({"id": id, "decision": decision, "decided_at": moment, "version": version})
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, fieldnames=COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(run.decisions_file, text.getvalue())
+        write_rows(run.decisions_file, COLUMNS, rows)
         return open_queue(run, reviewed)
 
 
@@ -247,7 +239,3 @@ def _read(path: Path) -> list[dict[str, str]]:
                 f"{path}, line {line}: expected {', '.join(get_args(Decision))}, got {row['decision']!r}."
             )
     return rows
-
-
-def _decision(text: str | None) -> Decision | None:
-    return next((known for known in get_args(Decision) if known == text), None)

@@ -25,8 +25,8 @@ from swtformer.label_values import IGNORED
 from swtformer.labelling.mask_rule import argmax_labels, foreground, foreground_maps
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import Policy
-from swtformer.store.refined_maps import require_refined_from
-from swtformer.store.run import RefinedRun, Run
+from swtformer.store.refined_maps import require_current
+from swtformer.store.run import Run
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,7 @@ class MapCounter:
             return None
         if id not in self.records:
             return maps
-        if maps.made_by != self.made_by:
-            raise SwtformerError(
-                f"{self.run.map_file(id)} was made by another model or with other settings than "
-                f"{self.run.maps_file} says; make the maps again with `swtformer localize`."
-            )
-        if isinstance(self.run, RefinedRun):
-            require_refined_from(self.run, id, maps)
+        require_current(self.run, id, maps, made_by=self.made_by)
         if len(maps.probabilities) != len(self.classes) or maps.values.max(initial=0) > len(self.classes):
             raise SwtformerError(
                 f"{self.run.map_file(id)} was made for another class list: expected {len(self.classes)} "

@@ -10,8 +10,7 @@ from torch import Tensor
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.functional.scores import (
-    average_precision_per_class,
-    average_precision_per_image,
+    average_precision,
     iou_per_label,
     mean_average_precision,
     mean_iou,
@@ -70,10 +69,10 @@ def classification_score(
         labels: (N, C) 0/1 image-level labels.
         classes: C names, without background.
     """
-    per_class = average_precision_per_class(probabilities, labels)
+    per_class = average_precision(probabilities, labels)
     return ClassificationScore(
         map_per_class=_or_none(mean_average_precision(per_class)),
-        map_per_image=_or_none(mean_average_precision(average_precision_per_image(probabilities, labels))),
+        map_per_image=_or_none(mean_average_precision(average_precision(probabilities.T, labels.T))),
         ap={name: _or_none(value) for name, value in zip(classes, per_class.tolist(), strict=True)},
         images=len(labels),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
 from torch import nn
 
@@ -15,6 +16,24 @@ DEPTH = 5
 """Number of feature maps after the image itself: strides 2, 4, 8, 16 and 32."""
 WIDTH = 256
 """Channels of the decoders."""
+
+
+DECODERS: dict[DecoderName, tuple[str, dict[str, Any]]] = {
+    "upernet": ("upernet.decoder:UPerNetDecoder", {"decoder_channels": WIDTH}),
+    "segformer": ("segformer.decoder:SegformerDecoder", {"segmentation_channels": WIDTH}),
+    "deeplabv3plus": (
+        "deeplabv3.decoder:DeepLabV3PlusDecoder",
+        {
+            "out_channels": WIDTH,
+            "atrous_rates": (12, 24, 36),
+            "output_stride": 16,
+            "aspp_separable": True,
+            "aspp_dropout": 0.5,
+        },
+    ),
+    "fpn": ("fpn.decoder:FPNDecoder", {"pyramid_channels": WIDTH}),
+}
+"""Class and options of each decoder."""
 
 
 def create_decoder(name: DecoderName, channels: Sequence[int]) -> tuple[nn.Module, int]:
@@ -30,42 +49,10 @@ def create_decoder(name: DecoderName, channels: Sequence[int]) -> tuple[nn.Modul
     Raises:
         SwtformerError: segmentation-models-pytorch is not installed.
     """
-    require_smp()
-    from segmentation_models_pytorch.base.initialization import initialize_decoder
-
-    decoder, width = _decoder(name, list(channels))
-    initialize_decoder(decoder)
-    return decoder, width
-
-
-def _decoder(name: DecoderName, channels: list[int]) -> tuple[nn.Module, int]:
-    decoder: nn.Module
-    if name == "upernet":
-        from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
-
-        decoder = UPerNetDecoder(encoder_channels=channels, encoder_depth=DEPTH, decoder_channels=WIDTH)
-        return decoder, WIDTH
-    if name == "segformer":
-        from segmentation_models_pytorch.decoders.segformer.decoder import SegformerDecoder
-
-        decoder = SegformerDecoder(
-            encoder_channels=channels, encoder_depth=DEPTH, segmentation_channels=WIDTH
-        )
-        return decoder, WIDTH
-    if name == "deeplabv3plus":
-        from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
-
-        decoder = DeepLabV3PlusDecoder(
-            encoder_channels=channels,
-            encoder_depth=DEPTH,
-            out_channels=WIDTH,
-            atrous_rates=(12, 24, 36),
-            output_stride=16,
-            aspp_separable=True,
-            aspp_dropout=0.5,
-        )
-        return decoder, WIDTH
-    from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
-
-    fpn = FPNDecoder(encoder_channels=channels, encoder_depth=DEPTH, pyramid_channels=WIDTH)
-    return fpn, int(fpn.out_channels)
+    smp = require_smp().__name__
+    place, options = DECODERS[name]
+    module, _, kind = place.partition(":")
+    build = getattr(import_module(f"{smp}.decoders.{module}"), kind)
+    decoder: nn.Module = build(encoder_channels=list(channels), encoder_depth=DEPTH, **options)
+    import_module(f"{smp}.base.initialization").initialize_decoder(decoder)
+    return decoder, int(getattr(decoder, "out_channels", WIDTH))  # FPN's map is narrower

@@ -22,6 +22,7 @@ from swtformer.segmentation.library import require_smp
 from swtformer.store.files import read_json
 
 Family = Literal["backbone", "smp"]
+Triple = tuple[float, float, float]
 
 TIMM_PREFIX = "tu-"
 """Prefix of timm's names in segmentation-models-pytorch."""
@@ -72,14 +73,7 @@ class BackboneEncoder(Encoder):
 class SmpEncoder(Encoder):
     """An encoder of segmentation-models-pytorch."""
 
-    def __init__(
-        self,
-        model: Any,
-        *,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
-        keeps_batch_statistics: bool,
-    ) -> None:
+    def __init__(self, model: Any, *, mean: Triple, std: Triple, keeps_batch_statistics: bool) -> None:
         super().__init__()
         self.model = model
         self.channels = tuple(model.out_channels)
@@ -97,8 +91,10 @@ def family_of(name: str) -> Family:
     return "smp" if is_theirs else "backbone"
 
 
-def create_encoder(name: str, *, family: Family, weights: str, dilated: bool = False) -> Encoder:
-    """Build an encoder by name, and check that it takes images of any size.
+def create_encoder(
+    name: str, *, family: Family, weights: str, dilated: bool = False, tried: bool = True
+) -> Encoder:
+    """Build an encoder by name.
 
     Args:
         name: name in segmentation-models-pytorch ("resnet50", "mit_b2", "tu-convnext_tiny") or, for the
@@ -106,38 +102,24 @@ def create_encoder(name: str, *, family: Family, weights: str, dilated: bool = F
         family: the family that has the name.
         weights: "pretrained", "none", or a .safetensors or .pth file.
         dilated: whether the last map has stride 16 by dilation, if the encoder supports it.
+        tried: whether to check that it takes images of any size; that of a saved network does.
 
     Raises:
         SwtformerError: the name is unknown, or the weights are not available.
         SettingsError: the encoder takes only some image sizes, or mixes opposite borders.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
-    if family == "smp":
-        model = _built(name, dilated=dilated)
-        _require_any_size(name, model)
-        return _smp_encoder(name, model, weights=weights, dilated=dilated)
-    _require_known(name)
     try:
+        if family == "smp":
+            model = _built(name, dilated=dilated)
+            if tried:
+                _require_any_size(name, model)
+            return _smp_encoder(name, model, weights=weights, dilated=dilated)
+        _require_known(name)
         backbone = create_backbone(name, weights=weights)
     except SwtformerError as error:
-        raise type(error)(_with_own_flags(str(error))) from None
+        raise type(error)(str(error).replace("--model.weights", "--segment.weights")) from error.__cause__
     return BackboneEncoder(backbone, keeps_batch_statistics=weights != "none")
-
-
-def bare_encoder(name: str, *, family: Family, dilated: bool) -> Encoder:
-    """Build the encoder of a saved network, without weights and without a trial.
-
-    Args:
-        name: see `create_encoder`.
-        family: the family that has the name.
-        dilated: as when it was created.
-
-    Raises:
-        SwtformerError: the name is unknown.
-    """
-    if family == "backbone":
-        return create_encoder(name, family=family, weights="none")
-    return _smp_encoder(name, _built(name, dilated=dilated), weights="none", dilated=dilated)
 
 
 def _smp_names() -> list[str]:
@@ -154,34 +136,30 @@ def _require_known(name: str) -> None:
         raise SwtformerError(f"Unknown encoder {name!r}. {nearest(architecture, known)}")
 
 
-def _with_own_flags(message: str) -> str:
-    return message.replace("--model.weights", "--segment.weights")
-
-
 def _smp_encoder(name: str, model: Any, *, weights: str, dilated: bool) -> SmpEncoder:
     """Wrap a model without weights, and load those that are asked for."""
     mean, std = IMAGENET_MEAN, IMAGENET_STD
-    try:
-        if name.startswith(TIMM_PREFIX):
-            mean, std = _timm_statistics(name)
-            if weights != "none":
-                model = _built(name, dilated=dilated, tensors=_timm_tensors(name, weights))
-        elif weights == "pretrained":
-            mean, std = _fill_published(model, name)
-        elif weights != "none":
-            _fill_from(model, Path(weights), name)
-    except SwtformerError as error:
-        raise type(error)(_with_own_flags(str(error))) from None
+    if name.startswith(TIMM_PREFIX):
+        mean, std = _timm_statistics(name)
+        if weights != "none":
+            model = _built(name, dilated=dilated, tensors=_timm_tensors(name, weights))
+    elif weights == "pretrained":
+        mean, std = _fill_published(model, name)
+    elif weights != "none":
+        _fill_from(model, Path(weights), name)
     return SmpEncoder(model, mean=mean, std=std, keeps_batch_statistics=weights != "none")
 
 
 def _built(name: str, *, dilated: bool, tensors: dict[str, Tensor] | None = None) -> Any:
     """The encoder, with the tensors of a timm network if there are any."""
+    import timm
+
+    architecture = name.removeprefix(TIMM_PREFIX).split(".")[0]
+    is_known = timm.is_model(architecture) if name.startswith(TIMM_PREFIX) else name in _smp_names()
+    if not is_known:
+        known = [*_smp_names(), *(TIMM_PREFIX + model for model in timm.list_models())]
+        raise SwtformerError(f"Unknown encoder {name!r}. {nearest(name.split('.')[0], known)}")
     build = partial(_smp_model, name)
-    if name.startswith(TIMM_PREFIX):
-        _require_timm_name(name)
-    elif name not in _smp_names():
-        raise SwtformerError(f"Unknown encoder {name!r}. {nearest(name, [*_smp_names(), *_timm_names()])}")
     if tensors is not None:
         build = partial(build, weights=True, pretrained_cfg_overlay={"state_dict": tensors})
     if dilated:
@@ -232,23 +210,7 @@ def _require_any_size(name: str, model: nn.Module) -> None:
     model.train()
 
 
-def _require_timm_name(name: str) -> None:
-    import timm
-
-    architecture = name.removeprefix(TIMM_PREFIX).split(".")[0]
-    if not timm.is_model(architecture):
-        raise SwtformerError(
-            f"Unknown encoder {name!r}. {nearest(TIMM_PREFIX + architecture, _timm_names())}"
-        )
-
-
-def _timm_names() -> list[str]:
-    import timm
-
-    return [TIMM_PREFIX + name for name in timm.list_models()]
-
-
-def _timm_statistics(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def _timm_statistics(name: str) -> tuple[Triple, Triple]:
     import timm
 
     published = timm.models.get_pretrained_cfg(name.removeprefix(TIMM_PREFIX), allow_unregistered=True)
@@ -270,9 +232,7 @@ def _timm_tensors(name: str, weights: str) -> dict[str, Tensor]:
     return dict(whole.state_dict())
 
 
-def _fill_published(
-    model: nn.Module, name: str
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def _fill_published(model: nn.Module, name: str) -> tuple[Triple, Triple]:
     """Load the published weights of an encoder; returns the mean and standard deviation that they expect."""
     published = require_smp().encoders.encoders[name]["pretrained_settings"]
     kind = published["imagenet"] if "imagenet" in published else next(iter(published.values()))
@@ -288,6 +248,6 @@ def _fill_from(model: nn.Module, path: Path, name: str) -> None:
     fill(model, tensors, source=str(path), network=name)
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
+def _triple(values: Any) -> Triple:
     first, second, third = (float(value) for value in values)
     return first, second, third

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Self, cast, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
-from swtformer.backbones.base import Normalisation
+from swtformer.backbones.base import Backbone, Normalisation
 from swtformer.errors import SettingsError, SwtformerError
+from swtformer.functional.views import resized
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
 from swtformer.segmentation.decoders import DecoderName, create_decoder
-from swtformer.segmentation.encoders import BackboneEncoder, Encoder, bare_encoder, create_encoder, family_of
+from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
 from swtformer.segmentation.presence import Pooling, PresenceHead, gated
 from swtformer.settings import Section, SegmentSettings
 from swtformer.store.models import WEIGHTS, Kind, saved_settings
@@ -118,15 +118,19 @@ class SegmentationNetwork(HubModel):
         presence = None if self.presence is None else self.presence(features[-1])
         if self.settings.decoder == "deeplabv3plus":
             # It expects a last map at stride 16; that of encoders that cannot be dilated has stride 32.
-            features[-1] = _resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
-        return Parts(_resized(self.head(self.decoder(features)), size), presence)
+            features[-1] = resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
+        return Parts(resized(self.head(self.decoder(features)), size), presence)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """See `HubModel.read`."""
         settings, classes = saved_settings(folder, NetworkSettings, kind="segmentation")
-        encoder = bare_encoder(
-            settings.encoder, family=settings.family, dilated=settings.decoder == "deeplabv3plus"
+        encoder = create_encoder(
+            settings.encoder,
+            family=settings.family,
+            weights="none",
+            dilated=settings.decoder == "deeplabv3plus",
+            tried=False,
         )
         network = assemble(settings, encoder, classes)
         load_weights(network, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
@@ -156,14 +160,8 @@ def _resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
     has_size = tuple(images.shape[-2:]) == size
     # Exporters compute positions themselves; MPS has no float64.
     if has_size or torch.compiler.is_exporting() or images.device.type == "mps":
-        return _resized(images, size)
-    return _resized(images.double(), size).to(images.dtype)
-
-
-def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(maps.shape[-2:]) == size:
-        return maps
-    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+        return resized(images, size)
+    return resized(images.double(), size).to(images.dtype)
 
 
 def create_network(
@@ -185,31 +183,22 @@ def create_network(
     """
     if not classes:
         raise SettingsError("A segmentation network needs at least one class; the data set has none.")
-    encoder: Encoder
-    image_level: dict[str, str | int]
+    cam_head = None
     if settings.encoder == "run":
         if start is None:
             raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
         if start.classes != classes:
             raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
-        backbone, cam_head = start.reusable_features(), start.reusable_head()
-        if backbone is None:
-            raise SettingsError(
-                f"The method {start.settings.method!r} has no features that a segmentation network can take; "
-                "name an encoder with --segment.encoder."
-            )
+        backbone, cam_head = start_of_run(start), start.reusable_head()
         name, family = backbone.name, "backbone"
-        _require_known(name)
-        encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
-        image_level = {"presence": "gap"}
-        if cam_head is not None:
-            kernel = cam_head.convolution.kernel_size[0]
-            image_level = {"presence": cam_head.pooling, "presence_kernel": kernel}
+        encoder: Encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
     else:
         name, family = settings.encoder, family_of(settings.encoder)
         encoder = _named_encoder(settings, weights=settings.weights)
-        cam_head = None
-        image_level = {"presence": "gap"}
+    image_level: dict[str, str | int] = {}
+    if settings.presence > 0:
+        image_level["presence"] = "gap" if cam_head is None else cam_head.pooling
+        image_level["presence_kernel"] = 1 if cam_head is None else cam_head.convolution.kernel_size[0]
     about = NetworkSettings.model_validate(
         {
             "decoder": settings.decoder,
@@ -217,7 +206,7 @@ def create_network(
             "family": family,
             "mean": encoder.mean,
             "std": encoder.std,
-            **(image_level if settings.presence > 0 else {}),
+            **image_level,
         }
     )
     network = assemble(about, encoder, classes)
@@ -226,16 +215,27 @@ def create_network(
     return network
 
 
-def _require_known(name: str) -> None:
-    """Refuse a backbone that a saved network could not be rebuilt with."""
+def start_of_run(model: Method) -> Backbone:
+    """The backbone of a run's model, from which the encoder "run" starts.
+
+    Raises:
+        SettingsError: the model has none, or one that a saved network could not be rebuilt with.
+    """
+    backbone = model.reusable_features()
+    if backbone is None:
+        raise SettingsError(
+            f"The method {model.settings.method!r} has no features that a segmentation network can take; "
+            "name an encoder with --segment.encoder."
+        )
     try:
         with torch.random.fork_rng(devices=[]):  # the network's own layers are drawn as without this trial
-            create_backbone(name, weights="none")
+            create_backbone(backbone.name, weights="none")
     except SwtformerError as error:
         raise SettingsError(
-            f"The backbone {name!r} of the run's method cannot be rebuilt by its name, so a saved network "
-            "could not be loaded again; name an encoder with --segment.encoder."
+            f"The backbone {backbone.name!r} of the run's method cannot be rebuilt by its name, so a saved "
+            "network could not be loaded again; name an encoder with --segment.encoder."
         ) from error
+    return backbone
 
 
 def require_encoder(settings: SegmentSettings) -> None:

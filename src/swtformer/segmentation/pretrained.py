@@ -1,26 +1,12 @@
-"""Segmentation networks, saved to a folder and loaded again; and saved models of either kind."""
+"""Saved segmentation networks, and saved models of either kind, loaded again."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from swtformer.hub.access import SavedModel
 from swtformer.methods import Method
 from swtformer.segmentation.network import SegmentationNetwork
-
-
-def save_network(network: SegmentationNetwork, folder: str | os.PathLike[str]) -> Path:
-    """Write a network's settings, class names and weights; `SegmentationNetwork.save_pretrained` adds a card.
-
-    Args:
-        network: the network; its device and mode do not matter.
-        folder: created if it is missing; its files are replaced atomically.
-
-    Returns:
-        The folder.
-    """
-    return network.write(folder)
 
 
 def load_network(source: str | os.PathLike[str]) -> SegmentationNetwork:

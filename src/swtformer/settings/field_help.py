@@ -7,58 +7,39 @@ a tenth of the time of `--help`.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 
 from pydantic import BaseModel
 
 
 def describe_fields(base: type[BaseModel]) -> None:
-    """Give the fields of all subclasses of `base` the docstrings under them as descriptions.
-
-    Args:
-        base: the class; its subclasses so far each have another name.
-    """
-    sections = list(_subclasses(base))
-    docstrings = {}
-    for module in {section.__module__ for section in sections}:
-        docstrings.update(_docstrings(inspect.getsource(sys.modules[module])))
-    for section in sections:
-        _describe(section, docstrings)
+    """`describe` all subclasses of a class."""
+    for section in base.__subclasses__():
+        describe(section)
+        describe_fields(section)
 
 
 def describe(section: type[BaseModel]) -> None:
-    """The same for one section and the sections that it inherits from, such as a plug-in's."""
-    docstrings = {}
-    for owner in section.__mro__:
+    """Give the fields of a section the docstrings under them, its own or inherited, as descriptions."""
+    described: dict[str, str] = {}
+    for owner in reversed(section.__mro__):
         if issubclass(owner, BaseModel) and owner is not BaseModel:
-            docstrings.update(_docstrings(inspect.getsource(sys.modules[owner.__module__])))
-    _describe(section, docstrings)
-
-
-def _describe(section: type[BaseModel], docstrings: dict[tuple[str, str], str]) -> None:
+            described |= _docstrings(owner.__module__).get(owner.__name__, {})
     for name, field in section.model_fields.items():
-        owners = (owner.__name__ for owner in section.__mro__)
-        field.description = next(
-            (docstrings[owner, name] for owner in owners if (owner, name) in docstrings), None
-        )
+        field.description = described.get(name)
 
 
-def _docstrings(source: str) -> dict[tuple[str, str], str]:
-    """Docstrings of a module's fields by (class, field)."""
-    found = {}
-    for owner in ast.parse(source).body:
+@functools.cache
+def _docstrings(module: str) -> dict[str, dict[str, str]]:
+    """Docstrings under the fields of a module's classes, by class and field."""
+    found: dict[str, dict[str, str]] = {}
+    for owner in ast.parse(inspect.getsource(sys.modules[module])).body:
         if isinstance(owner, ast.ClassDef):
             for statement, following in pairwise(owner.body):
                 match statement, following:
                     case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                        found[owner.name, name] = inspect.cleandoc(text)
+                        found.setdefault(owner.name, {})[name] = inspect.cleandoc(text)
     return found
-
-
-def _subclasses(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for section in base.__subclasses__():
-        yield section
-        yield from _subclasses(section)

@@ -21,7 +21,7 @@ class RefineSettings(Section):
     `swtformer plugins refiner` lists all, and their options, which are the section `refiner`."""
     source: Literal["auto", "cam", "rcam"] = "auto"
     """Maps to start from; auto takes the R-CAMs where the method makes them."""
-    background_power: Positive | None = None
+    background_power: Annotated[Positive | None, OnlyWith("source", "cam")] = None
     """Background of CAMs is (1 − max)^power; by default the power at which it wins below the label-free
     threshold. R-CAMs bring their own."""
     batch_size: Annotated[Count | None, NEUTRAL] = None

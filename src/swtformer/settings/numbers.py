@@ -26,3 +26,5 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
 """Both ends of a range of positive numbers, the smaller first."""
+CountRange = Annotated[tuple[Count, Count], AfterValidator(_rising)]
+"""The same of whole numbers."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import PydanticCustomError
 
@@ -31,28 +31,21 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
-class Plugin(Protocol):
-    """What plug-ins of all kinds have."""
-
-    name: ClassVar[str]
-    """The name that it was registered under."""
-    settings_type: ClassVar[type[Section]]
-    """Its own section of the settings."""
+PluginT = TypeVar("PluginT", bound=type[Any])
 
 
 class NoSettings(Section):
     """The section of a plug-in that has no settings."""
 
 
-PluginT = TypeVar("PluginT", bound=Plugin)
-
 logger = logging.getLogger("swtformer")
 
 
-class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
+class Registry(Mapping[str, Any]):
     """The plug-ins of one kind by name, our own first.
 
-    Looking at names imports nothing; looking up a name imports that plug-in alone.
+    Looking at names imports nothing; looking up a name imports that plug-in alone. A plug-in is a class with
+    `name`, which it was registered under, and `settings_type`, its own section of the settings.
 
     Attributes:
         kind: what one of them is called in messages ("method").
@@ -64,9 +57,9 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
         self.kind = kind
         self.group = group
         self.section = section
-        self._registered: dict[str, type[PluginT]] = {}
+        self._registered: dict[str, type[Any]] = {}
 
-    def register(self, name: str) -> Callable[[type[PluginT]], type[PluginT]]:
+    def register(self, name: str) -> Callable[[PluginT], PluginT]:
         """Class decorator that registers a plug-in.
 
         Our own plug-ins are found by this line of their source, so the name is a literal string there.
@@ -75,7 +68,7 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
             SettingsError: another plug-in has the name.
         """
 
-        def decorate(plugin: type[PluginT]) -> type[PluginT]:
+        def decorate(plugin: PluginT) -> PluginT:
             known = self._registered.get(name)
             # A notebook cell that is run again defines the same class again.
             if known is not None and _place(known) != _place(plugin):
@@ -92,7 +85,7 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
         """Forget a plug-in that was registered in this process, as a test does with its own."""
         self._registered.pop(name, None)
 
-    def __getitem__(self, name: str) -> type[PluginT]:
+    def __getitem__(self, name: str) -> type[Any]:
         """The plug-in of a name.
 
         Raises:
@@ -113,7 +106,7 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def loadable(self) -> Iterator[tuple[str, type[PluginT]]]:
+    def loadable(self) -> Iterator[tuple[str, type[Any]]]:
         """All plug-ins by name; one of another package that cannot be imported is skipped with a warning."""
         for name in self:
             try:
@@ -127,22 +120,27 @@ class Registry(Mapping[str, type[PluginT]], Generic[PluginT]):
             raise PydanticCustomError(UNKNOWN_PLUGIN, "{message}", {"message": self._unknown(name)})
         return name
 
-    def options(self, name: str, values: Mapping[str, Any], *, where: str = "settings") -> Any:
+    def options(
+        self, name: str, values: Section | Mapping[str, Any] | None, *, where: str = "settings"
+    ) -> Any:
         """The options of a plug-in: an instance of its `settings_type`.
 
         Args:
             name: of the plug-in.
-            values: what was set, as YAML or the text of flags gives it; the rest has its default.
+            values: what was set, as YAML or the text of flags gives it; the rest has its default. Options in
+                the plug-in's own type are returned as they are.
             where: file or command that the values came from, named in the message.
 
         Raises:
             SettingsError: there is no such plug-in or option, or a value is wrong.
         """
+        if isinstance(values, Section):
+            return values
         section = self[name].settings_type
         fields = section.model_fields
         plain = {
             key: plain_value(value, fields[key].annotation) if key in fields else value
-            for key, value in values.items()
+            for key, value in (values or {}).items()
         }
         return validate(section, plain, where=f"{where}, {self.kind} {name!r}", section=self.section)
 
@@ -203,13 +201,13 @@ def _place(plugin: type) -> str:
     return f"{plugin.__module__}.{plugin.__qualname__}"
 
 
-METHODS: Registry[Any] = Registry("method", group="swtformer.methods", section="method")
+METHODS = Registry("method", group="swtformer.methods", section="method")
 """Networks that are trained on image-level labels and make maps."""
-REFINERS: Registry[Any] = Registry("refiner", group="swtformer.refiners", section="refiner")
+REFINERS = Registry("refiner", group="swtformer.refiners", section="refiner")
 """What makes maps follow the edges of the images."""
-READERS: Registry[Any] = Registry("format", group="swtformer.datasets", section="reader")
+READERS = Registry("format", group="swtformer.datasets", section="reader")
 """Readers of data sets."""
-EXPORTERS: Registry[Any] = Registry("format", group="swtformer.exporters", section="exporter")
+EXPORTERS = Registry("format", group="swtformer.exporters", section="exporter")
 """Formats in which masks are exchanged with other tools."""
 REGISTRIES = {registry.section: registry for registry in (METHODS, REFINERS, READERS, EXPORTERS)}
 """Registries by the section of the settings that holds their plug-ins' options."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from swtformer.settings.base import OptimisationSettings, Section
-from swtformer.settings.numbers import Count, Fraction, Positive
+from swtformer.settings.numbers import Count, CountRange, Fraction, Positive
 from swtformer.settings.registry import METHODS, READERS
 from swtformer.settings.shaping import NEUTRAL, OnlyWith
 
@@ -66,7 +66,7 @@ class TrainSettings(OptimisationSettings):
     """Augmentation preset (METHOD 3)."""
     crop_px: Annotated[int, Field(ge=32)] = 224
     """Side of the square training crop."""
-    long_side_px: tuple[Count, Count] | None = None
+    long_side_px: CountRange | None = None
     """Range of the random long side before cropping; by default the preset's own."""
 
 
@@ -86,7 +86,7 @@ class LocalizeSettings(Section):
     stride: Count = 4
     """Maps are stored at the image's size divided by this."""
     batch_size: Annotated[Count, NEUTRAL] = 1
-    """Images of one size that are mapped together."""
+    """Images of one size that are mapped together, fewer where they are large."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"

@@ -10,16 +10,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
+import torch
+
 from swtformer.datasets.check import check
 from swtformer.datasets.records import ImageSet, Problem
 from swtformer.engine.training_folder import holds_weights, require_same_settings
 from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.methods import create_model
 from swtformer.processes import launched_processes
 from swtformer.progress import Progress, silent
 from swtformer.report.history import read_history
 from swtformer.scoring.supervision import MASKS
 from swtformer.segmentation.library import require_smp
-from swtformer.segmentation.network import require_encoder
+from swtformer.segmentation.network import require_encoder, start_of_run
 from swtformer.settings import Settings
 from swtformer.stages.chain_scores import ChainScores, score_chain
 from swtformer.stages.localize import localize
@@ -31,7 +34,7 @@ from swtformer.stages.train import SECTIONS, train
 from swtformer.store.failures import Failure, read_failures
 from swtformer.store.files import digest
 from swtformer.store.models import holds_model, newest_network
-from swtformer.store.notes import CheckNotes, training_notes, update_training_notes
+from swtformer.store.notes import training_notes, update_training_notes
 from swtformer.store.run import Run
 from swtformer.training.resume import changed_files, file_sizes, require_same_data, require_unchanged
 from swtformer.training.same_network import require_same_network
@@ -124,29 +127,13 @@ def run_stages(
         for stage in STAGES[: STAGES.index(until) + 1]
         if stage != "evaluate" or any(record.mask for record in chain.mapped.records)
     ]
-    _require_one_process(settings)
-    if "segment" in stages:
-        _require_library()
-    require_same_data(run, data)
-    changes = changed_files(run, data)
-    require_unchanged(run, changes, settings.train, section="train")
-    require_same_settings(run, settings, sections=SECTIONS)
-    if "segment" in stages:
-        require_same_network(run, settings)
-        trained = Run(run.segmentation)
-        if holds_weights(trained) and not holds_model(trained.path):
-            require_unchanged(trained, changes, settings.segment, section="segment")
-        if not holds_weights(Run(run.segmentation)):
-            require_encoder(settings.segment)
+    _require_usable(run, data, settings, segments="segment" in stages)
     steps = []
     for number, stage in enumerate(stages, start=1):
         chain.place = f"stage {number} of {len(stages)}"
         start = time.monotonic()
-        problems: tuple[Problem, ...] = ()
-        if stage == "check":
-            result, problems = chain.check()
-        else:
-            result = chain.make(stage)
+        result = getattr(chain, stage.replace("-", "_"))()
+        problems = chain.problems if stage == "check" else ()
         step = Step(stage, number, len(stages), result, time.monotonic() - start, problems)
         steps.append(step)
         on_step(step)
@@ -155,35 +142,24 @@ def run_stages(
 
 
 class _Chain:
-    """The stages as they work on one run and data set; each says in a line what came out.
+    """The stages as they work on one run and data set, a method each; it says in a line what came out.
 
     Attributes:
         place: of the stage among those of this call, for the progress.
+        problems: what `check` found.
         scores: what `evaluate` measured, if it ran.
     """
 
     def __init__(self, run: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:
         self.run, self.data, self.settings = run, data, settings
         self.place = ""
+        self.problems: tuple[Problem, ...] = ()
         self.scores: ChainScores | None = None
         self._progress = progress
 
     def report_progress(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Pass a stage's progress on, with the stage's place in the chain."""
         self._progress(f"{self.place}: {stage}", done, total, note)
-
-    def make(self, stage: StageName) -> str:
-        """Go through one stage."""
-        stages: dict[str, Callable[[], str]] = {
-            "train": self.train,
-            "localize": self.localize,
-            "refine": self.refine,
-            "pseudo-label": self.pseudo_label,
-            "segment": self.segment,
-            "evaluate": self.evaluate,
-            "report": self.report,
-        }
-        return stages[stage]()
 
     @cached_property
     def mapped(self) -> ImageSet:
@@ -193,28 +169,26 @@ class _Chain:
             return self.data
         return self.data.subset(labelled)
 
-    def check(self) -> tuple[str, tuple[Problem, ...]]:
+    def check(self) -> str:
         """Read every file, unless that was done for the same images and labels.
 
         Raises:
             DataError: something must be fixed first.
         """
         fingerprint = digest(self.data.fingerprint(), file_sizes(self.data))
-        known = training_notes(self.run).check
-        if known is not None and known.fingerprint == fingerprint and not self.settings.data.strict:
-            return f"checked before; labels from {self.data.labels_from}", self.data.problems
+        if training_notes(self.run).checked == fingerprint and not self.settings.data.strict:
+            self.problems = self.data.problems
+            return f"checked before; labels from {self.data.labels_from}"
         found = check(self.data, settings=self.settings.data, progress=self.report_progress)
         fatal = [problem.message for problem in found.problems if problem.fatal]
         if fatal:
             shown = "\n".join(f"  {message}" for message in fatal[:NAMED])
             raise DataError(f"{found.name}: {len(fatal)} problems to fix first:\n{shown}")
-        notes = CheckNotes(
-            fingerprint=fingerprint, images=found.images, unreadable=found.unreadable, missing=found.missing
-        )
-        update_training_notes(self.run, check=notes)
+        update_training_notes(self.run, checked=fingerprint)
+        self.problems = found.problems
         skipped = f", {found.skipped} of them cannot be read" if found.skipped else ""
         images = f"{found.images} images of {len(found.classes)} classes{skipped}"
-        return f"{images}; labels from {found.labels_from}", found.problems
+        return f"{images}; labels from {found.labels_from}"
 
     def train(self) -> str:
         """Train the CAM model, or resume its training."""
@@ -272,6 +246,34 @@ class _Chain:
     def report(self) -> str:
         """Write the report."""
         return str(report(self.run, self.mapped, progress=self.report_progress))
+
+
+def _require_usable(run: Run, data: ImageSet, settings: Settings, *, segments: bool) -> None:
+    """Refuse before any work what a stage would refuse after hours."""
+    _require_one_process(settings)
+    if segments:
+        _require_library()
+    require_same_data(run, data)
+    changes = changed_files(run, data)
+    require_unchanged(run, changes, settings.train, section="train")
+    require_same_settings(run, settings, sections=SECTIONS)
+    if not segments:
+        return
+    require_same_network(run, settings)
+    trained = Run(run.segmentation)
+    if not holds_weights(trained):
+        require_encoder(settings.segment)
+        if settings.segment.encoder == "run":
+            _require_features(settings)
+    elif not holds_model(trained.path):
+        require_unchanged(trained, changes, settings.segment, section="segment")
+
+
+def _require_features(settings: Settings) -> None:
+    """Refuse a method whose network `segment` could not start from; nothing is downloaded."""
+    with torch.random.fork_rng(devices=[]):
+        model = create_model(settings.model.model_copy(update={"weights": "none"}), ("any",), settings.method)
+    start_of_run(model)
 
 
 def _require_one_process(settings: Settings) -> None:

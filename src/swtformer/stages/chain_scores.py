@@ -10,12 +10,13 @@ from swtformer.progress import Progress, silent
 from swtformer.scoring.supervision import caution, trained_on_note
 from swtformer.settings import PredictSettings, Settings, shaping
 from swtformer.stages.evaluate import evaluate, evaluate_folder
-from swtformer.stages.predict import PREDICTIONS, predict
+from swtformer.stages.predict import predict
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json, sha256
 from swtformer.store.models import WEIGHTS, newest_network
+from swtformer.store.notes import PredictionNotes, read_notes
 from swtformer.store.run import Run
-from swtformer.store.scores import Scores, SegmentationScore, read_held_out_scores, write_scores
+from swtformer.store.scores import SegmentationScore, read_held_out_scores, write_scores
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,11 @@ def score_chain(
     return ChainScores(
         steps=(
             *(_of_maps(entry, entry.source_name, given) for entry in maps.quoted()),
-            *_of_refined(refined, settings.refine.method, given),
+            *(
+                _of_maps(entry, f"refined by {settings.refine.method}", given)
+                for entry in refined.quoted()
+                if entry.source == "refined"
+            ),
             *(
                 StepScore("pseudo-masks", given, _undecided(entry), entry.miou, entry.coverage)
                 for entry in pseudo_masks.segmentation
@@ -143,18 +148,10 @@ def _segment_again(network: Run, data: ImageSet, settings: Settings, progress: P
 
 def _is_current(network: Run, target: Run, options: PredictSettings) -> bool:
     """Whether predictions were made by these weights and settings."""
-    facts = read_json(target.path / PREDICTIONS) if (target.path / PREDICTIONS).is_file() else {}
-    wanted = {name.partition(".")[2]: value for name, value in shaping(options, "predict").items()}
-    wanted["weights"] = sha256(network.model / WEIGHTS)
-    return wanted.items() <= facts.items()
-
-
-def _of_refined(scores: Scores, method: str, given: bool) -> list[StepScore]:
-    return [
-        _of_maps(entry, f"refined by {method}", given)
-        for entry in scores.quoted()
-        if entry.source == "refined"
-    ]
+    notes = read_notes(target.predictions_file, PredictionNotes)
+    if notes is None or notes.weights != sha256(network.model / WEIGHTS):
+        return False
+    return shaping(options, "predict").items() <= shaping(notes, "predict").items()
 
 
 def _of_maps(entry: SegmentationScore, name: str, given: bool) -> StepScore:

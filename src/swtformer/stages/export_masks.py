@@ -26,8 +26,8 @@ from swtformer.store.mask_folders import (
     mask_folder,
     mask_ids,
     masks_in,
-    predicted_grid,
     predicted_photographs,
+    prediction_notes,
 )
 from swtformer.store.run import Run
 
@@ -108,8 +108,11 @@ def export_masks(
     exif = settings.data.exif
     if data is not None:
         photographs = {record.id: record.image for record in data.records}
-    elif photographs := predicted_photographs(folder):
-        exif = predicted_grid(folder)
+    else:
+        photographs = predicted_photographs(folder)
+        made = prediction_notes(folder)
+        if photographs and made is not None:
+            exif = made.exif
     failures: list[Failure] = []
     written: list[str] = []
 

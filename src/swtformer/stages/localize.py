@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import numpy as np
 import torch
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.of_run import notes_of
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.errors import DataError, ImageError
+from swtformer.errors import DataError, ImageError, SwtformerError
+from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import autocast, pick_device
@@ -21,7 +21,7 @@ from swtformer.progress import Progress, silent
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
-from swtformer.store.maps import are_current
+from swtformer.store.maps import ClassActivationMaps, are_current
 from swtformer.store.models import WEIGHTS
 from swtformer.store.notes import MapNotes, write_notes
 from swtformer.store.run import Run
@@ -82,9 +82,7 @@ def localize(
     model.to(device)
     made_by = _fingerprint(run, settings)
     notes = MapNotes(
-        data=data.root.resolve(),
-        data_name=data.name,
-        split=data.split,
+        **notes_of(data),
         made_by=made_by,
         images=len(data),
         scales=options.scales,
@@ -102,7 +100,8 @@ def localize(
     failures: list[Failure] = []
     done = 0
     progress("localize", reused, len(data))
-    for batch in _batches(todo, settings, failures):
+
+    def make(batch: list[tuple[Record, np.ndarray]]) -> list[ClassActivationMaps]:
         present = None
         if options.classes == "given":
             present = torch.zeros(len(batch), len(model.classes), device=device)
@@ -111,10 +110,23 @@ def localize(
         images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for _, image in batch]).to(device)
         with autocast(options.precision, device):
             made = model.maps(images, present, settings=options)
-        for i, (record, image) in enumerate(batch):
-            maps = maps_of(made, i, size=(image.shape[0], image.shape[1]))
-            replace(maps, made_by=made_by, made_from=_source(record, settings)).save(run.map_file(record.id))
-        done += len(batch)
+        size = (images.shape[-2], images.shape[-1])
+        return [maps_of(made, index, size=size) for index in range(len(batch))]
+
+    reader = read_ahead(todo, exif=settings.data.exif, threads=options.workers)
+    results = in_equal_sizes(
+        ((record, image if isinstance(image, ImageError) else (record, image)) for record, image in reader),
+        size_of=lambda item: (item[1].shape[0], item[1].shape[1]),
+        work=make,
+        limit=options.batch_size,
+    )
+    for record, maps in results:
+        if isinstance(maps, SwtformerError):
+            failures.append(Failure(record.id, "localize", str(record.image), str(maps)))
+        else:
+            maps = replace(maps, made_by=made_by, made_from=_source(record, settings))
+            maps.save(run.map_file(record.id))
+            done += 1
         progress("localize", reused + done + len(failures), len(data))
     write_failures(run, "localize", failures)
     return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
@@ -129,31 +141,3 @@ def _source(record: Record, settings: Settings) -> str:
     """Equal while an image's file and, where they choose the classes, its labels are what they were."""
     labels = record.present if settings.localize.classes == "given" else None
     return digest(file_stamp(record.image), labels)
-
-
-def _batches(
-    records: list[Record], settings: Settings, failures: list[Failure]
-) -> Iterator[list[tuple[Record, np.ndarray]]]:
-    """Images in order, grouped while neighbours have one size."""
-    limit = settings.localize.batch_size
-    for _, group in groupby(_images(records, settings, failures), key=lambda item: item[1].shape):
-        batch: list[tuple[Record, np.ndarray]] = []
-        for item in group:
-            batch.append(item)
-            if len(batch) == limit:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-
-def _images(
-    records: list[Record], settings: Settings, failures: list[Failure]
-) -> Iterator[tuple[Record, np.ndarray]]:
-    """The images that can be read; the others become failures."""
-    options = settings.localize
-    for record, image in read_ahead(records, exif=settings.data.exif, threads=options.workers):
-        if isinstance(image, ImageError):
-            failures.append(Failure(record.id, "localize", str(record.image), str(image)))
-        else:
-            yield record, image

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,16 +22,15 @@ from swtformer.progress import Progress, silent
 from swtformer.report.pictures import mask_overlay, thumbnail
 from swtformer.settings import PredictSettings
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import sha256, write_json, write_text, write_with
+from swtformer.store.files import sha256, write_json, write_rows, write_with
 from swtformer.store.masks import write_mask
 from swtformer.store.models import WEIGHTS
+from swtformer.store.notes import Area, Areas, ImageAreas, PredictionNotes, write_notes
 from swtformer.store.run import Run
 
 MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
 ENDINGS = {MASKS: ".png", OVERLAYS: ".jpg", PROBABILITIES: ".npz"}
 """Folders of the results, and how the name of a file in each ends."""
-PREDICTIONS = "predictions.json"
-AREAS = ("areas.json", "areas.csv")
 OVERLAY_PX = 2048
 """Longer side of an overlay at most; masks keep the size of their image."""
 NAMED = 5
@@ -120,10 +116,11 @@ def predict(
     predictor = load_predictor(model, settings)
     if settings.strict:
         _refuse_unreadable(records, predictor)
-    for name in (PREDICTIONS, *AREAS):
-        _remove(target.path / name)
+    table = target.areas_file.with_suffix(".csv")
+    for file in (target.predictions_file, target.areas_file, table):
+        _remove(file)
     write_failures(target, "predict", ())
-    rows: list[dict[str, Any]] = []
+    rows: list[ImageAreas] = []
     failures: list[Failure] = []
     rotated = 0
     progress("predict", 0, len(records))
@@ -139,21 +136,20 @@ def predict(
             rows.append(_segmented(predictor, record, image, target.path, settings))
         progress("predict", place, len(records))
     write_failures(target, "predict", failures)
-    _write_areas(target.path, rows, predictor)
-    write_json(
-        target.path / PREDICTIONS,
-        {
-            "model": str(predictor.folder.resolve()),
-            "weights": sha256(predictor.folder / WEIGHTS),
-            "kind": predictor.kind,
-            **predictor.about,
-            "classes": [BACKGROUND, *predictor.classes],
-            "images": len(rows),
-            "skipped": len(failures),
-            **settings.model_dump(mode="json"),
-            "exif": predictor.exif,
-        },
+    names = (BACKGROUND, *predictor.classes)
+    write_notes(target.areas_file, Areas(classes=names, images=tuple(rows)))
+    write_rows(table, COLUMNS, _table(rows))
+    notes = PredictionNotes(
+        **(settings.model_dump() | {"exif": predictor.exif}),
+        **predictor.about,
+        model=predictor.folder.resolve(),
+        weights=sha256(predictor.folder / WEIGHTS),
+        kind=predictor.kind,
+        classes=names,
+        images=len(rows),
+        skipped=len(failures),
     )
+    write_json(target.predictions_file, notes.model_dump(mode="json", exclude_unset=True))
     strays = _strays(target.path / MASKS, records)
     return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays)
 
@@ -186,7 +182,7 @@ def _is_rotated(path: Path) -> bool:
 
 def _segmented(
     predictor: Predictor, record: Record, image: np.ndarray, out: Path, settings: PredictSettings
-) -> dict[str, Any]:
+) -> ImageAreas:
     """Segment one image, write its files, and tell its areas."""
     made = predictor.predict(image)
     write_mask(_inside(out, MASKS, f"{record.id}.png"), made.labels)
@@ -199,29 +195,19 @@ def _segmented(
         path = _inside(out, PROBABILITIES, f"{record.id}.npz")
         write_with(path, lambda stream: np.savez_compressed(stream, probabilities=probabilities))
     height, width = made.labels.shape
-    pixels = np.bincount(made.labels.reshape(-1), minlength=len(predictor.classes) + 1)
-    return {
-        "image": record.id,
-        "file": str(record.image),
-        "width": width,
-        "height": height,
-        "areas": {
-            name: {"pixels": int(count), "fraction": round(int(count) / (height * width), 6)}
-            for name, count in zip((BACKGROUND, *predictor.classes), pixels, strict=True)
-        },
+    pixels = np.bincount(made.labels.reshape(-1), minlength=len(predictor.classes) + 1).tolist()
+    areas = {
+        name: Area(pixels=count, fraction=round(count / (height * width), 6))
+        for name, count in zip((BACKGROUND, *predictor.classes), pixels, strict=True)
     }
+    return ImageAreas(image=record.id, file=record.image, width=width, height=height, areas=areas)
 
 
-def _write_areas(out: Path, rows: Sequence[dict[str, Any]], predictor: Predictor) -> None:
-    as_json, as_table = AREAS
-    write_json(out / as_json, {"classes": [BACKGROUND, *predictor.classes], "images": list(rows)})
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+def _table(rows: Sequence[ImageAreas]) -> Iterator[dict[str, object]]:
     for row in rows:
-        for label, (name, area) in enumerate(row["areas"].items()):
-            writer.writerow([row["image"], row["file"], label, name, area["pixels"], area["fraction"]])
-    write_text(out / as_table, text.getvalue())
+        for label, (name, area) in enumerate(row.areas.items()):
+            values = (row.image, row.file, label, name, area.pixels, area.fraction)
+            yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _inside(out: Path, folder: str, name: str) -> Path:

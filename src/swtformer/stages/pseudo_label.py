@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -27,13 +27,21 @@ from swtformer.label_values import IGNORED
 from swtformer.labelling.mask_rule import ids_with_maps
 from swtformer.labelling.start_maps import all_channels, label_free_power, source_of
 from swtformer.progress import Progress, silent
-from swtformer.settings import REFINERS, PseudoLabelSettings, differing, shaping
+from swtformer.settings import REFINERS, PseudoLabelSettings, shaping
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import digest, write_json
+from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import remove_other_masks, write_mask
-from swtformer.store.notes import MapNotes, PseudoMaskNotes, RefinedNotes, map_notes, read_notes
-from swtformer.store.refined_maps import refined_notes, require_refined_from, require_refined_from_maps
+from swtformer.store.notes import (
+    DataNotes,
+    MapNotes,
+    PseudoMaskNotes,
+    RefinedNotes,
+    map_notes,
+    read_notes,
+    write_notes,
+)
+from swtformer.store.refined_maps import refined_notes, require_current, require_refined_from_maps
 from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
 
@@ -94,13 +102,7 @@ class _Maps:
     def _load(self, id: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
         """(K+1, h, w) maps of an image, the (K,) labels of its classes, and its size."""
         maps = ClassActivationMaps.load(self.run.map_file(id))
-        if maps.made_by != self.made_by:
-            raise SwtformerError(
-                f"the maps are stale: they were made by another model or with other settings than "
-                f"{self.run.maps_file} says. Run the command that made them again."
-            )
-        if isinstance(self.run, RefinedRun):
-            require_refined_from(self.run, id, maps)
+        require_current(self.run, id, maps, made_by=self.made_by)
         values = torch.from_numpy(maps.values).long()
         return all_channels(maps, self.source, power=self.power), values, maps.size
 
@@ -141,7 +143,7 @@ def pseudo_label(
     source, maps, start = _maps(run, settings)
     made_from = _made_from(run)
     noted = refined_notes(run) if source == "refined" else map_notes(run)
-    own = shaping(settings, "pseudo_label")
+    own = _own(settings, source)
     made_with = map_notes(run).settings | noted.settings | own
     decide = _rule(maps, settings, progress)
     run.pseudo_masks_file.unlink(missing_ok=True)
@@ -179,9 +181,7 @@ def pseudo_label(
     write_failures(run, "pseudo-label", failures)
     write_reviews(run, reviews)
     notes = PseudoMaskNotes(
-        data=noted.data,
-        split=noted.split,
-        data_name=noted.data_name,
+        **noted.model_dump(include=set(DataNotes.model_fields)),
         made_by=noted.made_by,
         method=noted.method if isinstance(noted, RefinedNotes) else None,
         source=source,
@@ -192,7 +192,7 @@ def pseudo_label(
         settings=own,
         made_with=made_with,
     )
-    write_json(run.pseudo_masks_file, notes.model_dump(mode="json"))
+    write_notes(run.pseudo_masks_file, notes)
     unrefined = len(set(run.map_ids()) - set(maps.ids))
     return PseudoLabelResult(source, len(reviews), unrefined, undecided, reviews, failures)
 
@@ -208,14 +208,24 @@ def current_pseudo_masks(run: Run, *, settings: PseudoLabelSettings) -> int | No
     notes = read_notes(run.pseudo_masks_file, PseudoMaskNotes)
     if notes is None or not run.review_file.is_file():
         return None
-    refined = RefinedRun(run.path).maps_file.is_file() and settings.source != "maps"
     is_same = (
         notes.made_from == _made_from(run)
-        and notes.source == ("refined" if refined else "maps")
-        and not differing(notes.settings, shaping(settings, "pseudo_label"))
+        and notes.settings == _own(settings, _source(run, settings))
         and all(run.pseudo_mask_file(review.id).is_file() for review in read_reviews(run))
     )
     return notes.images if is_same else None
+
+
+def _source(run: Run, settings: PseudoLabelSettings) -> Literal["refined", "maps"]:
+    """The maps that the settings mean; `auto` takes refined ones where there are any."""
+    if settings.source == "auto":
+        return "refined" if run.refined_file.is_file() else "maps"
+    return settings.source
+
+
+def _own(settings: PseudoLabelSettings, source: str) -> dict[str, Any]:
+    """The settings that shape the masks, with the source that they mean."""
+    return shaping(settings.model_copy(update={"source": source}), "pseudo_label")
 
 
 def _made_from(run: Run) -> str:
@@ -229,8 +239,8 @@ def _made_from(run: Run) -> str:
 
 def _maps(run: Run, settings: PseudoLabelSettings) -> tuple[Literal["refined", "maps"], _Maps, _Maps | None]:
     """The maps that the settings mean and, if they are refined, those before refinement."""
-    refined = RefinedRun(run.path)
-    if settings.source == "refined" or (settings.source == "auto" and refined.maps_file.is_file()):
+    if _source(run, settings) == "refined":
+        refined = RefinedRun(run.path)
         notes = refined_notes(run)
         ids = ids_with_maps(refined)
         require_refined_from_maps(run)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
-from swtformer.datasets.of_run import open_data_of
+from swtformer.datasets.of_run import notes_of, open_data_of
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError, SwtformerError
@@ -111,13 +111,12 @@ def refine(
             settings=settings,
             progress=progress,
         )
-    shaped_by = settings.shaping("refine", "refiner")
+    settled = options.model_copy(update={"source": start.source})
+    shaped_by = settings.model_copy(update={"refine": settled}).shaping("refine", "refiner")
     maps_made_by = None if mapped_by is None else mapped_by.made_by
     made_by = digest(maps_made_by, shaped_by, start, settings.data.exif, weights)
     notes = RefinedNotes(
-        data=data.root.resolve(),
-        data_name=None if mapped_by is None else mapped_by.data_name,
-        split=data.split,
+        **notes_of(data),
         made_by=made_by,
         maps_made_by=maps_made_by,
         images=len(records),

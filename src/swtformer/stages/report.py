@@ -21,7 +21,7 @@ from swtformer.report.page import Contents, Gallery
 from swtformer.report.selection import confidence, extremes, varied
 from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
-from swtformer.store.files import read_json, write_text
+from swtformer.store.files import write_text
 from swtformer.store.known_data import data_of
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import read_rule
@@ -87,7 +87,6 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
         settings=settings,
         classes=_classes(run, data),
         class_images=_class_images(data) if data else {},
-        images=len(data) if data else None,
         maps=len(made.maps),
         masks=len(made.masks),
         has_rcam=made.columns.rcam,
@@ -97,7 +96,7 @@ def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress
         scores=scores,
         galleries=galleries,
         failures=tuple(read_failures(run)),
-        environment=read_json(run.environment_file) if run.environment_file.is_file() else {},
+        environment=training_notes(run),
         missing=tuple(missing),
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         later=later,

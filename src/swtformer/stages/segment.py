@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ import torch
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import split_off
 from swtformer.datasets.check import refuse_unreadable
-from swtformer.datasets.of_run import open_data_of
+from swtformer.datasets.of_run import notes_of, open_data_of
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import (
     has_checkpoint,
@@ -28,8 +27,7 @@ from swtformer.methods.pretrained import from_pretrained
 from swtformer.processes import is_main_process
 from swtformer.progress import Progress, silent
 from swtformer.review.rejections import Rejections, rejections
-from swtformer.segmentation import SegmentationNetwork, create_network
-from swtformer.segmentation.pretrained import save_network
+from swtformer.segmentation import create_network
 from swtformer.settings import SegmentSettings, Settings
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
@@ -53,7 +51,7 @@ from swtformer.training.network_notes import (
     made_with,
     write_validation_score,
 )
-from swtformer.training.pair_loader import MaskedImage
+from swtformer.training.pair_samples import MaskedImage
 from swtformer.training.pairs import Pairs, find_pairs, with_confidence
 from swtformer.training.resume import changed_threads, require_unchanged, stored
 from swtformer.training.same_network import SECTIONS
@@ -159,7 +157,7 @@ def segment(
                     update_training_notes(trained, finished=_now())
                 if not changes:
                     update_training_notes(
-                        trained, data=data.root.resolve(), masks=masks.resolve(), supervision=supervision
+                        trained, **notes_of(data), masks=masks.resolve(), supervision=supervision
                     )
         else:
             failures = _train(
@@ -211,28 +209,30 @@ def _train(
     progress: Progress,
 ) -> list[Failure]:
     """Train the network, or resume its training, and save it; returns what could not be read."""
+    from swtformer.engine.fitting import fit
+    from swtformer.training.pair_augment import WholePair, create_pair_augmentation
+    from swtformer.training.pair_samples import PairSamples
+    from swtformer.training.segmentation import SegmentationModule
+
+    options = settings.segment
     training, validation = _divided(pairs, settings)
     torch.manual_seed(settings.seed)
-    start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
-    network = create_network(settings.segment, data.classes, start=start)
+    start = from_pretrained(run.path) if options.encoder == "run" else None
+    network = create_network(options, data.classes, start=start)
     supervision = known_supervision(trained, pairs)
     if is_main_process():
         trained.write_settings(stored(settings))
         write_json(trained.training_ids_file, [item.id for item in training])
         write_json(trained.classes_file, list(data.classes))
-        update_training_notes(
-            trained, data=data.root.resolve(), masks=masks.resolve(), supervision=supervision
-        )
+        update_training_notes(trained, **notes_of(data), masks=masks.resolve(), supervision=supervision)
         if changes or not has_checkpoint(trained):
             before = network_notes(trained).resumed_anyway if has_checkpoint(trained) else ()
             update_training_notes(
                 trained,
-                split=data.split,
-                data_name=data.name,
                 labels_from=data.labels_from,
                 data_fingerprint=data.fingerprint(),
                 masks_fingerprint=pairs.fingerprint,
-                present_fingerprint=pairs.present_fingerprint if settings.segment.presence > 0 else None,
+                present_fingerprint=pairs.present_fingerprint if options.presence > 0 else None,
                 masks_made_with=made_with(run, masks),
                 corrections=pairs.corrections,
                 rejected_ids=sorted(left_out.ids),
@@ -244,20 +244,22 @@ def _train(
                 finished=None,
                 resumed_anyway=(*before, *changes),
             )
-    unreadable = _fit(
-        network,
-        training,
-        validation,
-        pairs=pairs,
-        trained=trained,
-        settings=settings,
+    weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
+    unreadable = fit(
+        SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
+        PairSamples(training, create_pair_augmentation(options), settings.data, seed=settings.seed),
+        PairSamples(validation, WholePair(options.crop_px), settings.data, seed=0) if validation else None,
+        run=trained,
         resume=resume and has_checkpoint(trained),
         progress=progress,
     )
     if is_main_process():
-        save_network(network, trained.model)
+        network.write(trained.model)
         update_training_notes(trained, finished=_now())
-    return [*pairs.failures, *unreadable]
+    replaced = [training[place] for place in sorted(unreadable.training)]
+    replaced += [validation[place] for place in sorted(unreadable.validation)]
+    reason = "cannot be read, or its mask cannot; another image took its place"
+    return [*pairs.failures, *(Failure(item.id, "segment", str(item.image), reason) for item in replaced)]
 
 
 def _now() -> str:
@@ -314,34 +316,3 @@ def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[
             "--segment.validation_fraction above 0 and give at least 10 images."
         )
     return pairs.of(training), pairs.of(validation)
-
-
-def _fit(
-    network: SegmentationNetwork,
-    training: list[MaskedImage],
-    validation: list[MaskedImage],
-    *,
-    pairs: Pairs,
-    trained: Run,
-    settings: Settings,
-    resume: bool,
-    progress: Progress,
-) -> list[Failure]:
-    from swtformer.engine.fitting import fit
-    from swtformer.training.pair_loader import evaluation_pairs, training_pairs
-    from swtformer.training.segmentation import SegmentationModule
-
-    options = settings.segment
-    weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
-    unreadable = fit(
-        SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
-        partial(training_pairs, training, options, settings.data, seed=settings.seed),
-        partial(evaluation_pairs, validation, options, settings.data) if validation else None,
-        run=trained,
-        resume=resume,
-        progress=progress,
-    )
-    replaced = [training[place] for place in sorted(unreadable.training)]
-    replaced += [validation[place] for place in sorted(unreadable.validation)]
-    reason = "cannot be read, or its mask cannot; another image took its place"
-    return [Failure(item.id, "segment", str(item.image), reason) for item in replaced]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,10 +10,10 @@ import torch
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.of_run import notes_of, write_labels
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import (
     has_checkpoint,
-    has_only_model,
     training_folder,
     with_earlier,
 )
@@ -95,7 +94,7 @@ def train(
         if settings.data.strict:
             for images in filter(None, (training, validation)):
                 refuse_unreadable(images, exif=settings.data.exif)
-        if resume and has_only_model(run):
+        if resume and holds_model(run.path) and not has_checkpoint(run):  # they were removed
             if is_main_process():
                 _write_settings(run, settings)
                 _note_changes(run, data, changes, overridden=settings.train.resume_anyway)
@@ -138,6 +137,7 @@ def _note(
     if has_checkpoint(run) or holds_model(run.path):
         _note_changes(run, data, changes, overridden=settings.train.resume_anyway)
         return
+    write_labels(run, data)
     update_training_notes(
         run,
         **notes_of_data(data),
@@ -153,7 +153,7 @@ def _note(
 
 def _note_changes(run: Run, data: ImageSet, changes: Sequence[str], *, overridden: bool) -> None:
     """Note where the data of an existing training lies now, and changes that were overridden."""
-    update_training_notes(run, data=data.root.resolve())
+    update_training_notes(run, **notes_of(data))
     if not (changes and overridden):
         return
     update_training_notes(run, file_sizes=file_sizes(data))  # nobody is asked twice about the same files
@@ -232,14 +232,16 @@ def _fit(
     progress: Progress,
 ) -> list[Failure]:
     from swtformer.engine.fitting import fit
-    from swtformer.training.loader import evaluation_loader, training_loader
+    from swtformer.training.augment import WholeImage, create_augmentation
+    from swtformer.training.labelled_samples import LabelledSamples
     from swtformer.training.module import TrainingModule
     from swtformer.training.whole_images import WholeImages
 
+    augmentation, whole = create_augmentation(settings.train), WholeImage(settings.train.crop_px)
     unreadable = fit(
         TrainingModule(model, settings, WholeImages(training, settings.data)),
-        partial(training_loader, training, settings.train, settings.data, seed=settings.seed),
-        partial(evaluation_loader, validation, settings.train, settings.data) if validation else None,
+        LabelledSamples(training, augmentation, settings.data, seed=settings.seed),
+        LabelledSamples(validation, whole, settings.data, seed=0) if validation else None,
         run=run,
         resume=resume,
         progress=progress,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
-from swtformer.store.files import write_text
+from swtformer.store.files import write_rows
 from swtformer.store.run import Run
 
 
@@ -40,11 +39,7 @@ def write_failures(run: Run, stage: str, failures: Iterable[Failure]) -> None:
     """Replace one stage's rows of failures.csv; the file is removed when no row is left."""
     kept = [failure for failure in read_failures(run) if failure.stage != stage]
     kept.extend(failures)
-    if not kept:
+    if kept:
+        write_rows(run.failures_file, [item.name for item in fields(Failure)], map(asdict, kept))
+    else:
         run.failures_file.unlink(missing_ok=True)
-        return
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=[item.name for item in fields(Failure)])
-    writer.writeheader()
-    writer.writerows(asdict(failure) for failure in kept)
-    write_text(run.failures_file, text.getvalue())

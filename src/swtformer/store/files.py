@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import fcntl
 import hashlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from swtformer.errors import SwtformerError
+
+SUFFIX = ".swtformer.tmp"
+"""Of temporary files; those of killed processes are removed by the next one that writes into the folder."""
 
 
 @contextmanager
@@ -23,17 +30,17 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
+        _remove_abandoned_once(path.parent)
+        handle, temporary = _locked_temporary(path)
     except OSError as error:
         raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
-    temporary = Path(name)
     try:
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+            temporary.chmod(0o644)
+            os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -41,6 +48,31 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _locked_temporary(path: Path) -> tuple[int, Path]:
+    """A new temporary file beside `path`, locked while its process lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=SUFFIX, dir=path.parent)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # taken for abandoned before it was locked
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files of a folder whose processes were killed."""
+    for file in folder.glob(f".*{SUFFIX}"):
+        with suppress(OSError):  # somebody else's, or gone by now
+            handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.unlink()
+            finally:
+                os.close(handle)
+
+
+_remove_abandoned_once = cache(remove_abandoned)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -61,6 +93,15 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_file(path, "w") as stream:
         stream.write(text)
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a CSV file with a header atomically; None becomes an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from swtformer.errors import SwtformerError
-from swtformer.store.files import read_json
+from swtformer.store.notes import Areas, PredictionNotes, read_notes
 from swtformer.store.run import Run
 
 MaskSource = Literal["auto", "pseudo_masks", "masks", "corrected_masks", "predictions"]
@@ -20,10 +20,6 @@ _ORIGINS: dict[MaskSource, str] = {
     "predictions": "name the folder that `swtformer predict` made instead of the run.",
 }
 """What to do if a run lacks masks."""
-
-PREDICTIONS_FILE = "predictions.json"
-AREAS_FILE = "areas.json"
-"""Files that `swtformer predict` writes next to its folder of masks; the second lists the photographs."""
 
 
 def mask_folder(run: Run, source: MaskSource = "auto") -> Path:
@@ -41,7 +37,7 @@ def mask_folder(run: Run, source: MaskSource = "auto") -> Path:
 
 def masks_in(folder: Path) -> Path:
     """The folder with the masks: the sub-folder masks of what `swtformer predict` made, else `folder`."""
-    return folder / "masks" if (folder / PREDICTIONS_FILE).is_file() else folder
+    return Run(folder).masks if Run(folder).predictions_file.is_file() else folder
 
 
 def mask_ids(folder: Path) -> list[str]:
@@ -70,16 +66,21 @@ def declared_classes(folder: Path) -> tuple[str, ...] | None:
     Raises:
         SwtformerError: the file does not hold a list of names.
     """
-    for place in (folder, folder.parent):
-        file = place / "classes.json"
-        if file.is_file():
-            return _names(read_json(file), file)
-    file = folder.parent / PREDICTIONS_FILE
-    if file.is_file():
-        facts = read_json(file)
-        names = _names(facts.get("classes") if isinstance(facts, dict) else None, file)
-        return names[1:]  # the first is background
-    return None
+    for place in (Run(folder), Run(folder.parent)):
+        names = read_notes(place.classes_file, list[str], remedy="Expected a list of class names.")
+        if names is not None:
+            return tuple(names)
+    notes = prediction_notes(folder)
+    return notes.classes[1:] if notes else None  # the first is background
+
+
+def prediction_notes(folder: Path) -> PredictionNotes | None:
+    """How `swtformer predict` made the masks of a folder; None for other masks.
+
+    Raises:
+        SwtformerError: predictions.json beside the folder is damaged.
+    """
+    return read_notes(Run(folder.parent).predictions_file, PredictionNotes, remedy="Predict again.")
 
 
 def predicted_photographs(folder: Path) -> dict[str, Path]:
@@ -88,26 +89,7 @@ def predicted_photographs(folder: Path) -> dict[str, Path]:
     Raises:
         SwtformerError: areas.json beside the folder cannot be read, or does not list photographs.
     """
-    file = folder.parent / AREAS_FILE
-    if not (folder.parent / PREDICTIONS_FILE).is_file() or not file.is_file():
+    listed = read_notes(Run(folder.parent).areas_file, Areas, remedy="Predict again.")
+    if listed is None or prediction_notes(folder) is None:
         return {}
-    content = read_json(file)
-    try:
-        listed = {str(row["image"]): Path(row["file"]) for row in content["images"]}
-    except (KeyError, TypeError) as error:
-        raise SwtformerError(
-            f"{file}: is not what `swtformer predict` writes ({error!r}); predict again."
-        ) from None
-    return {id: photograph for id, photograph in listed.items() if photograph.is_file()}
-
-
-def predicted_grid(folder: Path) -> Literal["raw", "apply"]:
-    """EXIF handling of the masks that `swtformer predict` wrote to `folder` (`DataSettings.exif`)."""
-    facts = read_json(folder.parent / PREDICTIONS_FILE)
-    return "apply" if isinstance(facts, dict) and facts.get("exif") == "apply" else "raw"
-
-
-def _names(value: object, file: Path) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise SwtformerError(f"{file}: expected a list of class names.")
-    return tuple(value)
+    return {row.image: row.file for row in listed.images if row.file.is_file()}

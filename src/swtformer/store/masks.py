@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from swtformer.store.files import read_json, write_json, write_with
+from swtformer.store.files import write_json, write_with
 from swtformer.store.maps import Source
+from swtformer.store.notes import read_notes
 from swtformer.store.run import Run
 
 Policy = Literal["argmax", "fixed", "label_free"]
@@ -44,10 +45,7 @@ def read_rule(run: Run) -> MaskRule | None:
     Raises:
         SwtformerError: masks.json is damaged.
     """
-    if not run.masks_file.is_file():
-        return None
-    facts = read_json(run.masks_file)
-    return MaskRule(facts["source"], facts["policy"], facts["threshold"])
+    return read_notes(run.masks_file, MaskRule, remedy="Make the masks again with `swtformer mask`.")
 
 
 def voc_palette() -> np.ndarray:

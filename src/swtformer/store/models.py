@@ -6,6 +6,7 @@ This module does not import torch, so the command line can check a folder at onc
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -28,6 +29,8 @@ WEIGHTS = "model.safetensors"
 """File of a saved model: its tensors."""
 CARD = "README.md"
 """File of a saved model: the model card, which may be missing."""
+CHECKSUM = "sha256"
+"""Key of config.json: SHA-256 of the weights' file."""
 FORMAT = 1
 """Layout of config.json. Raise it with a change that older versions of the package would misread."""
 
@@ -120,7 +123,12 @@ def write_model_folder(
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     payload = save(tensors, metadata={"format": "pt"})
     write_with(folder / WEIGHTS, lambda stream: stream.write(payload))
-    config = {"format": FORMAT, SETTINGS_OF[kind]: settings.model_dump(mode="json"), "classes": list(classes)}
+    config = {
+        "format": FORMAT,
+        SETTINGS_OF[kind]: settings.model_dump(mode="json"),
+        "classes": list(classes),
+        CHECKSUM: hashlib.sha256(payload).hexdigest(),
+    }
     write_json(folder / CONFIG, config)
     return folder
 

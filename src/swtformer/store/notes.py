@@ -6,9 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from swtformer.errors import SwtformerError
+from swtformer.settings import DataSettings, PredictSettings
 from swtformer.store.environment import describe_environment
 from swtformer.store.files import read_json, write_json
 from swtformer.store.run import Run
@@ -37,20 +38,25 @@ class DataNotes(Notes):
     """Its split."""
     data_name: str | None = None
     """What it is called."""
+    data_settings: DataSettings | None = None
+    """How it was opened; None for a set that was made in Python."""
+    reader: dict[str, Any] = {}
+    """Options of its reader."""
 
 
-class CheckNotes(Notes):
-    """The last check of all image files of a run's data."""
+class EnvironmentNotes(Notes):
+    """Versions and machine (`describe_environment`)."""
 
-    fingerprint: str
-    """Of the labels, names and sizes of the files that were checked."""
-    images: int
-    unreadable: int
-    missing: int
+    python: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    cpu_count: int | None = None
+    packages: dict[str, str] = {}
+    """Versions of the packages that made the result."""
 
 
-class TrainingNotes(DataNotes):
-    """environment.json of a run: what its model was trained on."""
+class TrainingNotes(DataNotes, EnvironmentNotes):
+    """environment.json of a run: what its model was trained on, and where."""
 
     labels_from: str = ""
     """Where the image-level labels came from, in words."""
@@ -68,11 +74,10 @@ class TrainingNotes(DataNotes):
     parameters: int = 0
     resumed_anyway: tuple[str, ...] = ()
     """Changes that the training was resumed in spite of."""
-    check: CheckNotes | None = None
+    checked: str | None = None
+    """Fingerprint of the labels, names and sizes of the image files that `run` last read as a whole."""
     commands: tuple[str, ...] = ()
     """Command lines that worked on the run, the oldest first."""
-    packages: dict[str, str] = {}
-    """Versions of the packages that made it."""
 
 
 class CorrectionNotes(Notes):
@@ -160,11 +165,73 @@ class PseudoMaskNotes(DataNotes):
     """These settings, and those of the maps."""
 
 
-NotesT = TypeVar("NotesT", bound=Notes)
+class PredictionNotes(PredictSettings):
+    """predictions.json beside a folder of masks: how `predict` made them, among its settings."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: Path | None = None
+    """Folder of the model."""
+    weights: str = ""
+    """SHA-256 of its weights' file."""
+    kind: Literal["segmentation", "cam", ""] = ""
+    encoder: str | None = None
+    """Of a segmentation network, as is the decoder."""
+    decoder: str | None = None
+    method: str | None = None
+    """Of a model that makes maps, as is what follows."""
+    backbone: str | None = None
+    """None where the method builds a network of its own."""
+    source: str | None = None
+    policy: str | None = None
+    threshold: float | None = None
+    classes: tuple[str, ...] = ()
+    """Background first."""
+    exif: Literal["raw", "apply"] = "raw"
+    """How the photographs were read."""
+    images: int = 0
+    skipped: int = 0
 
 
-def read_notes(file: Path, kind: type[NotesT]) -> NotesT | None:
-    """The notes of a file; None without the file.
+class Area(Notes):
+    """Pixels of one class in an image, and their part of all."""
+
+    pixels: int
+    fraction: float
+
+
+class ImageAreas(Notes):
+    """A photograph that was segmented, and how much of it each class covers."""
+
+    image: str
+    """Its id."""
+    file: Path
+    width: int
+    height: int
+    areas: dict[str, Area]
+    """By class, background first."""
+
+
+class Areas(Notes):
+    """areas.json: all photographs that `predict` segmented."""
+
+    classes: tuple[str, ...]
+    """Background first."""
+    images: tuple[ImageAreas, ...]
+
+
+Contents = TypeVar("Contents")
+
+
+def read_notes(
+    file: Path, kind: type[Contents], *, remedy: str = "Make it again, or remove it."
+) -> Contents | None:
+    """What a JSON file notes, checked; None without the file.
+
+    Args:
+        file: the file.
+        kind: notes, or a dataclass.
+        remedy: what to do about a damaged file.
 
     Raises:
         SwtformerError: the file is damaged.
@@ -172,11 +239,11 @@ def read_notes(file: Path, kind: type[NotesT]) -> NotesT | None:
     if not file.is_file():
         return None
     try:
-        return kind.model_validate(read_json(file))
+        return TypeAdapter(kind).validate_python(read_json(file))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its content"
-        raise SwtformerError(f"{file}: {place}: {first['msg']}. Make it again, or remove it.") from None
+        raise SwtformerError(f"{file}: {place}: {first['msg']}. {remedy}") from None
 
 
 def map_notes(run: Run) -> MapNotes:

@@ -6,7 +6,7 @@ from swtformer.errors import SwtformerError
 from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.notes import RefinedNotes, map_notes, read_notes
-from swtformer.store.run import Run
+from swtformer.store.run import RefinedRun, Run
 
 
 def maps_stamp(maps: ClassActivationMaps) -> str:
@@ -41,15 +41,26 @@ def require_refined_from_maps(run: Run) -> None:
         )
 
 
-def require_refined_from(run: Run, id: str, refined: ClassActivationMaps) -> None:
-    """Refuse an image's refined maps if its maps have changed since.
+def require_current(run: Run, id: str, maps: ClassActivationMaps, *, made_by: str) -> None:
+    """Refuse an image's maps if others of the run are newer, or if the maps that they were refined from are.
+
+    Args:
+        run: a `RefinedRun` where they are refined maps.
+        id: of the image.
+        maps: loaded from `run.map_file(id)`.
+        made_by: fingerprint that all maps of the run carry.
 
     Raises:
-        SwtformerError: they are stale, or the maps are missing or damaged.
+        SwtformerError: they are stale, or the maps that they were refined from are missing or damaged.
     """
-    plain = Run(run.path)
-    if not refined.made_from.startswith(maps_stamp(ClassActivationMaps.load(plain.map_file(id)))):
-        raise SwtformerError(
-            f"{plain.refined_map_file(id)} is stale: it was made from other maps than {plain.map_file(id)} "
-            "holds now. Run `swtformer refine` again."
-        )
+    is_refined = isinstance(run, RefinedRun)
+    command = "refine" if is_refined else "localize"
+    stale = ""
+    if maps.made_by != made_by:
+        stale = f"was made by another model or with other settings than {run.maps_file} says"
+    elif is_refined:
+        plain = Run(run.path).map_file(id)
+        if not maps.made_from.startswith(maps_stamp(ClassActivationMaps.load(plain))):
+            stale = f"was made from other maps than {plain} holds now"
+    if stale:
+        raise SwtformerError(f"{run.map_file(id)} is stale: it {stale}. Run `swtformer {command}` again.")

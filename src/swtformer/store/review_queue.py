@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from swtformer.errors import SwtformerError
 from swtformer.safe_names import safe_name
-from swtformer.store.files import write_text
+from swtformer.store.files import write_rows
 from swtformer.store.run import Run
 
 
@@ -40,11 +39,7 @@ COLUMNS = tuple(item.name for item in fields(Review))
 
 def write_reviews(run: Run, reviews: Iterable[Review]) -> None:
     """Write a run's review.csv atomically."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=COLUMNS)
-    writer.writeheader()
-    writer.writerows(asdict(review) for review in reviews)
-    write_text(run.review_file, text.getvalue())
+    write_rows(run.review_file, COLUMNS, map(asdict, reviews))
 
 
 def read_reviews(run: Run) -> tuple[Review, ...]:

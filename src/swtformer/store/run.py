@@ -1,4 +1,4 @@
-"""The run folder: its layout, what it was made with, what was skipped. No other module knows the layout."""
+"""The run folder: its layout, and what it was made with. No other module knows the layout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from swtformer.settings import Settings, dump_settings, read_settings, validate
 from swtformer.store.files import read_json, write_text
 
 
-@dataclass(frozen=True)
+class _Place:
+    """A file or folder of a run, by its path in the run folder; it gives the whole path."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: Run, kind: type[Run]) -> Path:
+        return run.path / self._name
+
+
+@dataclass(frozen=True, init=False)
 class Run:
     """Paths of one run folder; nothing is created by looking at it.
 
@@ -23,89 +33,82 @@ class Run:
 
     path: Path
 
+    settings_file = _Place("settings.yaml")
+    """All settings that the run was trained with."""
+    environment_file = _Place("environment.json")
+    """Versions, machine, data fingerprint, command lines."""
+    classes_file = _Place("classes.json")
+    """Class names in order; a mask holds index + 1."""
+    labels_file = _Place("labels.jsonl")
+    """Id and class names of every image of the training, validation included."""
+    metrics_file = _Place("metrics.csv")
+    """One row per epoch, losses and validation mAP."""
+    checkpoints = _Place("checkpoints")
+    """Folder of resumable training states."""
+    model = _Place("model")
+    """Folder of the finished model: config.json and model.safetensors."""
+    maps = _Place("maps")
+    """Folder of class activation maps, one .npz per image."""
+    maps_file = _Place("maps/maps.json")
+    """How the maps were made (scales, flip, fingerprint of model and settings)."""
+    masks = _Place("masks")
+    """Folder of label images, one palette .png per image."""
+    masks_file = _Place("masks/masks.json")
+    """How the masks were made (source, policy, threshold)."""
+    refined = _Place("refined")
+    """Folder of maps that follow the images' edges, one .npz per image."""
+    refined_file = _Place("refined/refined.json")
+    """How they were made (method, settings, data, fingerprint)."""
+    refined_scores_file = _Place("refined/scores.json")
+    """What `evaluate --evaluate.maps refined` measured."""
+    pseudo_masks = _Place("pseudo_masks")
+    """Folder of label images to train on, one palette .png per image, 255 where the evidence is weak."""
+    pseudo_masks_file = _Place("pseudo_masks/pseudo_masks.json")
+    """How they were made; it is written when all of them are."""
+    review_file = _Place("pseudo_masks/review.csv")
+    """Every image and its confidence, the least sure first."""
+    decisions_file = _Place("pseudo_masks/decisions.csv")
+    """What people who looked at the pseudo-masks decided."""
+    pseudo_mask_scores_file = _Place("pseudo_masks/scores.json")
+    """What `run` measured of the pseudo-masks."""
+    corrected_masks = _Place("corrected_masks")
+    """Folder of masks that came back from another tool; its corrections.json says which were changed."""
+    segmentation = _Place("segmentation")
+    """Folder of the segmentation network's training, with the layout of a run. Further networks lie beside
+    it, in folders whose names start with its name (`store.models.finished_networks`)."""
+    training_ids_file = _Place("training_ids.json")
+    """Ids of the images that a segmentation network was trained on."""
+    predictions = _Place("predictions")
+    """Folder of a trained network's masks of the images that `run` scores, and of their scores."""
+    predictions_file = _Place("predictions.json")
+    """How `predict` made the masks of a folder, and with which model."""
+    areas_file = _Place("areas.json")
+    """The photographs that `predict` segmented, with the areas of the classes."""
+    scores_file = _Place("scores.json")
+    """What `evaluate` measured."""
+    failures_file = _Place("failures.csv")
+    """The images that were skipped, with stage and reason."""
+    report_file = _Place("report/index.html")
+    """The self-contained report."""
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         object.__setattr__(self, "path", Path(path))  # the class is frozen
 
     def __fspath__(self) -> str:
         return str(self.path)
 
-    @property
-    def settings_file(self) -> Path:
-        """settings.yaml: all settings that the run was trained with."""
-        return self.path / "settings.yaml"
-
-    @property
-    def environment_file(self) -> Path:
-        """environment.json: versions, machine, data fingerprint, command lines."""
-        return self.path / "environment.json"
-
-    @property
-    def classes_file(self) -> Path:
-        """classes.json: class names in order; a mask holds index + 1."""
-        return self.path / "classes.json"
-
-    @property
-    def metrics_file(self) -> Path:
-        """metrics.csv: one row per epoch, losses and validation mAP."""
-        return self.path / "metrics.csv"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of resumable training states."""
-        return self.path / "checkpoints"
-
-    @property
-    def model(self) -> Path:
-        """Folder of the finished model: config.json and model.safetensors."""
-        return self.path / "model"
-
-    @property
-    def maps(self) -> Path:
-        """Folder of class activation maps, one .npz per image."""
-        return self.path / "maps"
-
-    @property
-    def masks(self) -> Path:
-        """Folder of label images, one palette .png per image."""
-        return self.path / "masks"
-
-    @property
-    def masks_file(self) -> Path:
-        """masks/masks.json: how the masks were made (source, policy, threshold)."""
-        return self.masks / "masks.json"
-
-    @property
-    def maps_file(self) -> Path:
-        """maps/maps.json: how the maps were made (scales, flip, fingerprint of model and settings)."""
-        return self.maps / "maps.json"
-
     def map_file(self, id: str) -> Path:
         """File of one image's maps."""
         return self.maps / f"{id}.npz"
-
-    def mask_file(self, id: str) -> Path:
-        """File of one image's mask."""
-        return self.masks / f"{id}.png"
 
     def map_ids(self) -> list[str]:
         """Ids of the images that have maps, sorted."""
         files = self.maps.rglob("*.npz")
         return sorted(file.relative_to(self.maps).as_posix().removesuffix(".npz") for file in files)
 
-    @property
-    def refined(self) -> Path:
-        """Folder of maps that follow the images' edges, one .npz per image."""
-        return self.path / "refined"
-
-    @property
-    def refined_file(self) -> Path:
-        """refined/refined.json: how they were made (method, settings, data, fingerprint)."""
-        return self.refined / "refined.json"
-
-    @property
-    def refined_scores_file(self) -> Path:
-        """refined/scores.json: what `evaluate --evaluate.maps refined` measured."""
-        return self.refined / "scores.json"
+    def mask_file(self, id: str) -> Path:
+        """File of one image's mask."""
+        return self.masks / f"{id}.png"
 
     def refined_map_file(self, id: str) -> Path:
         """File of one image's refined maps."""
@@ -123,73 +126,9 @@ class Run:
         """<method>-fit/fit.json: what a learned refiner was fitted from."""
         return self.refined_fit(method) / "fit.json"
 
-    @property
-    def pseudo_masks(self) -> Path:
-        """Folder of label images to train on, one palette .png per image, 255 where the evidence is weak."""
-        return self.path / "pseudo_masks"
-
-    @property
-    def pseudo_masks_file(self) -> Path:
-        """pseudo_masks/pseudo_masks.json: how they were made."""
-        return self.pseudo_masks / "pseudo_masks.json"
-
     def pseudo_mask_file(self, id: str) -> Path:
         """File of one image's pseudo-mask."""
         return self.pseudo_masks / f"{id}.png"
-
-    @property
-    def review_file(self) -> Path:
-        """pseudo_masks/review.csv: every image and its confidence, the least sure first."""
-        return self.pseudo_masks / "review.csv"
-
-    @property
-    def decisions_file(self) -> Path:
-        """pseudo_masks/decisions.csv: what people who looked at the pseudo-masks decided."""
-        return self.pseudo_masks / "decisions.csv"
-
-    @property
-    def pseudo_mask_scores_file(self) -> Path:
-        """pseudo_masks/scores.json: what `run` measured of the pseudo-masks."""
-        return self.pseudo_masks / "scores.json"
-
-    @property
-    def corrected_masks(self) -> Path:
-        """Folder of masks that came back from another tool; its corrections.json says which were changed."""
-        return self.path / "corrected_masks"
-
-    @property
-    def segmentation(self) -> Path:
-        """Folder of the segmentation network's training, with the layout of a run.
-
-        Further networks lie beside it, in folders whose names start with its name; see
-        `store.models.finished_networks`.
-        """
-        return self.path / "segmentation"
-
-    @property
-    def training_ids_file(self) -> Path:
-        """training_ids.json: ids of the images that a segmentation network was trained on."""
-        return self.path / "training_ids.json"
-
-    @property
-    def predictions(self) -> Path:
-        """Folder of a trained network's masks of the images that `run` scores, and of their scores."""
-        return self.path / "predictions"
-
-    @property
-    def scores_file(self) -> Path:
-        """scores.json: what `evaluate` measured."""
-        return self.path / "scores.json"
-
-    @property
-    def failures_file(self) -> Path:
-        """failures.csv: the images that were skipped, with stage and reason."""
-        return self.path / "failures.csv"
-
-    @property
-    def report_file(self) -> Path:
-        """report/index.html: the self-contained report."""
-        return self.path / "report" / "index.html"
 
     def settings(self) -> Settings:
         """The settings that the run was made with."""
@@ -212,22 +151,13 @@ class Run:
 class RefinedRun(Run):
     """The same run with the maps that `refine` made in the place of those of `localize`."""
 
-    @property
-    def maps(self) -> Path:
-        """Folder of the refined maps."""
-        return self.refined
-
-    @property
-    def maps_file(self) -> Path:
-        """refined/refined.json."""
-        return self.refined_file
-
-    @property
-    def masks(self) -> Path:
-        """refined/masks, which no command writes: the rule of the run's masks is not meant for these maps."""
-        return self.refined / "masks"
-
-    @property
-    def scores_file(self) -> Path:
-        """refined/scores.json."""
-        return self.refined_scores_file
+    maps = _Place("refined")
+    """Folder of the refined maps."""
+    maps_file = _Place("refined/refined.json")
+    """How they were made."""
+    masks = _Place("refined/masks")
+    """Never written: the rule of the run's masks is not meant for these maps."""
+    masks_file = _Place("refined/masks/masks.json")
+    """Never written either."""
+    scores_file = _Place("refined/scores.json")
+    """What was measured of these maps."""

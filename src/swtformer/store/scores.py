@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from swtformer.errors import SwtformerError
-from swtformer.store.files import read_json, write_json
+from swtformer.store.files import write_json
+from swtformer.store.notes import read_notes
 from swtformer.store.run import Run
 
 SOURCES = {"cam": "CAM", "rcam": "R-CAM", "refined": "Refined maps", "folder": "Masks"}
@@ -33,8 +30,6 @@ POLICIES = {
 _QUOTED = {"cam": ("label_free", "fixed", "argmax")}
 """Policies of a source in the order in which they are quoted; never the oracle, unless it is alone."""
 _QUOTED_ELSEWHERE = ("argmax", "label_free", "fixed", "given")
-
-Contents = TypeVar("Contents")
 
 
 @dataclass(frozen=True)
@@ -186,7 +181,7 @@ def read_scores(path: Path) -> Scores | None:
     Raises:
         SwtformerError: the file is damaged or holds something else.
     """
-    return _read(path, Scores, "swtformer evaluate") if path.is_file() else None
+    return read_notes(path, Scores, remedy="Make it again with `swtformer evaluate`.")
 
 
 def write_held_out_scores(trained: Run, scores: HeldOutScores) -> None:
@@ -200,17 +195,8 @@ def read_held_out_scores(trained: Run) -> HeldOutScores | None:
     Raises:
         SwtformerError: the file is damaged or holds something else.
     """
-    file = trained.scores_file
-    return _read(file, HeldOutScores, "swtformer segment") if file.is_file() else None
-
-
-def _read(path: Path, kind: type[Contents], command: str) -> Contents:
-    try:
-        return TypeAdapter(kind).validate_python(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SwtformerError(f"{path}: {where}: {first['msg']}; make it again with `{command}`.") from None
+    remedy = "Make it again with `swtformer segment`."
+    return read_notes(trained.scores_file, HeldOutScores, remedy=remedy)
 
 
 def _rank(policy: str, order: Sequence[str]) -> int:

@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from swtformer.errors import CheckpointError
-from swtformer.store.models import CONFIG, WEIGHTS
+from swtformer.errors import CheckpointError, NonFiniteError
+from swtformer.store.files import sha256
+from swtformer.store.models import CHECKSUM, CONFIG, WEIGHTS, saved_config
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -36,14 +37,16 @@ def load_weights(
     Args:
         model: receives the weights.
         tensors: by name.
-        source: named in the message.
+        source: the file that they were read from; it must match the SHA-256 in the config.json beside it.
         partly: accept a file that lacks some of the model's tensors (a V1 file for a V2).
 
     Returns:
         Names of the model's tensors that the file does not hold.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown or of another shape.
+        CheckpointError: a tensor is missing, unknown or of another shape, or the file has changed since it
+            was written.
+        NonFiniteError: a weight is nan or infinite.
     """
     own = model.state_dict()
     lines = [
@@ -59,7 +62,18 @@ def load_weights(
         lines.append(f"{len(unknown)} tensors are unknown, the first is {unknown[0]}")
     if lines:
         raise CheckpointError(f"{source}: does not fit the model: {'; '.join(lines)}.")
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise NonFiniteError(f"{source}: the weights {name} are not finite (nan or infinite).")
+    _require_checksum(source)
     with torch.no_grad():
         for name, value in tensors.items():
             own[name].copy_(value)
     return missing
+
+
+def _require_checksum(file: Path) -> None:
+    config = file.with_name(CONFIG)
+    noted = saved_config(file.parent).get(CHECKSUM) if config.is_file() else None
+    if noted is not None and noted != sha256(file):
+        raise CheckpointError(f"{file}: is damaged (its SHA-256 is not the one in {CONFIG}).")

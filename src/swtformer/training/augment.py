@@ -7,27 +7,31 @@ uint8 until they are normalised on the device.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from PIL import Image
 from torch import Tensor
 
 from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 from swtformer.errors import SettingsError
 from swtformer.settings import TrainSettings
+from swtformer.training.colour_jitter import ColourJitter
+from swtformer.training.placement import (
+    MEAN_COLOUR,
+    Photograph,
+    centred_placement,
+    channels_first,
+    random_placement,
+    scaled_size,
+)
 from swtformer.training.rand_augment import rand_augment
-
-MEAN_COLOUR = (124, 116, 104)
-"""Colour of padding: the ImageNet mean in 0-255, about 0 once normalised, as in the presets' sources."""
 
 LONG_SIDES_PX = {"advcam": (320, 640), "advcam_scaled": (224, 320), "psa": (256, 512)}
 """Range of each preset's random long side, both ends included."""
-
-Photograph = NDArray[np.uint8]
 
 
 class Sample(NamedTuple):
@@ -42,72 +46,26 @@ class Sample(NamedTuple):
     valid: Tensor
 
 
-class Augmentation(Protocol):
-    """A pure function of a photograph and the generator's state."""
-
-    def __call__(self, image: Photograph, generator: np.random.Generator) -> Sample:
-        """Make a sample of an (H, W, 3) uint8 photograph of any size."""
+Augmentation = Callable[[Photograph, np.random.Generator], Sample]
+"""Makes a sample of an (H, W, 3) uint8 photograph of any size; a pure function of it and the generator."""
 
 
 def create_augmentation(settings: TrainSettings) -> Augmentation:
     """Build the preset that `settings.augmentation` names.
 
     Raises:
-        SettingsError: `long_side_px` is given for `mct`, which has no long side, or is not ascending.
+        SettingsError: `long_side_px` is given for `mct`, which has no long side.
     """
-    low_high = settings.long_side_px
     if settings.augmentation == "mct":
-        if low_high is not None:
+        if settings.long_side_px is not None:
             raise SettingsError(
                 "train.long_side_px has no meaning with the augmentation 'mct', which crops by area. "
                 "Leave it out, or choose 'advcam', 'advcam_scaled' or 'psa'."
             )
         return RandomResizedCrop(settings.crop_px)
-    low, high = low_high or LONG_SIDES_PX[settings.augmentation]
-    if low > high:
-        raise SettingsError(
-            f"train.long_side_px: expected the smaller side first, got {low}, {high}; write {high}, {low}."
-        )
+    long_side_px = settings.long_side_px or LONG_SIDES_PX[settings.augmentation]
     jitter = ColourJitter() if settings.augmentation == "psa" else None
-    return LongSideCrop(settings.crop_px, (low, high), jitter)
-
-
-@dataclass(frozen=True)
-class ColourJitter:
-    """Random brightness, contrast, saturation and hue, in random order, like torchvision's ColorJitter.
-
-    Attributes:
-        brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x].
-        hue: rotation of the colour circle, drawn from [-hue, hue], at most 0.5.
-    """
-
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.3
-    hue: float = 0.1
-
-    def __call__(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        """Jitter an RGB image."""
-        spans = np.array([self.brightness, self.contrast, self.saturation, self.hue])
-        brightness, contrast, saturation, hue = generator.uniform(-spans, spans)
-        for step in generator.permutation(4):
-            if step == 0:
-                image = ImageEnhance.Brightness(image).enhance(1 + brightness)
-            elif step == 1:
-                image = ImageEnhance.Contrast(image).enhance(1 + contrast)
-            elif step == 2:
-                image = ImageEnhance.Color(image).enhance(1 + saturation)
-            else:
-                image = shift_hue(image, hue)
-        return image
-
-
-def shift_hue(image: Image.Image, turn: float) -> Image.Image:
-    """Rotate the colour circle of an RGB image by a fraction of a full turn in [-0.5, 0.5]."""
-    steps = int(turn * 255)
-    hue, saturation, value = image.convert("HSV").split()
-    hue = hue.point([(level + steps) % 256 for level in range(256)])
-    return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
+    return LongSideCrop(settings.crop_px, long_side_px, jitter)
 
 
 @dataclass(frozen=True)
@@ -134,21 +92,10 @@ class LongSideCrop:
 
     def __call__(self, image: Photograph, generator: np.random.Generator) -> Sample:
         """Draw a crop."""
-        height, width = image.shape[:2]
         long_side = int(generator.integers(*self.long_side_px, endpoint=True))
-        scaled_height, scaled_width = scaled_size(height, width, long_side)
-        rows = random_window(scaled_height, self.crop_px, generator)
-        columns = random_window(scaled_width, self.crop_px, generator)
-        mirrored = generator.random() < 0.5
-        left, right = columns.source(width / scaled_width, width)
-        top, bottom = rows.source(height / scaled_height, height)
-        patch = Image.fromarray(image).resize(
-            (columns.length, rows.length), Image.Resampling.BICUBIC, box=(left, top, right, bottom)
-        )
-        if self.jitter is not None:
-            patch = self.jitter(patch, generator)
-        pixels = np.asarray(patch)
-        return _pad(pixels[:, ::-1] if mirrored else pixels, self.crop_px, rows.target, columns.target)
+        scaled = scaled_size(image.shape[0], image.shape[1], long_side)
+        placement = random_placement(image, scaled, self.crop_px, generator)
+        return Sample(placement.photograph(image, self.jitter, generator), placement.valid())
 
 
 @dataclass(frozen=True)
@@ -251,52 +198,5 @@ class WholeImage:
 
     def __call__(self, image: Photograph, generator: np.random.Generator) -> Sample:
         """Fit the photograph into the square; the generator is not used."""
-        rows, columns = scaled_size(image.shape[0], image.shape[1], self.crop_px)
-        pixels = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BICUBIC))
-        return _pad(pixels, self.crop_px, (self.crop_px - rows) // 2, (self.crop_px - columns) // 2)
-
-
-def scaled_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Height and width after resizing the longer side to `long_side`; a side never shrinks below 1."""
-    scale = long_side / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-class Window(NamedTuple):
-    """Part of a side that a crop shows, in resized pixels.
-
-    Attributes:
-        start: its start in the resized photograph.
-        target: its start in the crop.
-        length: its length.
-    """
-
-    start: int
-    target: int
-    length: int
-
-    def source(self, scale: float, size: int) -> tuple[float, float]:
-        """The window in pixels of the photograph before resizing."""
-        return self.start * scale, min((self.start + self.length) * scale, size)
-
-
-def random_window(size: int, crop: int, generator: np.random.Generator) -> Window:
-    """A random window of a side longer than the crop, or a random place for a shorter one, in pixels."""
-    gap = size - crop
-    offset = int(generator.integers(abs(gap), endpoint=True))
-    return Window(offset, 0, crop) if gap > 0 else Window(0, offset, size)
-
-
-def _pad(pixels: Photograph, crop_px: int, top: int, left: int) -> Sample:
-    """Place an (h, w, 3) image in a square of the mean colour."""
-    height, width = pixels.shape[:2]
-    padded = np.full((crop_px, crop_px, 3), MEAN_COLOUR, dtype=np.uint8)
-    padded[top : top + height, left : left + width] = pixels
-    valid = torch.zeros(crop_px, crop_px, dtype=torch.bool)
-    valid[top : top + height, left : left + width] = True
-    return Sample(channels_first(padded), valid)
-
-
-def channels_first(pixels: Photograph) -> Tensor:
-    """An (H, W, 3) image as (3, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        placement = centred_placement(image, self.crop_px)
+        return Sample(placement.photograph(image), placement.valid())

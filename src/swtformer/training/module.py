@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from swtformer.engine.module import FittedModule
 from swtformer.functional.scores import (
-    average_precision_per_class,
-    average_precision_per_image,
+    average_precision,
     mean_average_precision,
 )
 from swtformer.methods import Batch, Method, TrainingImages
@@ -50,7 +49,7 @@ class TrainingModule(FittedModule):
 
     def learning_rate_multipliers(self) -> dict[str, float]:
         """The method's, where it names a group; else those of every training."""
-        return super().learning_rate_multipliers() | self.model.rate_multipliers()
+        return super().learning_rate_multipliers() | self.model.learning_rate_multipliers()
 
     def has_idle_parameters(self) -> bool:
         """See `Method.has_idle_parameters`."""
@@ -97,8 +96,8 @@ class TrainingModule(FittedModule):
         scores, labels = self._of_all_processes(self._scores), self._of_all_processes(self._labels)
         self._scores, self._labels = [], []
         self.validation = {
-            "validation_map_per_class": mean_average_precision(average_precision_per_class(scores, labels)),
-            "validation_map_per_image": mean_average_precision(average_precision_per_image(scores, labels)),
+            "validation_map_per_class": mean_average_precision(average_precision(scores, labels)),
+            "validation_map_per_image": mean_average_precision(average_precision(scores.T, labels.T)),
         }
         for name, value in self.validation.items():
             if math.isfinite(value):

@@ -23,8 +23,9 @@ from swtformer.label_values import IGNORED
 from swtformer.progress import Progress
 from swtformer.store.corrections import NOTES, read_corrections
 from swtformer.store.failures import Failure
+from swtformer.store.files import digest
 from swtformer.store.notes import CorrectionNotes, Supervision
-from swtformer.training.pair_loader import MaskedImage
+from swtformer.training.pair_samples import MaskedImage
 
 NOTE = "pseudo_masks.json"
 REVIEW = "review.csv"
@@ -99,57 +100,46 @@ def find_pairs(
             f"{folder}: holds no mask of the {len(data)} images of {data.name}; expected "
             f"{data.records[0].id}.png. Is it another data set or split (--data.split)?"
         )
-    supervision = _supervision(folder, masked)
-    corrections = read_corrections(folder)
-    kept = [record for record in masked if record.id not in rejected]
+    kept = {record.id: record for record in masked if record.id not in rejected}
     if not kept:
         raise DataError(
             f"{folder}: all {len(masked)} masks were left out of training in the review; decide otherwise "
             "about some in `swtformer app`."
         )
-    found: dict[str, _Checked | Failure | str] = {}
-    by_id = {record.id: record for record in kept}
-    copies: set[str] = set()
+    supervision = _supervision(folder, masked)
+    corrections = read_corrections(folder)
 
     def check(id: str) -> _Checked | Failure | str:
-        result = _checked(by_id[id], folder / f"{id}.png", data.classes, exif)
-        truth = None if supervision == "pseudo_masks" else by_id[id].mask
-        if truth is not None and isinstance(result, _Checked) and _is_copy(result, truth):
-            copies.add(id)
-        return result
+        truth = None if supervision == "pseudo_masks" else kept[id].mask
+        return _checked(kept[id], folder / f"{id}.png", data.classes, exif, truth=truth)
 
-    for id, result in zip(by_id, in_order("check masks", check, list(by_id), progress), strict=True):
-        found[id] = result
-    _refuse([result for result in found.values() if isinstance(result, str)], len(kept))
-    checked = {id: result for id, result in found.items() if isinstance(result, _Checked)}
-    failures = tuple(result for result in found.values() if isinstance(result, Failure))
+    results = list(in_order("check masks", check, list(kept), progress))
+    wrong = [result for result in results if isinstance(result, str)]
+    if wrong:
+        shown = "\n".join(f"  {line}" for line in wrong[:NAMED])
+        raise DataError(f"{len(wrong)} of {len(kept)} masks cannot be trained on:\n{shown}")
+    checked = {result.id: result for result in results if isinstance(result, _Checked)}
+    failures = tuple(result for result in results if isinstance(result, Failure))
     if not checked:
         raise DataError(f"{folder}: none of its {len(kept)} masks can be used. {failures[0].reason}")
     total = torch.stack([result.pixels for result in checked.values()]).sum(0)
     pixels = total[: len(data.classes) + 1]
     if not pixels[1:].any():
         _refuse_classless(folder, supervision, int(total[IGNORED]), data.classes)
-    if copies:
+    if any(result.is_truth for result in checked.values()):
         supervision = "ground_truth"
-    present = {id: _present(by_id[id], result, len(data.classes)) for id, result in checked.items()}
-    digest = hashlib.sha256()
-    for id, result in checked.items():
-        digest.update(f"{id} {result.digest} {result.image_bytes}\n".encode())
     images = data.subset([place for place, record in enumerate(data.records) if record.id in checked])
+    present = {id: _present(kept[id], result, len(data.classes)) for id, result in checked.items()}
     part = None
     if corrections is not None:
         part = CorrectionNotes(
             base=corrections.base, count=len(checked.keys() & corrections.corrected.keys())
         )
+    facts = "".join(f"{id} {result.digest} {result.image_bytes}\n" for id, result in checked.items())
     return Pairs(
         images=images,
         pairs=tuple(
-            MaskedImage(
-                record.id,
-                record.image,
-                folder / f"{record.id}.png",
-                present[record.id],
-            )
+            MaskedImage(record.id, record.image, folder / f"{record.id}.png", present[record.id])
             for record in images.records
         ),
         pixels=pixels,
@@ -157,8 +147,8 @@ def find_pairs(
         rejected=len(masked) - len(kept),
         supervision=supervision,
         failures=failures,
-        fingerprint=digest.hexdigest()[:32],
-        present_fingerprint=hashlib.sha256(repr(present).encode()).hexdigest()[:32],
+        fingerprint=digest(facts),
+        present_fingerprint=digest(present),
         corrections=part,
     )
 
@@ -193,20 +183,30 @@ def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
         )
     weighed = tuple(replace(pair, confidence=known[pair.id]) for pair in pairs.pairs)
     text = pairs.fingerprint + "".join(f"\n{pair.id} {pair.confidence!r}" for pair in weighed)
-    return replace(pairs, pairs=weighed, fingerprint=hashlib.sha256(text.encode()).hexdigest()[:32])
+    return replace(pairs, pairs=weighed, fingerprint=digest(text))
 
 
 @dataclass(frozen=True)
 class _Checked:
-    """A usable mask: (256,) pixels of each value, SHA-256 of its labels, bytes of its image's file."""
+    """A usable mask.
 
+    Attributes:
+        id: record id.
+        pixels: (256,) number of pixels of each value.
+        digest: of its labels.
+        image_bytes: size of its image's file.
+        is_truth: whether it is a copy of the ground truth.
+    """
+
+    id: str
     pixels: Tensor
     digest: str
     image_bytes: int
+    is_truth: bool
 
 
 def _checked(
-    record: Record, mask: Path, classes: Sequence[str], exif: Literal["raw", "apply"]
+    record: Record, mask: Path, classes: Sequence[str], exif: Literal["raw", "apply"], *, truth: Path | None
 ) -> _Checked | Failure | str:
     """What the mask holds; a failure where a file is damaged; a sentence where the mask is wrong."""
     try:
@@ -220,25 +220,17 @@ def _checked(
         return Failure(record.id, "segment", str(mask), str(error))
     except DataError as error:
         return str(error)
-    counts = torch.bincount(torch.from_numpy(labels).flatten(), minlength=256)
-    return _Checked(counts, _digest(labels), record.image.stat().st_size)
+    pixels = torch.bincount(torch.from_numpy(labels).flatten(), minlength=256)
+    # A single label proves nothing: any two masks that show the same class everywhere are equal.
+    is_truth = truth is not None and int((pixels[:IGNORED] > 0).sum()) > 1 and _is_copy(labels, truth)
+    facts = hashlib.sha256(f"{labels.shape} ".encode() + labels.tobytes()).hexdigest()
+    return _Checked(record.id, pixels, facts, record.image.stat().st_size, is_truth)
 
 
-def _digest(labels: np.ndarray) -> str:
-    """SHA-256 (hex) of a label image, (H, W) uint8, and its size."""
-    return hashlib.sha256(f"{labels.shape} ".encode() + labels.tobytes()).hexdigest()
-
-
-def _is_copy(mask: _Checked, truth: Path) -> bool:
-    """Whether a mask has the labels of the ground truth, pixel for pixel.
-
-    A single label proves nothing: any two masks that show the same class everywhere are equal. A truth that
-    cannot be read, which only scores need, is equal to nothing.
-    """
-    if int((mask.pixels[:IGNORED] > 0).sum()) < 2:
-        return False
+def _is_copy(labels: np.ndarray, truth: Path) -> bool:
+    """Whether a mask has the labels of the ground truth; one that cannot be read is equal to nothing."""
     try:
-        return mask.digest == _digest(read_mask(truth))
+        return np.array_equal(labels, read_mask(truth))
     except DataError:
         return False
 
@@ -252,12 +244,6 @@ def _present(record: Record, mask: _Checked, classes: int) -> tuple[bool, ...]:
     if record.present is None and mask.pixels[IGNORED]:
         labels = range(classes)
     return tuple(index in labels or bool(mask.pixels[index + 1]) for index in range(classes))
-
-
-def _refuse(problems: Sequence[str], total: int) -> None:
-    if problems:
-        shown = "\n".join(f"  {line}" for line in problems[:NAMED])
-        raise DataError(f"{len(problems)} of {total} masks cannot be trained on:\n{shown}")
 
 
 def _refuse_classless(

@@ -52,25 +52,9 @@ def rand_augment(
     return image, valid
 
 
-def _auto_contrast(image: Image.Image, _: float) -> Image.Image:
-    return ImageOps.autocontrast(image)
-
-
-def _equalize(image: Image.Image, _: float) -> Image.Image:
-    return ImageOps.equalize(image)
-
-
-def _invert(image: Image.Image, _: float) -> Image.Image:
-    return ImageOps.invert(image)
-
-
 def _posterize(image: Image.Image, strength: float) -> Image.Image:
     """Keep 4 to 1 bits of each channel; timm keeps 0 at times, which Pillow 13 refuses."""
     return ImageOps.posterize(image, max(1, 4 - int(abs(strength) * 4)))
-
-
-def _solarize(image: Image.Image, strength: float) -> Image.Image:
-    return ImageOps.solarize(image, 256 - int(abs(strength) * 256))
 
 
 def _solarize_add(image: Image.Image, strength: float) -> Image.Image:
@@ -79,72 +63,40 @@ def _solarize_add(image: Image.Image, strength: float) -> Image.Image:
     return image.point([min(255, level + added) if level < 128 else level for level in range(256)] * 3)
 
 
-def _factor(strength: float) -> float:
-    """Enhancement factor in [0.1, 1.9]; 1 changes nothing."""
-    return max(0.1, 1 + 0.9 * strength)
-
-
-def _colour(image: Image.Image, strength: float) -> Image.Image:
-    return ImageEnhance.Color(image).enhance(_factor(strength))
-
-
-def _contrast(image: Image.Image, strength: float) -> Image.Image:
-    return ImageEnhance.Contrast(image).enhance(_factor(strength))
-
-
-def _brightness(image: Image.Image, strength: float) -> Image.Image:
-    return ImageEnhance.Brightness(image).enhance(_factor(strength))
-
-
-def _sharpness(image: Image.Image, strength: float) -> Image.Image:
-    return ImageEnhance.Sharpness(image).enhance(_factor(strength))
+def _enhanced(kind: Callable[[Image.Image], Any]) -> ColourOperation:
+    """By a factor in [0.1, 1.9]; 1 changes nothing."""
+    return lambda image, strength: kind(image).enhance(max(0.1, 1 + 0.9 * strength))
 
 
 def _rotate(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
     return image.rotate(30 * strength, resample=resample, fillcolor=fill)
 
 
-def _affine(
-    image: Image.Image, matrix: tuple[float, ...], resample: Image.Resampling, fill: Any
-) -> Image.Image:
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample=resample, fillcolor=fill)
-
-
-def _shear_x(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
-    return _affine(image, (1, 0.3 * strength, 0, 0, 1, 0), resample, fill)
-
-
-def _shear_y(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
-    return _affine(image, (1, 0, 0, 0.3 * strength, 1, 0), resample, fill)
-
-
-def _translate_x(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
-    return _affine(image, (1, 0, 0.45 * strength * image.width, 0, 1, 0), resample, fill)
-
-
-def _translate_y(image: Image.Image, strength: float, resample: Image.Resampling, fill: Any) -> Image.Image:
-    return _affine(image, (1, 0, 0, 0, 1, 0.45 * strength * image.height), resample, fill)
+def _affine(matrix: Callable[[Image.Image, float], tuple[float, ...]]) -> ShapeOperation:
+    return lambda image, strength, resample, fill: image.transform(
+        image.size, Image.Transform.AFFINE, matrix(image, strength), resample=resample, fillcolor=fill
+    )
 
 
 COLOURS: dict[str, ColourOperation] = {
-    "AutoContrast": _auto_contrast,
-    "Equalize": _equalize,
-    "Invert": _invert,
+    "AutoContrast": lambda image, _: ImageOps.autocontrast(image),
+    "Equalize": lambda image, _: ImageOps.equalize(image),
+    "Invert": lambda image, _: ImageOps.invert(image),
     "PosterizeIncreasing": _posterize,
-    "SolarizeIncreasing": _solarize,
+    "SolarizeIncreasing": lambda image, strength: ImageOps.solarize(image, 256 - int(abs(strength) * 256)),
     "SolarizeAdd": _solarize_add,
-    "ColorIncreasing": _colour,
-    "ContrastIncreasing": _contrast,
-    "BrightnessIncreasing": _brightness,
-    "SharpnessIncreasing": _sharpness,
+    "ColorIncreasing": _enhanced(ImageEnhance.Color),
+    "ContrastIncreasing": _enhanced(ImageEnhance.Contrast),
+    "BrightnessIncreasing": _enhanced(ImageEnhance.Brightness),
+    "SharpnessIncreasing": _enhanced(ImageEnhance.Sharpness),
 }
 """Operations that leave every pixel where it is, under timm's names."""
 
 SHAPES: dict[str, ShapeOperation] = {
     "Rotate": _rotate,
-    "ShearX": _shear_x,
-    "ShearY": _shear_y,
-    "TranslateXRel": _translate_x,
-    "TranslateYRel": _translate_y,
+    "ShearX": _affine(lambda _, strength: (1, 0.3 * strength, 0, 0, 1, 0)),
+    "ShearY": _affine(lambda _, strength: (1, 0, 0, 0.3 * strength, 1, 0)),
+    "TranslateXRel": _affine(lambda image, strength: (1, 0, 0.45 * strength * image.width, 0, 1, 0)),
+    "TranslateYRel": _affine(lambda image, strength: (1, 0, 0, 0, 1, 0.45 * strength * image.height)),
 }
 """Operations that move pixels, under timm's names."""

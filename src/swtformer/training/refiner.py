@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from swtformer.engine.batches import EpochBatches, SampleLoader, Samples, training_batches
+from swtformer.engine.batches import Samples
 from swtformer.engine.fitting import fit
 from swtformer.engine.module import FittedModule
+from swtformer.errors import SettingsError
+from swtformer.processes import launched_processes
 from swtformer.progress import Progress, silent
 from swtformer.refiners import Example, Examples, LearnedRefiner
 from swtformer.settings import OptimisationSettings
@@ -25,13 +26,13 @@ DECAY_POWER = 0.9
 
 
 @final
-class ExampleSamples(Samples[Example, dict[str, Any]]):
+class ExampleSamples(Samples[Example]):
     """Training samples that a refiner draws from examples.
 
     Args:
         examples: at least one.
         refiner: draws the samples. Worker processes get a copy without its network.
-        seed: of all samples.
+        seed: of all samples and of their order.
     """
 
     def __init__(self, examples: Examples, refiner: LearnedRefiner, *, seed: int) -> None:
@@ -47,18 +48,9 @@ class ExampleSamples(Samples[Example, dict[str, Any]]):
         """One example."""
         return self._examples[index]
 
-    def sample(
-        self, content: Example, index: int, *, generator: np.random.Generator, failed: list[int]
-    ) -> dict[str, Any]:
+    def sample(self, content: Example, index: int, *, generator: np.random.Generator) -> dict[str, Tensor]:
         """The refiner's sample of an example."""
-        return {**self._refiner.sample(content, generator), "failed": failed}
-
-
-def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack samples to a batch."""
-    names = [name for name in items[0] if name != "failed"]
-    batch: dict[str, Any] = {name: torch.stack([item[name] for item in items]) for name in names}
-    return {**batch, "failed": [index for item in items for index in item["failed"]]}
+        return self._refiner.sample(content, generator)
 
 
 @final
@@ -128,8 +120,14 @@ def fit_refiner(
     Raises:
         DataError: no example can be read.
         NonFiniteError: a loss or weight is not finite.
-        SettingsError: fp16 on a CPU.
+        SettingsError: fp16 on a CPU, or several processes were launched.
     """
+    launched = launched_processes()
+    if launched > 1:
+        raise SettingsError(
+            f"{type(refiner).__name__} is fitted by one process, but {launched} were launched. Run "
+            "`swtformer refine` without torchrun or srun."
+        )
     options = refiner.options
     accelerator = "gpu" if refiner.device.type == "cuda" else refiner.device.type
     optimisation = OptimisationSettings.model_validate(
@@ -145,13 +143,6 @@ def fit_refiner(
         }
     )
     samples = ExampleSamples(examples, refiner, seed=seed)
-
-    def loader(*, rank: int, world_size: int) -> SampleLoader:
-        batches = EpochBatches(
-            len(samples), optimisation.batch_size, seed=seed, rank=rank, world_size=world_size
-        )
-        return training_batches(samples, optimisation, batches=batches, collate=collate)
-
     module = RefinerModule(refiner, optimisation, seed=seed)
-    fit(module, loader, None, run=Run(folder), resume=resume, progress=progress)
+    fit(module, samples, None, run=Run(folder), resume=resume, progress=progress)
     refiner.network.to(refiner.device).eval()

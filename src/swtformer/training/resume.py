@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from swtformer.datasets.of_run import changes_since_training, notes_of
 from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import holds_weights
 from swtformer.errors import SettingsError
@@ -22,9 +23,7 @@ from swtformer.store.run import Run
 def notes_of_data(data: ImageSet) -> dict[str, Any]:
     """Fields of `TrainingNotes` about the data of a training."""
     return {
-        "data": data.root.resolve(),
-        "split": data.split,
-        "data_name": data.name,
+        **notes_of(data),
         "labels_from": data.labels_from,
         "data_fingerprint": data.fingerprint(),
         "file_sizes": file_sizes(data),
@@ -48,9 +47,12 @@ def require_same_data(run: Run, data: ImageSet) -> None:
     """
     notes = training_notes(run)
     if holds_weights(run) and notes.data_fingerprint not in (None, data.fingerprint()):
+        changes = changes_since_training(run, data)
         raise SettingsError(
             f"{run.path} was trained on other images or labels ({notes.data_name}: {notes.data}, now "
-            f"{data.name}: {data.root.resolve()}). Name another --out."
+            f"{data.name}: {data.root.resolve()})"
+            + (f": {'; '.join(changes)}" if changes else "")
+            + ". Name another --out."
         )
 
 

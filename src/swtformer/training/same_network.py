@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swtformer.engine.training_folder import holds_weights
 from swtformer.errors import SettingsError
-from swtformer.settings import Settings, differing
+from swtformer.settings import METHODS, Settings, differing
 from swtformer.store.notes import network_notes
 from swtformer.store.run import Run
 
@@ -37,6 +37,14 @@ def require_same_network(run: Run, settings: Settings) -> None:
 
 
 def settings_of_masks(settings: Settings) -> dict[str, object]:
-    """The settings that shape the pseudo-masks of a run that goes through all stages."""
-    refining = () if settings.pseudo_label.source == "maps" else ("refine", "refiner")
-    return settings.shaping("localize", *refining, "pseudo_label")
+    """The settings that shape the pseudo-masks of a run that goes through all stages, each `auto` settled."""
+    start = settings.refine.source
+    if start == "auto":
+        start = "rcam" if "rcam" in METHODS[settings.model.method].makes else "cam"
+    source = "refined" if settings.pseudo_label.source == "auto" else settings.pseudo_label.source
+    sections = {
+        "refine": settings.refine.model_copy(update={"source": start}),
+        "pseudo_label": settings.pseudo_label.model_copy(update={"source": source}),
+    }
+    refining = ("refine", "refiner") if source == "refined" else ()
+    return settings.model_copy(update=sections).shaping("localize", *refining, "pseudo_label")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final, overload
+from typing import final
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.methods import Batch, TrainingImages
 from swtformer.settings import DataSettings
 from swtformer.training.augment import Sample
-from swtformer.training.loader import LabelledSamples
+from swtformer.training.labelled_samples import LabelledSamples
 
 
 @final
@@ -36,13 +36,7 @@ class WholeImages(TrainingImages):
     def __len__(self) -> int:
         return len(self._samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Batch: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Batch]: ...
-    def __getitem__(self, index: int | slice) -> Batch | list[Batch]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> Batch:
         item = self._samples[0, range(len(self))[index]]
         return Batch(item["image"][None], item["present"][None], index=item["index"][None])
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from swtformer.engine.batches import training_batches
 from swtformer.errors import DataError
 from swtformer.settings import DataSettings, SegmentSettings
 from swtformer.store.masks import write_mask
-from swtformer.training.pair_loader import MaskedImage, evaluation_pairs, training_pairs
+from swtformer.training.pair_augment import WholePair, create_pair_augmentation
+from swtformer.training.pair_samples import MaskedImage, PairSamples
 
 SETTINGS = SegmentSettings(crop_px=32, batch_size=2, workers=0)
 
@@ -31,10 +33,14 @@ def _one_of_five(index: int) -> tuple[bool, ...]:
     return tuple(place == index for place in range(5))
 
 
+def samples_of(pairs: list[MaskedImage], settings: SegmentSettings = SETTINGS) -> PairSamples:
+    return PairSamples(pairs, create_pair_augmentation(settings), DataSettings(), seed=0)
+
+
 def test_image_mask_labels_and_confidence_stay_together(pairs: list[MaskedImage]) -> None:
     settings = SETTINGS.model_copy(update={"jitter": 0.0, "scale": (1.0, 1.0)})
     seen = []
-    for batch in training_pairs(pairs, settings, DataSettings(), seed=0):
+    for batch in training_batches(samples_of(pairs, settings), settings):
         numbers = batch["mask"][:, 16, 16].tolist()
         assert batch["image"][:, 0, 16, 16].tolist() == [10 * number for number in numbers]
         assert batch["present"].tolist() == [list(_one_of_five(number)) for number in numbers]
@@ -45,39 +51,24 @@ def test_image_mask_labels_and_confidence_stay_together(pairs: list[MaskedImage]
 
 def test_no_batch_is_smaller_than_batch_norm_needs(pairs: list[MaskedImage]) -> None:
     for count in (1, 3, 5):
-        batches = list(training_pairs(pairs[:count], SETTINGS, DataSettings(), seed=0))
+        batches = list(training_batches(samples_of(pairs[:count]), SETTINGS))
         assert all(len(batch["mask"]) == 2 for batch in batches)
 
 
 def test_epochs_differ_and_repeat(pairs: list[MaskedImage]) -> None:
-    def first(epoch: int) -> torch.Tensor:
-        loader = training_pairs(pairs, SETTINGS, DataSettings(), seed=0)
-        loader.set_epoch(epoch)
-        return next(iter(loader))["image"]
-
-    assert torch.equal(first(1), first(1))
-    assert not torch.equal(first(1), first(2))
+    samples = samples_of(pairs)
+    assert torch.equal(samples[1, 4]["image"], samples[1, 4]["image"])
+    assert not torch.equal(samples[1, 4]["image"], samples[2, 4]["image"])
 
 
 def test_an_unreadable_pair_is_replaced_and_named(pairs: list[MaskedImage]) -> None:
     pairs[1].image.unlink()
     pairs[3].mask.write_bytes(b"")
-    batches = list(evaluation_pairs(pairs, SETTINGS, DataSettings()))
-    assert [index for batch in batches for index in batch["failed"]] == [1, 3]
-    assert [int(mask[16, 16]) for batch in batches for mask in batch["mask"]] == [0, 2, 2, 4, 4]
+    samples = PairSamples(pairs, WholePair(32), DataSettings(), seed=0)
+    found = [samples[0, index] for index in range(5)]
+    assert [item["failed"] for item in found] == [[], [1], [], [3], []]
+    assert [int(item["mask"][16, 16]) for item in found] == [0, 2, 2, 4, 4]
     for pair in pairs:
         pair.image.unlink(missing_ok=True)
     with pytest.raises(DataError, match="None of the 5 images and masks can be read"):
-        next(iter(evaluation_pairs(pairs, SETTINGS, DataSettings())))
-
-
-def test_processes_take_turns_and_equally_many(pairs: list[MaskedImage]) -> None:
-    seen = [
-        [
-            int(mask[16, 16])
-            for batch in evaluation_pairs(pairs, SETTINGS, DataSettings(), rank=rank, world_size=2)
-            for mask in batch["mask"]
-        ]
-        for rank in (0, 1)
-    ]
-    assert seen == [[0, 2, 4], [1, 3, 0]]
+        samples[0, 0]

@@ -1,8 +1,9 @@
-"""Loaders: samples do not depend on workers, resumption or processes; unreadable files."""
+"""Samples do not depend on workers, resumption or processes; unreadable files."""
 
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ import torch
 from PIL import Image
 
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.engine.batches import TrainingLoader, sample_generator
+from swtformer.engine.batches import SampleLoader, ordered_batches, sample_generator, training_batches
 from swtformer.errors import DataError
 from swtformer.settings import DataSettings, TrainSettings
-from swtformer.training.augment import WholeImage
-from swtformer.training.loader import Batch, evaluation_loader, training_loader
+from swtformer.training.augment import WholeImage, create_augmentation
+from swtformer.training.labelled_samples import LabelledSamples
 
 SETTINGS = TrainSettings(crop_px=32, long_side_px=(24, 48), batch_size=4, workers=0)
 DATA = DataSettings()
@@ -33,21 +34,20 @@ def image_set(tmp_path: Path) -> ImageSet:
     return ImageSet("noise", "table", tmp_path, ("a", "b", "c"), tuple(records))
 
 
-def load(image_set: ImageSet, *, workers: int = 0, **options: int) -> TrainingLoader:
-    return training_loader(
-        image_set, SETTINGS.model_copy(update={"workers": workers}), DATA, seed=5, **options
-    )
+def load(image_set: ImageSet, *, seed: int = 5, **changes: int) -> SampleLoader:
+    samples = LabelledSamples(image_set, create_augmentation(SETTINGS), DATA, seed=seed)
+    return training_batches(samples, SETTINGS.model_copy(update=changes))
 
 
-def epochs(loader: TrainingLoader, *numbers: int) -> list[Batch]:
+def epochs(loader: SampleLoader, *numbers: int) -> list[Any]:
     batches = []
     for number in numbers:
-        loader.set_epoch(number)
+        loader.batch_sampler.set_epoch(number)
         batches.extend(loader)
     return batches
 
 
-def assert_equal(first: list[Batch], second: list[Batch]) -> None:
+def assert_equal(first: list[Any], second: list[Any]) -> None:
     assert len(first) == len(second)
     for one, other in zip(first, second, strict=True):
         for name in ("image", "valid", "present", "index"):
@@ -84,14 +84,6 @@ def test_each_epoch_has_its_own_order_and_samples(image_set: ImageSet) -> None:
     assert all(not torch.equal(samples[0][index], samples[1][index]) for index in range(10))
 
 
-def test_seeds_give_different_epochs(image_set: ImageSet) -> None:
-    one, other = (
-        torch.cat([batch["image"] for batch in training_loader(image_set, SETTINGS, DATA, seed=seed)])
-        for seed in (0, 1)
-    )
-    assert not torch.equal(one, other)
-
-
 def test_two_workers_give_the_same_as_none(image_set: ImageSet) -> None:
     assert_equal(epochs(load(image_set), 0, 1, 2), epochs(load(image_set, workers=2), 0, 1, 2))
 
@@ -108,18 +100,6 @@ def test_the_epoch_may_be_set_after_the_iterator_is_open(image_set: ImageSet) ->
     iterator = iter(loader)
     loader.batch_sampler.sampler.set_epoch(3)
     assert_equal(expected, list(iterator))
-
-
-@pytest.mark.parametrize("images", range(1, 20))
-def test_short_lists_are_used_whole(image_set: ImageSet, images: int) -> None:
-    records = tuple(replace(image_set.records[i % 10], id=str(i)) for i in range(images))
-    settings = SETTINGS.model_copy(update={"batch_size": 16})
-    loader = training_loader(replace(image_set, records=records), settings, DATA, seed=0)
-    sizes = [len(batch["index"]) for batch in loader]
-    assert sizes == ([images] if images <= 16 else [16, images - 16])
-    assert len(loader) == len(sizes)
-    validation = evaluation_loader(replace(image_set, records=records), settings, DATA)
-    assert torch.cat([batch["index"] for batch in validation]).tolist() == list(range(images))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -171,9 +151,9 @@ def test_the_data_set_can_be_sent_to_a_spawned_worker(image_set: ImageSet) -> No
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_sees_whole_images_in_order(image_set: ImageSet, workers: int) -> None:
-    loader = evaluation_loader(image_set, SETTINGS.model_copy(update={"workers": workers}), DATA)
-    batches = list(loader)
+def test_whole_images_come_in_order(image_set: ImageSet, workers: int) -> None:
+    samples = LabelledSamples(image_set, WholeImage(32), DATA, seed=0)
+    batches = list(ordered_batches(samples, SETTINGS.model_copy(update={"workers": workers})))
     assert torch.cat([batch["index"] for batch in batches]).tolist() == list(range(10))
     assert torch.equal(
         torch.cat([batch["present"] for batch in batches]), torch.from_numpy(image_set.labels())
@@ -182,16 +162,3 @@ def test_evaluation_sees_whole_images_in_order(image_set: ImageSet, workers: int
         expected = WholeImage(32)(np.asarray(stored), sample_generator(0, 0, 0))
     assert torch.equal(batches[1]["image"][1], expected.image)
     assert torch.equal(batches[1]["valid"][1], expected.valid)
-
-
-def test_evaluation_is_divided_among_processes(image_set: ImageSet) -> None:
-    shards = [evaluation_loader(image_set, SETTINGS, DATA, rank=rank, world_size=3) for rank in range(3)]
-    indices = [torch.cat([batch["index"] for batch in shard]).tolist() for shard in shards]
-    # All have equally many batches: the last round begins again with the first images.
-    assert indices == [[0, 3, 6, 9], [1, 4, 7, 0], [2, 5, 8, 1]]
-
-
-def test_evaluation_of_fewer_images_than_processes(image_set: ImageSet) -> None:
-    few = image_set.subset([0, 1])
-    shards = [evaluation_loader(few, SETTINGS, DATA, rank=rank, world_size=5) for rank in range(5)]
-    assert [next(iter(shard))["index"].tolist() for shard in shards] == [[0], [1], [0], [1], [0]]
