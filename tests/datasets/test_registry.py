@@ -122,3 +122,21 @@ def test_settings_may_be_left_out(tmp_path, write_images):
     write_images(tmp_path, ["a.jpg"])
     (tmp_path / "labels.csv").write_text("image,labels\na.jpg,cow\n")
     assert open_dataset(tmp_path / "labels.csv").classes == ("cow",)
+
+
+@pytest.mark.parametrize(
+    "opening", ['{"train": ', '{"a.jpg": ', '[{"image": "a.jpg", "label": ', '{"label": ', "["]
+)
+@pytest.mark.parametrize("depth", [200, 450, 700, 900])
+def test_deep_nesting_is_refused(tmp_path, write_images, opening, depth):
+    write_images(tmp_path, ["a.jpg"])
+    closing = "".join({"{": "}", "[": "]"}[sign] for sign in reversed(opening) if sign in "{[")
+    content = opening * depth + "[1]" + closing * depth
+    for text in (
+        content,
+        f'{{"images": [], "categories": [{content}], "annotations": []}}',
+        f'{{"a.jpg": {content}}}',
+    ):
+        (tmp_path / "labels.json").write_text(text)
+        with pytest.raises(DataError):
+            open_dataset(tmp_path / "labels.json", AUTO)
