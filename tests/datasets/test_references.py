@@ -171,3 +171,10 @@ def test_links_are_not_followed_out(find, tmp_path, tmp_path_factory, write_imag
     assert there == [("a", None)]
     with pytest.raises(Exception, match="no image in"):
         problems.raise_fatal("x")
+
+
+def test_case_may_differ_where_one_file_fits(find):
+    there, _ = find(["images/IMG_1.JPG"], ["/sdcard/img_1.jpg"])
+    assert there == [("IMG_1", "images/IMG_1.JPG")]
+    there, _ = find(["images/Img_1.jpg"], ["/sdcard/img_1.jpg"])
+    assert there == [None], "two files differ by case alone"

@@ -223,9 +223,10 @@ class _Search:
                 prefix = os.path.relpath(parent, self.root).replace(os.sep, "/")
                 for file in sorted(filter(is_image_name, files)):
                     path = posixpath.normpath(f"{prefix}/{file}")
-                    for key in {_composed(file), _as_uploaded(file)}:
+                    for key in {_composed(file), _as_uploaded(file), _composed(file).lower()}:
                         self._by_base[key].append(path)
-        readings = (_composed(base), _composed(_UPLOADED.sub("", base, count=1)))
+        plain = _composed(_UPLOADED.sub("", base, count=1))
+        readings = (_composed(base), plain, plain.lower())
         return next((found for key in readings if (found := self._by_base.get(key))), [])
 
 
