@@ -21,8 +21,8 @@ def as_id(value: Any) -> Id | None:
     Returns:
         None where the value is no id.
     """
-    if isinstance(value, bool):
-        return None
+    if type(value) is int:  # nearly all ids; True and False are none
+        return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):
@@ -31,7 +31,7 @@ def as_id(value: Any) -> Id | None:
         is_number = digits.isdecimal() and digits.isascii() and len(digits) < 19
         # "007" stays text: it may stand beside "7".
         return int(text) if is_number and str(int(text)) == text else text or None
-    return value if isinstance(value, int) else None
+    return None
 
 
 def named_by_user(

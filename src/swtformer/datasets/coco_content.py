@@ -150,14 +150,13 @@ def _labels(
     first: dict[str, str] = {}
     captions: set[Id] = set()
     for index, annotation in enumerate(annotations):
-        source = f"{file}: annotations[{index}]"
         if not isinstance(annotation, dict):
-            faults.append(f"{source}: expected an object, got {annotation!r:.80}.")
+            faults.append(f"{file}: annotations[{index}]: expected an object, got {annotation!r:.80}.")
             continue
         image = as_id(annotation.get("image_id"))
         if image is None or image not in images:
             strays[f"{annotation.get('image_id')!r:.40}"] += 1
-            first.setdefault("image", source)
+            first.setdefault("image", f"{file}: annotations[{index}]")
             continue
         if _is_caption(annotation):
             captions.add(image)
@@ -165,7 +164,7 @@ def _labels(
             category = as_id(part.get("category_id"))
             if category is None or category not in categories:
                 unknown[f"{part.get('category_id')!r:.40}"] += 1
-                first.setdefault("category", f"{source} ({images[image].name})")
+                first.setdefault("category", f"{file}: annotations[{index}] ({images[image].name})")
             elif (name := categories[category]) is not None:
                 found[image][name] = None
     problems.fatal_once("coco_annotation", faults)
