@@ -9,6 +9,8 @@ from swtformer.datasets.json_files import (
     HEAD_BYTES,
     beginning,
     choose_file,
+    data_folder,
+    find_files,
     json_files,
     looks_like,
     read_json,
@@ -133,3 +135,20 @@ def test_the_file_of_a_split(tmp_path):
         choose_file(tmp_path, None, {"one": one, "two": two})
     with pytest.raises(DataError, match="there are: none"):
         choose_file(tmp_path, None, {})
+
+
+def test_files_in_a_folder_for_labels(tmp_path):
+    def is_list(value):
+        return isinstance(value, list)
+
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.json").write_text("[1]")
+    (tmp_path / "labels" / "b.json").write_text("{}")
+    (tmp_path / "c.json").write_text("{}")
+    inside = tmp_path / "labels" / "a.json"
+    assert find_files(tmp_path, is_list) == {"a": inside}
+    assert (data_folder(inside), data_folder(tmp_path / "c.json")) == (tmp_path, tmp_path)
+    (tmp_path / "c.json").write_text("[2]")
+    assert find_files(tmp_path, is_list) == {"c": tmp_path / "c.json"}
+    (tmp_path / "labels.csv").write_text("image,labels\n")
+    assert find_files(tmp_path, is_list) == {}

@@ -209,6 +209,18 @@ def test_splits_are_folders(tmp_path, write_images):
     assert (data.classes, data.records[0].image) == (("dog",), tmp_path / "valid" / "a.jpg")
 
 
+def test_a_file_in_a_folder_for_labels(tmp_path, write_images):
+    write_images(tmp_path / "images", ["a.jpg", "b.jpg"])
+    for folder in ("annotations", "labels"):
+        file = tmp_path / folder / "mine.json"
+        file.parent.mkdir()
+        file.write_text('{"a.jpg": "cat", "../images/b.jpg": "dog"}')
+        for path in (tmp_path, file):
+            data = open_dataset(path, AUTO)
+            assert (data.name, labels_of(data)) == (tmp_path.name, {"a": ("cat",), "b": ("dog",)})
+        file.unlink()
+
+
 def test_a_file_without_any_label_is_refused(written):
     for value in ({"a.jpg": [], "b.jpg": None}, {"items": [{"id": "a.jpg", "annotations": []}]}):
         with pytest.raises(DataError, match=r"gives none of . images a label"):

@@ -9,7 +9,14 @@ from typing import Literal
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.base import Reader
 from swtformer.datasets.coco_content import looks_like_coco, read_coco
-from swtformer.datasets.json_files import MAX_FILES, beginning, has_other_labels, json_files
+from swtformer.datasets.json_files import (
+    MAX_FILES,
+    beginning,
+    data_folder,
+    find_files,
+    has_other_labels,
+    json_files,
+)
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
@@ -67,7 +74,7 @@ class CocoReader(Reader):
         """
         problems = Problems()
         chosen, file = _choose(path, split)
-        root = _root(path)
+        root = path if path.is_dir() else data_folder(path)
         content = read_coco(file, settings.classes, problems, drop_strays=self.options.strays == "drop")
         per_split = [root / "images" / chosen, root / chosen / "images", root / chosen, root / "images"]
         beside = [base / name for base in (file.parent, root) for name in ("images", "", "data")]
@@ -127,9 +134,8 @@ def _loose_files(folder: Path) -> dict[str, Path]:
     """Files that are COCO's by their contents: beside the images, or one in each split's folder."""
     if has_other_labels(folder):
         return {}
-    beside = [file for file in json_files(folder) if looks_like_coco(beginning(file))]
-    if beside:
-        return {split_name(file): file for file in beside}
+    if beside := find_files(folder, looks_like_coco):
+        return {split_name(file): file for file in beside.values()}
     per_folder = {}
     for child in sorted(folder.iterdir())[:MAX_FILES]:
         files = json_files(child) if child.is_dir() and not child.name.startswith(".") else []
@@ -141,7 +147,7 @@ def _loose_files(folder: Path) -> dict[str, Path]:
 
 def _choose(path: Path, asked: str | None) -> tuple[str, Path]:
     """Name and file of the split to read; the year can be left out where one file fits."""
-    files = _annotation_files(_root(path))
+    files = _annotation_files(path if path.is_dir() else data_folder(path))
     if path.is_file():
         own = split_name(path)
         if asked is None or split_name(Path(asked)) == own:
@@ -169,10 +175,3 @@ def split_name(file: Path) -> str:
     if file.name == ROBOFLOW_FILE:
         return file.absolute().parent.name
     return TASKS.sub("", file.name.removesuffix(".json"), count=1)
-
-
-def _root(path: Path) -> Path:
-    """Folder of the data set: the one above annotations/ where the file itself was given."""
-    if path.is_dir():
-        return path
-    return path.parent.parent if path.parent.name == "annotations" else path.parent

@@ -16,8 +16,8 @@ from swtformer.datasets.base import Reader
 from swtformer.datasets.json_files import (
     beginning,
     choose_file,
-    has_other_labels,
-    json_files,
+    data_folder,
+    find_files,
     looks_like,
     read_json,
 )
@@ -80,10 +80,11 @@ class FiftyOneReader(Reader):
         """
         problems = Problems()
         chosen, file = choose_file(path, split, {} if path.is_file() else _exports(path))
+        folder = data_folder(file)
         value = read_json(file)
         if not _looks_exported(value):
             raise DataError(f"{file}: is no export of FiftyOne but {looks_like(value)}.")
-        declared = declared_classes(file.parent, settings, problems)
+        declared = declared_classes(folder, settings, problems)
         if "samples" in value:
             field = self._field(value["samples"], file)
             listed = _of_samples(value["samples"], field, file, problems)
@@ -91,9 +92,9 @@ class FiftyOneReader(Reader):
             listed = _of_labels(value, declared, file, problems)
         images = find_images(
             listed.references,
-            root=file.parent,
+            root=folder,
             beside=file.parent,
-            candidates=[file.parent / name for name in IMAGE_FOLDERS],
+            candidates=[folder / name for name in IMAGE_FOLDERS],
             named=settings.images,
             problems=problems,
         )
@@ -104,7 +105,7 @@ class FiftyOneReader(Reader):
         ]
         return assemble(
             entries,
-            origin=Origin("fiftyone", path, file.parent, chosen, images.folder),
+            origin=Origin("fiftyone", path, folder, chosen, images.folder),
             classes=listed.classes if declared is None else Classes(declared, declared=True),
             settings=settings,
             labels_from=listed.labels_from,
@@ -151,9 +152,7 @@ def _looks_exported(value: Any) -> bool:
 
 def _exports(folder: Path) -> dict[str, Path]:
     """Exports in a folder, by the name of the file; none beside other labels."""
-    if has_other_labels(folder):
-        return {}
-    return {file.stem: file for file in json_files(folder) if _looks_exported(beginning(file))}
+    return find_files(folder, _looks_exported)
 
 
 def _objects(samples: Iterable[Any]) -> Iterator[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ MAX_BYTES = 4 << 30
 """Larger files are refused: LVIS, the largest known, has 1.1 GB."""
 MAX_FILES = 50
 """A folder with more JSON files than this has one per image, which is another format."""
+
+LABEL_FOLDERS = ("annotations", "labels")
+"""Folders for files of labels, beside those of the images."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 
@@ -99,6 +102,27 @@ def json_files(folder: Path) -> list[Path]:
         if file.name not in CLASS_FILES and not file.name.startswith(".") and file.is_file()
     ]
     return sorted(found) if len(found) <= MAX_FILES else []
+
+
+def find_files(folder: Path, is_wanted: Callable[[Any], bool]) -> dict[str, Path]:
+    """JSON files of a data set by their names: those in its folder, else in one of `LABEL_FOLDERS`.
+
+    Args:
+        folder: of the data set; with a table or VOC's folders in it, there are none.
+        is_wanted: tells from the beginning of a file whether it is one.
+    """
+    if has_other_labels(folder):
+        return {}
+    for place in (folder, *(folder / name for name in LABEL_FOLDERS)):
+        if found := [file for file in json_files(place) if is_wanted(beginning(file))]:
+            return {file.stem: file for file in found}
+    return {}
+
+
+def data_folder(file: Path) -> Path:
+    """Folder of the data set that a file describes: its own, or the one above `LABEL_FOLDERS`."""
+    folder = file.absolute().parent
+    return folder.parent if folder.name in LABEL_FOLDERS else file.parent
 
 
 def looks_like(value: Any) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.base import Reader
 from swtformer.datasets.json_files import (
-    beginning,
     choose_file,
+    data_folder,
+    find_files,
     has_other_labels,
-    json_files,
     looks_like,
     read_json,
 )
@@ -72,7 +72,7 @@ class JsonReader(Reader):
         """
         problems = Problems()
         name, file = choose_file(path, None, {}) if path.is_file() else self._file(path, split)
-        folder = file.parent
+        folder = data_folder(file)
         value = read_json(file)
         keys = Keys(self.options.image_column, self.options.label_columns or ())
         try:
@@ -103,7 +103,7 @@ class JsonReader(Reader):
         images = find_images(
             [Reference(item.name, item.source) for item, _ in wanted],
             root=folder,
-            beside=folder,
+            beside=file.parent,
             candidates=[*([folder / chosen] if chosen else []), *(folder / name for name in IMAGE_FOLDERS)],
             named=settings.images,
             problems=problems,
@@ -136,23 +136,17 @@ def _split_of(path: Path, shape: Shape, asked: str | None) -> str | None:
 
 
 def _label_files(folder: Path) -> dict[str, Path]:
-    """JSON files that name images by split: those of a folder, or one in each folder of a split.
-
-    There are none beside other labels.
-    """
-    if has_other_labels(folder):
-        return {}
-    beside = _naming_images(folder)
-    if beside:
-        return {file.stem: file for file in beside}
-    splits = [child for child in folder.iterdir() if child.name.lower() in SPLITS and child.is_dir()]
-    inside = {child.name: _naming_images(child) for child in sorted(splits)}
-    return {name: files[0] for name, files in inside.items() if len(files) == 1}
+    """JSON files that name images, by split: those of a folder, or one in each folder of a split."""
+    if beside := _naming_images(folder):
+        return beside
+    splits = [child for child in sorted(folder.iterdir()) if child.name.lower() in SPLITS and child.is_dir()]
+    inside = {} if has_other_labels(folder) else {child.name: _naming_images(child) for child in splits}
+    return {name: next(iter(files.values())) for name, files in inside.items() if len(files) == 1}
 
 
-def _naming_images(folder: Path) -> list[Path]:
+def _naming_images(folder: Path) -> dict[str, Path]:
     is_image = _is_image_below(folder)
-    return [file for file in json_files(folder) if _names_images(beginning(file), is_image)]
+    return find_files(folder, lambda value: _names_images(value, is_image))
 
 
 def _names_images(value: Any, is_image: IsImage, depth: int = 4) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
-from swtformer.datasets.json_files import beginning, choose_file, has_other_labels, json_files
+from swtformer.datasets.json_files import beginning, choose_file, data_folder, find_files
 from swtformer.datasets.label_studio_results import CHOICES, OUTLINES, Answer
 from swtformer.datasets.label_studio_tasks import (
     TABLES,
@@ -71,6 +71,7 @@ class LabelStudioReader(Reader):
         """
         problems = Problems()
         chosen, file = choose_file(path, split, {} if path.is_file() else _exports(path))
+        folder = data_folder(file)
         tasks = read_tasks(file, self.options.image_field, problems)
         controls = self._controls(tasks, file)
         labels = _Labels(self.options, controls)
@@ -78,9 +79,9 @@ class LabelStudioReader(Reader):
         labels.tell(tasks, file, problems)
         images = find_images(
             [Reference(task.image, task.source) for task in tasks],
-            root=file.parent,
+            root=folder,
             beside=file.parent,
-            candidates=[file.parent / name for name in IMAGE_FOLDERS],
+            candidates=[folder / name for name in IMAGE_FOLDERS],
             named=settings.images,
             problems=problems,
         )
@@ -89,11 +90,11 @@ class LabelStudioReader(Reader):
             for task, own, located in zip(tasks, found, images.images, strict=True)
             if located is not None
         ]
-        declared = declared_classes(file.parent, settings, problems)
+        declared = declared_classes(folder, settings, problems)
         names = tuple(sorted({name for own in found for name in own or ()}))
         return assemble(
             entries,
-            origin=Origin("label-studio", path, file.parent, chosen, images.folder),
+            origin=Origin("label-studio", path, folder, chosen, images.folder),
             classes=Classes(names if declared is None else declared, declared=declared is not None),
             settings=settings,
             labels_from=_source(labels.kinds, file.name),
@@ -144,9 +145,7 @@ def _exports(folder: Path) -> dict[str, Path]:
     tables = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in TABLES and file.is_file()]
     if len(tables) == 1 and table_holds_tasks(tables[0]):
         return {tables[0].stem: tables[0]}
-    if has_other_labels(folder):
-        return {}
-    return {file.stem: file for file in json_files(folder) if looks_like_tasks(beginning(file))}
+    return find_files(folder, looks_like_tasks)
 
 
 def _all_answers(tasks: Sequence[Task]) -> Iterator[Answer]:
