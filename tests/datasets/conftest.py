@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from support.pictures import ENCODINGS, draw_scene, encode
 
 @pytest.fixture
 def write_images() -> Callable[[Path, Iterable[str]], None]:
-    """Writes a small image for each name below a folder."""
+    """Writes a small image for each name below a folder, in a colour of its own."""
 
     def write(folder: Path, names: Iterable[str]) -> None:
         for name in names:
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (8, 6), (90, 120, 30)).save(file)
+            Image.new("RGB", (8, 6), tuple(zlib.crc32(name.encode()).to_bytes(4)[:3])).save(file)
 
     return write
 

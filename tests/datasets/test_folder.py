@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
 from swtformer.datasets import open_dataset
+from swtformer.datasets.check import check
 from swtformer.errors import DataError
 from swtformer.settings import DataSettings
 
@@ -26,7 +28,8 @@ def test_one_folder_per_class(tmp_path, write_images):
     assert data.classes == ("cat", "dog")
     assert present(data) == {"background/x": (), "cat/a": (0,), "cat/deep/er/猫": (0,), "dog/b 1": (1,)}
     assert data.labels_from == "folder names"
-    (warning,) = data.problems
+    warning, deeper = data.problems
+    assert "1 images lie in folders within the class folders, cat/deep/er/猫.png" in deeper.message
     assert warning.kind == "ignored_file"
     assert "1 files are ignored" in warning.message
     assert "the first is 'notes.txt'" in warning.message
@@ -68,12 +71,116 @@ def test_a_folder_without_splits_says_so(tmp_path, write_images):
         open_dataset(tmp_path, AUTO, split="val")
 
 
-def test_linked_folders_are_followed_once(tmp_path, write_images):
+def test_links_out_of_the_data_set_are_left_out(tmp_path, write_images):  # fault 61
     write_images(tmp_path / "store", ["a.jpg"])
-    (tmp_path / "data").mkdir()
+    write_images(tmp_path / "data" / "dog", ["b.jpg"])
     (tmp_path / "data" / "cat").symlink_to(tmp_path / "store")
-    (tmp_path / "store" / "loop").symlink_to(tmp_path / "data")
-    assert present(open_dataset(tmp_path / "data", AUTO)) == {"cat/a": (0,)}
+    (tmp_path / "data" / "dog" / "loop").symlink_to(tmp_path / "data")
+    data = open_dataset(tmp_path / "data", AUTO)
+    assert present(data) == {"dog/b": (0,)}
+    assert "1 links that lead out" in data.problems[0].message
+
+
+def test_pipes_and_loops_neither_block_nor_break(tmp_path, write_images):  # faults 13, 55
+    write_images(tmp_path, ["cat/a.jpg", "dog/b.jpg"])
+    os.mkfifo(tmp_path / "dog" / "pipe.jpg")
+    os.mkfifo(tmp_path / "dog" / "notes.txt")
+    (tmp_path / "dog" / "loop.jpg").symlink_to("loop.jpg")
+    data = open_dataset(tmp_path, AUTO)
+    assert list(present(data)) == ["cat/a", "dog/b", "dog/loop", "dog/pipe"]
+    assert check(data, settings=AUTO).unreadable == 2
+
+
+def test_a_picture_in_two_class_folders_has_two_labels(tmp_path, write_images):
+    write_images(tmp_path, ["cat/1.jpg", "cat/2.jpg", "dog/3.jpg", "background/4.jpg"])
+    shutil.copy(tmp_path / "cat" / "1.jpg", tmp_path / "dog" / "one.jpg")
+    shutil.copy(tmp_path / "cat" / "2.jpg", tmp_path / "cat" / "2b.jpg")
+    data = open_dataset(tmp_path, AUTO)
+    assert present(data) == {
+        "background/4": (),
+        "cat/1": (0, 1),
+        "cat/2": (0,),
+        "cat/2b": (0,),
+        "dog/3": (1,),
+    }
+    (warning,) = data.problems
+    assert "1 pictures lie in several class folders" in warning.message
+    assert "cat/1.jpg = dog/one.jpg" in warning.message
+    shutil.copy(tmp_path / "background" / "4.jpg", tmp_path / "dog" / "4.jpg")
+    with pytest.raises(DataError, match=r"background/4\.jpg and dog/4\.jpg: are the same"):
+        open_dataset(tmp_path, AUTO)
+
+
+@pytest.mark.parametrize("name", ["images", "JPEGImages", "data", "img", "photos", "train_images", "labels"])
+def test_a_folder_of_all_images_is_no_class(tmp_path, write_images, name):
+    write_images(tmp_path, [f"{name}/a.jpg", f"{name}/b.jpg"])
+    with pytest.raises(DataError, match=f"all images lie in {name}, not in folders named"):
+        open_dataset(tmp_path, AUTO)
+    assert open_dataset(tmp_path, DataSettings(classes=(name,))).classes == (name,)
+    write_images(tmp_path, ["background/c.jpg"])
+    with pytest.raises(DataError, match="not in folders named after"):
+        open_dataset(tmp_path, AUTO)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["images/a.jpg", "masks/a.png"], "all images lie in images, masks"),
+        (["train/images/a.jpg", "val/images/b.jpg"], "all images lie in images"),
+        (["images_001/a.png", "images_002/b.png"], "all images lie in images_001, images_002"),
+        (["seg_train/cat/a.png", "seg_test/cat/b.png"], "seg_test, seg_train look like splits"),
+        (["images/cat/a.jpg", "images/dog/b.jpg"], "If cat, dog in it are classes"),
+        (["PetImages/cat/a.jpg", "PetImages/dog/b.jpg"], "the only folder is PetImages"),
+        (["cat/a.jpg", "dog/b.jpg", "gt/a.png", "gt/b.png"], "the folder gt holds files named like"),
+        (
+            ["train/good/a.png", "test/bent/b.png", "ground_truth/bent/b_mask.png"],
+            "test, train look like splits",
+        ),
+        (["train/cat/a.jpg", "extra/b.jpg"], "train look like splits, but not extra"),
+        (["bottle/train/good/a.png", "bottle/test/bad/b.png", "cable/c.png"], "bottle holds the splits test"),
+    ],
+)
+def test_folders_that_are_not_classes(tmp_path, write_images, names, message):
+    write_images(tmp_path, names)
+    with pytest.raises(DataError, match=message):
+        open_dataset(tmp_path, AUTO)
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        ["benign/b (1)_mask.png", "benign/b (1)_mask_1.png", "normal/n (1)_mask.png"],  # BUSI
+        ["benign/masks/b (1).png", "normal/gt/n (1)_gt.png"],
+    ],
+)
+def test_masks_among_the_images_of_a_class_are_left_out(tmp_path, write_images, masks):
+    write_images(tmp_path, ["benign/b (1).png", "normal/n (1).png", "normal/my_mask.png", *masks])
+    data = open_dataset(tmp_path, AUTO)
+    assert list(present(data)) == ["benign/b (1)", "normal/my_mask", "normal/n (1)"]
+    assert f"{len(masks)} images are taken for masks of others, benign/" in data.problems[0].message
+
+
+def test_train_is_a_class_among_vehicles(tmp_path, write_images):
+    write_images(tmp_path, ["train/a.jpg", "bus/b.jpg", "mask/c.jpg", "bullet_train/d.jpg"])
+    assert open_dataset(tmp_path, AUTO).classes == ("bullet_train", "bus", "mask", "train")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "test1"), ("training_set", "test_set"), ("train2017", "val2017")]
+)
+def test_names_of_splits(tmp_path, write_images, train, test):
+    write_images(tmp_path, [f"{train}/cat/a.jpg", f"{test}/cat/b.jpg", f"{test}/dog/c.jpg"])
+    data = open_dataset(tmp_path, AUTO)
+    assert (data.split, data.classes) == (train, ("cat", "dog"))
+
+
+def test_splits_with_other_names_and_flat_ones(tmp_path, write_images):
+    write_images(tmp_path, ["Train/cat/a.jpg", "Train/dog/b.jpg", "valid/dog/c.jpg", "test/1.jpg"])
+    (tmp_path / "meta").mkdir()
+    assert open_dataset(tmp_path, AUTO).split == "Train"
+    assert open_dataset(tmp_path, AUTO, split="val").split == "valid"
+    assert present(open_dataset(tmp_path, AUTO, split="test")) == {"1": None}
+    assert len(open_dataset(tmp_path, AUTO, split="all")) == 4
 
 
 def test_classes_of_the_settings_and_of_a_file(tmp_path, write_images):  # fault 16
@@ -109,6 +216,14 @@ def test_file_names_in_another_encoding_are_refused(tmp_path, write_images):  # 
 def test_an_empty_folder_is_refused(tmp_path):  # fault 21
     with pytest.raises(DataError, match="lists no images"):
         open_dataset(tmp_path, DataSettings(format="folder"))
+
+
+def test_masks_in_the_data_set_are_no_class(tmp_path, write_images, write_mask):
+    write_images(tmp_path, ["cat/a.jpg", "dog/b.jpg"])
+    write_mask(tmp_path / "truth" / "cat" / "a.png", 1)
+    data = open_dataset(tmp_path, DataSettings(masks=tmp_path / "truth"))
+    assert data.classes == ("cat", "dog")
+    assert [record.mask for record in data.records] == [tmp_path / "truth" / "cat" / "a.png", None]
 
 
 def test_masks_lie_in_the_same_sub_folders(tmp_path, write_images, write_mask):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from swtformer.datasets import open_dataset
@@ -98,8 +100,28 @@ def test_without_lists_all_images_are_read(tmp_path, write_images):
     write_images(tmp_path / "JPEGImages", ["sub/b.png", "a.jpg"])
     write_boxes(tmp_path, "a", "cat")
     data = open_dataset(tmp_path, AUTO)
-    assert present(data) == {"a": (CAT,), "sub/b": None}
+    assert present(data) == {"a": (0,), "sub/b": None}
+    assert data.classes == ("cat",)
     assert data.split is None
+
+
+def test_background_in_boxes_is_no_class(voc):
+    write_boxes(voc, "a", "defect", "Background")
+    write_boxes(voc, "b", "_background_")
+    write_boxes(voc, "c", "scratch")
+    data = open_dataset(voc, AUTO)
+    assert data.classes == ("defect", "scratch")
+    assert present(data) == {"a": (0,), "b": (), "c": (1,)}
+    assert "'Background', '_background_' means" in data.problems[0].message
+
+
+def test_a_document_type_and_a_pipe_are_refused(voc):
+    write_boxes(voc, "a", "cat")
+    (voc / "Annotations" / "b.xml").write_text('<!DOCTYPE a [<!ENTITY x "cat">]><annotation>&x;</annotation>')
+    os.mkfifo(voc / "Annotations" / "c.xml")
+    with pytest.raises(DataError, match=r"b\.xml:1: has a document type") as error:
+        open_dataset(voc, AUTO)
+    assert "c.xml: is not a regular file" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from swtformer.datasets.label_tables import holds_table
 from swtformer.datasets.labels import CLASS_FILES
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.datasets.splits import choose_split
+from swtformer.datasets.table_files import holds_table
 from swtformer.errors import DataError
 
 HEAD_BYTES = 1 << 18

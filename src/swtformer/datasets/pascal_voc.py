@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
+from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
-from swtformer.datasets.labels import declared_classes, read_label_table
+from swtformer.datasets.files import files_below
+from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import images_folder, is_image_name, locate, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.rows import read_lines
 from swtformer.datasets.splits import choose_split
+from swtformer.datasets.table_labels import read_label_table
+from swtformer.datasets.voc_objects import read_objects
 from swtformer.errors import DataError
 from swtformer.label_sources import are_of_masks, counted, masks_in
 from swtformer.safe_names import safe_name
@@ -78,7 +81,8 @@ class VocReader(Reader):
         Image-level labels come from the first source that has the image, and `labels_from` counts them:
         labels.csv beside JPEGImages; the boxes of Annotations/<id>.xml, difficult and truncated ones
         included; the classes in its mask, with a warning. Otherwise the image is unlabelled. Classes
-        are those declared, else VOC's 20 if all label names are VOC's, else the names found, sorted.
+        are those declared, else VOC's 20 if all label names are VOC's and there are lists or masks, else the
+        names found, sorted.
 
         Raises:
             DataError: every fatal problem, with file and line.
@@ -96,7 +100,7 @@ class VocReader(Reader):
             raise DataError(
                 f"{path}: has no list {' or '.join(DEFAULT_SPLITS)}; name one: {', '.join(lists)}."
             )
-        lines = _listed(lists[chosen]) if chosen else _unlisted(images.root)
+        lines = _listed(lists[chosen]) if chosen else _unlisted(images.root, problems)
         declared = declared_classes(root, settings, problems)
         labels = _Labels(root, declared, problems)
         entries = []
@@ -169,10 +173,10 @@ def _listed(file: Path) -> Iterable[_Line]:
         yield _Line(re.sub(r"^/?JPEGImages/", "", name), pair[2] if pair else None, f"{file}:{number}")
 
 
-def _unlisted(images: Path) -> Iterable[_Line]:
-    for file in sorted(images.rglob("*")):
-        if is_image_name(file.name) and not file.is_dir():
-            yield _Line(file.relative_to(images).as_posix(), None, str(file))
+def _unlisted(images: Path, problems: Problems) -> Iterable[_Line]:
+    for name in files_below(images, problems) if images.is_dir() else []:
+        if is_image_name(name.rpartition("/")[2]):
+            yield _Line(name, None, str(images / name))
 
 
 def _mask(root: Path, line: _Line, id: str, problems: Problems) -> Path | None:
@@ -218,6 +222,7 @@ class _Labels:
         self._found: set[str] = {name for labels in self._table.values() for name in labels}
         self.sources: Counter[str] = Counter()
         self._boxes: dict[Path, tuple[str, ...] | None] = {}
+        self._background: dict[str, None] = {}
 
     def _read_table(self, path: Path) -> Mapping[str, tuple[str, ...]]:
         if not path.is_file():
@@ -253,17 +258,13 @@ class _Labels:
         return self._boxes[file]
 
     def _read_boxes(self, file: Path) -> tuple[str, ...] | None:
-        try:
-            tree = ElementTree.parse(file)
-        except FileNotFoundError:
+        if not file.exists():
             return None
-        except ElementTree.ParseError as error:
-            self._problems.fatal(
-                "annotation", f"{file}:{error.position[0]}: is incomplete or damaged XML ({error})."
-            )
+        names = read_objects(file, self._problems)
+        if names is None:
             return None
-        names = (item.findtext("name", default="").strip() for item in tree.iter("object"))
-        return tuple(dict.fromkeys(name for name in names if name))
+        self._background.update(dict.fromkeys(filter(is_background, names)))
+        return tuple(name for name in names if not is_background(name))
 
     def _in_mask(self, file: Path) -> tuple[str, ...] | None:
         try:
@@ -288,9 +289,11 @@ class _Labels:
 
     def classes(self) -> Classes:
         """Class names; the same for every list of the folder."""
+        warn_of_background(self._background, str(self._root / "Annotations"), self._problems)
         if self._declared is not None:
             return Classes(self._declared, declared=True)
-        if self._found <= set(VOC_CLASSES):
+        is_like_voc = any((self._root / name).is_dir() for name in ("ImageSets", *MASK_FOLDERS))
+        if is_like_voc and self._found <= set(VOC_CLASSES):
             return Classes(VOC_CLASSES, declared=True)
         for file in sorted((self._root / "Annotations").rglob("*.xml")):
             self._found.update(self._in_boxes(file) or ())

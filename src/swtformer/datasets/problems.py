@@ -40,6 +40,11 @@ class Problems:
         self._warnings.append(Problem(kind, False, _printable(message), id))
 
     @property
+    def has_fatal(self) -> bool:
+        """Whether anything stops every command."""
+        return bool(self._fatal)
+
+    @property
     def warnings(self) -> tuple[Problem, ...]:
         """The problems that stop nothing."""
         return tuple(self._warnings)

@@ -1,12 +1,14 @@
-"""The reader of label tables: CSV, TSV, JSON Lines, and Hugging Face's metadata files."""
+"""The reader of label tables: CSV, TSV, JSON Lines, lists, Excel, Parquet, Hugging Face's and Roboflow's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from swtformer.datasets.base import Reader
-from swtformer.datasets.label_tables import holds_table, read_table
+from swtformer.datasets.label_tables import read_table
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.table_files import holds_table
+from swtformer.datasets.table_settings import TableSettings
 from swtformer.settings import READERS, DataSettings
 
 
@@ -14,7 +16,10 @@ from swtformer.settings import READERS, DataSettings
 class TableReader(Reader):
     """A table of image names and labels."""
 
-    expects = "a label table (.csv, .tsv, .jsonl)"
+    settings_type = TableSettings
+    expects = (
+        "a label table (.csv, .tsv, .jsonl, .xlsx, .parquet, or .txt with an image and its labels per line)"
+    )
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -23,4 +28,4 @@ class TableReader(Reader):
 
     def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
         """See `read_table`."""
-        return read_table(path, settings, split)
+        return read_table(path, settings, split, self.options)
