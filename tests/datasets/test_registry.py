@@ -25,6 +25,9 @@ def sets(tmp_path, write_images):
         ("table", "images/a.jpg"),
         ("folder", "cat/a.jpg"),
         ("shapes", "images/a.jpg"),
+        ("label-studio", "images/a.jpg"),
+        ("fiftyone", "data/a.jpg"),
+        ("json", "images/a.jpg"),
         ("cvat", "images/a.jpg"),
         ("labelme", "a.jpg"),
         ("voc-xml", "a.jpg"),
@@ -42,6 +45,12 @@ def sets(tmp_path, write_images):
     (tmp_path / "table" / "anything.csv").write_text("image,labels\na,cat\n")
     (tmp_path / "shapes" / "labels.csv").write_text("image,labels\na,cat\n")
     (tmp_path / "shapes" / "shapes.json").write_text('{"classes": ["cat"]}')
+    (tmp_path / "label-studio" / "project-1.json").write_text(
+        '[{"id": 1, "data": {"image": "/data/upload/1/1a2b3c4d-a.jpg"}, "annotations": [{"result":'
+        ' [{"type": "choices", "from_name": "x", "value": {"choices": ["cat"]}}]}]}]'
+    )
+    (tmp_path / "fiftyone" / "labels.json").write_text('{"classes": ["cat"], "labels": {"a": 0}}')
+    (tmp_path / "json" / "anything.json").write_text('{"a.jpg": ["cat"]}')
     (tmp_path / "cvat" / "annotations.xml").write_text(
         '<annotations><image id="0" name="a.jpg"><tag label="cat"/></image></annotations>'
     )
@@ -149,3 +158,21 @@ def test_settings_may_be_left_out(tmp_path, write_images):
     write_images(tmp_path, ["a.jpg"])
     (tmp_path / "labels.csv").write_text("image,labels\na.jpg,cow\n")
     assert open_dataset(tmp_path / "labels.csv").classes == ("cow",)
+
+
+@pytest.mark.parametrize(
+    "opening", ['{"train": ', '{"a.jpg": ', '[{"image": "a.jpg", "label": ', '{"label": ', "["]
+)
+@pytest.mark.parametrize("depth", [200, 450, 700, 900])
+def test_deep_nesting_is_refused(tmp_path, write_images, opening, depth):
+    write_images(tmp_path, ["a.jpg"])
+    closing = "".join({"{": "}", "[": "]"}[sign] for sign in reversed(opening) if sign in "{[")
+    content = opening * depth + "[1]" + closing * depth
+    for text in (
+        content,
+        f'{{"images": [], "categories": [{content}], "annotations": []}}',
+        f'{{"a.jpg": {content}}}',
+    ):
+        (tmp_path / "labels.json").write_text(text)
+        with pytest.raises(DataError):
+            open_dataset(tmp_path / "labels.json", AUTO)

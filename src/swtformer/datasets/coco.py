@@ -2,53 +2,70 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.base import Reader
+from swtformer.datasets.coco_content import looks_like_coco, read_coco
+from swtformer.datasets.json_files import (
+    MAX_FILES,
+    beginning,
+    data_folder,
+    find_files,
+    has_other_labels,
+    json_files,
+)
 from swtformer.datasets.labels import declared_classes
-from swtformer.datasets.paths import images_folder, locate
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.rows import parse_json, read_text
+from swtformer.datasets.references import find_images
 from swtformer.datasets.splits import choose_split
 from swtformer.errors import DataError
 from swtformer.label_sources import categories_in
-from swtformer.settings import READERS, DataSettings
+from swtformer.settings import READERS, DataSettings, Section
 
 ROBOFLOW_FILE = "_annotations.coco.json"
-OTHER_TASKS = re.compile(r"(captions|person_keypoints|image_info|stuff|panoptic)_")
-"""Files in COCO's annotations folder that hold other tasks than instances."""
+TASKS = re.compile(r"^(instances|image_info|captions|person_keypoints|stuff|panoptic)_")
+"""Task in the name of a file in COCO's annotations folder."""
+SPARE_TASKS = ("person_keypoints", "panoptic", "stuff")
+"""Tasks whose files are read where there is none with instances, the first of them that is there."""
+
+
+class CocoSettings(Section):
+    """Options of the COCO reader."""
+
+    strays: Literal["refuse", "drop"] = "refuse"
+    """Annotations of images that the file does not list, while listed images have none: refuse the file, or
+    drop the annotations; images without any are then pure background."""
 
 
 @READERS.register("coco")
 class CocoReader(Reader):
     """COCO annotation files."""
 
+    settings_type = CocoSettings
     expects = "COCO annotations (.json)"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A .json file, or a folder with annotations/*.json, instances_*.json or Roboflow's file names."""
-        return path.suffix.lower() == ".json" if path.is_file() else bool(_annotation_files(path))
+        """A COCO file by its beginning, or a folder with such files where COCO's tools put them."""
+        return looks_like_coco(beginning(path)) if path.is_file() else bool(_annotation_files(path))
 
     def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
-        """Read one annotation file.
+        """Read one annotation file: instances, keypoints, panoptic segments or LVIS.
 
-        A class is in an image if any annotation says so, crowd regions (iscrowd) included; images without
-        annotations are pure background. Classes are the categories in the order of their ids. Image names
-        are relative to `settings.images`, else to whichever folder beside the file holds most of them. Masks
-        come from the folder `settings.masks`, if it is set. The images of a file without "annotations"
-        (image_info_test2017.json) are unlabelled.
+        A class is in an image if any annotation says so, crowd regions (iscrowd) and those marked `ignore`
+        included. Images without annotations are pure background; those with captions alone are unlabelled,
+        and so are all in a file without "annotations" (image_info_test2017.json). Classes are the categories
+        in the order of their ids, without those that mean background, a group without objects (Roboflow),
+        and "ignored". Images are looked for in `settings.images`, else in whichever folder beside the file
+        holds most of them (see `find_images`). Masks come from the folder `settings.masks`, if it is set.
 
         Args:
             path: the JSON file, or a folder with several.
-            settings: as for every reader.
+            settings: as for every reader; its classes name the categories of a file that names none.
             split: file in that folder (or beside that file), as "train2017", "instances_train2017", or
                 "train" where only one fits; by default the file given, train's, or the only one.
 
@@ -57,62 +74,91 @@ class CocoReader(Reader):
         """
         problems = Problems()
         chosen, file = _choose(path, split)
-        content = _read_json(file)
-        root = _root(path)
-        names = _categories(content["categories"], file, problems)
-        listed = _images(content["images"], file, problems)
-        labels = (
-            _labels(content["annotations"], listed, names, file, problems) if "annotations" in content else {}
+        root = path if path.is_dir() else data_folder(path)
+        content = read_coco(file, settings.classes, problems, drop_strays=self.options.strays == "drop")
+        per_split = [root / "images" / chosen, root / chosen / "images", root / chosen, root / "images"]
+        beside = [base / name for base in (file.parent, root) for name in ("images", "", "data")]
+        found = find_images(
+            list(content.images.values()),
+            root=root,
+            beside=file.parent,
+            candidates=[*per_split, *beside],
+            named=settings.images,
+            problems=problems,
         )
-        candidates = [root / "images" / chosen, root / chosen, root / "images", file.parent, root]
-        images = images_folder(settings.images, candidates, (image.name for image in listed.values()))
-        entries = []
-        for id, image in listed.items():
-            located = locate(images, image.name, image.source, problems)
-            if located is not None:
-                entries.append(Entry(*located, labels.get(id), image.source))
-        declared = tuple(names.values())
+        entries = [
+            Entry(*located, content.labels.get(id), image.source)
+            for (id, image), located in zip(content.images.items(), found.images, strict=True)
+            if located is not None
+        ]
+        declared = content.classes
         if settings.classes is not None:
             declared = declared_classes(root, settings, problems) or ()
         return assemble(
             entries,
-            origin=Origin("coco", path, root, chosen, images.root),
+            origin=Origin("coco", path, root, chosen, found.folder),
             classes=Classes(declared, declared=True),
             settings=settings,
-            labels_from=categories_in(file.name, outlined=_are_outlined(content)),
+            labels_from=categories_in(file.name, outlined=content.is_outlined),
             problems=problems,
         )
 
 
-@dataclass(frozen=True)
-class _Image:
-    """One image of the file: its name, and its position for messages."""
-
-    name: str
-    source: str
-
-
 def _annotation_files(folder: Path) -> dict[str, Path]:
-    """Annotation files by split: COCO's names without "instances_", Roboflow's by their folder."""
+    """Annotation files by split: COCO's names without the task, Roboflow's by their folder."""
     files = [*folder.glob("annotations/*.json"), *folder.glob("instances_*.json")]
-    named = {_split_name(file.stem): file for file in sorted(files) if not OTHER_TASKS.match(file.stem)}
+    named = _of_one_task(sorted(file for file in files if file.is_file()))
     per_folder = {file.parent.name: file for file in sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))}
     alone = [file for file in (folder / ROBOFLOW_FILE, folder / "annotations.json") if file.is_file()]
-    return named or per_folder or {file.stem: file for file in alone[:1]}
+    return named or per_folder or {split_name(file): file for file in alone[:1]} or _loose_files(folder)
+
+
+def _of_one_task(files: list[Path]) -> dict[str, Path]:
+    """Files of instances or of no task in their names; else those of the first spare task."""
+    tasks: dict[str, dict[str, Path]] = {}
+    for file in files:
+        task = TASKS.match(file.name)
+        if task is not None or (len(files) <= MAX_FILES and _may_be_coco(file)):
+            tasks.setdefault("" if task is None else task[1], {})[split_name(file)] = file
+    named = {**tasks.get("instances", {}), **tasks.get("", {})}
+    return named or next((tasks[task] for task in SPARE_TASKS if task in tasks), {})
+
+
+def _may_be_coco(file: Path) -> bool:
+    """Whether a file in COCO's annotations folder is one, or is damaged, which reading it will say."""
+    value = beginning(file)
+    return value is None or looks_like_coco(value)
+
+
+def _loose_files(folder: Path) -> dict[str, Path]:
+    """Files that are COCO's by their contents: beside the images, or one in each split's folder."""
+    if has_other_labels(folder):
+        return {}
+    if beside := find_files(folder, looks_like_coco):
+        return {split_name(file): file for file in beside.values()}
+    per_folder = {}
+    for child in sorted(folder.iterdir())[:MAX_FILES]:
+        files = json_files(child) if child.is_dir() and not child.name.startswith(".") else []
+        inside = [file for file in files if looks_like_coco(beginning(file))]
+        if len(inside) == 1:
+            per_folder[child.name] = inside[0]
+    return per_folder
 
 
 def _choose(path: Path, asked: str | None) -> tuple[str, Path]:
     """Name and file of the split to read; the year can be left out where one file fits."""
-    if path.is_file() and asked is None:
-        return _split_name(path.stem), path
-    root = _root(path)
-    files = _annotation_files(root)
+    files = _annotation_files(path if path.is_dir() else data_folder(path))
+    if path.is_file():
+        own = split_name(path)
+        if asked is None or split_name(Path(asked)) == own:
+            return own, path
+        files = {**files, own: path}
     if not files:
         raise DataError(
-            f"{path}: has no COCO annotations beside it; expected annotations/instances_<split>.json."
+            f"{path}: has no COCO annotations in it; expected annotations/instances_<split>.json."
         )
     if asked is not None:
-        asked = _split_name(asked)
+        asked = split_name(Path(asked))
         shortened = [name for name in files if name.rstrip("0123456789_-") == asked]
         if asked not in files and len(shortened) == 1:
             asked = shortened[0]
@@ -124,94 +170,8 @@ def _choose(path: Path, asked: str | None) -> tuple[str, Path]:
     return chosen, files[chosen]
 
 
-def _split_name(stem: str) -> str:
-    """COCO's file names without the task: "train2017" of "instances_train2017"."""
-    return re.sub(r"^(instances|image_info)_", "", stem)
-
-
-def _root(path: Path) -> Path:
-    """Folder of the data set: the one above annotations/ where the file itself was given."""
-    if path.is_dir():
-        return path
-    return path.parent.parent if path.parent.name == "annotations" else path.parent
-
-
-def _read_json(file: Path) -> dict[str, list[Any]]:
-    try:
-        content: Any = parse_json(read_text(file))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}:{error.lineno}: is incomplete or damaged JSON ({error.msg}).") from None
-    except ValueError as error:
-        raise DataError(f"{file}: cannot be read as JSON ({error}).") from None
-    lists: dict[str, Any] = {"annotations": [], **content} if isinstance(content, dict) else {}
-    if not all(isinstance(lists.get(key), list) for key in ("images", "annotations", "categories")):
-        raise DataError(f"{file}: is not a COCO file; expected the lists images, annotations and categories.")
-    return {key: content[key] for key in ("images", "annotations", "categories") if key in content}
-
-
-def _categories(categories: Sequence[Any], file: Path, problems: Problems) -> dict[Any, str]:
-    """Names by category id, in the order of the ids."""
-    names: dict[int, str] = {}
-    for index, category in enumerate(categories):
-        source = f"{file}: categories[{index}]"
-        id, name = (category.get("id"), category.get("name")) if isinstance(category, dict) else (None, None)
-        if not isinstance(id, int) or not isinstance(name, str) or not name.strip():
-            problems.fatal(
-                "coco_category", f"{source}: needs a whole-number id and a name, got {category!r:.80}."
-            )
-        elif id in names or name.strip() in names.values():
-            problems.fatal("coco_category", f"{source}: id {id} or name {name!r} appears twice; rename one.")
-        else:
-            names[id] = name.strip()
-    return dict(sorted(names.items()))
-
-
-def _images(images: Sequence[Any], file: Path, problems: Problems) -> dict[Any, _Image]:
-    """Images by id, in the order of the file."""
-    listed: dict[Any, _Image] = {}
-    for index, image in enumerate(images):
-        source = f"{file}: images[{index}]"
-        id, name = (image.get("id"), image.get("file_name")) if isinstance(image, dict) else (None, None)
-        if not _is_id(id) or not isinstance(name, str):
-            problems.fatal("coco_image", f"{source}: needs an id and a file_name, got {image!r:.80}.")
-        elif id in listed:
-            problems.fatal("coco_image", f"{source}: id {id!r} appears twice; give each image its own.")
-        else:
-            listed[id] = _Image(name, source)
-    return listed
-
-
-def _labels(
-    annotations: Sequence[Any],
-    images: Mapping[Any, _Image],
-    names: Mapping[Any, str],
-    file: Path,
-    problems: Problems,
-) -> dict[Any, tuple[str, ...]]:
-    """Class names by image id, each once; an image without annotations has none."""
-    found: dict[Any, dict[str, None]] = {id: {} for id in images}
-    for index, annotation in enumerate(annotations):
-        source = f"{file}: annotations[{index}]"
-        if not isinstance(annotation, dict):
-            problems.fatal("coco_annotation", f"{source}: expected an object, got {annotation!r:.80}.")
-            continue
-        image, category = annotation.get("image_id"), annotation.get("category_id")
-        if not _is_id(image) or image not in images:
-            problems.fatal("coco_annotation", f"{source}: image_id {image!r} is not an id in images.")
-        elif not _is_id(category) or category not in names:
-            problems.fatal(
-                "coco_annotation", f"{source}: category_id {category!r} is not an id in categories."
-            )
-        else:
-            found[image][names[category]] = None
-    return {id: tuple(labels) for id, labels in found.items()}
-
-
-def _are_outlined(content: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether any object has a polygon or a mask; neither is read."""
-    annotations = content.get("annotations", ())
-    return any(isinstance(item, dict) and bool(item.get("segmentation")) for item in annotations)
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str)
+def split_name(file: Path) -> str:
+    """What a file's split is called: its name without the task, or its folder's where all are named alike."""
+    if file.name == ROBOFLOW_FILE:
+        return file.absolute().parent.name
+    return TASKS.sub("", file.name.removesuffix(".json"), count=1)

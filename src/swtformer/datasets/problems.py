@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from swtformer.datasets.records import Problem
 from swtformer.errors import DataError
 
@@ -26,6 +28,12 @@ class Problems:
     def fatal(self, kind: str, message: str, *, id: str | None = None) -> None:
         """Add a problem that stops every command."""
         self._fatal.append(Problem(kind, True, _printable(message), id))
+
+    def fatal_once(self, kind: str, messages: Sequence[str]) -> None:
+        """Add faults of one kind as one problem: the first, and how many there are; none adds nothing."""
+        if messages:
+            more = f" There are {len(messages)} such faults." if len(messages) > 1 else ""
+            self.fatal(kind, messages[0] + more)
 
     def warn(self, kind: str, message: str, *, id: str | None = None) -> None:
         """Add something that is skipped, or that the user should know."""
