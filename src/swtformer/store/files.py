@@ -36,8 +36,8 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
     try:
         # Names that are not UTF-8 are escaped, which JSON reads back as they were.
-        text = {} if "b" in mode else {"encoding": "utf-8", "errors": "backslashreplace"}
-        with os.fdopen(handle, mode, **text) as stream:
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "backslashreplace")
+        with os.fdopen(handle, mode, encoding=encoding, errors=errors) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
