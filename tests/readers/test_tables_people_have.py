@@ -506,4 +506,5 @@ class TestFiles:
 
     def test_names_alone_are_no_table(self, photos):
         (photos / "train.txt").write_text("a.jpg\nb.jpg\n")
-        assert open_dataset(photos).format != "table"
+        with pytest.raises(DataError, match="text file that names the images"):
+            open_dataset(photos)

@@ -12,13 +12,11 @@ AUTO = DataSettings()
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("labels.xlsb.xlsx", "PK\x03\x04", "a spreadsheet"),
-        ("train/_x.parquet.feather", "PAR1", "a table"),
+        ("list.txt", "images/a.jpg\nimages/b.jpg\n", r"names the images, such as 'a\.jpg'"),
         ("via.json", '{"_via_settings": {}}', "VGG Image Annotator"),
         ("other.xml", "<dataset><images/></dataset>", "like XML"),
         ("gt.mat", "MATLAB 5.0", "MATLAB"),
         ("shapes.geojson", "{}", r"shapes on a map"),
-        ("list.txt", "images/a.jpg 0 2\nimages/b.jpg 1\n", r"names the images, such as 'a\.jpg'"),
         ("list.lst", "a\t1\nb\t0\n", "a text file that names the images"),
         ("ann/a.jpg.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely"),
         ("ann/a.jpg.json", '{"weather": "rain"}', "JSON for one of the images"),
