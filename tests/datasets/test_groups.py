@@ -98,6 +98,18 @@ def test_an_image_in_two_groups_is_refused(write_images, tmp_path: Path) -> None
         open_dataset(tmp_path, DataSettings(group="patient"))
 
 
+def test_rows_of_an_object_each_share_their_image_s_group(write_images, tmp_path: Path) -> None:
+    write_images(tmp_path, ["a.jpg", "b.jpg"])
+    rows = ("a.jpg,cat,0,0,2,2,7", "a.jpg,dog,0,0,3,3,{}", "b.jpg,cat,0,0,2,2,8")
+    table = "\n".join(["image,label,xmin,ymin,xmax,ymax,patient", *rows])
+    (tmp_path / "labels.csv").write_text(table.format(7))
+    data = open_dataset(tmp_path, DataSettings(group="patient"))
+    assert [(record.present, record.group) for record in data.records] == [((0, 1), "7"), ((0,), "8")]
+    (tmp_path / "labels.csv").write_text(table.format(8))
+    with pytest.raises(DataError, match=r"'a\.jpg' is in several groups: 7, 8"):
+        open_dataset(tmp_path, DataSettings(group="patient"))
+
+
 def test_groups_in_two_splits_are_named_with_their_numbers() -> None:
     one = of_ids("a", "b", "c", "d", groups=("p1", "p1", "p2", None))
     other = of_ids("e", "f", groups=("p1", None))

@@ -22,7 +22,6 @@ from swtformer.exporters.fingerprints import KEY, fingerprint, parsed_fingerprin
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.reading import (
-    IGNORED_NAME,
     Canvas,
     Correction,
     Ignored,
@@ -32,7 +31,7 @@ from swtformer.exporters.reading import (
     json_of,
     warn_of_overlaps,
 )
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
 

@@ -11,17 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.background import is_background
 from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError, nearest
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.safe_names import safe_name
-
-IGNORED_NAME = "ignored"
-"""Name of 255 in formats with named labels; VOC and CVAT use it too."""
 
 UNKNOWN_IMAGE = "unknown_image"
 """Kind of the warnings about images that the run has no masks of."""
@@ -145,7 +142,7 @@ class Reading:
         name = label.strip()
         if name in self._values:
             return self._values[name]
-        if name.lower() in BACKGROUND_NAMES:
+        if is_background(name):
             return 0
         if is_ignored(name):
             return IGNORED
