@@ -160,7 +160,7 @@ def test_groups_that_were_trained_on_are_told(draw: Draw) -> None:
     write_labels(drawn.run, replace(data, records=(replace(records[0], id="other"), *records[2:])))
     scores = evaluate(drawn.run, data)
     assert scores.known_groups == ("p0",)
-    assert "trained on other images of 1 group that" in scores.about_groups()
+    assert "trained on other images of 1 group that is scored" in scores.about_groups()
     assert read_scores(drawn.run.scores_file) == scores
     write_labels(drawn.run, data)
     assert evaluate(drawn.run, data).about_groups() == ""

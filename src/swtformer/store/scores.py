@@ -159,13 +159,11 @@ class Scores:
         """What to know of groups that were trained on as well, in a sentence; empty where there are none."""
         if not self.known_groups:
             return ""
-        shown = ", ".join(self.known_groups[:GROUPS_NAMED]) + (
-            ", …" if len(self.known_groups) > GROUPS_NAMED else ""
-        )
-        groups = "1 group" if len(self.known_groups) == 1 else f"{len(self.known_groups)} groups"
+        count, dots = len(self.known_groups), ", …" if len(self.known_groups) > GROUPS_NAMED else ""
+        groups = "1 group that is" if count == 1 else f"{count} groups that are"
         return (
-            f"The run was trained on other images of {groups} that are scored here ({shown}), so the scores "
-            "are not about new groups."
+            f"The run was trained on other images of {groups} scored here "
+            f"({', '.join(self.known_groups[:GROUPS_NAMED])}{dots}), so the scores are not about new groups."
         )
 
     def quoted(self) -> tuple[SegmentationScore, ...]:
