@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from swtformer.datasets.background import BACKGROUND_NAMES as BACKGROUND_NAMES
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import nearest
 from swtformer.settings import DataSettings
-
-BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "none"})
-"""Labels and folder names (lower case) that mean that no class is in the image."""
 
 NAMED = 5
 

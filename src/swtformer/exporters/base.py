@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.background import is_background
 from swtformer.errors import ImageError, SwtformerError
-from swtformer.exporters.reading import IGNORED_NAME, Correction, Ignored, Reading
+from swtformer.exporters.reading import Correction, Ignored, Reading, is_ignored
 from swtformer.label_values import IGNORED
 from swtformer.settings import ExportSettings, NoSettings, Section
 
@@ -131,7 +131,7 @@ def require_free_names(classes: Sequence[str]) -> None:
         SwtformerError: naming the class.
     """
     for name in classes:
-        if name.lower() in {IGNORED_NAME, *BACKGROUND_NAMES}:
+        if is_background(name) or is_ignored(name):
             raise SwtformerError(
                 f"The class name {name!r} means background or ignored pixels in exported files; rename it in "
                 "the data set and the run's classes.json."

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.background import is_background
 from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
@@ -145,7 +145,7 @@ class Reading:
         name = label.strip()
         if name in self._values:
             return self._values[name]
-        if name.lower() in BACKGROUND_NAMES:
+        if is_background(name):
             return 0
         if is_ignored(name):
             return IGNORED
