@@ -78,6 +78,19 @@ def test_polygons_cover_the_region_once_and_nothing_else(seed: int, density: flo
     np.testing.assert_array_equal(counts, region)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_readers_that_test_pixel_centres_see_the_region_too(seed: int) -> None:
+    """By the winding number, which is 1 inside, so that even-odd and non-zero rules agree."""
+    region = np.random.default_rng(seed).random((19, 24)) < 0.85
+    winding = np.zeros(region.shape, dtype=int)
+    for polygon in polygons(region):
+        for (x, y), (next_x, next_y) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+            assert x == next_x or y == next_y
+            rows = slice(min(y, next_y), max(y, next_y))
+            winding[rows, x:] += int(np.sign(y - next_y))
+    np.testing.assert_array_equal(winding, region)
+
+
 def test_the_largest_polygon_comes_first() -> None:
     region = np.ones((9, 9), dtype=bool)
     region[1:8, 1:8] = False

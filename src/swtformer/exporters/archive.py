@@ -52,13 +52,16 @@ class Folder:
         """The first bytes of one file; none of a link to a file outside.
 
         Raises:
-            OSError: it cannot be read.
+            DataError: it cannot be read.
         """
         file = self.path / name
         if not file.resolve().is_relative_to(self.path.resolve()):
             return b""
-        with file.open("rb") as stream:
-            return stream.read(count)
+        try:
+            with file.open("rb") as stream:
+                return stream.read(count)
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read: {error.strerror}.") from error
 
 
 class Zip:
