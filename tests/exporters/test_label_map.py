@@ -201,7 +201,10 @@ def test_a_listed_image_without_mask_is_background(tmp_path: Path) -> None:
     (correction,) = read_class_masks(tmp_path, reading)
     assert correction.labels.tolist() == [[0, 0, 0], [0, 0, 0]]
     assert not correction.is_drawn
-    assert [problem.id for problem in problems.warnings] == ["other"]
+    assert [(problem.kind, problem.id) for problem in problems.warnings] == [
+        ("class_order", None),
+        ("unknown_image", "other"),
+    ]
 
 
 @pytest.mark.parametrize(

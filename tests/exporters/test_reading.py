@@ -31,6 +31,7 @@ def reading_of(*ids: str) -> tuple[Reading, Problems]:
         ("x/gru\u0308n.jpg", "x/grün"),
         ("b_jpg.rf.0123456789abcdef.jpg", "sub/b"),
         ("a_PNG.rf.0123456789abcdef", "a"),
+        ("images/0a1b2c3d-b.jpg", "sub/b"),
     ],
 )
 def test_names_that_tools_give(name: str, id: str) -> None:

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from support.label_images import CLASSES, by_id, labelled_images, random_labels, reading_of
 from swtformer.errors import DataError, SwtformerError
-from swtformer.exporters import LabelledImage
+from swtformer.exporters import LabelledImage, recognise
 from swtformer.exporters.coco_rle import decode_rle
 from swtformer.exporters.yolo import YoloExporter
 from swtformer.settings import ExportSettings
@@ -178,8 +178,21 @@ def test_zip_files_and_lists_of_names_come_back(tmp_path: Path) -> None:
 def test_names_are_mapped_and_numbers_are_the_runs_without_them(tmp_path: Path) -> None:
     (tmp_path / "labels" / "a").mkdir(parents=True)
     (tmp_path / "labels" / "a" / "b.txt").write_text("1 0 0 1 0 1 1 0 1\n\n")
-    assert (read(tmp_path, [IMAGE])["a/b"] == 2).all()
+    reading, problems = reading_of([IMAGE])
+    (correction,) = YoloExporter().read(tmp_path, reading)
+    assert (correction.labels == 2).all()
+    assert "numbers are read as 0=cat, 1=träktor" in problems.warnings[0].message
     (tmp_path / "data.yaml").write_text("names: {0: dog, 1: cat}")
+    assert (read(tmp_path, [IMAGE])["a/b"] == 1).all()
+
+
+@pytest.mark.parametrize("place", ["classes.txt", "labels/classes.txt"])
+def test_label_studios_list_of_names(place: str, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0a1b2c3d-b.txt").write_text("1 0 0 1 0 1 1 0 1\n")
+    (tmp_path / place).write_text("hot dog\ncat\n")
+    (tmp_path / "notes.json").write_text('{"categories": [{"id": 0, "name": "hot dog"}], "info": {}}')
+    assert recognise(tmp_path).name == "yolo"
     assert (read(tmp_path, [IMAGE])["a/b"] == 1).all()
 
 
@@ -225,6 +238,7 @@ def test_lines_that_cannot_be_used_are_named(line: str, message: str, tmp_path: 
 def test_lines_that_are_not_masks_are_passed_over(line: str, what: str, tmp_path: Path) -> None:
     (tmp_path / "labels" / "a").mkdir(parents=True)
     (tmp_path / "labels" / "a" / "b.txt").write_text(f"{line}\n1 0 0 1 0 1 1 0 1\n")
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
     reading, problems = reading_of([IMAGE])
     (correction,) = YoloExporter().read(tmp_path, reading)
     problems.raise_fatal("yolo")

@@ -38,7 +38,7 @@ from swtformer.store.files import write_text
 
 LISTS = ("images", "annotations", "categories")
 
-_START = r'\{.*"(info|licenses|images|annotations|categories)"\s*:'
+_START = r'\{.*"(licenses|images|annotations)"\s*:'
 """A JSON object with one of COCO's fields near its beginning."""
 
 
@@ -85,17 +85,17 @@ class CocoExporter(ExchangeFormat):
             categories.append({"id": IGNORED, "name": IGNORED_NAME})
         about = "Masks of swtformer; category ids are mask values."
         content = {
-            "info": {"description": about, KEY: fingerprints},
             "images": listed,
             "annotations": annotations,
             "categories": categories,
+            "info": {"description": about, KEY: fingerprints},
         }
         write_text(out, json.dumps(content, ensure_ascii=False) + "\n")
         return []
 
     def recognises(self, path: Path) -> bool:
-        """A .json file that holds an object with COCO's fields, alone or in a folder or zip file."""
-        return has_document(path, ".json", _START)
+        """A .json file that holds an object, or one with COCO's fields in a folder or zip file."""
+        return has_document(path, ".json", r"\{" if path.suffix.lower() == ".json" else _START)
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
         """Masks of all images in the file, from run-length codes and polygons; iscrowd makes no difference.

@@ -180,6 +180,7 @@ def _numbered(tree: Tree, root: str, reading: Reading) -> dict[int, int]:
     """Mask values by label number: by a list of class names, or else the run's own."""
     file = next((root + name for name in NAME_FILES if root + name in tree.names), None)
     if file is None:
+        reading.warn_of_order(f"{tree.path}: {root}{CLASS_FOLDER}", first=1)
         return {value: value for value in range(1, len(reading.classes) + 1)}
     names = [line.strip() for line in read_text(tree, file).splitlines()]
     names = [name for name in names if name and name != "__ignore__"]

@@ -30,8 +30,11 @@ UNKNOWN_IMAGE = "unknown_image"
 PASSED_OVER = "passed_over"
 """Kind of the warnings about regions that are not masks."""
 
-_RENAMED = re.compile(r"(.+)_(?:bmp|jpe?g|png|tiff?|webp)\.rf\.\w+", re.IGNORECASE)
-"""How Roboflow renames b.jpg: b_jpg.rf.<digits>.jpg."""
+_RENAMED = (
+    re.compile(r"(.+)_(?:bmp|jpe?g|png|tiff?|webp)\.rf\.\w+", re.IGNORECASE),
+    re.compile(r"(?:.*/)?[0-9a-f]{8}-(.+)"),
+)
+"""How Roboflow renames b.jpg, and Label Studio an uploaded file: b_jpg.rf.<digits>.jpg, <8 digits>-b.jpg."""
 
 Ignored = Literal["keep", "drop"]
 """What an export did with 255: kept it, or made it background."""
@@ -168,8 +171,9 @@ class Reading:
         for names in (self._exported, self._names):
             yield names.fitting(name)
             yield names.fitting(record_id(name))
-            if renamed := _RENAMED.fullmatch(record_id(name)):
-                yield names.fitting(renamed[1])
+            for pattern in _RENAMED:
+                if renamed := pattern.fullmatch(record_id(name)):
+                    yield names.fitting(renamed[1])
 
     def value(self, label: str, source: str) -> int | None:
         """The mask value of a label; None for an unknown class, which is noted once."""
@@ -186,6 +190,13 @@ class Reading:
                 "unknown_class", f"{source}: unknown class {name!r}. {nearest(name, self.classes)}"
             )
         return None
+
+    def warn_of_order(self, where: str, *, first: int) -> None:
+        """Note that class numbers, the first of which is given, are taken as those of the run."""
+        numbered = ", ".join(f"{number}={name}" for number, name in enumerate(self.classes, first))
+        self.problems.warn(
+            "class_order", f"{where}: no list of class names was found; numbers are read as {numbered}."
+        )
 
     def note_background(self) -> None:
         """Say once that the file draws background like a class."""

@@ -37,6 +37,7 @@ from swtformer.store.files import write_text
 IMAGE_FOLDER = "images"
 LABEL_FOLDER = "labels"
 DATA_FILE = "data.yaml"
+NAME_FILE = "classes.txt"
 
 _VALUES_OF_A_BOX = 5
 
@@ -104,7 +105,7 @@ class YoloExporter(ExchangeFormat):
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
         """Masks from polygons, painted in the order of the lines; `path` may be a zip file too.
 
-        Without data.yaml, class numbers are those of the run.
+        Without a list of names, class numbers are those of the run.
         """
         with open_tree(path) as tree:
             for root in roots_of(tree, LABEL_FOLDER):
@@ -116,15 +117,17 @@ class YoloExporter(ExchangeFormat):
 
 
 def _read(tree: Tree, root: str, reading: Reading) -> Iterator[Correction]:
-    """Masks of one folder of labels; its data.yaml lies beside it, or above as Roboflow writes it."""
-    above = [root[: place + 1] for place, sign in enumerate(root) if sign == "/"]
-    files = [f"{folder}{DATA_FILE}" for folder in (*reversed(above), "")]
-    names, has_keypoints = _names(tree, next((file for file in files if file in tree.names), None))
-    names = names or dict(enumerate(reading.classes))
+    """Masks of one folder of labels."""
+    names, has_keypoints = _names(tree, root)
+    if not names:
+        names = dict(enumerate(reading.classes))
+        reading.warn_of_order(f"{tree.path}: {root}{LABEL_FOLDER}", first=0)
     exported = read_fingerprints(tree, root)
     reading.expect(exported)
     ids = _ids_by_name(reading.images) | _ids_by_name(exported)
     for name, file in relative_files(tree, f"{root}{LABEL_FOLDER}/", ".txt").items():
+        if name not in ids and name == Path(NAME_FILE).stem:
+            continue
         source = f"{tree.path}: {file}"
         possible = ids.get(name, [name])
         if len(possible) > 1:
@@ -182,20 +185,30 @@ def _warnings(undecided: Sequence[int]) -> list[str]:
     ]
 
 
-def _names(tree: Tree, name: str | None) -> tuple[dict[int, str], bool]:
-    """Class names by number, empty without data.yaml; and whether the lines hold keypoints."""
-    if name is None:
+def _names(tree: Tree, root: str) -> tuple[dict[int, str], bool]:
+    """Class names by number, empty where none are listed; and whether the lines hold keypoints.
+
+    They are listed in data.yaml, or in classes.txt as Label Studio writes it, beside the labels or above.
+    """
+    above = [root[: place + 1] for place, sign in enumerate(root) if sign == "/"]
+    folders = [f"{root}{LABEL_FOLDER}/", *reversed(above), ""]
+    files = (f"{folder}{name}" for name in (DATA_FILE, NAME_FILE) for folder in folders)
+    file = next((file for file in files if file in tree.names), None)
+    if file is None:
         return {}, False
+    if file.endswith(NAME_FILE):
+        lines = (line.strip() for line in read_text(tree, file).splitlines())
+        return dict(enumerate(filter(None, lines))), False
     try:
-        content = yaml.safe_load(read_text(tree, name))
+        content = yaml.safe_load(read_text(tree, file))
     except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{tree.path}: {name} is not YAML ({error}).") from None
+        raise DataError(f"{tree.path}: {file} is not YAML ({error}).") from None
     names = content.get("names") if isinstance(content, dict) else None
     numbered = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(numbered, dict) or not all(
         isinstance(number, int) and isinstance(text, str) for number, text in numbered.items()
     ):
-        raise DataError(f"{tree.path}: {name}: expected names, a list or numbers and names.")
+        raise DataError(f"{tree.path}: {file}: expected names, a list or numbers and names.")
     return numbered, "kpt_shape" in content
 
 
