@@ -7,3 +7,6 @@ BACKGROUND = "background"
 
 IGNORED = 255
 """Pixels that are not scored (ground truth), not trained on (pseudo-masks) or not decided (predictions)."""
+
+IGNORED_NAME = "ignored"
+"""Name of 255 in formats with named labels; VOC and CVAT use it too."""

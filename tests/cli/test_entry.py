@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,3 +202,27 @@ def test_nothing_stays_changed_after_a_command(capsys: pytest.CaptureFixture[str
     assert main(["version"]) == 0
     assert logging.getLogger("swtformer").handlers == handlers
     assert list(warnings.filters) == filters
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "", "--out", "run"], ["train", "data", "--out", ""], ["train", "data", "--out="]],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "got an empty path" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_the_system_refuses_is_said_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/data/a.jpg")
+
+    monkeypatch.setattr("swtformer.cli.entry._run", refuse)
+    assert main(["version"]) == 2
+    assert capsys.readouterr().err == "error: /data/a.jpg: Permission denied.\n"

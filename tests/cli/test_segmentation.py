@@ -154,8 +154,8 @@ def test_predict_reads_a_list_and_skips(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["0.png"], "error: The image cannot be read, so nothing was segmented; "),
-        (["0.png", "1.png"], "error: None of the 2 images can be read, so nothing was segmented; "),
+        (["0.png"], "so nothing was segmented. "),
+        (["0.png", "1.png"], "error: None of the 2 images can be read"),
     ],
 )
 def test_nothing_that_could_be_segmented_is_an_error(
@@ -168,7 +168,8 @@ def test_nothing_that_could_be_segmented_is_an_error(
     command = ["predict", str(segmented / "run"), *map(str, files), f"--out={out}"]
     assert main(command) == 2
     text, errors = capsys.readouterr()
-    assert f"{message}{out / 'failures.csv'} says why." in errors
+    assert message in errors
+    assert "0.png: expected" in errors
     assert "segmented" not in text
 
 

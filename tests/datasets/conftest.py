@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from support.pictures import ENCODINGS, draw_scene, encode
-
-
-@pytest.fixture
-def write_images() -> Callable[[Path, Iterable[str]], None]:
-    """Writes a small image for each name below a folder."""
-
-    def write(folder: Path, names: Iterable[str]) -> None:
-        for name in names:
-            file = folder / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (8, 6), (90, 120, 30)).save(file)
-
-    return write
-
-
-@pytest.fixture
-def write_mask() -> Callable[..., None]:
-    """Writes a palette mask that holds the given values in its first pixels and background elsewhere."""
-
-    def write(file: Path, *values: int, mode: str = "P") -> None:
-        pixels = np.zeros((6, 8), dtype=np.uint8)
-        pixels[0, : len(values)] = values
-        mask = Image.fromarray(pixels)
-        if mode == "P":
-            mask.putpalette([channel for value in range(256) for channel in (value, value, value)])
-        else:
-            mask = mask.convert(mode)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        mask.save(file)
-
-    return write
-
-
-@pytest.fixture
-def photos(tmp_path, write_images):
-    """A folder with images a.jpg to d.jpg in images/."""
-    write_images(tmp_path / "images", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
-    return tmp_path
+from support.tiny_sets import photos as photos
+from support.tiny_sets import write_images as write_images
+from support.tiny_sets import write_mask as write_mask
 
 
 @pytest.fixture

@@ -38,6 +38,23 @@ def test_equal_duplicates_are_merged_with_a_warning(photos):  # fault 17
     assert "labels.csv:4: 'a' is listed again" in warning.message
 
 
+def test_many_duplicates_and_missing_masks_are_told_in_one_line(photos, write_mask):
+    (photos / "labels.csv").write_text("image,labels\n" + "a.jpg,cat\n" * 8 + "b.jpg,dog\n")
+    (warning,) = open_dataset(photos, AUTO).problems
+    assert "csv:3: 'a' is listed again" in warning.message
+    assert warning.message.endswith("So are 7 rows.")
+    names = [f"{number}.jpg" for number in range(8)]
+    for name in names:
+        (photos / "images" / name).write_bytes((photos / "images" / "a.jpg").read_bytes())
+    (photos / "labels.csv").write_text(
+        "image,cat,dog\n" + "".join(f"{name},1,0\n" for name in [*names, "a.jpg"])
+    )
+    write_mask(photos / "truth" / "a.png", 1)
+    data = open_dataset(photos, DataSettings(masks=photos / "truth"))
+    (message,) = [problem.message for problem in data.problems if problem.kind == "missing_mask"]
+    assert message.endswith("0.png: no such mask; the image is not scored. So are those of 8 images.")
+
+
 def test_different_duplicates_are_refused(photos):  # fault 17
     (photos / "labels.csv").write_text("image,labels\na.jpg,cat\na.jpg,dog\n")
     with pytest.raises(DataError, match=r"csv:3: 'a' .* 'dog', but 'cat' at .*csv:2"):

@@ -125,7 +125,20 @@ def test_masks_that_show_other_classes_than_the_labels(tmp_path, present, unlike
     report = mask_report(tmp_path, save_mask(tmp_path / "a.png", 1, 255), present=present)
     assert report.usable_masks == 1
     assert report.masks_unlike_labels == unlike
-    assert [problem.kind for problem in report.problems] == ["mask_unlike_labels"] * unlike
+    kinds = ["mask_unlike_labels"] * unlike
+    assert [problem.kind for problem in report.problems] == ["no_labels"] * (present is None) + kinds
+
+
+@pytest.mark.parametrize(
+    ("present", "message"), [(None, "no image has labels"), ((), "no image shows a class")]
+)
+def test_a_set_that_cannot_be_trained_on_is_refused(tmp_path, present, message):
+    images = tuple(Record(name, save_image(tmp_path / f"{name}.jpg"), present) for name in "ab")
+    classes = CLASSES if present is None else ()
+    report = check(ImageSet("set", "voc", tmp_path, classes, images), settings=DataSettings())
+    (problem,) = report.problems
+    assert (problem.kind, problem.fatal) == ("no_labels", True)
+    assert problem.message.startswith(message)
 
 
 def test_shared_problems_name_five_images(tmp_path):

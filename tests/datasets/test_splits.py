@@ -21,6 +21,10 @@ ROOT = Path("pets")
         (None, [], ["train"], None),
         (None, ["train"], [], None),
         ("all", ["all", "train"], ["train"], "all"),
+        ("Train", ["train"], [], "train"),
+        ("val", ["train", "valid"], [], "valid"),
+        ("validation", ["val", "test"], [], "val"),
+        (None, ["Training", "val"], ["train"], "Training"),
     ],
 )
 def test_the_asked_one_else_the_first_default_that_exists(asked, known, default, chosen):
@@ -37,7 +41,7 @@ def test_the_asked_one_else_the_first_default_that_exists(asked, known, default,
             r"^pets: has no split 'tset'\. Did you mean 'test'\? There are: test, val\.$",
         ),
         ("xyz", ["val", "test"], r"^pets: has no split 'xyz'\. There are: test, val\.$"),
-        ("Train", ["train"], r"no split 'Train'\. Did you mean 'train'\?"),
+        ("validation", ["val", "valid"], r"has no split 'validation'\. Did you mean 'valid"),
         ("", ["train"], r"has no split ''\. There are: train\.$"),
     ],
 )

@@ -49,7 +49,7 @@ def test_every_option_of_a_plug_in_has_its_entry(reference: ModuleType) -> None:
     method = text.split("#### Method swtformer_v1\n")[1].split("\n#### ")[0]
     assert "`--method.kernel` `3|1` · default `1`\n: Kernel size of the CAM head.\n" in method
     assert "`--method.hff`" not in method
-    assert "`folder` has no options." in text
+    assert "`voc` has no options." in text
 
 
 def test_every_command_has_its_section(reference: ModuleType) -> None:

@@ -82,7 +82,17 @@ READERS_OF = {
 
 ELSEWHERE = {
     DOCS / f"{name}.md"
-    for name in ("index", "commands", "limits", "method", "results", "run-folder", "scores")
+    for name in (
+        "index",
+        "commands",
+        "data-formats",
+        "label-tables",
+        "limits",
+        "method",
+        "results",
+        "run-folder",
+        "scores",
+    )
 }
 """Documents without a command to run, except for those that a comment excuses."""
 

@@ -252,3 +252,18 @@ def test_workers_that_stop_as_well_do_not_hide_a_request_to_stop(tmp_path: Path)
 
     with pytest.raises(AskedToStop):
         run_fit(Slope(options()), tmp_path, progress=progress)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "told"), [(2, "Another process of this training has ended"), (1, "Connection closed by peer")]
+)
+def test_a_lost_process_is_named_where_there_are_several(
+    nodes: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit_and_lose(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[enforce] Connection closed by peer [127.0.0.1]:4\ntrace")
+
+    monkeypatch.setattr(fitting.Trainer, "fit", fit_and_lose)
+    module = Slope(options(nodes=nodes))
+    with pytest.raises(RuntimeError if nodes == 1 else SwtformerError, match=told):
+        fitting._run_fit(fitting.Trainer(logger=False, accelerator="cpu"), module)

@@ -110,3 +110,9 @@ def test_mistakes(photos: Path, inputs: tuple[str, ...], message: str) -> None:
 def test_a_nul_in_the_list() -> None:
     with pytest.raises(DataError, match="Line 2 of the list holds a NUL"):
         find_inputs(["-"], listed=["a.jpg", "b\0.jpg"])
+
+
+def test_a_link_to_itself_is_an_image_that_cannot_be_read(photos: Path) -> None:
+    (photos / "loop.jpg").symlink_to("loop.jpg")
+    found = find_inputs([str(photos)], leave_out=[photos / "results"])
+    assert "loop" in {record.id for record in found}

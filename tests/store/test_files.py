@@ -199,3 +199,10 @@ def test_a_temporary_file_goes_once_its_process_was_killed(tmp_path: Path) -> No
         remove_abandoned(tmp_path)
         assert mine.exists()
     assert names(tmp_path) == [".own.tmp", "b.txt"]
+
+
+def test_names_that_are_not_utf_8_come_back_from_json(tmp_path: Path) -> None:
+    name = "b\udcff.png"
+    write_json(tmp_path / "a.json", {"name": name})
+    assert (tmp_path / "a.json").read_bytes().decode("utf-8")
+    assert read_json(tmp_path / "a.json") == {"name": name}

@@ -18,12 +18,14 @@ from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans
 from swtformer.cli.outcome import Outcome
 from swtformer.cli.signals import Stopped, stop_on_signals
-from swtformer.errors import SwtformerError
+from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
 from swtformer.store.notes import training_notes, update_training_notes
 
 USAGE = 2
 UNEXPECTED = 1
+PATHS = frozenset({"--out", "--config", "--predictions", "--sheet", "--data.images", "--data.masks"})
+"""Flags whose value cannot be empty."""
 
 
 def build_app() -> App:
@@ -99,16 +101,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             if is_main_process():
                 print(f"\nStopped by {stop}. {stop.hint}".rstrip(), file=sys.stderr)
             return stop.exit_code
+        except OSError as error:
+            if is_verbose:
+                traceback.print_exc()
+            where = f"{error.filename}: " if error.filename else ""
+            return _refuse(f"{where}{error.strerror or error}.", USAGE)
         except Exception as error:
-            traceback.print_exc()
-            if "out of memory" in str(error).lower():
+            if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
                 return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
+            traceback.print_exc()
             return _refuse(
                 f"{type(error).__name__}. This is a bug: please report it with the lines above.", UNEXPECTED
             )
 
 
 def _run(arguments: list[str]) -> int:
+    _require_paths(arguments)
     app = build_app()
     command, bound, _ = app.parse_args(
         join_booleans(arguments, also=("--resume", "--private")), exit_on_error=False, print_error=False
@@ -120,6 +128,17 @@ def _run(arguments: list[str]) -> int:
         done = training_notes(outcome.run).commands
         update_training_notes(outcome.run, commands=(*done, shlex.join(["swtformer", *arguments])))
     return outcome.exit_code
+
+
+def _require_paths(arguments: Sequence[str]) -> None:
+    """Refuse an empty path, such as that of an unset variable; it would mean the current folder."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        flag, is_given, value = word.partition("=")
+        empty = flag if is_given and not value else before if not word else None
+        if empty is not None and (empty in PATHS or not empty.startswith("-")):
+            raise SettingsError(
+                f"{empty or 'The first argument'}: expected a file or folder, got an empty path."
+            )
 
 
 def _version() -> str:

@@ -139,9 +139,14 @@ def predict(
     how = "the segmentation network" if result.kind == "segmentation" else "class activation maps"
     if result.done == 0:
         count = len(result.failures)
-        images = "The image cannot" if count == 1 else f"None of the {count} images can"
+        first = result.failures[0].reason
+        if count == 1:
+            raise DataError(f"The image cannot be read, so nothing was segmented. {first}")
         file = Run(result.out).failures_file
-        raise DataError(f"{images} be read, so nothing was segmented; {file} says why.")
+        raise DataError(
+            f"None of the {count} images can be read, so nothing was segmented. {file} says why; the first: "
+            f"{first}"
+        )
     done = "1 image was" if result.done == 1 else f"{result.done} images were"
     say(f"{done} segmented by {how}: {result.masks}")
     say(f"Areas of the classes: {result.out / 'areas.csv'}")

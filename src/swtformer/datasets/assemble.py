@@ -12,12 +12,17 @@ from functools import cached_property
 from pathlib import Path
 
 from swtformer.datasets.background import BACKGROUND_NAMES as BACKGROUND_NAMES
+from swtformer.datasets.class_doubts import doubt_classes
+from swtformer.datasets.masks_beside import find_masks, lossy_mask
+from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import nearest
 from swtformer.settings import DataSettings
 
 NAMED = 5
+
+_OR_MERGE = {"table": ", or merge the rows of an image by --reader.rows object"}
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,15 @@ def assemble(
     """
     if not entries:
         problems.fatal("empty", f"{origin.root}: lists no images.")
-    _check_names(entries, problems)
-    merged = _merge(entries, problems)
+    entries = _with_plain_names(entries, settings, problems)
+    merged = _merge(entries, origin, problems)
     _note_missing([entry for entry in merged if entry.image is None], len(merged), origin, settings, problems)
     there = [entry for entry in merged if entry.image is not None]
     if settings.masks is not None:
-        there = _attach_masks(there, settings.masks, problems)
+        there = _with_masks(there, settings.masks, problems)
+    _refuse_unknown(there, classes, problems)
     records = [
-        Record(entry.id, entry.image, _indices(entry, classes, problems), entry.mask, entry.source)
+        Record(entry.id, entry.image, _indices(entry, classes), entry.mask, entry.source)
         for entry in there
         if entry.image is not None
     ]
@@ -127,18 +133,23 @@ def assemble(
     )
 
 
-def _check_names(entries: Iterable[Entry], problems: Problems) -> None:
-    """File names that are not UTF-8 could not be written into any result."""
+def _with_plain_names(entries: Sequence[Entry], settings: DataSettings, problems: Problems) -> list[Entry]:
+    """Entries without those whose file names are not UTF-8, which lists and tables could not hold."""
+    plain = []
     for entry in entries:
         try:
             entry.id.encode()
+            plain.append(entry)
         except UnicodeEncodeError:
-            problems.fatal("file_name", f"{entry.id!r}: the file name is not UTF-8; rename the file.")
+            tell = problems.fatal if settings.strict or len(entries) == 1 else problems.warn
+            tell("file_name", f"{entry.id!r}: the file name is not UTF-8; left out. Rename the file.")
+    return plain
 
 
-def _merge(entries: Iterable[Entry], problems: Problems) -> list[Entry]:
+def _merge(entries: Iterable[Entry], origin: Origin, problems: Problems) -> list[Entry]:
     """One entry per id; entries that contradict each other are fatal."""
     first: dict[str, Entry] = {}
+    again: list[tuple[Entry, Entry]] = []
     for entry in entries:
         known = first.setdefault(entry.id, entry)
         if known is entry:
@@ -152,14 +163,15 @@ def _merge(entries: Iterable[Entry], problems: Problems) -> list[Entry]:
         elif _label_set(known) != _label_set(entry):
             message = (
                 f"{entry.source}: {entry.id!r} has the labels {_named(entry)}, but {_named(known)} at "
-                f"{known.source}; keep one of them."
+                f"{known.source}; keep one of them{_OR_MERGE.get(origin.format, '')}."
             )
             problems.fatal("conflicting_labels", message, id=entry.id)
         else:
-            message = (
-                f"{entry.source}: {entry.id!r} is listed again with the same labels ({known.source}); merged."
-            )
-            problems.warn("duplicate", message, id=entry.id)
+            again.append((entry, known))
+    for entry, known in again if len(again) <= NAMED else again[:1]:
+        more = f" So are {len(again)} rows." if len(again) > NAMED else ""
+        what = f"{entry.id!r} is listed again with the same labels ({known.source}); merged."
+        problems.warn("duplicate", f"{entry.source}: {what}{more}", id=entry.id)
     return list(first.values())
 
 
@@ -182,46 +194,69 @@ def _note_missing(
     if missing and (settings.strict or len(missing) == listed):
         shown = ", ".join(f"{entry.id} ({entry.source})" for entry in missing[:NAMED])
         more = ", …" if len(missing) > NAMED else ""
+        there = _example(origin.looked_in)
         problems.fatal(
             "missing_image",
-            f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. "
-            "If they are elsewhere, name their folder with `data.images`.",
+            f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. That "
+            f"folder holds {there}. If they are elsewhere, name their folder with `data.images`.",
         )
     for entry in missing:
         message = f"{entry.source}: image {entry.id!r} is missing in {origin.looked_in}; left out."
         problems.warn("missing_image", message, id=entry.id)
 
 
-def _attach_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[Entry]:
-    """Entries with ``<masks>/<id>.png`` where that file is there."""
+def _example(folder: Path) -> str:
+    """An image in a folder or just below it, for messages that something else is missing there."""
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
+    for place in folders[:20]:
+        found = min((path for path in place.iterdir() if is_image_name(path.name)), default=None)
+        if found is not None:
+            return repr(found.relative_to(folder).as_posix())
+    return "no image"
+
+
+def _with_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[Entry]:
+    """Entries with their masks in a folder, where they are there (see `find_masks`)."""
     if not folder.is_dir():
         problems.fatal("missing_masks", f"{folder}: the folder of masks does not exist.")
         return entries
-    paths = [folder / f"{entry.id}.png" for entry in entries]
-    attached = [
-        replace(entry, mask=path if path.is_file() else None)
-        for entry, path in zip(entries, paths, strict=True)
-    ]
-    without = [path for entry, path in zip(attached, paths, strict=True) if entry.mask is None]
-    if entries and len(without) == len(entries):
+    images = [(entry.id, entry.image) for entry in entries if entry.image is not None]
+    found = find_masks(folder, images)
+    if entries and not found:
+        lossy = lossy_mask(folder, images)
         problems.fatal(
-            "missing_masks", f"{folder}: holds no mask of these images; expected {without[0].name}."
+            "missing_masks",
+            f"{lossy}: JPEG changes the values of masks; save masks as PNG."
+            if lossy
+            else f"{folder}: holds no mask of these images; expected {folder / entries[0].id}.png, with or "
+            f"without its folder, or with _mask, _seg, _label or _gt; the folder holds {_example(folder)}.",
         )
-    for path in without:
-        problems.warn("missing_mask", f"{path}: no such mask; the image is not scored.")
-    return attached
+    without = [entry for entry in entries if entry.id not in found]
+    for entry in without if len(without) <= NAMED else without[:1]:
+        more = f" So are those of {len(without)} images." if len(without) > NAMED else ""
+        message = f"{folder / entry.id}.png: no such mask; the image is not scored.{more}"
+        problems.warn("missing_mask", message)
+    return [replace(entry, mask=found.get(entry.id)) for entry in entries]
 
 
-def _indices(entry: Entry, classes: Classes, problems: Problems) -> tuple[int, ...] | None:
-    """Indices of an entry's labels; an unknown class is fatal."""
+def _refuse_unknown(entries: Iterable[Entry], classes: Classes, problems: Problems) -> None:
+    """A class that is not in the list is fatal: one problem, with the first place that names it."""
+    unknown: dict[str, list[Entry]] = {}
+    for entry in entries:
+        for name in dict.fromkeys(entry.labels or ()):
+            if name not in classes.indices:
+                unknown.setdefault(name, []).append(entry)
+    for name, own in unknown.items():
+        count = f" (in {len(own)} images)" if len(own) > 1 else ""
+        message = f"{own[0].source}: unknown class {name!r}{count}. {nearest(name, classes.names)}"
+        problems.fatal("unknown_class", message, id=own[0].id)
+
+
+def _indices(entry: Entry, classes: Classes) -> tuple[int, ...] | None:
+    """Indices of an entry's known labels."""
     if entry.labels is None:
         return None
-    indices = classes.indices
-    for name in dict.fromkeys(entry.labels):
-        if name not in indices:
-            message = f"{entry.source}: unknown class {name!r}. {nearest(name, classes.names)}"
-            problems.fatal("unknown_class", message, id=entry.id)
-    return tuple(sorted({indices[name] for name in entry.labels if name in indices}))
+    return tuple(sorted({classes.indices[name] for name in entry.labels if name in classes.indices}))
 
 
 def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: Problems) -> None:
@@ -239,6 +274,7 @@ def _warn_about_classes(records: Iterable[Record], classes: Classes, problems: P
                 "images without it: otherwise nothing shows what sets it apart, and its maps mean little."
             )
             problems.warn("class_in_all_images", message)
+    doubt_classes(classes.names, [frozenset(present) for present in labelled], problems)
     if not classes.declared and any(record.mask for record in records):
         order = ", ".join(f"{index + 1}={name}" for index, name in enumerate(classes.names))
         message = (

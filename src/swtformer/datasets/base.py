@@ -32,7 +32,11 @@ class Reader(ABC):
     @classmethod
     @abstractmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether an existing file or folder looks like this format; looks at names only."""
+        """Whether an existing file or folder looks like this format, by names and beginnings of files.
+
+        Raises:
+            DataError: it looks like data that only a message can help with, such as two files for one.
+        """
 
     @abstractmethod
     def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:

@@ -132,8 +132,8 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
 
     Returns:
         The counts and all problems. A bad file never raises: it is a problem of kind "unreadable_image",
-        "unreadable_mask", "mask_size" or "mask_values". "exif_rotation" and "mask_unlike_labels" are remarks
-        about many images at once.
+        "unreadable_mask", "mask_size" or "mask_values". "no_labels" (which stops training), "exif_rotation"
+        and "mask_unlike_labels" are remarks about many images at once.
     """
     findings: list[_Finding] = []
     total = len(image_set)
@@ -150,7 +150,7 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
         labels_from=image_set.labels_from,
         images=total,
         unreadable=sum(finding.size is None for finding in findings),
-        missing=sum(problem.kind == "missing_image" for problem in image_set.problems),
+        missing=sum(problem.kind in ("missing_image", "file_name") for problem in image_set.problems),
         images_per_class={name: per_class[index] for index, name in enumerate(image_set.classes)},
         images_per_label_count=dict(sorted(Counter(map(len, labelled)).items())),
         unlabelled=total - len(labelled),
@@ -163,6 +163,7 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
         problems=(
             *image_set.problems,
             *(problem for finding in findings for problem in finding.problems),
+            *_without_labels(image_set),
             *_remarks(image_set.records, findings, settings),
         ),
     )
@@ -232,6 +233,15 @@ def _from(record: Record, message: str) -> str:
     return f"{record.source}: {message}" if record.source else message
 
 
+def _without_labels(image_set: ImageSet) -> Iterator[Problem]:
+    """A fatal problem where nothing can be learned: no image has labels, or there is no class at all."""
+    is_known = any(record.present is not None for record in image_set.records)
+    if image_set.records and not (is_known and image_set.classes):
+        what = "shows a class" if is_known else "has labels"
+        message = f"no image {what}, so there is nothing to train on; add labels, or name the file with them."
+        yield Problem("no_labels", True, message)
+
+
 def _remarks(
     records: Sequence[Record], findings: Sequence[_Finding], settings: DataSettings
 ) -> Iterator[Problem]:
@@ -240,7 +250,7 @@ def _remarks(
     if rotated and settings.exif == "raw":
         message = (
             f"{_images(rotated)} an EXIF orientation that is not applied, because masks like VOC's fit the "
-            f"stored pixels; to turn the images upright, set data.exif to apply."
+            "stored pixels; to turn the images upright, set data.exif to apply."
         )
         yield Problem("exif_rotation", False, message)
     unlike = [

@@ -1,29 +1,25 @@
-"""Image-level labels: label tables, label cells, and declared class lists."""
+"""Declared class lists, and the rows that a table of labels becomes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES, Classes
 from swtformer.datasets.problems import Problems
-from swtformer.datasets.rows import (
-    Row,
-    Rows,
-    find_column,
-    no_column,
-    parse_json,
-    read_lines,
-    read_rows,
-    read_text,
-)
+from swtformer.datasets.rows import parse_json, read_lines, read_text
 from swtformer.settings import DataSettings
 
-IMAGE_COLUMNS = ("image", "file_name", "filename", "path", "file")
-LABEL_COLUMNS = ("labels", "label", "classes", "class", "categories")
-CLASS_FILES = ("classes.txt", "classes.json", "class_names.txt")
+CLASS_FILES = (
+    "classes.txt",
+    "classes.json",
+    "class_names.txt",
+    "class_names.json",
+    "id2label.json",
+    "label_map.json",
+)
 """Files beside a data set that declare its classes, in the order in which they are looked for."""
 
 
@@ -43,7 +39,7 @@ class LabelTable:
     """A label table.
 
     Attributes:
-        rows: in file order.
+        rows: one for each image, in file order.
         names: class names that the table knows: its 0/1 columns in order, else the labels found, sorted.
         has_splits: whether it has a split column.
         declares_order: whether the order of `names` is the table's own (0/1 columns).
@@ -55,33 +51,99 @@ class LabelTable:
     declares_order: bool
 
 
+@dataclass(frozen=True)
+class ClassList:
+    """Classes that are declared beside a table or in the settings.
+
+    Attributes:
+        names: without background.
+        by_number: name of each number; "" is background.
+        where: the file, or words.
+    """
+
+    names: tuple[str, ...]
+    by_number: Mapping[int, str]
+    where: str
+
+
 def declared_classes(folder: Path, settings: DataSettings, problems: Problems) -> tuple[str, ...] | None:
     """Class names in their declared order: the setting, else a class file in `folder`, else None.
 
     A leading "background" is left out: a mask's 0 is background in every set.
     """
-    if settings.classes is not None:
-        return _checked_classes(settings.classes, "classes of the settings", problems)
-    for name in CLASS_FILES:
-        path = folder / name
-        if not path.is_file():
-            continue
-        if path.suffix == ".txt":
-            return _checked_classes([line for _, line in read_lines(path)], str(path), problems)
-        return _checked_classes(_json_names(path, problems), str(path), problems)
-    return None
+    found = class_list(folder, settings, problems)
+    return None if found is None else found.names
 
 
-def _json_names(path: Path, problems: Problems) -> list[str]:
+def class_list(folder: Path, settings: DataSettings, problems: Problems) -> ClassList | None:
+    """As `declared_classes`, with the numbers of the classes.
+
+    Numbers are those of the class file, where there is one, even if the settings name the classes.
+    """
+    if settings.classes is None:
+        return next(
+            (_read(folder / name, problems) for name in CLASS_FILES if (folder / name).is_file()), None
+        )
+    where = "classes of the settings"
+    names = _checked_classes(settings.classes, where, problems)
+    file = next((folder / name for name in CLASS_FILES if (folder / name).is_file()), None)
+    of_file = None if file is None else _read(file, Problems())
+    if of_file is not None and set(names) <= set(of_file.names):
+        return ClassList(names, of_file.by_number, of_file.where)
+    return ClassList(names, _numbers(settings.classes), where)
+
+
+def _read(path: Path, problems: Problems) -> ClassList:
+    if path.suffix == ".txt":
+        listed = [line for _, line in read_lines(path)]
+        return ClassList(_checked_classes(listed, str(path), problems), _numbers(listed), str(path))
     try:
         value = parse_json(read_text(path))
     except ValueError as error:
         problems.fatal("class_file", f"{path}: is not JSON ({error}).")
-        return []
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        problems.fatal("class_file", f'{path}: expected a list of names such as ["cat", "dog"].')
-        return []
-    return value
+        return ClassList((), {}, str(path))
+    by_number = _json_names(value)
+    if by_number is None:
+        problems.fatal(
+            "class_file",
+            f'{path}: expected a list of names such as ["cat", "dog"], or a map such as {{"0": "cat"}}.',
+        )
+        return ClassList((), {}, str(path))
+    names = [by_number[number] for number in sorted(by_number)]
+    checked = _checked_classes(names, str(path), problems)
+    return ClassList(checked, {number: _named(name) for number, name in by_number.items()}, str(path))
+
+
+def _json_names(value: Any) -> dict[int, str] | None:
+    """Names by number of a list, of a map in either direction, or of a list of id and name; else None."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return dict(enumerate(value))
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        pairs = [(item.get("id"), item.get("name")) for item in value]
+    elif isinstance(value, dict):
+        pairs = [(number, name) for number, name in value.items()]
+        if all(isinstance(number, int) for number in value.values()):
+            pairs = [(number, name) for name, number in pairs]
+    else:
+        return None
+    found = {}
+    for number, name in pairs:
+        try:
+            found[int(number)] = name
+        except (TypeError, ValueError):
+            return None
+    return (
+        found if len(found) == len(pairs) and all(isinstance(name, str) for name in found.values()) else None
+    )
+
+
+def _named(name: str) -> str:
+    """A name of a class list; "" for background."""
+    return "" if name.strip().lower() in BACKGROUND_NAMES else name.strip()
+
+
+def _numbers(names: Sequence[str]) -> dict[int, str]:
+    return {number: _named(name) for number, name in enumerate(names)}
 
 
 def _checked_classes(names: Sequence[str], where: str, problems: Problems) -> tuple[str, ...]:
@@ -107,143 +169,3 @@ def classes_of(table: LabelTable, declared: tuple[str, ...] | None) -> Classes:
     if declared is not None:
         return Classes(declared, declared=True)
     return Classes(table.names, declared=table.declares_order)
-
-
-def read_label_table(path: Path, *, declared: Iterable[str] | None, problems: Problems) -> LabelTable:
-    """Read a CSV or JSONL file of image names and labels.
-
-    Labels come from one column (`LABEL_COLUMNS`) or from one 0/1 column per class; a table whose only
-    columns are image, mask and split is unlabelled. Rows that cannot be read are fatal problems.
-
-    Args:
-        path: the file.
-        declared: class names known in advance; a label cell that equals one is never split.
-        problems: collects what is wrong.
-
-    Raises:
-        DataError: the file cannot be read at all.
-    """
-    table = read_rows(path)
-    for fault in table.faults:
-        problems.fatal("table_row", fault)
-    image = find_column(table.columns, IMAGE_COLUMNS)
-    if image is None:
-        if table.columns or not table.faults:
-            problems.fatal("table_columns", no_column(path, table.columns, IMAGE_COLUMNS))
-        return LabelTable((), (), has_splits=False, declares_order=False)
-    mask = find_column(table.columns, ("mask",))
-    split = find_column(table.columns, ("split",))
-    labels = find_column(table.columns, LABEL_COLUMNS)
-    known = frozenset(declared or ())
-    others = [name for name in table.columns if name not in {image, mask, split, labels}]
-    per_class = [] if labels else [name for name in others if name in known or _is_binary(table, name)]
-    if labels is None and others and table.rows and not per_class:
-        problems.fatal("table_columns", no_column(path, table.columns, LABEL_COLUMNS))
-    if per_class and (ignored := ", ".join(name for name in others if name not in per_class)):
-        problems.warn("ignored_column", f"{path}:1: columns that are not 0/1 are ignored: {ignored}.")
-    rows = []
-    for row in table.rows:
-        name = _text(row, image, path, problems)
-        if name is None:
-            continue
-        row_labels: tuple[str, ...] | None = None
-        if labels is not None:
-            row_labels = _cell_labels(row, labels, known, path, problems)
-        elif per_class:
-            row_labels = _binary_labels(row, per_class, path, problems)
-        rows.append(
-            LabelRow(
-                source=f"{path}:{row.line}",
-                name=name,
-                labels=row_labels,
-                mask=_optional_text(row, mask),
-                split=_optional_text(row, split),
-            )
-        )
-    found = sorted({label for row in rows for label in row.labels or ()})
-    return LabelTable(
-        tuple(rows),
-        tuple(per_class) if per_class else tuple(found),
-        has_splits=split is not None,
-        declares_order=bool(per_class),
-    )
-
-
-def _text(row: Row, column: str, path: Path, problems: Problems) -> str | None:
-    value = row.cells.get(column)
-    if isinstance(value, str) and value:
-        return value
-    problems.fatal(
-        "table_row", f"{path}:{row.line}: the column {column!r} holds no image name, got {value!r:.60}."
-    )
-    return None
-
-
-def _optional_text(row: Row, column: str | None) -> str | None:
-    value = row.cells.get(column) if column else None
-    return str(value) if value not in (None, "") else None
-
-
-def _cell_labels(
-    row: Row, column: str, known: frozenset[str], path: Path, problems: Problems
-) -> tuple[str, ...] | None:
-    if column not in row.cells:
-        message = f"{path}:{row.line}: has no {column!r}; write [] for an image without any class."
-        problems.fatal("table_row", message)
-        return None
-    try:
-        return split_labels(row.cells[column], known)
-    except ValueError as error:
-        problems.fatal("table_row", f"{path}:{row.line}: {error}.")
-        return None
-
-
-def split_labels(value: Any, known: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """Labels in one cell, in order and each once; "background" and "none" mean no class.
-
-    Text is one known class, a JSON list, or labels separated by ``;``, else ``|``, else ``,``.
-
-    Raises:
-        ValueError: the cell holds neither text nor a list of names.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        if text in known:
-            return (text,)
-        if text.startswith("["):
-            try:
-                value = parse_json(text)
-            except ValueError:
-                raise ValueError(f'{text!r:.60} is not a JSON list such as ["cat", "dog"]') from None
-        else:
-            mark = next((mark for mark in ";|," if mark in text), ";")
-            value = text.split(mark)
-    if value is None:
-        value = []
-    # By exact type: True and False are ints, but not names.
-    if not isinstance(value, list) or not all(type(name) in (str, int) for name in value):
-        raise ValueError(f"labels must be names, got {value!r:.60}")
-    names = dict.fromkeys(str(name).strip() for name in value)
-    return tuple(name for name in names if name and (name in known or name.lower() not in BACKGROUND_NAMES))
-
-
-_TRUE = frozenset({"1", "1.0", "true"})
-_FALSE = frozenset({"0", "0.0", "false"})
-
-
-def _is_binary(table: Rows, column: str) -> bool:
-    """Whether more than half of a column's cells are 0 or 1; other cells are then problems of their rows."""
-    cells = [str(row.cells.get(column, "")).lower() for row in table.rows]
-    return 2 * sum(cell in _TRUE or cell in _FALSE for cell in cells) > len(cells)
-
-
-def _binary_labels(row: Row, columns: list[str], path: Path, problems: Problems) -> tuple[str, ...]:
-    labels = []
-    for column in columns:
-        cell = str(row.cells.get(column, "")).lower()
-        if cell in _TRUE:
-            labels.append(column)
-        elif cell not in _FALSE:
-            message = f"{path}:{row.line}: column {column!r} must be 0 or 1, got {cell!r:.60}."
-            problems.fatal("table_row", message)
-    return tuple(labels)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
@@ -19,15 +21,23 @@ IMAGE_EXTENSIONS = frozenset(
 """Extensions (lower case) of files that count as images."""
 
 PROBED_NAMES = 50
+MOST_PREFIXES = 100
+
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(.+)")
+_LOCAL_FILES = re.compile(r"(?:.*/)?data/local-files/\?d=([^&]+)")
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+]*://[^/]*)(/[^?#]*)", re.IGNORECASE)
 
 
 def is_image_name(name: str) -> bool:
     """Whether a file of this name counts as an image; hidden files (``._a.jpg``) do not."""
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
 
 
 def record_id(name: str) -> str:
     """Name of an image's outputs: its relative POSIX path without image extension."""
+    stem, _, ending = name.rpartition(".")
+    if stem and f".{ending}".lower() in IMAGE_EXTENSIONS and not stem.startswith(".") and "/" not in stem:
+        return stem  # most names, in a tenth of the time
     path = PurePosixPath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_EXTENSIONS else str(path)
 
@@ -42,17 +52,29 @@ class _Listing:
 
 
 class ImageFolder:
-    """Finds files by the names that lists give them; each folder on disk is read once."""
+    """Finds files by the names that lists give them; each folder on disk is read once.
 
-    def __init__(self, root: Path) -> None:
+    Attributes:
+        root: the folder.
+        prefix: folders at the start of listed names that are not below `root`, such as "/home/me/photos".
+    """
+
+    def __init__(self, root: Path, prefix: str = "") -> None:
         self.root = root
+        self.prefix = prefix
         self._listings: dict[str, _Listing] = {}
+
+    def with_prefix(self, prefix: str) -> ImageFolder:
+        """The same folder for names that begin with other folders."""
+        moved = ImageFolder(self.root, prefix)
+        moved._listings = self._listings
+        return moved
 
     def matches(self, name: str) -> tuple[str, ...]:
         """Files that a safe relative name can mean, as relative POSIX paths; several only without extension.
 
         Names are compared as they are, then in composed Unicode form (macOS decomposes), then as names
-        whose image extension was left out.
+        whose image extension was left out, then without what Label Studio writes before uploaded files.
         """
         parent, slash, base = name.rpartition("/")
         listing = self._listing(parent)
@@ -62,7 +84,21 @@ class ImageFolder:
         composed = unicodedata.normalize("NFC", base)
         if composed in listing.composed:
             return (prefix + listing.composed[composed],)
-        return tuple(prefix + found for found in listing.stems.get(composed, ()))
+        if composed in listing.stems:
+            return tuple(prefix + found for found in listing.stems[composed])
+        uploaded = _UPLOAD.fullmatch(base)
+        return self.matches(prefix + uploaded[1]) if uploaded else ()
+
+    def inner(self, name: str) -> str:
+        """A listed name as a relative one, without `prefix`.
+
+        Raises:
+            ValueError: it is unsafe, or lies elsewhere.
+        """
+        listed = listed_path(name)
+        if self.prefix and listed.startswith(f"{self.prefix}/"):
+            return safe_name(listed[len(self.prefix) + 1 :])
+        return safe_name(listed)
 
     def _listing(self, parent: str) -> _Listing:
         if parent not in self._listings:
@@ -70,10 +106,18 @@ class ImageFolder:
         return self._listings[parent]
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is a folder or leads to one; a link that leads to itself does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _list_folder(folder: Path) -> _Listing:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.is_dir())
+            names = sorted(entry.name for entry in entries if not is_folder(entry))
     except PermissionError:
         raise DataError(f"{folder}: permission denied; change its permissions.") from None
     except OSError:  # missing, or not a folder: then it holds no images
@@ -85,8 +129,18 @@ def _list_folder(folder: Path) -> _Listing:
     return _Listing(frozenset(names), {unicodedata.normalize("NFC", name): name for name in names}, stems)
 
 
+def listed_path(name: str) -> str:
+    """A listed name with slashes alone; of an address, or one of Label Studio's local files, its path."""
+    slashed = name.replace("\\", "/")
+    local = _LOCAL_FILES.match(slashed)
+    if local:
+        return unquote(local[1])
+    address = _ADDRESS.match(slashed)
+    return unquote(address[1]) if address else slashed
+
+
 def images_folder(named: Path | None, candidates: Sequence[Path], names: Iterable[str]) -> ImageFolder:
-    """The folder that image names are relative to.
+    """The folder that image names are relative to, or were, where they begin with folders of elsewhere.
 
     Args:
         named: the folder that the user gave, which is then taken.
@@ -96,21 +150,46 @@ def images_folder(named: Path | None, candidates: Sequence[Path], names: Iterabl
     Raises:
         DataError: the folder that the user gave does not exist.
     """
-    if named is not None:
-        if not named.is_dir():
-            raise DataError(f"{named}: the folder of images does not exist.")
-        return ImageFolder(named)
-    probed = list(itertools.islice(filter(None, map(_safe_or_none, names)), PROBED_NAMES))
+    if named is not None and not named.is_dir():
+        raise DataError(f"{named}: the folder of images does not exist.")
     existing = [candidate for candidate in candidates if candidate.is_dir()]
-    folders = [ImageFolder(candidate) for candidate in existing or candidates]
-    return max(folders, key=lambda folder: sum(1 for name in probed if folder.matches(name)))
+    folders = [ImageFolder(named)] if named else [ImageFolder(path) for path in existing or candidates]
+    return best_folder(folders, names)
 
 
-def _safe_or_none(name: str) -> str | None:
+def best_folder(folders: Sequence[ImageFolder], names: Iterable[str]) -> ImageFolder:
+    """The folder that holds most of the first 50 names, with what these names begin with elsewhere."""
+    probed = list(dict.fromkeys(itertools.islice(filter(None, names), PROBED_NAMES)))
+    best = max(folders, key=lambda folder: hits_of(folder, probed))
+    if hits_of(best, probed) == len(probed):
+        return best
+    most = hits_of(best, probed)
+    for prefix in _prefixes(probed):
+        for folder in folders:
+            moved = folder.with_prefix(prefix)
+            if (hits := hits_of(moved, probed)) > most:
+                best, most = moved, hits
+    return best
+
+
+def hits_of(folder: ImageFolder, names: Iterable[str]) -> int:
+    """How many of some names are files of a folder."""
+    return sum(1 for name in names if (inner := _inner_or_none(folder, name)) and folder.matches(inner))
+
+
+def _inner_or_none(folder: ImageFolder, name: str) -> str | None:
     try:
-        return safe_name(name)
+        return folder.inner(name)
     except ValueError:
         return None
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """Folders that names begin with, the shortest first; none that leads out by ``..``."""
+    parents = (str(parent) for name in names for parent in PurePosixPath(listed_path(name)).parents)
+    below = {parent for parent in parents if ".." not in PurePosixPath(parent).parts}
+    found = sorted(below - {".", "/"}, key=lambda prefix: (prefix.count("/"), prefix))
+    return found[:MOST_PREFIXES]
 
 
 def locate(folder: ImageFolder, name: str, source: str, problems: Problems) -> tuple[str, Path | None] | None:
@@ -120,14 +199,17 @@ def locate(folder: ImageFolder, name: str, source: str, problems: Problems) -> t
         None where the name is unsafe or fits several files, which is a fatal problem.
     """
     try:
-        safe = safe_name(name)
+        safe = folder.inner(name)
     except ValueError as error:
         problems.fatal("unsafe_name", f"{source}: {error}.")
         return None
     found = folder.matches(safe)
     if len(found) > 1:
-        shown = " and ".join(repr(item) for item in found)
-        problems.fatal("ambiguous_name", f"{source}: {name!r} fits {shown}; write the extension.")
+        shown = " and ".join(repr(item) for item in found[:2]) + (", …" if len(found) > 2 else "")
+        advice = (
+            "write the extension" if len({Path(item).parent for item in found}) == 1 else "write its folder"
+        )
+        problems.fatal("ambiguous_name", f"{source}: {name!r} fits {shown}; {advice}.")
         return None
     if not found:
         return record_id(safe), None

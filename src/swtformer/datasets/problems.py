@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from swtformer.datasets.records import Problem
 from swtformer.errors import DataError
 
@@ -27,9 +29,20 @@ class Problems:
         """Add a problem that stops every command."""
         self._fatal.append(Problem(kind, True, _printable(message), id))
 
+    def fatal_once(self, kind: str, messages: Sequence[str]) -> None:
+        """Add faults of one kind as one problem: the first, and how many there are; none adds nothing."""
+        if messages:
+            more = f" There are {len(messages)} such faults." if len(messages) > 1 else ""
+            self.fatal(kind, messages[0] + more)
+
     def warn(self, kind: str, message: str, *, id: str | None = None) -> None:
         """Add something that is skipped, or that the user should know."""
         self._warnings.append(Problem(kind, False, _printable(message), id))
+
+    @property
+    def has_fatal(self) -> bool:
+        """Whether anything stops every command."""
+        return bool(self._fatal)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

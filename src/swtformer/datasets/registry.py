@@ -11,8 +11,11 @@ from swtformer.datasets.base import Reader
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.records import ImageSet, Opened
 from swtformer.datasets.rows import refuse_pickle
-from swtformer.errors import DataError, nearest
+from swtformer.errors import DataError, SettingsError, nearest
 from swtformer.settings import READERS, DataSettings
+
+PATTERN_READER = "folder"
+"""The reader of labels in file names."""
 
 
 def recognise(path: Path | str) -> str:
@@ -58,11 +61,17 @@ def open_dataset(
     settings = settings or DataSettings()
     split = split or settings.split
     try:
-        name = recognise(path) if settings.format == "auto" else settings.format
+        name = settings.format
+        if name == "auto":
+            name = PATTERN_READER if settings.pattern is not None else recognise(path)
+        if settings.pattern is not None and name != PATTERN_READER:
+            raise SettingsError(f"`data.pattern` is of the format {PATTERN_READER}; leave it out for {name}.")
         chosen: Reader = READERS[name](READERS.options(name, reader or {}))
         images = chosen.read(_existing(path), settings, split)
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
+    except RecursionError:
+        raise DataError(f"{path}: holds values that are nested too deeply to be labels.") from None
     folders = {name: place and place.resolve() for name, place in settings if name in ("images", "masks")}
     noted = settings.model_copy(update={"format": name, "split": split, **folders})
     return replace(images, opened=Opened(path.resolve(), noted, dict(reader or {})))

@@ -1,12 +1,10 @@
-"""Tables as rows of named cells: CSV with any of three delimiters, and JSON Lines.
+"""Tables as rows of named cells, and the text and JSON that they are written in.
 
 A byte-order mark, Windows line ends, blanks around cells and a missing final newline make no difference.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swtformer.errors import DataError, nearest
+from swtformer.errors import DataError
 
-DELIMITERS = (",", ";", "\t")
 PICKLE_SUFFIXES = frozenset({".npy", ".npz", ".pkl", ".pickle", ".pt", ".pth", ".joblib"})
 """Files that can hold pickles, which run code when they are loaded; they are never opened."""
 
@@ -26,7 +23,7 @@ _LINE_END = re.compile("\r\n|\r|\n")
 
 @dataclass(frozen=True)
 class Row:
-    """One row: where it starts (line from 1) and its cells; a cell is text in CSV, any JSON in JSONL."""
+    """One row: where it starts (line from 1) and its cells; text in CSV, any plain value elsewhere."""
 
     line: int
     cells: Mapping[str, Any]
@@ -41,12 +38,21 @@ class Rows:
         columns: column names in order, without blanks around them.
         rows: in file order; blank lines are left out.
         faults: one message per row that could not be read, with file and line.
+        has_header: False where the columns are named "column 1", "column 2", … by their position.
+        notes: how the file was read, where that is not obvious.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     faults: tuple[str, ...]
+    has_header: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Names of the columns of a table without header."""
+    return tuple(f"column {index + 1}" for index in range(count))
 
 
 def refuse_pickle(path: Path) -> None:
@@ -59,12 +65,14 @@ def refuse_pickle(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Text of a UTF-8 file without byte-order mark.
+    """Text of a UTF-8 file, or of a UTF-16 file with a byte-order mark; the mark is left out.
 
     Raises:
-        DataError: the file is missing, is not UTF-8 text, or may be a pickle.
+        DataError: the file is missing, is in another encoding, or may be a pickle.
     """
     refuse_pickle(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: is a pipe, socket or device; expected a text file.")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -72,12 +80,29 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path}: is UTF-16 text; save it as UTF-8.")
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: begins as UTF-16 text but is damaged; save it as UTF-8.") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = len(_LINE_END.split(error.object[: error.start].decode()))
-        raise DataError(f"{path}:{line}: is not UTF-8 text; save it as UTF-8.") from None
+        raise DataError(
+            f"{path}:{line}: is not UTF-8 text; save it as UTF-8. In Excel: Save As, CSV UTF-8."
+        ) from None
+
+
+def read_start(path: Path, limit: int = 1 << 16) -> str:
+    """About the first `limit` bytes of a text file, whole lines only; "" if it is not readable text."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError:
+        return ""
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = content[: limit - limit % 2].decode(encoding, "ignore")
+    return text if len(content) <= limit else "".join(text.splitlines(keepends=True)[:-1])
 
 
 def parse_json(text: str) -> Any:
@@ -98,94 +123,13 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def split_lines(text: str) -> list[str]:
+    """Lines of a text by its line ends alone; other separators that Unicode knows stay."""
+    return _LINE_END.split(text)
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Line numbers (from 1) and stripped lines of a list file; blank lines are left out."""
-    for number, line in enumerate(_LINE_END.split(read_text(path)), start=1):
+    for number, line in enumerate(split_lines(read_text(path)), start=1):
         if stripped := line.strip():
             yield number, stripped
-
-
-def read_rows(path: Path) -> Rows:
-    """Read a CSV or JSON Lines file, by its extension (.jsonl and .ndjson are JSON Lines).
-
-    Raises:
-        DataError: the file as a whole cannot be read.
-    """
-    text = read_text(path)
-    return _read_jsonl(path, text) if path.suffix.lower() in {".jsonl", ".ndjson"} else _read_csv(path, text)
-
-
-def _read_csv(path: Path, text: str) -> Rows:
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    columns: tuple[str, ...] = ()
-    rows: list[Row] = []
-    faults: list[str] = []
-    line = 1
-    try:
-        # Header cells hold names, not lists, so the right delimiter gives the most columns.
-        delimiter = max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if not any(stripped):
-                pass
-            elif not columns:
-                columns = tuple(stripped)
-            elif len(stripped) != len(columns):
-                faults.append(_wrong_width(path, line, len(stripped), columns, delimiter))
-            else:
-                rows.append(Row(line, dict(zip(columns, stripped, strict=True))))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        faults.append(f"{path}:{line}: cannot be read as CSV ({error}); check the quotes.")
-    doubled = sorted({name for name in columns if columns.count(name) > 1})
-    if doubled:
-        raise DataError(f"{path}:1: the column {doubled[0]!r} appears twice; rename one.")
-    return Rows(path, columns, tuple(rows), tuple(faults))
-
-
-def _wrong_width(path: Path, line: int, got: int, columns: tuple[str, ...], delimiter: str) -> str:
-    hint = (
-        "Quote a cell that holds the delimiter, or separate several labels by |."
-        if got > len(columns)
-        else ""
-    )
-    return f"{path}:{line}: has {got} cells by {delimiter!r}, the header has {len(columns)}. {hint}".rstrip()
-
-
-def _read_jsonl(path: Path, text: str) -> Rows:
-    rows: list[Row] = []
-    faults: list[str] = []
-    columns: dict[str, None] = {}
-    for number, line in enumerate(_LINE_END.split(text), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = parse_json(line)
-        except ValueError as error:
-            faults.append(f"{path}:{number}: is not JSON ({error}).")
-            continue
-        if not isinstance(value, dict):
-            faults.append(
-                f'{path}:{number}: expected a JSON object such as {{"image": …}}, got {value!r:.60}.'
-            )
-            continue
-        cells = {
-            name.strip(): cell.strip() if isinstance(cell, str) else cell for name, cell in value.items()
-        }
-        columns.update(dict.fromkeys(cells))
-        rows.append(Row(number, cells))
-    return Rows(path, tuple(columns), tuple(rows), tuple(faults))
-
-
-def find_column(columns: tuple[str, ...], names: tuple[str, ...]) -> str | None:
-    """The first column whose lower-case name is one of `names`, in the order of `names`."""
-    by_name = {column.lower(): column for column in reversed(columns)}
-    return next((by_name[name] for name in names if name in by_name), None)
-
-
-def no_column(path: Path, columns: tuple[str, ...], names: tuple[str, ...]) -> str:
-    """Message for a table that lacks a column it needs."""
-    shown = ", ".join(columns) or "none"
-    guess = next((hint for c in columns if "Did you mean" in (hint := nearest(c.lower(), names))), "")
-    return f"{path}:1: expected a header with a column {' or '.join(names)}; found: {shown}. {guess}".rstrip()

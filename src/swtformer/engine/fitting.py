@@ -31,6 +31,9 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 """Lightning's names of our precisions."""
 
+LOST_PEER = ("by peer", "gloo", "NCCL")
+"""Words in torch's errors where another process of a training has gone."""
+
 logger = logging.getLogger("swtformer")
 
 
@@ -185,18 +188,28 @@ def _run_fit(trainer: Any, module: FittedModule, *loaders: Any, **options: Any) 
             raise KeyboardInterrupt from None
         raise
     except RuntimeError as error:
+        is_shared = module.options.devices * module.options.nodes > 1
+        if is_shared and any(sign in str(error) for sign in LOST_PEER):
+            raise SwtformerError(
+                f"Another process of this training has ended ({_first_line(error)}). Its own message says "
+                "why; fix that, and resume."
+            ) from None
         if "DataLoader worker" not in str(error):
             raise
         if stopped := _signal_behind(error):
             raise stopped from None
         raise SwtformerError(
-            f"A worker process that loads images was killed ({str(error).strip().splitlines()[0]}). It may "
+            f"A worker process that loads images was killed ({_first_line(error)}). It may "
             "have run out of memory or of shared memory (/dev/shm). Resume with fewer workers, such as "
             f"{module.flags}workers 0."
         ) from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored after an interrupt
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:

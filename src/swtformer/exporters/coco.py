@@ -23,7 +23,6 @@ from swtformer.exporters.fingerprints import KEY, fingerprint, parsed_fingerprin
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import LEAST_POINTS, fill, polygons
 from swtformer.exporters.reading import (
-    IGNORED_NAME,
     Canvas,
     Correction,
     Ignored,
@@ -32,7 +31,7 @@ from swtformer.exporters.reading import (
     is_ignored,
     warn_of_overlaps,
 )
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.settings import EXPORTERS, ExportSettings, Section
 from swtformer.store.files import write_text
 

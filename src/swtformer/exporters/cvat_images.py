@@ -11,7 +11,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from swtformer.datasets.xml_files import Element, xml_elements
+from swtformer.datasets.annotations.xml_files import Element, xml_elements
 from swtformer.errors import DataError
 from swtformer.exporters.base import IGNORED_IN_CVAT, ExchangeFormat, LabelledImage, require_free_names
 from swtformer.exporters.coco_rle import decode_rle
@@ -20,7 +20,6 @@ from swtformer.exporters.fingerprints import KEY, fingerprint
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.reading import (
-    IGNORED_NAME,
     Canvas,
     Correction,
     Ignored,
@@ -29,7 +28,7 @@ from swtformer.exporters.reading import (
     is_ignored,
     warn_of_overlaps,
 )
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import atomic_file
 

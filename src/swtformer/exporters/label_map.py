@@ -21,8 +21,8 @@ from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.archive import Tree, open_tree, read_text, relative_files, root_of
 from swtformer.exporters.base import require_free_names
 from swtformer.exporters.fingerprints import read_fingerprints
-from swtformer.exporters.reading import IGNORED_NAME, Correction, Ignored, Reading
-from swtformer.label_values import IGNORED
+from swtformer.exporters.reading import Correction, Ignored, Reading
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.store.masks import voc_palette
 
 CLASS_FOLDER = "SegmentationClass"

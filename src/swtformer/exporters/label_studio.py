@@ -20,14 +20,13 @@ from swtformer.exporters.fingerprints import KEY, fingerprint
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.reading import (
-    IGNORED_NAME,
     Canvas,
     Correction,
     NoMaskError,
     Reading,
     warn_of_overlaps,
 )
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.settings import EXPORTERS, ExportSettings, Section
 from swtformer.store.files import atomic_file, write_text
 from swtformer.store.masks import voc_palette

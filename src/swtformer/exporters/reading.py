@@ -18,11 +18,8 @@ from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, nearest
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.safe_names import safe_name
-
-IGNORED_NAME = "ignored"
-"""Name of 255 in formats with named labels; VOC and CVAT use it too."""
 
 UNKNOWN_IMAGE = "unknown_image"
 """Kind of the warnings about images that the run has no masks of."""

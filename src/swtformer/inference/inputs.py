@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swtformer.datasets.folder import image_files_below
+from swtformer.datasets.files import image_files_below
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.records import Record
 from swtformer.errors import DataError
@@ -134,7 +134,8 @@ def _before_wildcard(pattern: Path) -> Path:
 def _is_below(image: Path, searched: Path, folder: Path) -> bool:
     """Whether an image lies in a folder of results that is itself below the folder that is searched."""
     results = folder.resolve()
-    return results != searched.resolve() and image.resolve().is_relative_to(results)
+    # os.path.realpath, as Path.resolve fails where links lead to themselves.
+    return results != searched.resolve() and Path(os.path.realpath(image)).is_relative_to(results)
 
 
 def _in_counting_order(path: Path) -> list[list[tuple[bool, int, str]]]:

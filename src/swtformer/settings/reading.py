@@ -25,14 +25,31 @@ def read_settings(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is not UTF-8 text.") from None
     try:
+        _require_single_keys(yaml.compose(text, yaml.SafeLoader))
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: is not valid YAML: {error}") from None
+    except ValueError as error:
+        raise SettingsError(f"{path}:{error}") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected sections such as 'train:', got {type(values).__name__}.")
     return validate(Settings, values, where=str(path)).model_dump(exclude_unset=True, mode="json")
+
+
+def _require_single_keys(node: Any) -> None:
+    """Refuse a mapping that gives a key twice, of which YAML would take the last without a word.
+
+    Raises:
+        ValueError: line and key.
+    """
+    known = set()
+    for key, value in node.value if node is not None and node.id == "mapping" else ():
+        if key.value in known:
+            raise ValueError(f"{key.start_mark.line + 1}: {key.value!r} is given twice; keep one.")
+        known.add(key.value)
+        _require_single_keys(value)
 
 
 def dump_settings(settings: Settings) -> str:

@@ -205,7 +205,7 @@ METHODS = Registry("method", group="swtformer.methods", section="method")
 """Networks that are trained on image-level labels and make maps."""
 REFINERS = Registry("refiner", group="swtformer.refiners", section="refiner")
 """What makes maps follow the edges of the images."""
-READERS = Registry("format", group="swtformer.datasets", section="reader")
+READERS = Registry("format", group="swtformer.readers", section="reader")
 """Readers of data sets."""
 EXPORTERS = Registry("format", group="swtformer.exporters", section="exporter")
 """Formats in which masks are exchanged with other tools."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from swtformer.settings.base import OptimisationSettings, Section
 from swtformer.settings.numbers import Count, CountRange, Fraction, Positive
+from swtformer.settings.patterns import LabelPattern
 from swtformer.settings.registry import METHODS, READERS
 from swtformer.settings.shaping import NEUTRAL, OnlyWith
 
@@ -21,8 +22,8 @@ class DataSettings(Section):
     """Which images, which labels, which masks."""
 
     format: Annotated[str, AfterValidator(_format), NEUTRAL] = "auto"
-    """Data format: voc, coco, table, folder, shapes or that of a plug-in (`swtformer plugins reader`); auto
-    recognises it from what lies at the path."""
+    """Data format, one of those that `swtformer plugins reader` lists; auto recognises it from what lies at
+    the path."""
     split: str | None = None
     """Split to use: a VOC list name, a COCO annotation file, or the value of a table's split column."""
     validation_split: str | None = None
@@ -33,6 +34,9 @@ class DataSettings(Section):
     """Class names in order; by default those that the data set declares, else the labels found, sorted."""
     images: Annotated[Path | None, NEUTRAL] = None
     """Folder that image names in a table or COCO file are relative to; by default found beside it."""
+    pattern: LabelPattern | None = None
+    """Regular expression that finds labels in the names of images: (?P<label>…) is a label, (?P<labels>…) are
+    several, or a 0 or 1 for each of the classes. Nothing else in the folder is then read as labels."""
     masks: Annotated[Path | None, NEUTRAL] = None
     """Folder of ground-truth masks; used for scores only, never for training or model choice."""
     exif: Literal["raw", "apply"] = "raw"

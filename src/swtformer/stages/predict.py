@@ -225,7 +225,7 @@ def _inside(out: Path, folder: str, name: str) -> Path:
 def _refuse_folder(records: Sequence[Record], target: Run) -> None:
     """Results get a folder of their own: beside photographs or in a run they would mix with other files."""
     place = target.path.resolve()
-    if any(record.image.resolve().parent == place for record in records):
+    if any(Path(os.path.realpath(record.image)).parent == place for record in records):
         raise DataError(
             f"{target.path} holds the photographs, and the results would lie among them. Name another --out, "
             f"such as {target.path / 'predictions'}."
@@ -239,12 +239,12 @@ def _refuse_folder(records: Sequence[Record], target: Run) -> None:
 
 def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:
     """A photograph that lies where a result would be written is never replaced."""
-    photographs = {record.image.resolve() for record in records}
+    photographs = {os.path.realpath(record.image) for record in records}
     hit = [
         path
         for record in records
         for folder, ending in ENDINGS.items()
-        if (path := out / folder / f"{record.id}{ending}").resolve() in photographs
+        if os.path.realpath(path := out / folder / f"{record.id}{ending}") in photographs
     ]
     if hit:
         shown = ", ".join(map(str, hit[:NAMED])) + (", …" if len(hit) > NAMED else "")

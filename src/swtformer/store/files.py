@@ -35,7 +35,9 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     except OSError as error:
         raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
     try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
+        # Names that are not UTF-8 are escaped, which JSON reads back as they were.
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "backslashreplace")
+        with os.fdopen(handle, mode, encoding=encoding, errors=errors) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

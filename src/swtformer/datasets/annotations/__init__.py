@@ -1,0 +1,1 @@
+"""Annotation files of labelling tools: JSON, XML and text files beside images."""

@@ -1,0 +1,1 @@
+"""Folders and file names that hold labels."""

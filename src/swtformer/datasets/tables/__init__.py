@@ -1,0 +1,1 @@
+"""Label tables: which columns mean what, and what their cells say."""

@@ -1,0 +1,300 @@
+"""PASCAL VOC's folders: JPEGImages, lists in ImageSets, boxes in Annotations, masks in SegmentationClass."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from swtformer.datasets.annotations.voc_objects import read_objects
+from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
+from swtformer.datasets.background import is_background, warn_of_background
+from swtformer.datasets.base import Reader
+from swtformer.datasets.files import files_below
+from swtformer.datasets.labels import declared_classes
+from swtformer.datasets.paths import images_folder, is_image_name, locate, record_id
+from swtformer.datasets.problems import Problems
+from swtformer.datasets.records import ImageSet
+from swtformer.datasets.rows import read_lines
+from swtformer.datasets.splits import choose_split
+from swtformer.datasets.tables.table_labels import read_label_table
+from swtformer.errors import DataError
+from swtformer.label_sources import are_of_masks, counted, masks_in
+from swtformer.safe_names import safe_name
+from swtformer.settings import READERS, DataSettings
+
+VOC_CLASSES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+"""VOC's 20 classes in the order of their mask values 1-20."""
+
+LIST_FOLDERS = ("Segmentation", "SegmentationAug", "Main", "")
+"""Folders in ImageSets that hold lists; where several hold a list of one name, the first counts."""
+
+MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")
+"""VOC's own masks and SBD's; where an image has both, VOC's is used."""
+
+DEFAULT_SPLITS = ("trainaug", "train_aug", "train")
+
+_TWO_PATHS = re.compile(r"/?(JPEGImages/\S.*?\.\w+)\s+/?(\S.*\.png)", re.IGNORECASE)
+_CLASS_LIST_LINE = re.compile(r"\S+\s+(-1|0|1)")
+
+
+@READERS.register("voc")
+class VocReader(Reader):
+    """Folders in PASCAL VOC's layout."""
+
+    expects = "a VOC folder (JPEGImages, ImageSets)"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A folder (or the VOCdevkit above it) with JPEGImages and one of VOC's other folders."""
+        return path.is_dir() and _find_root(path) is not None
+
+    def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
+        """Read one list of a data set in VOC's layout; without any list, all its images.
+
+        Image-level labels come from the first source that has the image, and `labels_from` counts them:
+        labels.csv beside JPEGImages; the boxes of Annotations/<id>.xml, difficult and truncated ones
+        included; the classes in its mask, with a warning. Otherwise the image is unlabelled. Classes
+        are those declared, else VOC's 20 if all label names are VOC's and there are lists or masks, else the
+        names found, sorted.
+
+        Raises:
+            DataError: every fatal problem, with file and line.
+        """
+        root = _find_root(path)
+        if root is None:
+            raise DataError(
+                f"{path}: is not a VOC folder; expected JPEGImages beside ImageSets or Annotations."
+            )
+        problems = Problems()
+        images = images_folder(settings.images, [root / "JPEGImages"], ())
+        lists = _lists(root)
+        chosen = choose_split(path, split, lists, default=DEFAULT_SPLITS)
+        if chosen is None and lists:
+            raise DataError(
+                f"{path}: has no list {' or '.join(DEFAULT_SPLITS)}; name one: {', '.join(lists)}."
+            )
+        lines = _listed(lists[chosen]) if chosen else _unlisted(images.root, problems)
+        declared = declared_classes(root, settings, problems)
+        labels = _Labels(root, declared, problems)
+        entries = []
+        for line in lines:
+            located = locate(images, line.name, line.source, problems)
+            if located is not None:
+                mask = _mask(root, line, located[0], problems)
+                entries.append(Entry(*located, labels.of(located[0], mask), line.source, mask))
+        if declared and declared != VOC_CLASSES and set(declared) <= set(VOC_CLASSES):
+            _warn_about_masks(entries, declared, problems)
+        labels_from = counted(labels.sources)
+        if are_of_masks(labels_from):
+            message = (
+                f"image labels are read from drawn masks, as they are nowhere else ({labels_from}), so that "
+                "training uses that much of the masks. A labels.csv beside JPEGImages takes precedence."
+            )
+            problems.warn("labels_from_masks", message)
+        return assemble(
+            entries,
+            origin=Origin("voc", path, root, chosen, images.root),
+            classes=labels.classes(),
+            settings=settings,
+            labels_from=labels_from,
+            problems=problems,
+        )
+
+
+def _find_root(path: Path) -> Path | None:
+    """The folder that holds JPEGImages: `path`, or the only VOC20xx below it."""
+    nested = [*path.glob("VOC20*"), *path.glob("VOCdevkit/VOC20*")]
+    for root in [path, *(nested if len(nested) == 1 else [])]:
+        others = ("ImageSets", "Annotations", *MASK_FOLDERS)
+        if (root / "JPEGImages").is_dir() and any((root / name).is_dir() for name in others):
+            return root
+    return None
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    """Lists by name, without lists of one class; a second list of one name is called "Main/train"."""
+    lists: dict[str, Path] = {}
+    for folder in LIST_FOLDERS:
+        for file in sorted((root / "ImageSets" / folder).glob("*.txt")):
+            if not _is_class_list(file):
+                lists.setdefault(file.stem if file.stem not in lists else f"{folder}/{file.stem}", file)
+    return lists
+
+
+def _is_class_list(file: Path) -> bool:
+    """Whether a list holds one class's verdicts, as Main/cat_train.txt does ("2008_000002 -1")."""
+    if "_" not in file.stem:
+        return False
+    with file.open("rb") as stream:
+        start = stream.readline(1000).decode("utf-8", errors="replace").strip()
+    return _CLASS_LIST_LINE.fullmatch(start) is not None
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of a list: image name, the mask that it names beside it, and file:line."""
+
+    name: str
+    mask: str | None
+    source: str
+
+
+def _listed(file: Path) -> Iterable[_Line]:
+    for number, text in read_lines(file):
+        pair = _TWO_PATHS.fullmatch(text)
+        name = pair[1] if pair else text
+        yield _Line(re.sub(r"^/?JPEGImages/", "", name), pair[2] if pair else None, f"{file}:{number}")
+
+
+def _unlisted(images: Path, problems: Problems) -> Iterable[_Line]:
+    for name in files_below(images, problems) if images.is_dir() else []:
+        if is_image_name(name.rpartition("/")[2]):
+            yield _Line(name, None, str(images / name))
+
+
+def _mask(root: Path, line: _Line, id: str, problems: Problems) -> Path | None:
+    if line.mask is not None:
+        try:
+            named = root / safe_name(line.mask)
+        except ValueError as error:
+            problems.fatal("unsafe_name", f"{line.source}: mask: {error}.")
+            return None
+        if named.is_file():
+            return named
+        problems.warn(
+            "missing_mask", f"{line.source}: mask {line.mask!r} is missing; the image is not scored."
+        )
+        return None
+    paths = (root / folder / f"{id}.png" for folder in MASK_FOLDERS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _warn_about_masks(entries: Iterable[Entry], declared: tuple[str, ...], problems: Problems) -> None:
+    """VOC's masks number VOC's classes, which a shorter or reordered class list would misread."""
+    if any(entry.mask for entry in entries):
+        order = ", ".join(f"{index}={name}" for index, name in enumerate(declared, start=1))
+        message = (
+            f"mask values are read as {order}, which is not VOC's order. Unless the masks are numbered like "
+            "that, leave `data.classes` out and choose classes with `evaluate.score_classes`."
+        )
+        problems.warn("class_order", message)
+
+
+class _Labels:
+    """Image-level labels of a VOC folder, from the first source that knows an image.
+
+    Attributes:
+        sources: number of images that each source was used for.
+    """
+
+    def __init__(self, root: Path, declared: tuple[str, ...] | None, problems: Problems) -> None:
+        self._root = root
+        self._declared = declared
+        self._problems = problems
+        self._table = self._read_table(root / "labels.csv")
+        self._found: set[str] = {name for labels in self._table.values() for name in labels}
+        self.sources: Counter[str] = Counter()
+        self._boxes: dict[Path, tuple[str, ...] | None] = {}
+        self._background: dict[str, None] = {}
+
+    def _read_table(self, path: Path) -> Mapping[str, tuple[str, ...]]:
+        if not path.is_file():
+            return {}
+        table = read_label_table(path, declared=self._declared or VOC_CLASSES, problems=self._problems)
+        labels: dict[str, tuple[str, ...]] = {}
+        for row in table.rows:
+            id = record_id(row.name)
+            known = labels.setdefault(id, row.labels or ())
+            if set(known) != set(row.labels or ()):
+                message = (
+                    f"{row.source}: {row.name!r} has other labels than in an earlier row; keep one of them."
+                )
+                self._problems.fatal("conflicting_labels", message, id=id)
+        return labels
+
+    def of(self, id: str, mask: Path | None) -> tuple[str, ...] | None:
+        """Labels of one image; None where no source knows it."""
+        labels, source = self._table.get(id), "labels.csv"
+        if labels is None:
+            labels, source = self._in_boxes(self._root / "Annotations" / f"{id}.xml"), "Annotations boxes"
+        if labels is None and mask is not None:
+            labels, source = self._in_mask(mask), masks_in(mask.relative_to(self._root).parts[0])
+        if labels is None:
+            return None
+        self.sources[source] += 1
+        self._found.update(labels)
+        return labels
+
+    def _in_boxes(self, file: Path) -> tuple[str, ...] | None:
+        if file not in self._boxes:
+            self._boxes[file] = self._read_boxes(file)
+        return self._boxes[file]
+
+    def _read_boxes(self, file: Path) -> tuple[str, ...] | None:
+        if not file.exists():
+            return None
+        names = read_objects(file, self._problems)
+        if names is None:
+            return None
+        self._background.update(dict.fromkeys(filter(is_background, names)))
+        return tuple(name for name in names if not is_background(name))
+
+    def _in_mask(self, file: Path) -> tuple[str, ...] | None:
+        try:
+            with Image.open(file) as image:
+                mode, values = image.mode, np.unique(np.asarray(image))
+        except (OSError, SyntaxError, ValueError) as error:
+            self._problems.fatal("mask", f"{file}: cannot be read as a mask ({error}).")
+            return None
+        names = self._declared or VOC_CLASSES
+        if mode not in {"P", "L"}:
+            message = f"{file}: a mask must be a palette or grey image of class values, got mode {mode}."
+            self._problems.fatal("mask", message)
+            return None
+        foreground = [int(value) for value in values if value not in (0, 255)]
+        if foreground and foreground[-1] > len(names):
+            message = (
+                f"{file}: holds the value {foreground[-1]}, but there are {len(names)} classes; declare them."
+            )
+            self._problems.fatal("mask", message)
+            return None
+        return tuple(names[value - 1] for value in foreground)
+
+    def classes(self) -> Classes:
+        """Class names; the same for every list of the folder."""
+        warn_of_background(self._background, str(self._root / "Annotations"), self._problems)
+        if self._declared is not None:
+            return Classes(self._declared, declared=True)
+        is_like_voc = any((self._root / name).is_dir() for name in ("ImageSets", *MASK_FOLDERS))
+        if is_like_voc and self._found <= set(VOC_CLASSES):
+            return Classes(VOC_CLASSES, declared=True)
+        for file in sorted((self._root / "Annotations").rglob("*.xml")):
+            self._found.update(self._in_boxes(file) or ())
+        return Classes(tuple(sorted(self._found)), declared=False)

@@ -1,0 +1,62 @@
+"""Doubts about class names and labels."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from swtformer.datasets.class_doubts import doubt_classes
+from swtformer.datasets.problems import Problems
+
+
+def doubts(names, labels=()):
+    problems = Problems()
+    doubt_classes(names, [frozenset(own) for own in labels], problems)
+    return [(problem.kind, problem.message) for problem in problems.warnings]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Cat", "cat"),
+        ("cat", "cats"),
+        ("fox", "foxes"),
+        ("berry", "berries"),
+        ("traffic_light", "traffic light"),
+        (unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é")),
+    ],
+)
+def test_two_spellings_are_probably_one_class(names):
+    ((kind, message),) = doubts(("dog", *names))
+    assert kind == "class_spelling"
+    assert "are probably one class" in message
+    assert all(name in message or ascii(name) in message for name in names)
+
+
+def test_characters_that_cannot_be_seen():
+    assert [kind for kind, _ in doubts(("dog", "cat\u200b", "cat"))] == ["class_name", "class_spelling"]
+
+
+@pytest.mark.parametrize("name", ["cat dog", "cat_dog", "cat and dog", "cat & dog", "dog/cat", "Cat-Dog"])
+def test_a_name_that_is_two_others(name):
+    ((kind, message),) = doubts(("cat", "dog", name))
+    assert kind == "class_combination"
+    assert repr(name) in message
+
+
+@pytest.mark.parametrize(
+    "names", [("cat", "dog"), ("bear", "polar bear"), ("bus", "bu"), ("glass", "grass"), ("s", "ss")]
+)
+def test_other_names_are_not_doubted(names):
+    assert doubts(names) == []
+
+
+def test_classes_that_are_always_together():
+    ((kind, message),) = doubts(("a", "b", "c"), [{0, 1}, {0, 1}, {2}, {0, 1, 2}])
+    assert kind == "class_pair"
+    assert "'a' and 'b' are together in 3 of the 3 images" in message
+    assert doubts(("a", "b"), [{0, 1}, {0, 1}, {0}]) == []
+    assert doubts(("a", "b"), [{0, 1}]) == [], "one image shows nothing"
+    assert len(doubts(("a", "b"), [{0, 1}] * 19 + [{0}])) == 1
+    assert doubts(("a", "b"), [{0, 1}] * 18 + [{0}]) == []
