@@ -159,6 +159,19 @@ def test_annotations_without_a_mask_are_passed_over(odd: dict[str, Any], what: s
     np.testing.assert_array_equal(correction.labels, expected)
 
 
+def test_ids_are_equal_as_text_and_as_numbers(tmp_path: Path) -> None:
+    annotations = annotated([SQUARE], image_id="7", category_id=12.0)
+    assert (read(foreign(tmp_path, annotations=annotations)) == 3).sum() == 4
+
+
+def test_annotations_of_no_image_are_counted(tmp_path: Path) -> None:
+    annotations = [*annotated([SQUARE]), *annotated([SQUARE], [OTHER_SQUARE], image_id=8)]
+    reading, problems = reading_of([IMAGE])
+    (correction,) = CocoExporter().read(foreign(tmp_path, annotations=annotations), reading)
+    assert (correction.labels == 3).sum() == 4
+    assert "2 annotations belong to no image" in problems.warnings[0].message
+
+
 def test_the_other_polygons_of_an_annotation_are_kept(tmp_path: Path) -> None:
     path = foreign(tmp_path, annotations=annotated([SQUARE, [1, 1], OTHER_SQUARE]))
     reading, problems = reading_of([IMAGE])

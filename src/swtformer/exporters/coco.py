@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from swtformer.datasets.annotations.coco_categories import as_id
 from swtformer.errors import DataError
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, require_free_names
 from swtformer.exporters.coco_rle import decode_rle
@@ -116,6 +117,9 @@ def _read(document: Document, reading: Reading) -> Iterator[Correction]:
     ignored: Ignored = "keep" if any(is_ignored(name) for name, _ in names.values()) else "drop"
     regions = _by_image(content["annotations"], where)
     contested = []
+    ids = {as_id(image.get("id")) for image in content["images"] if isinstance(image, dict)}
+    if orphans := sum(len(found) for id, found in regions.items() if id not in ids):
+        reading.problems.warn("orphan", f"{where}: {orphans} annotations belong to no image of the file.")
     for index, image in enumerate(content["images"]):
         source = f"{where}: images[{index}]"
         if not _has(image, "file_name"):
@@ -126,7 +130,7 @@ def _read(document: Document, reading: Reading) -> Iterator[Correction]:
         if not reading.has_size(id, size, f"{source} ({image['file_name']})"):
             continue
         canvas = Canvas(id, reading)
-        for place, annotation in regions[image["id"]]:
+        for place, annotation in regions.get(as_id(image["id"]), ()):
             _paint(annotation, f"{where}: annotations[{place}]", names, canvas, reading)
         contested.append(canvas.contested)
         yield from canvas.corrections(source, exported.get(id), ignored)
@@ -169,7 +173,7 @@ def _categories(categories: Sequence[Any], where: str, reading: Reading) -> dict
         source = f"{where}: categories[{index}]"
         if not _has(category, "name"):
             raise DataError(f"{source}: needs an id and a name, got {category!r:.80}.")
-        names[category["id"]] = (category["name"], source)
+        names[as_id(category["id"])] = (category["name"], source)
     others = {name.strip() for id, (name, _) in names.items() if id != 0}
     if 0 not in names or (names[0][0] not in reading.classes and others.issuperset(reading.classes)):
         names[0] = ("background", f"{where}: categories")
@@ -185,16 +189,17 @@ def _original_name(image: Mapping[str, Any]) -> str | None:
 
 def _has(item: Any, key: str) -> bool:
     """Whether an item of a list has an id, and text in a field."""
-    return isinstance(item, dict) and isinstance(item.get(key), str) and isinstance(item.get("id"), int | str)
+    return isinstance(item, dict) and isinstance(item.get(key), str) and as_id(item.get("id")) is not None
 
 
 def _by_image(annotations: Sequence[Any], where: str) -> dict[Any, list[tuple[int, Mapping[str, Any]]]]:
     """Annotations with their positions, by image id."""
     found: dict[Any, list[tuple[int, Mapping[str, Any]]]] = defaultdict(list)
     for index, annotation in enumerate(annotations):
-        if not isinstance(annotation, dict) or not isinstance(annotation.get("image_id"), int | str):
+        id = as_id(annotation.get("image_id")) if isinstance(annotation, dict) else None
+        if id is None:
             raise DataError(f"{where}: annotations[{index}]: needs an image_id, got {annotation!r:.80}.")
-        found[annotation["image_id"]].append((index, annotation))
+        found[id].append((index, annotation))
     return found
 
 
@@ -207,9 +212,9 @@ def _paint(
 ) -> None:
     """Paint one annotation; what is wrong with it is noted."""
     with canvas.region(source):
-        category = annotation.get("category_id")
-        if not isinstance(category, int | str) or category not in names:
-            raise ValueError(f"category_id {category!r} is not in categories")
+        category = as_id(annotation.get("category_id"))
+        if category not in names:
+            raise ValueError(f"category_id {annotation.get('category_id')!r:.40} is not in categories")
         segmentation = annotation.get("segmentation")
         if not segmentation:
             raise NoMaskError(
