@@ -17,7 +17,7 @@ from swtformer.exporters.base import IGNORED_IN_CVAT, ExchangeFormat, LabelledIm
 from swtformer.exporters.coco_rle import decode_rle
 from swtformer.exporters.documents import Document, documents, has_document
 from swtformer.exporters.fingerprints import KEY, fingerprint
-from swtformer.exporters.objects import objects
+from swtformer.exporters.objects import box_of, objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.reading import (
     Canvas,
@@ -90,17 +90,16 @@ def _attributes(values: Mapping[str, object]) -> str:
 
 def _code(region: np.ndarray) -> dict[str, object]:
     """The attributes of a mask that say where it is."""
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    top, left = int(rows[0]), int(columns[0])
-    inner = region[top : rows[-1] + 1, left : columns[-1] + 1]
+    box = box_of(region)
+    inner = region[box]
     changes = np.flatnonzero(np.diff(inner.ravel(), prepend=False))
     counts = np.diff(changes, prepend=0, append=inner.size).tolist()
     return {
         "source": "auto",
         "occluded": 0,
         "rle": ", ".join(map(str, counts)),
-        "left": left,
-        "top": top,
+        "left": box[1].start,
+        "top": box[0].start,
         "width": inner.shape[1],
         "height": inner.shape[0],
         "z_order": 0,

@@ -14,6 +14,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from swtformer.exporters.coco_rle import decode_rle
+from swtformer.exporters.objects import box_of
 from swtformer.exporters.reading import NoMaskError
 
 LEAST_POINTS = 3
@@ -45,11 +46,9 @@ def outlines(region: np.ndarray) -> list[Outline]:
     Args:
         region: (H, W) bool.
     """
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if not len(rows):
-        return []
-    top, left = int(rows[0]), int(columns[0])
-    inner = np.pad(region[top : rows[-1] + 1, left : columns[-1] + 1], 1).astype(np.int8)
+    box = box_of(region)
+    top, left = box[0].start, box[1].start
+    inner = np.pad(region[box], 1).astype(np.int8)
     width = inner.shape[1] - 1  # vertices in a row
     across, down = np.diff(inner, axis=0)[:, 1:-1], np.diff(inner)[1:-1].T
     # With the region on their right, and in the order of turns to the right: east, south, west, north.

@@ -18,6 +18,7 @@ from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, nearest
+from swtformer.exporters.objects import box_of
 from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.safe_names import safe_name
 
@@ -275,9 +276,11 @@ class Canvas:
         if value == 0:
             self._reading.note_background()
         self._is_drawn = True
-        self.contested += int(np.count_nonzero(region & self._painted & (self.labels != value)))
-        self._painted |= region
-        self.labels[region] = value
+        box = box_of(region)  # most regions are small, and there may be many
+        inner, painted, labels = region[box], self._painted[box], self.labels[box]
+        self.contested += int(np.count_nonzero(inner & painted & (labels != value)))
+        painted[inner] = True
+        labels[inner] = value
 
     def corrections(
         self, source: str, exported: str | None = None, ignored: Ignored = "keep"
