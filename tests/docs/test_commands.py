@@ -86,6 +86,7 @@ ELSEWHERE = {
         "index",
         "commands",
         "data-formats",
+        "json-formats",
         "label-tables",
         "limits",
         "method",
