@@ -18,7 +18,8 @@ from swtformer.engine.training_folder import holds_weights, require_same_setting
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.methods import create_model
 from swtformer.processes import launched_processes
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.report.history import read_history
 from swtformer.scoring.supervision import MASKS
 from swtformer.segmentation.library import require_smp
@@ -86,13 +87,14 @@ class ChainResult:
     scores: ChainScores | None
 
 
+@shows_progress
 def run_stages(
     data: ImageSet,
     *,
     settings: Settings | None = None,
     out: str | Path,
     until: StageName = "report",
-    progress: Progress = silent,
+    progress: Progress = shown,
     on_step: Callable[[Step], object] = lambda step: None,
 ) -> ChainResult:
     """Check data, train, make and refine maps, make pseudo-masks, train a network on these, score, report.

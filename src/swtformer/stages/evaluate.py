@@ -25,7 +25,8 @@ from swtformer.functional.thresholds import threshold_grid
 from swtformer.in_order import in_order
 from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.labelling.mask_rule import first_whole, ids_with_maps, rule_for, source_and_policy
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.scoring.map_scores import MapCounter, MapTotals
 from swtformer.scoring.measures import (
     classification_score,
@@ -48,8 +49,9 @@ from swtformer.store.scores import (
 )
 
 
+@shows_progress
 def evaluate(
-    run: Run, data: ImageSet, *, settings: EvaluateSettings | None = None, progress: Progress = silent
+    run: Run, data: ImageSet, *, settings: EvaluateSettings | None = None, progress: Progress = shown
 ) -> Scores:
     """Score a run's maps against a data set and write scores.json.
 
@@ -145,12 +147,13 @@ def evaluate(
     return scores
 
 
+@shows_progress
 def evaluate_folder(
     predictions: Path,
     data: ImageSet,
     *,
     settings: EvaluateSettings | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> Scores:
     """Score a folder of label images `<id>.png`, wherever they come from; nothing is written.
 

@@ -15,7 +15,8 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
 from swtformer.in_order import in_order
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.review.decisions import Decision, decided_ids
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure, write_failures
@@ -54,6 +55,7 @@ class ExportedMasks:
     warnings: tuple[str, ...]
 
 
+@shows_progress
 def export_masks(
     masks: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -63,7 +65,7 @@ def export_masks(
     decision: Literal["all"] | Decision = "all",
     data: ImageSet | None = None,
     settings: Settings | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> ExportedMasks:
     """Write masks in the format of another tool.
 

@@ -18,7 +18,8 @@ from swtformer.exporters.base import new_folder
 from swtformer.exporters.fingerprints import fingerprint
 from swtformer.exporters.reading import UNKNOWN_IMAGE
 from swtformer.in_order import in_order
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.review.changes import change
 from swtformer.store.corrections import NOTES, Corrections, read_corrections, write_corrections
 from swtformer.store.failures import Failure, write_failures
@@ -56,6 +57,7 @@ class ImportResult:
     warnings: tuple[str, ...]
 
 
+@shows_progress
 def import_masks(
     run: Run,
     file: str | os.PathLike[str],
@@ -63,7 +65,7 @@ def import_masks(
     format: str = "auto",
     base: MaskSource = "auto",
     out: str | os.PathLike[str] | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> ImportResult:
     """Write a folder with a mask of every image: a corrected one, or a copy of the one in `base`.
 

@@ -17,7 +17,8 @@ from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import autocast, pick_device
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
@@ -42,8 +43,9 @@ class LocalizeResult:
     failures: tuple[Failure, ...]
 
 
+@shows_progress
 def localize(
-    run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = silent
+    run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = shown
 ) -> LocalizeResult:
     """Write one map file per image into the run's `maps` folder; called again, it makes those that are
     missing.

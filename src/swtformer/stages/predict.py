@@ -18,7 +18,8 @@ from swtformer.errors import DataError, ImageError, SettingsError, SwtformerErro
 from swtformer.inference.inputs import find_inputs
 from swtformer.inference.predictor import Predictor, load_predictor
 from swtformer.label_values import BACKGROUND
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.report.pictures import mask_overlay, thumbnail
 from swtformer.settings import PredictSettings
 from swtformer.store.failures import Failure, write_failures
@@ -64,6 +65,7 @@ class PredictResult:
         return self.out / MASKS
 
 
+@shows_progress
 def predict(
     model: str | os.PathLike[str],
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | ImageSet,
@@ -71,7 +73,7 @@ def predict(
     *,
     settings: PredictSettings | None = None,
     listed: Iterable[str] = (),
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> PredictResult:
     """Segment photographs; labels are not needed.
 

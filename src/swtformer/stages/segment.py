@@ -25,7 +25,8 @@ from swtformer.errors import DataError, SettingsError
 from swtformer.functional.pixel_losses import rarity_weights
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.processes import is_main_process
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.review.rejections import Rejections, rejections
 from swtformer.segmentation import create_network
 from swtformer.settings import SegmentSettings, Settings
@@ -92,6 +93,7 @@ class SegmentResult:
     failures: tuple[Failure, ...]
 
 
+@shows_progress
 def segment(
     run: Run,
     data: ImageSet | None = None,
@@ -99,7 +101,7 @@ def segment(
     settings: Settings | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> SegmentResult:
     """Train a segmentation network on a run's pseudo-masks, or on any folder of masks.
 

@@ -23,7 +23,8 @@ from swtformer.methods import Method, create_model
 from swtformer.methods.base import read_config
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.processes import is_main_process
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json
@@ -45,6 +46,7 @@ SECTIONS = ("seed", "data", "model", "method", "train")
 """Sections of the settings that decide the trained weights."""
 
 
+@shows_progress
 def train(
     data: ImageSet,
     *,
@@ -52,7 +54,7 @@ def train(
     out: str | Path,
     resume: bool = False,
     validation: ImageSet | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> Run:
     """Train on image-level labels and leave the model, its curves and its settings in a run folder.
 
