@@ -205,8 +205,8 @@ def test_without_network_the_message_says_how_to_provide_the_file(
     assert refusal.value.exit_code == 2
     message = str(refusal.value)
     assert f"Download model.safetensors from http://127.0.0.1:9/timm/{name}" in message
-    assert f"--model.weights {name}" in message
-    assert "--model.weights none" in message
+    assert f"model.weights {name}" in message
+    assert "model.weights none" in message
 
 
 def test_a_hub_that_lacks_the_file_is_quoted(
@@ -215,7 +215,7 @@ def test_a_hub_that_lacks_the_file_is_quoted(
     monkeypatch.setattr(constants, "ENDPOINT", hub)
     template = f"{hub}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    with pytest.raises(SwtformerError, match=r"cannot be downloaded: .+ --model.weights none"):
+    with pytest.raises(SwtformerError, match=r"cannot be downloaded: .+ model.weights none"):
         create_backbone("resnet18")
 
 

@@ -37,7 +37,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise SwtformerError(
-            f"Weights file {path} does not exist. Give --model.weights a .safetensors or .pth file, "
+            f"Weights file {path} does not exist. Give model.weights a .safetensors or .pth file, "
             "pretrained or none."
         )
     if path.suffix == ".safetensors":
@@ -155,7 +155,7 @@ def pretrained_file(name: str) -> Path:
     if published is None or not published.hf_hub_id:
         tagged = timm.list_pretrained(name.split(".")[0] + ".*")
         raise SwtformerError(
-            f"No pretrained weights are published for backbone {name!r}: give --model.weights none or a "
+            f"No pretrained weights are published for backbone {name!r}: give model.weights none or a "
             "local file." + (f" {nearest(name, tagged)}" if tagged else "")
         )
     return fetched(published.hf_hub_id, published.hf_hub_filename or "model.safetensors", name=name)
@@ -181,8 +181,8 @@ def fetched(repository: str, file: str, *, name: str, revision: str | None = Non
         return Path(cached)
     by_hand = (
         f"Download {file} from {constants.ENDPOINT}/{repository} on a machine with network access, copy it "
-        f"here as {name}{Path(file).suffix}, and give --model.weights {name}{Path(file).suffix}; or train "
-        "from random weights with --model.weights none."
+        f"here as {name}{Path(file).suffix}, and give model.weights {name}{Path(file).suffix}; or train "
+        "from random weights with model.weights none."
     )
     if constants.HF_HUB_OFFLINE or not answers(constants.ENDPOINT):
         raise SwtformerError(

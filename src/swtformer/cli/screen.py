@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from swtformer.cli.flags import with_dashes
 from swtformer.cli.signals import Stopped
 from swtformer.processes import is_main_process
 from swtformer.progress_view import ProgressView
@@ -33,7 +34,7 @@ def say(*lines: RenderableType) -> None:
 def warn(message: str) -> None:
     """Print a warning on stderr."""
     if is_main_process():
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {with_dashes(message)}", file=sys.stderr)
 
 
 def warn_of(problems: Iterable[Problem]) -> None:

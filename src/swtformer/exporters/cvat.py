@@ -114,11 +114,11 @@ def _warnings(*, crowded: Sequence[str], with_ignored: bool) -> list[str]:
         warnings.append(
             f"{len(crowded)} images have more than {MAX_OBJECTS} connected parts, more than this "
             f"format can number: {listed}. In these, all of a class is one object; no pixel is lost. To keep "
-            "the parts apart, export with --format coco and upload the file to CVAT as COCO 1.0."
+            "the parts apart, export with `format` coco and upload the file to CVAT as COCO 1.0."
         )
     if with_ignored:
         warnings.append(
             'Pixels with 255 are the label "ignored" in this file: add this label to the CVAT task, or '
-            "export with --export.ignored drop."
+            "export with export.ignored drop."
         )
     return warnings

@@ -280,7 +280,7 @@ def _require_features(settings: Settings) -> None:
 
 def _require_one_process(settings: Settings) -> None:
     wanted = {
-        f"--{name}.{count}": getattr(section, count)
+        f"{name}.{count}": getattr(section, count)
         for name, section in (("train", settings.train), ("segment", settings.segment))
         for count in ("devices", "nodes")
     }
@@ -297,4 +297,4 @@ def _require_library() -> None:
     try:
         require_smp()
     except SwtformerError as error:
-        raise SwtformerError(f"{error} The stages before it run without: --until pseudo-label.") from None
+        raise SwtformerError(f"{error} The stages before it run without: `until` pseudo-label.") from None

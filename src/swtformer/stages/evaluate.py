@@ -175,9 +175,9 @@ def evaluate_folder(
     over = scored_labels(data, settings.score_classes)
     masked = records_with_mask(data)
     if not masked:
-        raise DataError(f"{data.name} has no masks to score against; name their folder with --data.masks.")
+        raise DataError(f"{data.name} has no masks to score against; name their folder with data.masks.")
     if not data.classes:
-        raise DataError(f"{data.name} has masks but no class names; name them in order with --data.classes.")
+        raise DataError(f"{data.name} has masks but no class names; name them in order with data.classes.")
     if not predictions.is_dir():
         raise DataError(f"{predictions} is not a folder; name the folder that holds the predicted masks.")
     folder = ground_truth_folder(masked)
@@ -241,7 +241,7 @@ def _refuse_missing(ids: Iterable[str], total: int, what: str, remedy: str) -> N
     shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
     raise DataError(
         f"{len(ids)} of {total} images with ground truth have no {what}: {shown}. {remedy}, or score them as "
-        "all background with --evaluate.missing background."
+        "all background with evaluate.missing background."
     )
 
 

@@ -69,14 +69,14 @@ def localize(
     if data.classes != model.classes and options.classes == "given":
         raise DataError(
             f"{data.name} has the classes {list(data.classes)}, the model knows {list(model.classes)}; "
-            "name them in the model's order with --data.classes, or use --localize.classes predicted."
+            "name them in the model's order with data.classes, or use localize.classes predicted."
         )
     if options.classes == "given":
         unknown = [record.id for record in data.records if record.present is None]
         if unknown:
             raise DataError(
                 f"{len(unknown)} images of {data.name} have no labels (the first is {unknown[0]}); "
-                "use --localize.classes predicted to let the model choose the classes."
+                "use localize.classes predicted to let the model choose the classes."
             )
     if settings.data.strict:
         refuse_unreadable(data, exif=settings.data.exif)

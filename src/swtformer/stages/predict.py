@@ -220,7 +220,7 @@ def _inside(out: Path, folder: str, name: str) -> Path:
     """
     path = out / folder / name
     if not path.parent.resolve().is_relative_to(out.resolve()):
-        raise SwtformerError(f"{path}: a link leads out of {out}; remove the link or name another --out.")
+        raise SwtformerError(f"{path}: a link leads out of {out}; remove the link or name another `out`.")
     return path
 
 
@@ -229,12 +229,12 @@ def _refuse_folder(records: Sequence[Record], target: Run) -> None:
     place = target.path.resolve()
     if any(record.image.resolve().parent == place for record in records):
         raise DataError(
-            f"{target.path} holds the photographs, and the results would lie among them. Name another --out, "
+            f"{target.path} holds the photographs, and the results would lie among them. Name another `out`, "
             f"such as {target.path / 'predictions'}."
         )
     if target.settings_file.is_file():
         raise DataError(
-            f"{target.path} is a run, whose own masks lie where the results would. Name another --out, "
+            f"{target.path} is a run, whose own masks lie where the results would. Name another `out`, "
             f"such as {target.path / 'predictions'}."
         )
 
@@ -250,7 +250,7 @@ def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:
     ]
     if hit:
         shown = ", ".join(map(str, hit[:NAMED])) + (", …" if len(hit) > NAMED else "")
-        raise DataError(f"{len(hit)} photographs would be overwritten: {shown}. Name another --out.")
+        raise DataError(f"{len(hit)} photographs would be overwritten: {shown}. Name another `out`.")
 
 
 def _refuse_unreadable(records: Sequence[Record], predictor: Predictor) -> None:
@@ -258,4 +258,4 @@ def _refuse_unreadable(records: Sequence[Record], predictor: Predictor) -> None:
     problems = [reason for reason in reasons if reason is not None]
     if problems:
         shown = "\n".join(f"  {line}" for line in problems[:NAMED])
-        raise DataError(f"{len(problems)} images cannot be read (--predict.strict):\n{shown}")
+        raise DataError(f"{len(problems)} images cannot be read (predict.strict):\n{shown}")

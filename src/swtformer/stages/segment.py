@@ -139,7 +139,7 @@ def segment(
     if data.classes != run.classes():
         raise DataError(
             f"{data.name} has the classes {list(data.classes)}, the run has {list(run.classes())}; name them "
-            "in the run's order with --data.classes."
+            "in the run's order with data.classes."
         )
     _refuse_unfinished(run, masks)
     with training_folder(trained, settings, sections=SECTIONS, resume=resume):
@@ -314,7 +314,7 @@ def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[
     chooses = settings.segment.keep == "best" or settings.segment.early_stopping_patience
     if chooses and len(validation) == 0:
         raise SettingsError(
-            "--segment.keep best and --segment.early_stopping_patience need images that are set aside: set "
-            "--segment.validation_fraction above 0 and give at least 10 images."
+            "segment.keep best and segment.early_stopping_patience need images that are set aside: set "
+            "segment.validation_fraction above 0 and give at least 10 images."
         )
     return pairs.of(training), pairs.of(validation)

@@ -179,13 +179,13 @@ def _sets(
     if validation.classes != data.classes:
         raise DataError(
             f"{validation.name} has the classes {list(validation.classes)}, "
-            f"{data.name} has {list(data.classes)}; name them in one order with --data.classes."
+            f"{data.name} has {list(data.classes)}; name them in one order with data.classes."
         )
     if len(validation) == 0:
         if settings.train.keep == "best" or settings.train.early_stopping_patience:
             raise SettingsError(
-                "--train.keep best and --train.early_stopping_patience need validation images: set "
-                "--data.validation_fraction above 0 or name a --data.validation_split."
+                "train.keep best and train.early_stopping_patience need validation images: set "
+                "data.validation_fraction above 0 or name a data.validation_split."
             )
         return data, None
     return data, validation
@@ -217,7 +217,7 @@ def _model(settings: Settings, classes: tuple[str, ...], *, resumes: bool) -> Me
         if known != classes:
             raise CheckpointError(
                 f"{folder} was made for the classes {list(known)}, the data set has {list(classes)}; "
-                "name them in the model's order with --data.classes."
+                "name them in the model's order with data.classes."
             )
         load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS, partly=True)
     return model

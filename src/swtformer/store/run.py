@@ -60,7 +60,7 @@ class Run:
     refined_file = _Place("refined/refined.json")
     """How they were made (method, settings, data, fingerprint)."""
     refined_scores_file = _Place("refined/scores.json")
-    """What `evaluate --evaluate.maps refined` measured."""
+    """What `evaluate` with `--evaluate.maps refined` measured."""
     pseudo_masks = _Place("pseudo_masks")
     """Folder of label images to train on, one palette .png per image, 255 where the evidence is weak."""
     pseudo_masks_file = _Place("pseudo_masks/pseudo_masks.json")
