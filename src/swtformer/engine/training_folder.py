@@ -94,9 +94,15 @@ def require_same_settings(run: Run, settings: Settings, *, sections: Sequence[st
         return
     changed = differing(run.settings().shaping(*sections), settings.shaping(*sections))
     if changed:
+        longer = (
+            " The number of epochs shapes the learning rate from the start. To train longer, start a new run "
+            f"from this one when it is finished: train.start_from {run.path}."
+        )
         raise SettingsError(
             f"{run.path} was started with other settings: {', '.join(changed)}. "
             "A resumed run keeps its settings; start a new run to change them."
+            + longer
+            * ("train.epochs" in changed)
         )
 
 
