@@ -15,13 +15,14 @@ from swtformer.errors import SwtformerError
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.seeds import prototype_refinement
 from swtformer.methods.swtformer_v2 import SWTformerV2Settings
+from swtformer.short_repr import ShortRepr
 
 TOLERANCE = 1e-4
 """Largest gap between a logit and its map's mean plus bias, relative to the largest logit."""
 
 
-@dataclass(frozen=True)
-class ClassMaps:
+@dataclass(frozen=True, repr=False)
+class ClassMaps(ShortRepr):
     """Class maps of a batch of images.
 
     Attributes:
@@ -51,8 +52,8 @@ class ClassMaps:
         return normalised(self.maps[:, _checked(classes, self.maps.shape[1])], norm="max")
 
 
-@dataclass(frozen=True)
-class RefinedMaps:
+@dataclass(frozen=True, repr=False)
+class RefinedMaps(ShortRepr):
     """Maps of some classes before and after refinement; channel 0 is background, k+1 is `classes[k]`.
 
     Attributes:

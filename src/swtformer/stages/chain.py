@@ -25,6 +25,7 @@ from swtformer.scoring.supervision import MASKS
 from swtformer.segmentation.library import require_smp
 from swtformer.segmentation.network import require_encoder, start_of_run
 from swtformer.settings import Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.stages.chain_scores import ChainScores, score_chain
 from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
@@ -49,8 +50,8 @@ NAMED = 20
 """Fatal problems of a data set that one message names."""
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, repr=False)
+class Step(ShortRepr):
     """One stage that is over.
 
     Attributes:
@@ -70,8 +71,8 @@ class Step:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True)
-class ChainResult:
+@dataclass(frozen=True, repr=False)
+class ChainResult(ShortRepr):
     """What the stages left.
 
     Attributes:

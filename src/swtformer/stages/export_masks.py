@@ -19,6 +19,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.review.decisions import Decision, decided_ids
 from swtformer.settings import Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.known_data import data_of_masks
 from swtformer.store.mask_folders import (
@@ -38,8 +39,8 @@ UNNAMED_EXTENSION = ".jpg"
 """Extension of image files in an export without a data set."""
 
 
-@dataclass(frozen=True)
-class ExportedMasks:
+@dataclass(frozen=True, repr=False)
+class ExportedMasks(ShortRepr):
     """What was exported.
 
     Attributes:

@@ -21,6 +21,7 @@ from swtformer.in_order import in_order
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.review.changes import change
+from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import NOTES, Corrections, read_corrections, write_corrections
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.mask_folders import MaskSource, mask_folder, mask_ids
@@ -32,8 +33,8 @@ SHOWN = 5
 """Ids that a warning names."""
 
 
-@dataclass(frozen=True)
-class ImportResult:
+@dataclass(frozen=True, repr=False)
+class ImportResult(ShortRepr):
     """What was imported.
 
     Attributes:

@@ -20,6 +20,7 @@ from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.settings import Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
 from swtformer.store.maps import ClassActivationMaps, are_current
@@ -28,8 +29,8 @@ from swtformer.store.notes import MapNotes, write_notes
 from swtformer.store.run import Run
 
 
-@dataclass(frozen=True)
-class LocalizeResult:
+@dataclass(frozen=True, repr=False)
+class LocalizeResult(ShortRepr):
     """What map making did.
 
     Attributes:

@@ -10,14 +10,15 @@ from swtformer.labelling.mask_rule import ids_with_maps, label_image, mask_rule
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.settings import MaskSettings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, remove_other_masks, write_mask, write_rule
 from swtformer.store.run import Run
 
 
-@dataclass(frozen=True)
-class MaskResult:
+@dataclass(frozen=True, repr=False)
+class MaskResult(ShortRepr):
     """Outcome of `mask`.
 
     Attributes:

@@ -22,6 +22,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.report.pictures import mask_overlay, thumbnail
 from swtformer.settings import PredictSettings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import sha256, write_json, write_rows, write_with
 from swtformer.store.masks import write_mask
@@ -39,8 +40,8 @@ COLUMNS = ("image", "file", "label", "class", "pixels", "fraction")
 """Columns of areas.csv: one row per image and class, background included."""
 
 
-@dataclass(frozen=True)
-class PredictResult:
+@dataclass(frozen=True, repr=False)
+class PredictResult(ShortRepr):
     """What prediction did.
 
     Attributes:

@@ -29,6 +29,7 @@ from swtformer.labelling.start_maps import all_channels, label_free_power, sourc
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.settings import REFINERS, PseudoLabelSettings, shaping
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, Source
@@ -47,8 +48,8 @@ from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
 
 
-@dataclass(frozen=True)
-class PseudoLabelResult:
+@dataclass(frozen=True, repr=False)
+class PseudoLabelResult(ShortRepr):
     """Outcome of `pseudo_label`.
 
     Attributes:

@@ -25,6 +25,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.settings import RefineSettings, Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, are_current
@@ -36,8 +37,8 @@ BATCH_ON_A_GPU = 16
 """Images of one size that are refined together by default. On a CPU it is one, where more are no faster."""
 
 
-@dataclass(frozen=True)
-class RefineResult:
+@dataclass(frozen=True, repr=False)
+class RefineResult(ShortRepr):
     """What refinement did.
 
     Attributes:

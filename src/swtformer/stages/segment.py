@@ -30,6 +30,7 @@ from swtformer.progress_view import shows_progress
 from swtformer.review.rejections import Rejections, rejections
 from swtformer.segmentation import create_network
 from swtformer.settings import SegmentSettings, Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json
@@ -60,8 +61,8 @@ from swtformer.training.same_network import SECTIONS
 logger = logging.getLogger("swtformer")
 
 
-@dataclass(frozen=True)
-class SegmentResult:
+@dataclass(frozen=True, repr=False)
+class SegmentResult(ShortRepr):
     """What training the network did.
 
     Attributes:

@@ -94,6 +94,9 @@ class Run:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         object.__setattr__(self, "path", Path(path))  # the class is frozen
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
     def __fspath__(self) -> str:
         return str(self.path)
 
