@@ -32,13 +32,17 @@ class Payload:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt", ".bin", ".ckpt"])
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar"])
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "module.", "backbone.", "module.backbone.", "model.", "model._orig_mod.", "model.module.encoder."],
+)
 def test_tensors_come_back_by_their_names(tmp_path: Path, suffix: str, prefix: str) -> None:
     path = tmp_path / f"weights{suffix}"
     named = {prefix + name: tensor for name, tensor in TENSORS.items()}
-    if "backbone" in prefix:
-        named[prefix.replace("backbone", "head") + "bias"] = torch.zeros(9)
+    beside = prefix.rpartition(".")[0].rpartition(".")[0]
+    if prefix:  # what a trainer keeps beside the network
+        named[f"{beside}.head.bias".lstrip(".")] = torch.zeros(9)
     if suffix == ".safetensors":
         save_file(named, path)
     else:

@@ -18,18 +18,20 @@ PROBE_SECONDS = 5.0
 """Seconds without an answer from the hub after which the machine counts as offline."""
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
-_PREFIXES = ("module.", "backbone.")
-_PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+_PREFIXES = ("module.", "model.", "_orig_mod.", "backbone.", "encoder.")
+"""What trainers put before the network's own names: DataParallel, Lightning, torch.compile, and models that
+hold the network beside other parts. No four-stage network of timm has parts of these names."""
+_PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a weights file; code in the file is never executed.
 
-    Wrappers such as ``{"model": {...}}`` are opened. The prefix ``module.`` is removed. If names start with
-    ``backbone.``, only those are kept, without the prefix.
+    Wrappers such as ``{"model": {...}}`` are opened. If names start with a trainer's prefix (``module.``,
+    ``model.``, ``backbone.``, ``encoder.``, also one behind another), only those are kept, without it.
 
     Args:
-        path: .safetensors, or a PyTorch file (.pth, .pt, .bin, .ckpt) of tensors and plain values.
+        path: .safetensors, or a PyTorch file (.pth, .pt, .bin, .ckpt, .pth.tar) of tensors and plain values.
 
     Raises:
         SwtformerError: the file does not exist, or its extension is unknown.
@@ -42,7 +44,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         )
     if path.suffix == ".safetensors":
         content = _read_safetensors(path)
-    elif path.suffix in _PICKLES:
+    elif path.name.endswith(_PICKLES):
         content = _read_pickle(path)
     else:
         raise SwtformerError(
@@ -54,9 +56,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"Weights file {path} has no named tensors.")
-    for prefix in _PREFIXES:
-        if any(name.startswith(prefix) for name in tensors):
-            tensors = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    while prefix := next(
+        (item for item in _PREFIXES if any(name.startswith(item) for name in tensors)), None
+    ):
+        tensors = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
     return tensors
 
 
