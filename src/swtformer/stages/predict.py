@@ -26,7 +26,6 @@ from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import sha256, write_json, write_rows, write_with
 from swtformer.store.masks import write_mask
-from swtformer.store.models import WEIGHTS
 from swtformer.store.notes import Area, Areas, ImageAreas, PredictionNotes, write_notes
 from swtformer.store.run import Run
 
@@ -86,7 +85,7 @@ def predict(
     predictions.json are there only after a whole pass.
 
     Args:
-        model: a run or a saved model; see `load_predictor`.
+        model: a run, a saved model or an ONNX file; see `load_predictor`.
         inputs: a file, a folder, a pattern, or several of these, "-" for `listed` (see `find_inputs`); or the
             images of a data set, whose masks are then called by their ids.
         out: folder of the results.
@@ -146,7 +145,7 @@ def predict(
         **(settings.model_dump() | {"exif": predictor.exif}),
         **predictor.about,
         model=predictor.folder.resolve(),
-        weights=sha256(predictor.folder / WEIGHTS),
+        weights=sha256(predictor.weights),
         kind=predictor.kind,
         classes=names,
         images=len(rows),
