@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from support.models import CLASSES, tiny
+from support.models import CLASSES
 from swtformer.cli import main
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.inference.onnx_network import OnnxNetwork
@@ -101,7 +101,18 @@ def test_other_files_are_refused(fixed: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.onnx").write_bytes(fixed.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"cut\.onnx: is damaged or not an ONNX"):
         OnnxNetwork(tmp_path / "cut.onnx")
-    export_onnx(tiny("swtformer_v1"), tmp_path / "cam.onnx", size=SIZE)
+    images, *made = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 8, 8])
+        for name in ("images", "logits", "cam")
+    )
+    nodes = [onnx.helper.make_node("Identity", ["images"], [item.name]) for item in made]
+    maps: Any = onnx.helper.make_model(
+        onnx.helper.make_graph(nodes, "cam", [images], made),
+        opset_imports=[onnx.helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    onnx.helper.set_model_props(maps, {"made_by": "swtformer"})
+    onnx.save(maps, tmp_path / "cam.onnx")
     with pytest.raises(CheckpointError, match="a file with images, logits, cam"):
         load_predictor(tmp_path / "cam.onnx", PredictSettings())
     foreign: Any = onnx.load(fixed)
