@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
+import swtformer
 from swtformer.errors import (
     CheckpointError,
     DataError,
@@ -11,6 +16,7 @@ from swtformer.errors import (
     SwtformerError,
     nearest,
 )
+from swtformer.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -49,3 +55,18 @@ def test_nearest_lists_thirty_at_most() -> None:
 @pytest.mark.parametrize(("count", "end"), [(30, "29."), (1, "Known: 00.")])
 def test_nearest_lists_all_of_few(count: int, end: str) -> None:
     assert nearest("?", [f"{number:02}" for number in range(count)]).endswith(end)
+
+
+def test_messages_name_settings_without_the_dashes_of_the_command_line() -> None:
+    """The command line adds them (`cli.flags.with_dashes`); whole commands in backticks have them."""
+    flag = re.compile(rf"(?<![\w`])--({'|'.join(Settings.model_fields)})\.\w+\W")
+    package = Path(swtformer.__file__).parent
+    found = [
+        f"{file.relative_to(package)}:{node.lineno}"
+        for file in package.rglob("*.py")
+        if file.relative_to(package).parts[0] not in ("cli", "app")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if flag.search(node.value) and "`" not in node.value
+    ]
+    assert found == []

@@ -14,3 +14,7 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Progress that is not shown."""
+
+
+def shown(stage: str, done: int, total: int, note: str = "") -> None:
+    """Default of public functions: `progress_view.shows_progress` puts a bar in its place."""

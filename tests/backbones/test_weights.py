@@ -32,13 +32,17 @@ class Payload:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt", ".bin", ".ckpt"])
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar"])
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "module.", "backbone.", "module.backbone.", "model.", "model._orig_mod.", "model.module.encoder."],
+)
 def test_tensors_come_back_by_their_names(tmp_path: Path, suffix: str, prefix: str) -> None:
     path = tmp_path / f"weights{suffix}"
     named = {prefix + name: tensor for name, tensor in TENSORS.items()}
-    if "backbone" in prefix:
-        named[prefix.replace("backbone", "head") + "bias"] = torch.zeros(9)
+    beside = prefix.rpartition(".")[0].rpartition(".")[0]
+    if prefix:  # what a trainer keeps beside the network
+        named[f"{beside}.head.bias".lstrip(".")] = torch.zeros(9)
     if suffix == ".safetensors":
         save_file(named, path)
     else:
@@ -205,8 +209,8 @@ def test_without_network_the_message_says_how_to_provide_the_file(
     assert refusal.value.exit_code == 2
     message = str(refusal.value)
     assert f"Download model.safetensors from http://127.0.0.1:9/timm/{name}" in message
-    assert f"--model.weights {name}" in message
-    assert "--model.weights none" in message
+    assert f"model.weights {name}" in message
+    assert "model.weights none" in message
 
 
 def test_a_hub_that_lacks_the_file_is_quoted(
@@ -215,7 +219,7 @@ def test_a_hub_that_lacks_the_file_is_quoted(
     monkeypatch.setattr(constants, "ENDPOINT", hub)
     template = f"{hub}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    with pytest.raises(SwtformerError, match=r"cannot be downloaded: .+ --model.weights none"):
+    with pytest.raises(SwtformerError, match=r"cannot be downloaded: .+ model.weights none"):
         create_backbone("resnet18")
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from support.models import tiny
-from swtformer.cam.networks import MethodNetwork, TimmNetwork, as_network
+from swtformer.cam.maps import as_network
+from swtformer.cam.networks import MethodNetwork, TimmNetwork
 from swtformer.errors import SwtformerError
 
 IMAGES = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -106,14 +107,6 @@ def test_features_that_are_not_a_map_are_refused(features: Any) -> None:
     network = TimmNetwork(Bare(features))
     with pytest.raises(SwtformerError, match="features of Bare are not a map"):
         network.read(torch.rand(1, 4, 32, 64))
-
-
-@pytest.mark.parametrize("missing", ["forward_features", "forward_intermediates", "forward_head"])
-def test_each_needed_method_is_checked(missing: str) -> None:
-    model = Bare()
-    setattr(model, missing, None)
-    with pytest.raises(SwtformerError, match=f"how Bare is built: it has no `{missing}`"):
-        as_network(model)
 
 
 def test_only_assertions_about_the_norm_are_caught() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cyclopts import App
 
-from swtformer.cli.flags import as_flags, gather, join_booleans, with_settings
+from swtformer.cli.flags import as_flags, gather, join_booleans, with_dashes, with_settings
 from swtformer.errors import SettingsError
 from swtformer.settings import DataSettings, LocalizeSettings, Settings, TrainSettings
 
@@ -135,3 +135,29 @@ def test_sections_are_spelled_with_hyphens_as_well() -> None:
 def test_other_words_stay() -> None:
     arguments = ["--strict", "data", "--data.split", "true", "--localize.flip", "--seed", "0", "false"]
     assert join_booleans(arguments) == arguments
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Name them in order with data.classes.", "Name them in order with --data.classes."),
+        (
+            "pseudo_label.margin and refiner.fit_workers 0",
+            "--pseudo_label.margin and --refiner.fit_workers 0",
+        ),
+        (
+            "Resume it with `resume`, or name another `out`.",
+            "Resume it with --resume, or name another --out.",
+        ),
+        ("use --train.epochs 3", "use --train.epochs 3"),
+        (
+            "train.epochs_total, train.py and my.data.classes",
+            "train.epochs_total, train.py and my.data.classes",
+        ),
+        ("/photos/data.classes: does not exist", "/photos/data.classes: does not exist"),
+        ("settings.yaml:\n  train.epochs: too small", "settings.yaml:\n  train.epochs: too small"),
+        ("unknown setting 'refiner.fit_worker'", "unknown setting 'refiner.fit_worker'"),
+    ],
+)
+def test_messages_name_flags_on_the_command_line(message: str, shown: str) -> None:
+    assert with_dashes(message) == shown

@@ -4,67 +4,9 @@ import signal
 
 import pytest
 
-from swtformer.cli.screen import PLAIN_SECONDS, ProgressView, progress, say, warn_of
+from swtformer.cli.screen import progress, say, warn_of
 from swtformer.cli.signals import Stopped
 from swtformer.datasets.records import Problem
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-class Terminal:
-    """A stream that claims to be a terminal and keeps what is written."""
-
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def isatty(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-
-def test_plain_progress_is_sparse_and_shows_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
-    with ProgressView(clock=clock) as view:
-        for step in range(1, 41):
-            clock.seconds += 1
-            view("train", step, 41, note=f"loss {step}")
-        view("train", 41, 41)
-    lines = capsys.readouterr().err.splitlines()
-    every = int(PLAIN_SECONDS)
-    assert lines == [
-        *(f"train: {step}/41 loss {step}" for step in range(every, 41, every)),
-        "train: 41/41",
-    ]
-
-
-def test_progress_on_a_terminal_draws_one_bar_per_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
-    with ProgressView() as view:
-        view("train", 3, 3, note="loss 0.25")
-        view("localize", 1, 4)
-    last = terminal.text.splitlines()[-3:]
-    shown = "\n".join(last)
-    assert "3/3" in shown
-    assert "loss 0.25" in shown
-    assert "1/4" in shown
-    assert "starting" not in shown
 
 
 def test_processes_beside_the_first_print_nothing(
@@ -73,7 +15,7 @@ def test_processes_beside_the_first_print_nothing(
     monkeypatch.setenv("LOCAL_RANK", "1")
     say("text")
     warn_of([Problem("duplicate", False, "message")])
-    with ProgressView() as view:
+    with progress(lambda: "") as view:
         view("train", 1, 1)
     assert capsys.readouterr() == ("", "")
 

@@ -122,7 +122,7 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None
 def test_weights_that_are_not_finite_end_a_fit_whose_losses_were(tmp_path: Path) -> None:
     """Twelve steps of 3e37 leave float32, which ends at 3.4e38, with the last step of the epoch."""
     module = Slope(options(learning_rate=3e37, minimum_learning_rate=3e37))
-    with pytest.raises(NonFiniteError, match=r"weight are not finite.*--segment\.learning_rate"):
+    with pytest.raises(NonFiniteError, match=r"weight are not finite.*segment\.learning_rate"):
         run_fit(module, tmp_path, training=Blanks(24))
     assert len(module.weights) == 12
     assert not list(tmp_path.rglob("*.ckpt"))
@@ -189,7 +189,7 @@ def test_lightning_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
         monkeypatch.setattr(tensorboard, name, False)
-    with pytest.raises(SettingsError, match=r"--segment\.tensorboard .*'swtformer\[log\]'"):
+    with pytest.raises(SettingsError, match=r"segment\.tensorboard .*'swtformer\[log\]'"):
         run_fit(Slope(options(tensorboard=True)), tmp_path)
 
 
@@ -221,7 +221,7 @@ def test_as_many_processes_as_the_settings_say(
     monkeypatch.setenv("WORLD_SIZE", count)
     with pytest.raises(
         SettingsError,
-        match=rf"{count} processes .*ask for 2: .*--segment\.devices .*--segment\.nodes",
+        match=rf"{count} processes .*ask for 2: .*segment\.devices .*segment\.nodes",
     ):
         run_fit(Slope(options(devices=1, nodes=2)), tmp_path)
     assert not any(tmp_path.iterdir())
@@ -239,7 +239,7 @@ class AskedToStop(BaseException):
 
 
 def test_a_killed_worker_is_named_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(SwtformerError, match=r"worker process .* was killed .*--segment\.workers 0"):
+    with pytest.raises(SwtformerError, match=r"worker process .* was killed .*segment\.workers 0"):
         run_fit(Slope(options(workers=1)), tmp_path, training=Deadly(4))
 
 

@@ -67,7 +67,7 @@ def test_a_loss_that_was_not_announced_is_refused() -> None:
 def test_a_total_that_is_not_finite_stops_and_names_its_parts(value: float, shown: str) -> None:
     module = Several(SegmentSettings())
     with pytest.raises(
-        NonFiniteError, match=rf"step 0, epoch 1 \(loss {shown}, one 0\.25, two {shown}\).*--segment\."
+        NonFiniteError, match=rf"step 0, epoch 1 \(loss {shown}, one 0\.25, two {shown}\).*segment\."
     ) as caught:
         module.total({"one": torch.tensor(0.25), "two": torch.tensor(value)}, {"one": 1.0, "two": 2.0})
     assert caught.value.exit_code == 5

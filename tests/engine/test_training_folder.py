@@ -68,6 +68,14 @@ def test_settings_that_decide_the_weights_are_kept(
         prepare(started, settings, resume=True)
 
 
+def test_more_epochs_are_a_new_run_that_starts_from_this_one(started: Run) -> None:
+    with pytest.raises(SettingsError, match=r"train longer, start .*: train\.start_from") as caught:
+        prepare(started, Settings.model_validate({"seed": 3, "train": {"epochs": 90}}), resume=True)
+    assert str(caught.value).endswith(f"train.start_from {started.path}.")
+    with pytest.raises(SettingsError, match=r"to change them\.$"):
+        prepare(started, Settings(seed=4), resume=True)
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SwtformerError, match="file/run: cannot be created: Not a directory"):

@@ -129,7 +129,7 @@ def test_more_parts_than_colours_are_reported_and_lose_no_pixel(
     out, warnings = write_cvat(tmp_path, images, objects="component")
     assert "1 images have more than 255 connected parts" in warnings[0]
     assert ": sub/many." in warnings[0]
-    assert "--format coco" in warnings[0]
+    assert "`format` coco" in warnings[0]
     assert [label for label, _ in objects_in_cvat(out, "few")] == ["cat", "cat", "träktor"]
     found = dict(objects_in_cvat(out, "sub/many"))
     assert list(found) == ["cat", "träktor"] + ["ignored"] * bool(ignored)

@@ -278,7 +278,7 @@ def test_a_segmentation_network_cannot_start_from_a_method_without_a_pyramid(nam
     pytest.importorskip("segmentation_models_pytorch")
     from swtformer.segmentation.network import create_network
 
-    with pytest.raises(SettingsError, match=rf"'{name}' has no .*--segment\.encoder"):
+    with pytest.raises(SettingsError, match=rf"'{name}' has no .*segment\.encoder"):
         create_network(SegmentSettings(encoder="run"), CLASSES, start=tiny(name))
 
 

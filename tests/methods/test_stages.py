@@ -150,7 +150,7 @@ def test_what_only_training_needs_is_in_checkpoints_and_not_in_the_model(finishe
 @pytest.mark.parametrize("finished", WITHOUT_PYRAMID, indirect=True)
 def test_a_refiner_that_learns_refuses_a_method_without_a_pyramid(finished: Finished, data: ImageSet) -> None:
     settings = finished.run.settings().model_copy(update={"refine": RefineSettings(method="psa")})
-    with pytest.raises(SettingsError, match=rf"'{finished.name}' has no features .*--refine\.method par"):
+    with pytest.raises(SettingsError, match=rf"'{finished.name}' has no features .*refine\.method par"):
         refine(finished.run, data, settings=settings)
 
 
@@ -162,7 +162,7 @@ def test_segment_refuses_the_encoder_of_a_method_without_a_pyramid(
     settings = finished.run.settings().model_copy(
         update={"segment": SegmentSettings(encoder="run", masks=data.root.parent / "masks", workers=0)}
     )
-    with pytest.raises(SettingsError, match=rf"'{finished.name}' has no .*--segment\.encoder"):
+    with pytest.raises(SettingsError, match=rf"'{finished.name}' has no .*segment\.encoder"):
         segment(finished.run, data, settings=settings, out=tmp_path / "network")
 
 

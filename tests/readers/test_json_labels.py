@@ -148,7 +148,7 @@ def test_scores_count_from_a_threshold_that_is_said(written):
     value = {"a.jpg": {"cat": 0.6, "dog": 0.4}, "b.jpg": {"cat": 0.1, "dog": 0.2}}
     data = open_dataset(written(value), AUTO)
     assert labels_of(data) == {"a": ("cat",), "b": ()}
-    assert "scores from 0.5 on count (by default; --reader.threshold)" in data.problems[0].message
+    assert "scores from 0.5 on count (by default; reader.threshold)" in data.problems[0].message
     data = open_dataset(written(value), AUTO, reader={"threshold": 0.2})
     assert labels_of(data) == {"a": ("cat", "dog"), "b": ("dog",)}
     sure = {"a.jpg": [{"label": "cat", "score": 0.9}, {"label": "dog", "score": 0.3}]}

@@ -328,9 +328,9 @@ REFUSED = {
     "flags of another list": ({"l.csv": "image,labels\na,1 0 1\nb,0 0 0\n", **CAT_DOG}, "names 2 classes"),
     "yes without name": ({"l.csv": "image,label\na,yes\nb,no\n"}, "nothing but words like yes and no"),
     "commas": ({"l.csv": 'image,label\na,"tench, Tinca"\nb,cock\n'}, "is 'tench, Tinca' one class"),
-    "unsure": ({"l.csv": "image,cat,dog\na,1,0\nb,-1,1\n"}, "--reader.minus_one absent"),
-    "empty": ({"l.csv": "image,cat,dog\na,1,0\nb,,1\n"}, "--reader.blank absent"),
-    "percent": ({"l.csv": "image,cat,dog\na,80,0\nb,10,95\n"}, "hold numbers up to 95.*--reader.threshold"),
+    "unsure": ({"l.csv": "image,cat,dog\na,1,0\nb,-1,1\n"}, "reader.minus_one absent"),
+    "empty": ({"l.csv": "image,cat,dog\na,1,0\nb,,1\n"}, "reader.blank absent"),
+    "percent": ({"l.csv": "image,cat,dog\na,80,0\nb,10,95\n"}, "hold numbers up to 95.*reader.threshold"),
     "flags and scores": ({"l.csv": "image,cat,dog\na,1,0.2\nb,0,0.7\n"}, "dog hold scores, cat only 0 and 1"),
     "disagreement": (
         {"l.csv": "image,label,cat,dog\na,cat,1,1\nb,dog,0,1\n"},
@@ -347,7 +347,7 @@ REFUSED = {
         "several tables: one.csv, two.csv",
     ),
     "numbers beside names": ({"l.csv": "a.jpg,3,cat\nb.jpg,4,dog\n"}, "has no header, and holds numbers"),
-    "contradiction": ({"l.csv": "image,label\na,cat\na,dog\nb,cat\nc,cat\nd,cat\n"}, "--reader.rows object"),
+    "contradiction": ({"l.csv": "image,label\na,cat\na,dog\nb,cat\nc,cat\nd,cat\n"}, "reader.rows object"),
     "two splits": (
         {"l.csv": "image,label,split,xmin\na,cat,train,1\na,dog,val,1\n"},
         "is in several splits: train, val",

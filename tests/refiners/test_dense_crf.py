@@ -71,7 +71,7 @@ def test_deviations_that_leave_the_range_of_floats_are_refused(deviation: str) -
 def test_too_small_standard_deviations_are_named() -> None:
     image, maps, _ = disc()
     options = {"bilateral_px": 0.01, "bilateral_rgb": 0.02}
-    with pytest.raises(SwtformerError, match=r"bilateral_rgb \(0\.02\), --refiner\.bilateral_px \(0\.01\)"):
+    with pytest.raises(SwtformerError, match=r"bilateral_rgb \(0\.02\), refiner\.bilateral_px \(0\.01\)"):
         create_refiner("dense_crf", options).refine(image, maps)
 
 
@@ -85,5 +85,5 @@ def test_a_batch_may_fail_where_its_images_are_refined_alone() -> None:
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
-    with pytest.raises(SwtformerError, match=r"swtformer\[crf\]'.*--refiner\.engine torch"):
+    with pytest.raises(SwtformerError, match=r"swtformer\[crf\]'.*refiner\.engine torch"):
         create_refiner("dense_crf", {"engine": "pydensecrf"})

@@ -134,7 +134,7 @@ def test_trying_an_encoder_has_no_side_effect() -> None:
 
 
 def test_a_missing_file_names_the_flag_of_this_stage(tmp_path: Path) -> None:
-    with pytest.raises(SwtformerError, match=r"--segment\.weights"):
+    with pytest.raises(SwtformerError, match=r"segment\.weights"):
         create_encoder("mit_b0", family="smp", weights=str(tmp_path / "none.safetensors"))
 
 
@@ -146,5 +146,5 @@ def test_no_network_names_the_file_and_the_flag(
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(SwtformerError, match=r"cannot be reached.*--segment\.weights"):
+    with pytest.raises(SwtformerError, match=r"cannot be reached.*segment\.weights"):
         create_encoder(name, family="smp", weights="pretrained")

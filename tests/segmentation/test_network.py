@@ -129,7 +129,7 @@ def test_missing_runs_and_classes_are_refused() -> None:
 def test_a_backbone_that_cannot_be_rebuilt_by_its_name_is_refused() -> None:
     start = tiny("swtformer_v1")
     start.backbone.name = "swin_of_my_own"
-    with pytest.raises(SettingsError, match=r"'swin_of_my_own' .* cannot be rebuilt.*--segment\.encoder"):
+    with pytest.raises(SettingsError, match=r"'swin_of_my_own' .* cannot be rebuilt.*segment\.encoder"):
         create_network(SegmentSettings(encoder="run"), CLASSES, start=start)
 
 

@@ -237,7 +237,7 @@ def test_interrupted_it_goes_on(tmp_path: Path) -> None:
 
 def test_other_data_is_refused(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
     table = draw_photos(tmp_path, count=6)
-    with pytest.raises(SettingsError, match=r"was trained on other images or labels .* Name another --out"):
+    with pytest.raises(SettingsError, match=r"was trained on other images or labels .* Name another `out`"):
         run(table, whole[1].run.path, quick_chain(tmp_path))
 
 
@@ -248,7 +248,7 @@ def test_other_photographs_of_the_same_names_and_labels_are_refused_before_any_w
     for file in (tmp_path / "images").iterdir():
         Image.open(file).resize((30, 20)).save(file)
     maps = {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")}
-    with pytest.raises(SettingsError, match=r"image files were replaced .*--train\.resume_anyway"):
+    with pytest.raises(SettingsError, match=r"image files were replaced .*train\.resume_anyway"):
         run(table, whole[1].run.path, quick_chain(whole[0]))
     assert {file: file.stat().st_ino for file in whole[1].run.maps.rglob("*.npz")} == maps
 
@@ -262,7 +262,7 @@ def test_a_fixed_image_is_mapped_and_the_networks_may_stay(tmp_path: Path) -> No
     networks = (made, Run(made.segmentation))
     weights = [(item.model / "model.safetensors").read_bytes() for item in networks]
     photo.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"image files were replaced .*--train\.resume_anyway"):
+    with pytest.raises(SettingsError, match=r"image files were replaced .*train\.resume_anyway"):
         run(table, made.path, quick_chain(tmp_path))
     again = run(table, made.path, quick_chain(tmp_path, train={"epochs": 1, "resume_anyway": True}))
     results = {step.stage: step.result for step in again.steps}
@@ -347,7 +347,7 @@ def test_the_library_is_asked_for_before_work_starts(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     settings = quick_chain(tmp_path)
     table = draw_photos(tmp_path)
-    with pytest.raises(SwtformerError, match=r"pip install 'swtformer\[seg\]'.*--until pseudo-label"):
+    with pytest.raises(SwtformerError, match=r"pip install 'swtformer\[seg\]'.*`until` pseudo-label"):
         run(table, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
     run(table, tmp_path / "run", settings, until="check")
@@ -367,7 +367,7 @@ def test_a_method_that_no_encoder_starts_from_is_refused_before_work_starts(tmp_
     table = draw_photos(tmp_path)
     with registered_toys():
         settings = quick_chain(tmp_path, model={"method": "toy_tokens"}, segment={"encoder": "run"})
-        with pytest.raises(SettingsError, match=r"'toy_tokens' has no features .*--segment\.encoder"):
+        with pytest.raises(SettingsError, match=r"'toy_tokens' has no features .*segment\.encoder"):
             run(table, tmp_path / "run", settings)
         assert not (tmp_path / "run").exists()
         run(table, tmp_path / "run", settings, until="check")

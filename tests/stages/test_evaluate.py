@@ -466,14 +466,14 @@ def test_a_folder_or_masks_that_are_not_there(draw: Draw, tmp_path: Path) -> Non
     with pytest.raises(DataError, match="is not a folder"):
         evaluate_folder(tmp_path / "nowhere", drawn.data)
     records = tuple(replace(record, mask=None) for record in drawn.data.records)
-    with pytest.raises(DataError, match=r"no masks to score against.*--data\.masks"):
+    with pytest.raises(DataError, match=r"no masks to score against.*data\.masks"):
         evaluate_folder(drawn.truth, replace(drawn.data, records=records))
 
 
 def test_masks_without_class_names_are_refused(draw: Draw) -> None:
     """A folder of images alone has none; the values of its masks mean nothing then."""
     drawn = draw()
-    with pytest.raises(DataError, match=r"no class names.*--data\.classes"):
+    with pytest.raises(DataError, match=r"no class names.*data\.classes"):
         evaluate_folder(drawn.run.masks.parent, replace(drawn.data, classes=()))
 
 

@@ -188,9 +188,9 @@ def test_masks_with_one_decision(run: Run, tmp_path: Path) -> None:
 
 def test_choices_where_there_is_nothing_to_choose(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "x.json"
-    with pytest.raises(SettingsError, match="--source chooses among a run's masks"):
+    with pytest.raises(SettingsError, match="`source` chooses among a run's masks"):
         export_masks(run.pseudo_masks, out, format="coco", source="masks")
-    with pytest.raises(SettingsError, match="--decision chooses among"):
+    with pytest.raises(SettingsError, match="`decision` chooses among"):
         export_masks(run.pseudo_masks, out, format="coco", decision="accept")
     assert not out.exists()
 

@@ -199,7 +199,7 @@ def test_photographs_are_never_overwritten(run: Run, photos: Path) -> None:
     masks.mkdir(parents=True)
     (photos / "sub" / "0.png").rename(masks / "0.png")
     before = (masks / "0.png").read_bytes()
-    with pytest.raises(DataError, match=r"1 photographs would be overwritten: .*0\.png. Name another --out"):
+    with pytest.raises(DataError, match=r"1 photographs would be overwritten: .*0\.png. Name another `out`"):
         predict(run.path, [masks], photos.parent / "out", settings=settings())
     assert (masks / "0.png").read_bytes() == before
 

@@ -252,7 +252,7 @@ def test_confidence_weighs_images(squares: Squares, tmp_path: Path) -> None:
     run, data = squares
     settings = quick(run, epochs=1, weighting="confidence")
     with pytest.raises(
-        DataError, match=r"review\.csv: does not exist; --segment.weighting confidence needs it"
+        DataError, match=r"review\.csv: does not exist; segment.weighting confidence needs it"
     ):
         segment(run, data, settings=settings, out=tmp_path / "a")
     run.review_file.write_text("id,confidence\n" + "".join(f"{i},0.5\n" for i in range(11)))
@@ -278,7 +278,7 @@ def test_wrong_masks_are_listed_at_once(squares: Squares) -> None:
         segment(run, data, settings=quick(run))
     for index in range(12):
         save_mask(run.pseudo_mask_file(str(index)), np.where(draw_pair(index)[1], 255, 0).astype(np.uint8))
-    with pytest.raises(DataError, match=r"no pixel of one is sure enough\. Lower --pseudo_label\.margin"):
+    with pytest.raises(DataError, match=r"no pixel of one is sure enough\. Lower pseudo_label\.margin"):
         segment(run, data, settings=quick(run))
     given = run.pseudo_masks.rename(run.path / "given")
     (given / "pseudo_masks.json").unlink()
@@ -325,7 +325,7 @@ def test_resume_refuses_other_settings_and_masks(squares: Squares) -> None:
     with pytest.raises(SettingsError, match="image-level labels were changed"):
         segment(run, relabelled, settings=quick(run, epochs=1), resume=True)
     save_mask(run.pseudo_mask_file("0"), np.zeros((56, 64), np.uint8))
-    with pytest.raises(SettingsError, match=r"masks or images were changed\. .*--segment\.resume_anyway"):
+    with pytest.raises(SettingsError, match=r"masks or images were changed\. .*segment\.resume_anyway"):
         segment(run, data, settings=quick(run, epochs=1), resume=True)
 
 
@@ -398,7 +398,7 @@ def test_a_stopped_training_is_not_resumed_with_other_photographs(squares: Squar
     shutil.rmtree(trained.model)
     with data.records[0].image.open("ab") as stream:
         stream.write(b"?")
-    with pytest.raises(SettingsError, match=r"images were changed.* --segment\.resume_anyway"):
+    with pytest.raises(SettingsError, match=r"images were changed.* segment\.resume_anyway"):
         segment(run, data, settings=quick(run, epochs=1), resume=True)
     segment(run, data, settings=quick(run, epochs=1, resume_anyway=True), resume=True)
     assert network_notes(trained).resumed_anyway == ("masks or images were changed",)

@@ -222,7 +222,7 @@ def test_an_image_that_vanishes_is_a_failure_row(data: ImageSet, tmp_path: Path)
     run = train(damaged, settings=quick_settings(train={"epochs": 1}), out=tmp_path / "run")
     (failure,) = read_failures(run)
     assert (failure.id, failure.stage) == ("gone", "train")
-    with pytest.raises(DataError, match=r"1 images cannot be read \(--data.strict\)"):
+    with pytest.raises(DataError, match=r"1 images cannot be read \(data.strict\)"):
         train(damaged, settings=quick_settings(data={"strict": True}), out=tmp_path / "strict")
     assert not (tmp_path / "strict" / "checkpoints").exists()
 

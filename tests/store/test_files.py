@@ -206,3 +206,9 @@ def test_names_that_are_not_utf_8_come_back_from_json(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"name": name})
     assert (tmp_path / "a.json").read_bytes().decode("utf-8")
     assert read_json(tmp_path / "a.json") == {"name": name}
+
+
+def test_a_name_may_fill_what_a_file_system_takes(tmp_path: Path) -> None:
+    name = "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 84 + ".js"
+    write_text(tmp_path / name, "long")
+    assert (tmp_path / name).read_text() == "long"

@@ -179,7 +179,7 @@ def test_a_diverging_fit_stops(tmp_path: Path) -> None:
     refiner = texture()
     with torch.no_grad():
         refiner.network.layer.bias.fill_(torch.nan)
-    with pytest.raises(NonFiniteError, match=r"--refiner\.fit_learning_rate") as stop:
+    with pytest.raises(NonFiniteError, match=r"refiner\.fit_learning_rate") as stop:
         fitted(refiner, draw_blocks(2), tmp_path)
     assert stop.value.exit_code == 5
 
@@ -192,7 +192,7 @@ def test_weights_that_the_last_step_breaks_are_not_kept(tmp_path: Path) -> None:
             with torch.no_grad():
                 refiner.network.layer.weight.fill_(torch.nan)
 
-    with pytest.raises(NonFiniteError, match=r"layer\.weight .* --refiner\.fit_learning_rate"):
+    with pytest.raises(NonFiniteError, match=r"layer\.weight .* refiner\.fit_learning_rate"):
         fitted(refiner, draw_blocks(2), tmp_path, progress=progress)
     assert [path.name for path in Run(tmp_path).checkpoints.glob("*.ckpt")] == ["epoch-0001.ckpt"]
 

@@ -82,7 +82,7 @@ def test_other_labels_are_other_data(stopped: Run, data: ImageSet) -> None:
     other = replace(data, records=records)
     assert "was trained on other images or labels (" in refused(stopped, other)
     finish(stopped)
-    assert refused(stopped, other).endswith("Name another --out.")
+    assert refused(stopped, other).endswith("Name another `out`.")
 
 
 @pytest.mark.parametrize("change", [lengthen, remove])
@@ -120,7 +120,7 @@ def test_before_the_first_checkpoint_nothing_counts(tmp_path: Path, data: ImageS
 def test_changes_are_refused_unless_overridden(stopped: Run) -> None:
     require_unchanged(stopped, [], OPTIONS, section="train")
     require_unchanged(stopped, ["it rained"], ANYWAY, section="train")
-    with pytest.raises(SettingsError, match=r"it rained and it froze\. .*--segment\.resume_anyway"):
+    with pytest.raises(SettingsError, match=r"it rained and it froze\. .*segment\.resume_anyway"):
         require_unchanged(stopped, ["it rained", "it froze"], OPTIONS, section="segment")
 
 

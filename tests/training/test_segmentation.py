@@ -112,7 +112,7 @@ def test_the_cross_entropy_ignores_the_presence() -> None:
 def test_a_loss_that_is_not_finite_names_the_section() -> None:
     made = module(presence=0)
     spoiled = batch((0, 1)) | {"image": torch.full((1, 3, *SIZE), float("nan"))}
-    with pytest.raises(NonFiniteError, match=r"cross_entropy nan.*--segment\.learning_rate"):
+    with pytest.raises(NonFiniteError, match=r"cross_entropy nan.*segment\.learning_rate"):
         made.training_step(spoiled, 0)
 
 

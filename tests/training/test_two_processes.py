@@ -157,6 +157,6 @@ def test_another_number_of_processes_than_the_settings_say(
 ) -> None:
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     monkeypatch.setenv("SLURM_PROCID", "0")
-    with pytest.raises(SettingsError, match=r"4 processes .* ask for 2: set --train"):
+    with pytest.raises(SettingsError, match=r"4 processes .* ask for 2: set train"):
         train(open_dataset(table, split="train"), settings=_settings(devices=2), out=tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -18,18 +18,20 @@ PROBE_SECONDS = 5.0
 """Seconds without an answer from the hub after which the machine counts as offline."""
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
-_PREFIXES = ("module.", "backbone.")
-_PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+_PREFIXES = ("module.", "model.", "_orig_mod.", "backbone.", "encoder.")
+"""What trainers put before the network's own names: DataParallel, Lightning, torch.compile, and models that
+hold the network beside other parts. No four-stage network of timm has parts of these names."""
+_PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a weights file; code in the file is never executed.
 
-    Wrappers such as ``{"model": {...}}`` are opened. The prefix ``module.`` is removed. If names start with
-    ``backbone.``, only those are kept, without the prefix.
+    Wrappers such as ``{"model": {...}}`` are opened. If names start with a trainer's prefix (``module.``,
+    ``model.``, ``backbone.``, ``encoder.``, also one behind another), only those are kept, without it.
 
     Args:
-        path: .safetensors, or a PyTorch file (.pth, .pt, .bin, .ckpt) of tensors and plain values.
+        path: .safetensors, or a PyTorch file (.pth, .pt, .bin, .ckpt, .pth.tar) of tensors and plain values.
 
     Raises:
         SwtformerError: the file does not exist, or its extension is unknown.
@@ -37,12 +39,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise SwtformerError(
-            f"Weights file {path} does not exist. Give --model.weights a .safetensors or .pth file, "
+            f"Weights file {path} does not exist. Give model.weights a .safetensors or .pth file, "
             "pretrained or none."
         )
     if path.suffix == ".safetensors":
         content = _read_safetensors(path)
-    elif path.suffix in _PICKLES:
+    elif path.name.endswith(_PICKLES):
         content = _read_pickle(path)
     else:
         raise SwtformerError(
@@ -54,9 +56,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise CheckpointError(f"Weights file {path} has no named tensors.")
-    for prefix in _PREFIXES:
-        if any(name.startswith(prefix) for name in tensors):
-            tensors = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+    while prefix := next(
+        (item for item in _PREFIXES if any(name.startswith(item) for name in tensors)), None
+    ):
+        tensors = {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
     return tensors
 
 
@@ -155,7 +158,7 @@ def pretrained_file(name: str) -> Path:
     if published is None or not published.hf_hub_id:
         tagged = timm.list_pretrained(name.split(".")[0] + ".*")
         raise SwtformerError(
-            f"No pretrained weights are published for backbone {name!r}: give --model.weights none or a "
+            f"No pretrained weights are published for backbone {name!r}: give model.weights none or a "
             "local file." + (f" {nearest(name, tagged)}" if tagged else "")
         )
     return fetched(published.hf_hub_id, published.hf_hub_filename or "model.safetensors", name=name)
@@ -181,8 +184,8 @@ def fetched(repository: str, file: str, *, name: str, revision: str | None = Non
         return Path(cached)
     by_hand = (
         f"Download {file} from {constants.ENDPOINT}/{repository} on a machine with network access, copy it "
-        f"here as {name}{Path(file).suffix}, and give --model.weights {name}{Path(file).suffix}; or train "
-        "from random weights with --model.weights none."
+        f"here as {name}{Path(file).suffix}, and give model.weights {name}{Path(file).suffix}; or train "
+        "from random weights with model.weights none."
     )
     if constants.HF_HUB_OFFLINE or not answers(constants.ENDPOINT):
         raise SwtformerError(

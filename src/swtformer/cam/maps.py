@@ -10,18 +10,21 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from swtformer.cam.networks import Reading, as_network, unwrapped
+from swtformer.cam.networks import MethodNetwork, Network, Reading, TimmNetwork, is_of_timm, unwrapped
+from swtformer.cam.pooled import PooledNetwork
 from swtformer.errors import SwtformerError
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.seeds import prototype_refinement
+from swtformer.methods import Method, PyramidMethod
 from swtformer.methods.swtformer_v2 import SWTformerV2Settings
+from swtformer.short_repr import ShortRepr
 
 TOLERANCE = 1e-4
 """Largest gap between a logit and its map's mean plus bias, relative to the largest logit."""
 
 
-@dataclass(frozen=True)
-class ClassMaps:
+@dataclass(frozen=True, repr=False)
+class ClassMaps(ShortRepr):
     """Class maps of a batch of images.
 
     Attributes:
@@ -51,8 +54,8 @@ class ClassMaps:
         return normalised(self.maps[:, _checked(classes, self.maps.shape[1])], norm="max")
 
 
-@dataclass(frozen=True)
-class RefinedMaps:
+@dataclass(frozen=True, repr=False)
+class RefinedMaps(ShortRepr):
     """Maps of some classes before and after refinement; channel 0 is background, k+1 is `classes[k]`.
 
     Attributes:
@@ -73,7 +76,7 @@ class RefinedMaps:
 
 
 class CAM:
-    """Class activation maps of any timm classifier that pools by the mean, or of a model of this package.
+    """Class activation maps of any classifier that averages a feature map over its places.
 
         cam = swtformer.CAM(timm.create_model("convnext_tiny", pretrained=True))
         made = cam(images)                       # all classes, one forward pass
@@ -95,8 +98,9 @@ class CAM:
         """Wrap a model and try it on noise.
 
         Args:
-            model: a classifier made by `timm.create_model`, or a model of this package with pooling gap;
-                compiled or inside DataParallel as well.
+            model: a classifier of timm or torchvision, one of your own that ends in the mean of a feature
+                map and one module behind it, or a model of this package with pooling gap; compiled or
+                inside DataParallel as well.
 
         Raises:
             SwtformerError: maps of this model would be wrong; the message says why.
@@ -110,8 +114,8 @@ class CAM:
 
         Args:
             images: (B, 3, H, W) of any size that the model takes. uint8 is RGB and is normalised as the
-                model's weights expect. Floats are given to the model as they are: normalised for timm's
-                models, RGB in [0, 1] for models of this package. Floats that look like bytes, and all other
+                model's weights expect. Floats are given to the model as they are: RGB in [0, 1]
+                for models of this package, normalised for others. Floats that look like bytes, and all other
                 types, are refused.
 
         Returns:
@@ -254,6 +258,21 @@ class CAM:
         raise SwtformerError(
             f"CAM cannot follow the head of {self._network.name}: {str(reason).splitlines()[0]}"
         ) from reason
+
+
+def as_network(model: nn.Module) -> Network:
+    """Wrap a model for CAM.
+
+    Raises:
+        SwtformerError: its kind is unknown, or its scores are not means over the image.
+    """
+    if isinstance(model, PyramidMethod):
+        return MethodNetwork(model)
+    if isinstance(model, Method):
+        raise SwtformerError(
+            f"CAM takes methods with a CAM head on a pyramid, not {model.settings.method!r}; call its maps()."
+        )
+    return TimmNetwork(model) if is_of_timm(model) else PooledNetwork(model)
 
 
 def _check_sum(reading: Reading, name: str) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from timm.layers import SpaceToDepth
 from torch import Tensor, nn
 
 from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.cam.linearise import scores_by_place
 from swtformer.errors import SwtformerError
-from swtformer.methods import Method, PyramidMethod
+from swtformer.methods import PyramidMethod
 from swtformer.methods.swtformer_v2 import SWTformerV2Settings
 
 FINEST_STRIDE = 4
@@ -92,21 +93,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
-def as_network(model: nn.Module) -> Network:
-    """Wrap a model for CAM.
-
-    Raises:
-        SwtformerError: its kind is unknown, or its scores are not means over the image.
-    """
-    if isinstance(model, PyramidMethod):
-        return MethodNetwork(model)
-    if isinstance(model, Method):
-        raise SwtformerError(
-            f"CAM takes methods with a CAM head on a pyramid, not {model.settings.method!r}; call its maps()."
-        )
-    return TimmNetwork(model)
-
-
 class MethodNetwork(Network):
     """A model of this package: its CAM head gives the maps, bias included; their mean is the logits."""
 
@@ -150,22 +136,12 @@ class TimmNetwork(Network):
     def __init__(self, model: Any) -> None:
         self.name = _name(model)
         self.options = SWTformerV2Settings()
-        for method in ("forward_features", "forward_intermediates", "forward_head"):
-            if not callable(getattr(model, method, None)):
-                wrapped = getattr(model, "module", None)
-                hint = " If it is a wrapper, give its `.module`." if isinstance(wrapped, nn.Module) else ""
-                raise SwtformerError(
-                    f"CAM does not know how {self.name} is built: it has no `{method}`. It takes classifiers "
-                    f"made by timm.create_model (not with features_only) and models of swtformer.{hint}"
-                )
         if getattr(model, "num_classes", 1) == 0:
             raise SwtformerError(f"{self.name} has no classifier: create it with num_classes of 1 or more.")
         _refuse_pooling(self.name, _pool_type(model))
         config = getattr(model, "pretrained_cfg", None) or {}
         self.model = model
-        # From the first layer, as `in_chans` does not change the config.
-        first = next(item for item in model.modules() if isinstance(item, (nn.Conv2d, nn.Linear)))
-        self.channels = first.in_channels if isinstance(first, nn.Conv2d) else 3
+        self.channels = channels_of(model)  # `in_chans` does not change the config
         self.mean = tuple(config.get("mean", (0.485, 0.456, 0.406)))
         self.std = tuple(config.get("std", (0.229, 0.224, 0.225)))
         self.float_range = None
@@ -203,9 +179,7 @@ class TimmNetwork(Network):
             features = stages[-1]
         else:
             features = final.permute(0, 3, 1, 2) if self._is_channels_last(final) else final
-        tokens = features.flatten(2).mT
-        # The score of an appended place without features is the bias.
-        tokens = torch.cat([tokens, torch.zeros_like(tokens[:, :1])], dim=1).flatten(0, 1)
+        tokens = appended(features)
         if is_list:
             prefix = getattr(self.model, "num_prefix_tokens", 0)
             places = torch.cat([tokens.new_zeros(len(tokens), prefix, tokens.shape[1]), tokens[:, None]], 1)
@@ -214,8 +188,7 @@ class TimmNetwork(Network):
         else:
             places = tokens[:, None, None, :]
         logits, scores = scores_by_place(self.model, self.model.forward_head, final, places)
-        bias = scores[:, -1]
-        maps = (scores[:, :-1] - bias[:, None]).mT.unflatten(2, features.shape[2:])
+        maps, bias = maps_and_bias(scores, features)
         return Reading((*stages[:-1], features), maps, bias, logits)
 
     def _final_and_stages(self, images: Tensor) -> tuple[Any, list[Tensor]]:
@@ -234,6 +207,40 @@ class TimmNetwork(Network):
         if layout is not None:
             return str(getattr(layout, "value", layout)) == "NHWC"
         return bool(features.shape[1] != self.model.num_features == features.shape[3])
+
+
+def is_of_timm(model: nn.Module) -> bool:
+    """Whether a model is a classifier as timm builds them."""
+    needed = ("forward_features", "forward_intermediates", "forward_head")
+    return all(callable(getattr(model, method, None)) for method in needed)
+
+
+def channels_of(model: nn.Module) -> int:
+    """Number of image channels that a network takes, by its first layer; 3 if that is not a convolution."""
+    block = 1  # timm's TResNet moves blocks of pixels into channels
+    for item in model.modules():
+        if isinstance(item, SpaceToDepth):
+            block = item.bs
+        elif isinstance(item, nn.Conv2d):
+            return item.in_channels // block**2
+        elif isinstance(item, nn.Linear):
+            break
+    return 3
+
+
+def appended(features: Tensor) -> Tensor:
+    """(B·(n+1), D) places of (B, D, h, w) features, image by image, with one without features behind each."""
+    tokens = features.flatten(2).mT
+    return torch.cat([tokens, torch.zeros_like(tokens[:, :1])], dim=1).flatten(0, 1)
+
+
+def maps_and_bias(scores: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, C, h, w) maps and (B, C) bias from (B, n+1, C) scores of `appended` places.
+
+    The score of the place without features is the bias.
+    """
+    bias = scores[:, -1]
+    return (scores[:, :-1] - bias[:, None]).mT.unflatten(2, features.shape[2:]), bias
 
 
 def side_by_side(pyramid: Sequence[Tensor]) -> Tensor:

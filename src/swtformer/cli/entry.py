@@ -15,7 +15,7 @@ from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTo
 
 from swtformer.cli import chain, commands, exchange, models, plugins, pseudo_labels, segmentation
 from swtformer.cli.app import app as browse
-from swtformer.cli.flags import flowing, join_booleans
+from swtformer.cli.flags import flowing, join_booleans, with_dashes
 from swtformer.cli.outcome import Outcome
 from swtformer.cli.signals import Stopped, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SwtformerError as error:
             if is_verbose:
                 traceback.print_exc()
-            return _refuse(str(error), error.exit_code)
+            return _refuse(with_dashes(str(error)), error.exit_code)
         except Stopped as stop:
             if is_verbose:
                 traceback.print_exc()

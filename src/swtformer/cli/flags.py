@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -25,6 +26,9 @@ VERBOSE = Annotated[
     Parameter(name=["--verbose", "-v"], negative=(), help="Show library messages and tracebacks."),
 ]
 """The flag that every command has."""
+
+ARGUMENTS = ("data", "decision", "format", "out", "resume", "size", "source", "until")
+"""Arguments of functions that messages name in backticks, and that are flags of the commands."""
 
 _BOOLEAN_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n", "1", "0"})
 _METAVARS = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
@@ -132,6 +136,23 @@ def join_booleans(arguments: Iterable[str], *, also: Iterable[str] = ()) -> list
         else:
             joined.append(argument)
     return joined
+
+
+def with_dashes(message: str) -> str:
+    """A message of the Python API in the words of the command line.
+
+    Messages name a setting as `train.epochs` and an argument as "`out`", which become `--train.epochs` and
+    `--out` here. A setting in quotes or before a colon is a line of a settings file and stays.
+    """
+    return re.sub(_names(), lambda name: f"--{name[1] or name[2]}", message)
+
+
+@functools.cache
+def _names() -> str:
+    """Pattern of the settings and the arguments that messages name."""
+    settings = [re.escape(dotted) for dotted, _ in _fields()]
+    options = rf"(?:{'|'.join(REGISTRIES)})\.[a-z]\w*"
+    return rf"(?<![\w./'-])({'|'.join(settings)}|{options})\b(?![:'])|`({'|'.join(ARGUMENTS)})`"
 
 
 def flag_help(field: FieldInfo) -> str:

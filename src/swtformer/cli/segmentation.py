@@ -24,7 +24,7 @@ from swtformer.cli.outcome import (
 )
 from swtformer.cli.screen import progress, say, warn
 from swtformer.errors import DataError
-from swtformer.store.models import local_model_folder, newest_network
+from swtformer.store.models import ONNX, local_model_folder, newest_network
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 
@@ -101,7 +101,10 @@ def segment(
 @with_settings("predict")
 def predict(
     model: Annotated[
-        Path, Parameter(help="A run (its newest segmentation network, else its CAM model) or a saved model.")
+        Path,
+        Parameter(
+            help="A run (its newest segmentation network, else its CAM model), a saved model or ONNX file."
+        ),
     ],
     /,
     *inputs: Annotated[
@@ -126,7 +129,7 @@ def predict(
     """
     settings = gather(config=config, flags=flags).predict
     # A wrong folder is said before torch is there, which takes seconds.
-    if newest_network(Run(model)) is None:
+    if model.suffix != ONNX and newest_network(Run(model)) is None:
         local_model_folder(model)
     if settings.network != "cam":
         say_network(model)

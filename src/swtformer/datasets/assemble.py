@@ -22,7 +22,7 @@ from swtformer.settings import DataSettings
 
 NAMED = 5
 
-_OR_MERGE = {"table": ", or merge the rows of an image by --reader.rows object"}
+_OR_MERGE = {"table": ", or merge the rows of an image by reader.rows object"}
 
 
 @dataclass(frozen=True)

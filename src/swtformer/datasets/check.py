@@ -314,4 +314,4 @@ def refuse_unreadable(image_set: ImageSet, *, exif: Literal["raw", "apply"]) -> 
         problems = [reason for reason in reasons if reason is not None]
     if problems:
         shown = "\n".join(f"  {line}" for line in problems[:20])
-        raise DataError(f"{len(problems)} images cannot be read (--data.strict):\n{shown}")
+        raise DataError(f"{len(problems)} images cannot be read (data.strict):\n{shown}")

@@ -12,6 +12,9 @@ import numpy as np
 from swtformer.errors import DataError, nearest
 from swtformer.settings import DataSettings
 
+NAMED = 8
+"""Classes that the representation of a data set names."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -93,6 +96,13 @@ class ImageSet:
     labels_from: str = ""
     split: str | None = None
     opened: Opened | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        classes = ", ".join(self.classes[:NAMED]) + (", …" if len(self.classes) > NAMED else "")
+        return (
+            f"ImageSet({self.name!r}, {self.format}: {len(self)} images, {len(self.classes)} classes "
+            f"({classes}), {len(self.problems)} problems)"
+        )
 
     def __len__(self) -> int:
         """Number of images."""

@@ -24,11 +24,11 @@ class AtomicCheckpointIO(CheckpointIO):
     """Writes and reads Lightning's checkpoints through `checkpoint_files`.
 
     Args:
-        flags: what the flags of the settings begin with ("--train.").
+        prefix: what the names of the settings begin with ("train.").
     """
 
-    def __init__(self, flags: str) -> None:
-        self.flags = flags
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint.
@@ -41,7 +41,7 @@ class AtomicCheckpointIO(CheckpointIO):
             if isinstance(value, Tensor) and value.is_floating_point() and not value.isfinite().all():
                 raise NonFiniteError(
                     f"The weights {name} are not finite at step {checkpoint['global_step']}; "
-                    f"the last checkpoint is untouched. Try a smaller {self.flags}learning_rate."
+                    f"the last checkpoint is untouched. Try a smaller {self.prefix}learning_rate."
                 )
         write_checkpoint(Path(path), checkpoint)
 

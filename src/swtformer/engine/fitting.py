@@ -71,7 +71,7 @@ def fit(
     """
     _quieten()
     options = module.options
-    _check_launch(options, module.flags)
+    _check_launch(options, module.prefix)
     device = pick_device(options.accelerator)
     unreadable = UnreadableImages()
     checkpoints = EpochCheckpoints(run.checkpoints, module.monitored)
@@ -94,7 +94,7 @@ def fit(
         callbacks.append(EarlyStopping(module.monitored, mode="max", patience=patience, strict=False))
     loggers: list[Any] = []
     if options.tensorboard:
-        loggers.append(_tensorboard(run.path, module.flags))
+        loggers.append(_tensorboard(run.path, module.prefix))
     with warnings.catch_warnings():
         # Lightning's advice on worker counts, and its own use of deprecated torch calls.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
@@ -108,7 +108,7 @@ def fit(
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=options.clip_norm or None,
             callbacks=callbacks,
-            plugins=[AtomicCheckpointIO(module.flags)],
+            plugins=[AtomicCheckpointIO(module.prefix)],
             logger=loggers or False,
             use_distributed_sampler=False,
             enable_progress_bar=False,
@@ -146,12 +146,12 @@ def _strategy(module: FittedModule) -> str:
     return "ddp_find_unused_parameters_true" if module.has_idle_parameters() else "ddp"
 
 
-def _check_launch(options: OptimisationSettings, flags: str) -> None:
+def _check_launch(options: OptimisationSettings, prefix: str) -> None:
     launched, wanted = launched_processes(), options.devices * options.nodes
     if launched > 1 and launched != wanted:
         raise SettingsError(
-            f"{launched} processes were launched, but the settings ask for {wanted}: set {flags}devices "
-            f"to the number of processes per machine and {flags}nodes to the number of machines."
+            f"{launched} processes were launched, but the settings ask for {wanted}: set {prefix}devices "
+            f"to the number of processes per machine and {prefix}nodes to the number of machines."
         )
 
 
@@ -201,7 +201,7 @@ def _run_fit(trainer: Any, module: FittedModule, *loaders: Any, **options: Any) 
         raise SwtformerError(
             f"A worker process that loads images was killed ({_first_line(error)}). It may "
             "have run out of memory or of shared memory (/dev/shm). Resume with fewer workers, such as "
-            f"{module.flags}workers 0."
+            f"{module.prefix}workers 0."
         ) from None
     finally:
         if threading.current_thread() is threading.main_thread():
@@ -220,13 +220,13 @@ def _signal_behind(error: BaseException) -> BaseException | None:
     return behind
 
 
-def _tensorboard(folder: Path, flags: str) -> Any:
+def _tensorboard(folder: Path, prefix: str) -> Any:
     from lightning.pytorch.loggers import TensorBoardLogger
 
     try:
         return TensorBoardLogger(folder, name="tensorboard", version="")
     except ModuleNotFoundError:
-        raise SettingsError(f"{flags}tensorboard needs TensorBoard: pip install 'swtformer[log]'.") from None
+        raise SettingsError(f"{prefix}tensorboard needs TensorBoard: pip install 'swtformer[log]'.") from None
 
 
 def _quieten() -> None:

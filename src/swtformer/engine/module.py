@@ -61,9 +61,9 @@ class FittedModule(LightningModule, ABC):
         self.validation: dict[str, float] = {}
 
     @property
-    def flags(self) -> str:
-        """What the flags of `options` begin with; messages name them."""
-        return f"--{self.section}."
+    def prefix(self) -> str:
+        """What the names of `options` begin with in messages."""
+        return f"{self.section}."
 
     def on_fit_start(self) -> None:
         """Find out how long an epoch is."""
@@ -102,8 +102,8 @@ class FittedModule(LightningModule, ABC):
             parts = ", ".join(f"{name} {value.item():.4g}" for name, value in self.latest.items())
             raise NonFiniteError(
                 f"The loss is not finite at step {self.global_step}, epoch {self.current_epoch + 1} "
-                f"({parts}). The last checkpoint is untouched; try a smaller {self.flags}learning_rate, "
-                f"or {self.flags}precision fp32."
+                f"({parts}). The last checkpoint is untouched; try a smaller {self.prefix}learning_rate, "
+                f"or {self.prefix}precision fp32."
             )
         return total
 

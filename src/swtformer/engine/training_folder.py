@@ -49,12 +49,12 @@ def training_folder(run: Run, settings: Settings, *, sections: Sequence[str], re
     except Timeout:
         raise SwtformerError(
             f"{run.path}: another training is writing here. Wait until it has ended or stop it, then "
-            "repeat the command; or name another --out."
+            "repeat the command; or name another `out`."
         ) from None
     except OSError as error:
         raise SwtformerError(
             f"{run.path / LOCK}: cannot be locked: {error.strerror or error}. If the file "
-            "belongs to somebody else, delete it; if the file system has no locks, name an --out on another."
+            "belongs to somebody else, delete it; if the file system has no locks, name another `out`."
         ) from error
     with held:
         _require_own(run, settings, sections=sections, resume=resume)
@@ -67,14 +67,14 @@ def _make_writable(run: Run) -> None:
     except OSError as error:
         raise SwtformerError(f"{run.path}: cannot be created: {error.strerror}.") from None
     if not os.access(run.path, os.W_OK):
-        raise SwtformerError(f"{run.path}: is not writable; name another folder with --out.")
+        raise SwtformerError(f"{run.path}: is not writable; name another `out`.")
 
 
 def _require_own(run: Run, settings: Settings, *, sections: Sequence[str], resume: bool) -> None:
     """Refuse a folder whose weights another training made."""
     if not resume and run.settings_file.is_file() and holds_weights(run):
         raise SettingsError(
-            f"{run.path} already holds a run. Resume it with --resume, or name another --out."
+            f"{run.path} already holds a run. Resume it with `resume`, or name another `out`."
         )
     require_same_settings(run, settings, sections=sections)
 
@@ -94,9 +94,15 @@ def require_same_settings(run: Run, settings: Settings, *, sections: Sequence[st
         return
     changed = differing(run.settings().shaping(*sections), settings.shaping(*sections))
     if changed:
+        longer = (
+            " The number of epochs shapes the learning rate from the start. To train longer, start a new run "
+            f"from this one when it is finished: train.start_from {run.path}."
+        )
         raise SettingsError(
             f"{run.path} was started with other settings: {', '.join(changed)}. "
             "A resumed run keeps its settings; start a new run to change them."
+            + longer
+            * ("train.epochs" in changed)
         )
 
 

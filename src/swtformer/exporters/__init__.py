@@ -79,5 +79,5 @@ def recognise(path: Path) -> ExchangeFormat:
     expected = "; ".join(f"{format.expects} ({format.name})" for format in formats)
     raise DataError(
         f"{path}: the format was not recognised; expected one of: {expected}. If it is one of these, name "
-        "the --format."
+        "the `format`."
     )

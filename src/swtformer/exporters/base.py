@@ -21,7 +21,7 @@ from swtformer.settings import ExportSettings, NoSettings, Section
 
 IGNORED_IN_CVAT = (
     'Pixels with 255 are the label "ignored" in this file: add this label to the CVAT task, or export with '
-    "--export.ignored drop."
+    "export.ignored drop."
 )
 """Warning of exports for CVAT, whose tasks have a fixed list of labels."""
 

@@ -114,7 +114,7 @@ def _warnings(*, crowded: Sequence[str], with_ignored: bool) -> list[str]:
         warnings.append(
             f"{len(crowded)} images have more than {MAX_OBJECTS} connected parts, more than this "
             f"format can number: {listed}. In these, all of a class is one object; no pixel is lost. To keep "
-            "the parts apart, export with --format coco and upload the file to CVAT as COCO 1.0."
+            "the parts apart, export with `format` coco and upload the file to CVAT as COCO 1.0."
         )
     if with_ignored:
         warnings.append(IGNORED_IN_CVAT)

@@ -42,8 +42,7 @@ def parsed_fingerprints(value: Any, source: str) -> dict[str, str]:
         return {}
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise DataError(
-            f"{source}: expected the fingerprints that `swtformer export` writes; remove them to "
-            "import without."
+            f"{source}: expected the fingerprints that an export writes; remove them to import without."
         )
     return value
 

@@ -47,7 +47,7 @@ def _components(region: np.ndarray) -> Iterator[np.ndarray]:
         from scipy import ndimage
     except ImportError:
         raise SwtformerError(
-            "--export.objects component needs scipy: pip install 'swtformer[export]'"
+            "export.objects component needs scipy: pip install 'swtformer[export]'"
         ) from None
     numbers, count = ndimage.label(region, structure=np.ones((3, 3)))
     for number in range(1, count + 1):

@@ -94,7 +94,7 @@ class YoloExporter(ExchangeFormat):
             warnings.append(
                 f"{len(ids) - photographs} photographs are missing in {out / IMAGE_FOLDER}, where "
                 f"{DATA_FILE} expects them: put them there, named like the label files, or export with "
-                "--data and --export.images copy."
+                "`data` and export.images copy."
             )
         return warnings
 

@@ -80,7 +80,7 @@ def find_inputs(
         raise DataError(
             f"{len(clashes)} images would overwrite the result of another: {shown}. Name the folder "
             "that holds them, whose images are called by their paths below it; or segment them in separate "
-            "calls with an --out each."
+            "calls with an `out` each."
         )
     return list(records.values())
 

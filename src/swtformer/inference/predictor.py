@@ -16,6 +16,7 @@ from PIL import Image
 
 from swtformer.hub.access import find_model
 from swtformer.inference.kept_maps import maps_of
+from swtformer.inference.onnx_network import OnnxNetwork
 from swtformer.inference.windows import GRID, patches
 from swtformer.labelling.mask_rule import label_image, rule_for
 from swtformer.methods import Method
@@ -25,6 +26,7 @@ from swtformer.segmentation.pretrained import load_model
 from swtformer.settings import LocalizeSettings, MaskSettings, PredictSettings
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, read_rule
+from swtformer.store.models import ONNX, WEIGHTS
 from swtformer.store.run import Run
 
 
@@ -46,7 +48,7 @@ class Predictor(ABC):
 
     Attributes:
         kind: "segmentation" or "cam".
-        folder: where the model lies.
+        folder: where the model lies; an ONNX model's file.
         classes: class names; a label is index + 1.
         exif: how photographs are to be read.
     """
@@ -55,11 +57,21 @@ class Predictor(ABC):
     classes: tuple[str, ...]
 
     def __init__(
-        self, network: Any, settings: PredictSettings, *, folder: Path, exif: Literal["raw", "apply"]
+        self,
+        network: Any,
+        settings: PredictSettings,
+        *,
+        folder: Path,
+        exif: Literal["raw", "apply"],
+        device: str,
     ) -> None:
-        self._network, self._settings = network, settings
-        self._device = next(network.parameters()).device.type
+        self._network, self._settings, self._device = network, settings, device
         self.folder, self.exif, self.classes = folder, exif, network.classes
+
+    @property
+    def weights(self) -> Path:
+        """File of the weights."""
+        return self.folder if self.folder.suffix == ONNX else self.folder / WEIGHTS
 
     @property
     @abstractmethod
@@ -76,19 +88,24 @@ def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) ->
 
     Args:
         source: a run (its newest segmentation network, else its CAM model), the folder of a saved model of
-            either kind, or a hub id "owner/name".
+            either kind, a hub id "owner/name", or FILE.onnx of a segmentation network, which runs on the CPU.
         settings: which of a run's models, and how it predicts.
 
     Raises:
         CheckpointError: there is no such model, or it is damaged.
         SettingsError: the accelerator is not there.
     """
-    run, saved = Run(Path(source)), find_model(source, settings.network)
-    exif, device = _exif(run, settings), pick_device(settings.accelerator)
+    run = Run(Path(source))
+    exif = _exif(run, settings)
+    if run.path.suffix == ONNX:
+        network = OnnxNetwork(run.path)
+        return SegmentationPredictor(network, settings, folder=run.path, exif=exif, device="cpu")
+    saved, device = find_model(source, settings.network), pick_device(settings.accelerator)
     model = load_model(saved).to(device)
+    place: dict[str, Any] = {"folder": saved.folder, "exif": exif, "device": device}
     if isinstance(model, SegmentationNetwork):
-        return SegmentationPredictor(model, settings, folder=saved.folder, exif=exif)
-    return CamPredictor(model, settings, folder=saved.folder, exif=exif, rule=_mask_rule(run, model))
+        return SegmentationPredictor(model, settings, **place)
+    return CamPredictor(model, settings, **place, rule=_mask_rule(run, model))
 
 
 @final
@@ -96,7 +113,7 @@ class SegmentationPredictor(Predictor):
     """Labels of the highest class probability, averaged over scales and mirror images."""
 
     kind = "segmentation"
-    _network: SegmentationNetwork
+    _network: SegmentationNetwork | OnnxNetwork
 
     @property
     def about(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swtformer.functional.views import views
+from swtformer.inference.onnx_network import OnnxNetwork
 from swtformer.segmentation.network import SegmentationNetwork
 from swtformer.settings import PredictSettings
 
@@ -19,7 +20,7 @@ GRID = 4
 
 @torch.inference_mode()
 def class_probabilities(
-    network: SegmentationNetwork,
+    network: SegmentationNetwork | OnnxNetwork,
     images: Tensor,
     *,
     scales: tuple[float, ...],
@@ -52,7 +53,7 @@ def class_probabilities(
 
 
 def patches(
-    network: SegmentationNetwork, image: Tensor, *, settings: PredictSettings
+    network: SegmentationNetwork | OnnxNetwork, image: Tensor, *, settings: PredictSettings
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Probabilities of an image, window by window; memory is bounded by the window, whatever the image.
 

@@ -211,7 +211,7 @@ class Method(HubModel):
         """
         if stages:
             raise SettingsError(
-                f"--train.freeze_stages: the method {self.settings.method!r} has no stages to freeze."
+                f"train.freeze_stages: the method {self.settings.method!r} has no stages to freeze."
             )
 
     def keep_batch_statistics(self, keep: bool) -> None:

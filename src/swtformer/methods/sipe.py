@@ -4,7 +4,7 @@ Chen, Yang, Lai and Xie, Self-supervised Image-specific Prototype Exploration fo
 Segmentation, CVPR 2022, doi:10.1109/CVPR52688.2022.00425. Where paper and public code differ, this follows
 the code: the background's overlap is halved, and at inference seeds are located by the fused features of an
 image and its mirror image together. There, its seeds come from each scale's own CAM, which is
-`--localize.seeds view`.
+`localize.seeds` view.
 """
 
 from __future__ import annotations

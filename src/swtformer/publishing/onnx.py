@@ -118,7 +118,7 @@ def _exported(graph: OnnxGraph, network: nn.Module, size: tuple[int, int] | None
                 dynamic_shapes=named,
             )
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        remedy = "" if size else " Fix the size of the images with --size, which is easier to follow."
+        remedy = "" if size else " Fix the size of the images by `size`, which is easier to follow."
         reason = str(error).strip().splitlines()[0]
         raise SwtformerError(f"torch's ONNX exporter cannot follow this network: {reason}{remedy}") from error
     assert exported is not None

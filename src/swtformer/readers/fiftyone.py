@@ -134,7 +134,7 @@ class FiftyOneReader(Reader):
         sure = [name for name in fields if not _is_predicted(samples, name)]
         if len(sure) != 1:
             raise DataError(
-                f"{file}: which field holds the labels? Name one with --reader.field; there are: {told}. "
+                f"{file}: which field holds the labels? Name one with reader.field; there are: {told}. "
                 "Fields with confidences are predictions."
             )
         return sure[0]

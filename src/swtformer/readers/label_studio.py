@@ -116,7 +116,7 @@ class LabelStudioReader(Reader):
             if unknown:
                 there = ", ".join(examples) or "none"
                 raise DataError(
-                    f"{file}: has no control {unknown[0]!r} (--reader.controls); there are: {there}."
+                    f"{file}: has no control {unknown[0]!r} (reader.controls); there are: {there}."
                 )
             return frozenset(named)
         choices = [name for name, answer in examples.items() if answer.kind == CHOICES]
@@ -126,7 +126,7 @@ class LabelStudioReader(Reader):
             )
             raise DataError(
                 f"{file}: has answers of several controls: {told}. Name those that are labels with "
-                "--reader.controls."
+                "reader.controls."
             )
         return frozenset(examples)
 
@@ -201,7 +201,7 @@ class _Labels:
         warn_of_background(self._background, str(file), problems)
         if self._differing:
             outcome: Mapping[str, str] = {
-                "agree": "their labels are unknown (--reader.annotators union or newest decides otherwise)",
+                "agree": "their labels are unknown (reader.annotators union or newest decides otherwise)",
                 "union": "what anyone said was taken",
                 "newest": "the last annotation was taken",
             }

@@ -108,8 +108,8 @@ class DenseCRF(Refiner):
             terms = self._terms
             raise SwtformerError(
                 f"The dense CRF's standard deviations are too small for {count} image(s) of {width}x{height} "
-                f"px at once: raise --refiner.bilateral_rgb ({terms.bilateral_rgb:g}), "
-                f"--refiner.bilateral_px ({terms.bilateral_px:g}) or --refiner.gaussian_px "
+                f"px at once: raise refiner.bilateral_rgb ({terms.bilateral_rgb:g}), "
+                f"refiner.bilateral_px ({terms.bilateral_px:g}) or refiner.gaussian_px "
                 f"({terms.gaussian_px:g})."
             ) from error
 
@@ -139,7 +139,7 @@ def _import_pydensecrf() -> Any:
         from pydensecrf import densecrf
     except ImportError:
         raise SwtformerError(
-            "--refiner.engine pydensecrf needs a library that is not installed: pip install 'swtformer[crf]' "
-            "(needs a C++ compiler), or use --refiner.engine torch."
+            "refiner.engine pydensecrf needs a library that is not installed: pip install 'swtformer[crf]' "
+            "(needs a C++ compiler), or use refiner.engine torch."
         ) from None
     return densecrf

@@ -73,7 +73,7 @@ class PSA(WalkRefiner):
     """Background and classes walk together along the affinities of learned features, at stride 8.
 
     The backbone is trained as well, at a tenth of the new layers' learning rate. PSA's background,
-    (1 - max)^16, is that of `--refine.background_power 16`.
+    (1 - max)^16, is that of `refine.background_power` 16.
     """
 
     network_type = FeatureAffinityNetwork

@@ -97,7 +97,7 @@ def require_same_classes(made: Sequence[str], data: ImageSet) -> None:
     if tuple(made) != data.classes:
         raise SwtformerError(
             f"The run knows the classes {', '.join(made)}; {data.name} has {', '.join(data.classes)}. "
-            "Name the run's classes in its order with --data.classes."
+            "Name the run's classes in its order with data.classes."
         )
 
 

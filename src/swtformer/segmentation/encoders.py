@@ -118,7 +118,7 @@ def create_encoder(
         _require_known(name)
         backbone = create_backbone(name, weights=weights)
     except SwtformerError as error:
-        raise type(error)(str(error).replace("--model.weights", "--segment.weights")) from error.__cause__
+        raise type(error)(str(error).replace("model.weights", "segment.weights")) from error.__cause__
     return BackboneEncoder(backbone, keeps_batch_statistics=weights != "none")
 
 

@@ -186,7 +186,7 @@ def create_network(
     cam_head = None
     if settings.encoder == "run":
         if start is None:
-            raise SettingsError("--segment.encoder run needs a run with a trained model; name an encoder.")
+            raise SettingsError("segment.encoder run needs a run with a trained model; name an encoder.")
         if start.classes != classes:
             raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
         backbone, cam_head = start_of_run(start), start.reusable_head()
@@ -225,7 +225,7 @@ def start_of_run(model: Method) -> Backbone:
     if backbone is None:
         raise SettingsError(
             f"The method {model.settings.method!r} has no features that a segmentation network can take; "
-            "name an encoder with --segment.encoder."
+            "name an encoder with segment.encoder."
         )
     try:
         with torch.random.fork_rng(devices=[]):  # the network's own layers are drawn as without this trial
@@ -233,7 +233,7 @@ def start_of_run(model: Method) -> Backbone:
     except SwtformerError as error:
         raise SettingsError(
             f"The backbone {backbone.name!r} of the run's method cannot be rebuilt by its name, so a saved "
-            "network could not be loaded again; name an encoder with --segment.encoder."
+            "network could not be loaded again; name an encoder with segment.encoder."
         ) from error
     return backbone
 

@@ -18,12 +18,14 @@ from swtformer.engine.training_folder import holds_weights, require_same_setting
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.methods import create_model
 from swtformer.processes import launched_processes
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.report.history import read_history
 from swtformer.scoring.supervision import MASKS
 from swtformer.segmentation.library import require_smp
 from swtformer.segmentation.network import require_encoder, start_of_run
 from swtformer.settings import Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.stages.chain_scores import ChainScores, score_chain
 from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
@@ -48,8 +50,8 @@ NAMED = 20
 """Fatal problems of a data set that one message names."""
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, repr=False)
+class Step(ShortRepr):
     """One stage that is over.
 
     Attributes:
@@ -69,8 +71,8 @@ class Step:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True)
-class ChainResult:
+@dataclass(frozen=True, repr=False)
+class ChainResult(ShortRepr):
     """What the stages left.
 
     Attributes:
@@ -86,13 +88,14 @@ class ChainResult:
     scores: ChainScores | None
 
 
+@shows_progress
 def run_stages(
     data: ImageSet,
     *,
     settings: Settings | None = None,
     out: str | Path,
     until: StageName = "report",
-    progress: Progress = silent,
+    progress: Progress = shown,
     on_step: Callable[[Step], object] = lambda step: None,
 ) -> ChainResult:
     """Check data, train, make and refine maps, make pseudo-masks, train a network on these, score, report.
@@ -278,7 +281,7 @@ def _require_features(settings: Settings) -> None:
 
 def _require_one_process(settings: Settings) -> None:
     wanted = {
-        f"--{name}.{count}": getattr(section, count)
+        f"{name}.{count}": getattr(section, count)
         for name, section in (("train", settings.train), ("segment", settings.segment))
         for count in ("devices", "nodes")
     }
@@ -295,4 +298,4 @@ def _require_library() -> None:
     try:
         require_smp()
     except SwtformerError as error:
-        raise SwtformerError(f"{error} The stages before it run without: --until pseudo-label.") from None
+        raise SwtformerError(f"{error} The stages before it run without: `until` pseudo-label.") from None

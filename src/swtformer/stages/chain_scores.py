@@ -9,6 +9,7 @@ from swtformer.errors import SwtformerError
 from swtformer.progress import Progress, silent
 from swtformer.scoring.supervision import caution, trained_on_note
 from swtformer.settings import PredictSettings, Settings, shaping
+from swtformer.short_repr import ShortRepr
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.store.failures import read_failures
@@ -40,8 +41,8 @@ class StepScore:
     caution: str = ""
 
 
-@dataclass(frozen=True)
-class ChainScores:
+@dataclass(frozen=True, repr=False)
+class ChainScores(ShortRepr):
     """All figures of a run, over the same images.
 
     Attributes:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from swtformer.datasets import open_dataset
 from swtformer.datasets.shapes import draw_shapes
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.settings import Settings, validate
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.localize import localize
@@ -50,8 +51,9 @@ SETTINGS = {
 """A small Swin from scratch: what suits two cores and a few minutes, not what suits photographs."""
 
 
+@shows_progress
 def demo(
-    out: str | Path, *, seed: int = 0, images: int = IMAGES, epochs: int = EPOCHS, progress: Progress = silent
+    out: str | Path, *, seed: int = 0, images: int = IMAGES, epochs: int = EPOCHS, progress: Progress = shown
 ) -> Run:
     """Draw `shapes`, train V2 on their labels, make maps and masks of unseen images, score them, report.
 

@@ -26,7 +26,8 @@ from swtformer.functional.thresholds import threshold_grid
 from swtformer.in_order import in_order
 from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.labelling.mask_rule import first_whole, ids_with_maps, rule_for, source_and_policy
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.scoring.map_scores import MapCounter, MapTotals
 from swtformer.scoring.measures import (
     classification_score,
@@ -49,8 +50,9 @@ from swtformer.store.scores import (
 )
 
 
+@shows_progress
 def evaluate(
-    run: Run, data: ImageSet, *, settings: EvaluateSettings | None = None, progress: Progress = silent
+    run: Run, data: ImageSet, *, settings: EvaluateSettings | None = None, progress: Progress = shown
 ) -> Scores:
     """Score a run's maps against a data set and write scores.json.
 
@@ -152,12 +154,13 @@ def evaluate(
     return scores
 
 
+@shows_progress
 def evaluate_folder(
     predictions: Path,
     data: ImageSet,
     *,
     settings: EvaluateSettings | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> Scores:
     """Score a folder of label images `<id>.png`, wherever they come from; nothing is written.
 
@@ -179,9 +182,9 @@ def evaluate_folder(
     over = scored_labels(data, settings.score_classes)
     masked = records_with_mask(data)
     if not masked:
-        raise DataError(f"{data.name} has no masks to score against; name their folder with --data.masks.")
+        raise DataError(f"{data.name} has no masks to score against; name their folder with data.masks.")
     if not data.classes:
-        raise DataError(f"{data.name} has masks but no class names; name them in order with --data.classes.")
+        raise DataError(f"{data.name} has masks but no class names; name them in order with data.classes.")
     if not predictions.is_dir():
         raise DataError(f"{predictions} is not a folder; name the folder that holds the predicted masks.")
     folder = ground_truth_folder(masked)
@@ -250,7 +253,7 @@ def _refuse_missing(ids: Iterable[str], total: int, what: str, remedy: str) -> N
     shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
     raise DataError(
         f"{len(ids)} of {total} images with ground truth have no {what}: {shown}. {remedy}, or score them as "
-        "all background with --evaluate.missing background."
+        "all background with evaluate.missing background."
     )
 
 

@@ -15,9 +15,11 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
 from swtformer.in_order import in_order
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.review.decisions import Decision, decided_ids
 from swtformer.settings import Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.known_data import data_of_masks
 from swtformer.store.mask_folders import (
@@ -37,8 +39,8 @@ UNNAMED_EXTENSION = ".jpg"
 """Extension of image files in an export without a data set."""
 
 
-@dataclass(frozen=True)
-class ExportedMasks:
+@dataclass(frozen=True, repr=False)
+class ExportedMasks(ShortRepr):
     """What was exported.
 
     Attributes:
@@ -54,6 +56,7 @@ class ExportedMasks:
     warnings: tuple[str, ...]
 
 
+@shows_progress
 def export_masks(
     masks: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -63,7 +66,7 @@ def export_masks(
     decision: Literal["all"] | Decision = "all",
     data: ImageSet | None = None,
     settings: Settings | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> ExportedMasks:
     """Write masks in the format of another tool.
 
@@ -90,7 +93,7 @@ def export_masks(
     run, out = Run(masks), Path(out)
     is_run = run.settings_file.is_file()
     if not is_run and source != "auto":
-        raise SettingsError("--source chooses among a run's masks; a folder of masks is exported whole.")
+        raise SettingsError("`source` chooses among a run's masks; a folder of masks is exported whole.")
     folder = mask_folder(run, source) if is_run else masks_in(run.path)
     ids = mask_ids(folder)
     if decision != "all":
@@ -104,7 +107,7 @@ def export_masks(
     _require_target(plug_in, out)
     names = run.classes() if is_run else declared_classes(folder) or (data.classes if data else None)
     if names is None:
-        raise SwtformerError(f"{folder}: its class names are not known; name the data set by --data.")
+        raise SwtformerError(f"{folder}: its class names are not known; name the data set by `data`.")
     exif = settings.data.exif
     if data is not None:
         photographs = {record.id: record.image for record in data.records}
@@ -146,7 +149,7 @@ def _with_decision(run: Run, folder: Path, decision: Decision, ids: Sequence[str
         decided = decided_ids(run, decision, "corrected_masks")
     else:
         raise SettingsError(
-            "--decision chooses among a run's pseudo_masks or corrected_masks; name that run."
+            "`decision` chooses among a run's pseudo_masks or corrected_masks; name that run."
         )
     found = [id for id in ids if id in decided]
     if not found:
@@ -193,12 +196,12 @@ def _warnings(photographs: Sequence[Path | None], exif: Grid) -> list[str]:
         warnings.append(
             f"No data set is named, so {len(photographs) - len(named)} of {len(photographs)} images are "
             f"assumed to be called <id>{UNNAMED_EXTENSION} and to have the sizes of their masks; name it by "
-            "--data."
+            "`data`."
         )
     rotated = sum(has_rotation(photograph) for photograph in named) if exif == "raw" else 0
     if rotated:
         warnings.append(
             f"{rotated} images have an EXIF orientation. Their masks fit the stored pixels, but most tools "
-            "turn such images upright; make the masks with --data.exif apply."
+            "turn such images upright; make the masks with data.exif apply."
         )
     return warnings

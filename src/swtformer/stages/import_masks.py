@@ -18,8 +18,10 @@ from swtformer.exporters.base import new_folder
 from swtformer.exporters.fingerprints import fingerprint
 from swtformer.exporters.reading import PASSED_OVER, UNKNOWN_IMAGE
 from swtformer.in_order import in_order
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.review.changes import change
+from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import NOTES, Corrections, read_corrections, write_corrections
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.mask_folders import MaskSource, mask_folder, mask_ids
@@ -31,8 +33,8 @@ SHOWN = 5
 """Ids that a warning names."""
 
 
-@dataclass(frozen=True)
-class ImportResult:
+@dataclass(frozen=True, repr=False)
+class ImportResult(ShortRepr):
     """What was imported.
 
     Attributes:
@@ -58,6 +60,7 @@ class ImportResult:
     warnings: tuple[str, ...]
 
 
+@shows_progress
 def import_masks(
     run: Run,
     file: str | os.PathLike[str],
@@ -66,7 +69,7 @@ def import_masks(
     base: MaskSource = "auto",
     out: str | os.PathLike[str] | None = None,
     strict: bool = False,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> ImportResult:
     """Write a folder with a mask of every image: a corrected one, or a copy of the one in `base`.
 

@@ -17,8 +17,10 @@ from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import autocast, pick_device
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.settings import Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
 from swtformer.store.maps import ClassActivationMaps, are_current
@@ -27,8 +29,8 @@ from swtformer.store.notes import MapNotes, write_notes
 from swtformer.store.run import Run
 
 
-@dataclass(frozen=True)
-class LocalizeResult:
+@dataclass(frozen=True, repr=False)
+class LocalizeResult(ShortRepr):
     """What map making did.
 
     Attributes:
@@ -42,8 +44,9 @@ class LocalizeResult:
     failures: tuple[Failure, ...]
 
 
+@shows_progress
 def localize(
-    run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = silent
+    run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = shown
 ) -> LocalizeResult:
     """Write one map file per image into the run's `maps` folder; called again, it makes those that are
     missing.
@@ -67,14 +70,14 @@ def localize(
     if data.classes != model.classes and options.classes == "given":
         raise DataError(
             f"{data.name} has the classes {list(data.classes)}, the model knows {list(model.classes)}; "
-            "name them in the model's order with --data.classes, or use --localize.classes predicted."
+            "name them in the model's order with data.classes, or use localize.classes predicted."
         )
     if options.classes == "given":
         unknown = [record.id for record in data.records if record.present is None]
         if unknown:
             raise DataError(
                 f"{len(unknown)} images of {data.name} have no labels (the first is {unknown[0]}); "
-                "use --localize.classes predicted to let the model choose the classes."
+                "use localize.classes predicted to let the model choose the classes."
             )
     if settings.data.strict:
         refuse_unreadable(data, exif=settings.data.exif)

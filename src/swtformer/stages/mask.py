@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from swtformer.errors import SwtformerError
 from swtformer.in_order import in_order
 from swtformer.labelling.mask_rule import ids_with_maps, label_image, mask_rule
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.settings import MaskSettings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, remove_other_masks, write_mask, write_rule
 from swtformer.store.run import Run
 
 
-@dataclass(frozen=True)
-class MaskResult:
+@dataclass(frozen=True, repr=False)
+class MaskResult(ShortRepr):
     """Outcome of `mask`.
 
     Attributes:
@@ -30,7 +32,8 @@ class MaskResult:
     failures: tuple[Failure, ...]
 
 
-def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress = silent) -> MaskResult:
+@shows_progress
+def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress = shown) -> MaskResult:
     """Write masks/<id>.png for every image that has maps, and masks.json with the rule that made them.
 
     Images without a present class become all background. With the label_free policy one threshold is chosen

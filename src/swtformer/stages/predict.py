@@ -18,13 +18,14 @@ from swtformer.errors import DataError, ImageError, SettingsError, SwtformerErro
 from swtformer.inference.inputs import find_inputs
 from swtformer.inference.predictor import Predictor, load_predictor
 from swtformer.label_values import BACKGROUND
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.report.pictures import mask_overlay, thumbnail
 from swtformer.settings import PredictSettings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import sha256, write_json, write_rows, write_with
 from swtformer.store.masks import write_mask
-from swtformer.store.models import WEIGHTS
 from swtformer.store.notes import Area, Areas, ImageAreas, PredictionNotes, write_notes
 from swtformer.store.run import Run
 
@@ -38,8 +39,8 @@ COLUMNS = ("image", "file", "label", "class", "pixels", "fraction")
 """Columns of areas.csv: one row per image and class, background included."""
 
 
-@dataclass(frozen=True)
-class PredictResult:
+@dataclass(frozen=True, repr=False)
+class PredictResult(ShortRepr):
     """What prediction did.
 
     Attributes:
@@ -64,6 +65,7 @@ class PredictResult:
         return self.out / MASKS
 
 
+@shows_progress
 def predict(
     model: str | os.PathLike[str],
     inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | ImageSet,
@@ -71,7 +73,7 @@ def predict(
     *,
     settings: PredictSettings | None = None,
     listed: Iterable[str] = (),
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> PredictResult:
     """Segment photographs; labels are not needed.
 
@@ -83,7 +85,7 @@ def predict(
     predictions.json are there only after a whole pass.
 
     Args:
-        model: a run or a saved model; see `load_predictor`.
+        model: a run, a saved model or an ONNX file; see `load_predictor`.
         inputs: a file, a folder, a pattern, or several of these, "-" for `listed` (see `find_inputs`); or the
             images of a data set, whose masks are then called by their ids.
         out: folder of the results.
@@ -143,7 +145,7 @@ def predict(
         **(settings.model_dump() | {"exif": predictor.exif}),
         **predictor.about,
         model=predictor.folder.resolve(),
-        weights=sha256(predictor.folder / WEIGHTS),
+        weights=sha256(predictor.weights),
         kind=predictor.kind,
         classes=names,
         images=len(rows),
@@ -218,7 +220,7 @@ def _inside(out: Path, folder: str, name: str) -> Path:
     """
     path = out / folder / name
     if not path.parent.resolve().is_relative_to(out.resolve()):
-        raise SwtformerError(f"{path}: a link leads out of {out}; remove the link or name another --out.")
+        raise SwtformerError(f"{path}: a link leads out of {out}; remove the link or name another `out`.")
     return path
 
 
@@ -227,12 +229,12 @@ def _refuse_folder(records: Sequence[Record], target: Run) -> None:
     place = target.path.resolve()
     if any(Path(os.path.realpath(record.image)).parent == place for record in records):
         raise DataError(
-            f"{target.path} holds the photographs, and the results would lie among them. Name another --out, "
+            f"{target.path} holds the photographs, and the results would lie among them. Name another `out`, "
             f"such as {target.path / 'predictions'}."
         )
     if target.settings_file.is_file():
         raise DataError(
-            f"{target.path} is a run, whose own masks lie where the results would. Name another --out, "
+            f"{target.path} is a run, whose own masks lie where the results would. Name another `out`, "
             f"such as {target.path / 'predictions'}."
         )
 
@@ -248,7 +250,7 @@ def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:
     ]
     if hit:
         shown = ", ".join(map(str, hit[:NAMED])) + (", …" if len(hit) > NAMED else "")
-        raise DataError(f"{len(hit)} photographs would be overwritten: {shown}. Name another --out.")
+        raise DataError(f"{len(hit)} photographs would be overwritten: {shown}. Name another `out`.")
 
 
 def _refuse_unreadable(records: Sequence[Record], predictor: Predictor) -> None:
@@ -256,4 +258,4 @@ def _refuse_unreadable(records: Sequence[Record], predictor: Predictor) -> None:
     problems = [reason for reason in reasons if reason is not None]
     if problems:
         shown = "\n".join(f"  {line}" for line in problems[:NAMED])
-        raise DataError(f"{len(problems)} images cannot be read (--predict.strict):\n{shown}")
+        raise DataError(f"{len(problems)} images cannot be read (predict.strict):\n{shown}")

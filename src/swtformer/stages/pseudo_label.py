@@ -26,8 +26,10 @@ from swtformer.in_order import in_order
 from swtformer.label_values import IGNORED
 from swtformer.labelling.mask_rule import ids_with_maps
 from swtformer.labelling.start_maps import all_channels, label_free_power, source_of
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.settings import REFINERS, PseudoLabelSettings, shaping
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, Source
@@ -46,8 +48,8 @@ from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
 
 
-@dataclass(frozen=True)
-class PseudoLabelResult:
+@dataclass(frozen=True, repr=False)
+class PseudoLabelResult(ShortRepr):
     """Outcome of `pseudo_label`.
 
     Attributes:
@@ -107,8 +109,9 @@ class _Maps:
         return all_channels(maps, self.source, power=self.power), values, maps.size
 
 
+@shows_progress
 def pseudo_label(
-    run: Run, *, settings: PseudoLabelSettings | None = None, progress: Progress = silent
+    run: Run, *, settings: PseudoLabelSettings | None = None, progress: Progress = shown
 ) -> PseudoLabelResult:
     """Write pseudo_masks/<id>.png, pseudo_masks.json, and review.csv with the least sure image first.
 

@@ -21,9 +21,11 @@ from swtformer.labelling.mask_rule import ids_with_maps
 from swtformer.labelling.start import RunExamples, Start, made_from
 from swtformer.labelling.start_maps import label_free_power, source_of
 from swtformer.precision import pick_device
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.settings import RefineSettings, Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, are_current
@@ -35,8 +37,8 @@ BATCH_ON_A_GPU = 16
 """Images of one size that are refined together by default. On a CPU it is one, where more are no faster."""
 
 
-@dataclass(frozen=True)
-class RefineResult:
+@dataclass(frozen=True, repr=False)
+class RefineResult(ShortRepr):
     """What refinement did.
 
     Attributes:
@@ -54,12 +56,13 @@ class RefineResult:
     failures: tuple[Failure, ...]
 
 
+@shows_progress
 def refine(
     run: Run,
     data: ImageSet | None = None,
     *,
     settings: Settings | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> RefineResult:
     """Write refined/<id>.npz for every image of the data set that has maps, and refined.json.
 

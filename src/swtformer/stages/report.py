@@ -12,7 +12,8 @@ from pathlib import Path
 
 from swtformer.datasets import ImageSet, Record, open_dataset
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.report import render
 from swtformer.report.cases import Case, Columns, Context, build_case
 from swtformer.report.history import read_history
@@ -39,7 +40,8 @@ RANKED_BY_CONFIDENCE = 500
 """Images whose maps are read for a ranking where there are no scores; of more, every nth is taken."""
 
 
-def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress: Progress = silent) -> Path:
+@shows_progress
+def report(run: Run, data: ImageSet | None = None, *, images: int = 24, progress: Progress = shown) -> Path:
     """Write report/index.html: one file with settings, curves, scores and pictures, readable anywhere.
 
     Parts that the run lacks are left out, and the page says which command makes them. A page with 24 images

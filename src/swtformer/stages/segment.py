@@ -25,10 +25,12 @@ from swtformer.errors import DataError, SettingsError
 from swtformer.functional.pixel_losses import rarity_weights
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.processes import is_main_process
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.review.rejections import Rejections, rejections
 from swtformer.segmentation import create_network
 from swtformer.settings import SegmentSettings, Settings
+from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json
@@ -59,8 +61,8 @@ from swtformer.training.same_network import SECTIONS
 logger = logging.getLogger("swtformer")
 
 
-@dataclass(frozen=True)
-class SegmentResult:
+@dataclass(frozen=True, repr=False)
+class SegmentResult(ShortRepr):
     """What training the network did.
 
     Attributes:
@@ -92,6 +94,7 @@ class SegmentResult:
     failures: tuple[Failure, ...]
 
 
+@shows_progress
 def segment(
     run: Run,
     data: ImageSet | None = None,
@@ -99,7 +102,7 @@ def segment(
     settings: Settings | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> SegmentResult:
     """Train a segmentation network on a run's pseudo-masks, or on any folder of masks.
 
@@ -137,7 +140,7 @@ def segment(
     if data.classes != run.classes():
         raise DataError(
             f"{data.name} has the classes {list(data.classes)}, the run has {list(run.classes())}; name them "
-            "in the run's order with --data.classes."
+            "in the run's order with data.classes."
         )
     _refuse_unfinished(run, masks)
     with training_folder(trained, settings, sections=SECTIONS, resume=resume):
@@ -312,7 +315,7 @@ def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[
     chooses = settings.segment.keep == "best" or settings.segment.early_stopping_patience
     if chooses and len(validation) == 0:
         raise SettingsError(
-            "--segment.keep best and --segment.early_stopping_patience need images that are set aside: set "
-            "--segment.validation_fraction above 0 and give at least 10 images."
+            "segment.keep best and segment.early_stopping_patience need images that are set aside: set "
+            "segment.validation_fraction above 0 and give at least 10 images."
         )
     return pairs.of(training), pairs.of(validation)

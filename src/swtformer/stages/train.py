@@ -24,7 +24,8 @@ from swtformer.methods import Method, create_model
 from swtformer.methods.base import read_config
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.processes import is_main_process
-from swtformer.progress import Progress, silent
+from swtformer.progress import Progress, shown
+from swtformer.progress_view import shows_progress
 from swtformer.settings import Settings
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json
@@ -46,6 +47,7 @@ SECTIONS = ("seed", "data", "model", "method", "train")
 """Sections of the settings that decide the trained weights."""
 
 
+@shows_progress
 def train(
     data: ImageSet,
     *,
@@ -53,7 +55,7 @@ def train(
     out: str | Path,
     resume: bool = False,
     validation: ImageSet | None = None,
-    progress: Progress = silent,
+    progress: Progress = shown,
 ) -> Run:
     """Train on image-level labels and leave the model, its curves and its settings in a run folder.
 
@@ -178,14 +180,14 @@ def _sets(
     if validation.classes != data.classes:
         raise DataError(
             f"{validation.name} has the classes {list(validation.classes)}, "
-            f"{data.name} has {list(data.classes)}; name them in one order with --data.classes."
+            f"{data.name} has {list(data.classes)}; name them in one order with data.classes."
         )
     require_no_shared_group(data, validation)
     if len(validation) == 0:
         if settings.train.keep == "best" or settings.train.early_stopping_patience:
             raise SettingsError(
-                "--train.keep best and --train.early_stopping_patience need validation images: set "
-                "--data.validation_fraction above 0 or name a --data.validation_split."
+                "train.keep best and train.early_stopping_patience need validation images: set "
+                "data.validation_fraction above 0 or name a data.validation_split."
             )
         return data, None
     return data, validation
@@ -217,7 +219,7 @@ def _model(settings: Settings, classes: tuple[str, ...], *, resumes: bool) -> Me
         if known != classes:
             raise CheckpointError(
                 f"{folder} was made for the classes {list(known)}, the data set has {list(classes)}; "
-                "name them in the model's order with --data.classes."
+                "name them in the model's order with data.classes."
             )
         load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS, partly=True)
     return model

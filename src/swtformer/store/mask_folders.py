@@ -16,7 +16,7 @@ _ORIGINS: dict[MaskSource, str] = {
     "auto": "make masks with `swtformer pseudo-label` or `swtformer mask`.",
     "pseudo_masks": "make these masks with `swtformer pseudo-label`.",
     "masks": "make these masks with `swtformer mask`.",
-    "corrected_masks": "`swtformer import` makes it from masks that were corrected in another tool.",
+    "corrected_masks": "`swtformer import` or `import_masks` makes it from masks corrected in another tool.",
     "predictions": "name the folder that `swtformer predict` made instead of the run.",
 }
 """What to do if a run lacks masks."""

@@ -60,7 +60,7 @@ class Run:
     refined_file = _Place("refined/refined.json")
     """How they were made (method, settings, data, fingerprint)."""
     refined_scores_file = _Place("refined/scores.json")
-    """What `evaluate --evaluate.maps refined` measured."""
+    """What `evaluate` with `--evaluate.maps refined` measured."""
     pseudo_masks = _Place("pseudo_masks")
     """Folder of label images to train on, one palette .png per image, 255 where the evidence is weak."""
     pseudo_masks_file = _Place("pseudo_masks/pseudo_masks.json")
@@ -93,6 +93,9 @@ class Run:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         object.__setattr__(self, "path", Path(path))  # the class is frozen
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
 
     def __fspath__(self) -> str:
         return str(self.path)

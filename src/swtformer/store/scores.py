@@ -166,6 +166,13 @@ class Scores:
             f"({', '.join(self.known_groups[:GROUPS_NAMED])}{dots}), so the scores are not about new groups."
         )
 
+    def __repr__(self) -> str:
+        measured = {f"{entry.source_name} ({entry.policy_name}) mIoU": entry.miou for entry in self.quoted()}
+        if self.classification is not None:
+            measured["mAP"] = self.classification.map_per_class
+        found = [f"{name} {'n/a' if value is None else f'{value:.3f}'}" for name, value in measured.items()]
+        return f"Scores({self.split!r}, {self.images} images: {', '.join(found)})"
+
     def quoted(self) -> tuple[SegmentationScore, ...]:
         """One entry per source: CAMs with the label-free threshold and others with argmax, if measured."""
         best: dict[str, SegmentationScore] = {}

@@ -92,13 +92,13 @@ def find_pairs(
     if not folder.is_dir():
         raise DataError(
             f"{folder}: holds no masks to train on; make them with `swtformer pseudo-label`, or name "
-            "their folder with --segment.masks."
+            "their folder with segment.masks."
         )
     masked = [record for record in data.records if (folder / f"{record.id}.png").is_file()]
     if not masked:
         raise DataError(
             f"{folder}: holds no mask of the {len(data)} images of {data.name}; expected "
-            f"{data.records[0].id}.png. Is it another data set or split (--data.split)?"
+            f"{data.records[0].id}.png. Is it another data set or split (data.split)?"
         )
     kept = {record.id: record for record in masked if record.id not in rejected}
     if not kept:
@@ -168,7 +168,7 @@ def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
             known = {row["id"]: float(row["confidence"]) for row in csv.DictReader(stream)}
     except FileNotFoundError:
         raise DataError(
-            f"{path}: does not exist; --segment.weighting confidence needs it. `swtformer pseudo-label` "
+            f"{path}: does not exist; segment.weighting confidence needs it. `swtformer pseudo-label` "
             "writes it."
         ) from None
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -253,7 +253,7 @@ def _refuse_classless(
     if supervision == "pseudo_masks":
         raise DataError(
             f"{folder}: the pseudo-masks show no class: no pixel of one is sure enough. Lower "
-            "--pseudo_label.margin and run `swtformer pseudo-label` again, or train the run's model longer."
+            "pseudo_label.margin and run `swtformer pseudo-label` again, or train the run's model longer."
         )
     require_classes(torch.zeros(len(classes) + 1), ignored, str(folder), classes)
     raise DataError(

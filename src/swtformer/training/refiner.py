@@ -64,7 +64,7 @@ class RefinerModule(FittedModule):
     """
 
     section = "fit"
-    flags = "--refiner.fit_"
+    prefix = "refiner.fit_"
     validation_names = ()
     monitored = monitored_name = ""
 

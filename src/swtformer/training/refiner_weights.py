@@ -97,7 +97,7 @@ def _backbone(run: Run) -> Backbone:
     if backbone is None:
         raise SettingsError(
             f"{run.path}: the method {model.settings.method!r} has no features that a refiner could learn "
-            "from; choose a refiner without training, such as --refine.method par."
+            "from; choose a refiner without training, such as refine.method par."
         )
     return backbone
 

@@ -52,7 +52,7 @@ def require_same_data(run: Run, data: ImageSet) -> None:
             f"{run.path} was trained on other images or labels ({notes.data_name}: {notes.data}, now "
             f"{data.name}: {data.root.resolve()})"
             + (f": {'; '.join(changes)}" if changes else "")
-            + ". Name another --out."
+            + ". Name another `out`."
         )
 
 
@@ -92,7 +92,7 @@ def require_unchanged(
         what = " and ".join(changes)
         raise SettingsError(
             f"{run.path}: since this training started, {what}. Start a new one in another folder, or keep "
-            f"this one with --{section}.resume_anyway."
+            f"this one with {section}.resume_anyway."
         )
 
 

@@ -97,3 +97,8 @@ def test_a_known_class_is_no_list(text):
 def test_cells_that_hold_no_labels(value, message):
     with pytest.raises(ValueError, match=message):
         read_cell(value)
+
+
+def test_a_nul_is_refused():  # fault 24
+    with pytest.raises(ValueError, match="holds a NUL character"):
+        read_cell("d\0g")

@@ -55,7 +55,7 @@ def test_what_is_shown_in_part_is_asked_for(texts, example):
     found = find_separator(texts)
     assert found.mark is None
     assert found.doubt.startswith("is ")
-    assert "--reader.separator never" in found.doubt
+    assert "reader.separator never" in found.doubt
     assert example.replace("[+]", "+") in found.doubt
 
 

@@ -205,7 +205,7 @@ def _tell_strays(message: str, others: int, empty: int, problems: Problems) -> N
         problems.fatal(
             "coco_annotation",
             f"{message}. They may belong to images without annotations ({empty} are listed): mend the ids, "
-            "or leave them out with --reader.strays drop, and these images are pure background.",
+            "or leave them out with reader.strays drop, and these images are pure background.",
         )
     else:
         problems.warn("coco_annotation", f"{message}; left out.")

@@ -61,7 +61,7 @@ def image_key(records: Sequence[Mapping[str, Any]], is_image: IsImage, keys: Key
     ]
     if len(held) > 1 and not any(name.lower() in IMAGE_KEYS for name in held):
         told = ", ".join(map(repr, held[:5]))
-        raise NotLabelsError(f"{told} of its records hold images; name one with --reader.image_column")
+        raise NotLabelsError(f"{told} of its records hold images; name one with reader.image_column")
     return min(held, key=_rank, default=None)
 
 
@@ -87,10 +87,10 @@ def label_keys(records: Sequence[Mapping[str, Any]], image: str, keys: Keys) -> 
     if named is not None and len(flags) > 1:
         told = ", ".join(map(repr, flags[:5]))
         raise NotLabelsError(
-            f"its records have {named!r}, and 0 or 1 in {told}; name the labels with --reader.label_columns"
+            f"its records have {named!r}, and 0 or 1 in {told}; name the labels with reader.label_columns"
         )
     if named is None and not flags:
-        raise NotLabelsError(f"its records have no labels, only {there}; see --reader.label_columns")
+        raise NotLabelsError(f"its records have no labels, only {there}; see reader.label_columns")
     return flags if named is None else [named]
 
 

@@ -94,7 +94,7 @@ def read_labels(
     background = [name for names in (*named, reading.keys) for name in names or () if is_background(name)]
     warn_of_background(background, where, problems)
     if reading.is_scored:
-        told = "asked for" if threshold is not None else "by default; --reader.threshold"
+        told = "asked for" if threshold is not None else "by default; reader.threshold"
         reading.notes.append(f"scores from {reading.threshold:g} on count ({told})")
     if reading.notes:
         problems.warn("json_read", f"{where}: {'; '.join(dict.fromkeys(reading.notes))}.")
@@ -193,7 +193,7 @@ class _Reading:
             self.is_scored = True
             if not 0 <= number <= 1 and not self._is_asked:
                 raise ValueError(
-                    f"{number} is no score between 0 and 1; say with --reader.threshold from which number on "
+                    f"{number} is no score between 0 and 1; say with reader.threshold from which number on "
                     "a class is in the image"
                 )
         return number >= self.threshold

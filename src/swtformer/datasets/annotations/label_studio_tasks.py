@@ -249,7 +249,7 @@ def _image_field(file: Path, rows: Sequence[Mapping[str, Any]], named: str | Non
     if len(found) != 1:
         told = ", ".join(found or fields) or "none"
         raise DataError(
-            f"{file}: which field holds the images? Name one with --reader.image_field; there are: {told}."
+            f"{file}: which field holds the images? Name one with reader.image_field; there are: {told}."
         )
     return found[0]
 

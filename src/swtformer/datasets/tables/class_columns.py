@@ -173,8 +173,8 @@ def read_flags(
             problems.fatal(
                 "table_columns",
                 f"{path}: the columns {_some(many)} hold numbers up to {largest:g}; say from which on a "
-                "class is in the image (--reader.threshold), or name the columns of the classes "
-                "(--reader.label_columns).",
+                "class is in the image (reader.threshold), or name the columns of the classes "
+                "(reader.label_columns).",
             )
         notes.append(
             f"numbers from {threshold if options.threshold is not None else 1:g} on mean that it is there"
@@ -186,17 +186,17 @@ def read_flags(
             problems.fatal(
                 "table_columns",
                 f"{path}: the columns {_some(scored)} hold scores, {_some(plain)} only 0 and 1; name those "
-                "that are classes (--reader.label_columns), or say from which score on "
-                "(--reader.threshold).",
+                "that are classes (reader.label_columns), or say from which score on "
+                "(reader.threshold).",
             )
-        said = "by default; --reader.threshold" if options.threshold is None else "--reader.threshold"
+        said = "by default; reader.threshold" if options.threshold is None else "reader.threshold"
         notes.append(f"scores from {threshold:g} on count ({said})")
     minus = kinds["minus"]
     if minus and kinds["zero"] and options.minus_one is None:
         problems.fatal(
             "table_columns",
             f"{path}: columns of classes hold -1 ({minus} times) beside 0 and 1; say what it means by "
-            "--reader.minus_one absent or --reader.minus_one present.",
+            "reader.minus_one absent or reader.minus_one present.",
         )
     elif minus:
         notes.append(f"-1 means {options.minus_one or 'absent'}")
@@ -207,7 +207,7 @@ def read_flags(
         problems.fatal(
             "table_row",
             f"{path}:{line}: column {name!r} must be 0 or 1, got '' ({kinds['blank']} such cells); fill "
-            "them, or say by --reader.blank absent that these classes are not there.",
+            "them, or say by reader.blank absent that these classes are not there.",
         )
     elif kinds["blank"]:
         notes.append("empty cells mean that it is not there")

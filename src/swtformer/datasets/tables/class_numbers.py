@@ -13,7 +13,7 @@ from swtformer.datasets.tables.label_cells import Cell
 
 WAY_OUT = (
     'write classes.json beside the table, such as {"0": "cat", "1": "dog"}, or name the classes from '
-    "number 0 on in classes.txt, a name per line, or with --data.classes"
+    "number 0 on in classes.txt, a name per line, or with data.classes"
 )
 
 

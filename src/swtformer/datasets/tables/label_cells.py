@@ -64,6 +64,8 @@ def read_cell(value: Any, known: frozenset[str] = frozenset()) -> Cell:
     if value is None or value == "":
         return Cell()
     if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError(f"{value!r:.60} holds a NUL character")
         text = value.strip()
         if text in known or not text.startswith(("[", "{", "(", "array(")):
             return Cell(text=text)

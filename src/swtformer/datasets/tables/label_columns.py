@@ -64,7 +64,7 @@ def asked_column(table: Rows, name: str, setting: str, problems: Problems) -> st
     found = next((column for column in table.columns if column == name), None)
     found = found or next((column for column in table.columns if plain(column) == plain(name)), None)
     if found is None:
-        message = f"{table.path}: has no column {name!r} (--reader.{setting}). {nearest(name, table.columns)}"
+        message = f"{table.path}: has no column {name!r} (reader.{setting}). {nearest(name, table.columns)}"
         problems.fatal("table_columns", message)
     return found
 
@@ -107,7 +107,7 @@ def with_labels(
         if passed:
             message = (
                 f"{table.path}:1: columns of 0 and 1 are not read as classes: {some_of(passed)}. If they "
-                "are, name all columns of classes with --reader.label_columns."
+                "are, name all columns of classes with reader.label_columns."
             )
             problems.warn("ignored_column", message)
         unread = [name for name in unread if name not in passed and not column_names.is_metadata(name)]
@@ -145,7 +145,7 @@ def _label_columns(
             problems.fatal(
                 "table_columns",
                 f"{table.path}:1: several columns may hold the labels: {some_of(candidates)} "
-                f"({len(table.rows)} rows); name the right one, such as --reader.label_columns "
+                f"({len(table.rows)} rows); name the right one, such as reader.label_columns "
                 f"{candidates[0]!r}.",
             )
             return None
@@ -169,7 +169,7 @@ def _ask_for_counts(table: Rows, flags: Sequence[str], unread: Sequence[str], pr
         problems.fatal(
             "table_columns",
             f"{table.path}:1: {some_of(counts)} are read as counts of objects; are {some_of(alike)}, which "
-            "are never 0? Name all columns of classes with --reader.label_columns.",
+            "are never 0? Name all columns of classes with reader.label_columns.",
         )
 
 
@@ -206,7 +206,7 @@ def _beside_flags(
         problems.fatal(
             "table_columns",
             f"{table.path}:{differing[0]}: the column {labels[0]!r} and the columns {some_of(flags)} {how}. "
-            f"Name those to read: --reader.label_columns {labels[0]}, or --reader.label_columns "
+            f"Name those to read: reader.label_columns {labels[0]}, or reader.label_columns "
             f"{','.join(flags)}.",
         )
     else:
@@ -250,7 +250,7 @@ def by_position(table: Rows, image: str, options: TableSettings, problems: Probl
         problems.fatal(
             "table_columns",
             f"{table.path}: has no header, and holds numbers ({some_of(numbers)}) beside names; write a "
-            "header, or name the columns of the labels: --reader.label_columns 'column 2'.",
+            "header, or name the columns of the labels: reader.label_columns 'column 2'.",
         )
         return None
     return Columns(image, labels=tuple(filled), split=split, notes=(note,))
@@ -273,7 +273,7 @@ def _no_label_column(table: Rows, rest: Sequence[str]) -> str:
     return (
         f"{table.path}:1: expected a column {' or '.join(usual[:2])}, or one of 0 and 1 for each class; "
         f"found in {len(table.rows)} rows: {shown}{'; …' if len(rest) > 8 else ''}. "
-        f"{guess or 'Name the column with --reader.label_columns.'}"
+        f"{guess or 'Name the column with reader.label_columns.'}"
     )
 
 

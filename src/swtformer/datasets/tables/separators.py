@@ -133,7 +133,7 @@ def _question(combined: set[str], mark: str, beside: str | None = None) -> str:
         )
     return (
         f"is {example!r} one class, or {parts}? There are {len(combined)} such cells; say it by "
-        f"--reader.separator {_quoted(word)} or --reader.separator never"
+        f"reader.separator {_quoted(word)} or reader.separator never"
     )
 
 

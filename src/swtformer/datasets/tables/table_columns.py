@@ -166,7 +166,7 @@ def _no_image_column(table: Rows) -> str:
         f"{table.path}:1: expected a header with a column of image names, such as {', '.join(usual[:3])}; "
         f"found: {', '.join(columns) or 'none'} in {len(table.rows)} rows."
     )
-    return f"{message} {guess or 'Name it with --reader.image_column.'}"
+    return f"{message} {guess or 'Name it with reader.image_column.'}"
 
 
 def _named(table: Rows, rest: Sequence[str], names: Sequence[str]) -> str | None:

@@ -163,10 +163,10 @@ class _Reading:
         """Warn of what was decided, in one line; `names` are the classes."""
         for word, count in self._nothing.items():
             times = f"{count} times" if count > 1 else "once"
-            self.notes.append(f"{word!r} ({times}) means no class (see --reader.nothing)")
+            self.notes.append(f"{word!r} ({times}) means no class (see reader.nothing)")
         for name in names:
             if _folded(name) in SOUNDS_LIKE_NOTHING:
-                self.notes.append(f"{name!r} is a class; if it means none, say --reader.nothing {name!r}")
+                self.notes.append(f"{name!r} is a class; if it means none, say reader.nothing {name!r}")
         if self.notes:
             self.problems.warn("table_read", f"{self.table.path}: {'; '.join(self.notes)}.")
 
@@ -176,7 +176,7 @@ class _Reading:
         self.notes += [flags.note] if flags.note else []
         dropped = [name for name in columns if self._is_nothing(name)]
         self.flags = tuple(name for name in columns if name not in dropped)
-        self.notes += [f"the column {name!r} means no class (see --reader.nothing)" for name in dropped]
+        self.notes += [f"the column {name!r} means no class (see reader.nothing)" for name in dropped]
         return [tuple(name for name in self.flags if flags.holds(row.cells.get(name))) for row in rows]
 
     def _read_cells(self) -> list[Cell | None]:
@@ -227,7 +227,7 @@ class _Reading:
         if columns.outline:
             self.notes.append(f"rows without {columns.outline!r} show no class")
         if any(0 < score < 1 for cell in cells if cell for _, score in cell.scores):
-            self.notes.append(f"scores from {self._threshold:g} on count (see --reader.threshold)")
+            self.notes.append(f"scores from {self._threshold:g} on count (see reader.threshold)")
         lists = [None if cell is None else self._present(cell) for cell in cells]
         labels = {name for own in lists for name in own or () if not self._is_nothing(str(name))}
         numbers = sorted({number for name in labels if (number := whole_number(name)) is not None})
@@ -248,7 +248,7 @@ class _Reading:
             self.problems.fatal(
                 "table_columns",
                 f"{self.table.path}: the column {self.columns.labels[0]!r} holds nothing but words like yes "
-                "and no; call it by the name of the class, or name the class with --data.classes.",
+                "and no; call it by the name of the class, or name the class with data.classes.",
             )
             return [None] * len(lists)
         names = self.declared.names
