@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from swtformer.app.pictures import LegendRow, legend_rows
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
 from swtformer.datasets.label_images import require_same_size
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.of_run import open_data_of
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import SwtformerError

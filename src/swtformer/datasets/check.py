@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from swtformer.datasets.images import check_readable, has_rotation, read_image, read_mask
+from swtformer.datasets.images import check_readable, has_rotation, read_image
 from swtformer.datasets.label_images import require_known_labels, require_same_size
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.errors import DataError, ImageError
 from swtformer.label_values import IGNORED

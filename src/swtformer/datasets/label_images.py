@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import DataError
 from swtformer.label_values import IGNORED
 

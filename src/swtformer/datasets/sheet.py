@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.store.files import write_with

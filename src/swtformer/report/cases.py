@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import Record
 from swtformer.errors import SwtformerError
 from swtformer.label_values import BACKGROUND, IGNORED

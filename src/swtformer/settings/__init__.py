@@ -1,6 +1,7 @@
 """Every setting once: typed sections, from which YAML files and command-line flags are derived."""
 
 from swtformer.settings.base import OptimisationSettings, Section
+from swtformer.settings.images import ImageSettings
 from swtformer.settings.later_stages import (
     ExportSettings,
     PredictSettings,
@@ -42,6 +43,7 @@ __all__ = [
     "DataSettings",
     "EvaluateSettings",
     "ExportSettings",
+    "ImageSettings",
     "LocalizeSettings",
     "MaskSettings",
     "ModelSettings",

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
+from swtformer.datasets.mask_images import read_mask
 from swtformer.engine.batches import Samples
 from swtformer.settings import DataSettings
 from swtformer.training.pair_augment import PairAugmentation

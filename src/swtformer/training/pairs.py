@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swtformer.datasets.images import image_size, read_mask
+from swtformer.datasets.images import image_size
 from swtformer.datasets.label_images import read_labels, require_same_size
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.truth import require_classes
 from swtformer.errors import DataError, ImageError

@@ -1,0 +1,164 @@
+"""Reads label images: the value of every pixel, or its colour where a palette says what colours mean."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from swtformer.datasets import jpeg_2000, tiff_pixels
+from swtformer.datasets.containers import JPEG_SIGNATURE, require_whole
+from swtformer.datasets.mask_colours import VOC, MaskColours
+from swtformer.datasets.opened_files import read_file, refusing, require_size
+from swtformer.datasets.pillow_images import open_image
+from swtformer.datasets.tiff_directories import SIGNATURES
+from swtformer.errors import DataError
+
+_LOSSY_TIFF = {
+    6: "JPEG",
+    7: "JPEG",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34712: "JPEG 2000",
+    50001: "WebP",
+}
+_LOSSY = {"AVIF": "AVIF", "HEIF": "HEIC"}
+
+
+def read_mask(path: Path, colours: MaskColours | None = None) -> np.ndarray:
+    """Read a label image.
+
+    Of palette images (but GIF) the indices count, of greys the values; 1-, 2- and 4-bit greys count from 0
+    in steps of 1. Colours whose channels are equal are greys. Other colours are looked up in `colours`, or in
+    the palette of PASCAL VOC where all of them are VOC's. Where `colours` is given, it holds for palette
+    images too.
+    Fully transparent pixels are background.
+
+    Args:
+        path: PNG, TIFF, BMP, GIF, PPM or lossless WebP file.
+        colours: what colours mean.
+
+    Returns:
+        (H, W) uint8 label values as stored.
+
+    Raises:
+        DataError: the format changes values, the colours are unknown, or values are no whole numbers from 0
+            to 255.
+        ImageError: the file is missing, truncated or damaged.
+    """
+    with refusing(path):
+        data = read_file(path)
+        values = _values(path, data, by_colour=colours is not None)
+        if values.ndim == 3:
+            return _by_colour(path, values, colours)
+        if values.dtype != np.uint8:
+            values = _whole(path, values)
+        return values
+
+
+def has_colours(path: Path) -> bool:
+    """Whether a readable label image holds colours that must be looked up."""
+    with refusing(path):
+        values = _values(path, read_file(path), by_colour=False)
+        return values.ndim == 3 and not _is_grey(values)
+
+
+def _values(path: Path, data: bytes, *, by_colour: bool) -> np.ndarray:
+    """(H, W) label values of any type, or (H, W, 3 or 4) uint8 colours."""
+    if data.startswith(JPEG_SIGNATURE):
+        _refuse_lossy(path, "JPEG")
+    if data.startswith(jpeg_2000.SIGNATURES):
+        _refuse_lossy(path, "JPEG 2000")
+    if data.startswith(SIGNATURES):
+        page, place = tiff_pixels.page_of(data, None)
+        if page.compression in _LOSSY_TIFF:
+            _refuse_lossy(path, f"TIFF with lossy compression ({_LOSSY_TIFF[page.compression]})")
+        if page.photometric != 3:
+            values = tiff_pixels.decode(data, page, place).values
+            return values[:, :, 0] if values.shape[2] == 1 else values[:, :, :4]
+        image = tiff_pixels.palette_image(data, place)
+    else:
+        image = open_image(path, io.BytesIO(data))
+        require_size(image.height, image.width)
+        if image.format in _LOSSY:
+            _refuse_lossy(path, _LOSSY[str(image.format)])
+        if image.format == "WEBP" and b"VP8L" not in _chunks(data):
+            _refuse_lossy(path, "lossy WebP")
+        require_whole(data, str(image.format))
+    # Writers of GIF renumber palettes, so only colours can be trusted.
+    if image.format == "GIF" or (image.mode == "P" and by_colour):
+        return np.array(image.convert("RGB"))
+    if image.mode == "L" and image.format == "PNG":
+        bits = data[24]  # Pillow stretches greys of 2 and 4 bits to [0, 255]
+        values = np.array(image)
+        return values // (255 // (2**bits - 1)) if bits < 8 else values
+    if image.mode in {"P", "L", "1"}:
+        return np.array(image).astype(np.uint8)
+    if image.mode.startswith("I"):
+        return np.array(image)
+    return np.array(image.convert("RGBA"))
+
+
+def _chunks(data: bytes) -> list[bytes]:
+    """Names of the chunks of a WebP file."""
+    names, position = [], 12
+    while position + 8 <= len(data):
+        names.append(data[position : position + 4])
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        position += 8 + length + length % 2
+    return names
+
+
+def _refuse_lossy(path: Path, format: str) -> None:
+    raise DataError(
+        f"{path}: is {format}, which changes values and colours along edges, so its labels are lost. Save "
+        "the mask as PNG from its source."
+    )
+
+
+def _whole(path: Path, values: np.ndarray) -> np.ndarray:
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 255 and (values == np.floor(values)).all()):
+        found = f"{low:g} to {high:g}" if low != high else f"{low:g}"
+        whole = "" if (values == np.floor(values)).all() else ", not all of them whole"
+        raise DataError(f"{path}: expected label values from 0 to 255, got {found}{whole} ({values.dtype}).")
+    return values.astype(np.uint8)
+
+
+def _is_grey(colours: np.ndarray) -> bool:
+    return bool((colours[:, :, 0] == colours[:, :, 1]).all() and (colours[:, :, 1] == colours[:, :, 2]).all())
+
+
+def _by_colour(path: Path, pixels: np.ndarray, colours: MaskColours | None) -> np.ndarray:
+    """Label values of (H, W, 3 or 4) uint8 colours, or (H, W, 2) greys with alpha."""
+    if pixels.shape[2] == 2:
+        pixels = pixels[:, :, [0, 0, 0, 1]]
+    if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
+        raise DataError(
+            f"{path}: expected label values or 8-bit colours, got {pixels.shape[2]} bands of {pixels.dtype}."
+        )
+    hidden = None
+    if pixels.shape[2] == 4:
+        alpha = pixels[:, :, 3]
+        if not np.isin(alpha, (0, 255)).all():
+            raise DataError(
+                f"{path}: holds half-transparent pixels, which have no label. Save it without alpha."
+            )
+        hidden = alpha == 0
+        pixels = pixels[:, :, :3].copy()
+        pixels[hidden] = (colours or VOC).known
+    if colours is None and _is_grey(pixels):
+        return np.ascontiguousarray(pixels[:, :, 0])
+    labels, strays = (colours or VOC).labels(pixels)
+    if strays:
+        shown = ", ".join(strays)
+        if colours is None:
+            raise DataError(
+                f"{path}: expected label values (a palette or grey image), got colours such as {shown}, "
+                "which are not VOC's. Say what they mean with --data.palette, or save one value per class."
+            )
+        raise DataError(f"{path}: holds colours that {colours.source} does not list: {shown}.")
+    if hidden is not None:
+        labels[hidden] = 0
+    return labels
