@@ -94,30 +94,38 @@ def decode(data: bytes, page: Directory, place: int) -> StoredPixels:
     values = _through_pillow(data, page, place)
     if values is None:
         values = _through_tifffile(data, page, place)
+    return seen_as(values, page)
+
+
+def seen_as(values: np.ndarray, page: Directory, *, is_transparent: bool | None = None) -> StoredPixels:
+    """What (H, W, B) values of a page mean: which are a picture, and which its transparency.
+
+    Args:
+        values: of the whole page, or of a part of it.
+        page: the page.
+        is_transparent: whether a band that is tagged alpha is transparency; None to judge by its values here.
+    """
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     full = full_range(values.dtype, page.bits)
     if page.photometric == WHITE_IS_ZERO:
         values = (full[0] + full[1] - values).astype(values.dtype)
-    colours = (
-        3
-        if page.photometric in (RGB, PALETTE, YCBCR)
-        else values.shape[2]
-        if values.shape[2] in (1, 3)
-        else 0
-    )
-    alpha = None
     if page.extra in ((PREMULTIPLIED,), (STRAIGHT,)):
         colours = values.shape[2] - 1
-        alpha = _opacity(values[:, :, colours], full)
-        if alpha is not None and page.extra[0] == PREMULTIPLIED:
-            values = _straight(values, alpha, full)
-    return StoredPixels(values, full, colours, str(page), alpha, page.nodata)
+        band = values[:, :, colours]
+        if is_transparent or (is_transparent is None and looks_transparent(band, full)):
+            alpha = _opacity(band, full)
+            if page.extra[0] == PREMULTIPLIED:
+                values = _straight(values, alpha, full)
+            return StoredPixels(values, full, colours, str(page), alpha, page.nodata)
+    elif page.photometric in (RGB, PALETTE, YCBCR):
+        colours = 3
+    else:
+        colours = values.shape[2] if values.shape[2] in (1, 3) else 0
+    return StoredPixels(values, full, colours, str(page), None, page.nodata)
 
 
-def _opacity(band: np.ndarray, full: tuple[float, float]) -> np.ndarray | None:
-    """(H, W) opacity in [0, 1] that a band tagged alpha holds; None if its values are no transparency."""
-    if not looks_transparent(band, full):
-        return None
+def _opacity(band: np.ndarray, full: tuple[float, float]) -> np.ndarray:
+    """(H, W) opacity in [0, 1]."""
     opacity: np.ndarray = (band.astype(np.float32) - full[0]) / np.float32(full[1] - full[0])
     return opacity
 
