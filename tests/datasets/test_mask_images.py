@@ -13,7 +13,7 @@ from PIL import Image
 
 from support.pictures import encode, write
 from swtformer.datasets.mask_colours import VOC, read_colours
-from swtformer.datasets.mask_images import has_colours, read_mask
+from swtformer.datasets.mask_images import read_mask, read_mask_and_colours
 from swtformer.errors import DataError
 from swtformer.store.masks import voc_palette
 
@@ -34,16 +34,25 @@ def test_masks_keep_indices_never_colours(tmp_path, format, palette):
     values = read_mask(path)
     assert values.dtype == np.uint8
     assert values.tolist() == LABELS.tolist()
-    assert not has_colours(path)
+    assert read_mask_and_colours(path)[1] is False
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
-def test_colours_with_equal_channels_are_values(tmp_path, format, mode):
+@pytest.mark.parametrize(
+    ("mode", "format"), [("LA", "PNG"), ("LA", "TIFF"), ("RGB", "WEBP"), ("RGBA", "WEBP")]
+)
+def test_greys_with_alpha_and_of_webp_are_values(tmp_path, format, mode):
     options = {"lossless": True, "exact": True} if format == "WEBP" else {}
     image = Image.fromarray(LABELS).convert(mode)
     path = write(tmp_path, encode(image, format, **options))
     assert read_mask(path).tolist() == LABELS.tolist()
+    assert read_mask_and_colours(path)[1] is False
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_values_that_were_saved_as_colours_are_refused(tmp_path, format, mode):
+    with pytest.raises(DataError, match=r"got RGB colours such as \(1, 1, 1\)"):
+        read_mask(write(tmp_path, encode(Image.fromarray(LABELS).convert(mode), format)))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +110,7 @@ def test_formats_that_change_values_are_refused(tmp_path, format, options, said)
 def test_colours_of_voc_are_known(tmp_path, format):
     path = write(tmp_path, encode(Image.fromarray(COLOURS), format))
     assert read_mask(path).tolist() == LABELS.tolist()
-    assert has_colours(path)
+    assert read_mask_and_colours(path)[1] is True
     assert VOC.values[0xC00000] == 9  # chair, from the development kit
     assert VOC.values[0xE0E0C0] == 255
 
@@ -109,7 +118,7 @@ def test_colours_of_voc_are_known(tmp_path, format):
 def test_other_colours_are_refused_and_named(tmp_path):
     colours = COLOURS.copy()
     colours[0, 0] = (1, 2, 3)
-    with pytest.raises(DataError, match=r"colours such as \(1, 2, 3\), .*--data.palette"):
+    with pytest.raises(DataError, match=r"RGB colours such as \(1, 2, 3\), .*--data.palette"):
         read_mask(write(tmp_path, encode(Image.fromarray(colours), "PNG")))
 
 

@@ -91,6 +91,12 @@ def test_marks_of_missing_data_are_passed_over(tmp_path, kind, marker):
     assert settled.range == (0, 3000)
 
 
+def test_a_bright_thing_of_one_colour_is_no_mark(tmp_path):
+    values = np.random.default_rng(0).integers(300, 900, (60, 80)).astype(np.uint16)
+    values[10:30, 10:40] = 4000
+    assert settle(save(tmp_path, values), AUTO)[0].range == (0, 4095)
+
+
 def test_nan_and_the_nodata_tag_are_passed_over(tmp_path):
     values = of_type(np.float32, 0, 0.95)
     values[:9] = np.nan

@@ -47,3 +47,29 @@ def test_decisions_survive_the_settings_file() -> None:
 
     settings = Settings.model_validate({"data": {"range": [0, 4095], "bands": [4, 3, 2]}})
     assert Settings.model_validate(yaml.safe_load(dump_settings(settings))) == settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (ImageSettings(), ""),
+        (
+            ImageSettings(range="full"),
+            "values of more than 8 bits: all that the type can hold becomes 0 to 1",
+        ),
+        (ImageSettings(range=(0, 4095)), "values of more than 8 bits: 0 to 4095 become 0 to 1, clipped"),
+        (
+            ImageSettings(bands=(4, 3), range=(0, 1, 5, 9)),
+            "bands 4, 3 of the file, counted from 1, in this order; values of more than 8 bits: 0 to 1; "
+            "5 to 9 of each band in turn become 0 to 1, clipped",
+        ),
+    ],
+)
+def test_what_other_programs_must_do(settings: ImageSettings, words: str) -> None:
+    assert settings.in_words() == words
+
+
+def test_a_model_keeps_the_images_settings_alone() -> None:
+    data = DataSettings(range=(0, 9), bands=(3, 2, 1), exif="apply", strict=True)
+    assert data.images_alone() == ImageSettings(range=(0, 9), bands=(3, 2, 1), exif="apply")
+    assert type(data.images_alone()) is ImageSettings

@@ -21,7 +21,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import numpy as np
 import simplejpeg
@@ -44,6 +44,9 @@ from swtformer.datasets.stored_pixels import StoredPixels
 from swtformer.datasets.tiff_directories import SIGNATURES, pages, read_directories
 from swtformer.errors import ImageError
 from swtformer.settings import ImageSettings
+
+AS_STORED = ImageSettings()
+"""The default settings."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,7 @@ class ImageHeader:
         return self.bits > 8 or self.kind != "uint"
 
 
-def read_image(
-    path: Path,
-    settings: ImageSettings | None = None,
-    *,
-    exif: Literal["raw", "apply"] = "raw",
-    thorough: bool = False,
-) -> np.ndarray:
+def read_image(path: Path, settings: ImageSettings = AS_STORED, *, thorough: bool = False) -> np.ndarray:
     """Decode an image file.
 
     Grey is replicated. CMYK is converted without a profile; JPEGs hold it inverted, as Adobe does. Alpha,
@@ -91,7 +88,6 @@ def read_image(
         path: JPEG, PNG, TIFF, WebP, GIF, BMP, PPM, JPEG 2000, AVIF or HEIC file of any name.
         settings: orientation, range of values, bands and page; a `DataSettings` will do. The defaults take
             full 16-bit values, and refuse others than 8 bits whose range is not said.
-        exif: orientation, where there are no settings.
         thorough: also look for damage that libjpeg decodes without a warning. Set it where an image is read
             once, to check it or to make a result of it.
 
@@ -104,7 +100,6 @@ def read_image(
             `MAX_PIXELS`, a JPEG of uncommon chroma subsampling, or holds bands or values that the settings
             do not say how to see.
     """
-    settings = settings or ImageSettings(exif=exif)
     with refusing(path):
         stored, orientation = _stored(path, settings.page, thorough=thorough)
         pixels = stored.photograph(settings)
@@ -157,12 +152,10 @@ def _decode_jpeg(data: bytes, components: int) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def check_readable(
-    path: Path, settings: ImageSettings | None = None, *, exif: Literal["raw", "apply"] = "raw"
-) -> str | None:
+def check_readable(path: Path, settings: ImageSettings = AS_STORED) -> str | None:
     """The reason why a thorough `read_image` refuses a file, or None."""
     try:
-        read_image(path, settings or ImageSettings(exif=exif), thorough=True)
+        read_image(path, settings, thorough=True)
     except ImageError as error:
         return str(error)
     return None
@@ -176,13 +169,11 @@ def image_header(path: Path, page: int | None = None) -> ImageHeader:
         page: the page of a TIFF file whose size is asked for, counted from 1; None for the first.
 
     Raises:
-        ImageError: the file is missing, not a regular file, not an image, or over `MAX_PIXELS`. Damage
-            after the header is not noticed.
+        ImageError: the file is missing, not a regular file, or not an image. Damage after the header is not
+            noticed, and no size is refused.
     """
-    with refusing(path), opened(path) as stream:
-        header = _header(path, stream, page or 1)
-        require_size(header.height, header.width)
-        return header
+    with refusing(path), opened(path, max_bytes=None) as stream:
+        return _header(path, stream, page or 1)
 
 
 def _header(path: Path, stream: IO[bytes], page: int) -> ImageHeader:
@@ -222,16 +213,15 @@ def _tiff_header(stream: IO[bytes], number: int) -> ImageHeader:
     )
 
 
-def image_size(
-    path: Path, settings: ImageSettings | None = None, *, exif: Literal["raw", "apply"] = "raw"
-) -> tuple[int, int]:
+def image_size(path: Path, settings: ImageSettings = AS_STORED) -> tuple[int, int]:
     """(height, width) that `read_image` would give, from the header alone.
 
     Raises:
-        ImageError: as for `image_header`.
+        ImageError: as for `image_header`, or it is over `MAX_PIXELS`.
     """
-    settings = settings or ImageSettings(exif=exif)
     header = image_header(path, settings.page)
+    with refusing(path):
+        require_size(header.height, header.width)
     turned = settings.exif == "apply" and header.orientation >= 5
     return (header.width, header.height) if turned else (header.height, header.width)
 

@@ -10,7 +10,7 @@ import numpy as np
 from swtformer.datasets import tiff_pixels
 from swtformer.datasets.opened_files import MAX_PIXELS, UnclearPixels, opened, refusing
 from swtformer.datasets.tiff_directories import SIGNATURES, Directory, pages, read_directories
-from swtformer.settings import ImageSettings
+from swtformer.settings import ImageSettings, channels
 
 PROBED_ROWS = 16
 """Rows by which a band that is tagged alpha is judged."""
@@ -26,6 +26,7 @@ class LargeImage:
     Attributes:
         path: the file.
         shape: (H, W, C).
+        sampled: some rows from all over.
     """
 
     def __init__(self, path: Path, place: int, directory: Directory, settings: ImageSettings) -> None:
@@ -47,9 +48,10 @@ class LargeImage:
         try:
             rows = directory.size[0]
             sample = [self._values(row, row + 1) for row in range(0, rows, max(1, rows // PROBED_ROWS))]
-            seen = tiff_pixels.seen_as(np.concatenate(sample), directory)
-            self._is_transparent = seen.alpha is not None
-            self.shape: tuple[int, ...] = (*directory.size, self[0:1].shape[2])
+            self.sampled = tiff_pixels.seen_as(np.concatenate(sample), directory)
+            self._is_transparent = self.sampled.alpha is not None
+            self.sampled.chosen(settings.bands)  # refused before work starts
+            self.shape: tuple[int, ...] = (*directory.size, channels(settings))
         except BaseException:
             self._file.close()
             raise
@@ -58,6 +60,10 @@ class LargeImage:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def __getitem__(self, rows: slice) -> np.ndarray:

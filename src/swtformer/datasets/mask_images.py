@@ -30,9 +30,9 @@ def read_mask(path: Path, colours: MaskColours | None = None) -> np.ndarray:
     """Read a label image.
 
     Of palette images (but GIF) the indices count, of greys the values; 1-, 2- and 4-bit greys count from 0
-    in steps of 1. Colours whose channels are equal are greys. Other colours are looked up in `colours`, or in
-    the palette of PASCAL VOC where all of them are VOC's. Where `colours` is given, it holds for palette
-    images too.
+    in steps of 1. Colours are looked up in `colours`, or in the palette of PASCAL VOC where all of them are
+    VOC's; greys of GIF and WebP, which have no others, are values. Where `colours` is given, it holds for
+    palette images too.
     Fully transparent pixels are background.
 
     Args:
@@ -47,21 +47,16 @@ def read_mask(path: Path, colours: MaskColours | None = None) -> np.ndarray:
             to 255.
         ImageError: the file is missing, truncated or damaged.
     """
+    return read_mask_and_colours(path, colours)[0]
+
+
+def read_mask_and_colours(path: Path, colours: MaskColours | None = None) -> tuple[np.ndarray, bool]:
+    """The same, and whether the labels were looked up in the palette of PASCAL VOC."""
     with refusing(path):
-        data = read_file(path)
-        values = _values(path, data, by_colour=colours is not None)
+        values = _values(path, read_file(path), by_colour=colours is not None)
         if values.ndim == 3:
-            return _by_colour(path, values, colours)
-        if values.dtype != np.uint8:
-            values = _whole(path, values)
-        return values
-
-
-def has_colours(path: Path) -> bool:
-    """Whether a readable label image holds colours that must be looked up."""
-    with refusing(path):
-        values = _values(path, read_file(path), by_colour=False)
-        return values.ndim == 3 and not _is_grey(values)
+            return _by_colour(path, values, colours), colours is None and values.shape[2] > 2
+        return (values if values.dtype == np.uint8 else _whole(path, values)), False
 
 
 def _values(path: Path, data: bytes, *, by_colour: bool) -> np.ndarray:
@@ -86,9 +81,14 @@ def _values(path: Path, data: bytes, *, by_colour: bool) -> np.ndarray:
         if image.format == "WEBP" and b"VP8L" not in _chunks(data):
             _refuse_lossy(path, "lossy WebP")
         require_whole(data, str(image.format))
-    # Writers of GIF renumber palettes, so only colours can be trusted.
-    if image.format == "GIF" or (image.mode == "P" and by_colour):
+    if image.format in ("GIF", "WEBP"):
+        # Writers of GIF renumber palettes, so only colours can be trusted; WebP has no greys.
+        pixels = np.array(image.convert("RGBA"))
+        return pixels[:, :, [0, 3]] if _is_grey(pixels) else pixels
+    if image.mode == "P" and by_colour:
         return np.array(image.convert("RGB"))
+    if image.mode == "LA":
+        return np.array(image)
     if image.mode == "L" and image.format == "PNG":
         bits = data[24]  # Pillow stretches greys of 2 and 4 bits to [0, 255]
         values = np.array(image)
@@ -127,38 +127,35 @@ def _whole(path: Path, values: np.ndarray) -> np.ndarray:
 
 
 def _is_grey(colours: np.ndarray) -> bool:
-    return bool((colours[:, :, 0] == colours[:, :, 1]).all() and (colours[:, :, 1] == colours[:, :, 2]).all())
+    return bool((colours[:, :, :1] == colours[:, :, 1:3]).all())
 
 
 def _by_colour(path: Path, pixels: np.ndarray, colours: MaskColours | None) -> np.ndarray:
-    """Label values of (H, W, 3 or 4) uint8 colours, or (H, W, 2) greys with alpha."""
-    if pixels.shape[2] == 2:
-        pixels = pixels[:, :, [0, 0, 0, 1]]
-    if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
+    """Label values of (H, W, 3 or 4) uint8 colours, or of (H, W, 2) greys with alpha."""
+    if pixels.dtype != np.uint8 or pixels.shape[2] > 4:
         raise DataError(
             f"{path}: expected label values or 8-bit colours, got {pixels.shape[2]} bands of {pixels.dtype}."
         )
-    hidden = None
-    if pixels.shape[2] == 4:
-        alpha = pixels[:, :, 3]
+    hidden = np.zeros(pixels.shape[:2], bool)
+    if pixels.shape[2] in (2, 4):
+        alpha = pixels[:, :, -1]
         if not np.isin(alpha, (0, 255)).all():
             raise DataError(
                 f"{path}: holds half-transparent pixels, which have no label. Save it without alpha."
             )
         hidden = alpha == 0
-        pixels = pixels[:, :, :3].copy()
-        pixels[hidden] = (colours or VOC).known
-    if colours is None and _is_grey(pixels):
-        return np.ascontiguousarray(pixels[:, :, 0])
-    labels, strays = (colours or VOC).labels(pixels)
+    if pixels.shape[2] == 2 and colours is None:
+        return np.where(hidden, 0, pixels[:, :, 0]).astype(np.uint8)
+    known = colours or VOC
+    rgb = pixels[:, :, [0, 0, 0]] if pixels.shape[2] == 2 else pixels[:, :, :3]
+    labels, strays = known.labels(np.where(hidden[:, :, None], known.known, rgb))
     if strays:
         shown = ", ".join(strays)
         if colours is None:
             raise DataError(
-                f"{path}: expected label values (a palette or grey image), got colours such as {shown}, "
+                f"{path}: expected label values (a palette or grey image), got RGB colours such as {shown}, "
                 "which are not VOC's. Say what they mean with --data.palette, or save one value per class."
             )
         raise DataError(f"{path}: holds colours that {colours.source} does not list: {shown}.")
-    if hidden is not None:
-        labels[hidden] = 0
+    labels[hidden] = 0
     return labels

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from swtformer.datasets.mask_colours import MaskColours
 from swtformer.errors import DataError, nearest
 from swtformer.settings import DataSettings
 
@@ -24,6 +25,7 @@ class Record:
             pure background; None where the labels are not known.
         mask: ground-truth label image (0 background, k+1 for class index k, 255 ignored); scores only.
         source: file and line that the record came from, for messages.
+        colours: what the mask's colours mean, where a palette file says so.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Record:
     present: tuple[int, ...] | None
     mask: Path | None = None
     source: str = ""
+    colours: MaskColours | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

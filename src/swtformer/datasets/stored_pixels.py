@@ -146,6 +146,14 @@ class StoredPixels:
         )
 
 
+def seen_in_colour(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) pixels as people and refiners see them: the first three bands, or the first as grey."""
+    if pixels.shape[2] == 3:
+        return pixels
+    bands = [0, 1, 2] if pixels.shape[2] > 3 else [0, 0, 0]
+    return np.ascontiguousarray(pixels[:, :, bands])
+
+
 def scaled(values: np.ndarray, ends: tuple[tuple[float, float], ...]) -> np.ndarray:
     """Values as bytes: low becomes 0, high 255, what lies beyond is clipped, NaN becomes 0.
 

@@ -15,9 +15,11 @@ from typing import TypeVar
 import numpy as np
 
 from swtformer.datasets.images import ImageHeader, image_header, read_stored
+from swtformer.datasets.large_images import open_large
+from swtformer.datasets.records import ImageSet
 from swtformer.datasets.stored_pixels import StoredPixels, looks_transparent
 from swtformer.errors import DataError, ImageError
-from swtformer.settings import ImageSettings
+from swtformer.settings import UNDECIDED, ImageSettings, Settings
 
 SettingsT = TypeVar("SettingsT", bound=ImageSettings)
 Range = str | tuple[float, ...]
@@ -33,18 +35,23 @@ KEPT = 20_000
 PERCENTILES = (1, 99)
 DEPTHS = {1: "floats of 0 to 1", 255: "8 bits", 1023: "10 bits", 4095: "12 bits", 16383: "14 bits"}
 """Whites of the usual depths below 16 bits."""
+MARKS = frozenset({-99999, -32768, -9999, -999, 32767, 65535})
+"""Values that usually mark missing data, besides those of enormous size."""
 NEAR = 7 / 8
 """Part of a depth's white that the brightest value must reach for the depth to be meant."""
 BRIGHT = 1 / 4
 """Part of white that one pixel in 200 must reach for a set not to come out dark."""
 
 
-def settle(paths: Sequence[Path], settings: SettingsT) -> tuple[SettingsT, tuple[str, ...]]:
+def settle(
+    paths: Sequence[Path], settings: SettingsT, *, set_by: str = "as set"
+) -> tuple[SettingsT, tuple[str, ...]]:
     """Look at a sample of files, and decide the range where the settings leave it open.
 
     Args:
         paths: the images of the set.
         settings: how they are read; a range other than auto or percentiles stays as it is.
+        set_by: what is said of such a range.
 
     Returns:
         The settings, whose range is now full or numbers, or still auto where all images have 8 bits; and
@@ -61,10 +68,18 @@ def settle(paths: Sequence[Path], settings: SettingsT) -> tuple[SettingsT, tuple
     values = _Values.of(sample, settings)
     if values is None:
         return settings, tuple(remarks)
-    decided, why = values.decide(settings.range)
+    decided, why = values.decide(settings.range, set_by)
     shallow = sum(not header.is_deep for header in headers.values())
     remarks.append(values.remark(decided, why, of=len(paths), shallow=shallow))
     return settings.model_copy(update={"range": decided}), tuple(remarks)
+
+
+def with_range(settings: Settings, data: ImageSet) -> Settings:
+    """All settings, with the range decided for a data set where it is open."""
+    if settings.data.range not in UNDECIDED:
+        return settings
+    decided, _ = settle([record.image for record in data.records], settings.data)
+    return settings.model_copy(update={"data": decided})
 
 
 def _spread(paths: Sequence[Path], count: int) -> list[Path]:
@@ -90,12 +105,21 @@ def _read(paths: Iterable[Path], settings: ImageSettings) -> list[tuple[Path, St
         if total >= SAMPLED_VALUES:
             break
         try:
-            stored = read_stored(path, settings.page)
-        except ImageError:
+            stored = _sample_of(path, settings)
+        except ImageError:  # is told where images are read
             continue
         found.append((path, stored.thinned(KEPT)))
         total += stored.values.size
     return found
+
+
+def _sample_of(path: Path, settings: ImageSettings) -> StoredPixels:
+    """The values of an image, or of some rows of a scene."""
+    scene = open_large(path, settings)
+    if scene is None:
+        return read_stored(path, settings.page)
+    with scene:
+        return scene.sampled
 
 
 def _about_pages(headers: Iterable[ImageHeader], settings: ImageSettings) -> list[str]:
@@ -182,11 +206,11 @@ class _Values:
             bands.append(np.sort(np.concatenate(parts).astype(np.float64)))
         return cls(len(deep), first[1].about, first[1].full, tuple(bands))
 
-    def decide(self, asked: Range) -> tuple[Range, str]:
+    def decide(self, asked: Range, set_by: str) -> tuple[Range, str]:
         """The range, and why it is that."""
         if asked == "percentiles":
             return self.percentiles(), "the 1st and 99th percentile"
-        return self.automatic() if asked == "auto" else (asked, "as set")
+        return self.automatic() if asked == "auto" else (asked, set_by)
 
     def percentiles(self) -> tuple[float, ...]:
         """Low and high, once for a picture, and for each band where there are more than three."""
@@ -241,13 +265,17 @@ class _Values:
 
 
 def _without_markers(values: np.ndarray) -> np.ndarray:
-    """Sorted values without a lowest or highest one that is far from the others, as marks of no data are.
+    """Sorted values without marks of missing data: a usual mark that is far from all others.
 
-    Far means farther than the others lie apart.
+    Far means farther than all others lie apart. Other values, such as a bright thing of one colour, stay.
     """
     there = np.unique(values)
-    if len(there) > 3 and there[1] - there[0] > there[-1] - there[1]:
+    if len(there) > 3 and _is_mark(there[0]) and there[1] - there[0] > there[-1] - there[1]:
         values, there = values[values > there[0]], there[1:]
-    if len(there) > 3 and there[-1] - there[-2] > there[-2] - there[0]:
+    if len(there) > 3 and _is_mark(there[-1]) and there[-1] - there[-2] > there[-2] - there[0]:
         values = values[values < there[-1]]
     return values
+
+
+def _is_mark(value: float) -> bool:
+    return value in MARKS or abs(value) > 1e15
