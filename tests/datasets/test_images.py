@@ -186,6 +186,8 @@ def test_float_and_32_bit_tiffs_need_a_range(tmp_path, kind):
     assert pixels[0, :, 0].tolist() == [0, 13, 130, 255]
 
 
+APPLIED = ImageSettings(exif="apply")
+
 # What turns the stored grid upright, from the EXIF standard's table of where row 0 and column 0 lie.
 UPRIGHT = {
     1: lambda p: p,
@@ -207,13 +209,13 @@ def test_exif_orientation_is_left_or_applied(tmp_path, scene, format, orientatio
     options = {"lossless": True} if format == "WEBP" else {}
     path = write(tmp_path, encode(Image.fromarray(scene), format, exif=exif, **options))
     upright = UPRIGHT[orientation](scene)
-    raw, applied = read_image(path, exif="raw"), read_image(path, exif="apply")
+    raw, applied = read_image(path), read_image(path, APPLIED)
     assert distance(raw, scene) < LOSSY
     assert applied.shape == upright.shape
     assert distance(applied, upright) < LOSSY
     assert applied.flags.c_contiguous
-    assert image_size(path, exif="raw") == scene.shape[:2]
-    assert image_size(path, exif="apply") == upright.shape[:2]
+    assert image_size(path) == scene.shape[:2]
+    assert image_size(path, APPLIED) == upright.shape[:2]
     assert has_rotation(path) is (orientation != 1)
 
 

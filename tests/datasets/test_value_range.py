@@ -215,3 +215,14 @@ def test_settings_of_a_data_set_stay_what_they_are(tmp_path):
     settings = DataSettings(classes=("cat",), exif="apply")
     settled, _ = settle(save(tmp_path, of_type(np.uint16, 0, 4080)), settings)
     assert settled == settings.model_copy(update={"range": (0.0, 4095.0)})
+
+
+def test_a_set_of_unnamed_bands_is_refused_at_once(tmp_path):
+    paths = [tmp_path / f"{name}.tif" for name in "abc"]
+    for path in paths:
+        tifffile.imwrite(path, np.dstack([SCENE, SCENE]), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(DataError, match=r"tif: holds 6 bands of uint8 .*The same holds for all 3 of 3"):
+        settle(paths, AUTO)
+    assert settle(paths, ImageSettings(bands=(4, 5, 6)))[1] == ()
+    Image.fromarray(SCENE).save(tmp_path / "d.png")
+    assert settle([*paths, tmp_path / "d.png"], AUTO)[1] == ()

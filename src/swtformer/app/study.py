@@ -212,16 +212,16 @@ class Studio:
         """The photograph and remarks; messages give the file's name without its folder on the server."""
         try:
             settings = self.images.model_copy(update={"exif": exif})
-            settings, told = settle([path], settings, set_by="as for the model")
             height, width = image_size(path, settings)
             if height * width > MAX_PIXELS:
                 raise ImageError(
                     f"{path.name}: has {width}×{height} pixels, at most {MAX_PIXELS:,} are taken here; use "
                     "`swtformer predict`."
                 )
+            settings, told = settle([path], settings, set_by="as for the model")
             image = read_image(path, settings, thorough=True)
             is_turned = exif == "raw" and has_rotation(path)
-        except ImageError as error:
+        except DataError as error:
             raise ImageError(str(error).replace(str(path), path.name)) from None
         if not is_turned:
             return image, list(told)

@@ -16,6 +16,7 @@ import numpy as np
 
 from swtformer.datasets.images import ImageHeader, image_header, read_stored
 from swtformer.datasets.large_images import open_large
+from swtformer.datasets.opened_files import UnclearPixels
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.stored_pixels import StoredPixels, looks_transparent
 from swtformer.errors import DataError, ImageError
@@ -58,12 +59,15 @@ def settle(
         sentences about range, bands and pages for the user, none for plain 8-bit pictures.
 
     Raises:
-        DataError: the set mixes whole numbers and floats, for which there is no common range.
+        DataError: the set mixes whole numbers and floats, for which there is no common range, or none of its
+            images can be seen with these settings.
     """
     headers = dict(_headers(_spread(paths, HEADERS)))
     remarks = _about_pages(headers.values(), settings)
     uncommon = [path for path, header in headers.items() if header.is_deep or header.bands > 3]
     sample = _read(_spread(uncommon, SAMPLED), settings)
+    if len(uncommon) == len(headers):
+        _refuse_unclear(sample, settings, of=len(paths))
     remarks += _about_bands(sample, settings)
     values = _Values.of(sample, settings)
     if values is None:
@@ -133,6 +137,23 @@ def _about_pages(headers: Iterable[ImageHeader], settings: ImageSettings) -> lis
     ]
 
 
+def _refuse_unclear(sample: Sequence[tuple[Path, StoredPixels]], settings: ImageSettings, *, of: int) -> None:
+    """Refuse a set at once where the settings do not say how to see any of its images.
+
+    Raises:
+        DataError: none of the sampled images can be seen.
+    """
+    reasons = []
+    for path, stored in sample:
+        try:
+            stored.chosen(settings.bands)
+        except UnclearPixels as error:
+            reasons.append(f"{path}: {error}.")
+    if reasons and len(reasons) == len(sample):
+        same = f" The same holds for all {len(sample)} of {of:,} images looked at." if of > 1 else ""
+        raise DataError(reasons[0] + same)
+
+
 def _about_bands(sample: Sequence[tuple[Path, StoredPixels]], settings: ImageSettings) -> list[str]:
     """What becomes of bands beyond a picture."""
     if settings.bands is not None:
@@ -185,7 +206,7 @@ class _Values:
         for path, stored in sample:
             try:
                 chosen = stored.chosen(settings.bands)
-            except ValueError:  # is told where images are read
+            except UnclearPixels:  # is told where images are read
                 continue
             if chosen.dtype != np.uint8:
                 deep.append((path, stored, chosen))

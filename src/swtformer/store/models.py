@@ -104,7 +104,7 @@ def write_model_folder(
     kind: Kind,
     settings: Section,
     classes: tuple[str, ...],
-    images: ImageSettings,
+    images: ImageSettings | None = None,
 ) -> Path:
     """Write a model's settings, class names and weights.
 
@@ -114,7 +114,7 @@ def write_model_folder(
         kind: of the model.
         settings: what it is rebuilt from.
         classes: class names in order.
-        images: how images become the pixels that it takes.
+        images: how images become the pixels that it takes; the defaults where None.
 
     Returns:
         The folder.
@@ -129,7 +129,7 @@ def write_model_folder(
         "format": FORMAT,
         SETTINGS_OF[kind]: settings.model_dump(mode="json"),
         "classes": list(classes),
-        "images": images.model_dump(mode="json"),
+        "images": (images or ImageSettings()).model_dump(mode="json"),
         CHECKSUM: hashlib.sha256(payload).hexdigest(),
     }
     write_json(folder / CONFIG, config)
