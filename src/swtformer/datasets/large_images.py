@@ -44,8 +44,8 @@ class LargeImage:
         self._directory = directory
         self._settings = settings
         self._file: Any = tifffile.TiffFile(path)
-        self._page: Any = self._file.pages[place]
         try:
+            self._page: Any = self._file.pages[place]
             rows = directory.size[0]
             sample = [self._values(row, row + 1) for row in range(0, rows, max(1, rows // PROBED_ROWS))]
             self.sampled = tiff_pixels.seen_as(np.concatenate(sample), directory)

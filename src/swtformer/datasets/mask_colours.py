@@ -54,11 +54,11 @@ class MaskColours:
     def labels(self, pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """Label values of (H, W, 3) uint8 colours, and the first few colours that have none, as text."""
         packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-        found, places = np.unique(packed, return_inverse=True)
-        strays = [colour for colour in found.tolist() if colour not in self.values]
-        shown = [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in strays[:NAMED]]
-        values = np.array([self.values.get(colour, 0) for colour in found.tolist()], np.uint8)
-        return values[places].reshape(packed.shape), shown
+        known = np.array(sorted(self.values), np.uint32)
+        meant = np.array([self.values[colour] for colour in known.tolist()], np.uint8)
+        places = np.searchsorted(known, packed).clip(max=len(known) - 1)
+        strays = np.unique(packed[known[places] != packed])[:NAMED].tolist()
+        return meant[places], [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in strays]
 
 
 def _voc() -> MaskColours:

@@ -82,7 +82,7 @@ def decode(data: bytes, page: Directory, place: int) -> StoredPixels:
         with without_warnings():
             image.load()
         plain = stored_pixels(data, image)
-        return replace(plain, values=as_stored(plain.values, page.orientation))
+        return replace(plain, values=_checked(as_stored(plain.values, page.orientation), page))
     if page.kind not in ("uint", "int", "float") or page.photometric not in (
         WHITE_IS_ZERO,
         BLACK_IS_ZERO,
@@ -94,7 +94,14 @@ def decode(data: bytes, page: Directory, place: int) -> StoredPixels:
     values = _through_pillow(data, page, place)
     if values is None:
         values = _through_tifffile(data, page, place)
-    return seen_as(values, page)
+    return seen_as(_checked(values, page), page)
+
+
+def _checked(values: np.ndarray, page: Directory) -> np.ndarray:
+    """Refuse pixels that are not what the tags say, as in damaged files."""
+    if values.ndim != 3 or values.shape[:2] != page.size:
+        raise ValueError("its tags contradict its pixels")
+    return values
 
 
 def seen_as(values: np.ndarray, page: Directory, *, is_transparent: bool | None = None) -> StoredPixels:
