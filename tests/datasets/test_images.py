@@ -9,7 +9,7 @@ from PIL import Image
 
 from support.pictures import HEIGHT, LOSSY, WIDTH, distance, encode, write
 from swtformer.datasets.images import check_readable, has_rotation, image_size, read_image
-from swtformer.datasets.stored_pixels import GROUND
+from swtformer.datasets.pixels.stored_pixels import GROUND
 from swtformer.errors import ImageError
 from swtformer.settings import ImageSettings
 

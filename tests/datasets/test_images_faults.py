@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from support.pictures import ENCODINGS, LOSSY, distance, encode, write
-from swtformer.datasets import opened_files
 from swtformer.datasets.images import check_readable, has_rotation, image_size, read_image
 from swtformer.datasets.mask_images import read_mask
+from swtformer.datasets.pixels import opened_files
 from swtformer.errors import DataError, ImageError
 
 

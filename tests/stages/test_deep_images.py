@@ -15,7 +15,7 @@ from swtformer.cli import main
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image
 from swtformer.datasets.mask_images import read_mask
-from swtformer.datasets.tiff_directories import read_directories
+from swtformer.datasets.pixels.tiff_directories import read_directories
 from swtformer.errors import SettingsError
 from swtformer.inference.predictor import load_predictor
 from swtformer.methods.pretrained import from_pretrained
@@ -167,7 +167,7 @@ def test_five_bands_from_training_to_masks(tmp_path: Path) -> None:
 def test_scenes_are_segmented_by_rows(
     run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from swtformer.datasets import large_images
+    from swtformer.datasets.pixels import large_images
     from swtformer.segmentation import create_network
     from swtformer.settings import SegmentSettings
 

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from swtformer.datasets.mask_images import read_mask
-from swtformer.datasets.tiff_directories import read_directories
+from swtformer.datasets.pixels.tiff_directories import read_directories
 from swtformer.errors import SwtformerError
 from swtformer.store.label_tiff import write_label_tiff
 from swtformer.store.masks import voc_palette

@@ -15,8 +15,8 @@ from swtformer.datasets.images import read_image
 from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.of_run import open_data_of
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.datasets.stored_pixels import seen_in_colour
 from swtformer.errors import SwtformerError
 from swtformer.report.cases import describe_labels
 from swtformer.report.pictures import thumbnail

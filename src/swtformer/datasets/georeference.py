@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from swtformer.datasets.opened_files import opened
-from swtformer.datasets.tiff_directories import GEOREFERENCE, SIGNATURES, pages, read_directories
+from swtformer.datasets.pixels.opened_files import opened
+from swtformer.datasets.pixels.tiff_directories import GEOREFERENCE, SIGNATURES, pages, read_directories
 from swtformer.errors import ImageError
 
 MAX_SIDECAR_BYTES = 2**20

@@ -27,12 +27,12 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from swtformer.datasets import jpeg_2000, tiff_pixels
 from swtformer.datasets.containers import JPEG_SIGNATURE, exif_orientation, jpeg_header, require_whole
 from swtformer.datasets.jpeg_damage import require_possible_brightness
-from swtformer.datasets.opened_files import opened, read_file, refusing, require_size
-from swtformer.datasets.orientation import upright
-from swtformer.datasets.pillow_images import (
+from swtformer.datasets.pixels import jpeg_2000, tiff_pixels
+from swtformer.datasets.pixels.opened_files import opened, read_file, refusing, require_size
+from swtformer.datasets.pixels.orientation import upright
+from swtformer.datasets.pixels.pillow_images import (
     band_count,
     is_16_bit,
     of_bytes,
@@ -40,8 +40,8 @@ from swtformer.datasets.pillow_images import (
     seek_page,
     stored_pixels,
 )
-from swtformer.datasets.stored_pixels import StoredPixels
-from swtformer.datasets.tiff_directories import SIGNATURES, pages, read_directories
+from swtformer.datasets.pixels.stored_pixels import StoredPixels
+from swtformer.datasets.pixels.tiff_directories import SIGNATURES, pages, read_directories
 from swtformer.errors import ImageError
 from swtformer.settings import ImageSettings
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from swtformer.datasets import jpeg_2000, tiff_pixels
 from swtformer.datasets.containers import JPEG_SIGNATURE, require_whole
 from swtformer.datasets.mask_colours import VOC, MaskColours
-from swtformer.datasets.opened_files import read_file, refusing, require_size
-from swtformer.datasets.pillow_images import open_image
-from swtformer.datasets.tiff_directories import SIGNATURES
+from swtformer.datasets.pixels import jpeg_2000, tiff_pixels
+from swtformer.datasets.pixels.opened_files import read_file, refusing, require_size
+from swtformer.datasets.pixels.pillow_images import open_image
+from swtformer.datasets.pixels.tiff_directories import SIGNATURES
 from swtformer.errors import DataError
 
 _LOSSY_TIFF = {

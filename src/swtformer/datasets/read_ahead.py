@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from swtformer.datasets.images import read_image
-from swtformer.datasets.large_images import LargeImage, open_large
+from swtformer.datasets.pixels.large_images import LargeImage, open_large
 from swtformer.datasets.records import Record
 from swtformer.errors import ImageError
 from swtformer.settings import ImageSettings

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from swtformer.datasets.images import read_image
 from swtformer.datasets.mask_images import read_mask
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.datasets.stored_pixels import seen_in_colour
 from swtformer.errors import DataError, ImageError, SwtformerError
 from swtformer.settings import DataSettings
 from swtformer.store.files import write_with

@@ -15,10 +15,10 @@ from typing import TypeVar
 import numpy as np
 
 from swtformer.datasets.images import ImageHeader, image_header, read_stored
-from swtformer.datasets.large_images import open_large
-from swtformer.datasets.opened_files import UnclearPixels
+from swtformer.datasets.pixels.large_images import open_large
+from swtformer.datasets.pixels.opened_files import UnclearPixels
+from swtformer.datasets.pixels.stored_pixels import StoredPixels, looks_transparent
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.stored_pixels import StoredPixels, looks_transparent
 from swtformer.errors import DataError, ImageError
 from swtformer.settings import UNDECIDED, ImageSettings, Settings
 

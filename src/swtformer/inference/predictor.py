@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from swtformer.datasets.large_images import LargeImage
+from swtformer.datasets.pixels.large_images import LargeImage
 from swtformer.errors import SettingsError
 from swtformer.hub.access import find_model
 from swtformer.inference.kept_maps import maps_of

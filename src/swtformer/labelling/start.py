@@ -11,8 +11,8 @@ from torch import Tensor
 
 from swtformer.datasets.images import read_image
 from swtformer.datasets.label_images import require_same_size
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import Record
-from swtformer.datasets.stored_pixels import seen_in_colour
 from swtformer.errors import DataError, SwtformerError
 from swtformer.labelling.start_maps import all_channels
 from swtformer.refiners import Example

@@ -11,8 +11,8 @@ import numpy as np
 from swtformer.datasets.images import read_image
 from swtformer.datasets.mask_colours import MaskColours
 from swtformer.datasets.mask_images import read_mask
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import Record
-from swtformer.datasets.stored_pixels import seen_in_colour
 from swtformer.errors import SwtformerError
 from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.report.colours import css

@@ -13,10 +13,10 @@ from PIL import Image
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.georeference import read_georeference
 from swtformer.datasets.images import has_rotation
-from swtformer.datasets.large_images import LargeImage
+from swtformer.datasets.pixels.large_images import LargeImage
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.read_ahead import open_scene_or_read, read_scenes_ahead
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.datasets.stored_pixels import seen_in_colour
 from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.inference.inputs import find_inputs

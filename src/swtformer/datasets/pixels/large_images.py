@@ -7,9 +7,9 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from swtformer.datasets import tiff_pixels
-from swtformer.datasets.opened_files import MAX_PIXELS, UnclearPixels, opened, refusing
-from swtformer.datasets.tiff_directories import SIGNATURES, Directory, pages, read_directories
+from swtformer.datasets.pixels import tiff_pixels
+from swtformer.datasets.pixels.opened_files import MAX_PIXELS, UnclearPixels, opened, refusing
+from swtformer.datasets.pixels.tiff_directories import SIGNATURES, Directory, pages, read_directories
 from swtformer.settings import ImageSettings, channels
 
 PROBED_ROWS = 16

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from support.pictures import LOSSY, distance, draw_scene, encode, write
-from swtformer.datasets import pillow_images
 from swtformer.datasets.images import image_header, image_size, read_image, read_stored
+from swtformer.datasets.pixels import pillow_images
 from swtformer.errors import ImageError
 from swtformer.settings import ImageSettings
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from swtformer.datasets import large_images
 from swtformer.datasets.images import read_image
-from swtformer.datasets.large_images import open_large
+from swtformer.datasets.pixels import large_images
+from swtformer.datasets.pixels.large_images import open_large
 from swtformer.errors import ImageError
 from swtformer.settings import ImageSettings
 

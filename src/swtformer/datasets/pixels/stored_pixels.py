@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from swtformer.datasets.opened_files import UnclearPixels
+from swtformer.datasets.pixels.opened_files import UnclearPixels
 from swtformer.settings import ImageSettings
 
 GROUND = (255, 255, 255)

@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from swtformer.datasets.opened_files import UnclearPixels, refuse_other_format, require_size
-from swtformer.datasets.stored_pixels import StoredPixels
+from swtformer.datasets.pixels.opened_files import UnclearPixels, refuse_other_format, require_size
+from swtformer.datasets.pixels.stored_pixels import StoredPixels
 from swtformer.errors import ImageError
 
 FORMATS = ("PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from swtformer.datasets.opened_files import UnclearPixels, require_size
-from swtformer.datasets.orientation import as_stored
-from swtformer.datasets.pillow_images import both_bytes, stored_pixels, without_warnings
-from swtformer.datasets.stored_pixels import StoredPixels, looks_transparent
-from swtformer.datasets.tiff_directories import (
+from swtformer.datasets.pixels.opened_files import UnclearPixels, require_size
+from swtformer.datasets.pixels.orientation import as_stored
+from swtformer.datasets.pixels.pillow_images import both_bytes, stored_pixels, without_warnings
+from swtformer.datasets.pixels.stored_pixels import StoredPixels, looks_transparent
+from swtformer.datasets.pixels.tiff_directories import (
     BLACK_IS_ZERO,
     CMYK,
     PALETTE,

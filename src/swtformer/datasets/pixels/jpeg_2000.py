@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from swtformer.datasets.opened_files import UnclearPixels
-from swtformer.datasets.pillow_images import of_bytes
-from swtformer.datasets.stored_pixels import StoredPixels
+from swtformer.datasets.pixels.opened_files import UnclearPixels
+from swtformer.datasets.pixels.pillow_images import of_bytes
+from swtformer.datasets.pixels.stored_pixels import StoredPixels
 
 SIGNATURES = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 HEADER_BYTES = 2**16

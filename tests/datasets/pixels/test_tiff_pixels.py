@@ -12,7 +12,7 @@ from PIL import Image
 
 from support.pictures import HEIGHT, LOSSY, WIDTH, distance, draw_scene
 from swtformer.datasets.images import image_header, image_size, read_image, read_stored
-from swtformer.datasets.tiff_directories import read_directories
+from swtformer.datasets.pixels.tiff_directories import read_directories
 from swtformer.errors import ImageError
 from swtformer.settings import ImageSettings
 
