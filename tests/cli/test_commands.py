@@ -236,6 +236,21 @@ def test_data_check_lists_all_that_would_be_skipped(photos: Path, capsys: pytest
     assert "error: " in capsys.readouterr().err
 
 
+def test_data_check_compares_splits_and_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("p1_a", "p2_a", "p3_a", "p1_b", "p4_a"):
+        Image.effect_noise((48, 40), 60).convert("RGB").save(tmp_path / f"{name}.png")
+    rows = [f"{name}.png,{label},{split}" for name, label, split in (
+        ("p1_a", "cat", "train"), ("p2_a", "dog", "train"), ("p3_a", "cat", "val"),
+        ("p1_b", "dog", "test"), ("p4_a", "cat", "test"),
+    )]  # fmt: skip
+    (tmp_path / "labels.csv").write_text("\n".join(["image,labels,split", *rows]))
+    command = ["data", "check", str(tmp_path), r"--data.group=^(p\d)"]
+    assert main([*command, "--data.validation_split=val"]) == 0
+    assert "group in two splits" not in capsys.readouterr().out
+    assert main([*command, "--against=val", "--against=test"]) == 2
+    assert "(p1: 1 and 1 images)" in capsys.readouterr().out
+
+
 def test_data_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", str(tmp_path / "nothing")]) == 2
     assert "does not exist" in capsys.readouterr().err

@@ -65,6 +65,44 @@ def test_left_out_masks_are_reported_and_give_3(
     assert sorted((row.id, row.stage) for row in read_failures(run)) == [("a", "export"), ("new", "import")]
 
 
+def test_regions_that_are_not_masks_are_counted_and_give_3(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "coco.json"
+    assert main(["export", str(run.path), "--format=coco", f"--out={out}"]) == 0
+    content = json.loads(out.read_text(encoding="utf-8"))
+    content["annotations"] += [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2]}] * 2
+    out.write_text(json.dumps(content))
+    capsys.readouterr()
+    assert main(["import", str(run.path), str(out), "--strict"]) == 2
+    assert "2 problems to fix first" in capsys.readouterr().err
+    assert not run.corrected_masks.exists()
+    assert main(["import", str(run.path), str(out)]) == 3
+    said = capsys.readouterr()
+    assert f"2 regions were passed over; {run.failures_file} says which and why." in said.err
+    assert "4 are unchanged" in said.out
+    assert [(row.id, row.stage) for row in read_failures(run)] == [("a", "import")] * 2
+
+
+def test_polygons_of_coco_on_request(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "coco.json"
+    arguments = ["export", str(run.path), "--format=coco", f"--out={out}"]
+    assert main([*arguments, "--exporter.segmentation=polygon"]) == 0
+    assert all(isinstance(item["segmentation"], list) for item in json.loads(out.read_text())["annotations"])
+    assert main([*arguments, "--exporter.segmentation=polygons"]) == 2
+
+
+@pytest.mark.parametrize("format", ["voc", "yolo"])
+def test_a_folder_with_photographs_is_never_to_be_deleted(
+    format: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs = tmp_path / "photos"
+    assert main(["export", str(run.path), f"--format={format}", f"--out={photographs}"]) == 2
+    said = capsys.readouterr().err
+    assert "name a new folder" in said
+    assert "delete" not in said
+
+
 def test_an_export_only_format_says_so(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "counts.csv"
     with counts_registered():

@@ -13,9 +13,17 @@ CLASSES = ("cat", "dog", "cow")
 
 
 def save_image(path, *, size=(20, 30), orientation=1):
+    """A uniform image, of another colour for every name."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", (size[1], size[0]), (90, 120, 30)).save(path, exif=exif)
+    Image.new("RGB", (size[1], size[0]), (37 * sum(path.stem.encode()) % 256, 120, 30)).save(path, exif=exif)
+    return path
+
+
+def save_photograph(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((90, 60), Image.Resampling.BICUBIC).save(path)
     return path
 
 
@@ -145,7 +153,7 @@ def test_shared_problems_name_five_images(tmp_path):
     image = save_image(tmp_path / "a.jpg", orientation=3)
     records = tuple(Record(f"r{number}", image, (0,)) for number in range(1200))
     report = check(ImageSet("set", "voc", tmp_path, CLASSES, records), settings=DataSettings())
-    (problem,) = report.problems
+    problem = report.problems[0]
     assert problem.message.startswith("1,200 images (r0, r1, r2, r3, r4, …) have an EXIF")
 
 
@@ -186,3 +194,46 @@ def test_a_folder_in_place_of_an_image_is_a_problem(tmp_path):
     record = Record("folder", tmp_path, (0,))
     report = check(ImageSet("set", "voc", tmp_path, CLASSES, (record,)), settings=DataSettings())
     assert "is a folder; expected an image file" in report.problems[0].message
+
+
+def split_of(folder, name, *seeds, groups=()):
+    """Photographs as one split, drawn by these seeds."""
+    records = tuple(
+        Record(f"{name}{index}", save_photograph(folder / f"{name}{index}.png", seed), (0,), group=group)
+        for index, (seed, group) in enumerate(zip(seeds, groups or [None] * len(seeds), strict=True))
+    )
+    return ImageSet(name, "folder", folder, CLASSES, records)
+
+
+def test_images_that_look_alike_are_one_remark(tmp_path):
+    report = check(split_of(tmp_path, "train", 1, 2, 3, 2), settings=DataSettings())
+    (problem,) = report.problems
+    assert (problem.kind, problem.fatal, report.groups) == ("look_alikes", False, 0)
+    assert "1 set, 1 of them equal files: train1 and train3." in problem.message
+
+
+def test_groups_are_counted_and_look_alikes_across_them_told(tmp_path):
+    data = split_of(tmp_path, "train", 1, 1, 2, 2, groups=("p1", "p2", "p1", "p1"))
+    report = check(data, settings=DataSettings())
+    assert dict(report.rows())["groups"] == "2"
+    assert [problem.kind for problem in report.problems] == ["look_alikes_across_groups", "look_alikes"]
+
+
+def test_other_splits_are_looked_at_for_copies_and_groups_alone(tmp_path):
+    data = split_of(tmp_path, "train", 1, 2, groups=("p1", "p2"))
+    val = split_of(tmp_path, "val", 3, 2, 2, groups=("p3", "p4", "p4"))
+    lost = Record("lost", tmp_path / "lost.png", (0,), mask=tmp_path / "lost mask.png")
+    val = replace(val, records=(*val.records, lost))
+    test = split_of(tmp_path, "test", 4, groups=("p1",))
+    calls = []
+    report = check(
+        data, settings=DataSettings(), against=(val, test), progress=lambda *told: calls.append(told)
+    )
+    assert [(problem.kind, problem.fatal) for problem in report.problems] == [
+        ("group_in_two_splits", True),
+        ("look_alikes_across_splits", False),
+    ]
+    assert "p1: 1 and 1 images" in report.problems[0].message
+    assert "train1 (train) and val1 (val) and 1 more" in report.problems[1].message
+    assert (report.images, report.unreadable) == (2, 0)
+    assert calls[-1] == ("check", 7, 7)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from swtformer.datasets import ImageSet, Record, split_off
+from swtformer.errors import DataError
 
 
 def image_set(*present):
@@ -62,3 +63,66 @@ def test_the_last_image_of_a_class_stays_in_training(seed):
 def test_fractions_out_of_range_are_refused(fraction):
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\)"):
         split_off(MANY, fraction, seed=0)
+
+
+def grouped(*sizes, classes=1):
+    """Groups of these sizes, each with images of all classes in turn."""
+    records = [
+        Record(f"{group}-{index}", Path("x"), (index % classes,), group=str(group))
+        for group, size in enumerate(sizes)
+        for index in range(size)
+    ]
+    return ImageSet("toy", "table", Path("toy"), ("a", "b", "c"), tuple(records))
+
+
+def groups_of(data):
+    return {record.group for record in data.records}
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
+def test_no_group_is_divided_and_the_fraction_is_near(seed, fraction):
+    sizes = [1, 3, 5, 7, 9] * 8
+    data = grouped(*sizes, classes=3)
+    training, validation = split_off(data, fraction, seed=seed)
+    assert not groups_of(training) & groups_of(validation)
+    assert len(training) + len(validation) == len(data)
+    assert len(validation) == pytest.approx(fraction * len(data), abs=5)
+
+
+def test_the_seed_decides_which_groups():
+    data = grouped(*[4] * 30)
+    assert split_off(data, 0.2, seed=0) == split_off(data, 0.2, seed=0)
+    assert len({frozenset(groups_of(split_off(data, 0.2, seed=seed)[1])) for seed in range(5)}) > 1
+
+
+def test_a_group_is_set_aside_even_if_each_is_too_large():
+    training, validation = split_off(grouped(40, 20, 30), 0.1, seed=0)
+    assert groups_of(validation) == {"1"}
+    assert groups_of(training) == {"0", "2"}
+
+
+def test_a_rare_class_takes_no_group_that_is_far_too_large():
+    """Three rare classes, each in groups of 100 images: without a bound, three of ten groups would go."""
+    data = grouped(*[100] * 10)
+    rare = {str(100 * group): group % 3 for group in range(10)}
+    records = tuple(
+        Record(r.id, r.image, (1,) if str(i) in rare and rare[str(i)] else r.present, group=r.group)
+        for i, r in enumerate(data.records)
+    )
+    data = ImageSet("toy", "table", Path("toy"), ("a", "b", "c"), records)
+    assert {len(split_off(data, 0.1, seed=seed)[1]) for seed in range(10)} == {100}
+
+
+def test_one_group_alone_is_refused_with_the_ways_out():
+    with pytest.raises(DataError, match=r"images are of 1 group, so no whole"):
+        split_off(grouped(40), 0.1, seed=0)
+    assert len(split_off(grouped(40), 0.0, seed=0)[1]) == 0
+    assert len(split_off(grouped(9), 0.1, seed=0)[1]) == 0
+
+
+def test_groups_that_own_a_class_each_are_refused():
+    records = tuple(Record(str(i), Path("x"), (i // 10,), group=str(i // 10)) for i in range(30))
+    data = ImageSet("toy", "table", Path("toy"), ("a", "b", "c"), records)
+    with pytest.raises(DataError, match="3 groups, each with all images of"):
+        split_off(data, 0.2, seed=0)

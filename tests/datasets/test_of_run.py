@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 from support.chain_data import draw_photos
-from swtformer.datasets import ImageSet, open_dataset
-from swtformer.datasets.of_run import changes_since_training, notes_of, open_data_of, write_labels
+from swtformer.datasets import ImageSet, Record, open_dataset
+from swtformer.datasets.of_run import (
+    changes_since_training,
+    groups_also_trained_on,
+    notes_of,
+    open_data_of,
+    write_labels,
+)
 from swtformer.errors import SwtformerError
 from swtformer.settings import DataSettings, Settings
 from swtformer.store.known_data import data_of
@@ -130,3 +136,19 @@ def test_changes_are_told_by_name_and_number(tmp_path: Path, write_images) -> No
         "2 images were labelled differently (0: cat → cat; dog, 2: no class → dog)",
     ]
     assert changes_since_training(Run(tmp_path / "unknown"), now) == []
+
+
+def of_groups(**groups: str | None) -> ImageSet:
+    records = tuple(Record(id, Path(f"{id}.jpg"), (0,), group=group) for id, group in groups.items())
+    return ImageSet("toy", "table", Path("toy"), ("cat",), records)
+
+
+def test_groups_of_other_images_that_were_trained_on(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    trained = of_groups(a="p1", b="p2", c=None, d="p3")
+    assert groups_also_trained_on(run, trained) == [], "nothing is known of the run"
+    write_labels(run, trained)
+    assert groups_also_trained_on(run, trained) == []
+    assert groups_also_trained_on(run, of_groups(a="p1", x="p2", y="p4", z=None, w="p3")) == ["p2", "p3"]
+    assert groups_also_trained_on(run, of_groups(x=None)) == []
+    assert changes_since_training(run, trained) == []

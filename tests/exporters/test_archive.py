@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from swtformer.errors import DataError
-from swtformer.exporters.archive import has_folder, open_tree, read_text, relative_files, root_of
+from swtformer.exporters.archive import has_folder, open_tree, read_text, relative_files, root_of, roots_of
 
 
 def packed(folder: Path, names: list[str], content: bytes = b"text") -> Path:
@@ -15,6 +15,16 @@ def packed(folder: Path, names: list[str], content: bytes = b"text") -> Path:
         for name in names:
             archive.writestr(name, content)
     return path
+
+
+def test_all_the_shallowest_folders_of_a_name_are_found(tmp_path: Path) -> None:
+    for place in ("train/labels", "valid/labels", "valid/deeper/labels", "images/labels/labels"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "a.txt").touch()
+    with open_tree(tmp_path) as tree:
+        assert roots_of(tree, "labels") == ["images/", "train/", "valid/"]
+        with pytest.raises(DataError, match="holds no folder masks"):
+            roots_of(tree, "masks")
 
 
 def test_folders_and_zip_files_read_alike(tmp_path: Path) -> None:

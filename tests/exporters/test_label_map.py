@@ -1,4 +1,4 @@
-"""What colours mean, labelmap.txt line by line, and which images count as drawn."""
+"""What colours and greys mean, labelmap.txt line by line, and which images count as drawn."""
 
 from __future__ import annotations
 
@@ -101,9 +101,61 @@ def test_black_and_vocs_ignored_colour_keep_their_meaning_in_a_map_without_them(
     assert read(folder)[0].labels.tolist() == [[0, 2, 255]]
 
 
-def test_transparency_is_no_label(folder: Path) -> None:
-    draw(folder, RED_GREEN_BLUE, mode="RGBA")
-    with pytest.raises(DataError, match="expected colours or a palette, got mode RGBA"):
+def test_transparent_pixels_are_background(folder: Path) -> None:
+    (folder / "labelmap.txt").write_text(f"{CLASSES[1]}:255,0,0::\n{CLASSES[2]}:0,255,0::\n")
+    draw(folder, [[[255, 0, 0, 255], [0, 255, 0, 255], [0, 255, 0, 0]]])
+    assert read(folder)[0].labels.tolist() == [[2, 3, 0]]
+    draw(folder, [[[255, 0, 0, 255], [0, 255, 0, 255], [0, 255, 0, 9]]])
+    with pytest.raises(DataError, match="half transparent"):
+        read(folder)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA"])
+def test_greys_count_the_labels_of_the_label_map(folder: Path, mode: str) -> None:
+    lines = ["# x", "background:0,0,0", f"{CLASSES[2]}:9,8,7", "", f"{CLASSES[0]}:1,2,3"]
+    (folder / "labelmap.txt").write_text("\n".join(lines))
+    draw(folder, [[0, 1, 2]], mode=mode)
+    draw(folder, [[255, 1, 0]], id="b", mode=mode)
+    assert [item.labels.tolist() for item in read(folder)] == [[[0, 3, 1]], [[255, 3, 0]]]
+    draw(folder, [[0, 1, 7]], mode=mode)
+    with pytest.raises(DataError, match=r"labelmap\.txt has no label with the number 7\."):
+        read(folder)
+
+
+def test_greys_that_are_colours_of_the_label_map_are_colours(folder: Path) -> None:
+    (folder / "labelmap.txt").write_text(f"background:0,0,0\n{CLASSES[0]}:9,9,9\n{CLASSES[1]}:1,1,1\n")
+    draw(folder, [[0, 1, 9]])
+    assert read(folder)[0].labels.tolist() == [[0, 2, 1]]
+
+
+@pytest.mark.parametrize(
+    ("file", "lines"),
+    [
+        ("classes.txt", [CLASSES[2], CLASSES[0]]),
+        ("class_names.txt", ["_background_", CLASSES[2], CLASSES[0]]),
+    ],
+)
+def test_a_list_of_class_names_gives_numbers_and_colours_their_classes(
+    folder: Path, file: str, lines: list[str]
+) -> None:
+    (folder / file).write_text("\n".join(lines))
+    draw(folder, [[0, 2, 1]])
+    draw(folder, voc_palette()[[[1, 255, 2]]], id="b")
+    assert [item.labels.tolist() for item in read(folder)] == [[[0, 1, 3]], [[3, 255, 1]]]
+
+
+def test_greys_of_0_and_255_alone_are_refused(folder: Path) -> None:
+    draw(folder, [[0, 255, 0]])
+    with pytest.raises(DataError, match="only 0 and 255, and 255 means ignored"):
+        read(folder)
+    draw(folder, [[0, 255, 1]], id="b")
+    assert [item.labels.tolist() for item in read(folder)] == [[[0, 255, 0]], [[0, 255, 1]]]
+
+
+def test_masks_of_other_image_formats_are_no_background(folder: Path) -> None:
+    Image.new("L", (3, 1)).save(folder / "SegmentationClass" / "a.jpg")
+    (folder / "ImageSets" / "Segmentation" / "default.txt").write_text("a")
+    with pytest.raises(DataError, match=r"a\.jpg: expected a mask as PNG, got \.jpg"):
         read(folder)
 
 
@@ -148,7 +200,11 @@ def test_a_listed_image_without_mask_is_background(tmp_path: Path) -> None:
     reading, problems = reading_of([IMAGE])
     (correction,) = read_class_masks(tmp_path, reading)
     assert correction.labels.tolist() == [[0, 0, 0], [0, 0, 0]]
-    assert [problem.id for problem in problems.warnings] == ["other"]
+    assert not correction.is_drawn
+    assert [(problem.kind, problem.id) for problem in problems.warnings] == [
+        ("class_order", None),
+        ("unknown_image", "other"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +215,7 @@ def test_a_listed_image_without_mask_is_background(tmp_path: Path) -> None:
             r"cvat\.zip: SegmentationClass/a\.png: labelmap\.txt has no label with the colour "
             r"\(1, 1, 1\), \(2, 2, 2\), \(9, 9, 9\) and 1 more",
         ),
-        (png([[0, 1, 2], [0, 0, 0]]), "expected colours or a palette, got mode L"),
+        (png([[0, 1, 2], [0, 0, 0]], "1"), "expected colours, a palette or 8-bit greys, got mode 1"),
         (png([[0, 0], [0, 0], [0, 0]]), r"is for 2×3 pixels, masks/a\.png has 3×2"),
         (png([[0, 1, 2], [0, 0, 0]])[:-2], "is not a usable mask: it is cut off"),
         (b"GIF89a", "is not a usable mask: it is not a PNG"),

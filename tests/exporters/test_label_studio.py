@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -122,6 +123,59 @@ def test_the_newest_annotation_counts_and_cancelled_ones_do_not(tmp_path: Path) 
     assert set(np.unique(labels)) == {0, 1}
 
 
+def test_ground_truth_comes_before_newer_annotations(tmp_path: Path) -> None:
+    truth = {"result": [region()], "updated_at": "2026-03-01T10:00:00Z", "ground_truth": True}
+    newer = {"result": [], "updated_at": "2026-03-02T10:00:00Z", "ground_truth": False}
+    cancelled = {**newer, "ground_truth": True, "was_cancelled": True}
+    labels = read(exported(tmp_path, newer, truth, cancelled))
+    np.testing.assert_array_equal(labels, np.where(REGION, 3, 0))
+    labels = read(exported(tmp_path, newer, cancelled))
+    assert labels is not None
+    assert not labels.any()
+
+
+SHAPE = {"x": 1, "y": 1, "width": 5, "height": 5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"type": "rectanglelabels", "value": {**SHAPE, "rectanglelabels": ["cat"]}}, "'rectanglelabels'"),
+        ({"type": "ellipselabels", "value": {"x": 1, "ellipselabels": ["cat"]}}, "'ellipselabels'"),
+        ({"type": "keypointlabels", "value": {"x": 1, "keypointlabels": ["cat"]}}, "'keypointlabels'"),
+        ({"type": "newlabels", "value": {}}, "'newlabels'"),
+        ({"type": "rectangle", "value": SHAPE}, "'rectangle'"),
+        (
+            {"type": "polygonlabels", "value": {"points": [], "polygonlabels": ["cat"]}},
+            "a polygon of 0 points",
+        ),
+        (
+            {"type": "polygonlabels", "value": {"points": [[5, 5]], "polygonlabels": ["cat"]}},
+            "a polygon of 1 points",
+        ),
+    ],
+)
+def test_regions_that_are_not_masks_are_passed_over(
+    changes: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    reading, problems = reading_of([IMAGE])
+    path = exported(tmp_path, {"result": [{**region(), **changes}, region()]})
+    (correction,) = LabelStudioExporter().read(path, reading)
+    problems.raise_fatal("label studio")
+    np.testing.assert_array_equal(correction.labels, np.where(REGION, 3, 0))
+    (problem,) = problems.warnings
+    assert (problem.kind, problem.id) == ("passed_over", "a/b")
+    assert what in problem.message
+
+
+def test_zip_files_with_the_tasks(tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(exported(tmp_path, {"result": [region()]}), "project-1.json")
+    assert LabelStudioExporter().recognises(path)
+    np.testing.assert_array_equal(read(path), np.where(REGION, 3, 0))
+
+
 def test_tasks_that_nobody_looked_at_are_passed_over(tmp_path: Path) -> None:
     assert read(exported(tmp_path)) is None
     assert read(exported(tmp_path, {"result": [region()], "was_cancelled": True})) is None
@@ -149,7 +203,6 @@ def test_answers_about_the_image_are_passed_over(tmp_path: Path) -> None:
         ({"value": {"brushlabels": ["cat", "hot dog"]}}, "has the labels .*; expected one"),
         ({"original_width": 9}, r"task 1 is for 9×4 pixels, masks/a/b\.png has 8×4"),
         ({"image_rotation": 90}, "drawn on a rotated image"),
-        ({"type": "rectanglelabels"}, "a region of type 'rectanglelabels' has no mask"),
     ],
 )
 def test_regions_that_cannot_be_used_are_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -160,11 +213,11 @@ def test_regions_that_cannot_be_used_are_named(changes: dict[str, Any], message:
 def test_regions_that_lack_something_are_named(tmp_path: Path) -> None:
     lacking = region()
     del lacking["value"]["rle"]
-    with pytest.raises(DataError, match=r"task 1 \(a/b\): a region lacks 'rle'"):
+    with pytest.raises(DataError, match=r"task 1 \(a/b\): the region lacks 'rle'"):
         read(exported(tmp_path, {"result": [lacking]}))
     lacking = region()
     del lacking["original_height"]
-    with pytest.raises(DataError, match="a region lacks 'original_height'"):
+    with pytest.raises(DataError, match="the region lacks 'original_height'"):
         read(exported(tmp_path, {"result": [lacking]}))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from swtformer.errors import SwtformerError
-from swtformer.exporters.objects import objects
+from swtformer.exporters.objects import box_of, objects
 
 LABELS = np.array(
     [
@@ -17,6 +17,13 @@ LABELS = np.array(
     ],
     dtype=np.uint8,
 )
+
+
+def test_the_box_around_a_region() -> None:
+    region = np.zeros((5, 7), dtype=bool)
+    assert region[box_of(region)].size == 0
+    region[1, 3] = region[3, 2] = True
+    assert box_of(region) == (slice(1, 4), slice(2, 4))
 
 
 def test_one_object_per_class_by_rising_value_above_ignored_pixels() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from support.label_images import random_labels
-from swtformer.exporters.outlines import fill, outlines
+from swtformer.exporters.outlines import fill, outlines, polygons
 
 
 def flat(points: np.ndarray) -> list[float]:
@@ -56,6 +56,49 @@ def test_parts_less_holes_are_the_region(seed: int) -> None:
     np.testing.assert_array_equal(counts, region)
 
 
+def test_a_hole_is_cut_open_from_its_upper_left_corner() -> None:
+    region = np.ones((4, 5), dtype=bool)
+    region[1:3, 2:4] = False
+    (polygon,) = polygons(region)
+    corners = polygon.tolist()
+    assert corners.count([2, 1]) == corners.count([0, 1]) == 2  # both ends of the cut, there and back
+    assert len(corners) == 4 + 4 + 1 + 2
+    x, y = np.roll(polygon, -1, axis=0).T.astype(int), polygon.T.astype(int)
+    assert abs(int((y[0] * x[1] - x[0] * y[1]).sum())) // 2 == region.sum()
+
+
+@pytest.mark.parametrize("density", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("seed", range(6))
+def test_polygons_cover_the_region_once_and_nothing_else(seed: int, density: float) -> None:
+    """Many holes: beside one another, in a row, at the border, touching at corners."""
+    region = np.random.default_rng(seed).random((23, 31)) < density
+    counts = np.zeros(region.shape, dtype=int)
+    for polygon in polygons(region):
+        counts += fill([flat(polygon)], (23, 31))
+    np.testing.assert_array_equal(counts, region)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_readers_that_test_pixel_centres_see_the_region_too(seed: int) -> None:
+    """By the winding number, which is 1 inside, so that even-odd and non-zero rules agree."""
+    region = np.random.default_rng(seed).random((19, 24)) < 0.85
+    winding = np.zeros(region.shape, dtype=int)
+    for polygon in polygons(region):
+        for (x, y), (next_x, next_y) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+            assert x == next_x or y == next_y
+            rows = slice(min(y, next_y), max(y, next_y))
+            winding[rows, x:] += int(np.sign(y - next_y))
+    np.testing.assert_array_equal(winding, region)
+
+
+def test_the_largest_polygon_comes_first() -> None:
+    region = np.ones((9, 9), dtype=bool)
+    region[1:8, 1:8] = False
+    region[4, 4] = region[2, 2:6] = True
+    sizes = [np.ptp(polygon, axis=0).tolist() for polygon in polygons(region)]
+    assert sizes == [[9, 9], [4, 1], [1, 1]]
+
+
 def test_fill_takes_the_union_of_polygons() -> None:
     filled = fill([[0, 0, 2, 0, 2, 2, 0, 2], [3, 1, 5, 1, 5, 3, 3, 3]], (4, 6))
     expected = np.zeros((4, 6), dtype=bool)
@@ -66,8 +109,10 @@ def test_fill_takes_the_union_of_polygons() -> None:
 @pytest.mark.parametrize(
     ("polygon", "message"),
     [
-        ([0, 0, 2, 2], "three points or more, got 4 numbers"),
-        ([0, 0, 2, 2, 3, 3, 4], "three points or more, got 7 numbers"),
+        ([], "a polygon of 0 points"),
+        ([0, 0, 2, 2], "a polygon of 2 points"),
+        ([0, 0, 1, 1, 2, 2], "covers no pixel"),
+        ([0, 0, 2, 2, 3, 3, 4], "x and y of each point, got 7 numbers"),
         ([0, 0, 2, 2, float("nan"), 3], "far outside the 6×4 pixels"),
         ([0, 0, 2, 2, 1e300, 3], "far outside the 6×4 pixels"),
         ([0, 0, 2, 2, 3, -5], "far outside the 6×4 pixels"),

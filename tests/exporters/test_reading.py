@@ -7,7 +7,7 @@ import pytest
 
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
-from swtformer.exporters.reading import Canvas, Known, Reading, warn_of_overlaps
+from swtformer.exporters.reading import Canvas, Known, NoMaskError, Reading, warn_of_overlaps
 
 
 def reading_of(*ids: str) -> tuple[Reading, Problems]:
@@ -29,6 +29,9 @@ def reading_of(*ids: str) -> tuple[Reading, Problems]:
         ("v1.5", "v1.5"),
         ("v1.5.jpg", "v1.5"),
         ("x/gru\u0308n.jpg", "x/grün"),
+        ("b_jpg.rf.0123456789abcdef.jpg", "sub/b"),
+        ("a_PNG.rf.0123456789abcdef", "a"),
+        ("images/0a1b2c3d-b.jpg", "sub/b"),
     ],
 )
 def test_names_that_tools_give(name: str, id: str) -> None:
@@ -103,12 +106,70 @@ def test_labels_and_their_values() -> None:
 
 
 def test_a_canvas_counts_pixels_that_change_their_label() -> None:
-    canvas = Canvas((1, 4))
-    canvas.paint(np.array([[True, True, True, False]]), 1)
-    canvas.paint(np.array([[False, False, True, True]]), 2)
-    canvas.paint(np.array([[True, False, False, False]]), 1)
-    assert canvas.labels.tolist() == [[1, 1, 2, 2]]
+    reading, _ = reading_of("a")
+    canvas = Canvas("a", reading)
+    canvas.paint(np.array([[True, True, True], [False, False, False]]), 1)
+    canvas.paint(np.array([[False, False, True], [True, False, False]]), 2)
+    canvas.paint(np.array([[True, False, False], [False, False, False]]), 1)
+    assert canvas.labels.tolist() == [[1, 1, 2], [2, 0, 0]]
     assert canvas.contested == 1
+
+
+def test_an_image_whose_regions_are_all_passed_over_keeps_its_mask() -> None:
+    reading, problems = reading_of("a", "b")
+    canvas = Canvas("a", reading)
+    with canvas.region("file:1"):
+        raise NoMaskError("a box")
+    assert list(canvas.corrections("file")) == []
+    canvas.paint(np.ones((2, 3), dtype=bool), 2)
+    (correction,) = canvas.corrections("file")
+    assert correction.is_drawn
+    assert (correction.labels == 2).all()
+    (blank,) = Canvas("b", reading).corrections("file")
+    assert not blank.is_drawn
+    (noted,) = problems.warnings
+    assert (noted.id, noted.message) == ("a", "file:1: is a box, not a mask; passed over.")
+    problems.raise_fatal("x")
+
+
+def test_a_strict_import_refuses_what_is_not_a_mask() -> None:
+    problems = Problems()
+    reading = Reading({"a": Known((2, 3), Path("a.png"))}, ("cat",), problems, strict=True)
+    with Canvas("a", reading).region("file:1"):
+        raise NoMaskError("a box")
+    with pytest.raises(DataError, match="file:1: is a box, not a mask"):
+        problems.raise_fatal("x")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [(KeyError("rle"), "the region lacks 'rle'"), (ValueError("is odd"), "is odd")]
+)
+def test_a_damaged_region_is_fatal(error: Exception, message: str) -> None:
+    reading, problems = reading_of("a")
+    canvas = Canvas("a", reading)
+    with canvas.region("file:1"):
+        raise error
+    assert list(canvas.corrections("file")) == []
+    with pytest.raises(DataError, match=f"file:1: {message}"):
+        problems.raise_fatal("x")
+
+
+def test_background_that_is_drawn_is_told_once() -> None:
+    reading, problems = reading_of("a")
+    canvas = Canvas("a", reading)
+    for _ in range(2):
+        canvas.paint(np.ones((2, 3), dtype=bool), reading.value("_background_", "file"))
+    assert not canvas.labels.any()
+    assert [problem.kind for problem in problems.warnings] == ["background"]
+
+
+def test_the_name_before_a_tool_renamed_the_image_counts_first() -> None:
+    reading, problems = reading_of("sub/b", "b_jpg.rf.0a1b")
+    assert reading.image("b_jpg.rf.0a1b.jpg", "file", original="b.jpg") == "sub/b"
+    assert reading.image("b_jpg.rf.0a1b.jpg", "other", original="foreign.jpg") == "b_jpg.rf.0a1b"
+    assert reading.image("x.jpg", "other", original="../b.jpg") is None
+    with pytest.raises(DataError, match="leaves the images' folder"):
+        problems.raise_fatal("x")
 
 
 def test_overlaps_are_reported_once_per_file() -> None:

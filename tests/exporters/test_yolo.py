@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from scipy import ndimage
+from pycocotools import mask as coco_mask
 
 from support.label_images import CLASSES, by_id, labelled_images, random_labels, reading_of
 from swtformer.errors import DataError, SwtformerError
-from swtformer.exporters import LabelledImage
+from swtformer.exporters import LabelledImage, recognise
+from swtformer.exporters.coco_rle import decode_rle
 from swtformer.exporters.yolo import YoloExporter
 from swtformer.settings import ExportSettings
 
@@ -129,25 +130,31 @@ def test_parts_are_lines_of_their_own_and_an_empty_mask_is_an_empty_file(tmp_pat
     assert not read(out, images)["none"].any()
 
 
-def test_holes_and_ignored_pixels_are_counted(tmp_path: Path) -> None:
+def test_holes_are_kept_and_ignored_pixels_are_counted(tmp_path: Path) -> None:
     ring = np.ones((7, 7), dtype=np.uint8)
     ring[3, 3] = ring[1, 1] = 0
     ring[5, 5] = 255
     plain = np.ones((4, 4), dtype=np.uint8)
     out, warnings = written(tmp_path, [*one(ring), LabelledImage("b", "b.jpg", None, plain)])
-    filled, dropped = warnings
-    assert filled.startswith("3 holes in 1 images are filled")
+    (dropped,) = warnings
     assert dropped.startswith("1 pixels with 255 (ignored) in 1 images become background")
-    assert (read(out, one(ring))["a"] == 1).all()
+    np.testing.assert_array_equal(read(out, one(ring))["a"], np.where(ring == 255, 0, ring))
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_one_class_comes_back_with_its_holes_filled(seed: int, tmp_path: Path) -> None:
-    labels = random_labels(seed, (31, 23), values=(0, 2))
+def test_every_line_alone_covers_its_part_without_the_holes(seed: int, tmp_path: Path) -> None:
+    """Painted in any order by pycocotools, as a tool that knows nothing of the order would."""
+    labels = random_labels(seed, (31, 23), values=(0, 2, 3))
     out, _ = written(tmp_path, one(labels))
-    # A hole that reaches the outside over a corner is open.
-    filled = ndimage.binary_fill_holes(labels == 2, structure=np.ones((3, 3)))
-    np.testing.assert_array_equal(read(out, one(labels))["a"], np.where(filled, 2, 0))
+    painted = np.zeros((31, 23), dtype=np.uint8)
+    for line in reversed((out / "labels" / "a.txt").read_text().splitlines()):
+        number, *values = line.split()
+        points = (np.array(values, dtype=float).reshape(-1, 2) * (23, 31)).ravel().tolist()
+        (code,) = coco_mask.frPyObjects([points], 31, 23)
+        lengths = decode_rle(code["counts"].decode(), (31, 23))
+        assert not painted[lengths].any()
+        painted[lengths] = int(number) + 1
+    np.testing.assert_array_equal(painted, labels)
 
 
 def test_what_lies_in_a_hole_survives_ours_and_every_reader_that_paints_in_order(tmp_path: Path) -> None:
@@ -171,18 +178,40 @@ def test_zip_files_and_lists_of_names_come_back(tmp_path: Path) -> None:
 def test_names_are_mapped_and_numbers_are_the_runs_without_them(tmp_path: Path) -> None:
     (tmp_path / "labels" / "a").mkdir(parents=True)
     (tmp_path / "labels" / "a" / "b.txt").write_text("1 0 0 1 0 1 1 0 1\n\n")
-    assert (read(tmp_path, [IMAGE])["a/b"] == 2).all()
+    reading, problems = reading_of([IMAGE])
+    (correction,) = YoloExporter().read(tmp_path, reading)
+    assert (correction.labels == 2).all()
+    assert "numbers are read as 0=cat, 1=träktor" in problems.warnings[0].message
     (tmp_path / "data.yaml").write_text("names: {0: dog, 1: cat}")
     assert (read(tmp_path, [IMAGE])["a/b"] == 1).all()
+
+
+@pytest.mark.parametrize("place", ["classes.txt", "labels/classes.txt"])
+def test_label_studios_list_of_names(place: str, tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0a1b2c3d-b.txt").write_text("1 0 0 1 0 1 1 0 1\n")
+    (tmp_path / place).write_text("hot dog\ncat\n")
+    (tmp_path / "notes.json").write_text('{"categories": [{"id": 0, "name": "hot dog"}], "info": {}}')
+    assert recognise(tmp_path).name == "yolo"
+    assert (read(tmp_path, [IMAGE])["a/b"] == 1).all()
+
+
+def test_roboflows_splits_share_the_data_file_above_them(tmp_path: Path) -> None:
+    images = [LabelledImage(id, f"{id}.jpg", None, IMAGE.labels) for id in ("a", "b")]
+    for split, id in (("train", "a"), ("valid", "b")):
+        (tmp_path / split / "labels").mkdir(parents=True)
+        file = tmp_path / split / "labels" / f"{id}_jpg.rf.0123456789abcdef.txt"
+        file.write_text("1 0 0 1 0 1 1 0 1\n")
+    (tmp_path / "data.yaml").write_text("names: [hot dog, cat]")
+    found = read(tmp_path, images)
+    assert found.keys() == {"a", "b"}
+    assert all((labels == 1).all() for labels in found.values())
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 .5 .5 .1 .1", r"labels/a/b\.txt:1: is a box; expected a polygon"),
-        ("0 0 0 1 0", "is a box"),
-        ("0 0 0 1 0 1", "expected x and y of each point, got 5 numbers"),
-        ("0 0 0", "three points or more"),
+        ("0 0 0 1 0 1", r"labels/a/b\.txt:1: expected x and y of each point, got 5 numbers"),
         ("cat 0 0 1 0 1 1", "expected a class number and fractions"),
         ("0 0 0 1 0 1 x", "expected a class number and fractions"),
         ("9 0 0 1 0 1 1", "class number 9 has no name"),
@@ -195,6 +224,36 @@ def test_lines_that_cannot_be_used_are_named(line: str, message: str, tmp_path: 
     (tmp_path / "labels" / "a" / "b.txt").write_text(line)
     with pytest.raises(DataError, match=message):
         read(tmp_path, [IMAGE])
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("0 .5 .5 .1 .1", "a box"),
+        ("0 0 0 1 0", "a box"),
+        ("0", "a polygon of 0 points"),
+        ("0 .5 .5", "a polygon of 1 points"),
+    ],
+)
+def test_lines_that_are_not_masks_are_passed_over(line: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / "labels" / "a").mkdir(parents=True)
+    (tmp_path / "labels" / "a" / "b.txt").write_text(f"{line}\n1 0 0 1 0 1 1 0 1\n")
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    reading, problems = reading_of([IMAGE])
+    (correction,) = YoloExporter().read(tmp_path, reading)
+    problems.raise_fatal("yolo")
+    assert (correction.labels == 2).all()
+    (problem,) = problems.warnings
+    assert f"b.txt:1: is {what}, not a mask; passed over." in problem.message
+
+
+def test_lines_of_poses_are_no_polygons(tmp_path: Path) -> None:
+    (tmp_path / "labels" / "a").mkdir(parents=True)
+    (tmp_path / "labels" / "a" / "b.txt").write_text("0 .5 .5 .2 .2 .4 .4 .6 .6")
+    (tmp_path / "data.yaml").write_text("names: [cat]\nkpt_shape: [2, 2]")
+    reading, problems = reading_of([IMAGE])
+    assert list(YoloExporter().read(tmp_path, reading)) == []
+    assert "is a set of keypoints, not a mask" in problems.warnings[0].message
 
 
 @pytest.mark.parametrize(

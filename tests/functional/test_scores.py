@@ -1,15 +1,20 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score, jaccard_score
 from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics.segmentation import MeanIoU
 
 from swtformer.functional.scores import (
     ConfusionMatrix,
+    ImageMean,
     average_precision,
     confusion_matrix,
+    dice_per_label,
+    frequency_weighted_iou,
     iou_per_label,
     mean_average_precision,
+    mean_dice,
     mean_iou,
 )
 
@@ -126,6 +131,88 @@ def test_perfect_and_opposite_predictions() -> None:
     truth = random_labels(8, 2)
     assert float(mean_iou(confusion_matrix(truth, truth, labels=2))) == 1
     assert float(mean_iou(confusion_matrix(1 - truth, truth, labels=2))) == 0
+
+
+# Label 0: 6 true pixels, 5 found, 2 false alarms; label 1: 4 true, 1 found, 1 undecided, 1 false alarm.
+UNEVEN = torch.tensor([[5, 1, 0, 0], [2, 1, 0, 1], [0, 0, 0, 0]])
+
+
+def test_frequency_weighted_iou_by_hand() -> None:
+    expected = (6 * 5 / 8 + 4 * 1 / 5) / 10
+    assert float(frequency_weighted_iou(UNEVEN)) == pytest.approx(expected)
+    assert float(frequency_weighted_iou(UNEVEN, over=[1, 2])) == pytest.approx(1 / 5)
+    assert frequency_weighted_iou(UNEVEN, over=[2]).isnan()
+    assert frequency_weighted_iou(torch.stack([UNEVEN, UNEVEN])).tolist() == pytest.approx([expected] * 2)
+
+
+def test_frequency_weighted_iou_ignores_labels_that_are_only_predicted() -> None:
+    confusion = torch.tensor([[3, 1], [0, 0]])
+    assert float(frequency_weighted_iou(confusion)) == 3 / 4
+    assert float(mean_iou(confusion)) == 3 / 8
+
+
+def test_dice_by_hand() -> None:
+    assert dice_per_label(UNEVEN)[:2].tolist() == pytest.approx([2 * 5 / (6 + 7), 2 * 1 / (4 + 2)])
+    assert dice_per_label(UNEVEN)[2].isnan()
+    assert float(mean_dice(UNEVEN)) == pytest.approx((10 / 13 + 1 / 3) / 2)
+    assert float(mean_dice(UNEVEN, over=[0, 2])) == pytest.approx(10 / 13)
+    assert mean_dice(UNEVEN, over=[2]).isnan()
+
+
+def test_dice_and_frequency_weighted_iou_equal_sklearn() -> None:
+    truth, predicted = random_labels(9, 5), random_labels(10, 5)
+    predicted[truth < 3] = truth[truth < 3]
+    flat = truth.flatten().numpy(), predicted.flatten().numpy()
+    confusion = confusion_matrix(predicted, truth, labels=5)
+    np.testing.assert_allclose(dice_per_label(confusion), f1_score(*flat, average=None), rtol=1e-12)
+    assert float(mean_dice(confusion)) == pytest.approx(f1_score(*flat, average="macro"), rel=1e-12)
+    weighted = jaccard_score(*flat, average="weighted")
+    assert float(frequency_weighted_iou(confusion)) == pytest.approx(weighted, rel=1e-12)
+
+
+def test_dice_and_frequency_weighted_iou_equal_a_loop() -> None:
+    truth, predicted = random_labels(11, 4, (9, 7)), random_labels(12, 4, (9, 7))
+    truth[0, :3] = 255
+    predicted[5] = 255
+    true, made = truth.numpy(), predicted.numpy()
+    valid = true != 255
+    dice, weighted, pixels = [], 0.0, 0
+    for label in range(4):
+        hits = int(((true == label) & (made == label) & valid).sum())
+        n_true, n_made = int((true == label).sum()), int(((made == label) & valid).sum())
+        dice.append(2 * hits / (n_true + n_made))
+        weighted += n_true * hits / (n_true + n_made - hits)
+        pixels += n_true
+    confusion = confusion_matrix(predicted, truth, labels=4)
+    np.testing.assert_allclose(dice_per_label(confusion), dice, rtol=1e-12)
+    assert float(frequency_weighted_iou(confusion)) == pytest.approx(weighted / pixels, rel=1e-12)
+
+
+def test_dice_is_a_function_of_iou() -> None:
+    confusion = confusion_matrix(random_labels(13, 6), random_labels(14, 6), labels=6)
+    iou = iou_per_label(confusion)
+    torch.testing.assert_close(dice_per_label(confusion), 2 * iou / (1 + iou), rtol=1e-12, atol=0)
+
+
+def test_mean_iou_per_image_by_hand() -> None:
+    mean = ImageMean(2)
+    for scores in ([0.5, 1.0], [0.25, np.nan], [0.0, np.nan]):
+        mean.update(torch.tensor(scores, dtype=torch.float64))
+    assert mean.means().tolist() == [0.25, 1.0]
+    assert ImageMean().means().isnan().all()
+
+
+def test_mean_iou_per_image_equals_torchmetrics() -> None:
+    truth = torch.stack([random_labels(seed, 3) for seed in range(4)])
+    predicted = torch.stack([random_labels(seed + 20, 3) for seed in range(4)])
+    predicted[2] = truth[2]
+    mean = ImageMean()
+    for one, other in zip(predicted, truth, strict=True):
+        mean.update(mean_iou(confusion_matrix(one, other, labels=3))[None])
+    oracle = MeanIoU(num_classes=3, input_format="index")(predicted.long(), truth.long())
+    assert float(mean.means()) == pytest.approx(float(oracle), rel=1e-6)
+    pooled = mean_iou(confusion_matrix(predicted, truth, labels=3))
+    assert float(mean.means()) != pytest.approx(float(pooled), rel=1e-3)
 
 
 def test_average_precision_by_hand() -> None:

@@ -45,11 +45,29 @@ def test_classes_to_score_must_be_known() -> None:
         scored_labels(DATA, ("cat", "shep"))
 
 
+def score_of(
+    over: list[int], source: str, policy: str, threshold: float | None, miou_per_image: float = float("nan")
+) -> SegmentationScore:
+    return segmentation_score(
+        CONFUSION, NAMES, over, source, policy, threshold, miou_per_image=miou_per_image
+    )
+
+
 def test_segmentation_by_hand() -> None:
-    score = segmentation_score(CONFUSION, NAMES, [0, 1, 2, 3], "cam", "fixed", 0.15)
+    score = score_of([0, 1, 2, 3], "cam", "fixed", 0.15, miou_per_image=0.25)
     iou = {"background": 4 / 6, "cat": 2 / 3, "dog": 0.0, "sheep": None}
     assert score == SegmentationScore(
-        "cam", "fixed", 0.15, uses_ground_truth=False, miou=pytest.approx(4 / 9), iou=iou, absent=1
+        "cam",
+        "fixed",
+        0.15,
+        uses_ground_truth=False,
+        miou=pytest.approx(4 / 9),
+        iou=iou,
+        absent=1,
+        frequency_weighted_iou=pytest.approx((5 * 4 / 6 + 3 * 2 / 3 + 1 * 0) / 9),
+        miou_per_image=0.25,
+        mean_dice=pytest.approx((8 / 10 + 4 / 5 + 0) / 3),
+        dice={"background": 8 / 10, "cat": 4 / 5, "dog": 0.0, "sheep": None},
     )
 
 
@@ -59,15 +77,17 @@ def test_segmentation_by_hand() -> None:
 def test_the_mean_runs_over_the_scored_labels_that_occur(
     over: list[int], miou: float | None, absent: int
 ) -> None:
-    score = segmentation_score(CONFUSION, NAMES, over, "rcam", "argmax", None)
+    score = score_of(over, "rcam", "argmax", None)
     assert score.miou == (None if miou is None else pytest.approx(miou))
     assert score.absent == absent
+    assert (score.mean_dice is None) == (miou is None)
+    assert score.miou_per_image is None, "no image was counted"
     assert list(score.iou) == list(NAMES), "every label has an IoU, whichever the mean runs over"
 
 
 def test_only_the_oracle_uses_the_ground_truth() -> None:
     flags = {
-        policy: segmentation_score(CONFUSION, NAMES, [0], "cam", policy, 0.5).uses_ground_truth
+        policy: score_of([0], "cam", policy, 0.5).uses_ground_truth
         for policy in ("fixed", "argmax", "label_free", "given", "oracle")
     }
     assert [policy for policy, flag in flags.items() if flag] == ["oracle"]
@@ -75,7 +95,7 @@ def test_only_the_oracle_uses_the_ground_truth() -> None:
 
 def test_names_and_labels_must_agree() -> None:
     with pytest.raises(ValueError, match="longer"):
-        segmentation_score(CONFUSION, NAMES[1:], [0], "cam", "fixed", 0.5)
+        segmentation_score(CONFUSION, NAMES[1:], [0], "cam", "fixed", 0.5, miou_per_image=0.5)
 
 
 def test_classification_by_hand() -> None:

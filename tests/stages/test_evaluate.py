@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
+from swtformer.datasets.of_run import write_labels
 from swtformer.errors import DataError, SwtformerError
 from swtformer.settings import EvaluateSettings, MaskSettings
 from swtformer.stages.evaluate import evaluate, evaluate_folder
@@ -61,6 +62,11 @@ def predict(
 
 
 def naive(drawn: Any, source: str, background: float | None) -> list[float]:
+    return iou(naive_masks(drawn, source, background))
+
+
+def naive_masks(drawn: Any, source: str, background: float | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Predicted and true mask of every image."""
     pairs = []
     for record in drawn.data.records:
         maps = drawn.maps(record.id)
@@ -72,7 +78,29 @@ def naive(drawn: Any, source: str, background: float | None) -> list[float]:
         else:
             predicted = predict(channels, maps.values, maps.size, background)
         pairs.append((predicted, read(record.mask)))
-    return iou(pairs)
+    return pairs
+
+
+@pytest.mark.parametrize(
+    ("source", "policy", "background"),
+    [("cam", "fixed", 0.2345), ("cam", "argmax", 0.5), ("rcam", "fixed", 0.2345), ("rcam", "argmax", None)],
+)
+def test_the_other_means_equal_a_naive_loop(
+    draw: Draw, source: str, policy: str, background: float | None
+) -> None:
+    drawn = draw()
+    found = entry(
+        evaluate(drawn.run, drawn.data, settings=EvaluateSettings(threshold=0.2345)), source, policy
+    )
+    masks = naive_masks(drawn, source, background)
+    assert found.miou_per_image == pytest.approx(np.mean([np.nanmean(iou([pair])) for pair in masks]))
+    assert found.miou_per_image != pytest.approx(found.miou, abs=1e-4)
+    per_label = np.array(iou(masks))
+    assert list(found.dice.values()) == pytest.approx(2 * per_label / (1 + per_label), nan_ok=True)
+    assert found.mean_dice == pytest.approx(np.nanmean(2 * per_label / (1 + per_label)))
+    true = [sum(int((truth == label).sum()) for _, truth in masks) for label in range(4)]
+    weighted = sum(pixels * value for pixels, value in zip(true, per_label, strict=True) if pixels)
+    assert found.frequency_weighted_iou == pytest.approx(weighted / sum(true))
 
 
 def test_every_source_and_policy_equals_a_naive_loop(draw: Draw) -> None:
@@ -125,6 +153,19 @@ def test_scores_json_says_what_was_measured(draw: Draw) -> None:
     }  # fmt: skip
 
 
+def test_groups_that_were_trained_on_are_told(draw: Draw) -> None:
+    drawn = draw()
+    records = [replace(record, group=f"p{place}") for place, record in enumerate(drawn.data.records)]
+    data = replace(drawn.data, records=tuple(records))
+    write_labels(drawn.run, replace(data, records=(replace(records[0], id="other"), *records[2:])))
+    scores = evaluate(drawn.run, data)
+    assert scores.known_groups == ("p0",)
+    assert "trained on other images of 1 group that is scored" in scores.about_groups()
+    assert read_scores(drawn.run.scores_file) == scores
+    write_labels(drawn.run, data)
+    assert evaluate(drawn.run, data).about_groups() == ""
+
+
 def test_without_rcams_only_cams_are_scored(draw: Draw) -> None:
     drawn = draw(rcam=False)
     scores = evaluate(drawn.run, drawn.data)
@@ -151,6 +192,7 @@ def test_single_images_are_scored_as_their_masks_are(draw: Draw, rule: MaskSetti
     assert {item.id: item.miou for item in scores.per_image} == pytest.approx(expected)
     folder = evaluate_folder(drawn.run.masks, drawn.data)
     assert {item.id: item.miou for item in folder.per_image} == pytest.approx(expected)
+    assert folder.segmentation[0].miou_per_image == pytest.approx(np.mean(list(expected.values())))
 
 
 def test_without_masks_single_images_follow_the_settings(draw: Draw) -> None:
@@ -478,6 +520,8 @@ def test_undecided_pixels_get_a_second_score_that_says_its_coverage(draw: Draw, 
     assert decided.miou is not None
     assert given.miou is not None
     assert decided.miou > given.miou
+    means = [np.mean([np.nanmean(iou([pair])) for pair in pairs]) for pairs in (scored, kept)]
+    assert [given.miou_per_image, decided.miou_per_image] == pytest.approx(means)
 
 
 def test_refined_maps_are_scored_by_themselves(draw: Draw) -> None:

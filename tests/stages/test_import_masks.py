@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +270,129 @@ def test_images_that_the_run_does_not_have_are_failures(run: Run, tmp_path: Path
     run.pseudo_mask_file("a").unlink()
     with pytest.raises(DataError, match=r"x\.zip: has no mask of any image in"):
         import_masks(run, file, base="pseudo_masks")
+
+
+BOX = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 3, 3]}
+
+
+def edited(file: Path, annotations: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Path:
+    """A COCO file with other annotations, from a tool that drops the fingerprints."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content.pop("info", None)
+    content["annotations"] = annotations(content["annotations"])
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return file
+
+
+def test_a_region_that_is_not_a_mask_is_passed_over_and_listed(run: Run, tmp_path: Path) -> None:
+    file = corrected(run, tmp_path / "x.json", "a", "sub/b", format="coco")
+    edited(file, lambda found: [*found, BOX])
+    result = import_masks(run, file)
+    assert result.corrected == {"a": 1, "sub/b": 1}
+    assert read_mask(run.corrected_masks / "a.png")[0, 0] == 1
+    (passed_over,) = result.passed_over
+    assert passed_over.id == "a"
+    assert "is a box without a segmentation" in passed_over.reason
+    assert result.failures == ()
+    assert read_failures(run) == [passed_over]
+    import_masks(run, exported(run, tmp_path / "y.json"))
+    assert read_failures(run) == []
+
+
+def test_a_strict_import_of_such_a_region_writes_nothing(run: Run, tmp_path: Path) -> None:
+    file = corrected(run, tmp_path / "x.json", "a", format="coco")
+    edited(file, lambda found: [*found, BOX])
+    before = sorted(run.path.rglob("*"))
+    with pytest.raises(DataError, match=r"annotations\[\d\]: is a box without"):
+        import_masks(run, file, strict=True)
+    assert sorted(run.path.rglob("*")) == before
+
+
+def test_an_image_with_nothing_but_such_regions_keeps_its_mask(run: Run, tmp_path: Path) -> None:
+    file = corrected(run, tmp_path / "x.json", "a", "sub/b", format="coco")
+    edited(file, lambda found: [BOX, *(item for item in found if item["image_id"] != 1)])
+    result = import_masks(run, file)
+    assert result.corrected == {"sub/b": 1}
+    assert "a" in result.kept
+    np.testing.assert_array_equal(
+        read_mask(run.corrected_masks / "a.png"), read_mask(run.pseudo_mask_file("a"))
+    )
+
+
+def listed_in_coco(run: Run, folder: Path) -> Path:
+    return edited(exported(run, folder / "x.json"), lambda found: [])
+
+
+def with_info(run: Run, folder: Path) -> Path:
+    file = exported(run, folder / "x.json")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(content | {"annotations": []}), encoding="utf-8")
+    return file
+
+
+def listed_in_voc(run: Run, folder: Path) -> Path:
+    out = exported(run, folder / "voc", format="voc")
+    for mask in (out / "SegmentationClass").rglob("*.png"):
+        mask.rename(mask.with_suffix(".txt"))
+    return out
+
+
+def empty_yolo_files(run: Run, folder: Path) -> Path:
+    out = exported(run, folder / "yolo", format="yolo")
+    for file in (out / "labels").rglob("*.txt"):
+        file.write_text("")
+    return out
+
+
+def empty_cvat_images(run: Run, folder: Path) -> Path:
+    out = exported(run, folder / "x.xml", format="cvat-images")
+    lines = out.read_text(encoding="utf-8").splitlines()
+    out.write_text("\n".join(line for line in lines if "<mask" not in line), encoding="utf-8")
+    return out
+
+
+def empty_tasks(run: Run, folder: Path) -> Path:
+    out = exported(run, folder / "x.json", format="label-studio")
+    tasks = json.loads(out.read_text(encoding="utf-8"))
+    for task in tasks:
+        task["annotations"] = [{"result": []}]
+    out.write_text(json.dumps(tasks), encoding="utf-8")
+    return out
+
+
+@pytest.mark.parametrize(
+    "make",
+    [listed_in_coco, with_info, listed_in_voc, empty_yolo_files, empty_cvat_images, empty_tasks],
+    ids=lambda make: make.__name__,
+)
+def test_a_file_without_any_mask_is_refused(
+    make: Callable[[Run, Path], Path], run: Run, tmp_path: Path
+) -> None:
+    import_masks(run, corrected(run, tmp_path / "first.zip", "a"))
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match="has no mask of any, so all masks would become") as refused:
+        import_masks(run, make(run, tmp_path))
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    for advice in ("remove", "delete", "--base", "start over"):
+        assert advice not in str(refused.value)
+
+
+def test_a_file_of_boxes_is_refused_and_says_what_they_are(run: Run, tmp_path: Path) -> None:
+    file = edited(exported(run, tmp_path / "x.json"), lambda _: [BOX] * 8)
+    with pytest.raises(DataError, match="has no mask of any") as refused:
+        import_masks(run, file)
+    lines = str(refused.value).splitlines()
+    assert len(lines) == 1 + 5 + 1
+    assert "annotations[0]: is a box without a segmentation" in lines[1]
+    assert lines[-1].strip() == "… and 3 more."
+
+
+def test_an_unchanged_mask_of_background_is_no_fault(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "some"
+    write_mask(folder / "none.png", read_mask(run.pseudo_mask_file("none")))
+    write_json(folder / "classes.json", CLASSES)
+    export_masks(folder, tmp_path / "x.json", format="coco")
+    assert import_masks(run, tmp_path / "x.json").unchanged == ("none",)
 
 
 def test_a_mask_that_lost_everything_is_named(run: Run, tmp_path: Path) -> None:

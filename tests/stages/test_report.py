@@ -103,6 +103,10 @@ def fake_scores():
             miou=float(rng.random()),
             iou={name: None if name == HOSTILE else float(rng.random()) for name in names},
             absent=1,
+            frequency_weighted_iou=float(rng.random()),
+            miou_per_image=float(rng.random()),
+            mean_dice=float(rng.random()),
+            dice={name: None if name == HOSTILE else float(rng.random()) for name in names},
         )
         for source in ("cam", "rcam")
         for policy, threshold in (("fixed", 0.15), ("argmax", None), ("label_free", 0.2134), ("oracle", 0.31))
@@ -244,6 +248,15 @@ def test_miou_table_is_that_of_the_scores(page):
             assert (f"at {entry.threshold:.3g}" in cell) if entry.threshold else ("at" not in cell)
     assert "these masks" in rcam[1]
     assert sum("these masks" in cell for cell in cam + rcam) == 1
+
+
+def test_the_other_means_are_shown_by_their_names(page):
+    head, *rows = page.rows("Masks, in %")
+    assert head[2:6] == ["mIoU", "mIoU per image", "Frequency-weighted IoU", "Mean Dice"]
+    for row, entry in zip(rows, fake_scores().segmentation, strict=True):
+        means = (entry.miou, entry.miou_per_image, entry.frequency_weighted_iou, entry.mean_dice)
+        assert row[2:6] == [f"{100 * value:.2f}" for value in means]
+    assert "Dice coefficient of every class under every policy" in page.text("classes")
 
 
 def test_class_table_is_that_of_the_scores(page):

@@ -121,6 +121,18 @@ def test_an_interrupted_training_resumes_to_the_same_weights(options: dict[str, 
     assert [row["epoch"] for row in rows(Run(broken.segmentation))] == ["1", "2"]
 
 
+def test_no_group_is_divided_between_training_and_held_out_images(squares: Squares) -> None:
+    run, data = squares
+    records = [replace(record, group=f"p{place // 3}") for place, record in enumerate(data.records)]
+    settings = quick(run, epochs=1, validation_fraction=0.2)
+    result = segment(run, replace(data, records=tuple(records)), settings=settings)
+    ids = set(read_json(result.trained.training_ids_file))
+    assert {record.group for record in records if record.id in ids}.isdisjoint(
+        record.group for record in records if record.id not in ids
+    )
+    assert len(data) - len(ids) == 3
+
+
 def test_the_time_of_the_training_s_end_and_its_images_are_noted(squares: Squares) -> None:
     run, data = squares
     settings = quick(run, epochs=1, validation_fraction=0.2)

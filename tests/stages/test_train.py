@@ -358,6 +358,33 @@ def test_another_validation_split_is_refused(data: ImageSet, tmp_path: Path) -> 
     train(data, settings=settings, out=tmp_path / "run", resume=True, progress=_never)
 
 
+def grouped(data: ImageSet, *groups: str) -> ImageSet:
+    """The data set with the groups of its images in turn."""
+    records = (replace(record, group=groups[i % len(groups)]) for i, record in enumerate(data.records))
+    return replace(data, records=tuple(records))
+
+
+def test_a_validation_split_that_shares_a_group_is_refused(data: ImageSet, tmp_path: Path) -> None:
+    training = grouped(data.subset([0, 1, 2, 3, 4]), "p1", "p2")
+    settings = quick_settings()
+    with pytest.raises(DataError, match="p1: 3 and 1 images; p2: 2 and 1 images"):
+        train(
+            training,
+            settings=settings,
+            out=tmp_path / "run",
+            validation=grouped(data.subset([6, 7]), "p1", "p2"),
+        )
+
+
+def test_no_group_is_divided_for_validation(data: ImageSet, tmp_path: Path) -> None:
+    settings = quick_settings(data={"validation_fraction": 0.2}, train={"epochs": 1})
+    run = train(grouped(data, "p1", "p2", "p3"), settings=settings, out=tmp_path / "run")
+    notes = training_notes(run)
+    assert (notes.training_images, notes.validation_images) == (8, 4)
+    with pytest.raises(DataError, match="images are of 1 group"):
+        train(grouped(data, "p1"), settings=settings, out=tmp_path / "other")
+
+
 def test_a_validation_set_that_came_later_is_refused(data: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(data, settings=quick_settings(), out=tmp_path / "run", progress=_interrupting(5))

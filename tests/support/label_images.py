@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,6 +79,9 @@ def without_fingerprints(format: str, path: Path) -> None:
         content = json.loads(path.read_text(encoding="utf-8"))
         del content["info"]
         path.write_text(json.dumps(content), encoding="utf-8")
+    elif format == "cvat-images":
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r' swtformer="\w+"', "", text), encoding="utf-8")
     elif path.is_dir():
         (path / "swtformer.json").unlink()
     else:

@@ -57,12 +57,21 @@ def check(
     sheet: Annotated[
         Path | None, Parameter(help="Draw a sheet of pictures into this file.", negative=())
     ] = None,
+    against: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Another split, which should share no image and no group with this one; may be repeated. By "
+            "default the validation split of the settings.",
+            negative=(),
+        ),
+    ] = (),
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
     """Read a data set whole and list every problem at once.
 
-    Exit code 2 where no command would take the data set; 3 where images would be skipped or masks cannot be
+    Exit code 2 where no command would take the data set, or where a group (--data.group) lies in two splits;
+    3 where images would be skipped or masks cannot be
     used.
     """
     settings = gather(config=config, flags=flags)
@@ -73,7 +82,9 @@ def check(
         from swtformer.datasets.sheet import picture_sheet
 
         images = open_dataset(data, settings.data, reader=settings.reader)
-        found = check_images(images, settings=settings.data, progress=view)
+        names = against or tuple(filter(None, [settings.data.validation_split]))
+        others = [open_dataset(data, settings.data, split=name, reader=settings.reader) for name in names]
+        found = check_images(images, settings=settings.data, against=others, progress=view)
         if sheet is not None:
             picture_sheet(images, sheet, settings=settings.data)
     say(*check_tables(found))

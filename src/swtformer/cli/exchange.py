@@ -103,12 +103,19 @@ def import_(
     out: Annotated[
         Path | None, Parameter(help="Folder to make; by default corrected_masks in the run.", negative=())
     ] = None,
+    strict: Annotated[
+        bool,
+        Parameter(
+            help="Refuse a file with a region that is not a mask, such as a box or a line.", negative=()
+        ),
+    ] = False,
 ) -> Outcome:
     """Import masks that were corrected in another tool.
 
     Every image of the run gets a mask: the corrected one, or the one that it had. corrections.json in the
     folder lists the corrected ones. A second import adds to the first; if both changed the same mask, the
-    second replaces it with a warning. Images that the run does not have are left out (exit code 3).
+    second replaces it with a warning. Images that the run does not have are left out, and regions that are
+    not masks are passed over (exit code 3).
     """
     made = Run(run)
     made.settings()
@@ -116,7 +123,7 @@ def import_(
         from swtformer.stages.import_masks import import_masks
         from swtformer.store.corrections import training_commands
 
-        result = import_masks(made, file, format=format, base=base, out=out, progress=view)
+        result = import_masks(made, file, format=format, base=base, out=out, strict=strict, progress=view)
     say(
         f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} are unchanged, "
         f"{len(result.kept)} are not in the file: {result.folder}"
@@ -130,4 +137,6 @@ def import_(
         warn(warning)
     train, predict = training_commands(made, result.folder)
     say(f"Next: {train}\n      {predict}")
-    return Outcome(warn_of_skipped(result.failures, made.failures_file, what="mask", how="left out"), made)
+    left_out = warn_of_skipped(result.failures, made.failures_file, what="mask", how="left out")
+    passed_over = warn_of_skipped(result.passed_over, made.failures_file, what="region", how="passed over")
+    return Outcome(max(left_out, passed_over), made)

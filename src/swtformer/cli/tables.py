@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -18,8 +19,12 @@ def score_tables(scores: Scores) -> list[RenderableType]:
     """Captions and tables of what `evaluate` measured; all figures in percent."""
     shown: list[RenderableType] = [_about(scores)]
     if scores.segmentation:
-        shown += ["\nmIoU of the masks, in %:", _miou_table(scores)]
-        shown += ["\nIoU per class, in %:", _iou_table(scores)]
+        shown += ["\nMeans of the masks, in %:", _means_table(scores)]
+        for measure, values in (
+            ("IoU", [entry.iou for entry in scores.segmentation]),
+            ("Dice coefficient", [entry.dice for entry in scores.segmentation]),
+        ):
+            shown += [f"\n{measure} per class, in %:", _class_table(scores, values)]
     partial = [entry.coverage for entry in scores.segmentation if entry.coverage < 1]
     if partial:
         shown.append(
@@ -84,25 +89,29 @@ def _about(scores: Scores) -> str:
         lines.append(f"{scores.skipped} images have no ground truth and were not scored.")
     if scores.missing:
         lines.append(f"{scores.missing} images have no prediction and were scored as all background.")
+    if scores.known_groups:
+        lines.append(scores.about_groups())
     return "\n".join(lines)
 
 
-def _miou_table(scores: Scores) -> Table:
+def _means_table(scores: Scores) -> Table:
     table = Table("maps", "background by", "threshold")
-    table.add_column("mIoU", justify="right")
+    for name in ("mIoU", "mIoU\nper image", "frequency-\nweighted IoU", "mean\nDice"):
+        table.add_column(name, justify="right")
     for entry in scores.segmentation:
         threshold = "" if entry.threshold is None else f"{entry.threshold:.3g}"
-        table.add_row(entry.source, _policy(entry), threshold, _percent(entry.miou))
+        means = (entry.miou, entry.miou_per_image, entry.frequency_weighted_iou, entry.mean_dice)
+        table.add_row(entry.source, _policy(entry), threshold, *map(_percent, means))
     return table
 
 
-def _iou_table(scores: Scores) -> Table:
+def _class_table(scores: Scores, values: Sequence[Mapping[str, float | None]]) -> Table:
     table = Table("class")
     for entry in scores.segmentation:
         table.add_column(f"{entry.source}\n{_policy(entry)}", justify="right")
     for name in scores.classes:
         label = name if name in scores.scored_classes else f"({name})"
-        table.add_row(label, *(_percent(entry.iou.get(name)) for entry in scores.segmentation))
+        table.add_row(label, *(_percent(own.get(name)) for own in values))
     return table
 
 

@@ -36,6 +36,7 @@ class Entry:
         labels: class names; empty for pure background, None where not known.
         source: file and line, for messages.
         mask: ground-truth label image that the source gives.
+        group: what the source says that the image belongs to; None where it does not say.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Entry:
     labels: tuple[str, ...] | None
     source: str
     mask: Path | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,15 @@ def assemble(
     _refuse_unknown(there, classes, problems)
     colours = None if settings.palette is None else read_colours(settings.palette, classes.names)
     records = [
-        Record(entry.id, entry.image, _indices(entry, classes), entry.mask, entry.source, colours)
+        Record(
+            entry.id,
+            entry.image,
+            _indices(entry, classes),
+            entry.mask,
+            entry.source,
+            entry.group,
+            colours=colours,
+        )
         for entry in there
         if entry.image is not None
     ]
@@ -168,6 +178,12 @@ def _merge(entries: Iterable[Entry], origin: Origin, problems: Problems) -> list
                 f"{known.source}; keep one of them{_OR_MERGE.get(origin.format, '')}."
             )
             problems.fatal("conflicting_labels", message, id=entry.id)
+        elif known.group != entry.group:
+            message = (
+                f"{entry.source}: {entry.id!r} is of the group {entry.group!r}, but of {known.group!r} at "
+                f"{known.source}; keep one of them."
+            )
+            problems.fatal("conflicting_groups", message, id=entry.id)
         else:
             again.append((entry, known))
     for entry, known in again if len(again) <= NAMED else again[:1]:

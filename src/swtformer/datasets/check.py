@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from swtformer.datasets.groups import shared_groups
 from swtformer.datasets.images import check_readable, has_rotation, read_image
 from swtformer.datasets.label_images import require_known_labels, require_same_size
+from swtformer.datasets.look_alikes import Hash, Seen, difference_hash, look_alikes
 from swtformer.datasets.mask_images import read_mask_and_colours
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, ImageError
@@ -46,6 +49,7 @@ class CheckReport:
         masks: ground-truth masks found.
         usable_masks: masks that can be read, fit their image and hold values of the classes only.
         masks_unlike_labels: usable masks that show other classes than the image's labels.
+        groups: groups (`data.group`) that the images belong to; 0 where they are not known.
         problems: those of the set, then those found by reading every file, in the order of the set.
     """
 
@@ -64,6 +68,7 @@ class CheckReport:
     masks: int
     usable_masks: int
     masks_unlike_labels: int
+    groups: int
     problems: tuple[Problem, ...]
 
     @property
@@ -92,6 +97,7 @@ class CheckReport:
             ("  turned by EXIF", f"{self.rotated:,}" if self.rotated else ""),
             ("classes", f"{len(self.classes):,}"),
             ("classes per image", per_count),
+            ("groups", f"{self.groups:,}" if self.groups else ""),
             ("height", _range(self.heights_px)),
             ("width", _range(self.widths_px)),
             ("masks", f"{self.masks:,}"),
@@ -117,6 +123,7 @@ class _Finding:
     """What reading one record's files gave; `size` is None where the image cannot be read."""
 
     size: tuple[int, int] | None
+    hash: Hash | None
     is_rotated: bool
     mask_is_usable: bool
     mask_is_unlike_labels: bool
@@ -124,26 +131,44 @@ class _Finding:
     problems: tuple[Problem, ...]
 
 
-def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = silent) -> CheckReport:
+def check(
+    image_set: ImageSet,
+    *,
+    settings: DataSettings,
+    against: Sequence[ImageSet] = (),
+    progress: Progress = silent,
+) -> CheckReport:
     """Decode every image and every mask of a data set, and count what it holds.
 
     Args:
         image_set: the set as its reader opened it.
+        against: other splits of the data, which should share no group and no image with it. Their images are
+            only looked at for that; what is wrong with them is not reported.
         settings: `exif` as the other commands will read the images; `strict` makes unreadable ones fatal.
         progress: called after every image.
 
     Returns:
         The counts and all problems. A bad file never raises: it is a problem of kind "unreadable_image",
-        "unreadable_mask", "mask_size" or "mask_values". "no_labels" (which stops training), "exif_rotation"
-        and "mask_unlike_labels" are remarks about many images at once.
+        "unreadable_mask", "mask_size" or "mask_values". "no_labels" and "group_in_two_splits" (which stop
+        training), "exif_rotation", "mask_unlike_labels" and those of images that look alike are remarks about
+        many images at once.
     """
-    findings: list[_Finding] = []
-    total = len(image_set)
     settings, pixels = _pixels(image_set, settings)
-    progress("check", 0, total)
-    for finding in _findings(image_set, settings):
-        findings.append(finding)
-        progress("check", len(findings), total)
+    sets = (image_set, *(_without_masks(other) for other in against))
+    of_all = [(images.name, record) for images in sets for record in images.records]
+    read: list[_Finding] = []
+    progress("check", 0, len(of_all))
+    for images in sets:
+        for finding in _findings(images, settings):
+            read.append(finding)
+            progress("check", len(read), len(of_all))
+    total = len(image_set)
+    findings = read[:total]
+    seen = [
+        Seen(record, name, finding.hash)
+        for (name, record), finding in zip(of_all, read, strict=True)
+        if finding.size is not None
+    ]
     labelled = [record.present for record in image_set.records if record.present is not None]
     per_class = Counter(index for present in labelled for index in present)
     sizes = [finding.size for finding in findings if finding.size is not None]
@@ -163,12 +188,19 @@ def check(image_set: ImageSet, *, settings: DataSettings, progress: Progress = s
         masks=sum(record.mask is not None for record in image_set.records),
         usable_masks=sum(finding.mask_is_usable for finding in findings),
         masks_unlike_labels=sum(finding.mask_is_unlike_labels for finding in findings),
+        groups=len({record.group for record in image_set.records} - {None}),
         problems=(
             *image_set.problems,
             *(problem for finding in findings for problem in finding.problems),
             *_without_labels(image_set),
             *_remarks(image_set.records, findings, settings),
             *pixels,
+            *(
+                Problem("group_in_two_splits", True, shared)
+                for other in against
+                if (shared := shared_groups(image_set, other))
+            ),
+            *look_alikes(seen),
         ),
     )
 
@@ -180,6 +212,10 @@ def _pixels(image_set: ImageSet, settings: DataSettings) -> tuple[DataSettings, 
     except DataError as error:
         return settings, [Problem("pixels", True, str(error))]
     return decided, [Problem("pixels", False, remark) for remark in remarks]
+
+
+def _without_masks(images: ImageSet) -> ImageSet:
+    return replace(images, records=tuple(replace(record, mask=None) for record in images.records))
 
 
 def _findings(image_set: ImageSet, settings: DataSettings) -> Iterator[_Finding]:
@@ -194,11 +230,12 @@ def _findings(image_set: ImageSet, settings: DataSettings) -> Iterator[_Finding]
 def _examine(record: Record, classes: Sequence[str], settings: DataSettings) -> _Finding:
     """Read the image and the mask of one record."""
     problems: list[Problem] = []
-    size = None
+    size = hash = None
     is_rotated = False
     try:
-        height, width, _ = read_image(record.image, settings, thorough=True).shape
-        size = (height, width)
+        pixels = read_image(record.image, settings, thorough=True)
+        size = (pixels.shape[0], pixels.shape[1])
+        hash = difference_hash(seen_in_colour(pixels))
         is_rotated = has_rotation(record.image)
     except ImageError as error:
         problems.append(Problem("unreadable_image", settings.strict, _from(record, str(error)), record.id))
@@ -207,6 +244,7 @@ def _examine(record: Record, classes: Sequence[str], settings: DataSettings) -> 
         shown, in_colours = _classes_of_mask(record, record.mask, size, classes, problems)
     return _Finding(
         size=size,
+        hash=hash,
         is_rotated=is_rotated,
         mask_is_usable=shown is not None,
         mask_is_unlike_labels=None not in (shown, record.present) and shown != record.present,

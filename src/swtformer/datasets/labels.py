@@ -32,6 +32,7 @@ class LabelRow:
     labels: tuple[str, ...] | None
     mask: str | None
     split: str | None
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,9 @@ def open_data_of(run: Run, made_for: DataNotes) -> ImageSet:
 
 
 def write_labels(run: Run, data: ImageSet) -> None:
-    """Note the ids and labels that a run is trained on, so that later changes can be named."""
-    lines = (json.dumps([id, labels]) for id, labels in _labels(data).items())
+    """Note the ids, labels and groups that a run is trained on, so that what differs later can be named."""
+    labels = _labels(data)
+    lines = (json.dumps([record.id, labels[record.id], record.group]) for record in data.records)
     write_text(run.labels_file, "".join(f"{line}\n" for line in lines))
 
 
@@ -59,8 +60,7 @@ def changes_since_training(run: Run, data: ImageSet) -> list[str]:
     """
     if not run.labels_file.is_file():
         return []
-    lines = run.labels_file.read_text(encoding="utf-8").splitlines()
-    before: dict[str, list[str] | None] = dict(map(json.loads, lines))
+    before = {id: labels for id, labels, _ in _noted(run)}
     now = _labels(data)
     relabelled = [
         f"{id}: {_named(before[id])} → {_named(labels)}"
@@ -72,6 +72,24 @@ def changes_since_training(run: Run, data: ImageSet) -> list[str]:
         *_counted("removed", [id for id in before if id not in now]),
         *_counted("labelled differently", relabelled),
     ]
+
+
+def groups_also_trained_on(run: Run, data: ImageSet) -> list[str]:
+    """Groups that a run was trained on, of which a set shows other images; sorted, for messages.
+
+    Scores of such images are not about new patients, slides or roads. A set of the very images that the run
+    was trained on has none.
+    """
+    if not any(record.group for record in data.records) or not run.labels_file.is_file():
+        return []
+    trained = {id: group for id, _, group in _noted(run)}
+    others = {record.group for record in data.records if record.id not in trained}
+    return sorted(group for group in others & set(trained.values()) if group is not None)
+
+
+def _noted(run: Run) -> list[tuple[str, list[str] | None, str | None]]:
+    """Ids, labels and groups that `write_labels` noted."""
+    return [tuple(json.loads(line)) for line in run.labels_file.read_text(encoding="utf-8").splitlines()]
 
 
 def _labels(data: ImageSet) -> dict[str, list[str] | None]:

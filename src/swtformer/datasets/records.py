@@ -25,6 +25,8 @@ class Record:
             pure background; None where the labels are not known.
         mask: ground-truth label image (0 background, k+1 for class index k, 255 ignored); scores only.
         source: file and line that the record came from, for messages.
+        group: what the image belongs to (`data.group`), such as a patient; a group is never divided between
+            training and validation. None where groups are not known.
         colours: what the mask's colours mean, where a palette file says so.
     """
 
@@ -33,6 +35,7 @@ class Record:
     present: tuple[int, ...] | None
     mask: Path | None = None
     source: str = ""
+    group: str | None = None
     colours: MaskColours | None = field(default=None, compare=False)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.datasets.base import Reader
+from swtformer.datasets.groups import with_groups
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.records import ImageSet, Opened
 from swtformer.datasets.rows import refuse_pickle
@@ -68,6 +69,8 @@ def open_dataset(
             raise SettingsError(f"`data.pattern` is of the format {PATTERN_READER}; leave it out for {name}.")
         chosen: Reader = READERS[name](READERS.options(name, reader or {}))
         images = chosen.read(_existing(path), settings, split)
+        if settings.group is not None:
+            images = with_groups(images, settings.group)
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
     except RecursionError:

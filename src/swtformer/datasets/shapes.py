@@ -80,7 +80,7 @@ def draw_shapes(
         if _was_drawn(folder, recipe):
             return folder
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder}: already holds something else; name a new folder or delete this one.")
+            raise DataError(f"{folder}: already holds something else; name a new folder.")
         partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:

@@ -48,6 +48,21 @@ class Folder:
         except OSError as error:
             raise DataError(f"{file}: cannot be read: {error.strerror}.") from error
 
+    def start(self, name: str, count: int) -> bytes:
+        """The first bytes of one file; none of a link to a file outside.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        file = self.path / name
+        if not file.resolve().is_relative_to(self.path.resolve()):
+            return b""
+        try:
+            with file.open("rb") as stream:
+                return stream.read(count)
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read: {error.strerror}.") from error
+
 
 class Zip:
     """The files in a zip archive."""
@@ -84,6 +99,18 @@ class Zip:
         except _DAMAGE as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error}).") from error
 
+    def start(self, name: str, count: int) -> bytes:
+        """The first bytes of one file.
+
+        Raises:
+            DataError: it is damaged or encrypted.
+        """
+        try:
+            with self._archive.open(name) as stream:
+                return stream.read(count)
+        except _DAMAGE as error:
+            raise DataError(f"{self.path}: {name} cannot be read ({error}).") from error
+
 
 Tree = Folder | Zip
 
@@ -106,14 +133,14 @@ def open_tree(path: Path) -> Iterator[Tree]:
         yield Zip(path, archive)
 
 
-def read_text(tree: Tree, name: str) -> str:
+def read_text(tree: Tree, name: str, limit: int = TEXT_BYTES) -> str:
     """UTF-8 text of one file, without byte-order mark.
 
     Raises:
-        DataError: it is not UTF-8, or has more than `TEXT_BYTES`.
+        DataError: it is not UTF-8, or has more than `limit` bytes.
     """
     try:
-        return tree.read(name, TEXT_BYTES).decode("utf-8-sig")
+        return tree.read(name, limit).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{tree.path}: {name} is not UTF-8 text.") from None
 
@@ -131,6 +158,18 @@ def root_of(tree: Tree, folder: str) -> str:
     if not places:
         raise DataError(f"{tree.path}: holds no folder {folder}.")
     return "".join(f"{part}/" for part in min(places, key=len))
+
+
+def roots_of(tree: Tree, folder: str) -> list[str]:
+    """The paths that lead to the shallowest folders of this name, such as "train/" and "valid/".
+
+    Raises:
+        DataError: there is none.
+    """
+    depth = root_of(tree, folder).count("/")
+    all_parts = (name.split("/")[:-1] for name in tree.names)
+    places = {tuple(parts[:depth]) for parts in all_parts if parts[depth : depth + 1] == [folder]}
+    return ["".join(f"{part}/" for part in place) for place in sorted(places)]
 
 
 def has_folder(path: Path, folder: str) -> bool:

@@ -19,6 +19,12 @@ from swtformer.exporters.reading import Correction, Ignored, Reading, is_ignored
 from swtformer.label_values import IGNORED
 from swtformer.settings import ExportSettings, NoSettings, Section
 
+IGNORED_IN_CVAT = (
+    'Pixels with 255 are the label "ignored" in this file: add this label to the CVAT task, or export with '
+    "--export.ignored drop."
+)
+"""Warning of exports for CVAT, whose tasks have a fixed list of labels."""
+
 
 @dataclass(frozen=True)
 class LabelledImage:

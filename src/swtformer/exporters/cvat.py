@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from swtformer.exporters.archive import has_folder
-from swtformer.exporters.base import ExchangeFormat, LabelledImage, image_bytes
+from swtformer.exporters.base import IGNORED_IN_CVAT, ExchangeFormat, LabelledImage, image_bytes
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text
 from swtformer.exporters.label_map import (
     CLASS_FOLDER,
@@ -117,8 +117,5 @@ def _warnings(*, crowded: Sequence[str], with_ignored: bool) -> list[str]:
             "the parts apart, export with --format coco and upload the file to CVAT as COCO 1.0."
         )
     if with_ignored:
-        warnings.append(
-            'Pixels with 255 are the label "ignored" in this file: add this label to the CVAT task, or '
-            "export with --export.ignored drop."
-        )
+        warnings.append(IGNORED_IN_CVAT)
     return warnings

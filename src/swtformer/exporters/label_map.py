@@ -1,18 +1,21 @@
 """Masks as colours, as VOC and CVAT store them: labelmap.txt and SegmentationClass/<id>.png.
 
 A line of labelmap.txt is ``name:red,green,blue:parts:actions``; lines that begin with # are comments.
+Other tools write grey masks of label numbers, which count the labels of labelmap.txt from 0.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from swtformer.datasets.background import is_background
 from swtformer.datasets.containers import PNG_SIGNATURE, require_whole
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.archive import Tree, open_tree, read_text, relative_files, root_of
@@ -27,16 +30,38 @@ OBJECT_FOLDER = "SegmentationObject"
 IMAGE_FOLDER = "JPEGImages"
 LIST_FILE = "ImageSets/Segmentation/default.txt"
 MAP_FILE = "labelmap.txt"
+NAME_FILES = ("classes.txt", "class_names.txt")
+"""Lists of class names; that of labelme begins with the name of the background."""
 
 PNG_SLACK_BYTES = 2**20
 """Space for the header and metadata of a PNG besides its pixels."""
 
 PNG_HEADER_BYTES = 33
 
+BIT_DEPTH_AT = 24
+"""Place of the bits per channel in a PNG; Pillow stretches greys of fewer than 8."""
+
 SHOWN = 3
 
 _HEADER = "# label:color_rgb:parts:actions\n"
 _PNG_DAMAGE = (OSError, SyntaxError, ValueError, LookupError, EOFError)
+_MODES = frozenset({"P", "RGB", "RGBA", "L", "LA"})
+_GREY = 0x010101
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What the pixels of masks mean.
+
+    Attributes:
+        colours: mask value (0, k+1 or 255) by colour 0xRRGGBB.
+        numbers: mask value by the grey 0xNNNNNN of a label number.
+        ignored: "drop" if no label means 255.
+    """
+
+    colours: Mapping[int, int]
+    numbers: Mapping[int, int]
+    ignored: Ignored = "keep"
 
 
 def label_map_text(classes: Sequence[str], *, with_ignored: bool) -> str:
@@ -65,52 +90,77 @@ def label_map_text(classes: Sequence[str], *, with_ignored: bool) -> str:
 def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
     """Masks of SegmentationClass in a folder or zip file, by the colours of labelmap.txt.
 
+    A mask of greys that are not such colours holds label numbers. Transparent pixels are background.
+
     An image that is listed in ImageSets/Segmentation but has no mask is all background: CVAT writes no
-    mask where nothing is drawn. Without labelmap.txt the colours are those that `write` uses.
+    mask where nothing is drawn. Without labelmap.txt the colours and numbers are those that `write` uses, for
+    the classes in classes.txt or else the run's.
 
     Raises:
         DataError: the file as a whole cannot be used.
     """
     with open_tree(path) as tree:
         root = root_of(tree, CLASS_FOLDER)
-        colours, ignored = _read_map(tree, root + MAP_FILE, reading)
+        meaning = _meaning(tree, root, reading)
         exported = read_fingerprints(tree, root)
         reading.expect(exported)
         masks = relative_files(tree, f"{root}{CLASS_FOLDER}/", ".png")
+        by_number: set[int] = set()
         for name, file in masks.items():
             source = f"{path}: {file}"
             if (id := reading.image(name, source)) is not None:
-                labels = _read_mask(tree, file, id, colours, reading)
+                labels, has_numbers = _read_mask(tree, file, id, meaning, reading)
                 if labels is not None:
-                    yield Correction(id, labels, source, exported.get(id), ignored)
-        for name, source in _undrawn(tree, root, masks).items():
-            if (id := reading.image(name, source)) is not None:
+                    by_number.update(np.unique(labels).tolist() if has_numbers else ())
+                    yield Correction(id, labels, source, exported.get(id), meaning.ignored)
+        if by_number and by_number <= {0, IGNORED}:
+            message = (
+                f"{path}: the grey masks hold only 0 and 255, and 255 means ignored. Expected label numbers, "
+                f"such as 1 for {reading.classes[0]!r}."
+            )
+            reading.problems.fatal("mask", message)
+        for name, source in _undrawn(tree, root).items():
+            if name not in masks and (id := reading.image(name, source)) is not None:
                 labels = np.zeros(reading.images[id].size, dtype=np.uint8)
-                yield Correction(id, labels, source, exported.get(id), ignored)
+                yield Correction(id, labels, source, exported.get(id), meaning.ignored, is_drawn=False)
+        _refuse_other_masks(tree, root, reading)
 
 
-def _undrawn(tree: Tree, root: str, drawn: Collection[str]) -> dict[str, str]:
-    """Images that a list names but that have no mask, each with its place in the list."""
+def _undrawn(tree: Tree, root: str) -> dict[str, str]:
+    """Images that a list names, each with its place in the list."""
     listed: dict[str, str] = {}
     for file in relative_files(tree, f"{root}ImageSets/Segmentation/", ".txt").values():
         for line in read_text(tree, file).splitlines():
-            name = line.strip()
-            if name and name not in drawn:
+            if name := line.strip():
                 listed.setdefault(name, f"{tree.path}: {file}: {name}")
     return listed
 
 
-def _read_map(tree: Tree, name: str, reading: Reading) -> tuple[dict[int, int], Ignored]:
-    """Mask value (0, k+1 or 255) by colour 0xRRGGBB, and "drop" if no label means 255."""
+def _refuse_other_masks(tree: Tree, root: str, reading: Reading) -> None:
+    """Note masks that are not PNG files: without them their images would be background."""
+    for suffix in (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy"):
+        for file in relative_files(tree, f"{root}{CLASS_FOLDER}/", suffix).values():
+            reading.problems.fatal("mask", f"{tree.path}: {file}: expected a mask as PNG, got {suffix}.")
+
+
+def _meaning(tree: Tree, root: str, reading: Reading) -> _Meaning:
     palette = voc_palette()
+    name = root + MAP_FILE
     if name not in tree.names:
-        own = (*range(len(reading.classes) + 1), IGNORED)
-        return {_code(palette[value]): value for value in own}, "keep"
+        own = _numbered(tree, root, reading) | {0: 0, IGNORED: IGNORED}
+        return _Meaning(
+            {_code(palette[number]): value for number, value in own.items()},
+            {number * _GREY: value for number, value in own.items()},
+        )
     values: dict[int, int] = {}
-    for number, line in enumerate(read_text(tree, name).splitlines(), start=1):
-        if not line.strip() or line.strip().startswith("#"):
-            continue
-        source = f"{tree.path}: {name}:{number}"
+    numbers: dict[int, int] = {}
+    entries = [
+        (place, line)
+        for place, line in enumerate(read_text(tree, name).splitlines(), start=1)
+        if line.strip() and not line.strip().startswith("#")
+    ]
+    for number, (place, line) in enumerate(entries):
+        source = f"{tree.path}: {name}:{place}"
         label, *rest = line.split(":")
         value = reading.value(label, source)
         colour = _colour(rest[0] if rest else "")
@@ -120,8 +170,23 @@ def _read_map(tree: Tree, name: str, reading: Reading) -> tuple[dict[int, int], 
             raise DataError(f"{source}: two labels have the colour {_shown(colour)}; give each its own.")
         if value is not None:
             values[colour] = value
+            numbers[number * _GREY] = value
+    conventional = {_code(palette[0]): 0, _code(palette[IGNORED]): IGNORED}
     ignored: Ignored = "keep" if IGNORED in values.values() else "drop"
-    return {_code(palette[0]): 0, _code(palette[IGNORED]): IGNORED} | values, ignored
+    return _Meaning(conventional | values, {IGNORED * _GREY: IGNORED} | numbers, ignored)
+
+
+def _numbered(tree: Tree, root: str, reading: Reading) -> dict[int, int]:
+    """Mask values by label number: by a list of class names, or else the run's own."""
+    file = next((root + name for name in NAME_FILES if root + name in tree.names), None)
+    if file is None:
+        reading.warn_of_order(f"{tree.path}: {root}{CLASS_FOLDER}", first=1)
+        return {value: value for value in range(1, len(reading.classes) + 1)}
+    names = [line.strip() for line in read_text(tree, file).splitlines()]
+    names = [name for name in names if name and name != "__ignore__"]
+    first = 0 if names and is_background(names[0]) else 1
+    values = {number: reading.value(name, f"{tree.path}: {file}") for number, name in enumerate(names, first)}
+    return {number: value for number, value in values.items() if value is not None and number < IGNORED}
 
 
 def _colour(text: str) -> int | None:
@@ -145,38 +210,56 @@ def _shown(code: int) -> str:
 
 
 def _read_mask(
-    tree: Tree, name: str, id: str, colours: Mapping[int, int], reading: Reading
-) -> np.ndarray | None:
-    """(H, W) uint8 labels; None if the mask cannot be used, which is noted."""
+    tree: Tree, name: str, id: str, meaning: _Meaning, reading: Reading
+) -> tuple[np.ndarray | None, bool]:
+    """(H, W) uint8 labels, None if the mask cannot be used, which is noted; and whether it holds numbers."""
     source = f"{tree.path}: {name}"
     height, width = reading.images[id].size
     try:
         # Eight bytes hold a pixel of any PNG, uncompressed.
         data = tree.read(name, 8 * (height + 1) * (width + 1) + PNG_SLACK_BYTES)
         if not reading.has_size(id, _png_size(data), source):
-            return None
+            return None, False
         require_whole(data, "PNG")
         image = Image.open(io.BytesIO(data), formats=("PNG",))
-        if image.mode not in {"P", "RGB"}:
-            raise ValueError(f"expected colours or a palette, got mode {image.mode}")
-        pixels = np.asarray(image.convert("RGB")).astype(np.uint32)
+        if image.mode not in _MODES or (image.mode == "L" and data[BIT_DEPTH_AT] != 8):
+            raise ValueError(f"expected colours, a palette or 8-bit greys, got mode {image.mode}")
+        codes, is_visible = _codes(image)
     except DataError as error:
         reading.problems.fatal("mask", str(error), id=id)
-        return None
+        return None, False
     except _PNG_DAMAGE as error:
         reading.problems.fatal("mask", f"{source}: is not a usable mask: {error}.", id=id)
-        return None
-    codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-    used, inverse = np.unique(codes, return_inverse=True)
-    strays = [code for code in used.tolist() if code not in colours]
+        return None, False
+    used, inverse = np.unique(codes[is_visible], return_inverse=True)
+    has_numbers = bool(set(used.tolist()) - meaning.colours.keys()) and not np.any(used % _GREY)
+    known = meaning.numbers if has_numbers else meaning.colours
+    strays = [code for code in used.tolist() if code not in known]
     if strays:
-        shown = ", ".join(map(_shown, strays[:SHOWN]))
+        shown = ", ".join(str(code % 256) if has_numbers else _shown(code) for code in strays[:SHOWN])
         more = f" and {len(strays) - SHOWN} more" if len(strays) > SHOWN else ""
-        message = f"{source}: {MAP_FILE} has no label with the colour {shown}{more}."
+        what = "number" if has_numbers else "colour"
+        message = f"{source}: {MAP_FILE} has no label with the {what} {shown}{more}."
         reading.problems.fatal("unknown_colour", message, id=id)
-        return None
-    table = np.array([colours[code] for code in used.tolist()], dtype=np.uint8)
-    return table[inverse].reshape(codes.shape)
+        return None, False
+    labels = np.zeros(codes.shape, dtype=np.uint8)
+    labels[is_visible] = np.array([known[code] for code in used.tolist()], dtype=np.uint8)[inverse]
+    return labels, has_numbers
+
+
+def _codes(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) colours 0xRRGGBB, and (H, W) bool whether a pixel is visible.
+
+    Raises:
+        ValueError: a pixel is half transparent.
+    """
+    pixels = np.asarray(image.convert("RGBA" if "A" in image.mode else "RGB")).astype(np.uint32)
+    is_visible = np.ones(pixels.shape[:2], dtype=bool)
+    if "A" in image.mode:
+        is_visible = pixels[..., 3] == 255
+        if np.any(pixels[~is_visible, 3]):
+            raise ValueError("it has half transparent pixels; draw without soft edges")
+    return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], is_visible
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

@@ -15,15 +15,15 @@ import numpy as np
 from swtformer.errors import DataError
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, require_free_names
 from swtformer.exporters.brush_rle import decode_brush, encode_brush
+from swtformer.exporters.documents import Document, documents, has_document
 from swtformer.exporters.fingerprints import KEY, fingerprint
 from swtformer.exporters.objects import objects
 from swtformer.exporters.outlines import fill
 from swtformer.exporters.reading import (
     Canvas,
     Correction,
+    NoMaskError,
     Reading,
-    is_json,
-    json_of,
     warn_of_overlaps,
 )
 from swtformer.label_values import IGNORED, IGNORED_NAME
@@ -37,6 +37,11 @@ ID_KEY = "swtformer_id"
 """Field of a task's data that holds the record id: Label Studio renames uploaded files."""
 
 REGION_TYPES = ("brushlabels", "polygonlabels")
+
+OTHER_SHAPES = frozenset({"brush", "polygon", "rectangle", "ellipse", "keypoint", "vector", "bitmask"})
+"""Types of regions that have no label. Other types that do not end in "labels" are answers and relations."""
+
+_START = r"\["
 
 _UPLOAD = re.compile(r"(?:^|/)upload/\d+/[0-9a-f]{8}-([^/]+)$")
 """Reference to an uploaded file, which has lost its folder and whose name has a prefix."""
@@ -56,7 +61,7 @@ class LabelStudioExporter(ExchangeFormat):
     settings_type = LabelStudioSettings
     suffix = ".json"
     is_lossless = True
-    expects = "a .json file with a list of tasks"
+    expects = "a .json file with a list of tasks, or a folder or .zip file with one"
 
     def write(
         self, images: Iterable[LabelledImage], out: Path, *, classes: Sequence[str], settings: ExportSettings
@@ -89,33 +94,34 @@ class LabelStudioExporter(ExchangeFormat):
         return []
 
     def recognises(self, path: Path) -> bool:
-        """A .json file that holds a list."""
-        return is_json(path, b"[")
+        """A .json file that holds a list, alone or in a folder or zip file."""
+        return has_document(path, ".json", _START)
 
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
-        """Masks of the newest annotation of each task, from brush strokes and polygons.
+        """Masks of one annotation of each task (see `_chosen`), from brush strokes and polygons.
 
         A task without an annotation that was not cancelled is left out: nobody looked at it.
         """
-        contested = []
-        for index, task in enumerate(_tasks(path)):
-            source = f"{path}: task {index + 1}"
-            annotation = _newest_annotation(task, source)
-            name = _image_name(task, source)
-            if annotation is None or (id := reading.image(name, source)) is None:
-                continue
-            try:
-                canvas = _paint(annotation, id, source, reading)
-            except KeyError as error:
-                reading.problems.fatal("region", f"{source} ({id}): a region lacks {error}.", id=id)
-                continue
-            except (ValueError, TypeError) as error:
-                reading.problems.fatal("region", f"{source} ({id}): {error}.", id=id)
-                continue
-            if canvas is not None:
-                contested.append(canvas.contested)
-                yield Correction(id, canvas.labels, source, _exported(task))
-        warn_of_overlaps(contested, reading.problems, path)
+        with documents(path, ".json", _START) as found:
+            for document in found:
+                yield from _read(document, reading)
+
+
+def _read(document: Document, reading: Reading) -> Iterator[Correction]:
+    contested = []
+    for index, task in enumerate(_tasks(document)):
+        source = f"{document.source}: task {index + 1}"
+        annotation = _chosen(task, source)
+        name = _image_name(task, source)
+        if annotation is None or (id := reading.image(name, source)) is None:
+            continue
+        canvas = Canvas(id, reading)
+        for region in annotation:
+            with canvas.region(f"{source} ({id})"):
+                _paint(region, source, canvas, reading)
+        contested.append(canvas.contested)
+        yield from canvas.corrections(source, _exported(task))
+    warn_of_overlaps(contested, reading.problems, document.source)
 
 
 def configuration(classes: Sequence[str], *, with_ignored: bool) -> str:
@@ -153,19 +159,23 @@ def _regions(labels: np.ndarray, classes: Sequence[str], settings: ExportSetting
     ]
 
 
-def _tasks(path: Path) -> list[Any]:
-    tasks = json_of(path)
+def _tasks(document: Document) -> list[Any]:
+    tasks = document.json()
     if not isinstance(tasks, list):
-        raise DataError(f"{path}: expected Label Studio's JSON export, a list of tasks.")
+        raise DataError(f"{document.source}: expected Label Studio's JSON export, a list of tasks.")
     return tasks
 
 
-def _newest_annotation(task: Any, source: str) -> list[Any] | None:
-    """The regions of the newest annotation that was not cancelled."""
+def _chosen(task: Any, source: str) -> list[Any] | None:
+    """The regions of the annotation that counts: the newest that was not cancelled.
+
+    Those marked as ground truth come before all others.
+    """
     annotations = task.get("annotations", []) if isinstance(task, dict) else None
     if not isinstance(annotations, list) or not all(isinstance(item, dict) for item in annotations):
         raise DataError(f"{source}: expected a task with annotations; choose JSON, not JSON-MIN, on export.")
     valid = [item for item in annotations if not item.get("was_cancelled")]
+    valid = [item for item in valid if item.get("ground_truth")] or valid
     if not valid:
         return None
     newest = max(valid, key=lambda item: str(item.get("updated_at") or item.get("created_at") or ""))
@@ -200,34 +210,31 @@ def _image_name(task: Mapping[str, Any], source: str) -> str:
     return uploaded[1] if uploaded else path
 
 
-def _paint(annotation: Sequence[Mapping[str, Any]], id: str, source: str, reading: Reading) -> Canvas | None:
-    """Paint an annotation's regions; None if one cannot be used, which is noted.
+def _paint(region: Mapping[str, Any], source: str, canvas: Canvas, reading: Reading) -> None:
+    """Paint a region.
 
     Raises:
-        ValueError: a region is damaged or of a kind without a mask.
-        KeyError, TypeError: a region lacks a field.
+        NoMaskError: it is of a kind without a mask, or has no label.
+        ValueError: it is damaged.
+        KeyError, TypeError: it lacks a field.
     """
-    canvas = Canvas(reading.images[id].size)
-    for region in annotation:
-        kind, value = region.get("type"), region.get("value")
-        if not isinstance(value, dict) or not str(kind).endswith("labels"):
-            continue  # an answer about the image, a relation …
-        if kind not in REGION_TYPES:
-            raise ValueError(f"a region of type {kind!r} has no mask; expected {' or '.join(REGION_TYPES)}")
-        if region.get("image_rotation"):
-            raise ValueError("it is drawn on a rotated image; undo the rotation, or rotate the file itself")
-        names = value.get(kind) or ["(no label)"]
-        if len(names) != 1:
-            raise ValueError(f"a region has the labels {names}; expected one")
-        size = (region["original_height"], region["original_width"])
-        label = reading.value(str(names[0]), source)
-        if label is None or not reading.has_size(id, size, source):
-            return None
-        canvas.paint(_region(kind, value, size), label)
-    return canvas
+    kind, value = str(region.get("type")), region.get("value")
+    if not isinstance(value, dict) or not (kind.endswith("labels") or kind in OTHER_SHAPES):
+        return  # an answer about the image, a relation …
+    if kind not in REGION_TYPES:
+        raise NoMaskError(f"a region of type {kind!r}")
+    if region.get("image_rotation"):
+        raise ValueError("it is drawn on a rotated image; undo the rotation, or rotate the file itself")
+    names = value.get(kind) or ["(no label)"]
+    if len(names) != 1:
+        raise ValueError(f"a region has the labels {names}; expected one")
+    size = (region["original_height"], region["original_width"])
+    if canvas.has_size(size, source):
+        canvas.paint(_pixels(kind, value, size), reading.value(str(names[0]), source))
 
 
-def _region(kind: str, value: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+def _pixels(kind: str, value: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool pixels of a region."""
     if kind == "brushlabels":
         return decode_brush(value["rle"], size)
     height, width = size  # points are percentages of it

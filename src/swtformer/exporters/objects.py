@@ -34,6 +34,14 @@ def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[
             yield from ((value, part) for part in _components(region))
 
 
+def box_of(region: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the smallest box around a (H, W) bool region; empty where the region is."""
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def _components(region: np.ndarray) -> Iterator[np.ndarray]:
     try:
         from scipy import ndimage

@@ -6,13 +6,19 @@ half a pixel short on every side and has no area where a region is one pixel wid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from swtformer.exporters.coco_rle import decode_rle
+from swtformer.exporters.objects import box_of
+from swtformer.exporters.reading import NoMaskError
+
+LEAST_POINTS = 3
+"""Points of a polygon that has an area."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,9 @@ def outlines(region: np.ndarray) -> list[Outline]:
     Args:
         region: (H, W) bool.
     """
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if not len(rows):
-        return []
-    top, left = int(rows[0]), int(columns[0])
-    inner = np.pad(region[top : rows[-1] + 1, left : columns[-1] + 1], 1).astype(np.int8)
+    box = box_of(region)
+    top, left = box[0].start, box[1].start
+    inner = np.pad(region[box], 1).astype(np.int8)
     width = inner.shape[1] - 1  # vertices in a row
     across, down = np.diff(inner, axis=0)[:, 1:-1], np.diff(inner)[1:-1].T
     # With the region on their right, and in the order of turns to the right: east, south, west, north.
@@ -94,6 +98,103 @@ def _outline(corners: np.ndarray, width: int, left: int, top: int) -> Outline:
     return Outline(points, abs(area), is_hole=area < 0)
 
 
+def polygons(region: np.ndarray) -> list[np.ndarray]:
+    """A polygon around each part of a region, the largest first, with its holes cut open.
+
+    A hole is joined to the line left of it by a cut of no width, which the polygon runs along in both
+    directions, so that the polygon alone covers exactly the pixels of the part.
+
+    Args:
+        region: (H, W) bool.
+
+    Returns:
+        For each part (N, 2) int x and y of the corners in pixels.
+    """
+    lines = outlines(region)
+    cuts = _cuts(region, lines)
+    parts = [number for number, line in enumerate(lines) if not line.is_hole]
+    return [_with_cuts(part, lines, cuts) for part in sorted(parts, key=lambda part: -lines[part].area)]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A cut from a point on a line to a corner of a hole.
+
+    Attributes:
+        point: x and y on the line.
+        hole: number of the outline of the hole.
+        corner: number of its corner.
+    """
+
+    point: tuple[int, int]
+    hole: int
+    corner: int
+
+
+def _cuts(region: np.ndarray, lines: Sequence[Outline]) -> dict[tuple[int, int], list[_Cut]]:
+    """The cuts to all holes, by the line that they start from and its side (the number of its first corner).
+
+    From the upper left corner of a hole the cut runs left between two rows of the region, until one of them
+    ends there: at an upright side of another line of the same part. That line begins further left, so the
+    cuts make a tree whose root is the line around the part.
+    """
+    holes = [number for number, line in enumerate(lines) if line.is_hole]
+    if not holes:
+        return {}
+    width = region.shape[1] + 1
+    side_at = np.zeros((region.shape[0] + 1) * width, dtype=np.int64)
+    sides: list[tuple[int, int]] = []
+    for number, line in enumerate(lines):
+        for corner, ((x, y), (next_x, next_y)) in enumerate(
+            zip(line.points.tolist(), np.roll(line.points, -1, axis=0).tolist(), strict=True)
+        ):
+            if x == next_x:
+                top, bottom = sorted((y, next_y))
+                side_at[top * width + x : bottom * width + x + 1 : width] = len(sides)
+                sides.append((number, corner))
+    inside = region[:-1] & region[1:]
+    cuts: dict[tuple[int, int], list[_Cut]] = defaultdict(list)
+    for hole in holes:
+        points = lines[hole].points
+        corner = int(np.lexsort((points[:, 1], points[:, 0]))[0])
+        x, y = points[corner].tolist()
+        reached = x - int(np.argmin(np.append(inside[y - 1, :x][::-1], False)))
+        cuts[sides[side_at[y * width + reached]]].append(_Cut((reached, y), hole, corner))
+    return cuts
+
+
+def _with_cuts(
+    part: int, lines: Sequence[Outline], cuts: Mapping[tuple[int, int], Sequence[_Cut]]
+) -> np.ndarray:
+    """The corners of a polygon that runs around a part and, by the cuts, around its holes."""
+    found: list[tuple[int, int]] = []
+    todo = [_line_with_cuts(part, 0, lines, cuts)]
+    while todo:
+        step = next(todo[-1], None)
+        if step is None:
+            todo.pop()
+        elif isinstance(step, _Cut):
+            todo.append(_line_with_cuts(step.hole, step.corner, lines, cuts))
+        elif not found or step != found[-1]:
+            found.append(step)
+    return np.array(found[:-1] if found[-1] == found[0] else found)
+
+
+def _line_with_cuts(
+    number: int, first: int, lines: Sequence[Outline], cuts: Mapping[tuple[int, int], Sequence[_Cut]]
+) -> Iterator[tuple[int, int] | _Cut]:
+    """Once around a line from a corner back to it; before and after a cut comes the point where it starts."""
+    points = [(x, y) for x, y in lines[number].points.tolist()]
+    for corner in (*range(first, len(points)), *range(first)):
+        start = points[corner]
+        yield start
+        for cut in sorted(cuts.get((number, corner), ()), key=lambda cut: abs(cut.point[1] - start[1])):
+            yield cut.point
+            yield cut
+            yield cut.point
+    yield points[first]
+
+
 def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:
     """Pixels inside at least one of the polygons, by the rule of COCO's own tools.
 
@@ -105,13 +206,16 @@ def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarr
         (H, W) bool.
 
     Raises:
-        ValueError: a polygon has fewer than three points, or one far outside the image.
+        NoMaskError: a polygon has fewer than three points, or all of them together cover no pixel.
+        ValueError: a polygon is damaged or has a point far outside the image.
     """
     height, width = size
     for polygon in polygons:
         values = np.asarray(polygon, dtype=np.float64)
-        if values.ndim != 1 or len(values) < 6 or len(values) % 2:
-            raise ValueError(f"expected x and y of three points or more, got {len(polygon)} numbers")
+        if values.ndim != 1 or len(values) % 2:
+            raise ValueError(f"expected x and y of each point, got {len(polygon)} numbers")
+        if len(values) < 2 * LEAST_POINTS:
+            raise NoMaskError(f"a polygon of {len(values) // 2} points")
         points = values.reshape(-1, 2)
         inside = (points >= (-width, -height)) & (points <= (2 * width, 2 * height))
         if not inside.all():  # nan compares false as well
@@ -120,4 +224,7 @@ def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarr
         [[float(value) for value in polygon] for polygon in polygons], height, width
     )
     # pycocotools' own decoder raises a warning under NumPy 2.
-    return decode_rle(coco_mask.merge(encoded)["counts"].decode("ascii"), size)
+    region = decode_rle(coco_mask.merge(encoded)["counts"].decode("ascii"), size)
+    if not region.any():
+        raise NoMaskError("a polygon that covers no pixel")
+    return region

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,13 +17,22 @@ from swtformer.datasets.background import is_background
 from swtformer.datasets.label_images import require_same_size
 from swtformer.datasets.paths import record_id
 from swtformer.datasets.problems import Problems
-from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError, nearest
+from swtformer.exporters.objects import box_of
 from swtformer.label_values import IGNORED, IGNORED_NAME
 from swtformer.safe_names import safe_name
 
 UNKNOWN_IMAGE = "unknown_image"
 """Kind of the warnings about images that the run has no masks of."""
+
+PASSED_OVER = "passed_over"
+"""Kind of the warnings about regions that are not masks."""
+
+_RENAMED = (
+    re.compile(r"(.+)_(?:bmp|jpe?g|png|tiff?|webp)\.rf\.\w+", re.IGNORECASE),
+    re.compile(r"(?:.*/)?[0-9a-f]{8}-(.+)"),
+)
+"""How Roboflow renames b.jpg, and Label Studio an uploaded file: b_jpg.rf.<digits>.jpg, <8 digits>-b.jpg."""
 
 Ignored = Literal["keep", "drop"]
 """What an export did with 255: kept it, or made it background."""
@@ -50,6 +61,7 @@ class Correction:
         source: its place in the file, for messages.
         exported: fingerprint of the mask as it was exported; None if the file does not hold it.
         ignored: "drop" if the file has no label for 255, so that its masks say nothing about these pixels.
+        is_drawn: False if the file lists the image without any mask or region, which means background.
     """
 
     id: str
@@ -57,6 +69,11 @@ class Correction:
     source: str
     exported: str | None = None
     ignored: Ignored = "keep"
+    is_drawn: bool = True
+
+
+class NoMaskError(ValueError):
+    """A region has no area, such as a box or a line. The message is a noun phrase: "a box"."""
 
 
 class _Names:
@@ -80,17 +97,27 @@ class _Names:
 class Reading:
     """One import: the wanted images, the classes, and a list of everything that is wrong."""
 
-    def __init__(self, images: Mapping[str, Known], classes: Sequence[str], problems: Problems) -> None:
+    def __init__(
+        self,
+        images: Mapping[str, Known],
+        classes: Sequence[str],
+        problems: Problems,
+        *,
+        strict: bool = False,
+    ) -> None:
         """Prepare to match names.
 
         Args:
             images: by id.
             classes: class names in the order of the mask values 1, 2, …
             problems: where to note what is wrong; the caller raises it.
+            strict: whether a region that is not a mask is fatal, or else passed over with a warning.
         """
         self.images = images
         self.classes = classes
         self.problems = problems
+        self._strict = strict
+        self._has_background = False
         self._values = {name: k + 1 for k, name in enumerate(classes)}
         self._unknown: set[str] = set()
         self._taken: dict[str, str] = {}
@@ -101,17 +128,23 @@ class Reading:
         """Match names with the ids of the export first; other images may have the same last part."""
         self._exported = _Names(ids)
 
-    def image(self, name: str, source: str) -> str | None:
+    def image(self, name: str, source: str, *, original: str | None = None) -> str | None:
         """The id of the image that a tool calls by a name; None if there is none, which is noted.
 
         Tools add or drop folders before a name, so the longer of id and name may end with the other.
+
+        Args:
+            name: in the file.
+            source: its place, for messages.
+            original: its name before the tool renamed it, which counts first.
         """
         try:
-            safe = safe_name(name)
+            names = [safe_name(each) for each in (original, name) if each is not None]
         except ValueError as error:
             self.problems.fatal("unsafe_name", f"{source}: {error}.")
             return None
-        fitting = next(filter(None, self._readings(safe)), [])
+        safe = names[-1]
+        fitting = next((ids for each in names for ids in self._readings(each) if ids), [])
         if not any(id in self.images for id in fitting):
             message = f"{source}: the run has no mask of the image {name!r}; left out."
             self.problems.warn(UNKNOWN_IMAGE, message, id=record_id(safe))
@@ -136,6 +169,9 @@ class Reading:
         for names in (self._exported, self._names):
             yield names.fitting(name)
             yield names.fitting(record_id(name))
+            for pattern in _RENAMED:
+                if renamed := pattern.fullmatch(record_id(name)):
+                    yield names.fitting(renamed[1])
 
     def value(self, label: str, source: str) -> int | None:
         """The mask value of a label; None for an unknown class, which is noted once."""
@@ -153,6 +189,28 @@ class Reading:
             )
         return None
 
+    def warn_of_order(self, where: str, *, first: int) -> None:
+        """Note that class numbers, the first of which is given, are taken as those of the run."""
+        numbered = ", ".join(f"{number}={name}" for number, name in enumerate(self.classes, first))
+        self.problems.warn(
+            "class_order", f"{where}: no list of class names was found; numbers are read as {numbered}."
+        )
+
+    def note_background(self) -> None:
+        """Say once that the file draws background like a class."""
+        if not self._has_background:
+            self._has_background = True
+            self.problems.warn(
+                "background", "The file has regions of a label that means background; they are background."
+            )
+
+    def pass_over(self, id: str, source: str, what: object) -> None:
+        """Note a region that is not a mask: a warning, or fatal if the import is strict."""
+        if self._strict:
+            self.problems.fatal(PASSED_OVER, f"{source}: is {what}, not a mask.", id=id)
+        else:
+            self.problems.warn(PASSED_OVER, f"{source}: is {what}, not a mask; passed over.", id=id)
+
     def has_size(self, id: str, size: tuple[int, int], source: str) -> bool:
         """Whether a mask has the size of its image. Masks are never resized; another size is noted."""
         known = self.images[id]
@@ -164,59 +222,86 @@ class Reading:
         return True
 
 
-def json_of(path: Path) -> Any:
-    """Content of a JSON file.
-
-    Raises:
-        DataError: it is damaged or too long.
-    """
-    try:
-        return parse_json(read_text(path))
-    except ValueError as error:
-        raise DataError(f"{path}: is not complete JSON ({error}).") from None
-
-
-def is_json(path: Path, first: bytes) -> bool:
-    """Whether a file has the extension .json and begins with a character."""
-    if not path.is_file() or path.suffix.lower() != ".json":
-        return False
-    with path.open("rb") as stream:
-        return stream.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(first)
-
-
 def is_ignored(label: str) -> bool:
     """Whether a label of a file means 255."""
     return label.strip().lower() == IGNORED_NAME
 
 
 class Canvas:
-    """Labels painted region by region; where two overlap, the later one lies on top."""
+    """The mask of one image, painted region by region; where two overlap, the later one lies on top."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        self.labels = np.zeros(size, dtype=np.uint8)
-        self._painted = np.zeros(size, dtype=bool)
+    def __init__(self, id: str, reading: Reading) -> None:
+        self.id = id
+        self.size = reading.images[id].size
+        self.labels = np.zeros(self.size, dtype=np.uint8)
         self.contested = 0
         """Pixels that were painted in one label and then in another."""
+        self._reading = reading
+        self._painted = np.zeros(self.size, dtype=bool)
+        self._is_drawn = False
+        self._has_passed_over = False
+        self._is_usable = True
 
-    def paint(self, region: np.ndarray, value: int) -> None:
-        """Give the pixels of a (H, W) bool region a label."""
-        self.contested += int(np.count_nonzero(region & self._painted & (self.labels != value)))
-        self._painted |= region
-        self.labels[region] = value
+    @contextmanager
+    def region(self, source: str) -> Iterator[None]:
+        """Within this block one region is read and painted; what is wrong with it is noted.
+
+        A `NoMaskError` passes the region over; a ValueError, TypeError or KeyError (lacking field) is fatal.
+        """
+        try:
+            yield
+        except NoMaskError as error:
+            self.pass_over(source, error)
+        except (ValueError, TypeError, KeyError) as error:
+            message = f"the region lacks {error}" if isinstance(error, KeyError) else str(error)
+            self._reading.problems.fatal("region", f"{source}: {message}.", id=self.id)
+            self._is_usable = False
+
+    def has_size(self, size: tuple[int, int], source: str) -> bool:
+        """Whether a region was drawn on an image of this size; another one is noted."""
+        fits = self._reading.has_size(self.id, size, source)
+        self._is_usable = self._is_usable and fits
+        return fits
+
+    def pass_over(self, source: str, what: object) -> None:
+        """Note a region that is not a mask."""
+        self._has_passed_over = True
+        self._reading.pass_over(self.id, source, what)
+
+    def paint(self, region: np.ndarray, value: int | None) -> None:
+        """Give the pixels of a (H, W) bool region a label; None stands for an unknown class, noted before."""
+        if value is None:
+            self._is_usable = False
+            return
+        if value == 0:
+            self._reading.note_background()
+        self._is_drawn = True
+        box = box_of(region)  # most regions are small, and there may be many
+        inner, painted, labels = region[box], self._painted[box], self.labels[box]
+        self.contested += int(np.count_nonzero(inner & painted & (labels != value)))
+        painted[inner] = True
+        labels[inner] = value
+
+    def corrections(
+        self, source: str, exported: str | None = None, ignored: Ignored = "keep"
+    ) -> Iterator[Correction]:
+        """The mask, unless a region is fatal, or all were passed over: then the image keeps its mask."""
+        if self._is_usable and (self._is_drawn or not self._has_passed_over):
+            yield Correction(self.id, self.labels, source, exported, ignored, self._is_drawn)
 
 
-def warn_of_overlaps(contested: Sequence[int], problems: Problems, path: Path) -> None:
+def warn_of_overlaps(contested: Sequence[int], problems: Problems, where: object) -> None:
     """Note how many pixels overlap and which region was used, once per file.
 
     Args:
         contested: `Canvas.contested` of each image.
         problems: where to note it.
-        path: of the file.
+        where: the file.
     """
     if any(contested):
         counted = f"{sum(contested):,} pixels in {np.count_nonzero(contested)} images"
         later = "lie in regions of two labels; the later region in the file was used."
-        problems.warn("overlap", f"{path}: {counted} {later}")
+        problems.warn("overlap", f"{where}: {counted} {later}")
 
 
 def _composed(name: str) -> str:

@@ -1,7 +1,7 @@
 """YOLO segmentation: one text file per image with a polygon per line, in fractions of the image's size.
 
-The polygons run along the edges of the pixels. They have no holes; larger polygons come first, so that an
-object in a hole survives readers that paint in order, as Ultralytics' and ours do.
+The polygons run along the edges of the pixels. A hole is joined to the outline by a cut of no width. Larger
+polygons come first, so that an object in a hole survives readers that fill holes and paint in order.
 
 Ultralytics finds the labels of an image by replacing the last folder `images` in its path with `labels`
 (img2label_paths in its data/utils.py), so no id may contain a folder of this name: images/x becomes x.
@@ -24,12 +24,12 @@ from swtformer.exporters.archive import (
     open_tree,
     read_text,
     relative_files,
-    root_of,
+    roots_of,
 )
 from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder, require_free_names
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text, read_fingerprints
-from swtformer.exporters.outlines import Outline, fill, outlines
-from swtformer.exporters.reading import Canvas, Correction, Ignored, Reading
+from swtformer.exporters.outlines import fill, polygons
+from swtformer.exporters.reading import Canvas, Correction, Ignored, NoMaskError, Reading
 from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
 from swtformer.store.files import write_text
@@ -37,6 +37,7 @@ from swtformer.store.files import write_text
 IMAGE_FOLDER = "images"
 LABEL_FOLDER = "labels"
 DATA_FILE = "data.yaml"
+NAME_FILE = "classes.txt"
 
 _VALUES_OF_A_BOX = 5
 
@@ -61,7 +62,6 @@ class YoloExporter(ExchangeFormat):
             SwtformerError: see `Exporter.write`; also if two ids differ only in a folder called images.
         """
         require_free_names(classes)
-        holes: list[int] = []
         undecided: list[int] = []
         ids: dict[str, str] = {}
         fingerprints: dict[str, str] = {}
@@ -76,13 +76,11 @@ class YoloExporter(ExchangeFormat):
                         f"{IMAGE_FOLDER}; rename one of them, or use another format."
                     )
                 ids[name] = item.id
-                parts, filled = _parts(item.labels)
-                write_text(folder / LABEL_FOLDER / f"{name}.txt", _lines(parts, item.size))
+                write_text(folder / LABEL_FOLDER / f"{name}.txt", _lines(item.labels))
                 copy_image(replace(item, file_name=_flat(item.file_name)), folder / IMAGE_FOLDER, settings)
                 photographs += settings.images == "copy" and item.image is not None
-                holes.append(filled)
                 undecided.append(int(np.count_nonzero(item.labels == IGNORED)))
-                fingerprints[item.id] = fingerprint(_painted_parts(parts, item.size))
+                fingerprints[item.id] = fingerprint(self.round_trip(item.labels, ignored="drop"))
             names = yaml.safe_dump(dict(enumerate(classes)), allow_unicode=True, sort_keys=True)
             indented = "".join(f"  {line}\n" for line in names.splitlines())
             write_text(
@@ -91,7 +89,7 @@ class YoloExporter(ExchangeFormat):
                 f"val: {IMAGE_FOLDER}\nnames:\n{indented}",
             )
             write_text(folder / FILE, fingerprints_text(fingerprints))
-        warnings = _warnings(holes, undecided if settings.ignored == "keep" else [])
+        warnings = _warnings(undecided) if settings.ignored == "keep" else []
         if photographs < len(ids):
             warnings.append(
                 f"{len(ids) - photographs} photographs are missing in {out / IMAGE_FOLDER}, where "
@@ -107,34 +105,49 @@ class YoloExporter(ExchangeFormat):
     def read(self, path: Path, reading: Reading) -> Iterator[Correction]:
         """Masks from polygons, painted in the order of the lines; `path` may be a zip file too.
 
-        Without data.yaml, class numbers are those of the run.
+        Without a list of names, class numbers are those of the run.
         """
         with open_tree(path) as tree:
-            root = root_of(tree, LABEL_FOLDER)
-            names = _names(tree, root + DATA_FILE) or dict(enumerate(reading.classes))
-            exported = read_fingerprints(tree, root)
-            reading.expect(exported)
-            ids = _ids_by_name(reading.images) | _ids_by_name(exported)
-            for name, file in relative_files(tree, f"{root}{LABEL_FOLDER}/", ".txt").items():
-                source = f"{path}: {file}"
-                possible = ids.get(name, [name])
-                if len(possible) > 1:
-                    reading.problems.fatal(
-                        "ambiguous_name",
-                        f"{source}: may be {' or '.join(map(repr, possible))}, which have the same name "
-                        f"for YOLO's tools. Put {FILE} of the export beside {LABEL_FOLDER}, or use another "
-                        "format.",
-                    )
-                    continue
-                if (id := reading.image(possible[0], source)) is None:
-                    continue
-                canvas = _painted(read_text(tree, file), reading.images[id].size, names, source, reading)
-                if canvas is not None:
-                    yield Correction(id, canvas.labels, source, exported.get(id))
+            for root in roots_of(tree, LABEL_FOLDER):
+                yield from _read(tree, root, reading)
 
     def round_trip(self, labels: np.ndarray, *, ignored: Ignored) -> np.ndarray:
-        """The labels with holes filled and without 255, whatever `ignored` is."""
-        return _painted_parts(_parts(labels)[0], labels.shape)
+        """The labels without 255, whatever `ignored` is."""
+        return super().round_trip(labels, ignored="drop")
+
+
+def _read(tree: Tree, root: str, reading: Reading) -> Iterator[Correction]:
+    """Masks of one folder of labels."""
+    names, has_keypoints = _names(tree, root)
+    if not names:
+        names = dict(enumerate(reading.classes))
+        reading.warn_of_order(f"{tree.path}: {root}{LABEL_FOLDER}", first=0)
+    exported = read_fingerprints(tree, root)
+    reading.expect(exported)
+    ids = _ids_by_name(reading.images) | _ids_by_name(exported)
+    for name, file in relative_files(tree, f"{root}{LABEL_FOLDER}/", ".txt").items():
+        if name not in ids and name == Path(NAME_FILE).stem:
+            continue
+        source = f"{tree.path}: {file}"
+        possible = ids.get(name, [name])
+        if len(possible) > 1:
+            reading.problems.fatal(
+                "ambiguous_name",
+                f"{source}: may be {' or '.join(map(repr, possible))}, which have the same name for YOLO's "
+                f"tools. Put {FILE} of the export beside {LABEL_FOLDER}, or use another format.",
+            )
+            continue
+        if (id := reading.image(possible[0], source)) is None:
+            continue
+        canvas = Canvas(id, reading)
+        for number, line in enumerate(read_text(tree, file).splitlines(), start=1):
+            if line.strip():
+                with canvas.region(at := f"{source}:{number}"):
+                    if has_keypoints:
+                        raise NoMaskError("a set of keypoints")
+                    index, region = _parsed(line, canvas.size, names)
+                    canvas.paint(region, reading.value(names[index], at))
+        yield from canvas.corrections(source, exported.get(id))
 
 
 def _flat(name: str) -> str:
@@ -151,106 +164,68 @@ def _ids_by_name(known: Iterable[str]) -> dict[str, list[str]]:
     return dict(ids)
 
 
-_Part = tuple[int, Outline]
-"""Mask value and outline of a connected part."""
-
-
-def _parts(labels: np.ndarray) -> tuple[list[_Part], int]:
-    """The parts of a mask, the largest first, and the number of holes in them."""
+def _lines(labels: np.ndarray) -> str:
+    """A line for each part of a mask, the largest first."""
     values = [value for value in np.unique(labels).tolist() if value not in (0, IGNORED)]
-    found = [(value, outline) for value in values for outline in outlines(labels == value)]
-    parts = [(value, outline) for value, outline in found if not outline.is_hole]
-    return sorted(parts, key=lambda part: -part[1].area), len(found) - len(parts)
-
-
-def _lines(parts: Iterable[_Part], size: tuple[int, int]) -> str:
+    parts = [(value, points) for value in values for points in polygons(labels == value)]
     lines = []
-    for value, outline in parts:
-        points = (outline.points / size[::-1]).ravel().tolist()
-        lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in points)}\n")
+    for value, points in sorted(parts, key=lambda part: -np.prod(np.ptp(part[1], axis=0))):
+        fractions = (points / labels.shape[::-1]).ravel().tolist()
+        lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in fractions)}\n")
     return "".join(lines)
 
 
-def _painted_parts(parts: Iterable[_Part], size: tuple[int, ...]) -> np.ndarray:
-    """(H, W) uint8 mask that `read` makes of the lines of these parts."""
-    labels = np.zeros(size, dtype=np.uint8)
-    for value, outline in parts:
-        (left, top), (right, bottom) = outline.points.min(0), outline.points.max(0)
-        region = fill([(outline.points - (left, top)).ravel()], (bottom - top, right - left))
-        labels[top:bottom, left:right][region] = value
-    return labels
+def _warnings(undecided: Sequence[int]) -> list[str]:
+    """What the format lost, from the number of pixels with 255 in each image."""
+    if not any(undecided):
+        return []
+    return [
+        f"{sum(undecided):,} pixels with 255 (ignored) in {np.count_nonzero(undecided)} images become "
+        "background: YOLO has no such label."
+    ]
 
 
-def _warnings(holes: Sequence[int], undecided: Sequence[int]) -> list[str]:
-    """What the format lost, from the holes and the pixels with 255 of each image."""
-    warnings = []
-    if any(holes):
-        warnings.append(
-            f"{sum(holes)} holes in {np.count_nonzero(holes)} images are filled: YOLO's polygons have none. "
-            "Use coco, voc, cvat or label-studio if holes matter."
-        )
-    if any(undecided):
-        warnings.append(
-            f"{sum(undecided):,} pixels with 255 (ignored) in {np.count_nonzero(undecided)} images become "
-            "background: YOLO has no such label."
-        )
-    return warnings
+def _names(tree: Tree, root: str) -> tuple[dict[int, str], bool]:
+    """Class names by number, empty where none are listed; and whether the lines hold keypoints.
 
-
-def _names(tree: Tree, name: str) -> dict[int, str]:
-    """Class names by number; empty without data.yaml."""
-    if name not in tree.names:
-        return {}
+    They are listed in data.yaml, or in classes.txt as Label Studio writes it, beside the labels or above.
+    """
+    above = [root[: place + 1] for place, sign in enumerate(root) if sign == "/"]
+    folders = [f"{root}{LABEL_FOLDER}/", *reversed(above), ""]
+    files = (f"{folder}{name}" for name in (DATA_FILE, NAME_FILE) for folder in folders)
+    file = next((file for file in files if file in tree.names), None)
+    if file is None:
+        return {}, False
+    if file.endswith(NAME_FILE):
+        lines = (line.strip() for line in read_text(tree, file).splitlines())
+        return dict(enumerate(filter(None, lines))), False
     try:
-        content = yaml.safe_load(read_text(tree, name))
+        content = yaml.safe_load(read_text(tree, file))
     except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{tree.path}: {name} is not YAML ({error}).") from None
+        raise DataError(f"{tree.path}: {file} is not YAML ({error}).") from None
     names = content.get("names") if isinstance(content, dict) else None
     numbered = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(numbered, dict) or not all(
         isinstance(number, int) and isinstance(text, str) for number, text in numbered.items()
     ):
-        raise DataError(f"{tree.path}: {name}: expected names, a list or numbers and names.")
-    return numbered
+        raise DataError(f"{tree.path}: {file}: expected names, a list or numbers and names.")
+    return numbered, "kpt_shape" in content
 
 
-def _painted(
-    text: str, size: tuple[int, int], names: Mapping[int, str], source: str, reading: Reading
-) -> Canvas | None:
-    """Paint a file's polygons; None if a line cannot be used, which is noted."""
-    canvas = Canvas(size)
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        at = f"{source}:{number}"
-        try:
-            index, region = _parsed(line, size)
-            if index not in names:
-                raise ValueError(f"class number {index} has no name")
-        except ValueError as error:
-            reading.problems.fatal("polygon", f"{at}: {error}.")
-            return None
-        value = reading.value(names[index], at)
-        if value is None:
-            return None
-        canvas.paint(region, value)
-    return canvas
-
-
-def _parsed(line: str, size: tuple[int, int]) -> tuple[int, np.ndarray]:
+def _parsed(line: str, size: tuple[int, int], names: Mapping[int, str]) -> tuple[int, np.ndarray]:
     """Class number and (H, W) bool region of a line.
 
     Raises:
-        ValueError: it is not a polygon in an image of this size.
+        NoMaskError: it is a box, or has fewer than three points.
+        ValueError: it is not a polygon in an image of this size, or its class has no name.
     """
     words = line.split()
-    if len(words) == _VALUES_OF_A_BOX:
-        raise ValueError("is a box; expected a polygon: class number, then x and y of three points or more")
     try:
         index, values = int(words[0]), np.array([float(word) for word in words[1:]])
     except ValueError:
         raise ValueError("expected a class number and fractions of the image's size") from None
-    if len(values) % 2:
-        raise ValueError(f"expected x and y of each point, got {len(values)} numbers")
-    scale = np.array(size[::-1], dtype=np.float64)
-    return index, fill([(values.reshape(-1, 2) * scale).ravel().tolist()], size)
+    if index not in names:
+        raise ValueError(f"class number {index} has no name")
+    if len(words) == _VALUES_OF_A_BOX:
+        raise NoMaskError("a box")
+    return index, fill([(values * np.resize(size[::-1], len(values))).tolist()], size)

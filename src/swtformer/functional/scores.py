@@ -1,4 +1,6 @@
-"""Scores: confusion matrix, intersection over union, average precision. Only `ConfusionMatrix` keeps state.
+"""Scores: confusion matrix, intersection over union, Dice, average precision.
+
+Only `ConfusionMatrix` and `ImageMean` keep state; they add up image by image.
 
 Label images hold 0 for background and k+1 for class index k, so N = C + 1 labels; 255 is counted separately.
 """
@@ -88,6 +90,76 @@ def mean_iou(confusion: Tensor, *, over: Sequence[int] | None = None) -> Tensor:
     """
     per_label = iou_per_label(confusion)
     return (per_label if over is None else per_label[..., list(over)]).nanmean(-1)
+
+
+def frequency_weighted_iou(confusion: Tensor, *, over: Sequence[int] | None = None) -> Tensor:
+    """Mean of `iou_per_label`, each label weighted by its true pixels (FCN, doi:10.1109/CVPR.2015.7298965).
+
+    With n_a true pixels of label a, it is Σ_a n_a · IoU_a / Σ_a n_a. Frequent labels, often the background,
+    decide it: unlike the mean IoU, it hardly notices a small class that is never found.
+
+    Args:
+        confusion: (..., N, N) or (..., N, N+1) counts over *all* labels, rows truths.
+        over: labels that both sums run over, all by default.
+
+    Returns:
+        (...) float64 in [0, 1]; nan where none of the labels is in the truth.
+    """
+    per_label, pixels = iou_per_label(confusion).nan_to_num(), confusion.sum(-1).double()
+    if over is not None:
+        per_label, pixels = per_label[..., list(over)], pixels[..., list(over)]
+    return (per_label * pixels).sum(-1) / pixels.sum(-1)
+
+
+def dice_per_label(confusion: Tensor) -> Tensor:
+    """Dice coefficient (F1 of the pixels) of each label: 2 · true positives / (truths + predictions).
+
+    It is 2 · IoU / (1 + IoU) of the same label.
+
+    Args:
+        confusion: (..., N, N) or (..., N, N+1) counts, rows truths; undecided pixels are truths only.
+
+    Returns:
+        (..., N) float64 in [0, 1]; nan for labels that are absent from truth and prediction.
+    """
+    hits = confusion.diagonal(dim1=-2, dim2=-1)
+    pixels = confusion.sum(-1) + confusion.sum(-2)[..., : confusion.shape[-2]]
+    return 2 * hits.double() / pixels.double()
+
+
+def mean_dice(confusion: Tensor, *, over: Sequence[int] | None = None) -> Tensor:
+    """Mean of `dice_per_label` over the labels that occur in truth or prediction; see `mean_iou`.
+
+    Returns:
+        (...) float64 in [0, 1]; nan where none of the labels occurs.
+    """
+    per_label = dice_per_label(confusion)
+    return (per_label if over is None else per_label[..., list(over)]).nanmean(-1)
+
+
+class ImageMean:
+    """Mean of a score over images, each counted once whatever its size; added up image by image.
+
+    Of `mean_iou` it is the mIoU per image: (1/I) Σ_i mean IoU of image i, over the I images that have one.
+    A label counts in the images that show it, or are said to show it, and in no others.
+
+    Attributes:
+        total: (M,) float64 sums, one for each way of scoring an image.
+        images: (M,) int64 numbers of images whose score is not nan.
+    """
+
+    def __init__(self, ways: int = 1) -> None:
+        self.total = torch.zeros(ways, dtype=torch.float64)
+        self.images = torch.zeros(ways, dtype=torch.int64)
+
+    def update(self, scores: Tensor) -> None:
+        """Add the (M,) scores of one image."""
+        self.total += scores.nan_to_num()
+        self.images += ~scores.isnan()
+
+    def means(self) -> Tensor:
+        """(M,) float64; nan where no image has a score."""
+        return self.total / self.images
 
 
 def average_precision(scores: Tensor, truth: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def change(
 ) -> Change:
     """Take from a mask what differs from its export; a mask that is as exported changes nothing.
 
-    Pixels that are as exported keep the run's value: the format may not hold it (255, holes in YOLO).
+    Pixels that are as exported keep the run's value: the format may not hold it (255 in YOLO).
 
     Args:
         correction: a mask of the file.

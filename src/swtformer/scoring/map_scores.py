@@ -13,7 +13,7 @@ from torch import Tensor
 from swtformer.datasets.label_images import read_truth, require_same_size
 from swtformer.datasets.records import Record
 from swtformer.errors import SwtformerError
-from swtformer.functional.scores import confusion_matrix, mean_iou
+from swtformer.functional.scores import ImageMean, confusion_matrix, mean_iou
 from swtformer.functional.thresholds import (
     LocalConfusion,
     ThresholdSweep,
@@ -39,8 +39,9 @@ class ImageCounts:
         sweeps: per source, confusion at all thresholds; empty without ground truth.
         argmax: (N, N+1) confusion of the maps that bring their own background, by argmax; None for CAMs alone
             or without ground truth.
-        miou: mean IoU of this image's mask at each threshold, or one value by argmax; None without ground
-            truth.
+        curves: per source, mean IoU of this image at all thresholds.
+        argmax_miou: (1,) mean IoU of this image by argmax; None as for `argmax`.
+        miou: the one of these that follows the run's masks; None without ground truth.
         ignored: number of pixels that the ground truth leaves out.
         probabilities: (C,) of the classifier, where image-level labels are known.
         missing: the maps cannot be read, and the image was scored as all background.
@@ -50,6 +51,8 @@ class ImageCounts:
     histograms: Mapping[Source, Tensor]
     sweeps: Mapping[Source, LocalConfusion] = field(default_factory=dict)
     argmax: Tensor | None = None
+    curves: Mapping[Source, Tensor] = field(default_factory=dict)
+    argmax_miou: Tensor | None = None
     miou: Tensor | None = None
     ignored: int = 0
     probabilities: Tensor | None = None
@@ -107,17 +110,23 @@ class MapCounter:
         sweeps = {
             source: confusion_at_thresholds(best[source], truth, self.thresholds) for source in self.sources
         }
-        argmax = None
+        curves = {source: self._curve(local) for source, local in sweeps.items()}
+        argmax = argmax_miou = None
         last = self.sources[-1]
         if last != "cam":
             decided = argmax_labels(maps, last, best[last])
             argmax = confusion_matrix(decided, truth, labels=len(self.classes) + 1)
+            argmax_miou = mean_iou(argmax, over=self.over)[None]
+        source, policy = self.masks_by
+        by_argmax = policy == "argmax" and source != "cam" and argmax_miou is not None
         return ImageCounts(
             id,
             histograms,
             sweeps,
             argmax,
-            miou=self._miou(sweeps, argmax),
+            curves=curves,
+            argmax_miou=argmax_miou,
+            miou=argmax_miou if by_argmax else curves[source],
             ignored=int((truth == IGNORED).sum()),
             probabilities=probabilities,
             missing=loaded is None,
@@ -142,11 +151,8 @@ class MapCounter:
             )
         return maps
 
-    def _miou(self, sweeps: Mapping[Source, LocalConfusion], argmax: Tensor | None) -> Tensor:
-        source, policy = self.masks_by
-        if policy == "argmax" and source != "cam" and argmax is not None:
-            return mean_iou(argmax, over=self.over)[None]
-        local = sweeps[source]
+    def _curve(self, local: LocalConfusion) -> Tensor:
+        """(M,) mean IoU of one image at all thresholds."""
         scored = [place for place, label in enumerate(local.labels.tolist()) if label in self.over]
         return mean_iou(local.counts, over=scored)
 
@@ -171,6 +177,8 @@ class MapTotals:
         self.sweeps = {source: ThresholdSweep(labels, thresholds) for source in sources}
         self.histograms = {source: score_histogram(torch.zeros(0, 1, 1)) for source in sources}
         self.argmax = torch.zeros(labels, labels + 1, dtype=torch.int64)
+        self.curves = {source: ImageMean(len(thresholds)) for source in sources}
+        self.argmax_miou = ImageMean()
         self.miou: dict[str, Tensor] = {}
         self.probabilities: dict[str, Tensor] = {}
         self.ignored = 0
@@ -182,8 +190,12 @@ class MapTotals:
             self.histograms[source] += histogram
         for source, local in image.sweeps.items():
             self.sweeps[source].add(local)
+        for source, curve in image.curves.items():
+            self.curves[source].update(curve)
         if image.argmax is not None:
             self.argmax += image.argmax
+        if image.argmax_miou is not None:
+            self.argmax_miou.update(image.argmax_miou)
         if image.miou is not None:
             self.miou[image.id] = image.miou
         if image.probabilities is not None:
@@ -211,6 +223,12 @@ class MapTotals:
             return self.argmax
         sweep = self.sweeps[source]
         return sweep.counts[sweep.index(threshold)]
+
+    def miou_per_image(self, source: Source, threshold: float | None) -> float:
+        """Mean over images of their mean IoU; the threshold as for `confusion`."""
+        if threshold is None:
+            return float(self.argmax_miou.means())
+        return float(self.curves[source].means()[self.sweeps[source].index(threshold)])
 
     def miou_of_images(self, source: Source, threshold: float | None) -> dict[str, float]:
         """Mean IoU of each image's mask by id, at a threshold of the sweep, or by argmax where it is None."""

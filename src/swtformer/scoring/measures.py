@@ -11,8 +11,11 @@ from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.functional.scores import (
     average_precision,
+    dice_per_label,
+    frequency_weighted_iou,
     iou_per_label,
     mean_average_precision,
+    mean_dice,
     mean_iou,
 )
 from swtformer.label_values import BACKGROUND
@@ -36,6 +39,8 @@ def segmentation_score(
     source: str,
     policy: str,
     threshold: float | None,
+    *,
+    miou_per_image: float,
 ) -> SegmentationScore:
     """Score of a confusion matrix.
 
@@ -46,6 +51,7 @@ def segmentation_score(
         source: see `SegmentationScore`, as are policy and threshold.
         policy: how the background was decided.
         threshold: the background's score.
+        miou_per_image: mean over images of their mean IoU; nan where no image has one.
     """
     per_label = iou_per_label(confusion)
     return SegmentationScore(
@@ -54,8 +60,12 @@ def segmentation_score(
         threshold=threshold,
         uses_ground_truth=policy == "oracle",
         miou=_or_none(float(mean_iou(confusion, over=over))),
-        iou={name: _or_none(value) for name, value in zip(classes, per_label.tolist(), strict=True)},
+        iou=_by_name(classes, per_label),
         absent=int(per_label[list(over)].isnan().sum()),
+        frequency_weighted_iou=_or_none(float(frequency_weighted_iou(confusion, over=over))),
+        miou_per_image=_or_none(miou_per_image),
+        mean_dice=_or_none(float(mean_dice(confusion, over=over))),
+        dice=_by_name(classes, dice_per_label(confusion)),
     )
 
 
@@ -73,7 +83,7 @@ def classification_score(
     return ClassificationScore(
         map_per_class=_or_none(mean_average_precision(per_class)),
         map_per_image=_or_none(mean_average_precision(average_precision(probabilities.T, labels.T))),
-        ap={name: _or_none(value) for name, value in zip(classes, per_class.tolist(), strict=True)},
+        ap=_by_name(classes, per_class),
         images=len(labels),
     )
 
@@ -89,6 +99,10 @@ def require_same_classes(made: Sequence[str], data: ImageSet) -> None:
             f"The run knows the classes {', '.join(made)}; {data.name} has {', '.join(data.classes)}. "
             "Name the run's classes in its order with --data.classes."
         )
+
+
+def _by_name(names: Sequence[str], values: Tensor) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in zip(names, values.tolist(), strict=True)}
 
 
 def _or_none(value: float) -> float | None:

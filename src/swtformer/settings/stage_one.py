@@ -31,6 +31,10 @@ class DataSettings(ImageSettings):
     """Split that validation mAP is measured on; without it `validation_fraction` of the images serves."""
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Part of the training images set aside for validation mAP when no validation split is named."""
+    group: str | None = None
+    r"""What must not be divided between training and validation: a column of the label table (patient, slide,
+    burst), or else a regular expression whose parentheses find the group in the image's name, such as
+    ^(patient\d+)."""
     classes: tuple[str, ...] | None = None
     """Class names in order; by default those that the data set declares, else the labels found, sorted."""
     images: Annotated[Path | None, NEUTRAL] = None

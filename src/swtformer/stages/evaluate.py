@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swtformer.datasets.label_images import read_labels, read_truth, require_same_size
+from swtformer.datasets.of_run import groups_also_trained_on
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.truth import (
     ground_truth_folder,
@@ -20,7 +21,7 @@ from swtformer.datasets.truth import (
     require_other_files,
 )
 from swtformer.errors import DataError
-from swtformer.functional.scores import ConfusionMatrix, mean_iou
+from swtformer.functional.scores import ConfusionMatrix, ImageMean, mean_iou
 from swtformer.functional.thresholds import threshold_grid
 from swtformer.in_order import in_order
 from swtformer.label_values import BACKGROUND, IGNORED
@@ -123,7 +124,12 @@ def evaluate(
         for policy in settings.policies:
             threshold = _threshold(totals, source, policy, settings.threshold, over)
             confusion = totals.confusion(source, threshold)
-            segmentation.append(segmentation_score(confusion, names, over, source, policy, threshold))
+            per_image = totals.miou_per_image(source, threshold)
+            segmentation.append(
+                segmentation_score(
+                    confusion, names, over, source, policy, threshold, miou_per_image=per_image
+                )
+            )
     rule = rule or rule_for(best, own.mask, label_free=totals.label_free)
     scores = Scores(
         split=data.split or data.name,
@@ -140,6 +146,7 @@ def evaluate(
         per_image=_image_scores(totals.miou_of_images(rule.source, rule.threshold)),
         skipped=len(data) - len(masked),
         missing=totals.missing,
+        known_groups=tuple(groups_also_trained_on(run, data)),
     )
     write_scores(run.scores_file, scores)
     return scores
@@ -197,8 +204,12 @@ def evaluate_folder(
     total = ConfusionMatrix(len(data.classes) + 1)
     ignored = 0
     per_image = {}
+    image_means = ImageMean(2)
     for id, predicted, truth in in_order("evaluate", read, list(pairs), progress):
-        per_image[id] = float(mean_iou(total.update(predicted, truth), over=over))
+        counts = total.update(predicted, truth)
+        given_and_decided = torch.stack([mean_iou(part, over=over) for part in (counts, counts[:, :-1])])
+        image_means.update(given_and_decided)
+        per_image[id] = float(given_and_decided[0])
         ignored += int((truth == IGNORED).sum())
     require_classes(total.counts.sum(1), ignored, folder, data.classes)
     names = (BACKGROUND, *data.classes)
@@ -212,7 +223,7 @@ def evaluate_folder(
         scored_classes=tuple(names[label] for label in over),
         scales=(),
         flip=False,
-        segmentation=_folder_scores(total.counts, names, over),
+        segmentation=_folder_scores(total.counts, image_means.means(), names, over),
         classification=None,
         per_image=_image_scores(per_image),
         skipped=len(data) - len(masked),
@@ -221,15 +232,16 @@ def evaluate_folder(
 
 
 def _folder_scores(
-    counts: Tensor, names: tuple[str, ...], over: Sequence[int]
+    counts: Tensor, per_image: Tensor, names: tuple[str, ...], over: Sequence[int]
 ) -> tuple[SegmentationScore, ...]:
     """The score of all pixels and, where masks leave some undecided, that of the decided ones."""
-    given = segmentation_score(counts, names, over, "folder", "given", None)
+    of_images = per_image.tolist()
+    given = segmentation_score(counts, names, over, "folder", "given", None, miou_per_image=of_images[0])
     decided = counts[:, :-1]
     coverage = float(decided.sum() / counts.sum().clamp(min=1))
     if coverage == 1:
         return (given,)
-    sure = segmentation_score(decided, names, over, "folder", "decided", None)
+    sure = segmentation_score(decided, names, over, "folder", "decided", None, miou_per_image=of_images[1])
     return (given, replace(sure, coverage=coverage))
 
 

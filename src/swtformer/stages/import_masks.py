@@ -16,7 +16,7 @@ from swtformer.errors import DataError, ImageError
 from swtformer.exporters import Known, Reading, exchange_format, recognise
 from swtformer.exporters.base import new_folder
 from swtformer.exporters.fingerprints import fingerprint
-from swtformer.exporters.reading import UNKNOWN_IMAGE
+from swtformer.exporters.reading import PASSED_OVER, UNKNOWN_IMAGE
 from swtformer.in_order import in_order
 from swtformer.progress import Progress, silent
 from swtformer.review.changes import change
@@ -43,6 +43,7 @@ class ImportResult:
         unchanged: ids of the other masks in the file.
         kept: ids of the images that the file has no mask of.
         failures: images of the file that the run does not have, and masks of the run that cannot be read.
+        passed_over: regions of the file that are not masks, such as boxes, each with its image.
         warnings: what the user should know.
     """
 
@@ -53,6 +54,7 @@ class ImportResult:
     unchanged: tuple[str, ...]
     kept: tuple[str, ...]
     failures: tuple[Failure, ...]
+    passed_over: tuple[Failure, ...]
     warnings: tuple[str, ...]
 
 
@@ -63,13 +65,15 @@ def import_masks(
     format: str = "auto",
     base: MaskSource = "auto",
     out: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     progress: Progress = silent,
 ) -> ImportResult:
     """Write a folder with a mask of every image: a corrected one, or a copy of the one in `base`.
 
     A mask of the file replaces the run's if it differs from what was exported (`review.changes.change`).
-    Corrections of earlier imports are kept, except that of a mask that the file changes as well. Nothing is
-    written unless the whole file can be used.
+    Corrections of earlier imports are kept, except that of a mask that the file changes as well. A region
+    that is not a mask (a box, a line, …) is passed over; an image with no other regions keeps its mask.
+    Otherwise nothing is written unless the whole file can be used.
 
     Args:
         run: a run with masks, which has the ids, sizes and class names.
@@ -78,10 +82,11 @@ def import_masks(
         base: the run's masks before any correction. "auto" adds to the import in `out`, else to the one in
             the run's corrected_masks, else takes pseudo_masks or masks. "pseudo_masks" starts over.
         out: folder to make; the run's corrected_masks if None.
+        strict: refuse a file with a region that is not a mask.
         progress: called for every mask.
 
     Raises:
-        DataError: the file cannot be used; all its problems are listed.
+        DataError: the file cannot be used, all its problems are listed; or no mask was found in it.
         SwtformerError: the run has no masks, or `out` is not an earlier import.
     """
     file = Path(file)
@@ -98,8 +103,11 @@ def import_masks(
         emptied: list[str] = []
         conflicts: list[str] = []
         foreign: list[str] = []
-        for done, item in enumerate(plug_in.read(file, Reading(known, classes, problems)), start=1):
+        is_drawn = False
+        reading = Reading(known, classes, problems, strict=strict)
+        for done, item in enumerate(plug_in.read(file, reading), start=1):
             id = item.id
+            is_drawn = is_drawn or item.is_drawn
             current = read_labels(known[id].source, classes)
             is_corrected = id in earlier.corrected
             original = _original(earlier.base / f"{id}.png", current, classes) if is_corrected else current
@@ -116,20 +124,17 @@ def import_masks(
                 foreign.append(id)
             progress("import", done, len(known))
         problems.raise_fatal(str(file))
-        if not changes:
-            raise DataError(
-                f"{file}: has no mask of any image in {start}. Is it an export of another data set, or one "
-                "without saved annotations?"
-            )
+        if not changes or (any(changes.values()) and not is_drawn):
+            raise DataError(_nothing_found(file, start, len(changes), problems))
         for id, mask in known.items():
             if not changes.get(id):
                 (folder / f"{id}.png").parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(mask.source, folder / f"{id}.png")
         version = version_of(earlier.base)
         write_corrections(folder, Corrections(base=earlier.base, corrected=corrected, version=version))
-    unknown = [problem for problem in problems.warnings if problem.kind == UNKNOWN_IMAGE]
-    failures += [Failure(problem.id or "", "import", str(file), problem.message) for problem in unknown]
-    write_failures(run, "import", failures)
+    failures += _noted(problems, UNKNOWN_IMAGE, file)
+    passed_over = _noted(problems, PASSED_OVER, file)
+    write_failures(run, "import", [*failures, *passed_over])
     return ImportResult(
         folder=target,
         base=earlier.base,
@@ -138,11 +143,35 @@ def import_masks(
         unchanged=tuple(sorted(id for id, pixels in changes.items() if not pixels)),
         kept=tuple(sorted(known.keys() - changes.keys())),
         failures=tuple(failures),
+        passed_over=tuple(passed_over),
         warnings=(
-            *(problem.message for problem in problems.warnings if problem.kind != UNKNOWN_IMAGE),
+            *(item.message for item in problems.warnings if item.kind not in {UNKNOWN_IMAGE, PASSED_OVER}),
             *_warnings(emptied, conflicts, foreign),
         ),
     )
+
+
+def _noted(problems: Problems, kind: str, file: Path) -> list[Failure]:
+    """The warnings of a kind, as rows of failures.csv."""
+    found = [problem for problem in problems.warnings if problem.kind == kind]
+    return [Failure(problem.id or "", "import", str(file), problem.message) for problem in found]
+
+
+def _nothing_found(file: Path, start: Path, listed: int, problems: Problems) -> str:
+    """Message for a file that lists images of the run, or none of them, but has no mask of any."""
+    if listed:
+        message = (
+            f"{file}: lists {listed} images of {start}, but has no mask of any, so all masks would become "
+            "background. Nothing was imported. Were the annotations saved before the export?"
+        )
+    else:
+        message = (
+            f"{file}: has no mask of any image in {start}. Is it an export of another data set, or one "
+            "without saved annotations?"
+        )
+    noted = [item.message for item in problems.warnings if item.kind in {UNKNOWN_IMAGE, PASSED_OVER}]
+    more = [f"… and {len(noted) - SHOWN} more."] if len(noted) > SHOWN else []
+    return "\n  ".join([message, *noted[:SHOWN], *more])
 
 
 def _is_import(folder: Path) -> bool:
@@ -201,8 +230,7 @@ def _warnings(emptied: Sequence[str], conflicts: Sequence[str], foreign: Sequenc
     if foreign:
         warnings.append(
             f"{_named(foreign)} exported from other masks than the run has now. Those changed since then "
-            "replace the run's as a whole. The others are left out; to import them as well, remove the "
-            "fingerprints (swtformer.json, or info in a COCO file)."
+            "replace the run's as a whole; the others are left out, and the run keeps its own."
         )
     return warnings
 

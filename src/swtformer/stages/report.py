@@ -268,9 +268,9 @@ def _reopen(run: Run, made_for: DataNotes, scores: Scores | None) -> tuple[Image
     if made_for.data is None:
         command = f"`swtformer localize {shlex.quote(str(run.path))} DATA`"
         return None, f"the run does not know its data set; {command} makes maps for one."
-    path, settings = data_of(run, None, made_for)
-    own = settings.data
     try:
+        path, settings = data_of(run, None, made_for)
+        own = settings.data
         data = open_dataset(path, own, reader=settings.reader)
     except SwtformerError as error:
         return None, f"the data set cannot be opened: {error}"

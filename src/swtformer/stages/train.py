@@ -10,6 +10,7 @@ import torch
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.groups import require_no_shared_group
 from swtformer.datasets.of_run import notes_of, write_labels
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.value_range import with_range
@@ -200,6 +201,7 @@ def _sets(
             f"{validation.name} has the classes {list(validation.classes)}, "
             f"{data.name} has {list(data.classes)}; name them in one order with --data.classes."
         )
+    require_no_shared_group(data, validation)
     if len(validation) == 0:
         if settings.train.keep == "best" or settings.train.early_stopping_patience:
             raise SettingsError(

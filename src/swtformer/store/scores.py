@@ -7,7 +7,7 @@ and of the segmentation network's masks. The training of a segmentation network 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from swtformer.store.files import write_json
@@ -27,6 +27,9 @@ POLICIES = {
 }
 """Background policies in words."""
 
+GROUPS_NAMED = 5
+"""Groups that a sentence names."""
+
 _QUOTED = {"cam": ("label_free", "fixed", "argmax")}
 """Policies of a source in the order in which they are quoted; never the oracle, unless it is alone."""
 _QUOTED_ELSEWHERE = ("argmax", "label_free", "fixed", "given")
@@ -34,7 +37,9 @@ _QUOTED_ELSEWHERE = ("argmax", "label_free", "fixed", "given")
 
 @dataclass(frozen=True)
 class SegmentationScore:
-    """IoU of one kind of masks.
+    """How well one kind of masks fits the ground truth.
+
+    `functional.scores` has the formulas. All but `miou_per_image` are of counts summed over the images.
 
     Attributes:
         source: "cam", "rcam", "refined", or "folder" for masks from elsewhere.
@@ -46,6 +51,11 @@ class SegmentationScore:
         iou: IoU of every label, 0 to 1; None where it is absent from truth and masks.
         absent: number of scored labels left out of the mean for that reason.
         coverage: part of the pixels with ground truth that were scored; below 1 only for "decided".
+        frequency_weighted_iou: mean IoU of the scored labels, weighted by their true pixels; None if none is
+            in the truth.
+        miou_per_image: mean over images of each image's own mean IoU; None if no image has one.
+        mean_dice: mean Dice coefficient over the same labels as `miou`.
+        dice: Dice coefficient of every label, as `iou`.
     """
 
     source: str
@@ -56,6 +66,10 @@ class SegmentationScore:
     iou: dict[str, float | None]
     absent: int
     coverage: float = 1.0
+    frequency_weighted_iou: float | None = None
+    miou_per_image: float | None = None
+    mean_dice: float | None = None
+    dice: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def source_name(self) -> str:
@@ -113,6 +127,7 @@ class Scores:
         per_image: for the source and policy of the run's masks.
         skipped: number of images without ground truth, which were not scored.
         missing: number of images without a prediction, which were scored as background.
+        known_groups: groups (`data.group`) of the scored images that the run was trained on, by other images.
         seeds: number of training seeds behind the figures.
         trained_on: how many of the images the run's segmentation network was trained on; None where that is
             not known.
@@ -134,10 +149,22 @@ class Scores:
     per_image: tuple[ImageScore, ...]
     skipped: int
     missing: int
+    known_groups: tuple[str, ...] = ()
     seeds: int = 1
     trained_on: int | None = None
     supervision: str | None = None
     caution: str = ""
+
+    def about_groups(self) -> str:
+        """What to know of groups that were trained on as well, in a sentence; empty where there are none."""
+        if not self.known_groups:
+            return ""
+        count, dots = len(self.known_groups), ", …" if len(self.known_groups) > GROUPS_NAMED else ""
+        groups = "1 group that is" if count == 1 else f"{count} groups that are"
+        return (
+            f"The run was trained on other images of {groups} scored here "
+            f"({', '.join(self.known_groups[:GROUPS_NAMED])}{dots}), so the scores are not about new groups."
+        )
 
     def quoted(self) -> tuple[SegmentationScore, ...]:
         """One entry per source: CAMs with the label-free threshold and others with argmax, if measured."""

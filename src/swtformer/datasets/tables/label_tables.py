@@ -47,7 +47,7 @@ def read_table(
     folder = path.parent if path.is_file() else path
     declared = class_list(folder, settings, problems)
     search = ImageSearch(folder, settings.images, settings.masks)
-    table = _read_all(folder, tables, declared, search, options, problems)
+    table = _read_all(folder, tables, declared, search, options, settings.group, problems)
     rows, chosen = _rows_of_split(path, table, split)
     images = search.folder_of([row.name for row in rows])
     mask_folders = _mask_folders(folder, settings)
@@ -68,6 +68,7 @@ def _read_all(
     declared: ClassList | None,
     search: ImageSearch,
     options: TableSettings,
+    group: str | None,
     problems: Problems,
 ) -> LabelTable:
     """All tables as one; the rows of a split's table get its name, and its folder before their names."""
@@ -76,7 +77,7 @@ def _read_all(
         is_inside = bool(name) and file.parent.name == name
         inside = ImageSearch(file.parent, None) if is_inside else search
         parts[name] = read_label_table(
-            file, declared=declared, problems=problems, options=options, hits=inside.hits
+            file, declared=declared, problems=problems, options=options, hits=inside.hits, group=group
         )
         if is_inside:
             rows = [_inside(row, file.parent, folder) for row in parts[name].rows]
@@ -130,4 +131,4 @@ def _entry(
     if located is None:
         return None
     mask = None if row.mask is None else column_mask(row.mask, row.source, mask_folders, problems)
-    return Entry(*located, row.labels, row.source, mask)
+    return Entry(*located, row.labels, row.source, mask, row.group)

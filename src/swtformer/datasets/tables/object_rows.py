@@ -54,10 +54,13 @@ def _are_objects(rows: Sequence[LabelRow], images: Sequence[Sequence[LabelRow]])
 
 def _merged(rows: Sequence[LabelRow], problems: Problems) -> LabelRow:
     first = rows[0]
-    splits = list(dict.fromkeys(row.split for row in rows))
-    if len(splits) > 1:
-        message = f"{first.source}: {first.name!r} is in several splits: {', '.join(map(str, splits))}."
-        problems.fatal("table_row", message)
+    for what, named in (("splits", [row.split for row in rows]), ("groups", [row.group for row in rows])):
+        different = list(dict.fromkeys(named))
+        if len(different) > 1:
+            message = (
+                f"{first.source}: {first.name!r} is in several {what}: {', '.join(map(str, different))}."
+            )
+            problems.fatal("table_row", message)
     known = [row.labels for row in rows if row.labels is not None]
     labels = tuple(dict.fromkeys(label for own in known for label in own))
     mask = next((row.mask for row in rows if row.mask), None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.groups import group_column
 from swtformer.datasets.labels import ClassList, LabelRow, LabelTable
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import Row, Rows
@@ -43,6 +44,7 @@ def read_label_table(
     problems: Problems,
     options: TableSettings | None = None,
     hits: Hits | None = None,
+    group: str | None = None,
 ) -> LabelTable:
     """Read a table of image names and labels.
 
@@ -56,6 +58,7 @@ def read_label_table(
         problems: collects what is wrong.
         options: how to read it, where the user says so.
         hits: tells columns of image names by their files.
+        group: `data.group`; a column of this name holds groups and nothing else.
 
     Raises:
         DataError: the file cannot be read at all.
@@ -68,11 +71,13 @@ def read_label_table(
     for fault in table.faults:
         problems.fatal("table_row", fault)
     known = frozenset(declared.names if declared else ())
-    columns = choose_columns(table, options, known=known, hits=hits, problems=problems)
+    group = group_column(table.columns, group, path, problems)
+    others = replace(table, columns=tuple(name for name in table.columns if name != group))
+    columns = choose_columns(others, options, known=known, hits=hits, problems=problems)
     if columns is None:
         return LabelTable((), (), has_splits=False, declares_order=False)
     reading = _Reading(table, columns, declared, options, problems)
-    rows = _rows(table, columns, reading.labels(), problems)
+    rows = _rows(table, columns, group, reading.labels(), problems)
     merged = merge_objects(rows, columns, options.rows, notes=reading.notes, problems=problems)
     found = sorted({*reading.names, *(label for row in merged for label in row.labels or ())})
     reading.say(reading.flags or found)
@@ -85,7 +90,11 @@ def read_label_table(
 
 
 def _rows(
-    table: Rows, columns: Columns, labels: Sequence[tuple[str, ...] | None], problems: Problems
+    table: Rows,
+    columns: Columns,
+    group: str | None,
+    labels: Sequence[tuple[str, ...] | None],
+    problems: Problems,
 ) -> list[LabelRow]:
     rows = []
     faults = []
@@ -96,7 +105,8 @@ def _rows(
         if name is None:
             faults.append(f"{source}: the column {columns.image!r} holds no image name, got {cell!r:.60}")
         else:
-            rows.append(LabelRow(source, name, own, _text(row, columns.mask), _text(row, columns.split)))
+            mask, split = _text(row, columns.mask), _text(row, columns.split)
+            rows.append(LabelRow(source, name, own, mask, split, _text(row, group)))
     _tell(faults, problems)
     return rows
 
