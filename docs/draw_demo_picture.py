@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from swtformer.datasets import open_dataset
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
+from swtformer.datasets.mask_images import read_mask
 from swtformer.report.pictures import map_overlay, mask_overlay
 from swtformer.report.selection import varied
 from swtformer.store.files import read_json

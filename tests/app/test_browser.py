@@ -15,7 +15,7 @@ import pytest
 
 from support.app_runs import free_port
 from swtformer.app.server import running
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.review.decisions import open_queue
 from swtformer.store.run import Run
 

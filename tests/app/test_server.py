@@ -19,7 +19,7 @@ from PIL import Image
 from support.app_runs import free_port
 from support.pictures import draw_scene, encode
 from swtformer.app.server import is_loopback, running
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import SettingsError
 from swtformer.review.decisions import decided_ids, open_queue, rejected_ids
 from swtformer.store.corrections import NOTES

@@ -12,7 +12,7 @@ from PIL import Image
 from support.models import CLASSES
 from swtformer.app import study as module
 from swtformer.app.study import Studio, class_maps, labels_of, write_full_size
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import CheckpointError, DataError, ImageError, SwtformerError
 from swtformer.inference.predictor import load_predictor
 from swtformer.settings import PredictSettings

@@ -11,7 +11,7 @@ from support.counts_exporter import counts_registered
 from support.label_images import without_fingerprints
 from support.mask_runs import SIZES, draw_mask_run
 from swtformer.cli import main
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.store.failures import read_failures
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import training_notes

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cyclopts import App
 
-from swtformer.cli.flags import as_flags, gather, join_booleans, with_dashes, with_settings
+from swtformer.cli.flags import as_flags, gather, join_booleans, join_numbers, with_dashes, with_settings
 from swtformer.errors import SettingsError
 from swtformer.settings import DataSettings, LocalizeSettings, Settings, TrainSettings
 
@@ -85,6 +85,10 @@ def test_a_default_in_the_file_overrides_the_base(tmp_path: Path) -> None:
         ("localize__flip", False, False),
         ("model__weights", "none", "none"),
         ("data__split", "None", None),
+        ("data__range", ["full"], "full"),
+        ("data__range", ["-5,4095"], (-5.0, 4095.0)),
+        ("data__bands", ["4,3,2"], (4, 3, 2)),
+        ("data__bands", ["none"], None),
         ("data__classes", ["cat,dog"], ("cat", "dog")),
         ("evaluate__policies", ["argmax"], ("argmax",)),
     ],
@@ -161,3 +165,22 @@ def test_other_words_stay() -> None:
 )
 def test_messages_name_flags_on_the_command_line(message: str, shown: str) -> None:
     assert with_dashes(message) == shown
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("train d --data.range 0 4095 --out r", "train d --data.range 0,4095 --out r"),
+        ("train --data.range -1024 3071 d", "train --data.range -1024,3071 d"),
+        ("train --data.range auto 7 d", "train --data.range auto 7 d"),
+        ("train --data.bands 4 3 2 d", "train --data.bands 4,3,2 d"),
+        ("train --data.bands 4,3 2 d", "train --data.bands 4,3,2 d"),
+        ("localize --localize.scales 1 run", "localize --localize.scales 1 run"),
+        ("localize --localize.scales 0.5 1 run 7", "localize --localize.scales 0.5,1 run 7"),
+        ("train --train.epochs 3 4", "train --train.epochs 3 4"),
+        ("check 1 2 --data.classes 3 4", "check 1 2 --data.classes 3 4"),
+        ("--data.range", "--data.range"),
+    ],
+)
+def test_numbers_after_flags_of_several_are_joined(before: str, after: str) -> None:
+    assert join_numbers(before.split()) == after.split()

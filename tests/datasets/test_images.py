@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from support.pictures import HEIGHT, LOSSY, WIDTH, distance, encode, write
-from swtformer.datasets import images
-from swtformer.datasets.images import check_readable, has_rotation, image_size, read_image, read_mask
-from swtformer.errors import DataError, ImageError
+from swtformer.datasets.images import check_readable, has_rotation, image_size, read_image
+from swtformer.datasets.pixels.stored_pixels import GROUND
+from swtformer.errors import ImageError
+from swtformer.settings import ImageSettings
 
 ORIENTATION = 0x0112
 
@@ -61,7 +62,7 @@ def test_alpha_is_composited_on_white(tmp_path):
     colours = np.array([[[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]], dtype=np.uint8)
     pixels = read_image(write(tmp_path, encode(Image.fromarray(colours), "PNG")))
     np.testing.assert_allclose(pixels[0], [[200, 100, 0], [255, 255, 255], [244, 224, 204]], atol=1)
-    assert images.GROUND == (255, 255, 255)
+    assert GROUND == (255, 255, 255)
 
 
 def test_grey_with_alpha_is_composited_on_white(tmp_path):
@@ -177,11 +178,15 @@ def test_transparent_value_of_a_16_bit_grey_png_is_white(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
-def test_float_and_32_bit_tiffs_are_refused(tmp_path, kind):
-    data = encode(Image.fromarray(np.ones((4, 4), dtype=kind)), "TIFF")
-    with pytest.raises(ImageError, match="unknown range; save it with 8 or 16 bits"):
-        read_image(write(tmp_path, data))
+def test_float_and_32_bit_tiffs_need_a_range(tmp_path, kind):
+    path = write(tmp_path, encode(Image.fromarray(np.array([[-5, 0, 46, 95]], dtype=kind)), "TIFF"))
+    with pytest.raises(ImageError, match=rf"holds 1 band of {kind.__name__}.* from -5 to 95, .*data.range"):
+        read_image(path)
+    pixels = read_image(path, ImageSettings(range=(-5, 95)))
+    assert pixels[0, :, 0].tolist() == [0, 13, 130, 255]
 
+
+APPLIED = ImageSettings(exif="apply")
 
 # What turns the stored grid upright, from the EXIF standard's table of where row 0 and column 0 lie.
 UPRIGHT = {
@@ -204,13 +209,13 @@ def test_exif_orientation_is_left_or_applied(tmp_path, scene, format, orientatio
     options = {"lossless": True} if format == "WEBP" else {}
     path = write(tmp_path, encode(Image.fromarray(scene), format, exif=exif, **options))
     upright = UPRIGHT[orientation](scene)
-    raw, applied = read_image(path, exif="raw"), read_image(path, exif="apply")
+    raw, applied = read_image(path), read_image(path, APPLIED)
     assert distance(raw, scene) < LOSSY
     assert applied.shape == upright.shape
     assert distance(applied, upright) < LOSSY
     assert applied.flags.c_contiguous
-    assert image_size(path, exif="raw") == scene.shape[:2]
-    assert image_size(path, exif="apply") == upright.shape[:2]
+    assert image_size(path) == scene.shape[:2]
+    assert image_size(path, APPLIED) == upright.shape[:2]
     assert has_rotation(path) is (orientation != 1)
 
 
@@ -220,52 +225,3 @@ def test_tiny_images(tmp_path, size, format):
     path = write(tmp_path, encode(Image.new("RGB", (size[1], size[0]), (250, 5, 5)), format))
     assert read_image(path).shape == (*size, 3)
     assert image_size(path) == size
-
-
-LABELS = np.array([[0, 1, 20], [255, 7, 0]], dtype=np.uint8)
-
-
-@pytest.mark.parametrize("palette", [False, True])
-def test_masks_keep_indices_never_colours(tmp_path, palette):
-    mask = Image.fromarray(LABELS)
-    if palette:
-        mask.putpalette([channel for value in range(256) for channel in (255 - value, value // 2, 9)])
-    values = read_mask(write(tmp_path, encode(mask, "PNG")))
-    assert values.dtype == np.uint8
-    assert (values == LABELS).all()
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_masks_of_few_bits(tmp_path, bits):
-    stored = np.array([[0b00011011, 0b11100100]], dtype=np.uint8)
-    expected = np.unpackbits(stored[0]).reshape(-1, bits) @ (1 << np.arange(bits)[::-1])
-    content = bytes(3 * 2**bits)
-    extra = (
-        struct.pack(">I4s", len(content), b"PLTE")
-        + content
-        + struct.pack(">I", zlib.crc32(b"PLTE" + content))
-    )
-    grey = png(stored, colour_type=0, bits=bits)
-    palette = png(stored, colour_type=3, bits=bits, extra=extra)
-    assert read_mask(write(tmp_path, grey))[0].tolist() == expected.tolist()
-    assert read_mask(write(tmp_path, palette))[0].tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colour_masks_are_refused(tmp_path, mode):
-    data = encode(Image.fromarray(LABELS).convert(mode), "PNG")
-    with pytest.raises(DataError, match=rf"label values .*, got colours \(mode {mode}\)"):
-        read_mask(write(tmp_path, data))
-
-
-def test_16_bit_masks_are_read_within_range_and_refused_beyond(tmp_path):
-    wide = LABELS.astype(np.uint16)
-    assert (read_mask(write(tmp_path, encode(Image.fromarray(wide), "PNG"))) == LABELS).all()
-    wide[0, 0] = 256
-    with pytest.raises(DataError, match=r"from 0 to 255, got 256 \(16-bit PNG\)"):
-        read_mask(write(tmp_path, encode(Image.fromarray(wide), "PNG")))
-
-
-def test_masks_of_other_formats_are_refused(tmp_path):
-    with pytest.raises(DataError, match="expected a PNG label image"):
-        read_mask(write(tmp_path, encode(Image.fromarray(LABELS), "JPEG")))

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from support.pictures import ENCODINGS, LOSSY, distance, encode, write
-from swtformer.datasets import images
-from swtformer.datasets.images import check_readable, has_rotation, image_size, read_image, read_mask
+from swtformer.datasets.images import check_readable, has_rotation, image_size, read_image
+from swtformer.datasets.mask_images import read_mask
+from swtformer.datasets.pixels import opened_files
 from swtformer.errors import DataError, ImageError
 
 
@@ -35,7 +36,7 @@ def test_every_flipped_bit_of_a_png_is_found(tmp_path, scene):
     for position in range(len(data)):
         flipped = bytearray(data)
         flipped[position] ^= 1 << position % 8
-        with pytest.raises(ImageError, match="cannot be decoded"):
+        with pytest.raises(ImageError, match=r"cannot be decoded|got a file that begins"):
             read_image(write(tmp_path, bytes(flipped)))
 
 
@@ -80,7 +81,7 @@ def test_uncommon_subsampling_of_a_jpeg_is_refused(tmp_path, scene):
 @pytest.mark.parametrize("reader", [read_image, image_size, has_rotation, read_mask])
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (b"<!DOCTYPE html><html></html>", "begins with b'<!DOCTYPE html>|another format")],
+    [(b"", "is empty"), (b"<!DOCTYPE html><html></html>", "is a web page")],
 )
 def test_empty_files_and_web_pages_are_refused(tmp_path, reader, content, message):
     with pytest.raises(DataError, match=message):
@@ -145,7 +146,7 @@ def test_huge_files_are_refused_unread(tmp_path):
     path = tmp_path / "sparse.jpg"
     with path.open("wb") as stream:
         stream.write(b"\xff\xd8\xff")
-        stream.truncate(images.MAX_BYTES + 1)
+        stream.truncate(opened_files.MAX_BYTES + 1)
     with pytest.raises(ImageError, match="at most 1,431,655,760 are read"):
         read_image(path)
 

@@ -18,7 +18,7 @@ from swtformer.datasets.jpeg_damage import require_possible_brightness
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import ImageError
-from swtformer.settings import DataSettings
+from swtformer.settings import DataSettings, ImageSettings
 
 
 def jpeg(pixels: np.ndarray, **options: Any) -> bytes:
@@ -108,7 +108,7 @@ def test_it_is_found_by_the_check_of_a_data_set_and_where_results_are_made(damag
     record = Record("damaged", damaged, (0,))
     report = check(ImageSet("set", "table", damaged.parent, ("cat",), (record,)), settings=DataSettings())
     assert (report.unreadable, [problem.id for problem in report.problems]) == (1, ["damaged"])
-    ((_, content),) = read_ahead([record], exif="raw", threads=1)
+    ((_, content),) = read_ahead([record], ImageSettings(), threads=1)
     assert isinstance(content, ImageError)
 
 

@@ -44,8 +44,8 @@ def test_other_values_are_refused_and_named(tmp_path: Path, values: tuple[int, .
 
 
 def test_files_without_label_values_are_refused(tmp_path: Path) -> None:
-    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a\.png: .*got colours \(mode RGB\)"):
+    Image.new("RGB", (4, 3), (1, 2, 3)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: .*got RGB colours such as \(1, 2, 3\)"):
         read_labels(tmp_path / "a.png", CLASSES)
     with pytest.raises(DataError, match=r"b\.png: does not exist"):
         read_labels(tmp_path / "b.png", CLASSES)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from support.label_images import CLASSES, by_id, labelled_images, reading_of
 from swtformer.datasets import open_dataset
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import SwtformerError
 from swtformer.exporters import LabelledImage
 from swtformer.exporters.voc import VocExporter

@@ -11,13 +11,13 @@ import torch
 
 from support.models import CLASSES, tiny
 from support.toy_methods import registered_toys
-from swtformer.errors import CheckpointError
+from swtformer.errors import CheckpointError, SettingsError
 from swtformer.inference.predictor import CamPredictor, Predictor, load_predictor
 from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, label_image
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
-from swtformer.settings import ModelSettings, PredictSettings, SegmentSettings, Settings
+from swtformer.settings import ImageSettings, ModelSettings, PredictSettings, SegmentSettings, Settings
 from swtformer.store.masks import MaskRule, write_rule
 from swtformer.store.run import Run
 
@@ -56,7 +56,7 @@ def test_without_masks_maps_compete_with_their_own_background_or_one_half(run: R
     assert ("rcam" in predictor.makes) == is_v2
     expected = ("rcam", "argmax", None) if is_v2 else ("cam", "argmax", CAM_ARGMAX_THRESHOLD)
     assert (predictor.rule.source, predictor.rule.policy, predictor.rule.threshold) == expected
-    assert (predictor.classes, predictor.folder, predictor.exif) == (CLASSES, run.model, "raw")
+    assert (predictor.classes, predictor.folder, predictor.images.exif) == (CLASSES, run.model, "raw")
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,16 @@ def test_the_settings_of_a_run_without_masks(
     mask: dict[str, Any], expected: tuple[object, ...], tmp_path: Path
 ) -> None:
     made = Run(tmp_path)
-    save_pretrained(tiny("swtformer_v2"), made.model)
-    made.write_settings(Settings.model_validate({"mask": mask, "data": {"exif": "apply"}}))
+    model = tiny("swtformer_v2")
+    model.images = ImageSettings(exif="apply", range=(0, 4095), page=2)
+    save_pretrained(model, made.model)
+    made.write_settings(Settings.model_validate({"mask": mask}))
     predictor = load_cam(made)
     assert (predictor.rule.source, predictor.rule.policy, predictor.rule.threshold) == expected
-    assert predictor.exif == "apply"
-    assert load_cam(made, exif="raw").exif == "raw"
+    assert predictor.images == model.images
+    assert load_cam(made, exif="raw", range="full").images == ImageSettings(range="full", page=2)
+    with pytest.raises(SettingsError, match="names 5 bands; the model was trained on 3"):
+        load_cam(made, bands=(1, 2, 3, 4, 5))
 
 
 def test_labels_are_those_of_the_maps(run: Run) -> None:

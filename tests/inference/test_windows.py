@@ -38,11 +38,11 @@ def test_spans_cover_a_side_once(length: int, overlap: int) -> None:
 
 
 def test_windows_agree_with_the_whole_image() -> None:
-    image = torch.randint(0, 256, (3, 150, 201), dtype=torch.uint8)
+    image = torch.randint(0, 256, (3, 64, 201), dtype=torch.uint8)
     settings = PredictSettings(window_px=64, overlap_px=16)
-    together = torch.full((2, 150, 201), torch.nan)
-    for rows, columns, probabilities in patches(Pointwise(), image, settings=settings):
-        together[:, rows, columns] = probabilities
+    together = torch.full((2, 64, 201), torch.nan)
+    for columns, probabilities in patches(Pointwise(), image, settings=settings):
+        together[:, :, columns] = probabilities
     whole = class_probabilities(Pointwise(), image[None], scales=(1.0,), flip=False)[0]
     torch.testing.assert_close(together, whole)
 

@@ -15,6 +15,7 @@ from support.blobs import draw_maps
 from swtformer.datasets.records import Record
 from swtformer.errors import DataError
 from swtformer.labelling.start import RunExamples, Start
+from swtformer.settings import ImageSettings
 from swtformer.store.run import Run
 
 SIZE = (12, 20)
@@ -29,7 +30,7 @@ def examples(tmp_path: Path) -> RunExamples:
         Image.fromarray(pixels).save(record.image)
         draw_maps(index, SIZE, present, rcam=True).save(run.map_file(record.id))
         records.append(record)
-    return RunExamples(run, records, Start("cam", power=2.0), "raw")
+    return RunExamples(run, records, Start("cam", power=2.0), ImageSettings())
 
 
 def test_an_example_is_an_image_with_the_maps_to_start_from(examples: RunExamples) -> None:
@@ -58,7 +59,7 @@ def test_the_fingerprint_changes_with_images_maps_and_start(examples: RunExample
     assert examples.fingerprint() in seen
     for changed in (
         replace(examples, start=Start("cam", power=3.0)),
-        replace(examples, exif="apply"),
+        replace(examples, images=ImageSettings(exif="apply")),
         replace(examples, records=examples.records[:1]),
     ):
         assert changed.fingerprint() not in seen

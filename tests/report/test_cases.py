@@ -7,6 +7,7 @@ from PIL import Image
 from swtformer.datasets.records import Record
 from swtformer.errors import ImageError
 from swtformer.report.cases import MAPS_PER_TILE, Columns, Context, build_case, describe_labels, label_name
+from swtformer.settings import DataSettings
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import write_mask
 from swtformer.store.run import Run
@@ -27,7 +28,7 @@ def record(tmp_path):
 @pytest.fixture
 def context(tmp_path):
     everything = Columns(cam=True, rcam=True, mask=True, truth=True)
-    return Context(Run(tmp_path / "run"), CLASSES, CLASSES, everything, "raw")
+    return Context(Run(tmp_path / "run"), CLASSES, CLASSES, everything, DataSettings())
 
 
 def save_maps(context, count, *, rcam=True):
@@ -107,7 +108,7 @@ def test_damaged_maps_and_masks_say_so(record, context):
 
 
 def test_columns_that_the_run_lacks_are_left_out(record, context):
-    bare = Context(context.run, CLASSES, CLASSES, Columns(), "raw")
+    bare = Context(context.run, CLASSES, CLASSES, Columns(), DataSettings())
     assert list(tiles(record, bare)) == ["Image"]
 
 

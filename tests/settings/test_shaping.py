@@ -51,7 +51,7 @@ def test_every_field_either_shapes_or_says_that_it_does_not(name: str) -> None:
     shaped = {key.partition(".")[2] for key in shaping(section, name)}
     free = set(type(section).model_fields) - shaped
     resources = {"workers", "accelerator", "batch_size", "tensorboard", "resume_anyway", "strict"}
-    places = {"format", "images", "masks"}
+    places = {"format", "images", "masks", "palette"}
     outputs = {"overlays", "probabilities"}
     other_rules = {"class_threshold", "background_power", "high", "low", "keep"}
     assert free <= resources | places | outputs | other_rules

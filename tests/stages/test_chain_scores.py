@@ -11,7 +11,7 @@ import pytest
 
 from support.chain_data import draw_photos, quick_chain
 from swtformer.datasets import open_dataset
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.settings import Settings, merge

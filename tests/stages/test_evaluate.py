@@ -295,7 +295,7 @@ def test_26_masks_of_another_size_are_refused(draw: Draw, tmp_path: Path) -> Non
 def test_27_rgb_masks_are_refused(draw: Draw, tmp_path: Path) -> None:
     drawn = draw()
     shutil.copytree(drawn.truth, tmp_path / "other")
-    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "other" / "a.png")
+    Image.fromarray(np.ones((40, 60, 3), np.uint8)).save(tmp_path / "other" / "a.png")
     with pytest.raises(DataError, match=r"other/a\.png: .*RGB"):
         evaluate_folder(tmp_path / "other", drawn.data)
     shutil.copy(tmp_path / "other" / "a.png", drawn.truth / "a.png")

@@ -11,7 +11,7 @@ from PIL import Image
 from support.counts_exporter import counts_registered
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets import open_dataset
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.exporters import EXPORTERS, exporter

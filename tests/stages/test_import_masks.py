@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from support.counts_exporter import counts_registered
 from support.label_images import as_annotated, without_fingerprints
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters import exchange_formats, exporter
 from swtformer.exporters.fingerprints import fingerprint

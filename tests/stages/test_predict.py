@@ -15,7 +15,7 @@ from PIL import Image
 
 from support.masked_squares import draw_pair
 from support.models import CLASSES, tiny
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import CheckpointError, DataError, SettingsError, SwtformerError
 from swtformer.inference.predictor import load_predictor

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from swtformer.errors import CheckpointError
-from swtformer.settings import MaskSettings
+from swtformer.settings import ImageSettings, MaskSettings
 from swtformer.store.files import write_json
 from swtformer.store.models import (
     CONFIG,
@@ -23,6 +23,7 @@ from swtformer.store.models import (
     local_model_folder,
     newest_network,
     saved_config,
+    saved_images,
     saved_settings,
     write_model_folder,
 )
@@ -92,6 +93,7 @@ def folder(tmp_path: Path) -> Path:
         kind="cam",
         settings=MaskSettings(threshold=0.25),
         classes=("cat", "dog"),
+        images=ImageSettings(range=(0, 4095)),
     )
 
 
@@ -103,6 +105,7 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [CONFIG, WEIGHTS]
     assert load(folder) == (MaskSettings(threshold=0.25), ("cat", "dog"))
     assert saved_config(folder)["format"] == 1
+    assert saved_images(folder) == ImageSettings(range=(0, 4095))
     assert torch.equal(load_file(folder / WEIGHTS)["weight"], torch.tensor([[0.0, 3], [1, 4], [2, 5]]))
 
 

@@ -12,7 +12,7 @@ from support.masked_squares import draw_pair, draw_run, save_mask
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError
 from swtformer.progress import silent
-from swtformer.settings import SegmentSettings
+from swtformer.settings import ImageSettings, SegmentSettings
 from swtformer.stages.segment import data_for
 from swtformer.store.corrections import NOTES
 from swtformer.store.files import write_json
@@ -38,7 +38,7 @@ def corrected(squares: tuple[Run, ImageSet]) -> Path:
 
 
 def pairs(data: ImageSet, folder: Path) -> Pairs:
-    return find_pairs(data, folder, exif="raw", progress=silent)
+    return find_pairs(data, folder, settings=ImageSettings(), progress=silent)
 
 
 def test_the_fingerprint_is_of_labels_confidences_and_images(squares: tuple[Run, ImageSet]) -> None:
@@ -188,7 +188,7 @@ def test_rejected_masks_are_left_out(squares: tuple[Run, ImageSet], corrected: P
     rejected = frozenset({"0", "1", "of another set"})
 
     def used(folder: Path) -> list[str]:
-        found = find_pairs(data, folder, exif="raw", rejected=rejected, progress=silent)
+        found = find_pairs(data, folder, settings=ImageSettings(), rejected=rejected, progress=silent)
         assert found.rejected + len(found.pairs) == 3
         assert found.without_mask == 0
         assert found.fingerprint != pairs(data, folder).fingerprint
@@ -197,4 +197,6 @@ def test_rejected_masks_are_left_out(squares: tuple[Run, ImageSet], corrected: P
     assert used(run.pseudo_masks) == ["2"]
     assert used(corrected) == ["2"]
     with pytest.raises(DataError, match="all 3 masks were left out of training in the review"):
-        find_pairs(data, run.pseudo_masks, exif="raw", rejected=frozenset("012"), progress=silent)
+        find_pairs(
+            data, run.pseudo_masks, settings=ImageSettings(), rejected=frozenset("012"), progress=silent
+        )

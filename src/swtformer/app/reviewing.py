@@ -11,9 +11,11 @@ import numpy as np
 from PIL import Image
 
 from swtformer.app.pictures import LegendRow, legend_rows
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
 from swtformer.datasets.label_images import require_same_size
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.of_run import open_data_of
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import SwtformerError
 from swtformer.report.cases import describe_labels
@@ -75,9 +77,9 @@ class Cards:
         try:
             data, record = self._record(id)
             stated = describe_labels(record, data.classes)
-            image = read_image(record.image, exif=self._run.settings().data.exif)
+            image = read_image(record.image, self._run.settings().data)
             require_same_size(image.shape[:2], record.image, labels.shape, "its mask")
-            photograph = thumbnail(image, side_px=SHOWN_PX)
+            photograph = thumbnail(seen_in_colour(image), side_px=SHOWN_PX)
         except SwtformerError as error:
             remark = str(error)
             photograph = np.full((height, width, 3), 128, np.uint8)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.images import has_rotation, image_size, read_image
+from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, nearest
 from swtformer.inference.predictor import CamPredictor, SegmentationPredictor, load_predictor
 from swtformer.labelling.mask_rule import label_image, rule_for
@@ -21,7 +22,7 @@ from swtformer.labelling.start_maps import all_channels, power_for
 from swtformer.precision import pick_device
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
 from swtformer.report.pictures import thumbnail
-from swtformer.settings import MaskSettings, PredictSettings
+from swtformer.settings import MaskSettings, PredictSettings, channels
 from swtformer.store.maps import ClassActivationMaps, Made, Source
 from swtformer.store.masks import MaskRule, write_mask
 from swtformer.store.models import newest_network
@@ -96,7 +97,13 @@ class Studio:
             assert isinstance(network, SegmentationPredictor)
             self._network = network
         self.classes = loaded.classes
-        self.exif = loaded.exif
+        if channels(loaded.images) != 3:
+            raise SettingsError(
+                f"{run.path} reads {channels(loaded.images)} bands, and the app shows red, green and blue; "
+                "use `swtformer predict`."
+            )
+        self.images = loaded.images
+        self.exif = loaded.images.exif
         self.threshold = (
             self._settings.mask.threshold if loaded.rule.threshold is None else loaded.rule.threshold
         )
@@ -204,21 +211,24 @@ class Studio:
     def _read(self, path: Path, exif: Literal["raw", "apply"]) -> tuple[np.ndarray, list[str]]:
         """The photograph and remarks; messages give the file's name without its folder on the server."""
         try:
-            height, width = image_size(path, exif=exif)
+            settings = self.images.model_copy(update={"exif": exif})
+            height, width = image_size(path, settings)
             if height * width > MAX_PIXELS:
                 raise ImageError(
                     f"{path.name}: has {width}×{height} pixels, at most {MAX_PIXELS:,} are taken here; use "
                     "`swtformer predict`."
                 )
-            image = read_image(path, exif=exif, thorough=True)
+            settings, told = settle([path], settings, set_by="as for the model")
+            image = read_image(path, settings, thorough=True)
             is_turned = exif == "raw" and has_rotation(path)
-        except ImageError as error:
+        except DataError as error:
             raise ImageError(str(error).replace(str(path), path.name)) from None
         if not is_turned:
-            return image, []
+            return image, list(told)
         return image, [
+            *told,
             "Its EXIF orientation was not applied: picture and mask lie on the stored pixel grid, as the "
-            "run's masks do."
+            "run's masks do.",
         ]
 
     def _refined(self, photograph: np.ndarray, maps: ClassActivationMaps, method: str) -> ClassActivationMaps:

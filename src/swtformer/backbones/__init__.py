@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from swtformer.backbones.base import Backbone
 
 
-def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path: float = 0.0) -> Backbone:
+def create_backbone(
+    name: str, *, weights: str | Path = "pretrained", drop_path: float = 0.0, bands: int = 3
+) -> Backbone:
     """Build a backbone by name.
 
     Args:
@@ -21,6 +23,8 @@ def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path:
             with stages at strides 4, 8, 16 and 32; timm's weight tags ("….fb_in22k") choose among weights.
         weights: "pretrained" (downloaded from the hub), "none" (random), or a .safetensors or .pth file.
         drop_path: stochastic depth rate of the last block; ignored by families without stochastic depth.
+        bands: channels of the images. Pretrained weights are adapted: each band takes those of red, green or
+            blue in turn.
 
     Raises:
         SwtformerError: the name is unknown (the message names the nearest) or unsuitable, or the weights are
@@ -30,7 +34,7 @@ def create_backbone(name: str, *, weights: str | Path = "pretrained", drop_path:
     from swtformer.backbones import swin
 
     if name.split(".")[0] in swin.known_names():
-        return swin.create_swin(name, weights=str(weights), drop_path=drop_path)
+        return swin.create_swin(name, weights=str(weights), drop_path=drop_path, bands=bands)
     from swtformer.backbones.timm import TimmBackbone
 
-    return TimmBackbone(name, weights=str(weights), drop_path=drop_path)
+    return TimmBackbone(name, weights=str(weights), drop_path=drop_path, bands=bands)

@@ -25,7 +25,7 @@ class Normalisation(nn.Module):
         std: per channel.
 
     Attributes:
-        mean: (1, 3, 1, 1) buffer that is not saved with the weights.
+        mean: (1, D, 1, 1) buffer that is not saved with the weights.
         std: likewise.
     """
 
@@ -38,7 +38,7 @@ class Normalisation(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise (B, 3, H, W) RGB images, uint8 or floats in [0, 1]."""
+        """Normalise (B, D, H, W) images, uint8 or floats in [0, 1]."""
         if images.dtype == torch.uint8:
             images = images.float() / 255
         return (images - self.mean) / self.std
@@ -57,8 +57,8 @@ class FeatureExtractor(nn.Module, ABC):
         keeps_batch_statistics: whether batch norm uses its stored statistics in training.
     """
 
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     keeps_batch_statistics: bool = True
 
     def train(self, mode: bool = True) -> Self:
@@ -89,13 +89,14 @@ class Backbone(FeatureExtractor):
         """Feature maps of normalised images.
 
         Args:
-            images: (B, 3, H, W), normalised with `mean` and `std`, H and W at least 32.
+            images: (B, D, H, W), normalised with `mean` and `std`, H and W at least 32. D is 3, red, green
+                and blue, unless the network was built for other bands.
 
         Returns:
             Four maps, contiguous or channels-last, the last one after the family's final norm.
 
         Raises:
-            ValueError: the images are not (B, 3, H, W), or are smaller than 32 px.
+            ValueError: the images are not (B, D, H, W), or are smaller than 32 px.
         """
 
     @abstractmethod
@@ -103,7 +104,14 @@ class Backbone(FeatureExtractor):
         """Four groups of modules that together own every trained parameter; the stem belongs to the first."""
 
 
-def check_images(images: Tensor) -> None:
-    """Raise ValueError unless `images` is a (B, 3, H, W) batch of at least 32×32 px."""
-    if images.ndim != 4 or images.shape[1] != 3 or any(side < 32 for side in images.shape[2:]):
-        raise ValueError(f"Expected images (B, 3, H, W) of at least 32×32 px, got {tuple(images.shape)}.")
+def check_images(images: Tensor, channels: int = 3) -> None:
+    """Raise ValueError unless `images` is a (B, channels, H, W) batch of at least 32×32 px."""
+    if images.ndim != 4 or images.shape[1] != channels or any(side < 32 for side in images.shape[2:]):
+        raise ValueError(
+            f"Expected images (B, {channels}, H, W) of at least 32×32 px, got {tuple(images.shape)}."
+        )
+
+
+def for_bands(statistics: Sequence[float], bands: int) -> tuple[float, ...]:
+    """Mean or standard deviation of red, green and blue, repeated in turn for any number of bands."""
+    return tuple(statistics[band % len(statistics)] for band in range(bands))

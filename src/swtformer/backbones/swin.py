@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from swtformer.backbones.base import Backbone, Pyramid, check_images
+from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Pyramid, check_images, for_bands
 from swtformer.backbones.weights import load_into
 from swtformer.backbones.window_attention import TOKENS_AT_ONCE, WindowAttention, goes_in_parts
 
@@ -77,18 +77,20 @@ ALIASES: Mapping[str, str] = {
 class Swin(Backbone):
     """Swin Transformer whose parameters carry timm's names; maps of stages 1-3 are taken before merging."""
 
-    def __init__(self, name: str, shape: SwinShape, *, drop_path: float = 0.0) -> None:
+    def __init__(self, name: str, shape: SwinShape, *, drop_path: float = 0.0, bands: int = 3) -> None:
         """Build with random weights.
 
         Args:
             name: name of the backbone.
             shape: its size.
             drop_path: stochastic depth rate of the last block; rates rise linearly from 0 at the first.
+            bands: channels of the images.
         """
         super().__init__()
         self.name = name
+        self.mean, self.std = for_bands(IMAGENET_MEAN, bands), for_bands(IMAGENET_STD, bands)
         self.channels = shape.channels
-        self.patch_embed = PatchEmbed(shape.embed_dim)
+        self.patch_embed = PatchEmbed(shape.embed_dim, bands)
         blocks = sum(shape.depths)
         rates = iter([drop_path * index / max(blocks - 1, 1) for index in range(blocks)])
         self.layers = nn.ModuleList(
@@ -112,8 +114,8 @@ class Swin(Backbone):
                     nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Pyramid:
-        """Feature maps of normalised images (B, 3, H, W); see `Backbone.forward`."""
-        check_images(images)
+        """Feature maps of normalised images (B, D, H, W); see `Backbone.forward`."""
+        check_images(images, len(self.mean))
         tokens = self.patch_embed(images)
         maps = []
         for stage in self.layers:
@@ -132,13 +134,13 @@ class Swin(Backbone):
 class PatchEmbed(nn.Module):
     """4×4 patches to normalised tokens."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, bands: int = 3) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, kernel_size=PATCH_PX, stride=PATCH_PX)
+        self.proj = nn.Conv2d(bands, width, kernel_size=PATCH_PX, stride=PATCH_PX)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, ceil(H/4), ceil(W/4), width)."""
+        """(B, D, H, W) to (B, ceil(H/4), ceil(W/4), width)."""
         missing_rows, missing_columns = (-size % PATCH_PX for size in images.shape[2:])
         if missing_rows or missing_columns:
             images = F.pad(images, (0, missing_columns, 0, missing_rows), mode="replicate")
@@ -275,13 +277,14 @@ def known_names() -> list[str]:
     return sorted(chain(SHAPES, ALIASES))
 
 
-def create_swin(name: str, *, weights: str, drop_path: float = 0.0) -> Swin:
+def create_swin(name: str, *, weights: str, drop_path: float = 0.0, bands: int = 3) -> Swin:
     """A Swin by name.
 
     Args:
         name: one of `known_names`, with or without a timm tag ("swin_tiny.ms_in22k_ft_in1k").
         weights: "pretrained", "none", or a file with the names of timm, torchvision or Microsoft.
         drop_path: stochastic depth rate of the last block.
+        bands: channels of the images.
 
     Raises:
         SwtformerError: the weights are not available.
@@ -290,7 +293,7 @@ def create_swin(name: str, *, weights: str, drop_path: float = 0.0) -> Swin:
     architecture, dot, tag = name.partition(".")
     architecture = ALIASES.get(architecture, architecture)
     shape = SHAPES[architecture]
-    swin = Swin(name, shape, drop_path=drop_path)
+    swin = Swin(name, shape, drop_path=drop_path, bands=bands)
     load_into(
         swin,
         weights,

@@ -19,7 +19,7 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from swtformer.backbones.base import Backbone, Pyramid, check_images
+from swtformer.backbones.base import Backbone, Pyramid, check_images, for_bands
 from swtformer.backbones.weights import load_into
 from swtformer.errors import SwtformerError, nearest
 
@@ -38,13 +38,14 @@ class TimmBackbone(Backbone):
         multiple_px: heights and widths that the network takes are multiples of this; 1 for most families.
     """
 
-    def __init__(self, name: str, *, weights: str, drop_path: float) -> None:
+    def __init__(self, name: str, *, weights: str, drop_path: float, bands: int = 3) -> None:
         """Build, load weights, and find the network's stages and sizes.
 
         Args:
             name: timm name, with or without a tag.
             weights: "pretrained", "none", or a path.
             drop_path: stochastic depth rate; ignored by families without stochastic depth.
+            bands: channels of the images.
 
         Raises:
             SwtformerError: the network is unknown, lacks four stages, or has a fixed input size.
@@ -52,10 +53,10 @@ class TimmBackbone(Backbone):
         """
         super().__init__()
         self.name = name
-        model = _build(name, drop_path)
+        model = _build(name, drop_path, bands)
         self.keeps_batch_statistics = weights != "none"
-        self.mean = tuple(model.pretrained_cfg["mean"])
-        self.std = tuple(model.pretrained_cfg["std"])
+        self.mean = for_bands(model.pretrained_cfg["mean"], bands)
+        self.std = for_bands(model.pretrained_cfg["std"], bands)
         self._indices = _stage_indices(name, model.feature_info)
         self.norm: nn.Module = nn.Identity()
         self.model = model
@@ -69,8 +70,8 @@ class TimmBackbone(Backbone):
         self.train()
 
     def forward(self, images: Tensor) -> Pyramid:
-        """Feature maps of normalised images (B, 3, H, W); see `Backbone.forward`."""
-        check_images(images)
+        """Feature maps of normalised images (B, D, H, W); see `Backbone.forward`."""
+        check_images(images, len(self.mean))
         if self.multiple_px == 1:
             return self._pyramid(images)
         size = tuple(images.shape[2:])
@@ -105,7 +106,7 @@ class TimmBackbone(Backbone):
             sizes = [tuple(-(-side // multiple) * multiple for side in probe) for probe in _PROBES]
             try:
                 with torch.no_grad():
-                    pyramids = [self._pyramid(torch.zeros(1, 3, *size)) for size in sizes]
+                    pyramids = [self._pyramid(torch.zeros(1, len(self.mean), *size)) for size in sizes]
                 if all(map(_strides_are_right, pyramids, sizes)):
                     return multiple
                 reason = reason or "its maps are not at strides 4, 8, 16 and 32"
@@ -118,7 +119,7 @@ class TimmBackbone(Backbone):
 
     def _finds_final_map(self) -> bool:
         """Whether `forward_features` gives a (B, num_features, h, w) map on the grid of stage 4."""
-        images = torch.zeros(1, 3, 64, 96)
+        images = torch.zeros(1, len(self.mean), 64, 96)
         with torch.no_grad():
             final, maps = self.model.forward_intermediates(images, indices=self._indices, output_fmt="NCHW")
         return tuple(final.shape[1:]) == (self.model.num_features, *maps[3].shape[2:])
@@ -134,7 +135,7 @@ class TimmBackbone(Backbone):
             if isinstance(module, _BatchNorm):
                 module.eval()
         with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            maps = self._pyramid(torch.zeros(1, 3, 64, 64))
+            maps = self._pyramid(torch.zeros(1, len(self.mean), 64, 64))
             reached = [
                 torch.autograd.grad(each.sum(), parameters, allow_unused=True, retain_graph=True)
                 for each in maps
@@ -177,7 +178,7 @@ def _strides_are_right(maps: Sequence[Tensor], size: Sequence[int]) -> bool:
     )
 
 
-def _build(name: str, drop_path: float) -> Any:
+def _build(name: str, drop_path: float, bands: int) -> Any:
     """A timm network with random weights and without classifier."""
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
@@ -189,14 +190,17 @@ def _build(name: str, drop_path: float) -> Any:
     if "." in name and name not in timm.list_pretrained(architecture + "*"):
         tagged = timm.list_pretrained(architecture + ".*")
         raise SwtformerError(f"Unknown weights tag in backbone {name!r}. {nearest(name, tagged)}")
+    options: dict[str, Any] = {"pretrained": False, "num_classes": 0}
+    if bands != 3:
+        options["in_chans"] = bands
     if drop_path == 0:
-        return timm.create_model(name, pretrained=False, num_classes=0)
+        return timm.create_model(name, **options)
     try:
-        return timm.create_model(name, pretrained=False, num_classes=0, drop_path_rate=drop_path)
+        return timm.create_model(name, **options, drop_path_rate=drop_path)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
-        return timm.create_model(name, pretrained=False, num_classes=0)
+        return timm.create_model(name, **options)
 
 
 def _stage_indices(name: str, feature_info: Sequence[dict[str, Any]]) -> list[int]:

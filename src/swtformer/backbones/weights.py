@@ -251,4 +251,22 @@ def load_into(
     if weights == "none":
         return
     path = pretrained_file(name) if weights == "pretrained" else Path(weights)
-    fill(module, rename(read_tensors(path)), source=str(path), network=name)
+    fill(module, _for_bands(module, rename(read_tensors(path))), source=str(path), network=name)
+
+
+def _for_bands(module: nn.Module, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Tensors whose first convolution fits a module of other bands than red, green and blue.
+
+    As timm does: each band takes the weights of red, green or blue in turn, scaled so that activations keep
+    their size.
+    """
+    from timm.models import adapt_input_conv
+
+    expected = module.state_dict()
+    fitted = dict(tensors)
+    for name, tensor in tensors.items():
+        shape = expected[name].shape if name in expected else tensor.shape
+        reads_rgb = tensor.ndim == 4 and tensor.shape[1] == 3 and tensor.shape[0] == shape[0]
+        if reads_rgb and shape[1] != 3 and tensor.shape[2:] == shape[2:]:
+            fitted[name] = adapt_input_conv(shape[1], tensor)
+    return fitted

@@ -19,6 +19,7 @@ from swtformer.cli.outcome import (
     finish,
     open_images,
     resume_hint,
+    say_pixels,
 )
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import DataError, SettingsError
@@ -85,7 +86,7 @@ def check(
         others = [open_dataset(data, settings.data, split=name, reader=settings.reader) for name in names]
         found = check_images(images, settings=settings.data, against=others, progress=view)
         if sheet is not None:
-            picture_sheet(images, sheet, exif=settings.data.exif)
+            picture_sheet(images, sheet, settings=settings.data)
     say(*check_tables(found))
     if sheet is not None:
         say(f"The picture sheet is {sheet}.")
@@ -126,6 +127,7 @@ def train(
 
         images = open_dataset(data, settings.data, reader=settings.reader)
         warn_of(images.problems)
+        settings = say_pixels(images, settings)
         run = run_train(images, settings=settings, out=out, resume=resume, progress=view)
     say(f"The trained run is in {run.path}.")
     failures = [failure for failure in read_failures(run) if failure.stage == "train"]

@@ -15,7 +15,7 @@ from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTo
 
 from swtformer.cli import chain, commands, exchange, models, plugins, pseudo_labels, segmentation
 from swtformer.cli.app import app as browse
-from swtformer.cli.flags import flowing, join_booleans, with_dashes
+from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashes
 from swtformer.cli.outcome import Outcome
 from swtformer.cli.signals import Stopped, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
@@ -119,7 +119,9 @@ def _run(arguments: list[str]) -> int:
     _require_paths(arguments)
     app = build_app()
     command, bound, _ = app.parse_args(
-        join_booleans(arguments, also=("--resume", "--private")), exit_on_error=False, print_error=False
+        join_numbers(join_booleans(arguments, also=("--resume", "--private"))),
+        exit_on_error=False,
+        print_error=False,
     )
     outcome = command(*bound.args, **bound.kwargs)
     if not isinstance(outcome, Outcome):

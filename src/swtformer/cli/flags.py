@@ -155,6 +155,32 @@ def _names() -> str:
     return rf"(?<![\w./'-])({'|'.join(settings)}|{options})\b(?![:'])|`({'|'.join(ARGUMENTS)})`"
 
 
+def join_numbers(arguments: Iterable[str]) -> list[str]:
+    """Turn `--data.range 0 4095` into `--data.range 0,4095` for the settings that hold several numbers."""
+    names = {name for dotted, field in _fields() if _holds_numbers(field) for name in _spellings(dotted)}
+    joined: list[str] = []
+    is_open = False
+    for argument in arguments:
+        if is_open and _is_numbers(argument) and joined[-1] not in names:
+            joined[-1] += f",{argument}"
+            continue
+        is_open = argument in names or (is_open and joined[-1] in names and _is_numbers(argument))
+        joined.append(argument)
+    return joined
+
+
+def _holds_numbers(field: FieldInfo) -> bool:
+    tuples = [each for each in alternatives(field.annotation) if get_origin(each) is tuple]
+    return any(alternatives(get_args(each)[0])[0] in (int, float) for each in tuples)
+
+
+def _is_numbers(text: str) -> bool:
+    try:
+        return bool([float(part) for part in text.split(",") if part.strip()])
+    except ValueError:
+        return False
+
+
 def flag_help(field: FieldInfo) -> str:
     """The values that a setting takes and its default, as in "INT (default 3)"."""
     default = field.get_default(call_default_factory=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from swtformer.cli.screen import say, warn, warn_of
-from swtformer.settings import Settings
+from swtformer.settings import UNDECIDED, Settings
 from swtformer.store.failures import Failure
 from swtformer.store.models import finished_networks
 from swtformer.store.notes import training_notes
@@ -51,12 +51,23 @@ def open_images(path: Path, settings: Settings, *, run: Run | None = None) -> Im
 
     images = open_dataset(path, settings.data, reader=settings.reader)
     warn_of(images.problems)
+    if settings.data.range in UNDECIDED:
+        say_pixels(images, settings)
     if run is not None:
         trained, now = training_notes(run), notes_of(images)
         is_own = (trained.data, trained.split) == (now["data"], now["split"])
         if is_own and (changes := changes_since_training(run, images)):
             warn(f"Since {run.path} was trained, {'; '.join(changes)}.")
     return images
+
+
+def say_pixels(images: ImageSet, settings: Settings) -> Settings:
+    """Say what becomes of values, bands and pages; the settings with the range decided."""
+    from swtformer.datasets.value_range import settle
+
+    data, remarks = settle([record.image for record in images.records], settings.data)
+    say(*remarks)
+    return settings.model_copy(update={"data": data})
 
 
 def say_network(source: Path) -> None:

@@ -151,6 +151,7 @@ def predict(
             f"{first}"
         )
     done = "1 image was" if result.done == 1 else f"{result.done} images were"
+    say(*result.remarks)
     say(f"{done} segmented by {how}: {result.masks}")
     say(f"Areas of the classes: {result.out / 'areas.csv'}")
     if result.rotated:

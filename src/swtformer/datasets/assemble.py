@@ -13,6 +13,7 @@ from pathlib import Path
 
 from swtformer.datasets.background import BACKGROUND_NAMES as BACKGROUND_NAMES
 from swtformer.datasets.class_doubts import doubt_classes
+from swtformer.datasets.mask_colours import read_colours
 from swtformer.datasets.masks_beside import find_masks, lossy_mask
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.problems import Problems
@@ -115,8 +116,17 @@ def assemble(
     if settings.masks is not None:
         there = _with_masks(there, settings.masks, problems)
     _refuse_unknown(there, classes, problems)
+    colours = None if settings.palette is None else read_colours(settings.palette, classes.names)
     records = [
-        Record(entry.id, entry.image, _indices(entry, classes), entry.mask, entry.source, entry.group)
+        Record(
+            entry.id,
+            entry.image,
+            _indices(entry, classes),
+            entry.mask,
+            entry.source,
+            entry.group,
+            colours=colours,
+        )
         for entry in there
         if entry.image is not None
     ]

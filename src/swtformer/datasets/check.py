@@ -7,19 +7,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from swtformer.datasets.groups import shared_groups
-from swtformer.datasets.images import check_readable, has_rotation, read_image, read_mask
+from swtformer.datasets.images import check_readable, has_rotation, read_image
 from swtformer.datasets.label_images import require_known_labels, require_same_size
 from swtformer.datasets.look_alikes import Hash, Seen, difference_hash, look_alikes
+from swtformer.datasets.mask_images import read_mask_and_colours
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import ImageSet, Problem, Record
+from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, ImageError
 from swtformer.label_values import IGNORED
 from swtformer.progress import Progress, silent
-from swtformer.settings import DataSettings
+from swtformer.settings import DataSettings, ImageSettings
 
 _NAMED = 5
 _THREADS = 2
@@ -125,6 +127,7 @@ class _Finding:
     is_rotated: bool
     mask_is_usable: bool
     mask_is_unlike_labels: bool
+    mask_is_in_colours: bool
     problems: tuple[Problem, ...]
 
 
@@ -150,6 +153,7 @@ def check(
         training), "exif_rotation", "mask_unlike_labels" and those of images that look alike are remarks about
         many images at once.
     """
+    settings, pixels = _pixels(image_set, settings)
     sets = (image_set, *(_without_masks(other) for other in against))
     of_all = [(images.name, record) for images in sets for record in images.records]
     read: list[_Finding] = []
@@ -190,6 +194,7 @@ def check(
             *(problem for finding in findings for problem in finding.problems),
             *_without_labels(image_set),
             *_remarks(image_set.records, findings, settings),
+            *pixels,
             *(
                 Problem("group_in_two_splits", True, shared)
                 for other in against
@@ -198,6 +203,15 @@ def check(
             *look_alikes(seen),
         ),
     )
+
+
+def _pixels(image_set: ImageSet, settings: DataSettings) -> tuple[DataSettings, list[Problem]]:
+    """The settings with the range of values decided, and what is to be said of values, bands and pages."""
+    try:
+        decided, remarks = settle([record.image for record in image_set.records], settings)
+    except DataError as error:
+        return settings, [Problem("pixels", True, str(error))]
+    return decided, [Problem("pixels", False, remark) for remark in remarks]
 
 
 def _without_masks(images: ImageSet) -> ImageSet:
@@ -219,21 +233,22 @@ def _examine(record: Record, classes: Sequence[str], settings: DataSettings) -> 
     size = hash = None
     is_rotated = False
     try:
-        pixels = read_image(record.image, exif=settings.exif, thorough=True)
+        pixels = read_image(record.image, settings, thorough=True)
         size = (pixels.shape[0], pixels.shape[1])
-        hash = difference_hash(pixels)
+        hash = difference_hash(seen_in_colour(pixels))
         is_rotated = has_rotation(record.image)
     except ImageError as error:
         problems.append(Problem("unreadable_image", settings.strict, _from(record, str(error)), record.id))
-    shown = None
+    shown, in_colours = None, False
     if record.mask is not None:
-        shown = _classes_of_mask(record, record.mask, size, classes, problems)
+        shown, in_colours = _classes_of_mask(record, record.mask, size, classes, problems)
     return _Finding(
         size=size,
         hash=hash,
         is_rotated=is_rotated,
         mask_is_usable=shown is not None,
         mask_is_unlike_labels=None not in (shown, record.present) and shown != record.present,
+        mask_is_in_colours=in_colours,
         problems=tuple(problems),
     )
 
@@ -244,13 +259,16 @@ def _classes_of_mask(
     size: tuple[int, int] | None,
     classes: Sequence[str],
     problems: list[Problem],
-) -> tuple[int, ...] | None:
-    """Indices of the classes that a record's mask shows, sorted; None where the mask cannot be used."""
+) -> tuple[tuple[int, ...] | None, bool]:
+    """Indices of the classes that a record's mask shows, sorted; None where the mask cannot be used.
+
+    And whether the mask holds colours that were looked up in VOC's palette.
+    """
     try:
-        mask = read_mask(path)
+        mask, in_colours = read_mask_and_colours(path, record.colours)
     except DataError as error:
         problems.append(Problem("unreadable_mask", False, _from(record, str(error)), record.id))
-        return None
+        return None, False
     values = np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256)).tolist()
     found: list[Problem] = []
     try:
@@ -263,7 +281,7 @@ def _classes_of_mask(
     except DataError as error:
         found.append(Problem("mask_values", False, _from(record, str(error)), record.id))
     problems.extend(found)
-    return None if found else tuple(value - 1 for value in values if 0 < value < IGNORED)
+    return None if found else tuple(value - 1 for value in values if 0 < value < IGNORED), in_colours
 
 
 def _from(record: Record, message: str) -> str:
@@ -296,6 +314,10 @@ def _remarks(
     if unlike:
         message = f"{_images(unlike)} a mask that shows other classes than the labels; scores take the mask."
         yield Problem("mask_unlike_labels", False, message)
+    painted = [record.id for record, found in zip(records, findings, strict=True) if found.mask_is_in_colours]
+    if painted:
+        message = f"{_images(painted)} a mask in the colours of PASCAL VOC, which are read as its values."
+        yield Problem("mask_colours", False, message)
 
 
 def _images(ids: Sequence[str]) -> str:
@@ -303,14 +325,14 @@ def _images(ids: Sequence[str]) -> str:
     return f"{len(ids):,} image{'s' if len(ids) > 1 else ''} ({shown}) {'have' if len(ids) > 1 else 'has'}"
 
 
-def refuse_unreadable(image_set: ImageSet, *, exif: Literal["raw", "apply"]) -> None:
+def refuse_unreadable(image_set: ImageSet, settings: ImageSettings) -> None:
     """Decode every image before work starts.
 
     Raises:
         DataError: some cannot be read; the first twenty are named.
     """
     with ThreadPoolExecutor(2) as pool:
-        reasons = pool.map(lambda record: check_readable(record.image, exif=exif), image_set.records)
+        reasons = pool.map(lambda record: check_readable(record.image, settings), image_set.records)
         problems = [reason for reason in reasons if reason is not None]
     if problems:
         shown = "\n".join(f"  {line}" for line in problems[:20])

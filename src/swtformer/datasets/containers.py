@@ -186,32 +186,38 @@ def _require_whole_bmp(data: bytes) -> None:
         raise ValueError("it is cut off")
 
 
-def _require_whole_tiff(data: bytes) -> None:
-    """Check the first directory; `images` checks the strips, once the tags are read."""
-    order = "<" if data[:2] == b"II" else ">"
-    magic, start = struct.unpack_from(f"{order}2xHI", data)
-    if magic != 42:  # BigTIFF, whose directory Pillow reads
-        return
-    try:
-        (entries,) = struct.unpack_from(f"{order}H", data, start)
-        ends = [start + 2 + 12 * entries + 4]
-        for position in range(start + 2, start + 2 + 12 * entries, 12):
-            kind, count, value = struct.unpack_from(f"{order}2xHII", data, position)
-            if (length := count * _TIFF_BYTES.get(kind, 0)) > 4:
-                ends.append(value + length)
-    except struct.error:
-        raise ValueError("it is cut off") from None
-    if max(ends) > len(data):
+def _require_whole_boxes(data: bytes) -> None:
+    """Check the boxes of JPEG 2000, AVIF and HEIC: none may end after the file, and none may be cut off."""
+    position = 0
+    while position < len(data):
+        header = data[position : position + 16]
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if length == 0:  # the rest of the file
+            length = len(data) - position
+        if length < 8 or position + length > len(data):
+            raise ValueError("it is cut off")
+        if header[4:8] == b"jp2c" and not data[position : position + length].endswith(_END_OF_CODESTREAM):
+            raise ValueError("it is cut off")
+        position += length
+
+
+def _require_whole_jpeg_2000(data: bytes) -> None:
+    if not data.startswith(b"\xff\x4f"):
+        _require_whole_boxes(data)
+    elif not data.endswith(_END_OF_CODESTREAM):
         raise ValueError("it is cut off")
 
 
-_TIFF_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-"""Bytes of one value of each TIFF field type."""
+_END_OF_CODESTREAM = b"\xff\xd9"
 
 _CHECKS: dict[str, Callable[[bytes], None]] = {
     "PNG": _require_whole_png,
     "GIF": _require_whole_gif,
     "WEBP": _require_whole_webp,
     "BMP": _require_whole_bmp,
-    "TIFF": _require_whole_tiff,
+    "JPEG2000": _require_whole_jpeg_2000,
+    "AVIF": _require_whole_boxes,
+    "HEIF": _require_whole_boxes,
 }

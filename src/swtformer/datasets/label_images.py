@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from swtformer.datasets.images import read_mask
+from swtformer.datasets.mask_images import read_mask
+from swtformer.datasets.records import Record
 from swtformer.errors import DataError
 from swtformer.label_values import IGNORED
 
@@ -31,6 +32,14 @@ def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
     """
     labels = read_mask(path)
     require_known_labels(labels, path, classes)
+    return labels
+
+
+def read_truth(record: Record, classes: Sequence[str]) -> np.ndarray:
+    """Read the ground-truth mask of a record that has one; see `read_labels`."""
+    assert record.mask is not None
+    labels = read_mask(record.mask, record.colours)
+    require_known_labels(labels, record.mask, classes)
     return labels
 
 

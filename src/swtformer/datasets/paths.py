@@ -16,7 +16,10 @@ from swtformer.errors import DataError
 from swtformer.safe_names import safe_name
 
 IMAGE_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"),
+        *(".jp2", ".j2k", ".j2c", ".avif", ".heic", ".heif", ".btf", ".tf8"),
+    }
 )
 """Extensions (lower case) of files that count as images."""
 

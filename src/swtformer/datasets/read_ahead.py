@@ -3,46 +3,73 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from swtformer.datasets.images import read_image
+from swtformer.datasets.pixels.large_images import LargeImage, open_large
 from swtformer.datasets.records import Record
 from swtformer.errors import ImageError
+from swtformer.settings import ImageSettings
+
+T = TypeVar("T")
 
 AHEAD = 4
 """Images that are ready or being read, per thread."""
 
 
 def read_ahead(
-    records: Iterable[Record], *, exif: Literal["raw", "apply"], threads: int
+    records: Iterable[Record], settings: ImageSettings, *, threads: int
 ) -> Iterator[tuple[Record, np.ndarray | ImageError]]:
-    """Yield every record in order with its (H, W, 3) uint8 image, or with the reason why it cannot be read.
+    """Yield every record in order with its (H, W, C) uint8 image, or with the reason why it cannot be read.
 
     Readings are thorough (see `read_image`), as a result is made of every image.
 
     Args:
         records: images to read.
-        exif: as in `read_image`.
+        settings: as in `read_image`.
         threads: reading threads; 0 counts as 1.
     """
+    return _ahead(records, lambda path: read_image(path, settings, thorough=True), threads)
+
+
+def read_scenes_ahead(
+    records: Iterable[Record], settings: ImageSettings, *, threads: int
+) -> Iterator[tuple[Record, np.ndarray | LargeImage | ImageError]]:
+    """The same, with scenes that are too large to be read whole opened alone."""
+    return _ahead(records, lambda path: open_scene_or_read(path, settings), threads)
+
+
+def open_scene_or_read(path: Path, settings: ImageSettings) -> np.ndarray | LargeImage:
+    """A scene that is too large to be read whole, or the pixels of another image.
+
+    Raises:
+        ImageError: as for `read_image` and `open_large`.
+    """
+    scene = open_large(path, settings)
+    return read_image(path, settings, thorough=True) if scene is None else scene
+
+
+def _ahead(
+    records: Iterable[Record], read: Callable[[Path], T], threads: int
+) -> Iterator[tuple[Record, T | ImageError]]:
     threads = max(threads, 1)
     remaining = iter(records)
-    waiting: deque[tuple[Record, Future[np.ndarray]]] = deque()
+    waiting: deque[tuple[Record, Future[T]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             while True:
                 while len(waiting) < threads * AHEAD and (record := next(remaining, None)) is not None:
-                    future = pool.submit(read_image, record.image, exif=exif, thorough=True)
-                    waiting.append((record, future))
+                    waiting.append((record, pool.submit(read, record.image)))
                 if not waiting:
                     return
                 record, future = waiting.popleft()
                 try:
-                    image: np.ndarray | ImageError = future.result()
+                    image: T | ImageError = future.result()
                 except ImageError as error:
                     image = error
                 yield record, image

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from swtformer.datasets.mask_colours import MaskColours
 from swtformer.errors import DataError, nearest
 from swtformer.settings import DataSettings
 
@@ -29,6 +30,7 @@ class Record:
         source: file and line that the record came from, for messages.
         group: what the image belongs to (`data.group`), such as a patient; a group is never divided between
             training and validation. None where groups are not known.
+        colours: what the mask's colours mean, where a palette file says so.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Record:
     mask: Path | None = None
     source: str = ""
     group: str | None = None
+    colours: MaskColours | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

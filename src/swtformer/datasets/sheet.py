@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
+from swtformer.datasets.mask_images import read_mask
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, ImageError, SwtformerError
+from swtformer.settings import DataSettings
 from swtformer.store.files import write_with
 
 Colour = tuple[int, int, int]
@@ -56,7 +58,7 @@ def picture_sheet(
     *,
     count: int = 40,
     seed: int = 0,
-    exif: Literal["raw", "apply"] = "raw",
+    settings: DataSettings = DataSettings(),  # noqa: B008 - immutable
 ) -> None:
     """Draw a sheet of thumbnails with their labels; where a mask exists, its areas are tinted and outlined.
 
@@ -68,7 +70,7 @@ def picture_sheet(
         path: .png, .jpg or .jpeg file to write.
         count: pictures on the sheet; fewer if the set has fewer, more if its classes need more.
         seed: seed of the random choice.
-        exif: as for `read_image`.
+        settings: how the images are read.
 
     Raises:
         SwtformerError: the set is empty, or the file has another extension or cannot be written.
@@ -79,7 +81,7 @@ def picture_sheet(
     if not image_set.records:
         raise DataError(f"{image_set.name} holds no images to draw a sheet of.")
     colours = class_colours(len(image_set.classes))
-    tiles = _pick(image_set, colours, count=count, seed=seed, exif=exif)
+    tiles = _pick(image_set, colours, count=count, seed=seed, settings=settings)
     sheet = _lay_out(image_set, tiles, colours)
     write_with(path, lambda stream: sheet.save(stream, format=format, quality=90, optimize=True))
 
@@ -95,7 +97,7 @@ def class_colours(count: int) -> list[Colour]:
 
 
 def _pick(
-    image_set: ImageSet, colours: Sequence[Colour], *, count: int, seed: int, exif: Literal["raw", "apply"]
+    image_set: ImageSet, colours: Sequence[Colour], *, count: int, seed: int, settings: DataSettings
 ) -> list[_Tile]:
     """Tiles that show every class, then others until there are enough."""
     records = image_set.records
@@ -104,7 +106,7 @@ def _pick(
     tiles: dict[int, _Tile] = {}
 
     def take(index: int) -> _Tile:
-        tiles[index] = _tile(records[index], colours, exif)
+        tiles[index] = _tile(records[index], colours, settings)
         return tiles[index]
 
     by_class: dict[int, list[int]] = {}
@@ -126,16 +128,16 @@ def _pick(
     return [tiles[i] for i in sorted(tiles, key=lambda i: (min(records[i].present or (last,)), i))]
 
 
-def _tile(record: Record, colours: Sequence[Colour], exif: Literal["raw", "apply"]) -> _Tile:
+def _tile(record: Record, colours: Sequence[Colour], settings: DataSettings) -> _Tile:
     try:
-        pixels = read_image(record.image, exif=exif, thorough=True)
+        pixels = seen_in_colour(read_image(record.image, settings, thorough=True))
     except ImageError as error:
         return _Tile(record, None, str(error).removeprefix(f"{record.image}: "))
     picture = Image.fromarray(pixels)
     picture.thumbnail(TILE_PX, Image.Resampling.LANCZOS)
     if record.mask is not None:
         try:
-            mask = read_mask(record.mask)
+            mask = read_mask(record.mask, record.colours)
         except DataError as error:
             return _Tile(record, picture, str(error).removeprefix(f"{record.mask}: "))
         if mask.shape != pixels.shape[:2]:

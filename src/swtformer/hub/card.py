@@ -18,6 +18,7 @@ from torch import nn
 from swtformer.errors import CheckpointError
 from swtformer.hub.access import find_model
 from swtformer.label_sources import are_of_masks, are_of_outlines
+from swtformer.settings import ImageSettings
 from swtformer.store.models import Kind, saved_config
 from swtformer.store.notes import network_notes, training_notes
 from swtformer.store.run import Run
@@ -29,6 +30,7 @@ class Described(Protocol):
 
     kind: ClassVar[Kind]
     classes: tuple[str, ...]
+    images: ImageSettings
 
     def task(self) -> str:
         """What it does, in a sentence or two."""
@@ -68,6 +70,7 @@ def card_text(
         name=name,
         license=license,
         task=model.task(),
+        images=model.images.in_words(),
         is_network=model.kind == "segmentation",
         classes=model.classes,
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -15,7 +15,7 @@ from swtformer.backbones.weights import answers
 from swtformer.errors import SwtformerError
 from swtformer.hub.access import find_model, hub_errors, require_hub_id
 from swtformer.hub.card import card_text
-from swtformer.settings import Section
+from swtformer.settings import ImageSettings, Section
 from swtformer.store.files import write_text
 from swtformer.store.models import CARD, Kind, write_model_folder
 
@@ -26,10 +26,12 @@ class HubModel(nn.Module, ABC):
     Attributes:
         kind: "cam" for a model that makes maps, "segmentation" for a segmentation network.
         classes: class names in order.
+        images: how images become the pixels that it was trained on.
     """
 
     kind: ClassVar[Kind]
     classes: tuple[str, ...]
+    images: ImageSettings = ImageSettings()
 
     @classmethod
     @abstractmethod
@@ -71,7 +73,14 @@ class HubModel(nn.Module, ABC):
         Returns:
             The folder.
         """
-        return write_model_folder(folder, self, kind=self.kind, settings=self.config(), classes=self.classes)
+        return write_model_folder(
+            folder,
+            self,
+            kind=self.kind,
+            settings=self.config(),
+            classes=self.classes,
+            images=self.images,
+        )
 
     def save_pretrained(self, folder: str | os.PathLike[str], **about: Any) -> Path:
         """Write config.json, model.safetensors and, unless there is one, a model card.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.segmentation.network import NetworkSettings
+from swtformer.settings import ImageSettings
 
 
 class OnnxNetwork:
@@ -19,6 +20,7 @@ class OnnxNetwork:
     Attributes:
         settings: what the exported network was built from.
         classes: class names in order.
+        images: how image files become pixels.
         size: (height, width) that the file is fixed to; None for images of any size.
     """
 
@@ -51,6 +53,7 @@ class OnnxNetwork:
         self.size = (height, width) if isinstance(height, int) else None
         self.classes: tuple[str, ...] = tuple(json.loads(about["classes"]))
         self.settings = NetworkSettings.model_validate_json(about["settings"])
+        self.images = ImageSettings.model_validate_json(about["reading"])
         self._file = file
 
     def __call__(self, images: Tensor, presence: float = 1.0) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
@@ -14,16 +14,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from swtformer.datasets.pixels.large_images import LargeImage
+from swtformer.errors import SettingsError
 from swtformer.hub.access import find_model
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.onnx_network import OnnxNetwork
-from swtformer.inference.windows import GRID, patches
+from swtformer.inference.windows import GRID, patches, spans
 from swtformer.labelling.mask_rule import label_image, rule_for
 from swtformer.methods import Method
 from swtformer.precision import autocast, pick_device
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_model
-from swtformer.settings import LocalizeSettings, MaskSettings, PredictSettings
+from swtformer.settings import ImageSettings, LocalizeSettings, MaskSettings, PredictSettings, channels
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, read_rule
 from swtformer.store.models import ONNX, WEIGHTS
@@ -50,7 +52,7 @@ class Predictor(ABC):
         kind: "segmentation" or "cam".
         folder: where the model lies; an ONNX model's file.
         classes: class names; a label is index + 1.
-        exif: how photographs are to be read.
+        images: how photographs are to be read.
     """
 
     kind: ClassVar[Literal["segmentation", "cam"]]
@@ -62,11 +64,11 @@ class Predictor(ABC):
         settings: PredictSettings,
         *,
         folder: Path,
-        exif: Literal["raw", "apply"],
+        images: ImageSettings,
         device: str,
     ) -> None:
         self._network, self._settings, self._device = network, settings, device
-        self.folder, self.exif, self.classes = folder, exif, network.classes
+        self.folder, self.images, self.classes = folder, images, network.classes
 
     @property
     def weights(self) -> Path:
@@ -96,13 +98,13 @@ def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) ->
         SettingsError: the accelerator is not there.
     """
     run = Run(Path(source))
-    exif = _exif(run, settings)
     if run.path.suffix == ONNX:
         network = OnnxNetwork(run.path)
-        return SegmentationPredictor(network, settings, folder=run.path, exif=exif, device="cpu")
+        images = _images(network, settings)
+        return SegmentationPredictor(network, settings, folder=run.path, images=images, device="cpu")
     saved, device = find_model(source, settings.network), pick_device(settings.accelerator)
     model = load_model(saved).to(device)
-    place: dict[str, Any] = {"folder": saved.folder, "exif": exif, "device": device}
+    place: dict[str, Any] = {"folder": saved.folder, "images": _images(model, settings), "device": device}
     if isinstance(model, SegmentationNetwork):
         return SegmentationPredictor(model, settings, **place)
     return CamPredictor(model, settings, **place, rule=_mask_rule(run, model))
@@ -122,20 +124,34 @@ class SegmentationPredictor(Predictor):
 
     def predict(self, image: np.ndarray) -> Prediction:
         """See `Predictor.predict`; images above `window_px` are seen window by window."""
-        height, width = image.shape[:2]
-        labels = np.empty((height, width), np.uint8)
-        coarse = None
-        if self._settings.probabilities:
-            coarse = np.empty((len(self.classes) + 1, -(-height // GRID), -(-width // GRID)), np.float16)
-        pixels = torch.from_numpy(image).permute(2, 0, 1).to(self._device)
-        with autocast(self._settings.precision, self._device):
-            for rows, columns, probabilities in patches(self._network, pixels, settings=self._settings):
-                labels[rows, columns] = probabilities.argmax(0).to(torch.uint8).cpu().numpy()
-                if coarse is not None:
-                    cells = F.avg_pool2d(probabilities, GRID, ceil_mode=True, count_include_pad=False)
-                    y, x = rows.start // GRID, columns.start // GRID
-                    coarse[:, y : y + cells.shape[1], x : x + cells.shape[2]] = cells.cpu().numpy()
-        return Prediction(labels, coarse)
+        made = list(self.predict_rows(image))
+        coarse = [cells for _, cells in made if cells is not None]
+        labels = np.concatenate([labels for labels, _ in made])
+        return Prediction(labels, np.concatenate(coarse, axis=1) if coarse else None)
+
+    def predict_rows(self, image: np.ndarray | LargeImage) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """The same from top to bottom, in parts that each take one row of windows.
+
+        Yields:
+            (rows, W) labels, and their probabilities where they are asked for.
+        """
+        width, settings = image.shape[1], self._settings
+        for seen, rows in spans(image.shape[0], window=settings.window_px, overlap=settings.overlap_px):
+            strip = torch.from_numpy(image[seen]).permute(2, 0, 1).to(self._device)
+            labels = np.empty((rows.stop - rows.start, width), np.uint8)
+            coarse = None
+            if settings.probabilities:
+                size = (len(self.classes) + 1, -(-len(labels) // GRID), -(-width // GRID))
+                coarse = np.empty(size, np.float16)
+            with autocast(settings.precision, self._device):
+                for columns, probabilities in patches(self._network, strip, settings=settings):
+                    kept = probabilities[:, rows.start - seen.start : rows.stop - seen.start]
+                    labels[:, columns] = kept.argmax(0).to(torch.uint8).cpu().numpy()
+                    if coarse is not None:
+                        cells = F.avg_pool2d(kept, GRID, ceil_mode=True, count_include_pad=False)
+                        left = columns.start // GRID
+                        coarse[:, :, left : left + cells.shape[2]] = cells.cpu().numpy()
+            yield labels, coarse
 
 
 @final
@@ -168,9 +184,7 @@ class CamPredictor(Predictor):
         height, width = image.shape[:2]
         seen = image
         if max(height, width) > self._settings.window_px:
-            picture = Image.fromarray(image)
-            picture.thumbnail((self._settings.window_px, self._settings.window_px), Image.Resampling.BICUBIC)
-            seen = np.asarray(picture)
+            seen = _thumbnail(image, self._settings.window_px)
         maps = self.maps(seen)
         labels = label_image(maps, self.rule).numpy()
         if seen is not image:
@@ -217,10 +231,32 @@ class CamPredictor(Predictor):
         return resized.numpy().astype(np.float16)
 
 
-def _exif(run: Run, settings: PredictSettings) -> Literal["raw", "apply"]:
+def _thumbnail(image: np.ndarray, side_px: int) -> np.ndarray:
+    """An (H, W, D) image with no side above `side_px`."""
+
+    def shrunk(part: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(part)
+        picture.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
+        return np.asarray(picture)
+
+    if image.shape[2] == 3:
+        return shrunk(image)
+    return np.stack([shrunk(image[:, :, band]) for band in range(image.shape[2])], axis=2)
+
+
+def _images(model: Method | SegmentationNetwork | OnnxNetwork, settings: PredictSettings) -> ImageSettings:
+    """How photographs are read: as those that the model was trained on, unless the settings say otherwise."""
+    given = {"range": settings.range, "bands": settings.bands, "page": settings.page}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if settings.exif != "auto":
-        return settings.exif
-    return run.settings().data.exif if run.settings_file.is_file() else "raw"
+        changes["exif"] = settings.exif
+    images = model.images.model_copy(update=changes)
+    if channels(images) != channels(model.images):
+        raise SettingsError(
+            f"predict.bands names {channels(images)} bands; the model was trained on "
+            f"{channels(model.images)}."
+        )
+    return images
 
 
 def _mask_rule(run: Run, model: Method) -> MaskRule:

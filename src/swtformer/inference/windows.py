@@ -53,36 +53,30 @@ def class_probabilities(
 
 
 def patches(
-    network: SegmentationNetwork | OnnxNetwork, image: Tensor, *, settings: PredictSettings
-) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Probabilities of an image, window by window; memory is bounded by the window, whatever the image.
+    network: SegmentationNetwork | OnnxNetwork, strip: Tensor, *, settings: PredictSettings
+) -> Iterator[tuple[slice, Tensor]]:
+    """Probabilities of a row of windows, one after the other.
 
     Neighbouring windows share `overlap_px` at least. Of what they share each keeps the nearer half, so that
     every kept pixel has been seen with its surroundings.
 
     Args:
         network: in eval mode.
-        image: (3, H, W) uint8 RGB.
+        strip: (D, H, W) uint8, as high as a window.
         settings: scales, flip, presence, window and overlap.
 
     Yields:
-        Rows and columns of the image, and their (C+1, h, w) float32 probabilities.
+        Columns of the strip, and their (C+1, H, w) float32 probabilities.
     """
-    height, width = image.shape[-2:]
-    for seen_rows, rows in spans(height, window=settings.window_px, overlap=settings.overlap_px):
-        for seen_columns, columns in spans(width, window=settings.window_px, overlap=settings.overlap_px):
-            (made,) = class_probabilities(
-                network,
-                image[None, :, seen_rows, seen_columns],
-                scales=settings.scales,
-                flip=settings.flip,
-                presence=settings.presence,
-            )
-            yield rows, columns, made[:, _within(rows, seen_rows), _within(columns, seen_columns)]
-
-
-def _within(kept: slice, seen: slice) -> slice:
-    return slice(kept.start - seen.start, kept.stop - seen.start)
+    for seen, columns in spans(strip.shape[-1], window=settings.window_px, overlap=settings.overlap_px):
+        (made,) = class_probabilities(
+            network,
+            strip[None, :, :, seen],
+            scales=settings.scales,
+            flip=settings.flip,
+            presence=settings.presence,
+        )
+        yield columns, made[:, :, columns.start - seen.start : columns.stop - seen.start]
 
 
 def spans(length: int, *, window: int, overlap: int) -> list[tuple[slice, slice]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,10 +11,12 @@ from torch import Tensor
 
 from swtformer.datasets.images import read_image
 from swtformer.datasets.label_images import require_same_size
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import Record
 from swtformer.errors import DataError, SwtformerError
 from swtformer.labelling.start_maps import all_channels
 from swtformer.refiners import Example
+from swtformer.settings import ImageSettings
 from swtformer.store.files import digest, file_stamp
 from swtformer.store.maps import ClassActivationMaps, Made
 from swtformer.store.refined_maps import maps_stamp
@@ -35,7 +36,7 @@ class Start:
     power: float
 
     def tensors(self, image: np.ndarray, maps: ClassActivationMaps) -> tuple[Tensor, Tensor]:
-        """An (H, W, 3) uint8 image as (3, H, W) floats in [0, 1], and its (K+1, h, w) maps.
+        """An (H, W, C) uint8 image as (3, H, W) floats in [0, 1], and its (K+1, h, w) maps.
 
         Raises:
             DataError: the maps were made for another image size.
@@ -45,7 +46,7 @@ class Start:
             require_same_size(maps.size, "the file of its maps", image.shape[:2], "the image")
         except DataError as error:
             raise DataError(f"{error} Make the maps again with `swtformer localize`.") from None
-        pixels = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+        pixels = torch.from_numpy(seen_in_colour(image)).permute(2, 0, 1).float() / 255
         return pixels, all_channels(maps, self.source, power=self.power)
 
 
@@ -57,13 +58,13 @@ class RunExamples:
         run: holds the maps.
         records: images with maps, at least one.
         start: the maps that refinement starts from.
-        exif: as in `read_image`.
+        images: how the images are read.
     """
 
     run: Run
     records: Sequence[Record]
     start: Start
-    exif: Literal["raw", "apply"]
+    images: ImageSettings
 
     def __len__(self) -> int:
         return len(self.records)
@@ -72,13 +73,13 @@ class RunExamples:
         record = self.records[index]
         try:
             maps = ClassActivationMaps.load(self.run.map_file(record.id))
-            image, channels = self.start.tensors(read_image(record.image, exif=self.exif), maps)
+            image, channels = self.start.tensors(read_image(record.image, self.images), maps)
         except SwtformerError as error:
             raise DataError(str(error)) from error
         return Example(image, channels, torch.from_numpy(maps.values.astype(np.int64)))
 
     def fingerprint(self) -> str:
-        """Equal while images and maps are unchanged and `start` and `exif` are equal."""
+        """Equal while images and maps are unchanged and `start` and `images` are equal."""
         sources = []
         for record in self.records:
             try:
@@ -86,7 +87,7 @@ class RunExamples:
             except SwtformerError:
                 continue  # recorded as a failure when its turn comes
             sources.append((record.id, made_from(record, maps)))
-        return digest(self.start, self.exif, sources)
+        return digest(self.start, self.images, sources)
 
 
 def made_from(record: Record, maps: ClassActivationMaps) -> str:

@@ -15,7 +15,7 @@ from swtformer.backbones.base import Backbone, FeatureExtractor
 from swtformer.errors import CheckpointError, SettingsError
 from swtformer.hub.model import HubModel
 from swtformer.settings import METHODS, LocalizeSettings, ModelSettings, Section
-from swtformer.store.models import WEIGHTS, Kind, saved_settings
+from swtformer.store.models import WEIGHTS, Kind, saved_images, saved_settings
 from swtformer.store.weights import load_weights, read_weights
 
 Made = Literal["cam", "rcam"]
@@ -240,6 +240,7 @@ class Method(HubModel):
                 "Method.from_pretrained loads every method."
             )
         load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
+        model.images = saved_images(folder)
         return model.eval()
 
     def config(self) -> SavedConfig:

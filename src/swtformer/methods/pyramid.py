@@ -107,7 +107,9 @@ class PyramidMethod(Method):
     @classmethod
     def build(cls, settings: ModelSettings, classes: tuple[str, ...], options: Section | None = None) -> Self:
         """See `Method.build`."""
-        backbone = create_backbone(settings.backbone, weights=settings.weights, drop_path=settings.drop_path)
+        backbone = create_backbone(
+            settings.backbone, weights=settings.weights, drop_path=settings.drop_path, bands=settings.bands
+        )
         return cls(backbone, settings, classes, options)
 
     def encode(self, images: Tensor) -> Encoding:

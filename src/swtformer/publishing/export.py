@@ -16,6 +16,7 @@ from swtformer.methods import Method, PyramidMethod
 from swtformer.publishing.onnx import Differences, OnnxGraph, write_onnx
 from swtformer.segmentation.network import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_model
+from swtformer.settings import ImageSettings, channels
 
 DRAWS_OF_CHOICES = 3
 """Random inputs that may be tried per size for methods with R-CAMs, which choose seeds by an argmax."""
@@ -75,32 +76,42 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
     """
     metadata = {
         "classes": json.dumps(model.classes, ensure_ascii=False),
-        "images": "float32 RGB in [0, 1], (batch, 3, height, width); mean and spread are applied inside",
+        "images": _about_images(model.images),
+        "reading": model.images.model_dump_json(),
         "settings": model.config().model_dump_json(),
         "made_by": "swtformer",
     }
+    bands = channels(model.images)
+
+    def images(batch: int, height: int, width: int) -> tuple[Tensor]:
+        return (torch.rand(batch, bands, height, width),)
+
     if isinstance(model, SegmentationNetwork):
-        return OnnxGraph(_Pixels(model), _IMAGES, ("logits",), _images, metadata)
+        return OnnxGraph(_Pixels(model), _IMAGES, ("logits",), images, metadata)
     if not isinstance(model, PyramidMethod):
         raise SwtformerError(
             f"The method {model.settings.method!r} cannot be written as ONNX: it is not a pyramid with a CAM "
             "head. Write the network that `swtformer segment` trains instead."
         )
     if "rcam" not in model.makes:
-        return OnnxGraph(_Maps(model), _IMAGES, ("logits", "cam"), _images, metadata)
+        return OnnxGraph(_Maps(model), _IMAGES, ("logits", "cam"), images, metadata)
 
     def example(batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
         present = (torch.rand(batch, len(model.classes)) < 0.5).float()
         present[:, 0] = 1
-        return *_images(batch, height, width), present
+        return *images(batch, height, width), present
 
     inputs = {**_IMAGES, "present": {0: "batch"}}
     outputs = ("logits", "cam", "rcam")
     return OnnxGraph(_Maps(model), inputs, outputs, example, metadata, draws=DRAWS_OF_CHOICES)
 
 
-def _images(batch: int, height: int, width: int) -> tuple[Tensor]:
-    return (torch.rand(batch, 3, height, width),)
+def _about_images(settings: ImageSettings) -> str:
+    """What the input of the graph is, and what a file's values must become."""
+    colours = "RGB" if settings.bands is None or len(settings.bands) in (1, 3) else "bands"
+    shape = f"(batch, {channels(settings)}, height, width)"
+    about = f"float32 {colours} in [0, 1], {shape}; mean and spread are applied inside"
+    return "; ".join(filter(None, (about, settings.in_words())))
 
 
 class _Pixels(nn.Module):

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
+from swtformer.datasets.mask_colours import MaskColours
+from swtformer.datasets.mask_images import read_mask
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
 from swtformer.datasets.records import Record
 from swtformer.errors import SwtformerError
 from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.report.colours import css
 from swtformer.report.pictures import TILE_PX, data_uri, map_overlay, mask_overlay, thumbnail
+from swtformer.settings import DataSettings
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import voc_palette
 from swtformer.store.run import Run
@@ -90,14 +93,14 @@ class Context:
         classes: class names of the run, which its masks count from 1.
         data_classes: class names of the data set, which labels and truth follow.
         columns: what to show beside the photographs.
-        exif: how photographs are turned.
+        settings: how photographs are read.
     """
 
     run: Run
     classes: tuple[str, ...]
     data_classes: tuple[str, ...]
     columns: Columns
-    exif: Literal["raw", "apply"]
+    settings: DataSettings
 
 
 def build_case(record: Record, context: Context, *, score: str = "") -> Case:
@@ -109,7 +112,7 @@ def build_case(record: Record, context: Context, *, score: str = "") -> Case:
         ImageError: the photograph cannot be read.
     """
     run, columns, id = context.run, context.columns, record.id
-    photograph = thumbnail(read_image(record.image, exif=context.exif))
+    photograph = thumbnail(seen_in_colour(read_image(record.image, context.settings)))
     tiles = [Tile("Image", (Picture(data_uri(photograph), f"Image {id}"),))]
     maps: list[tuple[bool | str, str, Source, Path]] = [
         (columns.cam, "CAM", "cam", run.map_file(id)),
@@ -127,7 +130,7 @@ def build_case(record: Record, context: Context, *, score: str = "") -> Case:
         (columns.truth, "Truth", record.mask, context.data_classes),
     ]
     tiles += [
-        _mask_tile(caption, id, path, classes, photograph)
+        _mask_tile(caption, id, path, classes, photograph, record.colours if path == record.mask else None)
         for is_shown, caption, path, classes in masks
         if is_shown
     ]
@@ -176,12 +179,17 @@ def _map_tile(
 
 
 def _mask_tile(
-    caption: str, id: str, path: Path | None, classes: Sequence[str], photograph: np.ndarray
+    caption: str,
+    id: str,
+    path: Path | None,
+    classes: Sequence[str],
+    photograph: np.ndarray,
+    colours: MaskColours | None,
 ) -> Tile:
     if path is None or not path.is_file():
         return Tile(caption, note="none for this image")
     try:
-        labels = read_mask(path)
+        labels = read_mask(path, colours)
     except SwtformerError as error:
         return Tile(caption, note=_short(error))
     values = [int(value) for value in np.unique(labels) if value]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swtformer.datasets.label_images import read_labels, require_same_size
+from swtformer.datasets.label_images import read_truth, require_same_size
 from swtformer.datasets.records import Record
 from swtformer.errors import SwtformerError
 from swtformer.functional.scores import ImageMean, confusion_matrix, mean_iou
@@ -94,7 +94,9 @@ class MapCounter:
         """
         record = self.records.get(id)
         mask = None if record is None else record.mask
-        truth = None if mask is None else torch.from_numpy(read_labels(mask, self.classes))
+        truth = None
+        if record is not None and mask is not None:
+            truth = torch.from_numpy(read_truth(record, self.classes))
         loaded = self._load(id, truth)
         maps = loaded or _blank((1, 1) if truth is None else (truth.shape[0], truth.shape[1]))
         histograms = {source: score_histogram(foreground_maps(maps, source)) for source in self.sources}

@@ -60,7 +60,7 @@ class BackboneEncoder(Encoder):
     def __init__(self, backbone: Backbone, *, keeps_batch_statistics: bool) -> None:
         super().__init__()
         self.model = backbone
-        self.channels = (3, 0, *backbone.channels)
+        self.channels = (len(backbone.mean), 0, *backbone.channels)
         self.mean, self.std = backbone.mean, backbone.std
         self.keeps_batch_statistics = backbone.keeps_batch_statistics = keeps_batch_statistics
 
@@ -92,7 +92,7 @@ def family_of(name: str) -> Family:
 
 
 def create_encoder(
-    name: str, *, family: Family, weights: str, dilated: bool = False, tried: bool = True
+    name: str, *, family: Family, weights: str, dilated: bool = False, tried: bool = True, bands: int = 3
 ) -> Encoder:
     """Build an encoder by name.
 
@@ -103,12 +103,18 @@ def create_encoder(
         weights: "pretrained", "none", or a .safetensors or .pth file.
         dilated: whether the last map has stride 16 by dilation, if the encoder supports it.
         tried: whether to check that it takes images of any size; that of a saved network does.
+        bands: channels of the images; other than 3 for the family "backbone" alone.
 
     Raises:
         SwtformerError: the name is unknown, or the weights are not available.
-        SettingsError: the encoder takes only some image sizes, or mixes opposite borders.
+        SettingsError: the encoder takes only some image sizes, mixes opposite borders, or reads RGB alone.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
+    if family == "smp" and bands != 3:
+        raise SettingsError(
+            f"The encoder {name!r} reads red, green and blue, and data.bands names {bands} bands. Use "
+            "segment.encoder run, or a backbone such as swin_tiny."
+        )
     try:
         if family == "smp":
             model = _built(name, dilated=dilated)
@@ -116,7 +122,7 @@ def create_encoder(
                 _require_any_size(name, model)
             return _smp_encoder(name, model, weights=weights, dilated=dilated)
         _require_known(name)
-        backbone = create_backbone(name, weights=weights)
+        backbone = create_backbone(name, weights=weights, bands=bands)
     except SwtformerError as error:
         raise type(error)(str(error).replace("model.weights", "segment.weights")) from error.__cause__
     return BackboneEncoder(backbone, keeps_batch_statistics=weights != "none")

@@ -18,7 +18,7 @@ from swtformer.segmentation.decoders import DecoderName, create_decoder
 from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
 from swtformer.segmentation.presence import Pooling, PresenceHead, gated
 from swtformer.settings import Section, SegmentSettings
-from swtformer.store.models import WEIGHTS, Kind, saved_settings
+from swtformer.store.models import WEIGHTS, Kind, saved_images, saved_settings
 from swtformer.store.weights import load_weights, read_weights
 
 MULTIPLE_PX = 32
@@ -34,9 +34,9 @@ class NetworkSettings(Section):
     """Name of the encoder."""
     family: Literal["backbone", "smp"]
     """Family of the encoder: our backbones, or segmentation-models-pytorch."""
-    mean: tuple[float, float, float]
+    mean: tuple[float, ...]
     """Per-channel mean of images in [0, 1] that is subtracted."""
-    std: tuple[float, float, float]
+    std: tuple[float, ...]
     """Per-channel standard deviation by which the images are divided."""
     presence: Literal["none"] | Pooling = "none"
     """How the image-level head pools; none if there is no such head."""
@@ -131,9 +131,11 @@ class SegmentationNetwork(HubModel):
             weights="none",
             dilated=settings.decoder == "deeplabv3plus",
             tried=False,
+            bands=len(settings.mean),
         )
         network = assemble(settings, encoder, classes)
         load_weights(network, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
+        network.images = saved_images(folder)
         return network.eval()
 
     def config(self) -> NetworkSettings:
@@ -165,7 +167,7 @@ def _resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def create_network(
-    settings: SegmentSettings, classes: tuple[str, ...], *, start: Method | None = None
+    settings: SegmentSettings, classes: tuple[str, ...], *, start: Method | None = None, bands: int = 3
 ) -> SegmentationNetwork:
     """Build a network for training.
 
@@ -174,6 +176,7 @@ def create_network(
         classes: class names in order, at least one.
         start: the run's model. With the encoder "run", its backbone becomes the encoder and its CAM head the
             image-level head, both with their weights.
+        bands: channels of the images.
 
     Raises:
         SettingsError: there are no classes, or the encoder is "run" and there is no run, its model has other
@@ -191,10 +194,15 @@ def create_network(
             raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
         backbone, cam_head = start_of_run(start), start.reusable_head()
         name, family = backbone.name, "backbone"
+        if len(backbone.mean) != bands:
+            raise SettingsError(
+                f"The run's model reads {len(backbone.mean)} bands, data.bands names {bands}; name as "
+                "many, or another encoder."
+            )
         encoder: Encoder = BackboneEncoder(backbone, keeps_batch_statistics=True)
     else:
         name, family = settings.encoder, family_of(settings.encoder)
-        encoder = _named_encoder(settings, weights=settings.weights)
+        encoder = _named_encoder(settings, weights=settings.weights, bands=bands)
     image_level: dict[str, str | int] = {}
     if settings.presence > 0:
         image_level["presence"] = "gap" if cam_head is None else cam_head.pooling
@@ -229,7 +237,7 @@ def start_of_run(model: Method) -> Backbone:
         )
     try:
         with torch.random.fork_rng(devices=[]):  # the network's own layers are drawn as without this trial
-            create_backbone(backbone.name, weights="none")
+            create_backbone(backbone.name, weights="none", bands=len(backbone.mean))
     except SwtformerError as error:
         raise SettingsError(
             f"The backbone {backbone.name!r} of the run's method cannot be rebuilt by its name, so a saved "
@@ -251,9 +259,9 @@ def require_encoder(settings: SegmentSettings) -> None:
         _named_encoder(settings, weights="none" if is_online else settings.weights)
 
 
-def _named_encoder(settings: SegmentSettings, *, weights: str) -> Encoder:
+def _named_encoder(settings: SegmentSettings, *, weights: str, bands: int = 3) -> Encoder:
     name, dilated = settings.encoder, settings.decoder == "deeplabv3plus"
-    return create_encoder(name, family=family_of(name), weights=weights, dilated=dilated)
+    return create_encoder(name, family=family_of(name), weights=weights, dilated=dilated, bands=bands)
 
 
 def assemble(settings: NetworkSettings, encoder: Encoder, classes: tuple[str, ...]) -> SegmentationNetwork:

@@ -1,6 +1,7 @@
 """Every setting once: typed sections, from which YAML files and command-line flags are derived."""
 
 from swtformer.settings.base import OptimisationSettings, Section
+from swtformer.settings.images import UNDECIDED, ImageSettings, channels
 from swtformer.settings.later_stages import (
     ExportSettings,
     PredictSettings,
@@ -39,9 +40,11 @@ __all__ = [
     "READERS",
     "REFINERS",
     "REGISTRIES",
+    "UNDECIDED",
     "DataSettings",
     "EvaluateSettings",
     "ExportSettings",
+    "ImageSettings",
     "LocalizeSettings",
     "MaskSettings",
     "ModelSettings",
@@ -56,6 +59,7 @@ __all__ = [
     "SegmentSettings",
     "Settings",
     "TrainSettings",
+    "channels",
     "differing",
     "dump_settings",
     "merge",

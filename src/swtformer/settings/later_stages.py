@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from swtformer.settings.base import OptimisationSettings, Section
+from swtformer.settings.images import Range, different_bands, one_range
 from swtformer.settings.numbers import Count, Fraction, NonNegative, Positive, PositiveRange
 from swtformer.settings.registry import REFINERS
 from swtformer.settings.shaping import NEUTRAL, OnlyWith
@@ -113,8 +114,15 @@ class PredictSettings(Section):
     probabilities: Annotated[bool, NEUTRAL] = False
     """Write class probabilities at a quarter of the size as well, one fp16 .npz per image."""
     exif: Literal["auto", "raw", "apply"] = "auto"
-    """EXIF orientation: raw keeps the stored pixel grid, apply turns images upright; auto does as the run's
-    data settings, raw for a saved model."""
+    """EXIF orientation: raw keeps the stored pixel grid, apply turns images upright; auto does as with the
+    images that the model was trained on."""
+    range: Annotated[Range, BeforeValidator(one_range)] | None = None
+    """Values that become black and white in images of more than 8 bits, as `data.range`; by default as in the
+    images that the model was trained on, or decided from these where those had 8 bits."""
+    bands: Annotated[tuple[Count, ...], AfterValidator(different_bands)] | None = None
+    """Bands to read, as `data.bands`; by default those that the model was trained on."""
+    page: Count | None = None
+    """Page to read of files with several, as `data.page`; by default as for the model."""
     strict: Annotated[bool, NEUTRAL] = False
     """Refuse to start when any image cannot be read, instead of skipping it."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

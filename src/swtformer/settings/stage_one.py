@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from swtformer.settings.base import OptimisationSettings, Section
+from swtformer.settings.images import ImageSettings
 from swtformer.settings.numbers import Count, CountRange, Fraction, Positive
 from swtformer.settings.patterns import LabelPattern
 from swtformer.settings.registry import METHODS, READERS
@@ -18,7 +19,7 @@ def _format(name: str) -> str:
     return name if name == "auto" else READERS.check(name)
 
 
-class DataSettings(Section):
+class DataSettings(ImageSettings):
     """Which images, which labels, which masks."""
 
     format: Annotated[str, AfterValidator(_format), NEUTRAL] = "auto"
@@ -43,8 +44,9 @@ class DataSettings(Section):
     several, or a 0 or 1 for each of the classes. Nothing else in the folder is then read as labels."""
     masks: Annotated[Path | None, NEUTRAL] = None
     """Folder of ground-truth masks; used for scores only, never for training or model choice."""
-    exif: Literal["raw", "apply"] = "raw"
-    """EXIF orientation: raw keeps the stored pixel grid, as VOC-like masks do; apply turns images upright."""
+    palette: Annotated[Path | None, NEUTRAL] = None
+    """Colours of masks that are stored as colours: a text, CSV or JSON file of class and red, green, blue.
+    Masks in the colours of PASCAL VOC need none."""
     strict: Annotated[bool, NEUTRAL] = False
     """Refuse to start when any image cannot be read, instead of skipping it."""
 
@@ -61,6 +63,8 @@ class ModelSettings(Section):
     """pretrained (downloaded by timm), none, or a local .safetensors or .pth file."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Stochastic depth rate of the backbone."""
+    bands: Count = 3
+    """Channels of the images; `train` takes as many as `data.bands` names."""
 
 
 class TrainSettings(OptimisationSettings):

@@ -14,7 +14,7 @@ from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json, sha256
-from swtformer.store.models import WEIGHTS, newest_network
+from swtformer.store.models import WEIGHTS, newest_network, saved_images
 from swtformer.store.notes import PredictionNotes, read_notes
 from swtformer.store.run import Run
 from swtformer.store.scores import SegmentationScore, read_held_out_scores, write_scores
@@ -139,7 +139,8 @@ def _trained_on(network: Run, data: ImageSet) -> int | None:
 def _segment_again(network: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:
     """Let the network segment the photographs, unless its current masks of all of them exist."""
     fixed = {"network": "segmentation", "overlays": False, "probabilities": False, "strict": False}
-    options = settings.predict.model_copy(update={**fixed, "exif": settings.data.exif})
+    as_trained = saved_images(network.model).model_dump()
+    options = settings.predict.model_copy(update=fixed | as_trained)
     target = Run(network.predictions)
     failed = {failure.id for failure in read_failures(target)}
     is_whole = all(record.id in failed or target.mask_file(record.id).is_file() for record in data.records)

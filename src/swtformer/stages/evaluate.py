@@ -11,7 +11,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from swtformer.datasets.label_images import read_labels, require_same_size
+from swtformer.datasets.label_images import read_labels, read_truth, require_same_size
 from swtformer.datasets.of_run import groups_also_trained_on
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.truth import (
@@ -189,6 +189,7 @@ def evaluate_folder(
         raise DataError(f"{predictions} is not a folder; name the folder that holds the predicted masks.")
     folder = ground_truth_folder(masked)
     pairs = {record.id: (predictions / f"{record.id}.png", mask) for record, mask in masked}
+    records = {record.id: record for record, _ in masked}
     require_other_files(predictions, list(pairs.values()))
     missing = {id for id, (prediction, _) in pairs.items() if not prediction.is_file()}
     if missing and settings.missing == "error":
@@ -196,7 +197,7 @@ def evaluate_folder(
 
     def read(id: str) -> tuple[str, Tensor, Tensor]:
         prediction, mask = pairs[id]
-        truth = torch.from_numpy(read_labels(mask, data.classes))
+        truth = torch.from_numpy(read_truth(records[id], data.classes))
         if id in missing:
             return id, torch.zeros_like(truth), truth
         predicted = torch.from_numpy(read_labels(prediction, data.classes))

@@ -18,7 +18,7 @@ from swtformer.in_order import in_order
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.review.decisions import Decision, decided_ids
-from swtformer.settings import Settings
+from swtformer.settings import ImageSettings, Settings
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.known_data import data_of_masks
@@ -108,21 +108,21 @@ def export_masks(
     names = run.classes() if is_run else declared_classes(folder) or (data.classes if data else None)
     if names is None:
         raise SwtformerError(f"{folder}: its class names are not known; name the data set by `data`.")
-    exif = settings.data.exif
+    pixels = settings.data.images_alone()
     if data is not None:
         photographs = {record.id: record.image for record in data.records}
     else:
         photographs = predicted_photographs(folder)
         made = prediction_notes(folder)
         if photographs and made is not None:
-            exif = made.exif
+            pixels = pixels.model_copy(update={"exif": made.exif})
     failures: list[Failure] = []
     written: list[str] = []
 
     def load(id: str) -> LabelledImage | Failure:
         if data is not None and id not in photographs:
             return Failure(id, "export", str(folder / f"{id}.png"), "the data set has no image of this id")
-        return _load(folder / f"{id}.png", id, names, photographs.get(id), exif)
+        return _load(folder / f"{id}.png", id, names, photographs.get(id), pixels)
 
     def images() -> Iterator[LabelledImage]:
         for item in in_order("export", load, ids, progress):
@@ -135,7 +135,7 @@ def export_masks(
             raise DataError(f"{folder}: none of its {len(ids)} masks can be exported: {failures[0].reason}")
 
     warnings = plug_in.write(images(), out, classes=names, settings=settings.export)
-    warnings += _warnings([photographs.get(id) for id in written], exif)
+    warnings += _warnings([photographs.get(id) for id in written], pixels.exif)
     if is_run:
         write_failures(run, "export", failures)
     return ExportedMasks(folder, len(written), tuple(failures), tuple(warnings))
@@ -170,7 +170,7 @@ def _require_target(format: Exporter, out: Path) -> None:
 
 
 def _load(
-    path: Path, id: str, classes: Sequence[str], photograph: Path | None, exif: Grid
+    path: Path, id: str, classes: Sequence[str], photograph: Path | None, images: ImageSettings
 ) -> LabelledImage | Failure:
     """Read one mask and, if it is known, its image.
 
@@ -181,7 +181,7 @@ def _load(
         labels = read_labels(path, classes)
         if photograph is None:
             return LabelledImage(id, id + UNNAMED_EXTENSION, None, labels)
-        height, width, _ = read_image(photograph, exif=exif).shape
+        height, width, _ = read_image(photograph, images).shape
     except ImageError as error:
         return Failure(id, "export", str(photograph or path), str(error))
     require_same_size(labels.shape, path, (height, width), f"its image {photograph}")

@@ -12,14 +12,15 @@ from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.of_run import notes_of
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.errors import DataError, ImageError, SwtformerError
+from swtformer.datasets.value_range import with_range
+from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
-from swtformer.settings import Settings
+from swtformer.settings import Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
@@ -64,9 +65,14 @@ def localize(
         CheckpointError: the model is missing or damaged.
     """
     keep_freed_memory()
-    settings = settings or run.settings()
+    settings = with_range(settings or run.settings(), data)
     options = settings.localize
     model = from_pretrained(run.path)
+    if channels(settings.data) != channels(model.images):
+        raise SettingsError(
+            f"data.bands names {channels(settings.data)} bands; the model was trained on "
+            f"{channels(model.images)}."
+        )
     if data.classes != model.classes and options.classes == "given":
         raise DataError(
             f"{data.name} has the classes {list(data.classes)}, the model knows {list(model.classes)}; "
@@ -80,7 +86,7 @@ def localize(
                 "use localize.classes predicted to let the model choose the classes."
             )
     if settings.data.strict:
-        refuse_unreadable(data, exif=settings.data.exif)
+        refuse_unreadable(data, settings.data)
     device = pick_device(options.accelerator)
     model.to(device)
     made_by = _fingerprint(run, settings)
@@ -116,7 +122,7 @@ def localize(
         size = (images.shape[-2], images.shape[-1])
         return [maps_of(made, index, size=size) for index in range(len(batch))]
 
-    reader = read_ahead(todo, exif=settings.data.exif, threads=options.workers)
+    reader = read_ahead(todo, settings.data, threads=options.workers)
     results = in_equal_sizes(
         ((record, image if isinstance(image, ImageError) else (record, image)) for record, image in reader),
         size_of=lambda item: (item[1].shape[0], item[1].shape[1]),
@@ -137,7 +143,7 @@ def localize(
 
 def _fingerprint(run: Run, settings: Settings) -> str:
     """Equal for maps that would come out equal: the model's weights and what shapes the maps."""
-    return digest(sha256(run.model / WEIGHTS), settings.shaping("localize"), settings.data.exif)
+    return digest(sha256(run.model / WEIGHTS), settings.shaping("localize"), settings.data.images_alone())
 
 
 def _source(record: Record, settings: Settings) -> str:

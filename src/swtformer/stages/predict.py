@@ -11,12 +11,16 @@ import numpy as np
 from PIL import Image
 
 from swtformer.allocator import keep_freed_memory
-from swtformer.datasets.images import check_readable, has_rotation
-from swtformer.datasets.read_ahead import read_ahead
+from swtformer.datasets.georeference import read_georeference
+from swtformer.datasets.images import has_rotation
+from swtformer.datasets.pixels.large_images import LargeImage
+from swtformer.datasets.pixels.stored_pixels import seen_in_colour
+from swtformer.datasets.read_ahead import open_scene_or_read, read_scenes_ahead
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.inference.inputs import find_inputs
-from swtformer.inference.predictor import Predictor, load_predictor
+from swtformer.inference.predictor import Predictor, SegmentationPredictor, load_predictor
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
@@ -25,13 +29,16 @@ from swtformer.settings import PredictSettings
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import sha256, write_json, write_rows, write_with
+from swtformer.store.label_tiff import write_label_tiff
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import Area, Areas, ImageAreas, PredictionNotes, write_notes
 from swtformer.store.run import Run
 
-MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
-ENDINGS = {MASKS: ".png", OVERLAYS: ".jpg", PROBABILITIES: ".npz"}
+MASKS, OVERLAYS, PROBABILITIES, GEOREFERENCED = "masks", "overlays", "probabilities", "georeferenced"
+ENDINGS = {MASKS: ".png", OVERLAYS: ".jpg", PROBABILITIES: ".npz", GEOREFERENCED: ".tif"}
 """Folders of the results, and how the name of a file in each ends."""
+WORLD, PROJECTION = ".pgw", ".prj"
+"""Endings of the files beside a mask that place it on the earth, where such files lie beside its image."""
 OVERLAY_PX = 2048
 """Longer side of an overlay at most; masks keep the size of their image."""
 NAMED = 5
@@ -50,6 +57,7 @@ class PredictResult(ShortRepr):
         rotated: images whose EXIF orientation was not applied, though it turns them.
         failures: images that could not be read.
         strays: masks in the folder that are of no image of this call, but of an earlier one.
+        remarks: what became of values, bands and pages, in sentences.
     """
 
     out: Path
@@ -58,6 +66,7 @@ class PredictResult(ShortRepr):
     rotated: int
     failures: tuple[Failure, ...]
     strays: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def masks(self) -> Path:
@@ -80,9 +89,11 @@ def predict(
     Into `out`: masks/<name>.png (palette, 0 background, k+1 for class index k), areas.csv and areas.json with
     the pixels and fractions of every class, predictions.json with model and settings, and, if asked for,
     overlays/<name>.jpg (at most 2048 px long) and probabilities/<name>.npz (array `probabilities`, (C+1,
-    ceil(H/4), ceil(W/4)) float16). Files of an earlier call with the same names are replaced, or
-    removed where the image fails now or the file is not asked for; photographs never are. areas.* and
-    predictions.json are there only after a whole pass.
+    ceil(H/4), ceil(W/4)) float16). georeferenced/<name>.tif is the mask of a GeoTIFF with the tags that place
+    it on the earth; a world file of the image is copied beside masks/<name>.png. Scenes that are too large to
+    be read whole are seen some rows at a time and get georeferenced/<name>.tif alone. Files of an earlier
+    call with the same names are replaced, or removed where the image fails now or the file is not asked for;
+    photographs never are. areas.* and predictions.json are there only after a whole pass.
 
     Args:
         model: a run, a saved model or an ONNX file; see `load_predictor`.
@@ -116,6 +127,8 @@ def predict(
     _refuse_folder(records, target)
     _refuse_overwriting(records, target.path)
     predictor = load_predictor(model, settings)
+    paths = [record.image for record in records]
+    predictor.images, remarks = settle(paths, predictor.images, set_by="as for the model")
     if settings.strict:
         _refuse_unreadable(records, predictor)
     table = target.areas_file.with_suffix(".csv")
@@ -127,22 +140,28 @@ def predict(
     rotated = 0
     progress("predict", 0, len(records))
     for place, (record, image) in enumerate(
-        read_ahead(records, exif=predictor.exif, threads=settings.workers), start=1
+        read_scenes_ahead(records, predictor.images, threads=settings.workers), start=1
     ):
-        for folder, ending in ENDINGS.items():
+        for folder, ending in (*ENDINGS.items(), (MASKS, WORLD), (MASKS, PROJECTION)):
             _remove(_inside(target.path, folder, f"{record.id}{ending}"))
-        if isinstance(image, ImageError):
-            failures.append(Failure(record.id, "predict", str(record.image), str(image)))
-        else:
-            rotated += predictor.exif == "raw" and _is_rotated(record.image)
-            rows.append(_segmented(predictor, record, image, target.path, settings))
+        try:
+            if isinstance(image, ImageError):
+                raise image
+            if isinstance(image, LargeImage):
+                rows.append(_segmented_scene(predictor, record, image, target.path, settings))
+            else:
+                rows.append(_segmented(predictor, record, image, target.path, settings))
+            is_as_stored = predictor.images.exif == "raw" or isinstance(image, LargeImage)
+            rotated += is_as_stored and _is_rotated(record.image)
+        except ImageError as error:
+            failures.append(Failure(record.id, "predict", str(record.image), str(error)))
         progress("predict", place, len(records))
     write_failures(target, "predict", failures)
     names = (BACKGROUND, *predictor.classes)
     write_notes(target.areas_file, Areas(classes=names, images=tuple(rows)))
     write_rows(table, COLUMNS, _table(rows))
     notes = PredictionNotes(
-        **(settings.model_dump() | {"exif": predictor.exif}),
+        **(settings.model_dump() | predictor.images.images_alone().model_dump()),
         **predictor.about,
         model=predictor.folder.resolve(),
         weights=sha256(predictor.weights),
@@ -153,7 +172,7 @@ def predict(
     )
     write_json(target.predictions_file, notes.model_dump(mode="json", exclude_unset=True))
     strays = _strays(target.path / MASKS, records)
-    return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays)
+    return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays, remarks)
 
 
 def _remove(path: Path) -> None:
@@ -187,9 +206,11 @@ def _segmented(
 ) -> ImageAreas:
     """Segment one image, write its files, and tell its areas."""
     made = predictor.predict(image)
-    write_mask(_inside(out, MASKS, f"{record.id}.png"), made.labels)
+    mask = _inside(out, MASKS, f"{record.id}.png")
+    write_mask(mask, made.labels)
     if settings.overlays:
-        picture = Image.fromarray(mask_overlay(thumbnail(image, side_px=OVERLAY_PX), made.labels))
+        seen = thumbnail(seen_in_colour(image), side_px=OVERLAY_PX)
+        picture = Image.fromarray(mask_overlay(seen, made.labels))
         path = _inside(out, OVERLAYS, f"{record.id}.jpg")
         write_with(path, lambda stream: picture.save(stream, format="JPEG", quality=90))
     probabilities = made.probabilities
@@ -197,10 +218,57 @@ def _segmented(
         path = _inside(out, PROBABILITIES, f"{record.id}.npz")
         write_with(path, lambda stream: np.savez_compressed(stream, probabilities=probabilities))
     height, width = made.labels.shape
-    pixels = np.bincount(made.labels.reshape(-1), minlength=len(predictor.classes) + 1).tolist()
+    place = read_georeference(record.image, page=settings.page)
+    if predictor.images.exif == "raw" or not _is_rotated(record.image):
+        if place.tags:
+            path = _inside(out, GEOREFERENCED, f"{record.id}.tif")
+            write_label_tiff(path, [made.labels], size=(height, width), georeference=place.tags)
+        for ending, content in ((WORLD, place.world), (PROJECTION, place.projection)):
+            if content is not None:
+                _write_bytes(mask.with_suffix(ending), content)
+    return _areas(predictor, record, np.bincount(made.labels.reshape(-1), minlength=256), (height, width))
+
+
+def _segmented_scene(
+    predictor: Predictor, record: Record, scene: LargeImage, out: Path, settings: PredictSettings
+) -> ImageAreas:
+    """Segment a scene some rows at a time, write its mask, and tell its areas.
+
+    Raises:
+        ImageError: the model has to see an image whole, or a part of the scene cannot be read.
+    """
+    height, width = scene.shape[:2]
+    with scene:
+        if not isinstance(predictor, SegmentationPredictor):
+            raise ImageError(
+                f"{record.image}: has {width}×{height} pixels, and a model that makes maps has to see an "
+                "image whole. Cut the scene into tiles, or train a network with `swtformer segment`."
+            )
+        counts = np.zeros(256, np.int64)
+
+        def labels() -> Iterator[np.ndarray]:
+            for part, _ in predictor.predict_rows(scene):
+                counts[:] += np.bincount(part.reshape(-1), minlength=256)
+                yield part
+
+        place = read_georeference(record.image, page=settings.page)
+        path = _inside(out, GEOREFERENCED, f"{record.id}.tif")
+        write_label_tiff(path, labels(), size=(height, width), georeference=place.tags)
+    return _areas(predictor, record, counts, (height, width))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    write_with(path, lambda stream: stream.write(content))
+
+
+def _areas(predictor: Predictor, record: Record, counts: np.ndarray, size: tuple[int, int]) -> ImageAreas:
+    """Pixels and fractions of each class, by the (256,) pixels of each label."""
+    height, width = size
     areas = {
         name: Area(pixels=count, fraction=round(count / (height * width), 6))
-        for name, count in zip((BACKGROUND, *predictor.classes), pixels, strict=True)
+        for name, count in zip(
+            (BACKGROUND, *predictor.classes), counts[: len(predictor.classes) + 1].tolist(), strict=True
+        )
     }
     return ImageAreas(image=record.id, file=record.image, width=width, height=height, areas=areas)
 
@@ -254,8 +322,15 @@ def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:
 
 
 def _refuse_unreadable(records: Sequence[Record], predictor: Predictor) -> None:
-    reasons = [check_readable(record.image, exif=predictor.exif) for record in records]
-    problems = [reason for reason in reasons if reason is not None]
+    problems = []
+    for record in records:
+        try:
+            image = open_scene_or_read(record.image, predictor.images)
+        except ImageError as error:
+            problems.append(str(error))
+            continue
+        if isinstance(image, LargeImage):
+            image.close()
     if problems:
         shown = "\n".join(f"  {line}" for line in problems[:NAMED])
         raise DataError(f"{len(problems)} images cannot be read (predict.strict):\n{shown}")

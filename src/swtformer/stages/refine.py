@@ -15,6 +15,7 @@ from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.of_run import notes_of, open_data_of
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.value_range import with_range
 from swtformer.errors import ImageError, SwtformerError
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.labelling.mask_rule import ids_with_maps
@@ -85,7 +86,7 @@ def refine(
     mapped_by = read_notes(run.maps_file, MapNotes)
     if data is None:
         data = open_data_of(run, mapped_by or training_notes(run))
-    settings = settings or run.settings()
+    settings = with_range(settings or run.settings(), data)
     options = settings.refine
     mapped = set(ids_with_maps(run))
     records = [record for record in data.records if record.id in mapped]
@@ -95,7 +96,7 @@ def refine(
             "`swtformer localize`."
         )
     if settings.data.strict:
-        refuse_unreadable(data, exif=settings.data.exif)
+        refuse_unreadable(data, settings.data)
     start = _start(run, [record.id for record in records], options)
     refiner = create_refiner(
         options.method,
@@ -105,7 +106,7 @@ def refine(
     )
     weights = ""
     if isinstance(refiner, LearnedRefiner):
-        examples = RunExamples(run, records, start, settings.data.exif)
+        examples = RunExamples(run, records, start, settings.data.images_alone())
         weights = fit_or_load(
             refiner,
             examples,
@@ -117,7 +118,7 @@ def refine(
     settled = options.model_copy(update={"source": start.source})
     shaped_by = settings.model_copy(update={"refine": settled}).shaping("refine", "refiner")
     maps_made_by = None if mapped_by is None else mapped_by.made_by
-    made_by = digest(maps_made_by, shaped_by, start, settings.data.exif, weights)
+    made_by = digest(maps_made_by, shaped_by, start, settings.data.images_alone(), weights)
     notes = RefinedNotes(
         **notes_of(data),
         made_by=made_by,
@@ -189,7 +190,7 @@ def _unrefined(
     run: Run, records: list[Record], start: Start, settings: Settings
 ) -> Iterator[tuple[Record, _Unrefined | SwtformerError]]:
     """Every record with its image and maps, or with the error that keeps them from being used."""
-    reader = read_ahead(records, exif=settings.data.exif, threads=settings.refine.workers)
+    reader = read_ahead(records, settings.data, threads=settings.refine.workers)
     for record, image in reader:
         if isinstance(image, ImageError):
             yield record, image

@@ -202,7 +202,7 @@ def _galleries(
     ranked, rank_name, note = _ranking(run, made, scores)
     by_id = {record.id: record for record in made.shown}
     lowest, highest = extremes({id: value for id, value in ranked.items() if id in by_id}, EXTREMES)
-    context = Context(run, _classes(run, data), data.classes, made.columns, settings.data.exif)
+    context = Context(run, _classes(run, data), data.classes, made.columns, settings.data)
     by_score = rank_name == "mIoU"
     chosen = [
         (

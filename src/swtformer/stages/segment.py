@@ -16,6 +16,7 @@ from swtformer.datasets import split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.of_run import notes_of, open_data_of
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.value_range import with_range
 from swtformer.engine.training_folder import (
     has_checkpoint,
     training_folder,
@@ -29,7 +30,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.review.rejections import Rejections, rejections
 from swtformer.segmentation import create_network
-from swtformer.settings import SegmentSettings, Settings
+from swtformer.settings import SegmentSettings, Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
@@ -137,6 +138,7 @@ def segment(
     trained = Run(run.segmentation if out is None else out)
     masks = run.pseudo_masks if settings.segment.masks is None else settings.segment.masks
     data = open_data_of(run, _made_for(run, settings.segment)) if data is None else data
+    settings = with_range(settings, data)
     if data.classes != run.classes():
         raise DataError(
             f"{data.name} has the classes {list(data.classes)}, the run has {list(run.classes())}; name them "
@@ -221,7 +223,7 @@ def _train(
     training, validation = _divided(pairs, settings)
     torch.manual_seed(settings.seed)
     start = from_pretrained(run.path) if options.encoder == "run" else None
-    network = create_network(options, data.classes, start=start)
+    network = create_network(options, data.classes, start=start, bands=channels(settings.data))
     supervision = known_supervision(trained, pairs)
     if is_main_process():
         trained.write_settings(stored(settings))
@@ -257,6 +259,7 @@ def _train(
         progress=progress,
     )
     if is_main_process():
+        network.images = settings.data.images_alone()
         network.write(trained.model)
         update_training_notes(trained, finished=_now())
     replaced = [training[place] for place in sorted(unreadable.training)]
@@ -273,13 +276,13 @@ def _pairs(
     data: ImageSet, masks: Path, settings: Settings, *, left_out: Rejections, progress: Progress
 ) -> Pairs:
     """Images and masks to train on."""
-    pairs = find_pairs(data, masks, exif=settings.data.exif, rejected=left_out.ids, progress=progress)
+    pairs = find_pairs(data, masks, settings=settings.data, rejected=left_out.ids, progress=progress)
     if settings.segment.weighting == "confidence":
         pairs = with_confidence(pairs, masks)
     if settings.data.strict:
         if pairs.failures:
             raise DataError(f"{len(pairs.failures)} images cannot be used: {pairs.failures[0].reason}")
-        refuse_unreadable(pairs.images, exif=settings.data.exif)
+        refuse_unreadable(pairs.images, settings.data)
     return pairs
 
 

@@ -13,6 +13,7 @@ from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.groups import require_no_shared_group
 from swtformer.datasets.of_run import notes_of, write_labels
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.value_range import with_range
 from swtformer.engine.training_folder import (
     has_checkpoint,
     training_folder,
@@ -26,7 +27,7 @@ from swtformer.methods.pretrained import save_pretrained
 from swtformer.processes import is_main_process
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
-from swtformer.settings import Settings
+from swtformer.settings import UNDECIDED, Settings, channels
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json
 from swtformer.store.models import WEIGHTS, holds_model
@@ -82,8 +83,8 @@ def train(
         NonFiniteError: the loss or a weight is not finite.
     """
     keep_freed_memory()
-    settings = settings or Settings()
     run = Run(Path(out))
+    settings = _settled(settings or Settings(), data, run, resume=resume)
     with training_folder(run, settings, sections=SECTIONS, resume=resume):
         changes: list[str] = []
         if is_main_process():
@@ -96,7 +97,7 @@ def train(
             _require_same_validation(run, validation)
         if settings.data.strict:
             for images in filter(None, (training, validation)):
-                refuse_unreadable(images, exif=settings.data.exif)
+                refuse_unreadable(images, settings.data)
         if resume and holds_model(run.path) and not has_checkpoint(run):  # they were removed
             if is_main_process():
                 _write_settings(run, settings)
@@ -115,9 +116,29 @@ def train(
         if resume:
             failed = with_earlier(run, "train", failed)
         if is_main_process():
+            model.images = settings.data.images_alone()
             save_pretrained(model, run.model)
             write_failures(run, "train", failed)
     return run
+
+
+def _settled(settings: Settings, data: ImageSet, run: Run, *, resume: bool) -> Settings:
+    """The settings with the range of values as this run decided it, and with as many bands as are read.
+
+    Raises:
+        SettingsError: the augmentation cannot do with these bands.
+    """
+    bands = channels(settings.data)
+    if bands != 3 and settings.train.augmentation == "mct":
+        raise SettingsError(
+            f"train.augmentation mct changes colours, and data.bands names {bands} bands. Choose advcam "
+            "or advcam_scaled, or three bands."
+        )
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"bands": bands})})
+    if settings.data.range in UNDECIDED and resume and run.settings_file.is_file():
+        known = settings.data.model_copy(update={"range": run.settings().data.range})
+        return settings.model_copy(update={"data": known})
+    return with_range(settings, data)
 
 
 def _write_settings(run: Run, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swtformer.errors import SwtformerError
-from swtformer.settings import DataSettings, Settings
+from swtformer.settings import UNDECIDED, DataSettings, Settings
 from swtformer.store.notes import DataNotes, read_notes, training_notes
 from swtformer.store.run import Run
 
@@ -14,7 +14,8 @@ def data_of(run: Run, data: Path | None, made_for: DataNotes) -> tuple[Path, Set
     """Where the data of a command lies, and the run's settings as far as they hold for it.
 
     The run's own data is opened as it was noted: format, split, folders, options. So is data that the user
-    names while the noted data is gone: it was moved. For other data only classes and EXIF handling hold.
+    names while the noted data is gone: it was moved. For other data only classes and the
+    handling of pixels hold.
 
     Args:
         run: the run that the command works on.
@@ -40,7 +41,10 @@ def data_of(run: Run, data: Path | None, made_for: DataNotes) -> tuple[Path, Set
         if noted.data_settings is not None:
             own = _moved(noted.data_settings, noted.data or path, path)
     elif path.resolve() != trained.data:
-        own, reader = DataSettings(classes=own.classes, exif=own.exif, strict=own.strict), {}
+        kept = own.images_alone().model_dump()
+        own, reader = DataSettings(classes=own.classes, strict=own.strict, **kept), {}
+    if own.range in UNDECIDED:  # as it was opened; the training decided
+        own = own.model_copy(update={"range": settings.data.range})
     return path, settings.model_copy(update={"data": own, "reader": reader})
 
 
@@ -59,7 +63,11 @@ def _moved(settings: DataSettings, before: Path, now: Path) -> DataSettings:
         before, now = before.parent, now.parent
     folders = {
         name: now.resolve() / folder.relative_to(before)
-        for name, folder in (("images", settings.images), ("masks", settings.masks))
+        for name, folder in (
+            ("images", settings.images),
+            ("masks", settings.masks),
+            ("palette", settings.palette),
+        )
         if folder is not None and folder.is_relative_to(before)
     }
     return settings.model_copy(update=folders)

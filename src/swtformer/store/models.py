@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.settings import Section
+from swtformer.settings import ImageSettings, Section
 from swtformer.store.files import read_json, write_json, write_with
 from swtformer.store.notes import network_notes
 from swtformer.store.run import Run
@@ -106,6 +106,7 @@ def write_model_folder(
     kind: Kind,
     settings: Section,
     classes: tuple[str, ...],
+    images: ImageSettings | None = None,
 ) -> Path:
     """Write a model's settings, class names and weights.
 
@@ -115,6 +116,7 @@ def write_model_folder(
         kind: of the model.
         settings: what it is rebuilt from.
         classes: class names in order.
+        images: how images become the pixels that it takes; the defaults where None.
 
     Returns:
         The folder.
@@ -129,6 +131,7 @@ def write_model_folder(
         "format": FORMAT,
         SETTINGS_OF[kind]: settings.model_dump(mode="json"),
         "classes": list(classes),
+        "images": (images or ImageSettings()).model_dump(mode="json"),
         CHECKSUM: hashlib.sha256(payload).hexdigest(),
     }
     write_json(folder / CONFIG, config)
@@ -190,6 +193,18 @@ def saved_settings(
     except (TypeError, ValidationError) as error:
         raise CheckpointError(f"{path}: holds values that cannot be used: {error}") from None
     return settings, classes
+
+
+def saved_images(folder: Path) -> ImageSettings:
+    """How images become the pixels that a saved model takes.
+
+    Raises:
+        CheckpointError: config.json is missing or damaged.
+    """
+    try:
+        return ImageSettings.model_validate(saved_config(folder).get("images", {}))
+    except ValidationError as error:
+        raise CheckpointError(f"{folder / CONFIG}: holds values that cannot be used: {error}") from None
 
 
 def _nearest_folder(folder: Path) -> str:

@@ -52,11 +52,11 @@ class LabelledSamples(Samples[np.ndarray]):
         self._paths = [record.image for record in image_set.records]
         self._present = torch.from_numpy(image_set.labels())
         self._augmentation = augmentation
-        self._exif = data_settings.exif
+        self._images = data_settings.images_alone()
 
     def read(self, index: int) -> np.ndarray:
-        """An image as (H, W, 3) uint8."""
-        return read_image(self._paths[index], exif=self._exif)
+        """An image as (H, W, D) uint8."""
+        return read_image(self._paths[index], self._images)
 
     def sample(self, content: np.ndarray, index: int, *, generator: np.random.Generator) -> dict[str, Tensor]:
         """Augment an image and add its labels."""

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swtformer.datasets.images import read_image, read_mask
+from swtformer.datasets.images import read_image
+from swtformer.datasets.mask_images import read_mask
 from swtformer.engine.batches import Samples
 from swtformer.settings import DataSettings
 from swtformer.training.pair_augment import PairAugmentation
@@ -64,12 +65,12 @@ class PairSamples(Samples[tuple[np.ndarray, np.ndarray]]):
         super().__init__(len(pairs), seed=seed, none_left=none_left)
         self._pairs = pairs
         self._augmentation = augmentation
-        self._exif = data_settings.exif
+        self._images = data_settings.images_alone()
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """A photograph (H, W, 3) and its mask (H, W), both uint8."""
         pair = self._pairs[index]
-        return read_image(pair.image, exif=self._exif), read_mask(pair.mask)
+        return read_image(pair.image, self._images), read_mask(pair.mask)
 
     def sample(
         self, content: tuple[np.ndarray, np.ndarray], index: int, *, generator: np.random.Generator

@@ -7,20 +7,23 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from swtformer.datasets.images import image_size, read_mask
+from swtformer.datasets.images import image_size
 from swtformer.datasets.label_images import read_labels, require_same_size
+from swtformer.datasets.mask_colours import MaskColours
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.truth import require_classes
 from swtformer.errors import DataError, ImageError
 from swtformer.in_order import in_order
 from swtformer.label_values import IGNORED
 from swtformer.progress import Progress
+from swtformer.settings import ImageSettings
 from swtformer.store.corrections import NOTES, read_corrections
 from swtformer.store.failures import Failure
 from swtformer.store.files import digest
@@ -71,7 +74,7 @@ def find_pairs(
     data: ImageSet,
     folder: Path,
     *,
-    exif: Literal["raw", "apply"],
+    settings: ImageSettings,
     rejected: frozenset[str] = frozenset(),
     progress: Progress,
 ) -> Pairs:
@@ -80,7 +83,7 @@ def find_pairs(
     Args:
         data: the images.
         folder: of palette or grey PNGs with the set's label values.
-        exif: how images are read.
+        settings: how images are read.
         rejected: ids of masks that are left out, as if nothing was known of their images.
         progress: called after every mask, as stage "check masks".
 
@@ -111,7 +114,7 @@ def find_pairs(
 
     def check(id: str) -> _Checked | Failure | str:
         truth = None if supervision == "pseudo_masks" else kept[id].mask
-        return _checked(kept[id], folder / f"{id}.png", data.classes, exif, truth=truth)
+        return _checked(kept[id], folder / f"{id}.png", data.classes, settings, truth=truth)
 
     results = list(in_order("check masks", check, list(kept), progress))
     wrong = [result for result in results if isinstance(result, str)]
@@ -206,11 +209,11 @@ class _Checked:
 
 
 def _checked(
-    record: Record, mask: Path, classes: Sequence[str], exif: Literal["raw", "apply"], *, truth: Path | None
+    record: Record, mask: Path, classes: Sequence[str], settings: ImageSettings, *, truth: Path | None
 ) -> _Checked | Failure | str:
     """What the mask holds; a failure where a file is damaged; a sentence where the mask is wrong."""
     try:
-        size = image_size(record.image, exif=exif)
+        size = image_size(record.image, settings)
     except ImageError as error:
         return Failure(record.id, "segment", str(record.image), str(error))
     try:
@@ -222,15 +225,19 @@ def _checked(
         return str(error)
     pixels = torch.bincount(torch.from_numpy(labels).flatten(), minlength=256)
     # A single label proves nothing: any two masks that show the same class everywhere are equal.
-    is_truth = truth is not None and int((pixels[:IGNORED] > 0).sum()) > 1 and _is_copy(labels, truth)
+    is_truth = (
+        truth is not None
+        and int((pixels[:IGNORED] > 0).sum()) > 1
+        and _is_copy(labels, truth, record.colours)
+    )
     facts = hashlib.sha256(f"{labels.shape} ".encode() + labels.tobytes()).hexdigest()
     return _Checked(record.id, pixels, facts, record.image.stat().st_size, is_truth)
 
 
-def _is_copy(labels: np.ndarray, truth: Path) -> bool:
+def _is_copy(labels: np.ndarray, truth: Path, colours: MaskColours | None) -> bool:
     """Whether a mask has the labels of the ground truth; one that cannot be read is equal to nothing."""
     try:
-        return np.array_equal(labels, read_mask(truth))
+        return np.array_equal(labels, read_mask(truth, colours))
     except DataError:
         return False
 

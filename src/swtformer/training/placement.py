@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from swtformer.backbones.base import for_bands
 from swtformer.label_values import IGNORED
 from swtformer.training.colour_jitter import ColourJitter
 
@@ -61,7 +62,13 @@ class Placement(NamedTuple):
         jitter: ColourJitter | None = None,
         generator: np.random.Generator | None = None,
     ) -> Tensor:
-        """The crop of an (H, W, 3) photograph, jittered before it is padded: (3, S, S) uint8."""
+        """The crop of an (H, W, D) photograph: (D, S, S) uint8. Colours are jittered before it is padded."""
+        if image.shape[2] != 3:
+            bands = [self._resized(band, Image.Resampling.BICUBIC) for band in np.moveaxis(image, 2, 0)]
+            padding = for_bands(MEAN_COLOUR, image.shape[2])
+            return channels_first(
+                self._padded(np.stack([np.asarray(band) for band in bands], axis=2), padding)
+            )
         patch = self._resized(image, Image.Resampling.BICUBIC)
         if jitter is not None and generator is not None:
             patch = jitter(patch, generator)
@@ -80,7 +87,7 @@ class Placement(NamedTuple):
     def _resized(self, pixels: NDArray[np.uint8], resample: Image.Resampling) -> Image.Image:
         return Image.fromarray(pixels).resize((self.columns.length, self.rows.length), resample, self.box)
 
-    def _padded(self, patch: NDArray[Any], fill: int | tuple[int, int, int]) -> NDArray[Any]:
+    def _padded(self, patch: NDArray[Any], fill: int | tuple[float, ...]) -> NDArray[Any]:
         square = np.full((self.crop_px, self.crop_px, *patch.shape[2:]), fill, dtype=patch.dtype)
         top, left = self.rows.target, self.columns.target
         target = square[top : top + self.rows.length, left : left + self.columns.length]
@@ -124,5 +131,5 @@ def _source(window: Window, scaled: int, size: int) -> tuple[float, float]:
 
 
 def channels_first(pixels: Photograph) -> Tensor:
-    """An (H, W, 3) image as (3, H, W)."""
+    """An (H, W, D) image as (D, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -1,0 +1,1 @@
+"""What image files hold, decoded as they store it: formats, bands, depths, pages."""
