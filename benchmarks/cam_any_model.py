@@ -44,6 +44,7 @@ from swtformer.functional.thresholds import (
 )
 from swtformer.machine import machine_line
 from swtformer.methods.swtformer_v2 import SWTformerV2Settings
+from swtformer.settings import ImageSettings
 
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 MULTIPLE_PX = 32
@@ -51,7 +52,7 @@ MULTIPLE_PX = 32
 
 def _image(record: Record, *, longest_px: int | None = None) -> Tensor:
     """(1, 3, H, W) uint8, resized to multiples of 32 px."""
-    pixels = torch.from_numpy(read_image(record.image, exif="raw")).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(read_image(record.image, ImageSettings())).permute(2, 0, 1)[None]
     factor = 1.0 if longest_px is None else longest_px / max(pixels.shape[2:])
     size = [max(1, round(side * factor / MULTIPLE_PX)) * MULTIPLE_PX for side in pixels.shape[2:]]
     resized = nn.functional.interpolate(pixels.float(), size, mode="bilinear", antialias=True)

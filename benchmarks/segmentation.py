@@ -167,7 +167,7 @@ def _without_head(network: SegmentationNetwork, scored: ImageSet, settings: Sett
     options = settings.predict
     free, known = (ConfusionMatrix(len(scored.classes) + 1) for _ in range(2))
     for record in scored.records:
-        image = torch.from_numpy(read_image(record.image, exif=settings.data.exif)).permute(2, 0, 1)
+        image = torch.from_numpy(read_image(record.image, settings.data)).permute(2, 0, 1)
         shares = class_probabilities(
             network, image[None], scales=options.scales, flip=options.flip, presence=0
         )[0]

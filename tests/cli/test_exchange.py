@@ -141,7 +141,7 @@ def test_bad_input_gives_2(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtu
         (["export", str(run.path), "--format=coco", "--out=x.json", "--source=predictions"], "predictions"),
         (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--source=corrected_masks"],
-            "has no folder corrected_masks; `swtformer import` makes it",
+            "has no folder corrected_masks; `swtformer import`",
         ),
         (
             ["export", str(run.path), "--format=coco", "--out=x.json", "--source=masks", "--decision=skip"],

@@ -25,7 +25,7 @@ def test_one_is_shown_with_its_options(capsys: pytest.CaptureFixture[str]) -> No
     out = capsys.readouterr().out
     assert out.startswith("par: ")
     assert "--refiner.iterations INT (default " in out
-    assert main(["plugins", "exporter", "coco"]) == 0
+    assert main(["plugins", "exporter", "voc"]) == 0
     assert "It has no options." in capsys.readouterr().out
 
 

@@ -86,6 +86,7 @@ ELSEWHERE = {
         "index",
         "commands",
         "data-formats",
+        "images",
         "json-formats",
         "label-tables",
         "limits",

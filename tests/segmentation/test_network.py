@@ -136,6 +136,6 @@ def test_a_backbone_that_cannot_be_rebuilt_by_its_name_is_refused() -> None:
 def test_the_trial_of_the_backbone_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network's weights follow from its seed alone."""
     network = build("segformer", "run")
-    monkeypatch.setattr("swtformer.segmentation.network.create_backbone", lambda name, weights: None)
+    monkeypatch.setattr("swtformer.segmentation.network.create_backbone", lambda *_, **__: None)
     untried = build("segformer", "run").state_dict()
     assert all(value.equal(untried[name]) for name, value in network.state_dict().items())

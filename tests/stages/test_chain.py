@@ -401,7 +401,7 @@ def test_strict_refuses_a_damaged_image(tmp_path: Path) -> None:
 def test_several_processes_are_refused(section: str, tmp_path: Path) -> None:
     settings = quick_chain(tmp_path, **{section: {"devices": 2}})
     table = draw_photos(tmp_path)
-    with pytest.raises(SettingsError, match=f"--{section}.devices asks for several"):
+    with pytest.raises(SettingsError, match=rf"{section}\.devices asks for several"):
         run(table, tmp_path / "run", settings)
 
 

@@ -333,7 +333,8 @@ def test_what_a_finished_training_was_of_stays_noted(data: ImageSet, tmp_path: P
     before = training_notes(run)
     moved = Path(shutil.copytree(data.root, tmp_path / "moved"))
     records = tuple(replace(record, image=moved / record.image.name) for record in data.records)
-    other = replace(data, root=moved, name="other", labels_from="elsewhere", records=records)
+    opened = data.opened and replace(data.opened, path=moved.resolve())
+    other = replace(data, root=moved, name="other", labels_from="elsewhere", records=records, opened=opened)
     train(other, settings=quick_settings(), out=run.path, resume=True, progress=_never)
     assert training_notes(run) == before.model_copy(update={"data": moved.resolve()})
 

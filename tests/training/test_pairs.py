@@ -177,6 +177,7 @@ def test_corrected_masks_are_of_the_images_of_their_base(
     squares: tuple[Run, ImageSet], corrected: Path, tmp_path: Path
 ) -> None:
     run, _ = squares
+    (tmp_path / "more").mkdir()
     write_json(run.pseudo_masks_file, {"data": str(tmp_path / "more"), "split": None})
     assert data_for(run, None, SegmentSettings(masks=corrected))[0] == tmp_path / "more"
     elsewhere = data_for(run, None, SegmentSettings(masks=tmp_path / "images"))[0]

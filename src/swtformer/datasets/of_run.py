@@ -17,16 +17,19 @@ NAMED = 5
 """Images that a message names."""
 
 
-def notes_of(data: ImageSet) -> dict[str, Any]:
-    """Fields of `DataNotes`: all that opening the same set again takes."""
+def place_of(data: ImageSet) -> dict[str, Any]:
+    """Fields of `DataNotes`: where a set lies, and how it was opened."""
     opened = data.opened
     return {
         "data": data.root.resolve() if opened is None else opened.path,
-        "split": data.split,
-        "data_name": data.name,
         "data_settings": opened and opened.settings,
         "reader": {} if opened is None else opened.reader,
     }
+
+
+def notes_of(data: ImageSet) -> dict[str, Any]:
+    """All fields of `DataNotes`."""
+    return {**place_of(data), "split": data.split, "data_name": data.name}
 
 
 def open_data_of(run: Run, made_for: DataNotes) -> ImageSet:

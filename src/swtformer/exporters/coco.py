@@ -101,7 +101,7 @@ class CocoExporter(ExchangeFormat):
         """Masks of all images in the file, from run-length codes and polygons; iscrowd makes no difference.
 
         An image without annotations is all background. Of several files in a folder or zip file, those called
-        instances_….json are read if there are any, else all.
+        ``instances_*.json`` are read if there are any, else all.
         """
         with documents(path, ".json", _START) as found:
             instances = [item for item in found if "instances_" in item.name.rpartition("/")[2]]

@@ -14,7 +14,7 @@ import torch
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import split_off
 from swtformer.datasets.check import refuse_unreadable
-from swtformer.datasets.of_run import notes_of, open_data_of
+from swtformer.datasets.of_run import notes_of, open_data_of, place_of
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.value_range import with_range
 from swtformer.engine.training_folder import (
@@ -162,7 +162,7 @@ def segment(
                     update_training_notes(trained, finished=_now())
                 if not changes:
                     update_training_notes(
-                        trained, **notes_of(data), masks=masks.resolve(), supervision=supervision
+                        trained, **place_of(data), masks=masks.resolve(), supervision=supervision
                     )
         else:
             failures = _train(
@@ -229,11 +229,12 @@ def _train(
         trained.write_settings(stored(settings))
         write_json(trained.training_ids_file, [item.id for item in training])
         write_json(trained.classes_file, list(data.classes))
-        update_training_notes(trained, **notes_of(data), masks=masks.resolve(), supervision=supervision)
+        update_training_notes(trained, **place_of(data), masks=masks.resolve(), supervision=supervision)
         if changes or not has_checkpoint(trained):
             before = network_notes(trained).resumed_anyway if has_checkpoint(trained) else ()
             update_training_notes(
                 trained,
+                **notes_of(data),
                 labels_from=data.labels_from,
                 data_fingerprint=data.fingerprint(),
                 masks_fingerprint=pairs.fingerprint,

@@ -11,7 +11,7 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.groups import require_no_shared_group
-from swtformer.datasets.of_run import notes_of, write_labels
+from swtformer.datasets.of_run import place_of, write_labels
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.value_range import with_range
 from swtformer.engine.training_folder import (
@@ -177,7 +177,7 @@ def _note(
 
 def _note_changes(run: Run, data: ImageSet, changes: Sequence[str], *, overridden: bool) -> None:
     """Note where the data of an existing training lies now, and changes that were overridden."""
-    update_training_notes(run, **notes_of(data))
+    update_training_notes(run, **place_of(data))
     if not (changes and overridden):
         return
     update_training_notes(run, file_sizes=file_sizes(data))  # nobody is asked twice about the same files
