@@ -88,6 +88,7 @@ class JsonReader(Reader):
         labels = read_labels(
             shape.items,
             classes=shape.classes if declared is None else dict(enumerate(declared)),
+            declared=declared,
             threshold=self.options.threshold,
             where=str(file),
             problems=problems,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swtformer.datasets.annotations.json_records import (
+    IMAGE_KEYS,
     PROBED,
     IsImage,
     Keys,
@@ -125,13 +126,16 @@ def _items(value: Any, file: str, is_image: IsImage, keys: Keys) -> tuple[tuple[
     if all(isinstance(part, dict) and part for part in parts):
         return _of_dictionaries(value, parts, file, is_image, keys)
     if all(isinstance(part, list) for part in parts):
-        lengths = {len(part) for part in parts}
-        if len(parts) > 1 and len(lengths) == 1:
+        names = [name for part in parts for name in part]
+        all_images = bool(names) and all(isinstance(name, str) for name in names) and most(names, is_image)
+        has_columns = keys.image in value or any(key.lower() in IMAGE_KEYS for key in value)
+        if all_images and not has_columns:
+            return _of_classes(value, file), "images by class"
+        if len(parts) > 1 and len({len(part) for part in parts}) == 1:
             rows = _rows(value, range(len(parts[0])))
             if image_key(rows, is_image, keys) is not None:
                 return _of_list(rows, file, is_image, keys)
-        names = [name for part in parts for name in part]
-        if names and all(isinstance(name, str) for name in names) and most(names, is_image):
+        if all_images:
             return _of_classes(value, file), "images by class"
     raise NotLabelsError(NO_IMAGES)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.background import BACKGROUND_NAMES, SOUNDS_LIKE_NOTHING, folded
 from swtformer.datasets.groups import group_column
 from swtformer.datasets.labels import ClassList, LabelRow, LabelTable
 from swtformer.datasets.problems import Problems
@@ -24,11 +24,6 @@ from swtformer.datasets.tables.table_settings import TableSettings
 
 MANY = 3
 """Rows with a fault of one kind that are told one by one; more are told in one line."""
-
-SOUNDS_LIKE_NOTHING = frozenset(
-    {"healthy", "good", "ok", "negative", "no defect", "clean", "empty", "intact", "no tumor"}
-)
-"""Names (lower case) of classes that may mean that there is nothing to see: asked about, but kept."""
 
 YES_OR_NO = frozenset({"yes", "no", "true", "false", "present", "absent", "positive", "negative"})
 """Words (lower case) that are no names of classes where there are no other labels."""
@@ -146,7 +141,7 @@ class _Reading:
     def __post_init__(self) -> None:
         self.notes += [*self.table.notes, *self.columns.notes]
         self._known = frozenset(self.declared.names if self.declared else ())
-        self._words = {_folded(word) for word in self.options.nothing} | BACKGROUND_NAMES
+        self._words = {folded(word) for word in (*self.options.nothing, *BACKGROUND_NAMES)}
         self._threshold = 0.5 if self.options.threshold is None else self.options.threshold
 
     def labels(self) -> list[tuple[str, ...] | None]:
@@ -165,7 +160,7 @@ class _Reading:
             times = f"{count} times" if count > 1 else "once"
             self.notes.append(f"{word!r} ({times}) means no class (see reader.nothing)")
         for name in names:
-            if _folded(name) in SOUNDS_LIKE_NOTHING:
+            if folded(name) in SOUNDS_LIKE_NOTHING:
                 self.notes.append(f"{name!r} is a class; if it means none, say reader.nothing {name!r}")
         if self.notes:
             self.problems.warn("table_read", f"{self.table.path}: {'; '.join(self.notes)}.")
@@ -216,7 +211,7 @@ class _Reading:
         return found
 
     def _is_nothing(self, name: str) -> bool:
-        return name not in self._known and _folded(name) in self._words
+        return name not in self._known and folded(name) in self._words
 
     def _named(self, cells: Sequence[Cell | None]) -> list[tuple[str, ...] | None]:
         """Cells as names: numbers by the class list, lists of flags by its order, scores by the threshold."""
@@ -292,7 +287,3 @@ def _score(value: object) -> float:
     by_kind = {"present": 1.0, "one": 1.0, "absent": 0.0, "zero": 0.0, "blank": 1.0}
     kind = kind_of(value)
     return by_kind[kind] if kind in by_kind else number_in(str(value).strip().lower()) or 0.0
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").split())
