@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from swtformer.datasets.background import is_background
@@ -61,6 +61,7 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
             f"the folders {', '.join(splits)} look like splits, but not {others} beside them. Move what "
             "is no split elsewhere; class folders belong into the splits."
         )
+    yield from _repeated(classes, below, direct)
     for name in sorted(classes):
         inside = sorted(item for item in below[name] if is_split(item))
         if len(inside) > 1:
@@ -72,6 +73,27 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
             yield (
                 f"the folder {name} holds files named like the other images, as masks are. Move it out of "
                 "the data set, and name it in `data.masks`."
+            )
+
+
+def _repeated(
+    classes: Sequence[str], below: Mapping[str, Collection[str]], direct: Collection[str]
+) -> Iterator[str]:
+    """Folders within class folders that are the classes: renderings of one set, or a copy of it."""
+    first = set(below[classes[0]])
+    if len(classes) > 1 and len(first) > 1 and not direct and all(set(below[n]) == first for n in classes):
+        shown, inner = ", ".join(sorted(classes)[:5]), ", ".join(sorted(first)[:5])
+        yield (
+            f"the folders {shown} all hold the folders {inner}. If those are the classes, give the path of "
+            "one of the upper folders; if not, name the upper ones in `data.classes`."
+        )
+        return
+    for name in classes:
+        same = sorted(set(below[name]) & set(classes) - {name})
+        if len(same) > 1:
+            yield (
+                f"the folder {name} holds the folders {', '.join(same[:5])}, which lie beside it as well. "
+                "Move it out of the data set, or name the classes in `data.classes`."
             )
 
 
