@@ -45,6 +45,11 @@ def is_nothing(label: str, declared: Collection[str] | None) -> bool:
     return is_background(label) or (folded(label) in NOTHING_WORDS and label not in (declared or ()))
 
 
+def sounds_like_nothing(name: str) -> bool:
+    """Whether a class may be one of images that show nothing: it stays a class, and is asked about."""
+    return folded(name) in {*SOUNDS_LIKE_NOTHING, *NOTHING_WORDS}
+
+
 def warn_of_background(names: Iterable[str], where: str, problems: Problems) -> None:
     """Say once which names of a data set are no classes.
 

@@ -13,7 +13,8 @@ IMAGE_COLUMNS = (
     "file", "img", "imgname", "imgpath", "imgfile", "imagefilepath", "imageid", "imgid", "imageindex",
     "imagefileid", "photo", "photoname", "picture", "imagesname", "images", "isicid", "dicomid",
     "idcode", "fileid", "tile", "patch", "slide", "frame", "sample", "imageurl", "imgurl", "url", "uri",
-    "externalid", "patientid", "uid", "id", "name", "key", "item", "bild", "datei", "dateiname",
+    "externalid", "bild", "bilddatei", "bildname", "datei", "dateiname", "fichier", "nomdufichier",
+    "nomfichier", "archivo", "imagen", "immagine", "patientid", "uid", "id", "name", "key", "item",
 )  # fmt: skip
 """Names of the column of image names, the surest first."""
 
@@ -30,6 +31,7 @@ LESS_SURE_LABELS = (
     "objectname", "defect", "defects", "defecttype", "breedname", "speciesname", "groundtruth", "gt",
     "type", "variety", "pathology", "landcover", "scene", "symptoms", "attributeids", "attributes",
     "lesiontype", "variable", "klasse", "klassen", "kategorie", "clase", "classe", "etiqueta",
+    "étiquette", "étiquettes", "befund", "befunde", "diagnose", "diagnosen", "diagnostic", "diagnostico",
     "regionattributes",
 )  # fmt: skip
 """Names that count where no column has one of `LABEL_COLUMNS`."""

@@ -131,10 +131,13 @@ def _label_columns(
         return tuple(series)
     ending = [plain(name) for name in rest if plain(name).endswith(column_names.LABEL_ENDINGS)]
     numbers = column_names.NUMBER_COLUMNS
+    alike = {name for name in rest if looks_like_class(cells_of(table, name))}
     for names in (column_names.LABEL_COLUMNS, column_names.LESS_SURE_LABELS, ending, numbers):
         found = [name for name in find_columns(rest, names) if name not in known]
         if names in (ending, column_names.LESS_SURE_LABELS):  # a column "defect" of 0 and 1 is a class
-            found = [name for name in found if not looks_like_class(cells_of(table, name))]
+            found = [
+                name for name in found if not alike & {name} or (alike == {name} and _are_more(table, name))
+            ]
         found += [name for name in rest if "." in name and plain(name.rpartition(".")[2]) in names]
         if not found:
             continue
@@ -151,6 +154,11 @@ def _label_columns(
             return None
         return tuple(candidates[:1])
     return ()
+
+
+def _are_more(table: Rows, column: str) -> bool:
+    """Whether a column holds numbers above 1: the grades of a diagnosis, where no other column is a class."""
+    return kinds_of(cells_of(table, column))["count"] > 0
 
 
 def _are_numbers(cells: Iterable[Any]) -> bool:

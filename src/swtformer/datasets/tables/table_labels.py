@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from swtformer.datasets.background import BACKGROUND_NAMES, SOUNDS_LIKE_NOTHING, folded
+from swtformer.datasets.background import BACKGROUND_NAMES, folded
 from swtformer.datasets.groups import group_column
 from swtformer.datasets.labels import ClassList, LabelRow, LabelTable
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import Row, Rows
-from swtformer.datasets.tables.class_columns import PRESENT, kind_of, number_in, read_flags
+from swtformer.datasets.tables.class_columns import PRESENT, kind_of, read_flags, score_in
 from swtformer.datasets.tables.class_numbers import names_of_numbers, resolve_lists, whole_number
 from swtformer.datasets.tables.label_cells import Cell, read_cell
 from swtformer.datasets.tables.label_columns import Columns
@@ -75,7 +75,7 @@ def read_label_table(
     rows = _rows(table, columns, group, reading.labels(), problems)
     merged = merge_objects(rows, columns, options.rows, notes=reading.notes, problems=problems)
     found = sorted({*reading.names, *(label for row in merged for label in row.labels or ())})
-    reading.say(reading.flags or found)
+    reading.say()
     return LabelTable(
         tuple(merged),
         reading.flags or tuple(found),
@@ -154,14 +154,11 @@ class _Reading:
             return self._named([Cell(numbers=tuple(own)) for own in values])
         return self._named(self._read_cells()) if columns.labels else [None] * len(rows)
 
-    def say(self, names: Iterable[str]) -> None:
-        """Warn of what was decided, in one line; `names` are the classes."""
+    def say(self) -> None:
+        """Warn of what was decided, in one line."""
         for word, count in self._nothing.items():
             times = f"{count} times" if count > 1 else "once"
             self.notes.append(f"{word!r} ({times}) means no class (see reader.nothing)")
-        for name in names:
-            if folded(name) in SOUNDS_LIKE_NOTHING:
-                self.notes.append(f"{name!r} is a class; if it means none, say reader.nothing {name!r}")
         if self.notes:
             self.problems.warn("table_read", f"{self.table.path}: {'; '.join(self.notes)}.")
 
@@ -286,4 +283,4 @@ def _score(value: object) -> float:
     """How sure a row is."""
     by_kind = {"present": 1.0, "one": 1.0, "absent": 0.0, "zero": 0.0, "blank": 1.0}
     kind = kind_of(value)
-    return by_kind[kind] if kind in by_kind else number_in(str(value).strip().lower()) or 0.0
+    return by_kind[kind] if kind in by_kind else score_in(str(value).strip().lower()) or 0.0
