@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from swtformer.datasets.annotations.json_records import (
-    IMAGE_KEYS,
     PROBED,
     IsImage,
     Keys,
@@ -19,6 +18,7 @@ from swtformer.datasets.annotations.json_records import (
     value_of,
 )
 from swtformer.datasets.annotations.json_values import Item
+from swtformer.datasets.tables.column_names import IMAGE_COLUMNS, find_columns
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 CLASS_KEYS = ("classes", "class_names", "categories", "labels", "names", "label_names", "id2label")
@@ -128,7 +128,7 @@ def _items(value: Any, file: str, is_image: IsImage, keys: Keys) -> tuple[tuple[
     if all(isinstance(part, list) for part in parts):
         names = [name for part in parts for name in part]
         all_images = bool(names) and all(isinstance(name, str) for name in names) and most(names, is_image)
-        has_columns = keys.image in value or any(key.lower() in IMAGE_KEYS for key in value)
+        has_columns = keys.image in value or bool(find_columns(value, IMAGE_COLUMNS))
         if all_images and not has_columns:
             return _of_classes(value, file), "images by class"
         if len(parts) > 1 and len({len(part) for part in parts}) == 1:
@@ -162,7 +162,7 @@ def _of_images(value: Mapping[str, Any], file: str, keys: Keys) -> tuple[Item, .
     items = []
     for name, labels in value.items():
         if isinstance(labels, dict):
-            usual = usual_key(labels)
+            usual = usual_key(labels, [labels])
             own = keys.labels or ([usual] if usual is not None else [])
             labels = value_of(labels, own) if own else labels
         items.append(Item(name, labels, f"{file}: {name!r:.80}"))

@@ -10,21 +10,8 @@ from typing import Any
 from swtformer.datasets.background import is_nothing, warn_of_background
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json
+from swtformer.datasets.tables.label_cells import NAME_KEYS, SCORE_KEYS
 
-NAME_KEYS = (
-    "label",
-    "labels",
-    "name",
-    "class",
-    "classes",
-    "class_name",
-    "category",
-    "categories",
-    "tag",
-    "tags",
-)
-"""Keys of an object that hold a class name, or several."""
-SCORE_KEYS = ("confidence", "score", "probability", "prob")
 MARKS = ";|,"
 """What separates several names in one text; the first of them that is in it."""
 NUMBERS_WAY_OUT = (
