@@ -372,6 +372,7 @@ REFUSED = {
         "'dog' are read as counts.*'cat', which",
     ),
     "grades": ({"l.csv": "id_code,diagnosis\na,0\nb,2\nc,4\n"}, "nothing says what they mean"),
+    "raters": ({"l.csv": "image,rater1,rater_2\na,1,0\nb,0,1\n"}, "or one of 0 and 1 for each class"),
     "two label columns": ({"l.csv": "image,class,category\na,cat,x\nb,dog,y\n"}, "several columns may hold"),
     "no labels": ({"l.csv": "image,weight_g,note\na,1.5,x\nb,2,y\n"}, r"in 2 rows: weight_g .'1.5'.; note"),
     "two tables": (

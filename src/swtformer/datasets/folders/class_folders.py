@@ -7,7 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from swtformer.datasets.background import is_background
-from swtformer.datasets.folders.folder_names import usually_holds_images, usually_holds_masks
+from swtformer.datasets.folders.folder_names import (
+    usually_holds_images,
+    usually_holds_masks,
+    usually_is_part,
+)
 from swtformer.datasets.splits import is_split, split_within
 
 
@@ -45,6 +49,12 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
     shown = ", ".join(sorted(classes)[:5])
     if all(usually_holds_images(name) or usually_holds_masks(name) for name in classes):
         yield _no_classes(shown, below[classes[0]] if len(classes) == 1 else set())
+        return
+    if len(classes) > 1 and all(map(usually_is_part, classes)):
+        yield (
+            f"the folders {shown} look like patients, dates, bands or other parts, not like classes. "
+            "Add a table labels.csv with the columns image,labels, or name the classes in `data.classes`."
+        )
         return
     if len(classes) == 1 and len(stems) == 1 and classes[0] not in direct and len(below[classes[0]]) > 1:
         inner = ", ".join(sorted(below[classes[0]])[:5])

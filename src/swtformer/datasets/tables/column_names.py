@@ -120,7 +120,10 @@ _METADATA = frozenset(
         "grayscale", "imageid", "id", "labelcount", "numlabels", "source",
     }
 )  # fmt: skip
-_METADATA_START = re.compile(r"(num|n|count)_|(num|count)[A-Z]|number_? ?of")
+_METADATA_START = re.compile(
+    r"(num|n|count)_|(num|count)[A-Z]|number_? ?of"
+    r"|(?i:rater|reader|annotator|observer|expert|grader)[_\s\-]?(\d|[a-zA-Z]$)"
+)
 
 _METADATA_END = re.compile(
     r"(?:[_\s\-](?i:id|uid|count|size|index|idx|num|number)|(?<=[a-z])(?:ID|Id|UID|Count|Size|Index|Idx|Num))$"
