@@ -278,6 +278,8 @@ def _no_label_column(table: Rows, rest: Sequence[str]) -> str:
     first = table.rows[0].cells
     shown = "; ".join(f"{name} ({str(first.get(name))!r:.30})" for name in rest[:8])
     guess = next((hint for c in rest if "Did you mean" in (hint := nearest(c.lower(), usual))), "")
+    if find_columns(rest, (*column_names.OUTLINE_COLUMNS, *column_names.BOX_COLUMNS)):
+        guess = "Its objects are not named; if all are of one class, add a column 'label' with its name."
     return (
         f"{table.path}:1: expected a column {' or '.join(usual[:2])}, or one of 0 and 1 for each class; "
         f"found in {len(table.rows)} rows: {shown}{'; …' if len(rest) > 8 else ''}. "

@@ -14,6 +14,7 @@ from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import Row, Rows
 from swtformer.datasets.tables.class_columns import PRESENT, kind_of, read_flags, score_in
 from swtformer.datasets.tables.class_numbers import names_of_numbers, resolve_lists, whole_number
+from swtformer.datasets.tables.joined_names import with_own_columns
 from swtformer.datasets.tables.label_cells import Cell, read_cell
 from swtformer.datasets.tables.label_columns import Columns
 from swtformer.datasets.tables.object_rows import merge_objects
@@ -62,7 +63,7 @@ def read_label_table(
     if declared is not None and not isinstance(declared, ClassList):
         names = tuple(declared)
         declared = ClassList(names, dict(enumerate(names)), "the class list")
-    table = read_rows(path)
+    table = with_own_columns(read_rows(path), hits)
     for fault in table.faults:
         problems.fatal("table_row", fault)
     known = frozenset(declared.names if declared else ())
