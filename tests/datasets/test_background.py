@@ -6,12 +6,14 @@ from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.problems import Problems
 
 
-@pytest.mark.parametrize("name", ["background", " Background ", "_background_", "__background__", "None"])
+@pytest.mark.parametrize(
+    "name", ["background", " Background ", "_background_", "__background__", "None", "BG"]
+)
 def test_names_that_mean_background(name):
     assert is_background(name)
 
 
-@pytest.mark.parametrize("name", ["", "backgrounds", "cat", "no", "bg", "background noise"])
+@pytest.mark.parametrize("name", ["", "backgrounds", "cat", "no", "normal", "background noise"])
 def test_other_names_are_classes(name):
     assert not is_background(name)
 

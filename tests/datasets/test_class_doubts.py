@@ -60,3 +60,10 @@ def test_classes_that_are_always_together():
     assert doubts(("a", "b"), [{0, 1}]) == [], "one image shows nothing"
     assert len(doubts(("a", "b"), [{0, 1}] * 19 + [{0}])) == 1
     assert doubts(("a", "b"), [{0, 1}] * 18 + [{0}]) == []
+
+
+@pytest.mark.parametrize("name", ["healthy", "No_Tumor", "NORMAL", "no"])
+def test_a_class_may_be_of_images_that_show_nothing(name):
+    ((kind, message),) = doubts((name, "scratch"))
+    assert kind == "class_nothing"
+    assert message.startswith(f"class {name!r} may mean that there is nothing")

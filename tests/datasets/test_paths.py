@@ -14,6 +14,7 @@ from swtformer.datasets.paths import (
     ImageFolder,
     images_folder,
     is_image_name,
+    listed_path,
     locate,
     record_id,
 )
@@ -203,3 +204,24 @@ class TestLocate:
         located = locate(ImageFolder(tmp_path / "images"), "a", "list:1", Problems())
         assert located == ("a", tmp_path / "images" / "a.jpg")
         assert Path(located[1]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("a.jpg", "a.jpg"),
+        (" deep\\a b.jpg", "deep/a b.jpg"),
+        ("C:\\data\\a.jpg", "C:/data/a.jpg"),
+        ("50%20 done?d=x.jpg", "50%20 done?d=x.jpg"),
+        ("https://host/x/a%20b.jpg?token=1#top", "/x/a b.jpg"),
+        ("s3://bucket/deep/a.jpg", "/deep/a.jpg"),
+        ("https://host/a.jpg?d=200", "/a.jpg"),
+        ("data/local-files/?d=photos/a.jpg", "photos/a.jpg"),
+        ("/data/local-files/?d=photos%2Fa.jpg", "photos/a.jpg"),
+        ("http://localhost:8080/data/local-files/?d=photos/a.jpg", "photos/a.jpg"),
+        ("/data/upload/3/1a2b3c4d-a%20b.jpg", "/data/upload/3/1a2b3c4d-a b.jpg"),
+        ("/home/me/a%20b.jpg", "/home/me/a%20b.jpg"),
+    ],
+)
+def test_the_path_that_a_reference_ends_in(reference, name):
+    assert listed_path(reference) == name

@@ -137,6 +137,14 @@ def test_a_folder_of_all_images_is_no_class(tmp_path, write_images, name):
             "test, train look like splits",
         ),
         (["train/cat/a.jpg", "extra/b.jpg"], "train look like splits, but not extra"),
+        (
+            [f"{way}/{name}/a.jpg" for way in ("color", "segmented") for name in ("rust", "scab")],
+            "color, segmented all hold the folders rust, scab",
+        ),
+        (["patient001/a.jpg", "patient002/a.jpg"], "patient001, patient002 look like patients"),
+        (["2021-05-03/a.jpg", "20210504/b.jpg"], "2021-05-03, 20210504 look like patients, dates"),
+        (["RGB/a.jpg", "NIR/a.jpg"], "NIR, RGB look like patients, dates, bands"),
+        (["copy/cat/a.jpg", "copy/dog/b.jpg", "cat/a.jpg", "dog/b.jpg"], "copy holds the folders cat, dog"),
         (["bottle/train/good/a.png", "bottle/test/bad/b.png", "cable/c.png"], "bottle holds the splits test"),
     ],
 )
@@ -144,6 +152,9 @@ def test_folders_that_are_not_classes(tmp_path, write_images, names, message):
     write_images(tmp_path, names)
     with pytest.raises(DataError, match=message):
         open_dataset(tmp_path, AUTO)
+    if names[0] != "train/images/a.jpg":
+        with pytest.raises(DataError, match=message):
+            open_dataset(tmp_path, AUTO, split="val")
 
 
 @pytest.mark.parametrize(

@@ -295,3 +295,28 @@ def test_damaged_json_is_refused(written):
 def test_values_that_are_no_labels(written, value):
     with pytest.raises(DataError, match=r"'a\.jpg': .*There are 2 such faults"):
         open_dataset(written({"a.jpg": value, "b.jpg": value, "c.jpg": ["cat"]}), AUTO)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"Image Index": name, "Finding Labels": "|".join(own)} for name, own in NAMES.items()],
+        [{"file_name": name, "is_train": 1, "fold": 0, "dx": own} for name, own in NAMES.items()],
+        [{"name": name, "objects": [{"label": own} for own in labels]} for name, labels in NAMES.items()],
+        {"cat": ["a.jpg", "c.jpg"], "dog": ["a.jpg", "b.jpg"], "no finding": ["c.jpg"]},
+    ],
+)
+def test_keys_are_called_as_columns_of_tables_are(written, value):
+    expected = {"a": {"cat", "dog"}, "b": {"dog"}, "c": {"cat"} if isinstance(value, dict) else set()}
+    assert {name: set(own) for name, own in labels_of(open_dataset(written(value))).items()} == expected
+
+
+def test_a_number_of_a_category_is_no_flag(written):
+    value = {"a.jpg": [{"category_id": 1}], "b.jpg": [{"category_id": 0}]}
+    data = open_dataset(written(value, classes=("cat", "dog")))
+    assert labels_of(data) == {"a": ("dog",), "b": ("cat",)}
+
+
+def test_a_usual_name_may_be_a_class(written):
+    value = [{"image": "a.jpg", "defect": 1}, {"image": "b.jpg", "defect": 0}]
+    assert labels_of(open_dataset(written(value))) == {"a": ("defect",), "b": ()}

@@ -220,7 +220,48 @@ RIGHT = {
     "names that doubt": (
         "image,label\na,healthy\nb,rust\n",
         {"a": "healthy", "b": "rust"},
-        "if it means none",
+        "",
+    ),
+    # sheets of hospitals and of Excel in other languages
+    "a title above the header": (
+        "Auswertung 2023;;\n;;\nBild;Klasse;\na.jpg;cat;\nb.jpg;dog;\nc.jpg;keine;\n",
+        {"a": "cat", "b": "dog", "c": ""},
+        "the header is in line 3",
+    ),
+    "image and class in one": (
+        "Image_Label,EncodedPixels\na.jpg_Fish,1 3\na.jpg_Sugar,\nb.jpg_Fish,2 2\nb.jpg_Sugar,5 1\n",
+        {"a": "Fish", "b": "Fish Sugar"},
+        "'a.jpg_Fish' is 'Fish' of 'a.jpg'",
+    ),
+    "image and class in one with flags": (
+        "ID,Label\na_any,1\na_bleed,0\nb_any,0\nb_bleed,0\n",
+        {"a": "any", "b": ""},
+        "'a_any' is 'any' of 'a'",
+    ),
+    "decimal commas": (
+        "Bild;Katze;Hund\na.jpg;0,9;0,1\nb.jpg;1,0;0,75\nc.jpg;0,0;0,2\n",
+        {"a": "Katze", "b": "Katze Hund", "c": ""},
+        "scores from 0.5",
+    ),
+    "percent": (
+        "image,cat,dog\na.jpg,95%,3%\nb.jpg,2 %,88.5%\n",
+        {"a": "cat", "b": "dog"},
+        "scores from 0.5",
+    ),
+    "Excel's German truth": (
+        "Bild;Katze;Hund\na.jpg;WAHR;FALSCH\nb.jpg;FALSCH;WAHR\n",
+        {"a": "Katze", "b": "Hund"},
+        "Bild",
+    ),
+    "Excel's French truth": (
+        "fichier;chat;chien\na.jpg;VRAI;FAUX\nb.jpg;VRAI;VRAI\n",
+        {"a": "chat", "b": "chat chien"},
+        "fichier",
+    ),
+    "findings": (
+        "Bilddatei;Befund;Datum\na.jpg;Pneumonie;01.02.2020\nb.jpg;o.B.;02.02.2020\nc.jpg;Erguss;\n",
+        {"a": "Pneumonie", "b": "", "c": "Erguss"},
+        "'o.B.' (once) means no class",
     ),
 }
 
@@ -340,6 +381,9 @@ REFUSED = {
         {"l.csv": "image,cat,dog\na,2,0\nb,1,3\n"},
         "'dog' are read as counts.*'cat', which",
     ),
+    "grades": ({"l.csv": "id_code,diagnosis\na,0\nb,2\nc,4\n"}, "nothing says what they mean"),
+    "raters": ({"l.csv": "image,rater1,rater_2\na,1,0\nb,0,1\n"}, "or one of 0 and 1 for each class"),
+    "objects of one class": ({"l.csv": "ImageId,EncodedPixels\na,1 3\nb,\n"}, "if all are of one class, add"),
     "two label columns": ({"l.csv": "image,class,category\na,cat,x\nb,dog,y\n"}, "several columns may hold"),
     "no labels": ({"l.csv": "image,weight_g,note\na,1.5,x\nb,2,y\n"}, r"in 2 rows: weight_g .'1.5'.; note"),
     "two tables": (

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from swtformer.datasets.background import BACKGROUND_NAMES as BACKGROUND_NAMES
 from swtformer.datasets.class_doubts import doubt_classes
 from swtformer.datasets.mask_colours import read_colours
 from swtformer.datasets.masks_beside import find_masks, lossy_mask

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
+from swtformer.datasets.background import sounds_like_nothing
 from swtformer.datasets.problems import Problems
 
 ALIKE = 0.95
@@ -31,6 +32,9 @@ def doubt_classes(names: Sequence[str], labels: Sequence[frozenset[int]], proble
         if _INVISIBLE.search(name):
             message = f"class {name!r} holds characters that cannot be seen; remove them from the labels."
             problems.warn("class_name", message)
+        if sounds_like_nothing(name):
+            message = f"class {name!r} may mean that there is nothing to see; if so, call it background."
+            problems.warn("class_nothing", message)
     _doubt_spellings(names, problems)
     _doubt_combinations(names, problems)
     _doubt_pairs(names, labels, problems)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES, Classes
+from swtformer.datasets.assemble import Classes
+from swtformer.datasets.background import is_background
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json, read_lines, read_text
 from swtformer.settings import DataSettings
@@ -140,7 +141,7 @@ def _json_names(value: Any) -> dict[int, str] | None:
 
 def _named(name: str) -> str:
     """A name of a class list; "" for background."""
-    return "" if name.strip().lower() in BACKGROUND_NAMES else name.strip()
+    return "" if is_background(name) else name.strip()
 
 
 def _numbers(names: Sequence[str]) -> dict[int, str]:
@@ -149,12 +150,12 @@ def _numbers(names: Sequence[str]) -> dict[int, str]:
 
 def _checked_classes(names: Sequence[str], where: str, problems: Problems) -> tuple[str, ...]:
     cleaned = [name.strip() for name in names]
-    if cleaned and cleaned[0].lower() in BACKGROUND_NAMES:
+    if cleaned and is_background(cleaned[0]):
         cleaned = cleaned[1:]
     for name in dict.fromkeys(cleaned):
         if not name:
             problems.fatal("class_file", f"{where}: holds an empty class name.")
-        elif name.lower() in BACKGROUND_NAMES:
+        elif is_background(name):
             problems.fatal(
                 "class_file", f"{where}: {name!r} cannot be a class; background is always the value 0."
             )

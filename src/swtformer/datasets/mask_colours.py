@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from swtformer.datasets.background import is_background
 from swtformer.errors import DataError, nearest
 from swtformer.label_values import IGNORED
 from swtformer.store.masks import voc_palette
 
-BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "bg", "none"})
 IGNORED_NAMES = frozenset(
     {"ignored", "ignore", "void", "undefined", "unlabeled", "unlabelled", "unsure", "boundary"}
 )
@@ -121,7 +121,7 @@ def _value(name: str, classes: Sequence[str]) -> int | None:
         name = _NUMBERED.sub("", name, count=1)
     if name in classes:
         return classes.index(name) + 1
-    if name.lower() in BACKGROUND_NAMES:
+    if is_background(name):
         return 0
     return IGNORED if name.lower() in IGNORED_NAMES else None
 

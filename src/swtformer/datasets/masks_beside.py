@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from swtformer.datasets.paths import ImageFolder, listed_path
+from swtformer.datasets.paths import ImageFolder, is_absolute, listed_path, without_root
 from swtformer.datasets.problems import Problems
 from swtformer.safe_names import safe_name
 
@@ -104,9 +104,8 @@ def _mask_file(folder: ImageFolder, stem: str) -> Path | None:
 def column_mask(name: str, source: str, folders: Sequence[ImageFolder], problems: Problems) -> Path | None:
     """The mask that a table names: in one of some folders, with or without the folders of its name."""
     listed = listed_path(name)
-    is_absolute = listed.startswith("/") or listed[1:2] == ":"
     try:
-        safe = safe_name(listed[2:].lstrip("/") if listed[1:2] == ":" else listed.lstrip("/"))
+        safe = safe_name(without_root(listed))
     except ValueError as error:
         problems.fatal("unsafe_name", f"{source}: mask: {error}.")
         return None
@@ -115,7 +114,7 @@ def column_mask(name: str, source: str, folders: Sequence[ImageFolder], problems
         for folder in folders:
             if found := folder.matches("/".join(parts[start:])):
                 return folder.root / found[0]
-    if is_absolute:
+    if is_absolute(listed):
         safe = parts[-1]
     looked = folders[0].root / safe
     problems.warn(

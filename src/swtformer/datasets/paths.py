@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError
@@ -26,9 +26,10 @@ IMAGE_EXTENSIONS = frozenset(
 PROBED_NAMES = 50
 MOST_PREFIXES = 100
 
-_UPLOAD = re.compile(r"[0-9a-f]{8}-(.+)")
-_LOCAL_FILES = re.compile(r"(?:.*/)?data/local-files/\?d=([^&]+)")
-_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+]*://[^/]*)(/[^?#]*)", re.IGNORECASE)
+_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of an uploaded file."""
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|/?data/local-files/\?|/data/|/tasks/")
+"""Start of an address, or of a reference within Label Studio; a drive (``C:/``) is neither."""
 
 
 def is_image_name(name: str) -> bool:
@@ -89,8 +90,8 @@ class ImageFolder:
             return (prefix + listing.composed[composed],)
         if composed in listing.stems:
             return tuple(prefix + found for found in listing.stems[composed])
-        uploaded = _UPLOAD.fullmatch(base)
-        return self.matches(prefix + uploaded[1]) if uploaded else ()
+        uploaded = without_upload(base)
+        return self.matches(prefix + uploaded) if uploaded != base else ()
 
     def inner(self, name: str) -> str:
         """A listed name as a relative one, without `prefix`.
@@ -133,13 +134,31 @@ def _list_folder(folder: Path) -> _Listing:
 
 
 def listed_path(name: str) -> str:
-    """A listed name with slashes alone; of an address, or one of Label Studio's local files, its path."""
-    slashed = name.replace("\\", "/")
-    local = _LOCAL_FILES.match(slashed)
-    if local:
-        return unquote(local[1])
-    address = _ADDRESS.match(slashed)
-    return unquote(address[1]) if address else slashed
+    """A listed name with slashes alone: the path of an address or of Label Studio's storage, else itself."""
+    text = name.strip()
+    if not _ADDRESS.match(text):
+        return text.replace("\\", "/")
+    try:
+        address = urlsplit(text)
+    except ValueError:
+        return text
+    local = parse_qs(address.query).get("d") if address.path.endswith("/local-files/") else None
+    return (local or [unquote(address.path)])[0].replace("\\", "/")
+
+
+def without_upload(base: str) -> str:
+    """A file name without what Label Studio puts before those of uploaded files."""
+    return _UPLOADED.sub("", base, count=1)
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path with slashes begins at a root or a drive."""
+    return path.startswith("/") or (path[:1].isalpha() and path[1:2] == ":")
+
+
+def without_root(path: str) -> str:
+    """A path with slashes, without its root or drive."""
+    return (path[2:] if path[:1].isalpha() and path[1:2] == ":" else path).lstrip("/")
 
 
 def images_folder(named: Path | None, candidates: Sequence[Path], names: Iterable[str]) -> ImageFolder:

@@ -12,7 +12,7 @@ from typing import IO
 
 from swtformer.datasets.annotations.xml_files import Element, xml_elements
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
-from swtformer.datasets.background import is_background, warn_of_background
+from swtformer.datasets.background import is_background, is_nothing, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.files import opened, read_start, some_files
 from swtformer.datasets.labels import declared_classes
@@ -64,6 +64,8 @@ class CvatReader(Reader):
             raise DataError(f"{path}: expected one file of CVAT for images 1.1, but it {found}.")
         folder = path if path.is_dir() else path.parent
         document = _read(path, sources[0])
+        declared = declared_classes(folder, settings, problems)
+        nothing = document.nothing(declared)
         subsets = {image.subset for image in document.images} - {"", "default", "Default"}
         chosen = None if split == ALL and subsets else choose_split(path, split, subsets, default=("train",))
         wanted = [image for image in document.images if chosen in (None, image.subset)]
@@ -76,7 +78,7 @@ class CvatReader(Reader):
             name = in_subset if _is_there(images, in_subset) else image.name
             located = locate(images, name, image.source, problems)
             if located is not None:
-                labels = tuple(label for label in image.labels if not is_background(label))
+                labels = tuple(label for label in image.labels if label not in nothing)
                 entries.append(Entry(*located, labels, image.source))
         if document.holds_images and not any(entry.image for entry in entries):
             raise DataError(
@@ -84,12 +86,9 @@ class CvatReader(Reader):
                 "path of its folder, or name the folder of the images in `data.images`."
             )
         _tell(path, wanted, problems)
-        names = dict.fromkeys(
-            [*document.names, *(label for image in document.images for label in image.labels)]
-        )
-        warn_of_background(filter(is_background, names), str(path), problems)
-        classes = tuple(name for name in names if not is_background(name))
-        declared = declared_classes(folder, settings, problems) or (classes if document.names else None)
+        warn_of_background(nothing, str(path), problems)
+        classes = tuple(name for name in document.labels() if name not in nothing)
+        declared = declared or (classes if document.names else None)
         return assemble(
             entries,
             origin=Origin("cvat", path, folder, chosen, images.root),
@@ -117,14 +116,28 @@ class _Document:
     Attributes:
         names: labels that the task declares, in order.
         images: in the order of the file.
+        drawn: labels of shapes.
         outlined: whether any object has an outline or a mask.
         holds_images: whether the zip file holds images as well.
     """
 
     names: list[str] = field(default_factory=list)
     images: list[_Image] = field(default_factory=list)
+    drawn: set[str] = field(default_factory=set)
     outlined: bool = False
     holds_images: bool = False
+
+    def labels(self) -> dict[str, None]:
+        """All labels: those of the task in their order, then others."""
+        return dict.fromkeys([*self.names, *(label for image in self.images for label in image.labels)])
+
+    def nothing(self, declared: Sequence[str] | None) -> list[str]:
+        """Labels that mean that no class is there; shapes may well be called "normal"."""
+        return [
+            label
+            for label in self.labels()
+            if (is_background(label) if label in self.drawn else is_nothing(label, declared))
+        ]
 
 
 def _sources(path: Path) -> list[str]:
@@ -204,6 +217,8 @@ def _add(element: Element, labels: dict[str, None], document: _Document, where: 
     elif path[1:2] == ("image",) and len(path) == 3:
         if label := element.attributes.get("label", "").strip():
             labels[label] = None
+            if path[2] != "tag":
+                document.drawn.add(label)
             document.outlined = document.outlined or path[2] in _OUTLINES
     elif path[1:] == ("image",):
         name = element.attributes.get("name", "")

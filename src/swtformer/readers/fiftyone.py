@@ -21,7 +21,7 @@ from swtformer.datasets.annotations.json_files import (
 from swtformer.datasets.annotations.json_values import Item, read_labels
 from swtformer.datasets.annotations.references import Reference, find_images
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
-from swtformer.datasets.background import is_background, warn_of_background
+from swtformer.datasets.background import is_background, is_nothing, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.problems import Problems
@@ -42,6 +42,8 @@ LISTS = {
     "Keypoints": "keypoints",
 }
 """Kinds of labels with names, and the list that holds them; None where there is one label alone."""
+WHOLE_IMAGE = "Classification"
+"""What the kinds of labels of whole images, and no others, have in their names."""
 IMAGE_FOLDERS = ("data", "", "images")
 
 
@@ -87,7 +89,7 @@ class FiftyOneReader(Reader):
         declared = declared_classes(folder, settings, problems)
         if "samples" in value:
             field = self._field(value["samples"], file)
-            listed = _of_samples(value["samples"], field, file, problems)
+            listed = _of_samples(value["samples"], field, declared, file, problems)
         else:
             listed = _of_labels(value, declared, file, problems)
         images = find_images(
@@ -203,20 +205,24 @@ def _of_labels(
     names = [str(name).strip() for name in listed] if isinstance(listed, list) else list(declared or ())
     items = [Item(name, own, f"{file}: labels[{name!r:.80}]") for name, own in value["labels"].items()]
     classes = dict(enumerate(names)) or None
-    found = read_labels(items, classes=classes, threshold=None, where=str(file), problems=problems)
-    order = tuple(name for name in names if not is_background(name)) or found.names
+    found = read_labels(
+        items, classes=classes, declared=declared, threshold=None, where=str(file), problems=problems
+    )
+    order = tuple(name for name in names if not is_nothing(name, declared)) or found.names
     references = [Reference(item.name, item.source) for item in items]
     return _Listed(
         references, list(found.of), Classes(order, declared=bool(names)), f"classes in {file.name}"
     )
 
 
-def _of_samples(samples: Sequence[Any], field: str, file: Path, problems: Problems) -> _Listed:
+def _of_samples(
+    samples: Sequence[Any], field: str, declared: Sequence[str] | None, file: Path, problems: Problems
+) -> _Listed:
     """The contents of samples.json."""
     references = []
     found: list[tuple[str, ...] | None] = []
     faults = []
-    background = []
+    nothing: list[str] = []
     for index, sample in enumerate(samples):
         source = f"{file}: samples[{index}]"
         path = sample.get("filepath") if isinstance(sample, dict) else None
@@ -229,10 +235,14 @@ def _of_samples(samples: Sequence[Any], field: str, file: Path, problems: Proble
             found.append(None)
             continue
         names = dict.fromkeys(str(label["label"]).strip() for label in labels if label.get("label"))
-        background += [name for name in names if is_background(name)]
-        found.append(tuple(name for name in names if not is_background(name)))
+        is_whole = WHOLE_IMAGE in str(_kind(sample[field]))
+        dropped = [
+            name for name in names if (is_nothing(name, declared) if is_whole else is_background(name))
+        ]
+        nothing += dropped
+        found.append(tuple(name for name in names if name not in dropped))
     problems.fatal_once("fiftyone_sample", faults)
-    warn_of_background(background, str(file), problems)
+    warn_of_background(nothing, str(file), problems)
     labels_from = f"{categories_in(file.name, outlined=_is_outlined(samples, field))} ({field})"
     classes = Classes(tuple(sorted({name for own in found for name in own or ()})), declared=False)
     return _Listed(references, found, classes, labels_from)

@@ -87,14 +87,13 @@ class FolderReader(Reader):
         splits = _splits(names)
         inside = [file for file in files if not splits or file.partition("/")[0] in splits]
         _warn_of_others(root, inside, problems)
-        chosen = None
-        if not (split == ALL and splits):
-            chosen = choose_split(path, split, splits, default=("train",))
         declared = declared_classes(path, settings, problems)
         images = [_Image(name, *_divided(name, splits)) for name in names]
         if settings.pattern is None:
             for message in doubts([image.name for image in images], declared or ()):
                 problems.fatal("class_folder", f"{root}: {message}")
+            if not splits:
+                problems.raise_fatal(path.name)
             labels = _by_folder(images, problems)
             labels_from = "folder names"
         else:
@@ -102,6 +101,9 @@ class FolderReader(Reader):
             labels = _by_name(images, pattern, problems)
             found_numbers = " as numbers of the classes from 0" if pattern.found_numbers else ""
             labels_from = f"file names by the pattern {settings.pattern}{found_numbers}"
+        chosen = None
+        if not (split == ALL and splits):
+            chosen = choose_split(path, split, splits, default=("train",))
         wanted = [image for image in images if chosen in (None, image.split)]
         if settings.pattern is None:
             wanted = _merged(wanted, root, labels, problems)

@@ -17,11 +17,11 @@ from swtformer.datasets.annotations.json_files import (
 from swtformer.datasets.annotations.json_records import IsImage, Keys, NotLabelsError
 from swtformer.datasets.annotations.json_shapes import SPLITS, Shape, read_shape
 from swtformer.datasets.annotations.json_values import read_labels
-from swtformer.datasets.annotations.references import Reference, find_images, plain_name
+from swtformer.datasets.annotations.references import Reference, find_images
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import declared_classes
-from swtformer.datasets.paths import ImageFolder, is_image_name
+from swtformer.datasets.paths import ImageFolder, is_image_name, listed_path
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.splits import ALL, choose_split
@@ -88,6 +88,7 @@ class JsonReader(Reader):
         labels = read_labels(
             shape.items,
             classes=shape.classes if declared is None else dict(enumerate(declared)),
+            declared=declared,
             threshold=self.options.threshold,
             where=str(file),
             problems=problems,
@@ -165,7 +166,7 @@ def _is_image_below(folder: Path) -> IsImage:
     folders = [ImageFolder(folder / name) for name in IMAGE_FOLDERS]
 
     def is_image(name: str) -> bool:
-        if is_image_name(PurePosixPath(plain_name(name)).name):
+        if is_image_name(PurePosixPath(listed_path(name)).name):
             return True
         try:
             safe = safe_name(name)

@@ -18,7 +18,7 @@ from swtformer.datasets.annotations.label_studio_tasks import (
 )
 from swtformer.datasets.annotations.references import Reference, find_images
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
-from swtformer.datasets.background import is_background, warn_of_background
+from swtformer.datasets.background import is_background, is_nothing, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.problems import Problems
@@ -74,7 +74,8 @@ class LabelStudioReader(Reader):
         folder = data_folder(file)
         tasks = read_tasks(file, self.options.image_field, problems)
         controls = self._controls(tasks, file)
-        labels = _Labels(self.options, controls)
+        declared = declared_classes(folder, settings, problems)
+        labels = _Labels(self.options, controls, declared)
         found = [labels.of(task) for task in tasks]
         labels.tell(tasks, file, problems)
         images = find_images(
@@ -90,7 +91,6 @@ class LabelStudioReader(Reader):
             for task, own, located in zip(tasks, found, images.images, strict=True)
             if located is not None
         ]
-        declared = declared_classes(folder, settings, problems)
         names = tuple(sorted({name for own in found for name in own or ()}))
         return assemble(
             entries,
@@ -160,11 +160,14 @@ def _source(kinds: frozenset[str], file: str) -> str:
 class _Labels:
     """Labels of tasks, with counts of what has to be said about them."""
 
-    def __init__(self, options: LabelStudioSettings, controls: frozenset[str]) -> None:
+    def __init__(
+        self, options: LabelStudioSettings, controls: frozenset[str], declared: Sequence[str] | None
+    ) -> None:
         self._options = options
         self._controls = controls
+        self._declared = declared
         self._kinds: set[str] = set()
-        self._background: dict[str, None] = {}
+        self._nothing: dict[str, None] = {}
         self._differing: list[str] = []
         self._unknown = 0
 
@@ -193,12 +196,17 @@ class _Labels:
         names = [name for answer in used for name in answer.labels]
         if not names and self._options.empty == "unknown":
             return None
-        self._background.update(dict.fromkeys(filter(is_background, names)))
-        return tuple(name for name in names if not is_background(name))
+        nothing = [name for answer in used for name in answer.labels if self._is_nothing(name, answer.kind)]
+        self._nothing.update(dict.fromkeys(nothing))
+        return tuple(name for name in names if name not in nothing)
+
+    def _is_nothing(self, name: str, kind: str) -> bool:
+        """Whether an answer means no class: drawn objects may be called "normal"."""
+        return is_nothing(name, self._declared) if kind == CHOICES else is_background(name)
 
     def tell(self, tasks: Sequence[Task], file: Path, problems: Problems) -> None:
         """Say what was decided; a file without any label is a fatal problem."""
-        warn_of_background(self._background, str(file), problems)
+        warn_of_background(self._nothing, str(file), problems)
         if self._differing:
             outcome: Mapping[str, str] = {
                 "agree": "their labels are unknown (reader.annotators union or newest decides otherwise)",

@@ -81,7 +81,7 @@ def _annotation(file: Path, problems: Problems) -> Annotation | None:
         problems.fatal("annotation", message)
         return None
     names = dict.fromkeys(name for name in (*set_flags, *labels) if name != _IGNORED)
-    return Annotation(tuple(names), outlined)
+    return Annotation(tuple(names), outlined, frozenset(set_flags).difference(labels))
 
 
 def _name(value: Any) -> str:

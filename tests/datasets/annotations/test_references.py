@@ -4,27 +4,8 @@ from types import MappingProxyType
 
 import pytest
 
-from swtformer.datasets.annotations.references import Reference, find_images, plain_name
+from swtformer.datasets.annotations.references import Reference, find_images
 from swtformer.datasets.problems import Problems
-
-
-@pytest.mark.parametrize(
-    ("reference", "name"),
-    [
-        ("a.jpg", "a.jpg"),
-        (" deep\\a b.jpg", "deep/a b.jpg"),
-        ("C:\\data\\a.jpg", "C:/data/a.jpg"),
-        ("50%20 done?d=x.jpg", "50%20 done?d=x.jpg"),
-        ("https://host/x/a%20b.jpg?token=1#top", "/x/a b.jpg"),
-        ("s3://bucket/deep/a.jpg", "/deep/a.jpg"),
-        ("/data/local-files/?d=photos%2Fa.jpg", "photos/a.jpg"),
-        ("http://localhost:8080/data/local-files/?d=photos/a.jpg", "photos/a.jpg"),
-        ("/data/upload/3/1a2b3c4d-a%20b.jpg", "/data/upload/3/1a2b3c4d-a b.jpg"),
-        ("/home/me/a%20b.jpg", "/home/me/a%20b.jpg"),
-    ],
-)
-def test_the_path_that_a_reference_ends_in(reference, name):
-    assert plain_name(reference) == name
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ AUTO = DataSettings()
         ("list.lst", "a\t1\nb\t0\n", "a text file that names the images"),
         ("ann/a.jpg.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely"),
         ("ann/a.jpg.json", '{"weather": "rain"}', "JSON for one of the images"),
+        ("cat/patch_labels_metadata.json", '{"labels": ["Pastures"], "ulx": 1}', "labels, but no reader"),
         ("label_2/a.txt", "Car 0.00 0 -1.57 599 156 629 189", "a text file for one of the images"),
     ],
 )

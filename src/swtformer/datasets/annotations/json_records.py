@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-IMAGE_KEYS = (
-    *("image", "file_name", "filename", "filepath", "image_path", "image_name", "path", "file", "img"),
-    *("img_path", "image_id", "imageid", "url", "name", "id"),
-)
-"""Keys that hold an image (lower case), the surest first."""
-LABEL_KEYS = (
-    *("labels", "label", "classes", "class", "categories", "category", "tags", "tag"),
-    *("class_name", "class_id", "target", "annotations", "objects"),
-)
-"""Keys that hold labels (lower case), the surest first."""
-OTHER_KEYS = frozenset({"mask", "mask_path", "width", "height", "split", "fold", "index"})
-"""Keys of numbers that are no classes."""
+from swtformer.datasets.tables import column_names
+from swtformer.datasets.tables.column_names import find_columns, is_metadata, plain
+
 PROBED = 50
 """Items that are looked at to tell what a key holds."""
+
+_SURE = tuple(
+    name for name in (*column_names.LABEL_COLUMNS, *column_names.NUMBER_COLUMNS) if name != "y"
+)  # "x" and "y" may be classes
+_USUAL = frozenset(
+    {*_SURE, *column_names.IMAGE_COLUMNS, *column_names.MASK_COLUMNS, *column_names.SPLIT_COLUMNS}
+)
 
 IsImage = Callable[[str], bool]
 """Whether a name is that of an image of the data set."""
@@ -59,14 +57,11 @@ def image_key(records: Sequence[Mapping[str, Any]], is_image: IsImage, keys: Key
         for name in names
         if most([record[name] for record in probed if record.get(name) is not None], is_image)
     ]
-    if len(held) > 1 and not any(name.lower() in IMAGE_KEYS for name in held):
+    usual = find_columns(held, column_names.IMAGE_COLUMNS)
+    if len(held) > 1 and not usual:
         told = ", ".join(map(repr, held[:5]))
         raise NotLabelsError(f"{told} of its records hold images; name one with reader.image_column")
-    return min(held, key=_rank, default=None)
-
-
-def _rank(name: str) -> int:
-    return IMAGE_KEYS.index(name.lower()) if name.lower() in IMAGE_KEYS else len(IMAGE_KEYS)
+    return next(iter([*usual, *held]), None)
 
 
 def label_keys(records: Sequence[Mapping[str, Any]], image: str, keys: Keys) -> list[str]:
@@ -82,8 +77,8 @@ def label_keys(records: Sequence[Mapping[str, Any]], image: str, keys: Keys) -> 
         if missing:
             raise NotLabelsError(f"its records have no key {missing[0]!r}, only {there}")
         return list(keys.labels)
-    named = usual_key(columns)
-    flags = [name for name in columns if name.lower() not in _NO_FLAGS and _is_flag(records, name)]
+    named = usual_key(columns, records)
+    flags = [name for name in columns if not _is_no_class(name) and _is_flag(records, name)]
     if named is not None and len(flags) > 1:
         told = ", ".join(map(repr, flags[:5]))
         raise NotLabelsError(
@@ -94,7 +89,8 @@ def label_keys(records: Sequence[Mapping[str, Any]], image: str, keys: Keys) -> 
     return flags if named is None else [named]
 
 
-_NO_FLAGS = frozenset({*OTHER_KEYS, *LABEL_KEYS, *IMAGE_KEYS})
+def _is_no_class(name: str) -> bool:
+    return is_metadata(name) or plain(name) in _USUAL
 
 
 def _is_flag(records: Sequence[Mapping[str, Any]], name: str) -> bool:
@@ -102,16 +98,18 @@ def _is_flag(records: Sequence[Mapping[str, Any]], name: str) -> bool:
     return bool(values) and all(isinstance(value, int | float) and value in (0, 1) for value in values)
 
 
-def usual_key(names: Iterable[str]) -> str | None:
-    """The surest key for labels by its name."""
-    by_name = {name.lower(): name for name in reversed(list(names))}
-    return next((by_name[key] for key in LABEL_KEYS if key in by_name), None)
+def usual_key(names: Iterable[str], records: Sequence[Mapping[str, Any]]) -> str | None:
+    """The surest key for labels by its name; a key such as "defect" with 0 and 1 alone is a class."""
+    names = list(names)
+    less_sure = find_columns(names, (*column_names.LESS_SURE_LABELS, "y"))
+    rest = [name for name in less_sure if not _is_flag(records, name)]
+    return next(iter([*find_columns(names, _SURE), *rest]), None)
 
 
 def value_of(record: Mapping[str, Any], labels: Sequence[str]) -> Any:
     """What the label keys of a record say: one value, a list of names, or a number for each class."""
     own = {key: record[key] for key in labels if record.get(key) is not None}
-    if len(labels) == 1 and labels[0].lower() in LABEL_KEYS:
+    if len(labels) == 1 and plain(labels[0]) in _SURE:
         return own.get(labels[0])
     if all(isinstance(value, int | float) for value in own.values()):
         return own or None

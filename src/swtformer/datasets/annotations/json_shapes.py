@@ -18,6 +18,7 @@ from swtformer.datasets.annotations.json_records import (
     value_of,
 )
 from swtformer.datasets.annotations.json_values import Item
+from swtformer.datasets.tables.column_names import IMAGE_COLUMNS, find_columns
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 CLASS_KEYS = ("classes", "class_names", "categories", "labels", "names", "label_names", "id2label")
@@ -125,13 +126,16 @@ def _items(value: Any, file: str, is_image: IsImage, keys: Keys) -> tuple[tuple[
     if all(isinstance(part, dict) and part for part in parts):
         return _of_dictionaries(value, parts, file, is_image, keys)
     if all(isinstance(part, list) for part in parts):
-        lengths = {len(part) for part in parts}
-        if len(parts) > 1 and len(lengths) == 1:
+        names = [name for part in parts for name in part]
+        all_images = bool(names) and all(isinstance(name, str) for name in names) and most(names, is_image)
+        has_columns = keys.image in value or bool(find_columns(value, IMAGE_COLUMNS))
+        if all_images and not has_columns:
+            return _of_classes(value, file), "images by class"
+        if len(parts) > 1 and len({len(part) for part in parts}) == 1:
             rows = _rows(value, range(len(parts[0])))
             if image_key(rows, is_image, keys) is not None:
                 return _of_list(rows, file, is_image, keys)
-        names = [name for part in parts for name in part]
-        if names and all(isinstance(name, str) for name in names) and most(names, is_image):
+        if all_images:
             return _of_classes(value, file), "images by class"
     raise NotLabelsError(NO_IMAGES)
 
@@ -158,7 +162,7 @@ def _of_images(value: Mapping[str, Any], file: str, keys: Keys) -> tuple[Item, .
     items = []
     for name, labels in value.items():
         if isinstance(labels, dict):
-            usual = usual_key(labels)
+            usual = usual_key(labels, [labels])
             own = keys.labels or ([usual] if usual is not None else [])
             labels = value_of(labels, own) if own else labels
         items.append(Item(name, labels, f"{file}: {name!r:.80}"))

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from swtformer.datasets.background import is_background, warn_of_background
+from swtformer.datasets.background import is_nothing, warn_of_background
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json
+from swtformer.datasets.tables.label_cells import NAME_KEYS, SCORE_KEYS
 
-NAME_KEYS = (
-    "label",
-    "labels",
-    "name",
-    "class",
-    "classes",
-    "class_name",
-    "category",
-    "categories",
-    "tag",
-    "tags",
-)
-"""Keys of an object that hold a class name, or several."""
-SCORE_KEYS = ("confidence", "score", "probability", "prob")
 MARKS = ";|,"
 """What separates several names in one text; the first of them that is in it."""
 NUMBERS_WAY_OUT = (
@@ -67,6 +54,7 @@ def read_labels(
     items: Sequence[Item],
     *,
     classes: Mapping[int, str] | None,
+    declared: Collection[str] | None,
     threshold: float | None,
     where: str,
     problems: Problems,
@@ -76,6 +64,7 @@ def read_labels(
     Args:
         items: the images.
         classes: names by number, for values that are numbers.
+        declared: classes of the settings or a class file, which stay classes if they sound like none.
         threshold: score from which a class is in the image; by default 0.5.
         where: the file, for messages.
         problems: collects what is wrong.
@@ -91,19 +80,19 @@ def read_labels(
             cells.append(None)
     problems.fatal_once("json_labels", faults)
     named = _with_names(cells, classes, reading, where, problems)
-    background = [name for names in (*named, reading.keys) for name in names or () if is_background(name)]
-    warn_of_background(background, where, problems)
+    found = dict.fromkeys(name for names in (*named, reading.keys) for name in names or ())
+    nothing = {name for name in found if is_nothing(name, declared)}
+    warn_of_background((name for name in found if name in nothing), where, problems)
     if reading.is_scored:
         told = "asked for" if threshold is not None else "by default; reader.threshold"
         reading.notes.append(f"scores from {reading.threshold:g} on count ({told})")
     if reading.notes:
         problems.warn("json_read", f"{where}: {'; '.join(dict.fromkeys(reading.notes))}.")
     of = tuple(
-        None if names is None else tuple(dict.fromkeys(name for name in names if not is_background(name)))
+        None if names is None else tuple(dict.fromkeys(name for name in names if name not in nothing))
         for names in named
     )
-    found = {name for names in (*of, reading.keys) for name in names or () if not is_background(name)}
-    return Labels(of, tuple(sorted(found)))
+    return Labels(of, tuple(sorted(found.keys() - nothing)))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from typing import Any
 
 from swtformer.datasets.annotations.json_files import looks_like, read_json
 from swtformer.datasets.annotations.label_studio_results import Answer, cell_answers, json_answers, merged
-from swtformer.datasets.annotations.references import plain_name
-from swtformer.datasets.paths import IMAGE_EXTENSIONS
+from swtformer.datasets.paths import IMAGE_EXTENSIONS, listed_path
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.errors import DataError
@@ -257,4 +256,4 @@ def _image_field(file: Path, rows: Sequence[Mapping[str, Any]], named: str | Non
 def _is_image(value: Any) -> bool:
     if not isinstance(value, str) or value.startswith("data:"):
         return False
-    return PurePosixPath(plain_name(value)).suffix.lower() in IMAGE_EXTENSIONS
+    return PurePosixPath(listed_path(value)).suffix.lower() in IMAGE_EXTENSIONS

@@ -13,19 +13,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from swtformer.datasets.paths import PROBED_NAMES, ImageFolder, images_folder, is_image_name, record_id
+from swtformer.datasets.paths import (
+    PROBED_NAMES,
+    ImageFolder,
+    images_folder,
+    is_absolute,
+    is_image_name,
+    listed_path,
+    record_id,
+    without_upload,
+)
 from swtformer.datasets.problems import Problems
 from swtformer.safe_names import safe_name
 
 MOST_FILES = 500_000
 """In a folder with more files than this, images are not looked for by their last part."""
-
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|/data/|/tasks/")
-"""Start of an address, or of a reference within Label Studio; a drive (``C:/``) is neither."""
-_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
-"""What Label Studio puts before the name of an uploaded file."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,6 @@ class Found:
     folder: Path
 
 
-def plain_name(reference: str) -> str:
-    """Path that a reference ends in: that of an address or of Label Studio's local storage, else itself."""
-    text = reference.strip()
-    if not _ADDRESS.match(text):
-        return text.replace("\\", "/")
-    try:
-        address = urlsplit(text)
-    except ValueError:
-        return text
-    return parse_qs(address.query).get("d", [unquote(address.path)])[0].replace("\\", "/")
-
-
 def find_images(
     references: Sequence[Reference],
     *,
@@ -97,10 +88,10 @@ def find_images(
     Raises:
         DataError: the folder that the user gave does not exist.
     """
-    names = [plain_name(reference.name) for reference in references]
+    names = [listed_path(reference.name) for reference in references]
     folder = images_folder(named, candidates, names)
     if not any(_literal(folder, name) for name in names[:PROBED_NAMES]):
-        folder = images_folder(named, candidates, (_UPLOADED.sub("", _base(name), count=1) for name in names))
+        folder = images_folder(named, candidates, (without_upload(_base(name)) for name in names))
     are_literal = any(_literal(folder, name) for name in names)
     search = _Search(folder, root if named is None else named, beside, are_literal=are_literal)
     results = [search.find(reference, name) for reference, name in zip(references, names, strict=True)]
@@ -168,7 +159,7 @@ class _Search:
         if reference.other and len(found := _literal(self._folder, reference.other)) == 1:
             return _Result(reference, name, self._folder.root / found[0], is_loose=True)
         fault = _fault(name)
-        is_elsewhere = fault is not None and _is_absolute(name)
+        is_elsewhere = fault is not None and is_absolute(name)
         if not is_elsewhere and not _is_upload(name):
             if fault is not None and len(inside := self._from_beside(name)) == 1:
                 return _Result(reference, name, self.root / inside[0])
@@ -225,7 +216,7 @@ class _Search:
                     path = posixpath.normpath(f"{prefix}/{file}")
                     for key in {_composed(file), _as_uploaded(file), _composed(file).lower()}:
                         self._by_base[key].append(path)
-        plain = _composed(_UPLOADED.sub("", base, count=1))
+        plain = _composed(without_upload(base))
         readings = (_composed(base), plain, plain.lower())
         return next((found for key in readings if (found := self._by_base.get(key))), [])
 
@@ -250,17 +241,13 @@ def _readings(name: str) -> Iterator[str]:
     *folders, base = [part for part in name.split("/") if part]
     while ".." in folders:
         folders = folders[folders.index("..") + 1 :]
-    for last in dict.fromkeys((base, _UPLOADED.sub("", base, count=1))):
+    for last in dict.fromkeys((base, without_upload(base))):
         for start in range(len(folders) + 1):
             yield "/".join([*folders[start:], last])
 
 
-def _is_absolute(name: str) -> bool:
-    return name.startswith("/") or (name[:1].isalpha() and name[1:2] == ":")
-
-
 def _is_upload(name: str) -> bool:
-    return "upload" in name.split("/") and _UPLOADED.match(_base(name)) is not None
+    return "upload" in name.split("/") and without_upload(_base(name)) != _base(name)
 
 
 def _base(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
-from swtformer.datasets.background import is_background, warn_of_background
+from swtformer.datasets.background import is_background, is_nothing, warn_of_background
 from swtformer.datasets.files import files_below, outside
 from swtformer.datasets.folders.folder_names import usually_holds_masks
 from swtformer.datasets.labels import declared_classes
@@ -41,11 +41,13 @@ class Annotation:
 
     Attributes:
         labels: class names, in order and each once; empty for pure background.
+        of_image: those that are said of the whole image, not of an object.
         outlined: whether any object has an outline or a mask.
     """
 
     labels: tuple[str, ...]
     outlined: bool = False
+    of_image: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -224,19 +226,26 @@ def read_sidecars(
     _tell(path, without, len(wanted), pairs.left, kind, problems)
     if kind.without_file == "leave_out":
         wanted = [image for image in wanted if image in known]
+    declared = None
+    if settings.classes is not None or not kind.order:
+        declared = declared_classes(folder, settings, problems)
+    names = dict.fromkeys([*kind.order, *(name for item in known.values() for name in item.labels)])
+    drawn = {name for item in known.values() for name in item.labels if name not in item.of_image}
+    nothing = [
+        name
+        for name in names
+        if (is_background(name) if name in drawn or name in kind.order else is_nothing(name, declared))
+    ]
+    warn_of_background(nothing, str(path), problems)
+    classes = tuple(name for name in names if name not in nothing)
     entries = []
     for image in wanted:
         labels: tuple[str, ...] | None = () if is_guess else None
         if image in known:
-            labels = tuple(label for label in known[image].labels if not is_background(label))
+            labels = tuple(label for label in known[image].labels if label not in nothing)
         source = str(folder / pairs.files.get(image, image))
         entries.append(Entry(record_id(os.path.relpath(image, base)), root / image, labels, source))
-    names = dict.fromkeys([*kind.order, *(name for item in known.values() for name in item.labels)])
-    warn_of_background(filter(is_background, names), str(path), problems)
-    classes = tuple(name for name in names if not is_background(name))
-    declared = classes if kind.order else None
-    if settings.classes is not None or declared is None:
-        declared = declared_classes(folder, settings, problems)
+    declared = declared or (classes if kind.order else None)
     outlined = any(annotation.outlined for annotation in known.values())
     return assemble(
         entries,

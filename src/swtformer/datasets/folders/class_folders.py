@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from swtformer.datasets.background import is_background
-from swtformer.datasets.folders.folder_names import usually_holds_images, usually_holds_masks
+from swtformer.datasets.folders.folder_names import (
+    usually_holds_images,
+    usually_holds_masks,
+    usually_is_part,
+)
 from swtformer.datasets.splits import is_split, split_within
 
 
@@ -46,6 +50,12 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
     if all(usually_holds_images(name) or usually_holds_masks(name) for name in classes):
         yield _no_classes(shown, below[classes[0]] if len(classes) == 1 else set())
         return
+    if len(classes) > 1 and all(map(usually_is_part, classes)):
+        yield (
+            f"the folders {shown} look like patients, dates, bands or other parts, not like classes. "
+            "Add a table labels.csv with the columns image,labels, or name the classes in `data.classes`."
+        )
+        return
     if len(classes) == 1 and len(stems) == 1 and classes[0] not in direct and len(below[classes[0]]) > 1:
         inner = ", ".join(sorted(below[classes[0]])[:5])
         yield (
@@ -61,6 +71,7 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
             f"the folders {', '.join(splits)} look like splits, but not {others} beside them. Move what "
             "is no split elsewhere; class folders belong into the splits."
         )
+    yield from _repeated(classes, below, direct)
     for name in sorted(classes):
         inside = sorted(item for item in below[name] if is_split(item))
         if len(inside) > 1:
@@ -72,6 +83,27 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
             yield (
                 f"the folder {name} holds files named like the other images, as masks are. Move it out of "
                 "the data set, and name it in `data.masks`."
+            )
+
+
+def _repeated(
+    classes: Sequence[str], below: Mapping[str, Collection[str]], direct: Collection[str]
+) -> Iterator[str]:
+    """Folders within class folders that are the classes: renderings of one set, or a copy of it."""
+    first = set(below[classes[0]])
+    if len(classes) > 1 and len(first) > 1 and not direct and all(set(below[n]) == first for n in classes):
+        shown, inner = ", ".join(sorted(classes)[:5]), ", ".join(sorted(first)[:5])
+        yield (
+            f"the folders {shown} all hold the folders {inner}. If those are the classes, give the path of "
+            "one of the upper folders; if not, name the upper ones in `data.classes`."
+        )
+        return
+    for name in classes:
+        same = sorted(set(below[name]) & set(classes) - {name})
+        if len(same) > 1:
+            yield (
+                f"the folder {name} holds the folders {', '.join(same[:5])}, which lie beside it as well. "
+                "Move it out of the data set, or name the classes in `data.classes`."
             )
 
 

@@ -14,6 +14,11 @@ _MASKS = re.compile(
     r"masks?|labels?|annotations?|gts?|ground[ _-]?truths?|seg(mentations?)?"
     r"|segmentation(class|object|classaug)|trimaps?|targets?"
 )
+_PARTS = re.compile(
+    r"(patient|case|subject|slide|tile|patch|series|study|scan|session|seq(uence)?|video|clip|visit|batch|part)s?"
+    r"[ _-]?\d[\d _-]*|(19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d"
+    r"|rgb|nir|swir|ir|infrared|thermal|visible|depth|dsm|dem|ndvi|sar|s1|s2|left|right"
+)
 
 _MASK_ENDING = re.compile(
     r"[ _-](masks?|seg|segmentation|gt|groundtruth|labels?)([ _-]?\d+)?$", re.IGNORECASE
@@ -23,6 +28,11 @@ _MASK_ENDING = re.compile(
 def usually_holds_images(folder: str) -> bool:
     """Whether a folder of this name usually holds the images of all classes."""
     return _IMAGES.fullmatch(folder.lower()) is not None
+
+
+def usually_is_part(folder: str) -> bool:
+    """Whether a folder of this name is usually a patient, a date, a band or another part of a data set."""
+    return _PARTS.fullmatch(folder.lower()) is not None
 
 
 def usually_holds_masks(folder: str) -> bool:

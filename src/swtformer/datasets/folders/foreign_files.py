@@ -45,6 +45,7 @@ _MARKS: tuple[tuple[str, str, str], ...] = (
     (".json", r'"file_upload"|"was_cancelled"|"choice"\s*:|"annotator"\s*:', "an export of Label Studio"),
     (".json", r'"(annotations|categories)"\s*:', "annotations of COCO"),
     (".json", r'"classes"\s*:.*"labels"\s*:', "labels of FiftyOne"),
+    (".json", r'"labels?"\s*:', "labels"),
     (".xml", r"<annotations\b", "annotations of CVAT"),
     (".xml", r"<annotation\b", "boxes of Pascal VOC or LabelImg"),
     (".yaml", r"^(names|nc|train)\s*:", "the description of a YOLO data set"),

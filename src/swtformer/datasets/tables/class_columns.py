@@ -24,6 +24,9 @@ _FAMILIES = (
     ("ja", "nein"),
     ("oui", "non"),
     ("si", "no"),
+    ("wahr", "falsch"),
+    ("vrai", "faux"),
+    ("vero verdadero", "falso"),
 )
 PRESENT = frozenset(word for present, _ in _FAMILIES for word in present.split())
 ABSENT = frozenset(word for _, absent in _FAMILIES for word in absent.split())
@@ -66,7 +69,7 @@ def _kind_of_text(value: str) -> str:
         return "present"
     if text in ABSENT:
         return "absent"
-    number = number_in(text)
+    number = score_in(text)
     if number is None:
         return "other"
     named = {0.0: "zero", 1.0: "one", -1.0: "minus"}
@@ -81,6 +84,14 @@ def _kind_of_text(value: str) -> str:
 def number_in(text: str) -> float | None:
     """The number that a text is, or None."""
     return float(text) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text) else None
+
+
+def score_in(text: str) -> float | None:
+    """The number that a cell is, or None: percent and the decimal comma of a score (0,87) count as well."""
+    if text.endswith("%"):
+        number = number_in(text[:-1].strip().replace(",", "."))
+        return None if number is None else number / 100
+    return number_in(text.replace(",", ".") if re.fullmatch(r"0,\d+|1,0+", text) else text)
 
 
 def looks_like_class(cells: Sequence[Any], *, any_number: bool = False) -> bool:
@@ -153,7 +164,7 @@ class Flags:
             return _HOLDS[kind]
         if kind == "minus":
             return self.minus_one
-        number = float(value) if isinstance(value, int | float) else number_in(str(value).strip().lower())
+        number = float(value) if isinstance(value, int | float) else score_in(str(value).strip().lower())
         return number is not None and number >= self.threshold
 
 

@@ -13,7 +13,8 @@ IMAGE_COLUMNS = (
     "file", "img", "imgname", "imgpath", "imgfile", "imagefilepath", "imageid", "imgid", "imageindex",
     "imagefileid", "photo", "photoname", "picture", "imagesname", "images", "isicid", "dicomid",
     "idcode", "fileid", "tile", "patch", "slide", "frame", "sample", "imageurl", "imgurl", "url", "uri",
-    "externalid", "patientid", "uid", "id", "name", "key", "item", "bild", "datei", "dateiname",
+    "externalid", "bild", "bilddatei", "bildname", "datei", "dateiname", "fichier", "nomdufichier",
+    "nomfichier", "archivo", "imagen", "immagine", "patientid", "uid", "id", "name", "key", "item",
 )  # fmt: skip
 """Names of the column of image names, the surest first."""
 
@@ -30,6 +31,7 @@ LESS_SURE_LABELS = (
     "objectname", "defect", "defects", "defecttype", "breedname", "speciesname", "groundtruth", "gt",
     "type", "variety", "pathology", "landcover", "scene", "symptoms", "attributeids", "attributes",
     "lesiontype", "variable", "klasse", "klassen", "kategorie", "clase", "classe", "etiqueta",
+    "étiquette", "étiquettes", "befund", "befunde", "diagnose", "diagnosen", "diagnostic", "diagnostico",
     "regionattributes",
 )  # fmt: skip
 """Names that count where no column has one of `LABEL_COLUMNS`."""
@@ -118,7 +120,10 @@ _METADATA = frozenset(
         "grayscale", "imageid", "id", "labelcount", "numlabels", "source",
     }
 )  # fmt: skip
-_METADATA_START = re.compile(r"(num|n|count)_|(num|count)[A-Z]|number_? ?of")
+_METADATA_START = re.compile(
+    r"(num|n|count)_|(num|count)[A-Z]|number_? ?of"
+    r"|(?i:rater|reader|annotator|observer|expert|grader)[_\s\-]?(\d|[a-zA-Z]$)"
+)
 
 _METADATA_END = re.compile(
     r"(?:[_\s\-](?i:id|uid|count|size|index|idx|num|number)|(?<=[a-z])(?:ID|Id|UID|Count|Size|Index|Idx|Num))$"

@@ -14,6 +14,9 @@ from swtformer.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
 
+MOST_TITLES = 20
+"""Lines among which the header is looked for."""
+
 FAULTS_NAMED = 3
 """Rows of a wrong width that are told one by one; more are told in one line."""
 
@@ -31,8 +34,10 @@ def read_csv(path: Path, text: str) -> Rows:
         skipped = 1
     while len(lines) > skipped + 1 and _is_comment(lines[skipped]):
         skipped += 1
-    first = next((line for line in lines[skipped:] if line.strip()), "")
     try:
+        titles = _titles(lines[skipped : skipped + MOST_TITLES])
+        skipped += titles
+        first = next((line for line in lines[skipped:] if line.strip()), "")
         delimiter, has_header = _dialect(first)
         found, faults = _cells(path, text, delimiter, skipped)
     except csv.Error as error:
@@ -55,7 +60,8 @@ def read_csv(path: Path, text: str) -> Rows:
         else:
             wrong.append((line, len(cells)))
     faults = [*_wrong_widths(path, wrong, columns, delimiter), *faults]
-    return Rows(path, tuple(filter(None, columns)), tuple(rows), tuple(faults), has_header)
+    notes = (f"the header is in line {skipped + 1}",) if titles else ()
+    return Rows(path, tuple(filter(None, columns)), tuple(rows), tuple(faults), has_header, notes)
 
 
 def _dialect(first: str) -> tuple[str, bool]:
@@ -71,6 +77,19 @@ def _dialect(first: str) -> tuple[str, bool]:
         return ",", False
     mark = max(DELIMITERS[:3], key=lambda mark: len(by_mark[mark]))
     return ("|" if len(by_mark[mark]) == 1 < len(by_mark["|"]) else mark), True
+
+
+def _titles(lines: Sequence[str]) -> int:
+    """How many lines stand above the header: titles in the first cell alone, and blank ones."""
+    text = "\n".join(lines)
+    mark = max(DELIMITERS[:3], key=text.count)
+    for count, line in enumerate(lines):
+        cells = _split(line, mark)
+        if len(list(filter(None, cells))) > 1:
+            return 0 if any(_is_name(cell, mark) for cell in cells) else count
+        if count == 0 and not any(cells[:1]):
+            return 0
+    return 0
 
 
 def _is_comment(line: str) -> bool:

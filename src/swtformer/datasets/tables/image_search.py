@@ -16,6 +16,7 @@ from swtformer.datasets.paths import (
     is_image_name,
     listed_path,
     record_id,
+    without_root,
 )
 from swtformer.safe_names import safe_name
 
@@ -53,10 +54,7 @@ class SpreadFolder(ImageFolder):
 
     def inner(self, name: str) -> str:
         """A listed name as a relative one; of absolute names only the end counts."""
-        listed = listed_path(name)
-        if listed[1:2] == ":" or listed.startswith("/"):
-            listed = listed[2:] if listed[1:2] == ":" else listed
-        return safe_name(listed.lstrip("/"))
+        return safe_name(without_root(listed_path(name)))
 
 
 def _image_names(root: Path, excluded: set[Path]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from swtformer.datasets.rows import parse_json
 
 NAME_KEYS = (
-    "name", "names", "label", "labels", "category", "categories", "class", "classes", "class_name",
+    "label", "labels", "name", "names", "category", "categories", "class", "classes", "class_name",
     "class_names", "category_name", "category_names", "label_name", "label_names", "choices", "choice",
     "tags", "tag", "class_label", "category_id", "class_id", "label_id",
 )  # fmt: skip

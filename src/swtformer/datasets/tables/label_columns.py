@@ -131,10 +131,13 @@ def _label_columns(
         return tuple(series)
     ending = [plain(name) for name in rest if plain(name).endswith(column_names.LABEL_ENDINGS)]
     numbers = column_names.NUMBER_COLUMNS
+    alike = {name for name in rest if looks_like_class(cells_of(table, name))}
     for names in (column_names.LABEL_COLUMNS, column_names.LESS_SURE_LABELS, ending, numbers):
         found = [name for name in find_columns(rest, names) if name not in known]
         if names in (ending, column_names.LESS_SURE_LABELS):  # a column "defect" of 0 and 1 is a class
-            found = [name for name in found if not looks_like_class(cells_of(table, name))]
+            found = [
+                name for name in found if not alike & {name} or (alike == {name} and _are_more(table, name))
+            ]
         found += [name for name in rest if "." in name and plain(name.rpartition(".")[2]) in names]
         if not found:
             continue
@@ -151,6 +154,11 @@ def _label_columns(
             return None
         return tuple(candidates[:1])
     return ()
+
+
+def _are_more(table: Rows, column: str) -> bool:
+    """Whether a column holds numbers above 1: the grades of a diagnosis, where no other column is a class."""
+    return kinds_of(cells_of(table, column))["count"] > 0
 
 
 def _are_numbers(cells: Iterable[Any]) -> bool:
@@ -270,6 +278,8 @@ def _no_label_column(table: Rows, rest: Sequence[str]) -> str:
     first = table.rows[0].cells
     shown = "; ".join(f"{name} ({str(first.get(name))!r:.30})" for name in rest[:8])
     guess = next((hint for c in rest if "Did you mean" in (hint := nearest(c.lower(), usual))), "")
+    if find_columns(rest, (*column_names.OUTLINE_COLUMNS, *column_names.BOX_COLUMNS)):
+        guess = "Its objects are not named; if all are of one class, add a column 'label' with its name."
     return (
         f"{table.path}:1: expected a column {' or '.join(usual[:2])}, or one of 0 and 1 for each class; "
         f"found in {len(table.rows)} rows: {shown}{'; …' if len(rest) > 8 else ''}. "

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from swtformer.datasets.assemble import BACKGROUND_NAMES
+from swtformer.datasets.background import BACKGROUND_NAMES, folded
 from swtformer.datasets.groups import group_column
 from swtformer.datasets.labels import ClassList, LabelRow, LabelTable
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import Row, Rows
-from swtformer.datasets.tables.class_columns import PRESENT, kind_of, number_in, read_flags
+from swtformer.datasets.tables.class_columns import PRESENT, kind_of, read_flags, score_in
 from swtformer.datasets.tables.class_numbers import names_of_numbers, resolve_lists, whole_number
+from swtformer.datasets.tables.joined_names import with_own_columns
 from swtformer.datasets.tables.label_cells import Cell, read_cell
 from swtformer.datasets.tables.label_columns import Columns
 from swtformer.datasets.tables.object_rows import merge_objects
@@ -24,11 +25,6 @@ from swtformer.datasets.tables.table_settings import TableSettings
 
 MANY = 3
 """Rows with a fault of one kind that are told one by one; more are told in one line."""
-
-SOUNDS_LIKE_NOTHING = frozenset(
-    {"healthy", "good", "ok", "negative", "no defect", "clean", "empty", "intact", "no tumor"}
-)
-"""Names (lower case) of classes that may mean that there is nothing to see: asked about, but kept."""
 
 YES_OR_NO = frozenset({"yes", "no", "true", "false", "present", "absent", "positive", "negative"})
 """Words (lower case) that are no names of classes where there are no other labels."""
@@ -67,7 +63,7 @@ def read_label_table(
     if declared is not None and not isinstance(declared, ClassList):
         names = tuple(declared)
         declared = ClassList(names, dict(enumerate(names)), "the class list")
-    table = read_rows(path)
+    table = with_own_columns(read_rows(path), hits)
     for fault in table.faults:
         problems.fatal("table_row", fault)
     known = frozenset(declared.names if declared else ())
@@ -80,7 +76,7 @@ def read_label_table(
     rows = _rows(table, columns, group, reading.labels(), problems)
     merged = merge_objects(rows, columns, options.rows, notes=reading.notes, problems=problems)
     found = sorted({*reading.names, *(label for row in merged for label in row.labels or ())})
-    reading.say(reading.flags or found)
+    reading.say()
     return LabelTable(
         tuple(merged),
         reading.flags or tuple(found),
@@ -146,7 +142,7 @@ class _Reading:
     def __post_init__(self) -> None:
         self.notes += [*self.table.notes, *self.columns.notes]
         self._known = frozenset(self.declared.names if self.declared else ())
-        self._words = {_folded(word) for word in self.options.nothing} | BACKGROUND_NAMES
+        self._words = {folded(word) for word in (*self.options.nothing, *BACKGROUND_NAMES)}
         self._threshold = 0.5 if self.options.threshold is None else self.options.threshold
 
     def labels(self) -> list[tuple[str, ...] | None]:
@@ -159,14 +155,11 @@ class _Reading:
             return self._named([Cell(numbers=tuple(own)) for own in values])
         return self._named(self._read_cells()) if columns.labels else [None] * len(rows)
 
-    def say(self, names: Iterable[str]) -> None:
-        """Warn of what was decided, in one line; `names` are the classes."""
+    def say(self) -> None:
+        """Warn of what was decided, in one line."""
         for word, count in self._nothing.items():
             times = f"{count} times" if count > 1 else "once"
             self.notes.append(f"{word!r} ({times}) means no class (see reader.nothing)")
-        for name in names:
-            if _folded(name) in SOUNDS_LIKE_NOTHING:
-                self.notes.append(f"{name!r} is a class; if it means none, say reader.nothing {name!r}")
         if self.notes:
             self.problems.warn("table_read", f"{self.table.path}: {'; '.join(self.notes)}.")
 
@@ -216,7 +209,7 @@ class _Reading:
         return found
 
     def _is_nothing(self, name: str) -> bool:
-        return name not in self._known and _folded(name) in self._words
+        return name not in self._known and folded(name) in self._words
 
     def _named(self, cells: Sequence[Cell | None]) -> list[tuple[str, ...] | None]:
         """Cells as names: numbers by the class list, lists of flags by its order, scores by the threshold."""
@@ -291,8 +284,4 @@ def _score(value: object) -> float:
     """How sure a row is."""
     by_kind = {"present": 1.0, "one": 1.0, "absent": 0.0, "zero": 0.0, "blank": 1.0}
     kind = kind_of(value)
-    return by_kind[kind] if kind in by_kind else number_in(str(value).strip().lower()) or 0.0
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").split())
+    return by_kind[kind] if kind in by_kind else score_in(str(value).strip().lower()) or 0.0

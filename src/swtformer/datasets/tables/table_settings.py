@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from swtformer.datasets.background import NOTHING_WORDS
 from swtformer.settings import Section
 
 
@@ -17,17 +18,7 @@ class TableSettings(Section):
     usual name (labels, tags, Finding Labels …), else all columns of 0 and 1."""
     separator: str | None = None
     """What separates labels in one cell: a mark, `blank`, or `never`; by default told from the cells."""
-    nothing: tuple[str, ...] = (
-        "no finding",
-        "no findings",
-        "normal",
-        "nothing",
-        "nan",
-        "null",
-        "n/a",
-        "na",
-        "-",
-    )
+    nothing: tuple[str, ...] = NOTHING_WORDS
     """Labels and columns that mean that an image shows no class, besides background and none."""
     threshold: float | None = None
     """Score or number from which a class is in the image; by default 0.5 for scores and 1 for counts."""
