@@ -37,6 +37,7 @@ import yaml
 from support.documents import Block, blocks
 from swtformer.cli import main
 from swtformer.cli.entry import build_app
+from swtformer.cli.flags import join_numbers
 from swtformer.datasets.shapes import draw_shapes
 from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import REGISTRIES, Settings, merge, validate
@@ -64,7 +65,13 @@ SUBSTITUTES = {
 }
 """Words of Python blocks and what is run in their place."""
 
-REASONS = {"needs network", "needs PASCAL VOC", "serves until Ctrl-C", "takes minutes"}
+REASONS = {
+    "needs network",
+    "needs PASCAL VOC",
+    "needs your own images",
+    "serves until Ctrl-C",
+    "takes minutes",
+}
 
 EXTRAS = Path("my-extras")
 """The package that the researcher's tutorial tells to make."""
@@ -265,7 +272,7 @@ def check_excused(block: Block, reason: str) -> None:
     for words in commands(block):
         if words[0] == "swtformer":
             try:
-                build_app().parse_args(words[1:], exit_on_error=False, print_error=False)
+                build_app().parse_args(join_numbers(words[1:]), exit_on_error=False, print_error=False)
             except Exception as error:
                 raise AssertionError(f"{block.place}: {shlex.join(words)}: {error}") from error
 
