@@ -122,7 +122,7 @@ def test_damaged_samples(export):
     strange = [{"filepath": "data/a.jpg", "ground_truth": {"_cls": [1], "label": "cat"}}]
     with pytest.raises(DataError, match=r"reader\.field; there are: none"):
         open_dataset(export({"samples": strange}), AUTO)
-    with pytest.raises(DataError, match="is no export of FiftyOne"):
+    with pytest.raises(DataError, match="is not an export of FiftyOne"):
         open_dataset(export([1]) / "samples.json", DataSettings(format="fiftyone"))
 
 

@@ -277,7 +277,7 @@ def test_tasks_that_are_damaged(export):
     bad = [task("a.jpg", annotation(choices("cat"))), {"id": 9, "data": {}, "annotations": []}]
     with pytest.raises(DataError, match=r"task 9: needs an image in data\.image"):
         open_dataset(export(bad), AUTO)
-    with pytest.raises(DataError, match="is no export of Label Studio"):
+    with pytest.raises(DataError, match="is not an export of Label Studio"):
         open_dataset(export([3]) / "project-1-at-2026.json", DataSettings(format="label-studio"))
 
 

@@ -85,7 +85,7 @@ class FiftyOneReader(Reader):
         folder = data_folder(file)
         value = read_json(file)
         if not _looks_exported(value):
-            raise DataError(f"{file}: is no export of FiftyOne but {looks_like(value)}.")
+            raise DataError(f"{file}: is not an export of FiftyOne but {looks_like(value)}.")
         declared = declared_classes(folder, settings, problems)
         if "samples" in value:
             field = self._field(value["samples"], file)

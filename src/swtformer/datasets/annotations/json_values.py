@@ -141,7 +141,7 @@ class _Reading:
                 try:
                     return self.cell(parse_json(text.replace("'", '"'))) or _Cell()
                 except ValueError:
-                    raise ValueError(f"{text!r:.60} is no list of labels") from None
+                    raise ValueError(f"{text!r:.60} is not a list of labels") from None
         mark = next((mark for mark in MARKS if mark in text), None)
         if mark is not None:
             self.notes.append(f"text such as {text!r:.40} is several labels, separated by {mark!r}")

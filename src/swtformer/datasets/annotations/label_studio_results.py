@@ -50,7 +50,7 @@ def json_answers(results: Iterable[Any]) -> Iterator[Answer]:
 
 
 def answer_of(control: str, kind: str, value: Mapping[str, Any]) -> Iterator[Answer]:
-    """The labels of one result; none where it is no label of the image."""
+    """The labels of one result; none where it does not label the image."""
     names = value.get(kind)
     if isinstance(names, str):
         names = [names]

@@ -106,14 +106,14 @@ def read_tasks(file: Path, image_field: str | None, problems: Problems) -> list[
         problems: collects what is wrong with single tasks.
 
     Raises:
-        DataError: it is no export of Label Studio, or does not tell which field holds the images.
+        DataError: it is not an export of Label Studio, or does not tell which field holds the images.
     """
     if file.suffix.lower() in TABLES:
         return _tasks_of_rows(file, list(_table(file)), image_field, problems)
     content = read_json(file)
     if content == [] or not looks_like_tasks(content) or not all(isinstance(item, dict) for item in content):
         raise DataError(
-            f"{file}: is no export of Label Studio; expected a list of tasks, got {looks_like(content)}."
+            f"{file}: is not an export of Label Studio; expected a list of tasks, got {looks_like(content)}."
         )
     if _is_row(content[0], least=2):
         return _tasks_of_rows(file, content, image_field, problems)
