@@ -2,10 +2,10 @@ import threading
 
 import pytest
 
-from swtformer.in_order import CHUNK, in_order
+from swtformer.in_order import AHEAD, in_order, work_ahead
 from swtformer.progress import silent
 
-IDS = [str(number) for number in range(2 * CHUNK + 3)]
+IDS = [str(number) for number in range(131)]
 
 
 def test_results_keep_the_order_whichever_is_ready_first() -> None:
@@ -35,4 +35,18 @@ def test_an_error_ends_the_work() -> None:
 
     with pytest.raises(ValueError, match="bad image 5"):
         list(in_order("count", work, IDS, silent))
-    assert len(seen) <= CHUNK
+    assert len(seen) < len(IDS)
+
+
+def test_few_results_wait_at_a_time() -> None:
+    taken, most = 0, 0
+
+    def work(item: int) -> int:
+        nonlocal most
+        most = max(most, item - taken)
+        return item
+
+    for result in work_ahead(work, range(100), threads=2):
+        taken = result
+    assert taken == 99
+    assert most <= 2 * AHEAD

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 from swtformer.progress import Progress
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK = 64
-"""Images in progress at a time; it bounds the memory of waiting results."""
+AHEAD = 4
+"""Results per thread that are ready or in progress; it bounds the memory of those that wait."""
+
+
+def work_ahead(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+    """Yield `work(item)` for every item in order, while threads work on those that follow.
+
+    Args:
+        work: called in several threads; its errors are raised here and stop the work.
+        items: what to work on.
+        threads: number of threads; 0 counts as 1.
+    """
+    threads = max(threads, 1)
+    remaining = iter(items)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            while True:
+                more = islice(remaining, threads * AHEAD - len(waiting))
+                waiting.extend(pool.submit(work, item) for item in more)
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def in_order(
@@ -26,8 +52,7 @@ def in_order(
         ids: the images.
         progress: called after every image, in the caller's thread.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(ids), CHUNK):
-            for done, result in enumerate(pool.map(work, ids[start : start + CHUNK]), start=start + 1):
-                yield result
-                progress(stage, done, len(ids))
+    results = work_ahead(work, ids, threads=os.cpu_count() or 1)
+    for done, result in enumerate(results, start=1):
+        yield result
+        progress(stage, done, len(ids))

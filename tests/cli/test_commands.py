@@ -341,3 +341,12 @@ def test_later_commands_open_the_annotation_file_that_was_trained_on(
     assert main(["localize", str(out)]) == 2
     assert "name its new place after the run" in " ".join(capsys.readouterr().err.split())
     assert main(["localize", str(out), str(tmp_path / "mine.json"), f"--data.images={photos}"]) == 0
+
+
+def test_folders_that_are_links_are_followed_and_named(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.move(copy / "maps", tmp_path / "disk")
+    (copy / "maps").symlink_to(tmp_path / "disk")
+    assert main(["mask", str(copy)]) == 0
+    assert f"{copy / 'maps'} is a link: its files lie in {tmp_path / 'disk'}." in capsys.readouterr().out

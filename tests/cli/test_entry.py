@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from swtformer import __version__
 from swtformer.cli import commands, main
@@ -226,3 +229,34 @@ def test_what_the_system_refuses_is_said_without_a_traceback(
     monkeypatch.setattr("swtformer.cli.entry._run", refuse)
     assert main(["version"]) == 2
     assert capsys.readouterr().err == "error: /data/a.jpg: Permission denied.\n"
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(tmp_path: Path) -> None:
+    for name in ("Löwe", "猫"):
+        (tmp_path / "データ" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "データ" / name / f"{name}.png")
+    for encoding, expected in (("ascii", "L\\xf6we"), ("latin-1", "Löwe")):
+        done = subprocess.run(
+            [sys.executable, "-m", "swtformer", "data", "check", str(tmp_path / "データ")],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            timeout=60,
+        )
+        assert done.returncode == 0
+        assert expected in done.stdout.decode(encoding)
+        assert "\\u732b" in done.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_closed_is_no_fault(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m swtformer version {closed}"
+    assert subprocess.run(["sh", "-c", command], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_stdout_is_told_in_one_line() -> None:
+    command = f"{shlex.quote(sys.executable)} -m swtformer version > /dev/full"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: No space left on device.\n"

@@ -161,3 +161,9 @@ def test_failures_of_before_are_kept_and_told_once(started: Run) -> None:
     write_failures(started, "localize", [failure("c", "localize", "old")])
     found = with_earlier(started, "train", [failure("b", "train", "new"), failure("d", "train", "new")])
     assert [(item.id, item.reason) for item in found] == [("b", "new"), ("d", "new"), ("a", "old")]
+
+
+def test_a_link_to_a_missing_disk_is_refused_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").symlink_to("/nowhere")
+    with pytest.raises(SwtformerError, match=r"checkpoints is a link to /nowhere.*mounted"):
+        prepare(Run(tmp_path), resume=False)

@@ -212,3 +212,14 @@ def test_a_name_may_fill_what_a_file_system_takes(tmp_path: Path) -> None:
     name = "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 84 + ".js"
     write_text(tmp_path / name, "long")
     assert (tmp_path / name).read_text() == "long"
+
+
+def test_a_link_to_a_missing_disk_is_named(tmp_path: Path) -> None:
+    (tmp_path / "maps").symlink_to("/nowhere/maps")
+    with pytest.raises(SwtformerError, match=r"maps is a link to /nowhere/maps.*mounted"):
+        write_text(tmp_path / "maps" / "sub" / "a.txt", "a")
+    (tmp_path / "maps").unlink()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "maps").symlink_to("disk")
+    write_text(tmp_path / "maps" / "sub" / "a.txt", "a")
+    assert (tmp_path / "disk" / "sub" / "a.txt").read_text() == "a"

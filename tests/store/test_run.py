@@ -60,3 +60,10 @@ def test_a_refined_run_puts_refined_maps_in_the_place_of_maps(tmp_path: Path) ->
     assert refined.scores_file == run.refined_scores_file != run.scores_file
     assert refined.masks_file != run.masks_file
     assert refined.settings_file == run.settings_file
+
+
+def test_folders_that_are_links_are_listed(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.maps.mkdir()
+    run.checkpoints.symlink_to("/nowhere")
+    assert run.linked_folders() == [run.checkpoints]

@@ -17,6 +17,7 @@ from swtformer.cli import chain, commands, exchange, models, plugins, pseudo_lab
 from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashes
 from swtformer.cli.outcome import Outcome
+from swtformer.cli.screen import make_streams_printable, say
 from swtformer.cli.signals import Stopped, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
@@ -84,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done; 1 unexpected; 2 bad input or usage; 3 images skipped; 4 bad checkpoint; 5 non-finite numbers;
         130 and 143 stopped by SIGINT and SIGTERM.
     """
+    make_streams_printable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
     with stop_on_signals(), _library_messages(shown=is_verbose):
@@ -127,6 +129,8 @@ def _run(arguments: list[str]) -> int:
     if not isinstance(outcome, Outcome):
         return 0  # help and version
     if outcome.run is not None and is_main_process():
+        for folder in outcome.run.linked_folders():
+            say(f"{folder} is a link: its files lie in {folder.resolve()}.")
         done = training_notes(outcome.run).commands
         update_training_notes(outcome.run, commands=(*done, shlex.join(["swtformer", *arguments])))
     return outcome.exit_code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
 from collections import defaultdict
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """Problems of one kind that are named; the others are counted."""
+
+
+def make_streams_printable() -> None:
+    """Escape letters that the terminal's encoding lacks; a stream that the caller closed takes no text."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (lives as long as the process)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(*lines: RenderableType) -> None:

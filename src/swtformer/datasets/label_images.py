@@ -49,7 +49,9 @@ def require_known_labels(labels: np.ndarray, path: Path, classes: Sequence[str])
     Raises:
         DataError: it has some.
     """
-    counts = np.bincount(labels.reshape(-1), minlength=256)
+    # By strips of 4 million pixels, as NumPy counts in int64.
+    strips = np.split(labels.reshape(-1), range(1 << 22, labels.size, 1 << 22))
+    counts = np.sum([np.bincount(strip, minlength=256) for strip in strips], axis=0)
     strays = np.flatnonzero(counts[len(classes) + 1 : IGNORED]) + len(classes) + 1
     if len(strays):
         shown = ", ".join(map(str, strays[:NAMED])) + (", …" if len(strays) > NAMED else "")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +12,10 @@ from swtformer.datasets.images import read_image
 from swtformer.datasets.pixels.large_images import LargeImage, open_large
 from swtformer.datasets.records import Record
 from swtformer.errors import ImageError
+from swtformer.in_order import work_ahead
 from swtformer.settings import ImageSettings
 
 T = TypeVar("T")
-
-AHEAD = 4
-"""Images that are ready or being read, per thread."""
 
 
 def read_ahead(
@@ -57,21 +53,10 @@ def open_scene_or_read(path: Path, settings: ImageSettings) -> np.ndarray | Larg
 def _ahead(
     records: Iterable[Record], read: Callable[[Path], T], threads: int
 ) -> Iterator[tuple[Record, T | ImageError]]:
-    threads = max(threads, 1)
-    remaining = iter(records)
-    waiting: deque[tuple[Record, Future[T]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    def read_or_reason(record: Record) -> tuple[Record, T | ImageError]:
         try:
-            while True:
-                while len(waiting) < threads * AHEAD and (record := next(remaining, None)) is not None:
-                    waiting.append((record, pool.submit(read, record.image)))
-                if not waiting:
-                    return
-                record, future = waiting.popleft()
-                try:
-                    image: T | ImageError = future.result()
-                except ImageError as error:
-                    image = error
-                yield record, image
-        finally:
-            pool.shutdown(cancel_futures=True)
+            return record, read(record.image)
+        except ImageError as error:
+            return record, error
+
+    return work_ahead(read_or_reason, records, threads=threads)

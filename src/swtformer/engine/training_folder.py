@@ -12,6 +12,7 @@ from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
 from swtformer.settings import Settings, differing
 from swtformer.store.failures import Failure, read_failures
+from swtformer.store.files import make_folder
 from swtformer.store.run import Run
 
 LOCK = ".training.lock"
@@ -63,11 +64,13 @@ def training_folder(run: Run, settings: Settings, *, sections: Sequence[str], re
 
 def _make_writable(run: Run) -> None:
     try:
-        run.path.mkdir(parents=True, exist_ok=True)
+        make_folder(run.path)
     except OSError as error:
         raise SwtformerError(f"{run.path}: cannot be created: {error.strerror}.") from None
-    if not os.access(run.path, os.W_OK):
-        raise SwtformerError(f"{run.path}: is not writable; name another `out`.")
+    for folder in (run.path, *run.linked_folders()):
+        make_folder(folder)  # refuses a link to nowhere
+        if not os.access(folder, os.W_OK):
+            raise SwtformerError(f"{folder}: is not writable; name another `out`.")
 
 
 def _require_own(run: Run, settings: Settings, *, sections: Sequence[str], resume: bool) -> None:

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from swtformer.label_values import IGNORED
 
+_PIXELS = 1 << 22
+"""Pixels that are counted at a time; it bounds the memory of large images."""
+
 
 def confusion_matrix(predicted: Tensor, truth: Tensor, *, labels: int) -> Tensor:
     """Count the pixels of each truth under each prediction.
@@ -37,8 +40,12 @@ def confusion_matrix(predicted: Tensor, truth: Tensor, *, labels: int) -> Tensor
     if predicted.dtype != torch.uint8 or truth.dtype != torch.uint8:
         raise ValueError(f"Expected uint8 label images, got {predicted.dtype} and {truth.dtype}.")
     # All 256 × 256 pairs in one count: faster than masking first, and values out of range are found.
-    pairs = truth.reshape(-1).int().mul_(256).add_(predicted.reshape(-1))
-    counts = torch.bincount(pairs, minlength=256 * 256).view(256, 256)
+    counts = torch.zeros(256 * 256, dtype=torch.int64)
+    for some, guesses in zip(
+        truth.reshape(-1).split(_PIXELS), predicted.reshape(-1).split(_PIXELS), strict=True
+    ):
+        counts += torch.bincount(some.int().mul_(256).add_(guesses), minlength=256 * 256)
+    counts = counts.view(256, 256)
     stray = counts[labels:IGNORED].sum() + counts[:, labels:IGNORED].sum()
     if stray > 0:
         raise ValueError(f"Expected values 0 to {labels - 1} or 255, got others in {int(stray)} pixels.")

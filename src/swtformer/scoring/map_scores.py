@@ -127,7 +127,7 @@ class MapCounter:
             curves=curves,
             argmax_miou=argmax_miou,
             miou=argmax_miou if by_argmax else curves[source],
-            ignored=int((truth == IGNORED).sum()),
+            ignored=int((truth == IGNORED).count_nonzero()),
             probabilities=probabilities,
             missing=loaded is None,
         )

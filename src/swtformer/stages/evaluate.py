@@ -21,7 +21,7 @@ from swtformer.datasets.truth import (
     require_other_files,
 )
 from swtformer.errors import DataError
-from swtformer.functional.scores import ConfusionMatrix, ImageMean, mean_iou
+from swtformer.functional.scores import ImageMean, confusion_matrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
 from swtformer.in_order import in_order
 from swtformer.label_values import BACKGROUND, IGNORED
@@ -195,26 +195,28 @@ def evaluate_folder(
     if missing and settings.missing == "error":
         _refuse_missing(missing, len(masked), f"masks <id>.png in {predictions}", "Add them")
 
-    def read(id: str) -> tuple[str, Tensor, Tensor]:
+    def count(id: str) -> tuple[str, Tensor, int]:
         prediction, mask = pairs[id]
         truth = torch.from_numpy(read_truth(records[id], data.classes))
         if id in missing:
-            return id, torch.zeros_like(truth), truth
-        predicted = torch.from_numpy(read_labels(prediction, data.classes))
-        require_same_size(predicted.shape, prediction, truth.shape, f"its ground truth {mask}")
-        return id, predicted, truth
+            predicted = torch.zeros_like(truth)
+        else:
+            predicted = torch.from_numpy(read_labels(prediction, data.classes))
+            require_same_size(predicted.shape, prediction, truth.shape, f"its ground truth {mask}")
+        counts = confusion_matrix(predicted, truth, labels=len(data.classes) + 1)
+        return id, counts, int((truth == IGNORED).count_nonzero())
 
-    total = ConfusionMatrix(len(data.classes) + 1)
+    total = torch.zeros(len(data.classes) + 1, len(data.classes) + 2, dtype=torch.int64)
     ignored = 0
     per_image = {}
     image_means = ImageMean(2)
-    for id, predicted, truth in in_order("evaluate", read, list(pairs), progress):
-        counts = total.update(predicted, truth)
+    for id, counts, unscored in in_order("evaluate", count, list(pairs), progress):
+        total += counts
         given_and_decided = torch.stack([mean_iou(part, over=over) for part in (counts, counts[:, :-1])])
         image_means.update(given_and_decided)
         per_image[id] = float(given_and_decided[0])
-        ignored += int((truth == IGNORED).sum())
-    require_classes(total.counts.sum(1), ignored, folder, data.classes)
+        ignored += unscored
+    require_classes(total.sum(1), ignored, folder, data.classes)
     names = (BACKGROUND, *data.classes)
     return Scores(
         split=data.split or data.name,
@@ -226,7 +228,7 @@ def evaluate_folder(
         scored_classes=tuple(names[label] for label in over),
         scales=(),
         flip=False,
-        segmentation=_folder_scores(total.counts, image_means.means(), names, over),
+        segmentation=_folder_scores(total, image_means.means(), names, over),
         classification=None,
         per_image=_image_scores(per_image),
         skipped=len(data) - len(masked),

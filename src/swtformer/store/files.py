@@ -29,7 +29,7 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         SwtformerError: the file cannot be written (read-only, disk full); `path` keeps what it had.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _remove_abandoned_once(path.parent)
         handle, temporary = _locked_temporary(path)
     except OSError as error:
@@ -49,6 +49,24 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise SwtformerError(f"{path}: cannot be written: {error.strerror or error}.") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they do not exist.
+
+    Raises:
+        SwtformerError: one of them is a link to a place that does not exist.
+        OSError: it cannot be made for another reason.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        for folder in (path, *path.parents):
+            if folder.is_symlink() and not folder.exists():
+                raise SwtformerError(
+                    f"{folder} is a link to {os.readlink(folder)}, which does not exist. Is its disk mounted?"
+                ) from None
         raise
 
 

@@ -100,6 +100,21 @@ class Run:
     def __fspath__(self) -> str:
         return str(self.path)
 
+    def linked_folders(self) -> list[Path]:
+        """Its folders that are links, such as to a larger disk."""
+        folders = (
+            self.checkpoints,
+            self.model,
+            self.maps,
+            self.masks,
+            self.refined,
+            self.pseudo_masks,
+            self.corrected_masks,
+            self.segmentation,
+            self.predictions,
+        )
+        return [folder for folder in folders if folder.is_symlink()]
+
     def map_file(self, id: str) -> Path:
         """File of one image's maps."""
         return self.maps / f"{id}.npz"
