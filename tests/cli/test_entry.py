@@ -3,9 +3,11 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from PIL import Image
 from swtformer import __version__
 from swtformer.cli import commands, main
 from swtformer.cli.outcome import Outcome
+from swtformer.cli.signals import Stopped
 from swtformer.errors import CheckpointError, DataError, NonFiniteError
 
 COMMANDS = (
@@ -260,3 +263,16 @@ def test_a_full_disk_under_stdout_is_told_in_one_line() -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert done.stderr == "error: No space left on device.\n"
+
+
+def test_a_signal_that_a_library_turned_into_its_own_error_is_a_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def version() -> None:
+        with suppress(Stopped):
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError('generic_type: type "ObjSense" is already registered!')
+
+    monkeypatch.setattr(commands, "version", version)
+    assert main(["version"]) == 130
+    assert capsys.readouterr().err == "\nStopped by SIGINT.\n"

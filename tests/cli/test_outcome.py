@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from swtformer.cli.outcome import Outcome, finish, open_images, resume_hint, say_network
 from swtformer.errors import DataError
@@ -72,3 +73,16 @@ def test_a_data_set_s_problems_are_warnings(tmp_path: Path, capsys: pytest.Captu
     assert err.startswith(f"warning: {table}:3: 'a' is listed again")
     with pytest.raises(DataError, match="has no split 'test'"):
         open_images(tmp_path, Settings(data=DataSettings(split="test")))
+
+
+def test_images_that_exif_turns_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "dog").mkdir()
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.new("RGB", (9, 9)).save(tmp_path / "cat" / "a.jpg", exif=turned)
+    Image.new("RGB", (9, 9)).save(tmp_path / "dog" / "b.jpg")
+    open_images(tmp_path, Settings())
+    assert "1 of 2 images looked at have an EXIF orientation that is not applied" in capsys.readouterr().err
+    open_images(tmp_path, Settings(data=DataSettings(exif="apply")))
+    assert "EXIF" not in capsys.readouterr().err

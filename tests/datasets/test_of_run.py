@@ -152,3 +152,11 @@ def test_groups_of_other_images_that_were_trained_on(tmp_path: Path) -> None:
     assert groups_also_trained_on(run, of_groups(a="p1", x="p2", y="p4", z=None, w="p3")) == ["p2", "p3"]
     assert groups_also_trained_on(run, of_groups(x=None)) == []
     assert changes_since_training(run, trained) == []
+
+
+@pytest.mark.parametrize("content", [b'["a", ["cat"]]\n', b"5\n", b"[\n", b"\xff\n"])
+def test_a_damaged_list_of_labels_is_named(content: bytes, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.labels_file.write_bytes(content)
+    with pytest.raises(SwtformerError, match=r"labels\.jsonl: .*Remove it"):
+        changes_since_training(run, of_groups(a="x"))

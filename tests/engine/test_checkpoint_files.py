@@ -45,7 +45,7 @@ def test_round_trip(saved: Path) -> None:
     assert not list(saved.glob(".*"))  # no temporary file is left
 
 
-@pytest.mark.parametrize("fault", ["truncated", "flipped", "no digest"])
+@pytest.mark.parametrize("fault", ["truncated", "flipped", "no digest", "digest"])
 def test_damaged_checkpoints_are_skipped(fault: str, saved: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = saved / "epoch-0002.ckpt"
     data = bytearray(path.read_bytes())
@@ -54,6 +54,8 @@ def test_damaged_checkpoints_are_skipped(fault: str, saved: Path, caplog: pytest
     elif fault == "flipped":
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
+    elif fault == "digest":
+        digest_file(path).write_bytes(b"\xff\x00")
     else:
         digest_file(path).unlink()
     with pytest.raises(CheckpointError, match="epoch-0002"):

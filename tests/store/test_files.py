@@ -10,6 +10,7 @@ from swtformer.store.files import (
     digest,
     file_stamp,
     read_json,
+    read_json_as,
     remove_abandoned,
     sha256,
     write_json,
@@ -223,3 +224,10 @@ def test_a_link_to_a_missing_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / "maps").symlink_to("disk")
     write_text(tmp_path / "maps" / "sub" / "a.txt", "a")
     assert (tmp_path / "disk" / "sub" / "a.txt").read_text() == "a"
+
+
+def test_json_of_another_type_names_the_place(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"masks": ["one", 2]})
+    with pytest.raises(SwtformerError, match=r"a\.json: masks\.1: .*valid string.*Make it again"):
+        read_json_as(tmp_path / "a.json", dict[str, list[str]])
+    assert read_json_as(tmp_path / "a.json", dict[str, list[str | int]]) == {"masks": ["one", 2]}

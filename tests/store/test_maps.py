@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,3 +169,9 @@ def test_maps_are_current_while_whole_and_of_the_same_fingerprints(tmp_path: Pat
     assert not are_current(path, made_by="model", made_from="another")
     path.write_bytes(path.read_bytes()[:-10])
     assert not are_current(path, made_by="model", made_from="image")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(SwtformerError, match="not a regular file"):
+        ClassActivationMaps.load(tmp_path / "a.npz")

@@ -67,3 +67,10 @@ def test_folders_that_are_links_are_listed(tmp_path: Path) -> None:
     run.maps.mkdir()
     run.checkpoints.symlink_to("/nowhere")
     assert run.linked_folders() == [run.checkpoints]
+
+
+@pytest.mark.parametrize("content", ["5", "[1]", '{"a": 1}', "{"])
+def test_damaged_classes_name_the_file(content: str, tmp_path: Path) -> None:
+    (tmp_path / "classes.json").write_text(content)
+    with pytest.raises(SwtformerError, match=r"classes\.json: "):
+        Run(tmp_path).classes()

@@ -20,6 +20,7 @@ from swtformer.cli.outcome import (
     open_images,
     resume_hint,
     say_pixels,
+    warn_of_rotation,
 )
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import DataError, SettingsError
@@ -127,6 +128,7 @@ def train(
 
         images = open_dataset(data, settings.data, reader=settings.reader)
         warn_of(images.problems)
+        warn_of_rotation(images, settings)
         settings = say_pixels(images, settings)
         run = run_train(images, settings=settings, out=out, resume=resume, progress=view)
     say(f"The trained run is in {run.path}.")

@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     make_streams_printable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
-    with stop_on_signals(), _library_messages(shown=is_verbose):
+    with stop_on_signals() as stops, _library_messages(shown=is_verbose):
         try:
             return _run(arguments)
         except CycloptsError as error:
@@ -98,17 +98,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             return _refuse(with_dashes(str(error)), error.exit_code)
         except Stopped as stop:
-            if is_verbose:
-                traceback.print_exc()
-            if is_main_process():
-                print(f"\nStopped by {stop}. {stop.hint}".rstrip(), file=sys.stderr)
-            return stop.exit_code
+            return _stopped(stop, is_verbose=is_verbose)
         except OSError as error:
             if is_verbose:
                 traceback.print_exc()
             where = f"{error.filename}: " if error.filename else ""
             return _refuse(f"{where}{error.strerror or error}.", USAGE)
         except Exception as error:
+            if stops:
+                return _stopped(stops[-1], is_verbose=is_verbose)
             if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
                 return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
             traceback.print_exc()
@@ -163,6 +161,14 @@ def _usage(error: CycloptsError) -> str:
         message = str(error)
     words = " ".join(["swtformer", *(error.command_chain or [])])
     return f"{message} See `{words} --help`."
+
+
+def _stopped(stop: Stopped, *, is_verbose: bool) -> int:
+    if is_verbose:
+        traceback.print_exc()
+    if is_main_process():
+        print(f"\nStopped by {stop}. {stop.hint}".rstrip(), file=sys.stderr)
+    return stop.exit_code
 
 
 def _refuse(message: str, code: int) -> int:

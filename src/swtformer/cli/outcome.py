@@ -51,6 +51,7 @@ def open_images(path: Path, settings: Settings, *, run: Run | None = None) -> Im
 
     images = open_dataset(path, settings.data, reader=settings.reader)
     warn_of(images.problems)
+    warn_of_rotation(images, settings)
     if settings.data.range in UNDECIDED:
         say_pixels(images, settings)
     if run is not None:
@@ -68,6 +69,18 @@ def say_pixels(images: ImageSet, settings: Settings) -> Settings:
     data, remarks = settle([record.image for record in images.records], settings.data)
     say(*remarks)
     return settings.model_copy(update={"data": data})
+
+
+def warn_of_rotation(images: ImageSet, settings: Settings) -> None:
+    """Warn of images that EXIF turns, where the settings leave them as they are stored."""
+    from swtformer.datasets.value_range import count_rotated
+
+    rotated, seen = count_rotated([record.image for record in images.records])
+    if rotated and settings.data.exif == "raw":
+        warn(
+            f"{rotated} of {seen} images looked at have an EXIF orientation that is not applied, because masks "
+            "like VOC's fit the stored pixels. data.exif apply turns them upright."
+        )
 
 
 def say_network(source: Path) -> None:

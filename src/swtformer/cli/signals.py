@@ -32,25 +32,30 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[None]:
+def stop_on_signals() -> Iterator[list[Stopped]]:
     """Raise Stopped at SIGINT and SIGTERM; the handlers of before come back at the end.
+
+    The list that it yields holds what was raised: a library that is interrupted while it loads may turn it into
+    an error of its own.
 
     Processes forked meanwhile (loader workers) get Python's own KeyboardInterrupt, which they expect. Outside
     of the main thread, where Python allows no handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield []
         return
     owner = os.getpid()
+    stops: list[Stopped] = []
 
     def stop(signum: int, frame: FrameType | None) -> None:
         if os.getpid() != owner:
             raise KeyboardInterrupt
-        raise Stopped(signum)
+        stops.append(Stopped(signum))
+        raise stops[-1]
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stops
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,11 +8,14 @@ from typing import Any
 
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.registry import open_dataset
-from swtformer.store.files import write_text
+from swtformer.errors import SwtformerError
+from swtformer.store.files import checked, write_text
 from swtformer.store.known_data import data_of
 from swtformer.store.notes import DataNotes
 from swtformer.store.run import Run
 
+_Noted = tuple[str, list[str] | None, str | None]
+"""Id, class names and group of an image of the training."""
 NAMED = 5
 """Images that a message names."""
 
@@ -90,9 +93,14 @@ def groups_also_trained_on(run: Run, data: ImageSet) -> list[str]:
     return sorted(group for group in others & set(trained.values()) if group is not None)
 
 
-def _noted(run: Run) -> list[tuple[str, list[str] | None, str | None]]:
+def _noted(run: Run) -> list[_Noted]:
     """Ids, labels and groups that `write_labels` noted."""
-    return [tuple(json.loads(line)) for line in run.labels_file.read_text(encoding="utf-8").splitlines()]
+    remedy = "Remove it: then changes since the training are not told."
+    try:
+        lines = [json.loads(line) for line in run.labels_file.read_bytes().splitlines()]
+    except ValueError as error:
+        raise SwtformerError(f"{run.labels_file}: cannot be read as JSON lines: {error}. {remedy}") from None
+    return checked(lines, list[_Noted], where=str(run.labels_file), remedy=remedy)
 
 
 def _labels(data: ImageSet) -> dict[str, list[str] | None]:

@@ -78,6 +78,12 @@ def settle(
     return settings.model_copy(update={"range": decided}), tuple(remarks)
 
 
+def count_rotated(paths: Sequence[Path]) -> tuple[int, int]:
+    """How many files of a sample have an EXIF orientation that turns or mirrors them, and the sample's size."""
+    headers = list(_headers(_spread(paths, HEADERS)))
+    return sum(header.orientation != 1 for _, header in headers), len(headers)
+
+
 def with_range(settings: Settings, data: ImageSet) -> Settings:
     """All settings, with the range decided for a data set where it is open."""
     if settings.data.range not in UNDECIDED:

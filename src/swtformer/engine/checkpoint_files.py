@@ -73,7 +73,7 @@ def damage(path: Path) -> str | None:
         return f"{path}: does not exist."
     if not digest_file(path).is_file():
         return f"{path}: its digest {digest_file(path).name} is missing, so it cannot be checked."
-    if sha256(path) != digest_file(path).read_text(encoding="utf-8").strip():
+    if sha256(path).encode() != digest_file(path).read_bytes().strip():
         return f"{path}: is damaged (its SHA-256 differs from the one written with it)."
     return None
 

@@ -13,7 +13,7 @@ from swtformer.short_repr import ShortRepr
 from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.store.failures import read_failures
-from swtformer.store.files import read_json, sha256
+from swtformer.store.files import read_json_as, sha256
 from swtformer.store.models import WEIGHTS, newest_network, saved_images
 from swtformer.store.notes import PredictionNotes, read_notes
 from swtformer.store.run import Run
@@ -133,7 +133,7 @@ def _trained_on(network: Run, data: ImageSet) -> int | None:
     file = network.training_ids_file
     if not file.is_file():
         return None
-    return len({record.id for record in data.records}.intersection(read_json(file)))
+    return len({record.id for record in data.records}.intersection(read_json_as(file, list[str])))
 
 
 def _segment_again(network: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:

@@ -13,9 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from swtformer.errors import SwtformerError
+
+Contents = TypeVar("Contents")
 
 SUFFIX = ".swtformer.tmp"
 """Of temporary files; those of killed processes are removed by the next one that writes into the folder."""
@@ -146,6 +150,36 @@ def read_json(path: Path) -> Any:
         raise SwtformerError(f"{path}: does not exist.") from None
     except (OSError, ValueError) as error:
         raise SwtformerError(f"{path}: cannot be read as JSON: {error}") from None
+
+
+def read_json_as(
+    path: Path, kind: type[Contents], *, remedy: str = "Make it again, or remove it."
+) -> Contents:
+    """Read a JSON file whose contents are of a known type.
+
+    Args:
+        path: the file.
+        kind: the type, as pydantic checks it.
+        remedy: what to do about a damaged file.
+
+    Raises:
+        SwtformerError: the file is missing, not JSON, or holds something else.
+    """
+    return checked(read_json(path), kind, where=str(path), remedy=remedy)
+
+
+def checked(value: object, kind: type[Contents], *, where: str, remedy: str) -> Contents:
+    """A value of a file of ours as the type that it should be.
+
+    Raises:
+        SwtformerError: it is something else.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "its content"
+        raise SwtformerError(f"{where}: {place}: {first['msg']}. {remedy}") from None
 
 
 def sha256(path: Path) -> str:

@@ -105,6 +105,8 @@ class ClassActivationMaps:
             SwtformerError: the file is missing, damaged, or holds something else; pickles are never executed.
         """
         try:
+            if path.exists() and not path.is_file():
+                raise ValueError("it is not a regular file")  # a pipe would be waited for
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 height, width = arrays["size"].tolist()
                 maps = cls(

@@ -4,14 +4,14 @@ run."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from swtformer.errors import SwtformerError
 from swtformer.settings import DataSettings, PredictSettings
 from swtformer.store.environment import describe_environment
-from swtformer.store.files import read_json, write_json
+from swtformer.store.files import Contents, read_json_as, write_json
 from swtformer.store.run import Run
 
 Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
@@ -220,9 +220,6 @@ class Areas(Notes):
     images: tuple[ImageAreas, ...]
 
 
-Contents = TypeVar("Contents")
-
-
 def read_notes(
     file: Path, kind: type[Contents], *, remedy: str = "Make it again, or remove it."
 ) -> Contents | None:
@@ -236,14 +233,7 @@ def read_notes(
     Raises:
         SwtformerError: the file is damaged.
     """
-    if not file.is_file():
-        return None
-    try:
-        return TypeAdapter(kind).validate_python(read_json(file))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "its content"
-        raise SwtformerError(f"{file}: {place}: {first['msg']}. {remedy}") from None
+    return read_json_as(file, kind, remedy=remedy) if file.is_file() else None
 
 
 def map_notes(run: Run) -> MapNotes:
@@ -284,6 +274,6 @@ def update_training_notes(run: Run, **changes: Any) -> None:
     unknown = changes.keys() - known
     if unknown:
         raise TypeError(f"Training notes have no field {sorted(unknown)[0]!r}.")
-    before = read_json(run.environment_file) if run.environment_file.is_file() else {}
+    before = read_notes(run.environment_file, dict[str, Any]) or {}
     plain = NetworkNotes.model_validate(changes).model_dump(mode="json", include=set(changes))
     write_json(run.environment_file, {**before, **describe_environment(), **plain})

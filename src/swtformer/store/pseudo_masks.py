@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from swtformer.store.corrections import read_corrections
-from swtformer.store.files import json_text, read_json
+from swtformer.store.files import json_text, read_json_as
 
 FACTS = "pseudo_masks.json"
 """File beside pseudo-masks that says how they were made; it is written when all of them are."""
@@ -30,5 +31,9 @@ def version_of(folder: Path) -> str:
     if not (folder / FACTS).is_file():
         return ""
     # "made_from" holds the dates of the maps' files: copied maps give the same masks.
-    facts = {key: value for key, value in read_json(folder / FACTS).items() if key != "made_from"}
+    facts = {
+        key: value
+        for key, value in read_json_as(folder / FACTS, dict[str, Any]).items()
+        if key != "made_from"
+    }
     return hashlib.sha256(json_text(facts).encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swtformer.errors import SwtformerError
 from swtformer.settings import Settings, dump_settings, read_settings, validate
-from swtformer.store.files import read_json, write_text
+from swtformer.store.files import read_json_as, write_text
 
 
 class _Place:
@@ -163,7 +163,9 @@ class Run:
 
     def classes(self) -> tuple[str, ...]:
         """Class names of the run."""
-        return tuple(read_json(self.classes_file))
+        return read_json_as(
+            self.classes_file, tuple[str, ...], remedy='Copy the list "classes" of model/config.json there.'
+        )
 
 
 class RefinedRun(Run):
