@@ -1,12 +1,12 @@
 """Makes maps, masks and predictions of many drawn images while files break and the program is killed.
 
-    python benchmarks/soak.py --images 20000            # about half an hour on one core; writes soak.md beside this file
-    python benchmarks/soak.py --images 300 --kills 1    # a trial run, printed only
+    python benchmarks/soak.py --images 20000           # about an hour on one core; writes soak.md
+    python benchmarks/soak.py --images 300 --kills 1   # a trial run, printed only
 
 Every stage is the command of a user. While it works, photographs (or, for masks, map files) that it has not
 reached yet vanish, lose their second half, or become a page of HTML or a pipe, and the process is killed with
-SIGKILL and started again. At the end every image must have a readable result or a row in failures.csv, and the
-process's memory must not have grown.
+SIGKILL and started again. At the end every image must have a readable result or a row in failures.csv.
+How the memory of the process went is printed beside.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Row:
         kills: how often the process was killed.
         lost: images with neither result nor row.
         both: images with both.
-        megabytes: resident memory of the processes that worked longest: after a tenth of its life, half, and at the end.
+        megabytes: resident memory of the last process: after a fifth of its life, half, and at the end.
         seconds: all processes together.
     """
 
@@ -153,7 +153,7 @@ def work(
                     row.broken += 1
         seen = [value for value in memory if value]
         if len(seen) > 9:
-            row.megabytes = (seen[len(seen) // 10], seen[len(seen) // 2], max(seen[-3:]))
+            row.megabytes = (seen[len(seen) // 5], seen[len(seen) // 2], max(seen[-3:]))
         if not killed:
             break
     row.seconds = time.monotonic() - begun
@@ -250,6 +250,14 @@ def soak(folder: Path, count: int, *, breaks: int, kills: int, seed: int) -> lis
     return [localize, mask, predict]
 
 
+ABOUT = """Made on {date}; {processor}, with other work on the machine. {count:,} drawn images. While each
+command worked, files that it had not read yet vanished, lost their second half, or became HTML or a pipe, and it was
+killed with SIGKILL and started again. *Lost* counts images that have neither a readable result nor a row in
+failures.csv. Memory is that of the last process, resident, after a fifth of its life, half of it, and at its
+end.
+"""
+
+
 def page(rows: Sequence[Row], count: int, command: str) -> str:
     """The page of a soak."""
     lines = [
@@ -257,18 +265,15 @@ def page(rows: Sequence[Row], count: int, command: str) -> str:
         "",
         f"    {command}",
         "",
-        f"Made on {date.today()}; {processor_name()}. {count:,} drawn images. While each command worked, files that it had not read yet",
-        "vanished, lost their second half, or became HTML or a pipe, and it was killed with SIGKILL and started again. *Lost* counts images",
-        "that have neither a readable result nor a row in failures.csv. Memory is that of the last process, resident, after a tenth",
-        "of its life, half of it, and at its end.",
-        "",
+        ABOUT.format(date=date.today(), processor=processor_name(), count=count),
         "| command | broken files | kills | results | rows in failures.csv | lost | memory, MB | seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         memory = ", ".join(f"{value:.0f}" for value in row.megabytes)
         lines.append(
-            f"| {row.stage} | {row.broken} | {row.kills} | {row.made:,} | {row.listed} | {len(row.lost)} | {memory} | {row.seconds:.0f} |"
+            f"| {row.stage} | {row.broken} | {row.kills} | {row.made:,} | {row.listed} | {len(row.lost)} "
+            f"| {memory} | {row.seconds:.0f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -276,9 +281,7 @@ def page(rows: Sequence[Row], count: int, command: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument(
-        "--breaks", type=int, default=0, help="broken files a stage; 1 in 200 images by default"
-    )
+    parser.add_argument("--breaks", type=int, help="broken files a stage; by default 1 in 200 images")
     parser.add_argument("--kills", type=int, default=5, help="kills a stage")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="folder to work in, kept; a temporary one by default")

@@ -78,8 +78,8 @@ def warn_of_rotation(images: ImageSet, settings: Settings) -> None:
     rotated, seen = count_rotated([record.image for record in images.records])
     if rotated and settings.data.exif == "raw":
         warn(
-            f"{rotated} of {seen} images looked at have an EXIF orientation that is not applied, because masks "
-            "like VOC's fit the stored pixels. data.exif apply turns them upright."
+            f"{rotated} of {seen} images looked at have an EXIF orientation that is not applied, because "
+            "masks like VOC's fit the stored pixels. data.exif apply turns them upright."
         )
 
 

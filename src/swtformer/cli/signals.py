@@ -35,8 +35,8 @@ class Stopped(BaseException):
 def stop_on_signals() -> Iterator[list[Stopped]]:
     """Raise Stopped at SIGINT and SIGTERM; the handlers of before come back at the end.
 
-    The list that it yields holds what was raised: a library that is interrupted while it loads may turn it into
-    an error of its own.
+    The list that it yields holds what was raised: a library that is interrupted while it loads may turn it
+    into an error of its own.
 
     Processes forked meanwhile (loader workers) get Python's own KeyboardInterrupt, which they expect. Outside
     of the main thread, where Python allows no handlers, nothing changes.

@@ -79,7 +79,7 @@ def settle(
 
 
 def count_rotated(paths: Sequence[Path]) -> tuple[int, int]:
-    """How many files of a sample have an EXIF orientation that turns or mirrors them, and the sample's size."""
+    """How many files of a sample have an EXIF orientation that turns or mirrors them, and how many it has."""
     headers = list(_headers(_spread(paths, HEADERS)))
     return sum(header.orientation != 1 for _, header in headers), len(headers)
 

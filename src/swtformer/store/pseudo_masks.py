@@ -31,9 +31,6 @@ def version_of(folder: Path) -> str:
     if not (folder / FACTS).is_file():
         return ""
     # "made_from" holds the dates of the maps' files: copied maps give the same masks.
-    facts = {
-        key: value
-        for key, value in read_json_as(folder / FACTS, dict[str, Any]).items()
-        if key != "made_from"
-    }
+    facts = read_json_as(folder / FACTS, dict[str, Any])
+    facts.pop("made_from", None)
     return hashlib.sha256(json_text(facts).encode()).hexdigest()[:16]
