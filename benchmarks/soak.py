@@ -250,11 +250,11 @@ def soak(folder: Path, count: int, *, breaks: int, kills: int, seed: int) -> lis
     return [localize, mask, predict]
 
 
-ABOUT = """Made on {date}; {processor}, with other work on the machine. {count:,} drawn images. While each
-command worked, files that it had not read yet vanished, lost their second half, or became HTML or a pipe, and it was
-killed with SIGKILL and started again. *Lost* counts images that have neither a readable result nor a row in
-failures.csv. Memory is that of the last process, resident, after a fifth of its life, half of it, and at its
-end.
+ABOUT = """Made on {date}; {processor}, with other work on the machine. {count:,} drawn images.
+While each command worked, files that it had not read yet vanished, lost their second half, or became HTML or
+a pipe, and it was killed with SIGKILL and started again. *Lost* counts images that have neither a readable
+result nor a row in failures.csv. Memory is that of the last process, resident, after a fifth of its life,
+half of it, and at its end.
 """
 
 
