@@ -81,3 +81,12 @@ def test_a_packed_folder_comes_back_though_it_is_recognised_as_cvats(tmp_path: P
     problems.raise_fatal("voc")
     for image in images:
         np.testing.assert_array_equal(found[image.id], image.labels)
+
+
+def test_names_that_end_in_a_tab_come_back(tmp_path: Path) -> None:
+    image = LabelledImage("tab\t", "tab\t.png", None, np.array([[0, 1]], dtype=np.uint8))
+    VocExporter().write([image], tmp_path / "voc", classes=CLASSES, settings=ExportSettings())
+    reading, problems = reading_of([image])
+    found = list(VocExporter().read(tmp_path / "voc", reading))
+    assert [(item.id, item.labels.tolist()) for item in found] == [("tab\t", [[0, 1]])]
+    assert problems.warnings == ()

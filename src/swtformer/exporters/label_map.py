@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,19 +119,19 @@ def read_class_masks(path: Path, reading: Reading) -> Iterator[Correction]:
                 f"such as 1 for {reading.classes[0]!r}."
             )
             reading.problems.fatal("mask", message)
-        for name, source in _undrawn(tree, root).items():
+        for name, source in _undrawn(tree, root, known=reading.images).items():
             if name not in masks and (id := reading.image(name, source)) is not None:
                 labels = np.zeros(reading.images[id].size, dtype=np.uint8)
                 yield Correction(id, labels, source, exported.get(id), meaning.ignored, is_drawn=False)
         _refuse_other_masks(tree, root, reading)
 
 
-def _undrawn(tree: Tree, root: str) -> dict[str, str]:
-    """Images that a list names, each with its place in the list."""
+def _undrawn(tree: Tree, root: str, *, known: Container[str]) -> dict[str, str]:
+    """Images that a list names, each with its place in the list; names of ours may end in a blank or tab."""
     listed: dict[str, str] = {}
     for file in relative_files(tree, f"{root}ImageSets/Segmentation/", ".txt").values():
         for line in read_text(tree, file).splitlines():
-            if name := line.strip():
+            if name := line if line in known else line.strip():
                 listed.setdefault(name, f"{tree.path}: {file}: {name}")
     return listed
 
