@@ -85,7 +85,7 @@ def test_a_malicious_pickle_is_not_executed(tmp_path: Path) -> None:
     path = tmp_path / "epoch-0001.ckpt"
     path.write_bytes(pickle.dumps(_Hostile()))
     digest_file(path).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
-    with pytest.raises(CheckpointError, match="cannot be loaded safely") as caught:
+    with pytest.raises(CheckpointError, match="is refused: it holds more than tensors") as caught:
         read_checkpoint(path)
     assert caught.value.exit_code == 4
 

@@ -62,7 +62,7 @@ def test_missing_and_unknown_tensors_are_named(tmp_path: Path) -> None:
         load_weights(model, tensors, source=tmp_path)
     missing = load_weights(model, tensors, source=tmp_path, partly=True)
     assert all(name.startswith("fusion.") for name in missing)
-    with pytest.raises(CheckpointError, match="1 tensors are unknown, the first is extra"):
+    with pytest.raises(CheckpointError, match="1 tensor is unknown: extra"):
         load_weights(model, {**tensors, "extra": torch.zeros(1)}, source=tmp_path, partly=True)
 
 

@@ -48,7 +48,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch.load raises whatever a hostile file makes it raise
-        raise CheckpointError(f"{path}: cannot be loaded safely: {error}") from None
+        raise CheckpointError(
+            f"{path}: is refused: it holds more than tensors and plain values, which could run code when "
+            f"it is loaded, or is not a checkpoint ({type(error).__name__})."
+        ) from None
 
 
 def remove_checkpoint(path: Path) -> None:

@@ -77,8 +77,9 @@ def find_inputs(
             clashes.append(f"{known.image} and {item.path} would both be {name}.png")
     if clashes:
         shown = "; ".join(clashes[:NAMED]) + ("; …" if len(clashes) > NAMED else "")
+        count = "1 image" if len(clashes) == 1 else f"{len(clashes)} images"
         raise DataError(
-            f"{len(clashes)} images would overwrite the result of another: {shown}. Name the folder "
+            f"{count} would overwrite the result of another: {shown}. Name the folder "
             "that holds them, whose images are called by their paths below it; or segment them in separate "
             "calls with an `out` each."
         )

@@ -179,7 +179,8 @@ def checked(value: object, kind: type[Contents], *, where: str, remedy: str) -> 
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its content"
-        raise SwtformerError(f"{where}: {place}: {first['msg']}. {remedy}") from None
+        expected = first["msg"].replace("Input should be", "expected").partition(" or instance of")[0]
+        raise SwtformerError(f"{where}: {place}: {expected}. {remedy}") from None
 
 
 def sha256(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -57,9 +57,9 @@ def load_weights(
     missing = [name for name in own if name not in tensors]
     unknown = [name for name in tensors if name not in own]
     if missing and not partly:
-        lines.append(f"{len(missing)} tensors are missing, the first is {missing[0]}")
+        lines.append(_counted(missing, "missing"))
     if unknown:
-        lines.append(f"{len(unknown)} tensors are unknown, the first is {unknown[0]}")
+        lines.append(_counted(unknown, "unknown"))
     if lines:
         raise CheckpointError(f"{source}: does not fit the model: {'; '.join(lines)}.")
     for name, value in tensors.items():
@@ -70,6 +70,12 @@ def load_weights(
         for name, value in tensors.items():
             own[name].copy_(value)
     return missing
+
+
+def _counted(names: Sequence[str], what: str) -> str:
+    if len(names) == 1:
+        return f"1 tensor is {what}: {names[0]}"
+    return f"{len(names)} tensors are {what}, the first is {names[0]}"
 
 
 def _require_checksum(file: Path) -> None:

@@ -89,6 +89,7 @@ def test_deep_jpeg_2000(tmp_path, codec, bands):
         (b"\0\0\0\x20ftypisom" + bytes(40), "is a video"),
         (b"PK\x03\x04", "is a zip archive|is a zip"),
         (b"hello world", "expected JPEG, PNG, TIFF.*begins with"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "cannot be decoded: its header is damaged"),
     ],
 )
 def test_other_formats_are_refused_by_name_with_the_way_out(tmp_path, data, said):

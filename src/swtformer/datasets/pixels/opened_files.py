@@ -33,7 +33,6 @@ _DAMAGE = (
     RuntimeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 """What decoders raise on damaged files."""
 
@@ -57,6 +56,9 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 )
 """Place, signature and name of formats that people take for images, each with the way out."""
 
+_OWN = (b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"\xff\xd8")
+"""First bytes of the formats that are read."""
+
 
 class UnclearPixels(ValueError):
     """A whole image of which the settings do not say how to see it."""
@@ -73,6 +75,10 @@ def refusing(path: Path) -> Iterator[None]:
         raise ImageError(f"{path}: {error}.") from error
     except FileNotFoundError as error:
         raise ImageError(f"{path}: does not exist.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{path}: its header claims more than {MAX_PIXELS:,} pixels, the most that are read."
+        ) from error
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.strerror:
             raise ImageError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -135,6 +141,8 @@ def refuse_other_format(path: Path, start: bytes) -> None:
     for place, signature, name in _OTHERS:
         if start[place : place + len(signature)] == signature or (place == 0 and text.startswith(signature)):
             raise ImageError(f"{path}: is {name}.")
+    if start.startswith(_OWN):
+        raise ValueError("its header is damaged")
     raise ImageError(
         f"{path}: expected JPEG, PNG, TIFF, WebP, GIF, BMP, PPM, JPEG 2000, AVIF or HEIC, got a file that "
         f"begins with {start[:16]!r}."
