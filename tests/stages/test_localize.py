@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from support.models import tiny
 from support.squares import draw_squares, quick_settings
-from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.errors import CheckpointError, DataError
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
@@ -123,6 +124,16 @@ def test_images_that_cannot_be_read_are_skipped(run: Run, data: ImageSet, tmp_pa
     assert [failure.id for failure in result.failures] == ["broken", "gone"]
     assert [failure.stage for failure in read_failures(run)] == ["localize", "localize"]
     assert not run.map_file("broken").exists()
+
+
+def test_listed_images_that_are_not_there_are_rows_as_well(run: Run, data: ImageSet) -> None:
+    gone = Problem(
+        "missing_image", False, "labels.csv:9: image 'gone' is missing in images; left out.", id="gone"
+    )
+    other = Problem("missing_mask", False, "masks/a.png: is missing.", id="a")
+    result = localize(run, replace(data, problems=(gone, other)))
+    assert [(failure.id, failure.reason) for failure in result.failures] == [("gone", gone.message)]
+    assert read_failures(run) == list(result.failures)
 
 
 def test_labels_are_needed_or_predicted(run: Run, data: ImageSet) -> None:

@@ -153,7 +153,8 @@ def _with_plain_names(entries: Sequence[Entry], settings: DataSettings, problems
             plain.append(entry)
         except UnicodeEncodeError:
             tell = problems.fatal if settings.strict or len(entries) == 1 else problems.warn
-            tell("file_name", f"{entry.id!r}: the file name is not UTF-8; left out. Rename the file.")
+            message = f"{entry.id!r}: the file name is not UTF-8; left out. Rename the file."
+            tell("file_name", message, id=entry.id)
     return plain
 
 

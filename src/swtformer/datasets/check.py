@@ -16,7 +16,7 @@ from swtformer.datasets.label_images import require_known_labels, require_same_s
 from swtformer.datasets.look_alikes import Hash, Seen, difference_hash, look_alikes
 from swtformer.datasets.mask_images import read_mask_and_colours
 from swtformer.datasets.pixels.stored_pixels import seen_in_colour
-from swtformer.datasets.records import ImageSet, Problem, Record
+from swtformer.datasets.records import NOT_THERE, ImageSet, Problem, Record
 from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, ImageError
 from swtformer.label_values import IGNORED
@@ -178,7 +178,7 @@ def check(
         labels_from=image_set.labels_from,
         images=total,
         unreadable=sum(finding.size is None for finding in findings),
-        missing=sum(problem.kind in ("missing_image", "file_name") for problem in image_set.problems),
+        missing=sum(problem.kind in NOT_THERE for problem in image_set.problems),
         images_per_class={name: per_class[index] for index, name in enumerate(image_set.classes)},
         images_per_label_count=dict(sorted(Counter(map(len, labelled)).items())),
         unlabelled=total - len(labelled),

@@ -42,6 +42,10 @@ class Record:
     colours: MaskColours | None = field(default=None, compare=False)
 
 
+NOT_THERE = frozenset({"missing_image", "file_name"})
+"""Kinds of problems for which a listed image is left out of the set."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a data set.

@@ -11,7 +11,7 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.check import refuse_unreadable
 from swtformer.datasets.of_run import notes_of
 from swtformer.datasets.read_ahead import read_ahead
-from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.records import NOT_THERE, ImageSet, Record
 from swtformer.datasets.value_range import with_range
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.inference.equal_sizes import in_equal_sizes
@@ -107,6 +107,11 @@ def localize(
     ]
     reused = len(data) - len(todo)
     failures: list[Failure] = []
+    left_out = [
+        Failure(problem.id, "localize", str(data.root), problem.message)
+        for problem in data.problems
+        if problem.kind in NOT_THERE and problem.id is not None
+    ]
     done = 0
     progress("localize", reused, len(data))
 
@@ -137,6 +142,7 @@ def localize(
             maps.save(run.map_file(record.id))
             done += 1
         progress("localize", reused + done + len(failures), len(data))
+    failures += left_out
     write_failures(run, "localize", failures)
     return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
 
