@@ -259,11 +259,11 @@ def test_lines_of_poses_are_no_polygons(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("names: [", r"data\.yaml is not YAML"),
+        ("names: [", r"data\.yaml line 1: is not valid YAML"),
         ("names: cat", r"data\.yaml: expected names"),
         ("names: {cat: 0}", r"data\.yaml: expected names"),
         ("- 1", r"data\.yaml: expected names"),
-        ("!!python/object/apply:os.system [true]", r"data\.yaml is not YAML"),
+        ("!!python/object/apply:os.system [true]", r"data\.yaml line 1: is not valid YAML"),
     ],
 )
 def test_a_data_file_that_cannot_be_used_is_refused(content: str, message: str, tmp_path: Path) -> None:

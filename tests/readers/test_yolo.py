@@ -160,7 +160,7 @@ def test_lines_that_are_not_of_yolo(ultralytics, line, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("names: [cat\ntrain: x", r"data\.yaml:\d+: is not YAML"),
+        ("names: [cat\ntrain: x", r"data\.yaml: line \d+: is not valid YAML"),
         ("train: images/train\nnames: 3", "expected names as a list"),
         ("train: images/train\nnames: [cat, no]", "write names in quotes"),
         (f"train: images/train\nnames: [0x{'f' * 9000}]", "a value of type int is not a class"),

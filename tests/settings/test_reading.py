@@ -55,8 +55,8 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
     [
         ("- a\n- b\n", "expected sections such as 'train:', got list"),
         ("train: [1\n", "is not valid YAML"),
-        ("seed: 1\nseed: 2\n", r":2: 'seed' is given twice"),
-        ("train:\n  epochs: 1\n  epochs: 2\n", r":3: 'epochs' is given twice"),
+        ("seed: 1\nseed: 2\n", r"line 2: 'seed' is given twice"),
+        ("train:\n  epochs: 1\n  epochs: 2\n", r"line 3: 'epochs' is given twice"),
         ("!!python/object/apply:os.getcwd []\n", "is not valid YAML"),
         ("train: 5\n", "train: input should be a valid dictionary.*got 5"),
         ("sead: 1\n", r"unknown setting 'sead'\. Did you mean 'seed'\?"),

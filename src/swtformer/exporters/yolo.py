@@ -31,7 +31,7 @@ from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_tex
 from swtformer.exporters.outlines import fill, polygons
 from swtformer.exporters.reading import Canvas, Correction, Ignored, NoMaskError, Reading
 from swtformer.label_values import IGNORED
-from swtformer.settings import EXPORTERS, ExportSettings
+from swtformer.settings import EXPORTERS, ExportSettings, parse_yaml
 from swtformer.store.files import write_text
 
 IMAGE_FOLDER = "images"
@@ -200,9 +200,9 @@ def _names(tree: Tree, root: str) -> tuple[dict[int, str], bool]:
         lines = (line.strip() for line in read_text(tree, file).splitlines())
         return dict(enumerate(filter(None, lines))), False
     try:
-        content = yaml.safe_load(read_text(tree, file))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{tree.path}: {file} is not YAML ({error}).") from None
+        content = parse_yaml(read_text(tree, file))
+    except ValueError as error:
+        raise DataError(f"{tree.path}: {file} {error}.") from None
     names = content.get("names") if isinstance(content, dict) else None
     numbered = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(numbered, dict) or not all(

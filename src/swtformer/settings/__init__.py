@@ -9,7 +9,7 @@ from swtformer.settings.later_stages import (
     RefineSettings,
     SegmentSettings,
 )
-from swtformer.settings.reading import dump_settings, read_settings
+from swtformer.settings.reading import dump_settings, parse_yaml, read_settings
 from swtformer.settings.registry import (
     EXPORTERS,
     METHODS,
@@ -63,6 +63,7 @@ __all__ = [
     "differing",
     "dump_settings",
     "merge",
+    "parse_yaml",
     "read_settings",
     "shaping",
     "validate",

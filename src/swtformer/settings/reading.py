@@ -16,8 +16,6 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the file is missing, is not a YAML mapping, or holds mistakes (all of them listed).
     """
-    import yaml
-
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -25,12 +23,10 @@ def read_settings(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is not UTF-8 text.") from None
     try:
-        _require_single_keys(yaml.compose(text, yaml.SafeLoader))
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not valid YAML: {error}") from None
+        values = parse_yaml(text)
+        _require_plain(text)
     except ValueError as error:
-        raise SettingsError(f"{path}:{error}") from None
+        raise SettingsError(f"{path}: {error}.") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -38,16 +34,44 @@ def read_settings(path: Path) -> dict[str, Any]:
     return validate(Settings, values, where=str(path)).model_dump(exclude_unset=True, mode="json")
 
 
-def _require_single_keys(node: Any) -> None:
-    """Refuse a mapping that gives a key twice, of which YAML would take the last without a word.
+def parse_yaml(text: str | bytes) -> Any:
+    """Plain value of a YAML text; no code that it names is run.
 
     Raises:
-        ValueError: line and key.
+        ValueError: the text is not valid YAML, is nested too deeply, or holds an impossible value.
     """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except Exception as error:  # PyYAML raises whatever an odd value of a type makes it raise
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{line}is not valid YAML ({getattr(error, 'problem', None) or error})") from None
+
+
+def _require_plain(text: str) -> None:
+    """Refuse references, by which a few lines can mean gigabytes, and a key that is given twice, of which
+    YAML would take the last without a word.
+
+    Raises:
+        ValueError: what is there.
+    """
+    import yaml
+
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"the reference *{event.anchor} is not read; repeat the value")
+    _require_single_keys(yaml.compose(text, yaml.SafeLoader))
+
+
+def _require_single_keys(node: Any) -> None:
     known = set()
     for key, value in node.value if node is not None and node.id == "mapping" else ():
         if key.value in known:
-            raise ValueError(f"{key.start_mark.line + 1}: {key.value!r} is given twice; keep one.")
+            raise ValueError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice; keep one")
         known.add(key.value)
         _require_single_keys(value)
 

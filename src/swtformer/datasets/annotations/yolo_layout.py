@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from swtformer.datasets.files import opened, read_start, some_files
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import read_lines, read_text
 from swtformer.datasets.splits import is_split
 from swtformer.errors import DataError
+from swtformer.settings import parse_yaml
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt", "class_names.txt")
@@ -87,11 +86,9 @@ def read_layout(file: Path, images: Collection[str], problems: Problems) -> Layo
     """
     try:
         with opened(file, most_bytes=_MOST_BYTES) as stream:
-            content = yaml.safe_load(stream.read())
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise DataError(f"{file}{line}: is not YAML ({getattr(error, 'problem', None) or error}).") from None
+            content = parse_yaml(stream.read())
+    except ValueError as error:
+        raise DataError(f"{file}: {error}.") from None
     if not isinstance(content, dict):
         raise DataError(f"{file}: expected names, train and val, got {_shown(content)}.")
     names = _names(content.get("names"), file, problems)
