@@ -1,9 +1,11 @@
 import io
 import struct
+import zlib
 
 import pytest
+from PIL import Image
 
-from swtformer.datasets.containers import exif_orientation, jpeg_header, require_whole
+from swtformer.datasets.containers import exif_orientation, jpeg_header, require_all_rows, require_whole
 
 
 def exif_block(order: str, *, tag: int = 0x0112, kind: int = 3, value: int = 6) -> bytes:
@@ -87,3 +89,44 @@ def test_unknown_gif_block_is_refused():
 
 def test_formats_without_checks_pass():
     require_whole(b"", "PPM")
+
+
+def png(rows: int, *, bits: int = 8, colour: int = 0, interlaced: bool = False, missing: int = 0) -> bytes:
+    """A black PNG of 11 columns whose pixels are short of some bytes."""
+
+    def part(kind: bytes, content: bytes) -> bytes:
+        length, checksum = len(content), zlib.crc32(kind + content)
+        return length.to_bytes(4, "big") + kind + content + checksum.to_bytes(4, "big")
+
+    values = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = ["0088", "0488", "4084", "0244", "2042", "0122", "1021"] if interlaced else ["0011"]
+    raw = b""
+    for top, left, down, across in (map(int, each) for each in passes):
+        columns = len(range(left, 11, across))
+        line = bytes(1 + -(-columns * bits * values // 8)) if columns else b""
+        raw += line * len(range(top, rows, down))
+    packed = zlib.compress(raw[: len(raw) - missing])
+    header = struct.pack(">IIBBBBB", 11, rows, bits, colour, 0, 0, interlaced)
+    palette = part(b"PLTE", bytes(6)) if colour == 3 else b""
+    body = part(b"IDAT", packed[:5]) + part(b"IDAT", packed[5:])
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + palette + body + part(b"IEND", b"")
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 9])
+@pytest.mark.parametrize(("bits", "colour"), [(8, 0), (1, 0), (16, 2), (4, 3), (8, 4), (8, 6)])
+def test_a_png_that_lacks_a_byte_of_its_rows_is_refused(bits, colour, rows, interlaced):
+    whole = png(rows, bits=bits, colour=colour, interlaced=interlaced)
+    require_whole(whole, "PNG")
+    require_all_rows(whole)
+    Image.open(io.BytesIO(whole)).load()
+    short = png(rows, bits=bits, colour=colour, interlaced=interlaced, missing=1)
+    require_whole(short, "PNG")
+    with pytest.raises(ValueError, match="its last rows are missing"):
+        require_all_rows(short)
+
+
+def test_damaged_pixels_of_a_png_are_refused():
+    whole = png(3)
+    with pytest.raises(ValueError, match="its pixels are damaged"):
+        require_all_rows(whole.replace(b"IDAT\x78", b"IDAT\x79"))

@@ -228,3 +228,23 @@ def test_damaged_masks_are_refused(tmp_path):
     data = encode(Image.fromarray(np.eye(5, dtype=np.uint8)), "PNG")
     with pytest.raises(ImageError, match="it is cut off"):
         read_mask(write(tmp_path, data[:-2]))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_png_that_holds_fewer_rows_than_it_says_is_refused(tmp_path, mode):
+    data = encode(Image.new(mode, (40, 5), 1), "PNG")
+    header = b"IHDR" + struct.pack(">II", 40, 9) + data[24:29]
+    path = write(tmp_path, data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    with pytest.raises(ImageError, match="its last rows are missing"):
+        read_image(path, thorough=True)
+    with pytest.raises(ImageError, match="its last rows are missing"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("reader", [read_image, read_mask])
+def test_a_png_without_its_palette_is_refused(tmp_path, reader):
+    data = encode(Image.new("P", (4, 3)), "PNG")
+    start = data.index(b"PLTE") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    with pytest.raises(ImageError, match="it has no palette"):
+        reader(write(tmp_path, data[:start] + data[end:]))

@@ -5,7 +5,8 @@ simplejpeg, with libjpeg's warnings as errors: Pillow hides them and fills what 
 are read by `tiff_pixels`, everything else by Pillow. What becomes of bands, of more than 8 bits and of
 transparency, is in `stored_pixels`.
 
-Truncated files are always refused. So is any flipped bit of a PNG, which has checksums. JPEG, WebP, GIF,
+Truncated files are always refused. So is any flipped bit of a PNG, which has checksums; one that was written
+with fewer rows than its header says is refused where the reading is `thorough`. JPEG, WebP, GIF,
 BMP and TIFF have none, and most single flipped bits of a JPEG give another, equally valid picture that no
 decoder can tell from the right one. libjpeg's warnings find one in eight single flipped bits in the scan of
 photographs at quality 80, half of the files with five flipped bits, and 85 in 100 of those with twenty. A
@@ -27,7 +28,13 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from swtformer.datasets.containers import JPEG_SIGNATURE, exif_orientation, jpeg_header, require_whole
+from swtformer.datasets.containers import (
+    JPEG_SIGNATURE,
+    exif_orientation,
+    jpeg_header,
+    require_all_rows,
+    require_whole,
+)
 from swtformer.datasets.jpeg_damage import require_possible_brightness
 from swtformer.datasets.pixels import jpeg_2000, tiff_pixels
 from swtformer.datasets.pixels.opened_files import opened, read_file, refusing, require_size
@@ -88,8 +95,8 @@ def read_image(path: Path, settings: ImageSettings = AS_STORED, *, thorough: boo
         path: JPEG, PNG, TIFF, WebP, GIF, BMP, PPM, JPEG 2000, AVIF or HEIC file of any name.
         settings: orientation, range of values, bands and page; a `DataSettings` will do. The defaults take
             full 16-bit values, and refuse others than 8 bits whose range is not said.
-        thorough: also look for damage that libjpeg decodes without a warning. Set it where an image is read
-            once, to check it or to make a result of it.
+        thorough: also look for damage that libjpeg decodes without a warning, and for missing rows of a PNG.
+            Set it where an image is read once, to check it or to make a result of it.
 
     Returns:
         (H, W, C) uint8, writable and contiguous; C is 3, RGB, unless the settings choose other numbers of
@@ -136,6 +143,8 @@ def _stored(path: Path, page: int | None, *, thorough: bool) -> tuple[StoredPixe
     image = open_image(path, io.BytesIO(data))
     require_size(image.height, image.width)
     require_whole(data, str(image.format))
+    if thorough and image.format == "PNG":
+        require_all_rows(data)
     orientation = exif_orientation(image.info.get("exif") or b"")
     seek_page(image, page)
     return stored_pixels(data, image), orientation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swtformer.datasets.containers import JPEG_SIGNATURE, require_whole
+from swtformer.datasets.containers import JPEG_SIGNATURE, require_all_rows, require_whole
 from swtformer.datasets.mask_colours import VOC, MaskColours
 from swtformer.datasets.pixels import jpeg_2000, tiff_pixels
 from swtformer.datasets.pixels.opened_files import read_file, refusing, require_size
@@ -81,6 +81,8 @@ def _values(path: Path, data: bytes, *, by_colour: bool) -> np.ndarray:
         if image.format == "WEBP" and b"VP8L" not in _chunks(data):
             _refuse_lossy(path, "lossy WebP")
         require_whole(data, str(image.format))
+        if image.format == "PNG":
+            require_all_rows(data)
     if image.format in ("GIF", "WEBP"):
         # Writers of GIF renumber palettes, so only colours can be trusted; WebP has no greys.
         pixels = np.array(image.convert("RGBA"))

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from swtformer.datasets.background import is_background
-from swtformer.datasets.containers import PNG_SIGNATURE, require_whole
+from swtformer.datasets.containers import PNG_SIGNATURE, require_all_rows, require_whole
 from swtformer.errors import DataError, SwtformerError
 from swtformer.exporters.archive import Tree, open_tree, read_text, relative_files, root_of
 from swtformer.exporters.base import require_free_names
@@ -44,7 +44,6 @@ BIT_DEPTH_AT = 24
 SHOWN = 3
 
 _HEADER = "# label:color_rgb:parts:actions\n"
-_PNG_DAMAGE = (OSError, SyntaxError, ValueError, LookupError, EOFError)
 _MODES = frozenset({"P", "RGB", "RGBA", "L", "LA"})
 _GREY = 0x010101
 
@@ -221,6 +220,7 @@ def _read_mask(
         if not reading.has_size(id, _png_size(data), source):
             return None, False
         require_whole(data, "PNG")
+        require_all_rows(data)
         image = Image.open(io.BytesIO(data), formats=("PNG",))
         if image.mode not in _MODES or (image.mode == "L" and data[BIT_DEPTH_AT] != 8):
             raise ValueError(f"expected colours, a palette or 8-bit greys, got mode {image.mode}")
@@ -228,7 +228,7 @@ def _read_mask(
     except DataError as error:
         reading.problems.fatal("mask", str(error), id=id)
         return None, False
-    except _PNG_DAMAGE as error:
+    except Exception as error:  # Pillow raises whatever a damaged file makes it raise
         reading.problems.fatal("mask", f"{source}: is not a usable mask: {error}.", id=id)
         return None, False
     used, inverse = np.unique(codes[is_visible], return_inverse=True)

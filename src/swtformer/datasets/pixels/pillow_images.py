@@ -51,7 +51,7 @@ def open_image(path: Path, stream: IO[bytes]) -> ImageFile.ImageFile:
     is_heic = start[4:8] == b"ftyp" and (start[8:12] in _HEIC_BRANDS[:6] or b"hei" in start[8:48])
     try:
         with without_warnings():
-            return Image.open(stream, formats=("HEIF",) if is_heic and _reads_heic() else FORMATS)
+            image = Image.open(stream, formats=("HEIF",) if is_heic and _reads_heic() else FORMATS)
     except (UnidentifiedImageError, KeyError):
         if is_heic and not _reads_heic():
             raise ImageError(
@@ -61,6 +61,9 @@ def open_image(path: Path, stream: IO[bytes]) -> ImageFile.ImageFile:
             raise ValueError("it is damaged HEIC") from None
         refuse_other_format(path, start)
         raise
+    if image.mode == "P" and image.palette is None:
+        raise ValueError("it has no palette")
+    return image
 
 
 @functools.cache
