@@ -74,6 +74,7 @@ def test_values_that_are_written_out_and_other_field_sizes() -> None:
         ([256], "not a list of bytes"),
         (["a"], "not a list of bytes"),
         (None, "not a list of bytes"),
+        (10**12, "not a list of bytes"),
     ],
 )
 def test_damaged_codes(code: list[int], message: str) -> None:

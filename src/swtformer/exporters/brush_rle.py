@@ -65,11 +65,9 @@ def decode_brush(code: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         ValueError: the code is cut off, or has another number of pixels.
     """
     expected = size[0] * size[1] * CHANNELS
-    try:
-        content = bytes(code)
-    except (TypeError, ValueError):
-        raise ValueError("the RLE is not a list of bytes") from None
-    bits = "".join(f"{byte:08b}" for byte in content)
+    if not isinstance(code, list) or not all(type(byte) is int and 0 <= byte <= 255 for byte in code):
+        raise ValueError("the RLE is not a list of bytes")
+    bits = "".join(f"{byte:08b}" for byte in code)
     position = 0
 
     def take(count: int) -> int:
