@@ -60,6 +60,13 @@ def test_odd_and_duplicate_names_are_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = packed(tmp_path, ["a.txt"])
+    path.write_bytes(path.read_bytes().replace(b"a.txt", b"\0.txt"))  # zipfile cuts names at NUL
+    with pytest.raises(DataError, match="the image name is empty"), open_tree(path):
+        pass
+
+
 def test_a_bomb_is_refused_unread(tmp_path: Path) -> None:
     path = packed(tmp_path, ["bomb.txt"], bytes(2**26 + 1))
     assert path.stat().st_size < 2**17

@@ -70,7 +70,7 @@ class Zip:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self._archive = archive
-        names = [member.filename for member in archive.infolist() if not member.is_dir()]
+        names = [name for name in archive.namelist() if not name.endswith("/")]
         for name in names:
             try:
                 is_safe = safe_name(name) == name
