@@ -120,3 +120,15 @@ def test_other_files_are_refused(fixed: Path, tmp_path: Path) -> None:
     onnx.save(foreign, tmp_path / "foreign.onnx")
     with pytest.raises(CheckpointError, match="that `swtformer onnx` wrote, got"):
         OnnxNetwork(tmp_path / "foreign.onnx")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("classes", "[1"), ("classes", "1"), ("settings", "{}"), ("reading", "")]
+)
+def test_damaged_notes_are_refused(key: str, value: str, fixed: Path, tmp_path: Path) -> None:
+    damaged: Any = onnx.load(fixed)
+    noted = {item.key: item.value for item in damaged.metadata_props}
+    onnx.helper.set_model_props(damaged, {**noted, key: value})
+    onnx.save(damaged, tmp_path / "damaged.onnx")
+    with pytest.raises(CheckpointError, match="its notes are damaged"):
+        OnnxNetwork(tmp_path / "damaged.onnx")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from swtformer.errors import CheckpointError, SwtformerError
@@ -49,11 +49,14 @@ class OnnxNetwork:
                 f"{file}: expected a segmentation network that `swtformer onnx` wrote, got a file with "
                 f"{', '.join(names)}. Export the network that `swtformer segment` trained, or name the run."
             )
-        height, width = self._session.get_inputs()[0].shape[2:]
+        try:
+            height, width = self._session.get_inputs()[0].shape[2:]
+            self.classes = TypeAdapter(tuple[str, ...]).validate_json(about["classes"])
+            self.settings = NetworkSettings.model_validate_json(about["settings"])
+            self.images = ImageSettings.model_validate_json(about["reading"])
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{file}: its notes are damaged: {error}") from None
         self.size = (height, width) if isinstance(height, int) else None
-        self.classes: tuple[str, ...] = tuple(json.loads(about["classes"]))
-        self.settings = NetworkSettings.model_validate_json(about["settings"])
-        self.images = ImageSettings.model_validate_json(about["reading"])
         self._file = file
 
     def __call__(self, images: Tensor, presence: float = 1.0) -> Tensor:
