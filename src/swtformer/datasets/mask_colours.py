@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from swtformer.datasets.background import is_background
+from swtformer.datasets.rows import parse_json
 from swtformer.errors import DataError, nearest
 from swtformer.label_values import IGNORED
 from swtformer.store.masks import voc_palette
@@ -158,7 +158,7 @@ def _of_line(line: str) -> tuple[str, int] | None:
 
 def _of_json(path: Path, text: str) -> list[tuple[str, int]]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise DataError(f"{path}: is not valid JSON: {error}.") from None
     pairs: list[tuple[Any, Any]] = []

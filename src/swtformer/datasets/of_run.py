@@ -98,7 +98,7 @@ def _noted(run: Run) -> list[_Noted]:
     remedy = "Remove it: then changes since the training are not told."
     try:
         lines = [json.loads(line) for line in run.labels_file.read_bytes().splitlines()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SwtformerError(f"{run.labels_file}: cannot be read as JSON lines: {error}. {remedy}") from None
     return checked(lines, list[_Noted], where=str(run.labels_file), remedy=remedy)
 

@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image
 
 from swtformer.datasets.scenes import CLASSES, draw_scene
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SwtformerError
+from swtformer.store.files import read_json
 
 SMALLEST_SIDE_PX = 32
 """Images below this hold no figure that could be recognised."""
@@ -95,8 +96,8 @@ def draw_shapes(
 
 def _was_drawn(folder: Path, recipe: dict[str, Any]) -> bool:
     try:
-        found = json.loads((folder / "shapes.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        found = read_json(folder / "shapes.json")
+    except SwtformerError:
         return False
     return isinstance(found, dict) and recipe.items() <= found.items()
 

@@ -16,8 +16,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from swtformer.engine.module import FittedModule
+from swtformer.errors import SwtformerError
 from swtformer.progress import Progress
-from swtformer.store.files import write_text
+from swtformer.store.files import read_rows, write_text
 
 
 class EpochMetrics(Callback):
@@ -40,9 +41,11 @@ class EpochMetrics(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read the rows of the epochs that a checkpoint already holds."""
         if self.path.is_file():
-            with self.path.open(encoding="utf-8", newline="") as stream:
-                rows = list(csv.DictReader(stream))
-            self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+            try:
+                rows = read_rows(self.path)[1]
+                self.rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+            except (KeyError, ValueError) as error:
+                raise SwtformerError(f"{self.path}: expected a column of epochs ({error}).") from None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a new row."""

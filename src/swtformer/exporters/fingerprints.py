@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from swtformer.datasets.rows import parse_json
 from swtformer.errors import DataError
 from swtformer.exporters.archive import Tree, read_text
 
@@ -57,7 +58,7 @@ def read_fingerprints(tree: Tree, root: str) -> dict[str, str]:
     if name not in tree.names:
         return {}
     try:
-        content = json.loads(read_text(tree, name))
-    except (ValueError, RecursionError):
+        content = parse_json(read_text(tree, name))
+    except ValueError:
         content = ()
     return parsed_fingerprints(content, f"{tree.path}: {name}")

@@ -5,7 +5,6 @@ The text is templates/card.md. It names no path and no command line of the machi
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Iterator
@@ -15,10 +14,11 @@ from typing import Any, ClassVar, Protocol
 from jinja2 import Environment, PackageLoader
 from torch import nn
 
-from swtformer.errors import CheckpointError
+from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.hub.access import find_model
 from swtformer.label_sources import are_of_masks, are_of_outlines
 from swtformer.settings import ImageSettings
+from swtformer.store.files import read_rows
 from swtformer.store.models import Kind, saved_config
 from swtformer.store.notes import network_notes, training_notes
 from swtformer.store.run import Run
@@ -110,12 +110,14 @@ def _kept_validation(trained: Run) -> dict[str, float | None] | None:
     """Validation mAP of the weights that were kept; None if none was measured."""
     if not trained.metrics_file.is_file():
         return None
-    with trained.metrics_file.open(encoding="utf-8", newline="") as stream:
+    try:
         rows = [
             {name: _number(row.get(f"validation_{name}")) for name in ("map_per_class", "map_per_image")}
-            for row in csv.DictReader(stream)
+            for row in read_rows(trained.metrics_file)[1]
             if row.get("validation_map_per_class")
         ]
+    except ValueError as error:
+        raise SwtformerError(f"{trained.metrics_file}: expected numbers as scores ({error}).") from None
     measured = [row for row in rows if row["map_per_class"] is not None]
     if trained.settings().train.keep == "best" and measured:
         return max(measured, key=lambda row: row["map_per_class"] or 0.0) | {"chose_epoch": True}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from swtformer.errors import SwtformerError
 from swtformer.report.plots import COLOURS, Series, line_plot
+from swtformer.store.files import read_rows
 from swtformer.store.run import Run
 
 
@@ -47,21 +47,15 @@ def read_history(run: Run) -> History | None:
     """
     if not run.metrics_file.is_file():
         return None
-    with run.metrics_file.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        columns = tuple(reader.fieldnames or ())
-        rows = []
-        for row in reader:
-            # DictReader fills a short line with None, and keeps the surplus of a long one under the key None.
-            try:
-                if None in row or None in row.values():
-                    raise ValueError
-                rows.append({name: float(row[name]) if row[name] else None for name in columns})
-            except ValueError:
-                raise SwtformerError(
-                    f"{run.metrics_file}, line {reader.line_num}: expected {len(columns)} numbers, "
-                    f"got {list(row.values())}."
-                ) from None
+    columns, found = read_rows(run.metrics_file)
+    rows = []
+    for line, row in enumerate(found, start=2):
+        try:
+            rows.append({name: float(row[name]) if row[name] else None for name in columns})
+        except ValueError:
+            raise SwtformerError(
+                f"{run.metrics_file}, line {line}: expected {len(columns)} numbers, got {list(row.values())}."
+            ) from None
     if "epoch" not in columns or not rows:
         return None
     return History(columns, tuple(rows))

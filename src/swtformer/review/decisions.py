@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 
 from swtformer.errors import SwtformerError
 from swtformer.store.corrections import read_corrections
-from swtformer.store.files import write_rows
+from swtformer.store.files import exact_rows, write_rows
 from swtformer.store.pseudo_masks import version_of
-from swtformer.store.review_queue import Review, exact_rows, read_reviews
+from swtformer.store.review_queue import Review, read_reviews
 from swtformer.store.run import Run
 
 Decision = Literal["accept", "skip", "correct", "reject"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
-from swtformer.store.files import write_rows
+from swtformer.store.files import exact_rows, write_rows
 from swtformer.store.run import Run
 
 
@@ -27,12 +26,19 @@ class Failure:
     reason: str
 
 
+COLUMNS = tuple(item.name for item in fields(Failure))
+"""Columns of failures.csv."""
+
+
 def read_failures(run: Run) -> list[Failure]:
-    """All rows of failures.csv; empty without the file."""
+    """All rows of failures.csv; empty without the file.
+
+    Raises:
+        SwtformerError: it is damaged.
+    """
     if not run.failures_file.is_file():
         return []
-    with run.failures_file.open(encoding="utf-8", newline="") as stream:
-        return [Failure(**row) for row in csv.DictReader(stream)]
+    return [Failure(**row) for row in exact_rows(run.failures_file, COLUMNS)]
 
 
 def write_failures(run: Run, stage: str, failures: Iterable[Failure]) -> None:
@@ -40,6 +46,6 @@ def write_failures(run: Run, stage: str, failures: Iterable[Failure]) -> None:
     kept = [failure for failure in read_failures(run) if failure.stage != stage]
     kept.extend(failures)
     if kept:
-        write_rows(run.failures_file, [item.name for item in fields(Failure)], map(asdict, kept))
+        write_rows(run.failures_file, COLUMNS, map(asdict, kept))
     else:
         run.failures_file.unlink(missing_ok=True)

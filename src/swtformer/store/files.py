@@ -128,6 +128,38 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, o
     write_text(path, text.getvalue())
 
 
+def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Columns and rows of a CSV file with a header.
+
+    Raises:
+        SwtformerError: it cannot be read, or has an incomplete row, with file and line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = tuple(reader.fieldnames or ())
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SwtformerError(f"{path}: cannot be read: {error}.") from None
+    for line, row in enumerate(rows, start=2):
+        # DictReader fills a short line with None, and keeps the surplus of a long one under the key None.
+        if None in row or None in row.values():
+            raise SwtformerError(f"{path}, line {line}: expected {len(columns)} values.")
+    return columns, rows
+
+
+def exact_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file that must have exactly these columns.
+
+    Raises:
+        SwtformerError: it cannot be read, or has other columns or incomplete rows, with file and line.
+    """
+    found, rows = read_rows(path)
+    if found != tuple(columns):
+        raise SwtformerError(f"{path}: expected the columns {', '.join(columns)}, got {', '.join(found)}.")
+    return rows
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, readable and with stable key order."""
     write_text(path, json_text(value))
@@ -148,7 +180,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SwtformerError(f"{path}: does not exist.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SwtformerError(f"{path}: cannot be read as JSON: {error}") from None
 
 
@@ -191,7 +223,7 @@ def sha256(path: Path) -> str:
 
 def digest(*facts: object) -> str:
     """32 hex digits that are equal while the facts, as they print, are."""
-    return hashlib.sha256(" ".join(map(str, facts)).encode()).hexdigest()[:32]
+    return hashlib.sha256(" ".join(map(str, facts)).encode(errors="backslashreplace")).hexdigest()[:32]
 
 
 def file_stamp(path: Path) -> str:

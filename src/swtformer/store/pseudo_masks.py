@@ -33,4 +33,4 @@ def version_of(folder: Path) -> str:
     # "made_from" holds the dates of the maps' files: copied maps give the same masks.
     facts = read_json_as(folder / FACTS, dict[str, Any])
     facts.pop("made_from", None)
-    return hashlib.sha256(json_text(facts).encode()).hexdigest()[:16]
+    return hashlib.sha256(json_text(facts).encode(errors="backslashreplace")).hexdigest()[:16]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 from swtformer.errors import SwtformerError
 from swtformer.safe_names import safe_name
-from swtformer.store.files import write_rows
+from swtformer.store.files import exact_rows, write_rows
 from swtformer.store.run import Run
 
 
@@ -69,24 +67,3 @@ def read_reviews(run: Run) -> tuple[Review, ...]:
                 f"{path}, line {line}: {error}; make it again with `swtformer pseudo-label`."
             ) from None
     return tuple(reviews)
-
-
-def exact_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file that must have exactly these columns.
-
-    Raises:
-        SwtformerError: it cannot be read, or has other columns or incomplete rows, with file and line.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            found = list(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SwtformerError(f"{path}: cannot be read: {error}.") from None
-    if found != list(columns):
-        raise SwtformerError(f"{path}: expected the columns {', '.join(columns)}, got {', '.join(found)}.")
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise SwtformerError(f"{path}, line {line}: expected {len(columns)} values.")
-    return rows

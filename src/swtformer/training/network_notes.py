@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from swtformer.engine.training_folder import holds_weights
+from swtformer.errors import SwtformerError
 from swtformer.settings import SegmentSettings
 from swtformer.store.corrections import origin
+from swtformer.store.files import read_rows
 from swtformer.store.notes import PseudoMaskNotes, Shaping, Supervision, network_notes, read_notes
 from swtformer.store.run import Run
 from swtformer.store.scores import HeldOutScores, read_held_out_scores, write_held_out_scores
@@ -58,8 +59,13 @@ def kept_score(trained: Run, settings: SegmentSettings) -> float | None:
     if not trained.metrics_file.is_file():
         scores = read_held_out_scores(trained)
         return None if scores is None else scores.validation_miou
-    with trained.metrics_file.open(encoding="utf-8", newline="") as stream:
-        values = [float(row["validation_miou"]) for row in csv.DictReader(stream) if row["validation_miou"]]
+    try:
+        rows = read_rows(trained.metrics_file)[1]
+        values = [float(row["validation_miou"]) for row in rows if row["validation_miou"]]
+    except (KeyError, ValueError) as error:
+        raise SwtformerError(
+            f"{trained.metrics_file}: expected validation_miou, a number ({error})."
+        ) from None
     if not values:
         return None
     return max(values) if settings.keep == "best" else values[-1]
