@@ -74,6 +74,17 @@ def test_a_bomb_is_refused_unread(tmp_path: Path) -> None:
         read_text(tree, "bomb.txt")
 
 
+def test_what_unpacks_to_a_hundred_times_its_size_is_refused(tmp_path: Path) -> None:
+    packed_small = tmp_path / "a.zip"
+    with zipfile.ZipFile(packed_small, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.txt", bytes(2**24 + 1))
+        archive.writestr("small.txt", bytes(2**24))
+    with open_tree(packed_small) as tree:
+        assert len(tree.read("small.txt", 2**26)) == 2**24
+        with pytest.raises(DataError, match=r"bomb\.txt unpacks to .* 100 times its packed size"):
+            tree.read("bomb.txt", 2**26)
+
+
 def test_a_lying_size_gives_no_more_than_it_says(tmp_path: Path) -> None:
     path = packed(tmp_path, ["a.txt"], bytes(1000))
     content = path.read_bytes()

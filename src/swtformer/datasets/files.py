@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import stat
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -17,6 +18,8 @@ from swtformer.errors import DataError
 
 LEFT_OUT = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"})
 """Files and folders that operating systems add; hidden ones are left out as well."""
+
+BOMB_BYTES, BOMB_TIMES = 2**24, 100
 
 LOOKED_AT = 50_000
 """Entries of folders that `some_files` looks at."""
@@ -80,6 +83,24 @@ def some_files(root: Path, suffixes: Collection[str], *, most: int = 20) -> list
                 break
         folders = below
     return [Path(path) for path in found[:most]]
+
+
+def require_unpacked_size(member: zipfile.ZipInfo, where: str, most_bytes: int) -> None:
+    """Refuse a file of an archive that is too large, or that was packed to fill the memory.
+
+    Label files shrink to a tenth or a thirtieth; deflate packs a file that was made for it a thousandfold.
+
+    Raises:
+        DataError: it unpacks to more than `most_bytes`, or to 16 MiB and 100 times its packed size.
+    """
+    size = member.file_size
+    if size > most_bytes:
+        raise DataError(f"{where} unpacks to {size:,} bytes; at most {most_bytes:,} are read.")
+    if size > max(BOMB_BYTES, BOMB_TIMES * member.compress_size):
+        raise DataError(
+            f"{where} unpacks to {size:,} bytes, more than {BOMB_TIMES} times its packed size, as files do "
+            "that were made to fill the memory."
+        )
 
 
 @contextmanager

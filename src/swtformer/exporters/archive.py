@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from swtformer.datasets.files import require_unpacked_size
 from swtformer.errors import DataError
 from swtformer.safe_names import safe_name
 
@@ -88,11 +89,9 @@ class Zip:
         """Content of one file.
 
         Raises:
-            DataError: it has more than `limit` bytes, is damaged or encrypted.
+            DataError: it has more than `limit` bytes, was packed to fill the memory, is damaged or encrypted.
         """
-        size = self._archive.getinfo(name).file_size
-        if size > limit:
-            raise DataError(f"{self.path}: {name} unpacks to {size:,} bytes; at most {limit:,} are read.")
+        require_unpacked_size(self._archive.getinfo(name), f"{self.path}: {name}", limit)
         try:
             # zipfile stops at the size that was just checked, whatever the stream holds.
             return self._archive.read(name)

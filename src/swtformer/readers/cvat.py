@@ -14,7 +14,7 @@ from swtformer.datasets.annotations.xml_files import Element, xml_elements
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, is_nothing, warn_of_background
 from swtformer.datasets.base import Reader
-from swtformer.datasets.files import opened, read_start, some_files
+from swtformer.datasets.files import opened, read_start, require_unpacked_size, some_files
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import ImageFolder, images_folder, is_image_name, locate
 from swtformer.datasets.problems import Problems
@@ -177,11 +177,7 @@ def _stream(path: Path, source: str) -> Iterator[tuple[IO[bytes], list[str]]]:
         return
     try:
         with opened(path) as whole, zipfile.ZipFile(whole) as archive:
-            size = archive.getinfo(source).file_size
-            if size > _MOST_BYTES:
-                raise DataError(
-                    f"{path}: {source} unpacks to {size:,} bytes; at most {_MOST_BYTES:,} are read."
-                )
+            require_unpacked_size(archive.getinfo(source), f"{path}: {source}", _MOST_BYTES)
             with archive.open(source) as member:
                 yield member, [name for name in archive.namelist() if is_image_name(Path(name).name)]
     except _DAMAGE as error:

@@ -101,6 +101,25 @@ def test_a_workbook_that_unpacks_to_much_is_not_opened(tmp_path, monkeypatch):
         read_rows(tmp_path / "l.xlsx")
 
 
+def test_a_workbook_that_was_packed_to_fill_the_memory_is_not_opened(tmp_path):
+    pytest.importorskip("openpyxl")
+    with zipfile.ZipFile(tmp_path / "l.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x", bytes(2**24 + 1))
+    with pytest.raises(DataError, match="more than 100 times its packed size"):
+        read_rows(tmp_path / "l.xlsx")
+
+
+def test_a_parquet_file_of_more_rows_than_its_size_can_mean_is_not_read(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table(
+        {"image": pyarrow.repeat("a.jpg", 1_000_001), "label": pyarrow.repeat(1, 1_000_001)}
+    )
+    parquet.write_table(table, tmp_path / "l.parquet")
+    with pytest.raises(DataError, match="holds 1,000,001 rows, too many for its size"):
+        read_rows(tmp_path / "l.parquet")
+
+
 def test_pictures_inside_a_file_are_refused(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     pyarrow = pytest.importorskip("pyarrow")

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from swtformer.datasets.files import require_unpacked_size
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.rows import Row, Rows, numbered
 from swtformer.errors import DataError
@@ -21,6 +22,9 @@ OLD = frozenset({".xls", ".ods", ".feather", ".arrow", ".dta", ".sav"})
 
 LARGEST_BYTES = 1 << 30
 """Size of an unpacked workbook beyond which it is not opened."""
+
+LEAST_ROWS, ROWS_PER_BYTE = 1_000_000, 10
+"""Rows of a Parquet file that are always read, and those for each of its bytes: repeated rows take few."""
 
 
 def refuse_old(path: Path) -> None:
@@ -59,6 +63,8 @@ def _read_workbook(path: Path) -> Rows:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > LARGEST_BYTES:
                 raise DataError(f"{path}: unpacks to more than 1 GiB; save the table as CSV.")
+            for member in archive.infolist():
+                require_unpacked_size(member, f"{path}: {member.filename}", LARGEST_BYTES)
         book = load_workbook(path, read_only=True, data_only=True)
         try:
             sheets = {sheet.title: _filled(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
@@ -109,10 +115,17 @@ def _read_parquet(path: Path) -> Rows:
     except ImportError:
         raise _missing(path, "pyarrow") from None
     try:
-        table = parquet.ParquetFile(path).read()
+        file = parquet.ParquetFile(path)
+        if file.metadata.num_rows > max(LEAST_ROWS, ROWS_PER_BYTE * path.stat().st_size):
+            raise DataError(
+                f"{path}: holds {file.metadata.num_rows:,} rows, too many for its size; save it as CSV."
+            )
+        table = file.read()
         columns = tuple(name.strip() for name in table.column_names)
         values = [[_plain(cell) for cell in column.to_pylist()] for column in table.columns]
         pictures = [name for name, cells in zip(columns, values, strict=True) if any(map(_is_picture, cells))]
+    except DataError:
+        raise
     except Exception as error:  # pyarrow raises whatever its decoders raise
         raise _damaged(path, "a Parquet file", error) from None
     if pictures:
