@@ -8,7 +8,12 @@ from swtformer.settings import Settings, validate
 
 @pytest.mark.parametrize(
     ("pattern", "message"),
-    [("(?P<label>[a-z", "is not a regular expression"), ("([a-z]+)_", "has no group named label")],
+    [
+        ("(?P<label>[a-z", "is not a regular expression"),
+        ("(" * 3000, "is not a regular expression"),
+        ("a{99999999999}", "is not a regular expression"),
+        ("([a-z]+)_", "has no group named label"),
+    ],
 )
 def test_patterns_are_checked_with_the_settings(pattern, message):
     with pytest.raises(SettingsError, match=rf"data\.pattern.*{message}"):

@@ -116,7 +116,7 @@ def _pattern(text: str) -> re.Pattern[str] | None:
     """A regular expression with a group in parentheses; None for other text."""
     try:
         pattern = re.compile(text)
-    except re.error:
+    except (re.error, RecursionError, OverflowError):
         return None
     return pattern if pattern.groups else None
 

@@ -13,7 +13,7 @@ def _finds_labels(text: str) -> str:
     """Refuse what is not a regular expression, or has no group that begins with "label"."""
     try:
         groups = re.compile(text).groupindex
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise PydanticCustomError(
             "pattern", "is not a regular expression ({reason})", {"reason": str(error)}
         ) from None

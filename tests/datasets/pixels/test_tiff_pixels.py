@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 
 import numpy as np
@@ -226,6 +227,29 @@ def test_files_that_are_cut_off_are_refused(tmp_path, form):
         path.write_bytes(data[:length])
         with pytest.raises(ImageError, match=r"cut off|cannot be decoded"):
             read_image(path, ImageSettings(bands=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_jpeg_strips_and_tiles_that_lack_rows_are_refused(tmp_path, tiled):
+    layout = {"tile": (32, 32)} if tiled else {"rowsperstrip": 16}
+    path = save(tmp_path, SCENE, compression="jpeg", **layout)
+    content = path.read_bytes()
+    rows = (32 if tiled else 16).to_bytes(2, "big")
+    frame = content.index(b"\xff\xc0") + 5
+    assert content[frame : frame + 2] == rows
+    path.write_bytes(content[:frame] + b"\0\x08" + content[frame + 2 :])
+    with pytest.raises(ImageError, match="rows of its strips or tiles are missing"):
+        read_image(path)
+
+
+def test_directories_that_share_too_much_are_refused():
+    shared = 1000
+    entry = struct.pack("<HHII", 273, 4, shared, 8)  # the strips lie where the tag says, as often as wanted
+    block = struct.pack("<H", 1) + entry
+    places = [8 + 4 * shared + number * (len(block) + 4) for number in range(200)]
+    chain = b"".join(block + struct.pack("<I", place) for place in [*places[1:], 0])
+    with pytest.raises(ValueError, match="claim more than it holds"):
+        read_directories(io.BytesIO(struct.pack("<2sHI", b"II", 42, places[0]) + bytes(4 * shared) + chain))
 
 
 def test_directories_that_point_at_themselves_end(tmp_path):

@@ -21,6 +21,7 @@ ORIENTATION, SAMPLES, PLANAR, PREDICTOR = 274, 277, 284, 317
 EXTRA_SAMPLES, SAMPLE_FORMAT, GDAL_NODATA = 338, 339, 42113
 SUBFILE_TYPE = 254
 STRIPS, TILES = (273, 279), (324, 325)
+STRIP_ROWS, TILE_ROWS = 278, 323
 GEOREFERENCE = (33550, 33922, 34264, 34735, 34736, 34737)
 """Tags that place an image on the earth: pixel scale, tie points, transformation, and GeoTIFF's keys."""
 
@@ -44,6 +45,8 @@ PHOTOMETRICS = {
 }
 
 _PAGES = 100_000
+_MOST_SHARED = 16
+"""Values of tags for each byte of the file; directories may share theirs, but not so that memory runs out."""
 _READ = {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION, ORIENTATION, SAMPLES, PLANAR, PREDICTOR}
 _READ |= {SUBFILE_TYPE, EXTRA_SAMPLES, SAMPLE_FORMAT, GDAL_NODATA, *STRIPS, *TILES, *GEOREFERENCE}
 _CODES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
@@ -136,6 +139,16 @@ class Directory:
                 return int(number)
         return 1
 
+    @property
+    def is_tiled(self) -> bool:
+        """Whether it is stored in tiles rather than in strips."""
+        return TILES[0] in self.tags
+
+    @property
+    def segment_rows(self) -> int:
+        """Rows of a strip, or of a tile."""
+        return max(1, self._one(TILE_ROWS if self.is_tiled else STRIP_ROWS, self.size[0]))
+
     @cached_property
     def segments(self) -> tuple[tuple[int, int], ...]:
         """(offset, bytes) of each strip or tile."""
@@ -172,10 +185,14 @@ def read_directories(stream: IO[bytes], *, only_first: bool = False) -> list[Dir
     try:
         (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", start, 8 if is_big else 4)
         seen: set[int] = set()
+        values = 0
         while place and place not in seen and len(seen) < _PAGES and not (only_first and seen):
             seen.add(place)
             tags, place = _read_directory(stream, place, order, is_big, size)
             directories.append(Directory(tags))
+            values += sum(map(len, tags.values()))
+            if values > _MOST_SHARED * size:
+                raise ValueError("its directories claim more than it holds")
     except struct.error:
         raise ValueError("it is cut off") from None
     if not directories:

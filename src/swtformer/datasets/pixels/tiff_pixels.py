@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from swtformer.datasets.containers import jpeg_header
 from swtformer.datasets.pixels.opened_files import UnclearPixels, require_size
 from swtformer.datasets.pixels.orientation import as_stored
 from swtformer.datasets.pixels.pillow_images import both_bytes, stored_pixels, without_warnings
@@ -31,6 +32,9 @@ from swtformer.datasets.pixels.tiff_directories import (
     pages,
     read_directories,
 )
+
+JPEG = 7
+"""Number of the compression."""
 
 _PILLOW_COMPRESSIONS = frozenset(TiffImagePlugin.COMPRESSION_INFO)
 
@@ -54,7 +58,19 @@ def page_of(data: bytes, number: int | None) -> tuple[Directory, int]:
     require_size(*page.size)
     if any(offset + count > len(data) for offset, count in page.segments):
         raise ValueError("it is cut off")
+    if page.compression == JPEG:
+        _require_jpeg_rows(data, page)
     return page, next(place for place, each in enumerate(directories) if each is page)
+
+
+def _require_jpeg_rows(data: bytes, page: Directory) -> None:
+    """Refuse JPEG strips and tiles of fewer rows than they stand for, which libtiff leaves black."""
+    height, rows = page.size[0], page.segment_rows
+    of_plane = -(-height // rows)
+    for number, (offset, count) in enumerate(page.segments):
+        wanted = rows if page.is_tiled else min(rows, height - number % of_plane * rows)
+        if count and jpeg_header(io.BytesIO(data[offset : offset + count])).height < wanted:
+            raise ValueError("rows of its strips or tiles are missing")
 
 
 def _is_plain(page: Directory) -> bool:
