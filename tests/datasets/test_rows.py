@@ -62,7 +62,9 @@ class TestText:
 
 
 class TestJson:
-    @pytest.mark.parametrize("text", ['"\\ud83d\\ude00"', '"\\\\ud83d"', '{"a": [1, null, "é"]}'])
+    @pytest.mark.parametrize(
+        "text", [f'["{"9" * 300}", 5]', '"\\ud83d\\ude00"', '"\\\\ud83d"', '{"a": [1, null, "é"]}']
+    )
     def test_values_are_those_of_json(self, text):
         assert parse_json(text) == json.loads(text)
 
@@ -73,7 +75,8 @@ class TestJson:
             ("[" * 100_000, "nested too deeply"),
             ('"\\ud83d"', "lone escape .* is not a character"),
             ('{"\\uDE00": 1}', "lone escape .* is not a character"),
-            ("9" * 5000, "integer string conversion"),
+            ("9" * 5000, "300 digits or more"),
+            ("[1, -" + "9" * 300 + "]", "300 digits or more"),
         ],
     )
     def test_what_is_no_json(self, text, message):

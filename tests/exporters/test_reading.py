@@ -142,7 +142,12 @@ def test_a_strict_import_refuses_what_is_not_a_mask() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "message"), [(KeyError("rle"), "the region lacks 'rle'"), (ValueError("is odd"), "is odd")]
+    ("error", "message"),
+    [
+        (KeyError("rle"), "the region lacks 'rle'"),
+        (ValueError("is odd"), "is odd"),
+        (OverflowError("is huge"), "is huge"),
+    ],
 )
 def test_a_damaged_region_is_fatal(error: Exception, message: str) -> None:
     reading, problems = reading_of("a")

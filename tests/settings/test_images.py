@@ -24,7 +24,7 @@ def test_ranges(given: object, kept: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["ful", [5], [1, 2, 3], [4095, 0], [0, 0], [0, float("nan")], ["auto", 1], []]
+    "given", ["ful", [5], [1, 2, 3], [4095, 0], [0, 0], [0, float("nan")], ["auto", 1], [0, 10**400], []]
 )
 def test_other_ranges_are_refused(given: object) -> None:
     with pytest.raises(SettingsError, match=r"data\.range: expected auto, full, percent"):

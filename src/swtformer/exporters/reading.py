@@ -246,13 +246,13 @@ class Canvas:
     def region(self, source: str) -> Iterator[None]:
         """Within this block one region is read and painted; what is wrong with it is noted.
 
-        A `NoMaskError` passes the region over; a ValueError, TypeError or KeyError (lacking field) is fatal.
+        A `NoMaskError` passes the region over; other errors of damaged values and lacking fields are fatal.
         """
         try:
             yield
         except NoMaskError as error:
             self.pass_over(source, error)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
             message = f"the region lacks {error}" if isinstance(error, KeyError) else str(error)
             self._reading.problems.fatal("region", f"{source}: {message}.", id=self.id)
             self._is_usable = False

@@ -26,7 +26,7 @@ def one_range(value: Any) -> Any:
         return parts[0]
     try:
         ends = tuple(float(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         ends = ()
     pairs = list(zip(ends[::2], ends[1::2], strict=False))
     if len(ends) < 2 or len(ends) % 2 or not all(math.isfinite(low) and low < high for low, high in pairs):
