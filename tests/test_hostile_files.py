@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from support.tiny_sets import write_images as write_images
 from swtformer.backbones.weights import read_tensors
 from swtformer.datasets.mask_colours import MaskColours, read_colours
 from swtformer.datasets.of_run import groups_also_trained_on
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.datasets.registry import open_dataset
 from swtformer.errors import SwtformerError
 from swtformer.report.history import History, read_history
 from swtformer.settings import SegmentSettings, read_settings
@@ -107,3 +109,16 @@ def test_labels_of_a_training_that_are_nested_too_deeply_are_refused(tmp_path: P
 def test_notes_with_half_a_character_have_a_version(tmp_path: Path) -> None:
     (tmp_path / "pseudo_masks.json").write_text(r'{"data": "\ud800"}')
     assert len(version_of(tmp_path)) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("labels.jsonl", b"{}\n"), ("labels.csv", b",\na.jpg,cat\n"), ("labels.csv", b",\n,\n")],
+)
+def test_a_table_without_columns_is_refused(
+    name: str, content: bytes, tmp_path: Path, write_images: Callable[[Path, list[str]], None]
+) -> None:
+    write_images(tmp_path, ["a.jpg"])
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SwtformerError, match=rf"{name}"):
+        open_dataset(tmp_path)

@@ -19,7 +19,7 @@ def with_own_columns(table: Rows, hits: Callable[[Sequence[str]], int] | None) -
         table: the table; every other is returned as it is.
         hits: how many of some names are images of the data set.
     """
-    if hits is None or not table.has_header or not table.rows:
+    if hits is None or not table.has_header or not table.rows or not table.columns:
         return table
     joined, *others = table.columns
     names = [str(row.cells.get(joined) or "") for row in table.rows]
