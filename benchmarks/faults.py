@@ -36,6 +36,8 @@ RESULT = Path(__file__).with_name("faults.md")
 PROGRAM = (sys.executable, "-m", "swtformer")
 TINY = ("--model.backbone=lcnet_035", "--model.weights=none", "--train.epochs=1", "--train.workers=0")
 BUG = "This is a bug"
+LONGEST_SECONDS = 300
+"""After which a command is killed."""
 
 
 @dataclass(frozen=True)
@@ -77,26 +79,24 @@ def run(*words: object, env: dict[str, str] | None = None, shell: str = "", byte
     if shell:
         command = ["bash", "-c", 'set -o pipefail; "$@" ' + shell, "bash", *command]
     begun = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-        preexec_fn=limit,
-    )
     peak = 0.0
-    chunks: list[bytes] = []
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
-    while process.poll() is None and time.monotonic() - begun < 300:
-        time.sleep(0.02)
-        chunks.append(process.stdout.read() or b"")
-        peak = max(peak, _megabytes(process.pid))
-    process.kill()
-    process.wait()
-    os.set_blocking(process.stdout.fileno(), True)
-    chunks.append(process.stdout.read())
-    said = b"".join(chunks).decode(errors="backslashreplace")
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            preexec_fn=limit,
+        ) as process,
+    ):
+        while process.poll() is None and time.monotonic() - begun < LONGEST_SECONDS:
+            time.sleep(0.02)
+            peak = max(peak, _megabytes(process.pid))
+        process.kill()
+        process.wait()
+        output.seek(0)
+        said = output.read().decode(errors="backslashreplace")
     return Ended(process.returncode, said, time.monotonic() - begun, peak)
 
 
