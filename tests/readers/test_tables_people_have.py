@@ -308,6 +308,10 @@ NUMBERED = {
         {"l.jsonl": '{"image": "a", "labels": [0, 1]}\n{"image": "b", "labels": [1, 0]}\n', **CAT_DOG},
         {"a": "dog", "b": "cat"},
     ),
+    "two classes in one cell": (
+        {"l.csv": "image,labels\na,0 1\nb,1\n", **CAT_DOG},
+        {"a": "cat dog", "b": "dog"},
+    ),
     "numbers in a list": (
         {"l.jsonl": '{"image": "a", "labels": [0, 2]}\n{"image": "b", "labels": [1]}\n', **XYZ},
         {"a": "x z", "b": "y"},
@@ -367,6 +371,14 @@ REFUSED = {
     "numbers from 1": ({"l.csv": "image,label\na,1\nb,3\n", **XYZ}, "numbers its classes from 0 to 2"),
     "flags without list": ({"l.csv": "image,labels\na,1 0 1\nb,0 0 0\n"}, "lists of 3 values.*no class list"),
     "flags of another list": ({"l.csv": "image,labels\na,1 0 1\nb,0 0 0\n", **CAT_DOG}, "names 2 classes"),
+    "flags or numbers": (
+        {"l.csv": "image,labels\na,0 1\nb,0 1\n", **CAT_DOG},
+        "'0 1' the numbers of classes, or a",
+    ),
+    "flags or a number": (
+        {"l.jsonl": '{"image": "a", "labels": [0]}\n', "classes.txt": "cat\n"},
+        "is '0' the numb",
+    ),
     "yes without name": ({"l.csv": "image,label\na,yes\nb,no\n"}, "nothing but words like yes and no"),
     "commas": ({"l.csv": 'image,label\na,"tench, Tinca"\nb,cock\n'}, "is 'tench, Tinca' one class"),
     "unsure": ({"l.csv": "image,cat,dog\na,1,0\nb,-1,1\n"}, "reader.minus_one absent"),
