@@ -98,6 +98,7 @@ RIGHT = {
     "yes and no": ("image,cat,dog\na,yes,No\nb,n,Y\n", {"a": "cat", "b": "dog"}, ""),
     "crosses": ("image,cat,dog,cow\na,x,,\nb,X,x,\n", {"a": "cat", "b": "cat dog"}, "empty cells mean"),
     "ones": ("image,cat,dog\na,1.0,\nb,,1.0\nc,,\n", {"a": "cat", "b": "dog", "c": ""}, "empty cells mean"),
+    "ticks": ("image,cat,dog\na,✓,✗\nb,✗,✔\nc,✗,✗\n", {"a": "cat", "b": "dog", "c": ""}, ""),
     "counts": ("image,cat,dog\na,3,0\nb,0,1\n", {"a": "cat", "b": "dog"}, "numbers from 1 on"),
     "scores": ("image,cat,dog\na,.9,0.2\nb,0.1,0.5\n", {"a": "cat", "b": "dog"}, "scores from 0.5 on"),
     "metadata": (
