@@ -277,3 +277,11 @@ class TestFoldersThatMeanNothing:
         settings = DataSettings(pattern=pattern)
         with pytest.raises(DataError, match=r"no label is called 'god' .*Did you mean 'good'"):
             open_dataset(tmp_path, settings, reader={"nothing": ("god",)})
+
+
+def test_folders_that_differ_in_a_number_alone_are_said(tmp_path, write_images):
+    write_images(tmp_path, ["kos01/a.jpg", "kos02/b.jpg"])
+    (problem,) = (item for item in open_dataset(tmp_path, AUTO).problems if item.kind == "numbered_folders")
+    assert "the folders kos01, kos02, … differ in a number alone" in problem.message
+    data = open_dataset(tmp_path, DataSettings(classes=("kos01", "kos02")))
+    assert "numbered_folders" not in {item.kind for item in data.problems}

@@ -309,6 +309,10 @@ NUMBERED = {
         {"l.jsonl": '{"image": "a", "labels": [0, 1]}\n{"image": "b", "labels": [1, 0]}\n', **CAT_DOG},
         {"a": "dog", "b": "cat"},
     ),
+    "all accepted": (
+        {"l.jsonl": '{"image": "a", "label": "cat", "answer": "accept"}\n{"image": "b", "label": "dog"}\n'},
+        {"a": "cat", "b": "dog"},
+    ),
     "two classes in one cell": (
         {"l.csv": "image,labels\na,0 1\nb,1\n", **CAT_DOG},
         {"a": "cat dog", "b": "dog"},
@@ -393,6 +397,22 @@ REFUSED = {
     "counts that are never 0": (
         {"l.csv": "image,cat,dog\na,2,0\nb,1,3\n"},
         "'dog' are read as counts.*'cat', which",
+    ),
+    "two images in a row": (
+        {"l.csv": "ID,Left-Fundus,Right-Fundus,N,D\n0,a.jpg,b.jpg,0,1\n1,c.jpg,d.jpg,1,0\n"},
+        "'Left-Fundus', 'Right-Fundus' hold images.*reader.image_column",
+    ),
+    "rejected rows": (
+        {"l.jsonl": '{"image": "a", "label": "x", "answer": "accept"}\n{"image": "b", "answer": "reject"}\n'},
+        "rows whose 'answer' is reject .*no labels",
+    ),
+    "grades beside flags": (
+        {"l.csv": "image,dr_grade,dme\na,0,0\nb,3,1\n"},
+        "columns dr_grade hold numbers up to 3; say from which.*reader.threshold",
+    ),
+    "a job without names": (
+        {"l.manifest": '{"source-ref": "s3://b/a.jpg", "job": 0, "job-metadata": {}}\n'},
+        "l.manifest:1: 'job-metadata' does not name the class of 'job'",
     ),
     "grades": ({"l.csv": "id_code,diagnosis\na,0\nb,2\nc,4\n"}, "nothing says what they mean"),
     "raters": ({"l.csv": "image,rater1,rater_2\na,1,0\nb,0,1\n"}, "or one of 0 and 1 for each class"),

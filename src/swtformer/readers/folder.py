@@ -11,7 +11,7 @@ from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.files import files_below, image_files_below, outside
 from swtformer.datasets.folders.class_folders import doubts, image_folders
-from swtformer.datasets.folders.folder_names import masks_among
+from swtformer.datasets.folders.folder_names import are_numbered_parts, masks_among
 from swtformer.datasets.folders.foreign_files import foreign_file
 from swtformer.datasets.folders.name_patterns import NamePattern, are_vectors
 from swtformer.datasets.folders.same_pictures import equal_files
@@ -100,6 +100,14 @@ class FolderReader(Reader):
             if not splits:
                 problems.raise_fatal(path.name)
             labels = _by_folder(images, self.options.nothing, problems)
+            if declared is None and are_numbered_parts(
+                folders := {item[0] for item in labels.values() if item}
+            ):
+                message = (
+                    f"{root}: the folders {', '.join(sorted(folders)[:_SHOWN])}, … differ in a number alone. "
+                    "Each is a class, unless you add a table labels.csv with the columns image,labels."
+                )
+                problems.warn("numbered_folders", message)
             labels_from = "folder names"
         else:
             pattern = NamePattern(settings.pattern, declared, self.options.separator)
