@@ -499,6 +499,13 @@ def test_faults_of_one_kind_are_one_line(coco):
     assert "2 problems" in str(caught.value), "and that no image is listed"
 
 
+def test_annotations_with_scores_are_said(coco):
+    annotations = [{**item, "score": 0.04} for item in CONTENT["annotations"][:2]]
+    data = open_dataset(coco(changed(annotations=[*annotations, *CONTENT["annotations"][2:]])), AUTO)
+    assert labels_of(data) == LABELS
+    assert "2 of 4 annotations have a score" in data.problems[0].message
+
+
 class TestImagesWithoutAnnotations:
     def test_they_are_background_and_counted(self, coco):
         data = open_dataset(coco(), AUTO)

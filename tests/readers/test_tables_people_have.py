@@ -92,6 +92,12 @@ RIGHT = {
     ),
     # separators
     "plus": ("image,labels\na,cat + dog\nb,cat\nc,dog\n", {"a": "cat dog", "b": "cat", "c": "dog"}, "'+'"),
+    "Chinese commas": (
+        "image,labels\na,cat\uff0cdog\nb,cat\nc,dog\n",
+        {"a": "cat dog", "b": "cat", "c": "dog"},
+        "separated by '\uff0c'",
+    ),
+    "Japanese commas": ("image,labels\na,cat\u3001dog\nb,cat\n", {"a": "cat dog", "b": "cat"}, ""),
     "newlines": ('image,labels\na,"cat\ndog"\nb,cat\n', {"a": "cat dog", "b": "cat"}, ""),
     # one column per class
     "-1 and 1": ("image,cat,dog\na,1,-1\nb,-1,1\n", {"a": "cat", "b": "dog"}, "-1 means absent"),

@@ -181,6 +181,13 @@ def _labels(
         message = f"{first['image']}: image_id {_counted(strays)} not in images"
         empty = sum(not labels for labels in found.values())
         _tell_strays(message, len(annotations) - strays.total(), 0 if drop_strays else empty, problems)
+    scored = sum(isinstance(item, dict) and item.get("score") is not None for item in annotations)
+    if scored:
+        problems.warn(
+            "scored_annotation",
+            f"{file}: {scored} of {len(annotations)} annotations have a score, as predictions do. They "
+            "count like drawn ones, whatever it is.",
+        )
     if captions:
         alone = {image for image in captions if not found[image]}
         problems.warn(

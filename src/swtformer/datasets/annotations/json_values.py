@@ -12,7 +12,7 @@ from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json
 from swtformer.datasets.tables.label_cells import NAME_KEYS, SCORE_KEYS
 
-MARKS = ";|,"
+MARKS = ";\uff1b\u3001|,\uff0c"
 """What separates several names in one text; the first of them that is in it."""
 NUMBERS_WAY_OUT = (
     'add a list "classes", write classes.txt with a name per line, number 0 first, or name them in that '
