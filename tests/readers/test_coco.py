@@ -516,6 +516,7 @@ class TestImagesWithoutAnnotations:
     def test_they_can_be_unknown(self, coco):
         data = open_dataset(coco(), AUTO, reader={"empty": "unknown"})
         assert labels_of(data) == [*LABELS[:2], None]
+        assert labels_of(open_dataset(coco(), AUTO, reader={"empty": "leave_out"})) == LABELS[:2]
 
     @pytest.mark.parametrize("annotations", [CONTENT["annotations"][:1], []])
     def test_where_most_are_so_it_has_to_be_said(self, coco, annotations):

@@ -57,6 +57,11 @@ def test_images_without_tags_and_shapes_can_be_background(photos):
     data = open_dataset(photos, AUTO, reader={"empty": "background"})
     assert present(data)["c"] == ()
     assert "c.jpg first; they count as background only (reader.empty)" in data.problems[0].message
+    assert present(open_dataset(photos, AUTO, reader={"empty": "leave_out"})) == {
+        "a": (0, 1),
+        "b": (0,),
+        "d": (),
+    }
 
 
 def test_without_meta_the_classes_are_those_found(photos):

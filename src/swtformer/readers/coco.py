@@ -41,9 +41,9 @@ class CocoSettings(Section):
     strays: Literal["refuse", "drop"] = "refuse"
     """Annotations of images that the file does not list, while listed images have none: refuse the file, or
     drop the annotations; images without any are then as `empty` says."""
-    empty: Literal["background", "unknown"] = "background"
-    """What images without annotations are: of background only, as in COCO itself, or of unknown labels, as
-    nobody may have looked at them. Where that is most of the images, it has to be said."""
+    empty: Literal["background", "unknown", "leave_out"] = "background"
+    """What images without annotations are: of background only, as in COCO itself, of unknown labels, as
+    nobody may have looked at them, or left out. Where that is most of the images, it has to be said."""
 
 
 @READERS.register("coco")
@@ -96,7 +96,7 @@ class CocoReader(Reader):
         entries = [
             Entry(*located, labels.get(id), image.source)
             for (id, image), located in zip(content.images.items(), found.images, strict=True)
-            if located is not None
+            if located is not None and not (self.options.empty == "leave_out" and id in content.without)
         ]
         declared = content.classes
         if settings.classes is not None:
@@ -118,11 +118,11 @@ class CocoReader(Reader):
         if count:
             is_doubtful = "empty" not in self.options.model_fields_set and 2 * count > images
             told = "set" if is_doubtful else f"{MEANINGS[self.options.empty]}. Set"
-            first = content.images[content.without[0]].name
+            first = content.images[next(iter(content.without))].name
             (problems.fatal if is_doubtful else problems.warn)(
                 "without_annotation",
                 f"{file}: {count} of {images} images have no annotation, {first} first; {told} "
-                "`reader.empty` to background or unknown.",
+                "`reader.empty` to background, unknown or leave_out.",
             )
         unknown = content.without if self.options.empty == "unknown" else ()
         return {**content.labels, **dict.fromkeys(unknown)}

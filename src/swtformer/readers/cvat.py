@@ -38,9 +38,9 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, Valu
 class CvatSettings(Section):
     """Options of the CVAT reader."""
 
-    empty: Literal["unknown", "background"] = "unknown"
+    empty: Literal["unknown", "background", "leave_out"] = "unknown"
     """What images are that have neither tag nor shape: of unknown labels, as nobody may have looked at them,
-    or of background only."""
+    of background only, or left out."""
 
 
 @READERS.register("cvat")
@@ -80,6 +80,9 @@ class CvatReader(Reader):
         subsets = {image.subset for image in document.images} - {"", "default", "Default"}
         chosen = None if split == ALL and subsets else choose_split(path, split, subsets, default=("train",))
         wanted = [image for image in document.images if chosen in (None, image.subset)]
+        _tell(path, wanted, self.options.empty, problems)
+        if self.options.empty == "leave_out":
+            wanted = [image for image in wanted if image.labels]
         candidates = [folder / name for name in (*IMAGE_FOLDERS, path.stem)]
         named = [name for image in wanted for name in (image.name, f"{image.subset}/{image.name}")]
         images = images_folder(settings.images, candidates, named)
@@ -97,7 +100,6 @@ class CvatReader(Reader):
                 f"{path}: the images are in the zip file, which is not unpacked here. Unpack it and give the "
                 "path of its folder, or name the folder of the images in `data.images`."
             )
-        _tell(path, wanted, self.options.empty, problems)
         warn_of_background(nothing, str(path), problems)
         classes = tuple(name for name in document.labels() if name not in nothing)
         declared = declared or (classes if document.names else None)

@@ -55,7 +55,7 @@ def test_each_class_once_in_the_order_of_the_file(read):
     content, kinds = read([on(7, 2), on(8, 1), on("7", 1), on(7, 2, iscrowd=1)])
     assert content.classes == ("cat", "dog")
     assert content.labels == {7: ("dog", "cat"), 8: ("cat",), 9: ()}
-    assert content.without == (9,)
+    assert list(content.without) == [9]
     assert not content.is_outlined
     assert kinds == []
 
@@ -64,13 +64,13 @@ def test_segments_of_panoptic_files_are_objects(read):
     segments = {"image_id": 7, "segments_info": [{"category_id": 2}, {"category_id": 1}]}
     content, _ = read([segments, {"image_id": 8, "segments_info": []}])
     assert content.labels == {7: ("dog", "cat"), 8: (), 9: ()}
-    assert content.without == (9,), "an empty list of segments is an annotation"
+    assert list(content.without) == [9], "an empty list of segments is an annotation"
     assert content.is_outlined
 
 
 def test_without_annotations_nothing_is_known(read):
     content, _ = read(None)
-    assert (content.labels, content.without) == ({}, ())
+    assert (content.labels, content.without) == ({}, {})
 
 
 def test_captions_say_nothing_of_classes(read):

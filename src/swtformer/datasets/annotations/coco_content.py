@@ -32,7 +32,7 @@ class CocoContent:
     classes: tuple[str, ...]
     images: Mapping[Id, Reference]
     labels: Mapping[Id, tuple[str, ...] | None]
-    without: tuple[Id, ...]
+    without: Mapping[Id, None]
     is_outlined: bool
 
 
@@ -82,7 +82,7 @@ def read_coco(
         tuple(dict.fromkeys(name for name in categories.values() if name is not None)),
         images,
         labels,
-        tuple(id for id in labels if id not in annotated),
+        dict.fromkeys(id for id in labels if id not in annotated),
         any(_is_outlined(item) for item in annotations),
     )
 
