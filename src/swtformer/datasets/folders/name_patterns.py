@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 SEPARATORS = (";", "|", ",", "+", "&", " ", "_", "-")
@@ -10,6 +11,17 @@ SEPARATORS = (";", "|", ",", "+", "&", " ", "_", "-")
 
 _BRACKETS = str.maketrans("", "", "[](){}'\"")
 _DIGITS = re.compile("[01]{2,}")
+_VECTORS_IN_NAMES = (
+    (re.compile(r"\[[01](?:[ ,]*[01])+\]"), r"\[(?P<labels>[01 ,]+)\]"),
+    (re.compile(r"[_-][01]{3,}$"), r"[_-](?P<labels>[01]+)\."),
+)
+_WORDS_IN_NAMES = (
+    (re.compile(r"^([A-Za-z]+(?:[ _-][A-Za-z]+)*)(?=[ _.-]*\d)"), "^(?P<label>[A-Za-z]+(?:[ _-][A-Za-z]+)*)"),
+    (re.compile(r"\d[_-]([A-Za-z]+\d*)$"), r"[_-](?P<label>[A-Za-z]+\d*)\."),
+)
+"""What labels look like at a place of a name, and the pattern that finds them there."""
+
+_MOST_WORDS = 50
 _VECTOR = re.compile(r"[01]|[01]{2,}|[01](?:[\s,;|_+-]+[01])+")
 
 
@@ -99,6 +111,29 @@ class NamePattern:
             )
         self.found_numbers = True
         return classes[int(label)]
+
+
+def pattern_hint(names: Sequence[str]) -> str:
+    """Which pattern may find labels in the names of images, as sentences; "" where none comes to mind.
+
+    Args:
+        names: of all images, without folders and extensions.
+    """
+    if not names:
+        return ""
+    for found, pattern in _VECTORS_IN_NAMES:
+        if all(map(found.search, names)):
+            return (
+                f"If {names[0]!r} holds a 0 or 1 for each class, set data.pattern to '{pattern}' and list "
+                "the classes in data.classes."
+            )
+    for found, pattern in _WORDS_IN_NAMES:
+        matches = [found.search(name) for name in names]
+        counts = Counter(match[1] for match in matches if match)
+        if counts.total() == len(names) and 1 < len(counts) <= _MOST_WORDS and min(counts.values()) > 1:
+            shown = ", ".join(sorted(counts)[:5]) + (", …" if len(counts) > 5 else "")
+            return f"If {shown} in the file names are labels, set data.pattern to '{pattern}'."
+    return ""
 
 
 def are_vectors(labels: Collection[str]) -> bool:
