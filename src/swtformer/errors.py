@@ -30,6 +30,10 @@ class CheckpointError(SwtformerError):
     exit_code = 4
 
 
+class PluginError(SwtformerError):
+    """A plug-in gave something else than its contract says; the message names it."""
+
+
 class NonFiniteError(SwtformerError):
     """A loss or weight became nan or infinite in training; the message names the step."""
 

@@ -61,7 +61,7 @@ class Exporter(ABC):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Section]] = NoSettings
-    suffix: ClassVar[str]
+    suffix: ClassVar[str] = ""
 
     def __init__(self, options: Section | None = None) -> None:
         self.options: Any = self.settings_type() if options is None else options
