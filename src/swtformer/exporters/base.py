@@ -95,6 +95,9 @@ class Exporter(ABC):
 class ExchangeFormat(Exporter):
     """A format whose masks can be corrected in another tool and imported.
 
+    `write` calls `require_free_names` first, and stores the `fingerprint` of each mask as it is written,
+    which `read` gives back as `Correction.exported`.
+
     Attributes:
         is_lossless: whether `read` gives every pixel that `write` was given.
         expects: what it recognises, in words, for the message that nothing was recognised.

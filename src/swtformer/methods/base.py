@@ -205,12 +205,17 @@ class Method(HubModel):
         """
 
     def freeze(self, stages: int) -> None:
-        """Take the first stages of the backbone out of training.
+        """Take the first stages of `reusable_features` out of training; the stem is part of the first.
 
         Raises:
             SettingsError: the method has no stages to freeze.
         """
-        if stages:
+        backbone = self.reusable_features()
+        if backbone is not None:
+            for modules in backbone.stage_modules()[:stages]:
+                for module in modules:
+                    module.requires_grad_(False)
+        elif stages:
             raise SettingsError(
                 f"train.freeze_stages: the method {self.settings.method!r} has no stages to freeze."
             )
