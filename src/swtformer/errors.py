@@ -35,7 +35,7 @@ class PluginError(SwtformerError):
 
 
 class NonFiniteError(SwtformerError):
-    """A loss or weight became nan or infinite in training; the message names the step."""
+    """A loss, weight or map is nan or infinite; the message says where, in training by the step."""
 
     exit_code = 5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,9 +21,17 @@ from {package}.helpers import helped
 class Faulty:
     settings_type = NoSettings
 
-    @staticmethod
-    def parse(text):
+    def parse(self, text):
         return json.loads(text)
+
+    @classmethod
+    def build(cls):
+        return cls.missing
+
+
+@METHODS.register("faulty_too")
+class FaultyToo(Faulty):
+    pass
 """
 HELPERS = """
 def helped():
@@ -42,7 +50,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     import faults.faulty  # type: ignore[import-not-found]
 
     yield faults.faulty
-    METHODS.unregister("faulty")
+    for name in ("faulty", "faulty_too"):
+        METHODS.unregister(name)
     for name in ("faults", "faults.faulty", "faults.helpers"):
         del sys.modules[name]
 
@@ -55,16 +64,32 @@ def last_line(version: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     return err.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("fail", "message"),
+    [
+        (
+            lambda module: module.Faulty().parse("[1, "),
+            "'faulty' (faults.faulty) failed: JSONDecodeError: Expecting",
+        ),
+        (
+            lambda module: module.FaultyToo().parse("{"),
+            "'faulty_too' (faults.faulty) failed: JSONDecodeError: ",
+        ),
+        (lambda module: module.FaultyToo.build(), "'faulty_too' (faults.faulty) failed: AttributeError: "),
+    ],
+)
 def test_the_plugin_that_was_running_is_named(
-    package: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fail: Callable[[ModuleType], object],
+    message: str,
+    package: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def version() -> None:
-        package.Faulty.parse("[1, ")
+        fail(package)
 
     line = last_line(version, monkeypatch, capsys)
-    assert line.startswith(
-        "error: The method 'faulty' (faults.faulty) failed: JSONDecodeError: Expecting value"
-    )
+    assert line.startswith(f"error: The method {message}")
     assert "report" not in line
 
 
@@ -85,4 +110,5 @@ def test_what_it_returned_is_looked_at_first(
         raise ZeroDivisionError("by nothing")
 
     line = last_line(version, monkeypatch, capsys)
-    assert "at what these return: method 'faulty' (faults.faulty). If it is not" in line
+    both = "method 'faulty' (faults.faulty), method 'faulty_too' (faults.faulty)"
+    assert f"at what these return: {both}. If it is not" in line

@@ -72,17 +72,15 @@ def test_what_is_not_maps_of_the_same_classes_is_refused(
     given: object, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refiner = Tripled()
-    monkeypatch.setattr(refiner, "name", "tripled", raising=False)
     monkeypatch.setattr(refiner, "_refined", lambda *_: given)
-    with pytest.raises(PluginError, match=f"The refiner 'tripled': .*{message}"):
+    with pytest.raises(PluginError, match=f"The refiner 'Tripled': .*{message}"):
         refiner.refine_batch([IMAGE, IMAGE], [MAPS, MAPS])
 
 
 def test_nan_names_the_refiner(monkeypatch: pytest.MonkeyPatch) -> None:
     refiner = Tripled()
-    monkeypatch.setattr(refiner, "name", "tripled", raising=False)
     monkeypatch.setattr(refiner, "_refined", lambda _, maps: [own / 0 * 0 for own in maps])
-    with pytest.raises(NonFiniteError, match=r"refiner 'tripled' .*not finite"):
+    with pytest.raises(NonFiniteError, match=r"refiner 'Tripled' .*not finite"):
         refiner.refine(IMAGE, MAPS)
 
 

@@ -100,16 +100,17 @@ class Refiner(ABC):
 
     def _check_made(self, made: Any, channels: Sequence[int]) -> None:
         """Refuse what is not maps of so many channels, one for each image, or has nan."""
+        name = getattr(self, "name", type(self).__name__)  # not every refiner is registered
         given = [tuple(own.shape) for own in made] if isinstance(made, Sequence | Tensor) else made
         if not isinstance(given, list) or [(len(shape), *shape[:1]) for shape in given] != [
             (3, count) for count in channels
         ]:
             raise PluginError(
-                f"The refiner {self.name!r}: _refined gave {given}; expected maps (K+1, h, w) of each image "
+                f"The refiner {name!r}: _refined gave {given}; expected maps (K+1, h, w) of each image "
                 f"with K+1 of {', '.join(map(str, channels))}."
             )
         if any(own.isnan().any() for own in made):
-            raise NonFiniteError(f"The refiner {self.name!r} gave maps that are not finite (nan).")
+            raise NonFiniteError(f"The refiner {name!r} gave maps that are not finite (nan).")
 
     @abstractmethod
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> Sequence[Tensor]:
