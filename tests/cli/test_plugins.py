@@ -18,7 +18,7 @@ def test_those_of_a_kind_are_described(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["plugins", "refiner"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert {"par", "dense_crf", "psa", "irn"} <= set(lines)
-    assert all(text.endswith(".") for text in lines.values())
+    assert all(lines[name].endswith(".") for name in REFINERS.own_names)
 
 
 def test_one_is_shown_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:

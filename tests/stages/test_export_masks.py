@@ -178,7 +178,7 @@ def test_rotated_photographs_are_counted(run: Run, photos: Path, tmp_path: Path)
         ("yolo", "file", "file: already holds something"),
         ("voc", "file/x", "x: cannot be written"),
         ("coco", "file/x.json", r"x\.json: cannot be written"),
-        ("pdf", "x", "Unknown format 'pdf'. Known: coco, cvat,"),
+        ("pdf", "x", "Unknown format 'pdf'. Known: coco, "),
     ],
 )
 def test_targets_that_do_not_fit(run: Run, format: str, out: str, message: str, tmp_path: Path) -> None:
