@@ -14,7 +14,8 @@ from support.label_images import as_annotated, without_fingerprints
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import DataError, SwtformerError
-from swtformer.exporters import exchange_formats, exporter
+from swtformer.exporters import Correction, exchange_formats, exporter
+from swtformer.exporters.coco import CocoExporter
 from swtformer.exporters.fingerprints import fingerprint
 from swtformer.settings import Settings
 from swtformer.stages.export_masks import export_masks
@@ -119,6 +120,17 @@ def test_an_export_only_format_cannot_be_imported(run: Run, tmp_path: Path) -> N
         export_masks(run, tmp_path / "x.csv", format="toy_counts")
         with pytest.raises(SwtformerError, match="'toy_counts' is export-only"):
             import_masks(run, tmp_path / "x.csv", format="toy_counts")
+
+
+def test_values_without_a_class_are_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = exported(run, tmp_path / "masks.json")
+    labels = np.full(SIZES["a"], 77, dtype=np.uint8)
+    monkeypatch.setattr(CocoExporter, "read", lambda *_: iter([Correction("a", labels, "line 3")]))
+    with pytest.raises(DataError, match=r"line 3: expected values 0 .* got 77"):
+        import_masks(run, file, format="coco")
+    assert not run.corrected_masks.exists()
 
 
 def test_a_class_painted_over_ignored_pixels_is_reported(run: Run, tmp_path: Path) -> None:

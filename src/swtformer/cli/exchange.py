@@ -26,7 +26,9 @@ def export(
     masks: Annotated[Path, Parameter(help="Run folder, a folder of masks <id>.png, or what predict made.")],
     /,
     *,
-    format: Annotated[str, Parameter(help=f"Format to write: {FORMATS}.")],
+    format: Annotated[
+        str, Parameter(help=f"Format to write: {FORMATS}, or one that `swtformer plugins exporter` lists.")
+    ],
     out: Annotated[
         Path, Parameter(help="File or folder to make; the name of a file has the ending of its format.")
     ],

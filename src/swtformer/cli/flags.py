@@ -184,7 +184,7 @@ def flag_help(field: FieldInfo) -> str:
     """The values that a setting takes and its default, as in "INT (default 3)"."""
     default = field.get_default(call_default_factory=True)
     values = "true|false" if field.annotation is bool else _metavar(field.annotation)
-    return values if default is None else f"{values} (default {_text(default)})"
+    return values if default in (None, "", ()) else f"{values} (default {_text(default)})"
 
 
 def flowing(text: str) -> str:

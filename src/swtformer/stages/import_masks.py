@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from swtformer.datasets.label_images import read_labels
+from swtformer.datasets.label_images import read_labels, require_known_labels
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, ImageError
 from swtformer.exporters import Known, Reading, exchange_format, recognise
@@ -116,6 +116,7 @@ def import_masks(
         reading = Reading(known, classes, problems, strict=strict)
         for done, item in enumerate(plug_in.read(file, reading), start=1):
             id = item.id
+            require_known_labels(item.labels, item.source, classes)
             is_drawn = is_drawn or item.is_drawn
             current = read_labels(known[id].source, classes)
             if empty == "keep" and not item.is_drawn and item.exported is None and current.any():
