@@ -471,6 +471,7 @@ MENDED = (
     "JSON and YAML files with whole numbers beyond the largest float: OverflowError",
     "TIFFs whose JPEG strips lack rows were filled up with black; those whose directories share their values",
     "tables whose rows have no columns: ValueError",
+    "class numbers of thousands of digits: ValueError",
     "zip files with a file without a name: IndexError",
     "zip, Excel and Parquet files that were packed to fill the memory: minutes and gigabytes",
     "brush codes of Label Studio that are one large number: as many bytes of memory",
@@ -763,27 +764,27 @@ PAGE = """# Damaged and hostile files
 Made on {day}; {machine}, one process, Python {python}, torch {torch}, Pillow {pillow}, numpy {numpy}.
 {about}
 
-The last run took {minutes:.0f} minutes:
+All {runs} runs took {all_minutes:.0f} minutes and {cases:,} cases:
 
 | kind | what is read | cases | read | refused | failed |
 |---|---|---|---|---|---|
 {rows}
 
-{found}
+The last run took {minutes:.0f} minutes. {found}
 
-All {runs} runs, with those before the last mending, took {all_minutes:.0f} minutes and {cases:,} cases.
-They and a look beside what they hit found these, which are mended; each has a test:
+What failed in earlier runs, and what a look beside it found, is mended; each has a test:
 
 {mended}
 """
 
 
 def page(runs: Sequence[dict[str, Any]]) -> str:
-    """The page: the last of some runs in full, and what all of them took."""
+    """The page: the cases of all runs, and what failed in the last one."""
     last = runs[-1]
     rows = []
-    for kind, counts in last["cases"].items():
-        numbers = (sum(counts.values()), *(counts[name] for name in OUTCOMES))
+    for kind in KINDS:
+        counts = [sum(run["cases"].get(kind, {}).get(name, 0) for run in runs) for name in OUTCOMES]
+        numbers = (sum(counts), *counts)
         rows.append(f"| {kind} | {WHAT[kind]} | " + " | ".join(f"{number:,}" for number in numbers) + " |")
     return PAGE.format(
         last=last["seconds"],
@@ -797,7 +798,7 @@ def page(runs: Sequence[dict[str, Any]]) -> str:
         about=(__doc__ or "").split("\n\n")[2].strip(),
         minutes=last["seconds"] / 60,
         rows="\n".join(rows),
-        found="\n".join(f"- `{name}` failed." for name in last["found"]) or "Nothing failed.",
+        found=" ".join(f"`{name}` failed." for name in last["found"]) or "Nothing failed.",
         runs=len(runs),
         all_minutes=sum(run["seconds"] for run in runs) / 60,
         cases=sum(sum(counts.values()) for run in runs for counts in run["cases"].values()),

@@ -37,6 +37,8 @@ from swtformer.store.run import Run
 
 RESULT = Path(__file__).with_name("soak.md")
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 210)}
+NEAR = 20
+"""Images after one, of which a result tells that the program has come this far."""
 TINY = (
     "--model.method=swtformer_v1",
     "--model.backbone=lcnet_035",
@@ -139,7 +141,7 @@ def work(
         while process.poll() is None:
             time.sleep(0.05)
             memory.append(resident_megabytes(process.pid))
-            while marks and result(ids[marks[0]]).exists():
+            while marks and any(result(id).exists() for id in ids[marks[0] : marks[0] + NEAR]):
                 mark = marks.pop(0)
                 if mark in killing:
                     process.kill()

@@ -113,9 +113,14 @@ def test_notes_with_half_a_character_have_a_version(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("labels.jsonl", b"{}\n"), ("labels.csv", b",\na.jpg,cat\n"), ("labels.csv", b",\n,\n")],
+    [
+        ("labels.json", b'{"classes": {"' + b"9" * 5000 + b'": "cat"}, "labels": {"a.jpg": 0}}'),
+        ("labels.jsonl", b"{}\n"),
+        ("labels.csv", b",\na.jpg,cat\n"),
+        ("labels.csv", b",\n,\n"),
+    ],
 )
-def test_a_table_without_columns_is_refused(
+def test_labels_that_cannot_be_used_are_refused(
     name: str, content: bytes, tmp_path: Path, write_images: Callable[[Path, list[str]], None]
 ) -> None:
     write_images(tmp_path, ["a.jpg"])

@@ -30,8 +30,12 @@ class CheckpointError(SwtformerError):
     exit_code = 4
 
 
+class PluginError(SwtformerError):
+    """A plug-in gave something else than its contract says; the message names it."""
+
+
 class NonFiniteError(SwtformerError):
-    """A loss or weight became nan or infinite in training; the message names the step."""
+    """A loss, weight or map is nan or infinite; the message says where, in training by the step."""
 
     exit_code = 5
 

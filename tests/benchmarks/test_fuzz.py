@@ -53,6 +53,6 @@ def test_what_is_read_refused_or_fails_is_told_apart(
 def test_the_page_has_a_line_for_each_kind(fuzz: ModuleType) -> None:
     cases = {kind: {"read": 1000, "refused": 2, "failed": 1} for kind in fuzz.KINDS}
     text = fuzz.page([{"seconds": 600, "seed": 3, "cases": cases, "found": ["KeyError a.py:b:1"]}] * 2)
-    assert "| masks | label images | 1,003 | 1,000 | 2 | 1 |" in text
-    assert "- `KeyError a.py:b:1` failed." in text
-    assert "All 2 runs, with those before the last mending, took 20 minutes" in text
+    assert "| masks | label images | 2,006 | 2,000 | 4 | 2 |" in text
+    assert "The last run took 10 minutes. `KeyError a.py:b:1` failed." in text
+    assert "All 2 runs took 20 minutes" in text

@@ -35,13 +35,14 @@ def test_the_app_runs_until_it_is_stopped(tmp_path: Path, capsys: pytest.Capture
 
     visitor = threading.Thread(target=visit_then_stop)
     visitor.start()
-    code = main(["app", str(run.path), str(tmp_path / "moved"), "--data.exif=apply", "--port", str(port)])
+    flags = ["--data.exif=apply", "--reader.rows=image"]
+    code = main(["app", str(run.path), str(tmp_path / "moved"), *flags, "--port", str(port)])
     visitor.join()
     assert code == 130
     assert "".join(printed) == f"The app is at {address} (Ctrl-C ends it).\n"
     assert "Traceback" not in capsys.readouterr().err
     assert "run · swtformer" in pages[0]
-    assert f"--data {tmp_path / 'moved'} --data.exif apply" in pages[0]
+    assert f"--data {tmp_path / 'moved'} --data.exif apply --reader.rows image" in pages[0]
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)
 

@@ -54,7 +54,7 @@ def test_precedence_defaults_base_file_flags(tmp_path: Path) -> None:
 def test_flags_that_make_one_section_another() -> None:
     base = DataSettings(split="train", classes=("cow",), exif="apply", strict=True)
     wanted = DataSettings(classes=("cat", "cow"), images=Path("my photos"), exif="apply")
-    flags = as_flags("data", wanted, base=base)
+    flags = as_flags("data", dict(wanted), base=dict(base))
     assert flags == [
         *("--data.split", "none", "--data.classes", "cat,cow"),
         *("--data.images", "my photos", "--data.strict", "false"),
@@ -62,7 +62,10 @@ def test_flags_that_make_one_section_another() -> None:
     given = {name.removeprefix("--data."): text for name, text in zip(flags[::2], flags[1::2], strict=True)}
     found = gather(base=Settings(data=base), flags={f"data__{name}": text for name, text in given.items()})
     assert found.data == wanted
-    assert as_flags("data", base, base=base) == []
+    assert as_flags("data", dict(base), base=dict(base)) == []
+    assert as_flags("reader", {"nothing": ["good", "ok"], "rows": "image"}, base={"rows": "image"}) == [
+        *("--reader.nothing", "good,ok"),
+    ]
 
 
 def test_a_default_in_the_file_overrides_the_base(tmp_path: Path) -> None:

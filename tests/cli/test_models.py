@@ -40,7 +40,7 @@ def test_onnx_says_how_far_it_is_from_torch(
     out = tmp_path / "net.onnx"
     assert main(["onnx", str(model_run.path), "--out", str(out), "--size", "64x96"]) == 0
     said = capsys.readouterr().out.splitlines()
-    number = r"\d\.\de-\d\d"
+    number = r"\d\.\de[-+]\d\d"
     first = rf"Largest difference from torch at 1 × 64×96 px: logits {number}, cam {number}"
     assert re.fullmatch(first, said[0])
     assert said[1].startswith("Largest difference from torch at 3 × 64×96 px: ")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from swtformer.datasets import open_dataset
 from swtformer.datasets.check import check
 from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.settings import DataSettings
@@ -237,3 +238,11 @@ def test_other_splits_are_looked_at_for_copies_and_groups_alone(tmp_path):
     assert "train1 (train) and val1 (val) and 1 more" in report.problems[1].message
     assert (report.images, report.unreadable) == (2, 0)
     assert calls[-1] == ("check", 7, 7)
+
+
+def test_labels_in_file_names_are_suggested_where_there_are_no_others(tmp_path):
+    for name in ("cat_1", "cat_2", "dog_1", "dog_2"):
+        save_image(tmp_path / f"{name}.jpg")
+    report = check(open_dataset(tmp_path, DataSettings()), settings=DataSettings())
+    message = next(problem.message for problem in report.problems if problem.kind == "no_labels")
+    assert "If cat, dog in the file names are labels, set data.pattern to" in message

@@ -67,3 +67,12 @@ def test_a_class_may_be_of_images_that_show_nothing(name):
     ((kind, message),) = doubts((name, "scratch"))
     assert kind == "class_nothing"
     assert message.startswith(f"class {name!r} may mean that there is nothing")
+
+
+@pytest.mark.parametrize("name", ["unknown", "Not_labeled", "?", "unlabeled"])
+def test_a_class_may_mean_that_nobody_knows(name):
+    ((kind, message),) = doubts(("cat", name))
+    assert (kind, message) == (
+        "class_unknown",
+        f"class {name!r} may mean that nobody knows; if so, leave its images out.",
+    )

@@ -74,9 +74,15 @@ class TestImageFolder:
         assert folder.matches("a") == ("a.jpg", "a.png")
         assert folder.matches("a.png") == ("a.png",)
 
-    def test_another_extension_or_case_is_another_name(self, tmp_path):
+    def test_another_extension_is_another_name(self, tmp_path):
         folder = ImageFolder(touch(tmp_path, "a.png"))
-        assert folder.matches("a.jpg") == folder.matches("A.png") == folder.matches("A") == ()
+        assert folder.matches("a.jpg") == folder.matches("A") == ()
+
+    def test_case_makes_no_difference_to_whole_names(self, tmp_path):
+        folder = ImageFolder(touch(tmp_path, "sub/a.JPG", "b.jpg", "B.jpg", "c.JPG", "C.jpg"))
+        assert folder.matches("sub/A.jpg") == ("sub/a.JPG",)
+        assert folder.matches("b.jpg") == ("b.jpg",), "the exact name is preferred"
+        assert folder.matches("c.jpg") == ("C.jpg", "c.JPG")
 
     @pytest.mark.parametrize(("there", "asked"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
     def test_both_forms_of_unicode_are_one_name(self, tmp_path, there, asked):
@@ -183,11 +189,17 @@ class TestLocate:
         problems.raise_fatal("set")
         assert problems.warnings == ()
 
+    def test_another_case_is_said(self, tmp_path):
+        problems = Problems()
+        located = locate(ImageFolder(touch(tmp_path, "a.JPG")), "A.jpg", "list:1", problems)
+        assert located == ("a", tmp_path / "a.JPG")
+        assert [item.message for item in problems.warnings] == ["list:1: 'A.jpg' is taken to be 'a.JPG'."]
+
     @pytest.mark.parametrize(
         ("name", "message"),
         [
             ("../a.jpg", r"list:7: .* leaves .* folder by '\.\.'\."),
-            ("a", r"list:7: 'a' fits 'a\.jpg' and 'a\.png'; write the extension\."),
+            ("a", r"list:7: 'a' fits 'a\.jpg' and 'a\.png'; write .* whole name\."),
         ],
     )
     def test_what_no_file_can_be_told_from_is_fatal(self, tmp_path, name, message):

@@ -10,7 +10,7 @@ import pytest
 from swtformer.datasets import open_dataset, recognise
 from swtformer.datasets.check import check
 from swtformer.datasets.registry import READERS
-from swtformer.errors import DataError
+from swtformer.errors import DataError, PluginError
 from swtformer.settings import DataSettings
 
 AUTO = DataSettings()
@@ -59,10 +59,10 @@ def sets(tmp_path, write_images):
     (tmp_path / "yolo" / "train" / "labels").mkdir()
     (tmp_path / "yolo" / "train" / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     (tmp_path / "yolo" / "data.yaml").write_text("train: ../train/images\nnc: 1\nnames: [cat]\n")
-    return {name: tmp_path / name for name in READERS}
+    return {name: tmp_path / name for name in READERS.own_names}
 
 
-@pytest.mark.parametrize("name", list(READERS))
+@pytest.mark.parametrize("name", READERS.own_names)
 def test_every_format_is_recognised_and_read(sets, name):
     assert recognise(sets[name]) == name
     assert recognise(str(sets[name])) == name
@@ -76,26 +76,26 @@ def test_every_format_is_recognised_and_read(sets, name):
         assert record.id in {"a", "cat/a"}
 
 
-@pytest.mark.parametrize("name", list(READERS))
+@pytest.mark.parametrize("name", READERS.own_names)
 def test_every_format_is_opened_again_as_it_was(sets, name):
     data = open_dataset(sets[name], AUTO)
     assert (data.opened.path, data.opened.settings.format) == (sets[name], name)
     assert open_dataset(data.opened.path, data.opened.settings, reader=data.opened.reader) == data
 
 
-@pytest.mark.parametrize("name", list(READERS))
+@pytest.mark.parametrize("name", READERS.own_names)
 def test_every_format_refuses_an_unknown_split(sets, name):
     with pytest.raises(DataError, match="split 'tset'"):
         open_dataset(sets[name], AUTO, split="tset")
 
 
-@pytest.mark.parametrize("name", list(READERS))
+@pytest.mark.parametrize("name", READERS.own_names)
 def test_every_format_refuses_an_unknown_class(sets, name):
     with pytest.raises(DataError, match=r"unknown class 'cat'\. Did you mean 'cap'\?"):
         open_dataset(sets[name], DataSettings(classes=("dog", "cap")))
 
 
-@pytest.mark.parametrize("name", list(READERS))
+@pytest.mark.parametrize("name", READERS.own_names)
 def test_no_format_waits_for_pipes_or_follows_loops(sets, name):  # faults 13, 55, 61
     root = sets[name]
     folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
@@ -115,6 +115,12 @@ def test_no_format_waits_for_pipes_or_follows_loops(sets, name):  # faults 13, 5
         (folder / "device.jpg").symlink_to("/dev/zero")
     with suppress(DataError):  # what a pipe of this name may hold cannot be looked at
         check(open_dataset(root, AUTO), settings=AUTO)
+
+
+def test_a_reader_that_gives_no_image_set_is_named(sets, monkeypatch):
+    monkeypatch.setattr(READERS["table"], "read", lambda *_: None)
+    with pytest.raises(PluginError, match="The reader 'table': read gave NoneType; expected an ImageSet"):
+        open_dataset(sets["table"], AUTO)
 
 
 def test_files_are_recognised(sets):
@@ -142,7 +148,7 @@ def test_a_pipe_is_refused_without_waiting(tmp_path):
         open_dataset(tmp_path / "pipe.csv", AUTO)
 
 
-@pytest.mark.parametrize("format", list(READERS))
+@pytest.mark.parametrize("format", READERS.own_names)
 def test_a_format_that_does_not_fit_is_a_data_error(tmp_path, format):
     (tmp_path / "notes.md").write_text("# Nothing\n")
     with pytest.raises(DataError, match=r"notes\.md"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from swtformer.datasets.rows import (
+    is_whole_number,
     parse_json,
     read_lines,
     read_start,
@@ -46,11 +47,20 @@ class TestText:
         assert read_start(file, 100) == "ab\ncd\nef\n"
         assert read_start(tmp_path / "gone") == ""
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_utf16_without_a_mark_is_refused(self, tmp_path, encoding):
+        file = tmp_path / "labels.csv"
+        file.write_bytes("image,labels\na.jpg,cat\n".encode(encoding))
+        with pytest.raises(DataError, match="looks like UTF-16 without a byte-order mark; save it as UTF-8"):
+            read_text(file)
+
     @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
     @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
     def test_other_encodings_are_refused_with_their_line(self, tmp_path, mark, end):
         content = mark + b"a" + end + end + "ü".encode("latin-1") + end
-        with pytest.raises(DataError, match=r"csv:3: is not UTF-8 text; save it as UTF-8"):
+        with pytest.raises(
+            DataError, match=r"csv:3: is not UTF-8 text; .*If 'ü' is right, it is Windows-1252"
+        ):
             read_text(write(tmp_path, content))
 
     @pytest.mark.parametrize("name", ["l.npy", "l.NPZ", "l.pkl", "l.pickle", "l.pt", "l.pth", "l.joblib"])
@@ -92,3 +102,10 @@ def test_lines_of_a_list_keep_their_numbers(tmp_path, text):  # fault 15
 def test_only_line_ends_end_a_line(tmp_path):
     odd = "a\u2028b\x0bc\x0cd\x85e"
     assert list(read_lines(write(tmp_path, f"{odd}\n{odd}", "list.txt"))) == [(1, odd), (2, odd)]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("0", True), ("9" * 299, True), ("9" * 300, False), ("-1", False), ("", False)]
+)
+def test_whole_numbers(text, is_one):
+    assert is_whole_number(text) is is_one

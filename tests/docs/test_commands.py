@@ -70,7 +70,6 @@ REASONS = {
     "needs PASCAL VOC",
     "needs your own images",
     "serves until Ctrl-C",
-    "takes minutes",
 }
 
 EXTRAS = Path("my-extras")
@@ -214,8 +213,18 @@ def run_command(words: list[str], block: Block, capsys: pytest.CaptureFixture[st
 
 
 def run_with_extras(block: Block) -> None:
-    """Run commands where `my-extras` is installed, and import from its format, which cannot be."""
+    """Run commands where `my-extras` is installed, and import from its format, which cannot be.
+
+    pytest runs in the repository.
+    """
     install(EXTRAS)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(EXTRAS.resolve()), *sys.path])}
+    if commands(block)[0][0] == "pytest":
+        (words,) = commands(block)
+        tests = [sys.executable, "-m", *words, "-q", "-p", "no:cacheprovider"]
+        passed = subprocess.run(tests, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert passed.returncode == 0, f"{block.place}:\n{passed.stdout}\n{passed.stderr}"
+        return
     wanted = [with_tiny_settings(words[1:]) for words in commands(block)]
     wanted.append(["import", "runs/votes", "votes.csv", "--format", "counts"])
     code = (
@@ -224,7 +233,7 @@ def run_with_extras(block: Block) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(wanted)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(EXTRAS.resolve()), *sys.path])},
+        env=env,
         capture_output=True,
         text=True,
         check=False,
@@ -234,7 +243,7 @@ def run_with_extras(block: Block) -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == [0] * len(commands(block)) + [2], said
     assert "'counts' is export-only" in done.stderr, said
     assert "once corrected" not in done.stdout, said
-    for name in ("focal", "patch_votes", "plain", "smoothing", "ids", "counts"):
+    for name in ("focal", "patch_votes", "plain", "smoothing", "ids", "counts", "lines"):
         assert re.search(rf"\b{name}\b", done.stdout), f"{name} is not announced: {said}"
 
 

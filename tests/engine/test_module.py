@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 
 from support.slope import Slope, empty_batches
-from swtformer.errors import NonFiniteError
+from swtformer.errors import NonFiniteError, PluginError
 from swtformer.settings import SegmentSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
@@ -59,7 +59,7 @@ def test_losses_weigh_1_unless_told_otherwise() -> None:
 
 
 def test_a_loss_that_was_not_announced_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"loss 'four' .*loss_names .*Several"):
+    with pytest.raises(PluginError, match=r"The network: the loss 'four' .*loss_names "):
         Several(SegmentSettings()).total({"one": torch.tensor(1.0), "four": torch.tensor(1.0)})
 
 

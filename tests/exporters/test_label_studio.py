@@ -242,3 +242,12 @@ def test_files_that_cannot_be_used_are_refused(content: str, message: str, tmp_p
     path.write_text(content)
     with pytest.raises(DataError, match=message):
         read(path)
+
+
+def test_a_list_of_names_is_no_list_of_tasks(tmp_path: Path) -> None:
+    """As classes.json in what another tool or an export-only format wrote."""
+    (tmp_path / "classes.json").write_text('["cat", "dog"]')
+    (tmp_path / "tasks.json").write_text("[\n{}]")
+    format = LabelStudioExporter()
+    assert not format.recognises(tmp_path / "classes.json")
+    assert format.recognises(tmp_path / "tasks.json")

@@ -14,9 +14,18 @@ import torch
 from support.models import CLASSES, tiny
 from support.toy_methods import TOYS, registered_toys
 from swtformer.backbones.base import Backbone
-from swtformer.errors import SettingsError, SwtformerError
-from swtformer.methods import METHODS, Batch, Maps, Method, PyramidMethod, TrainingImages
-from swtformer.settings import LocalizeSettings, SegmentSettings, Settings
+from swtformer.errors import PluginError, SettingsError, SwtformerError
+from swtformer.methods import (
+    METHODS,
+    Batch,
+    Maps,
+    Method,
+    PyramidMethod,
+    TrainingImages,
+    checked_maps,
+    create_model,
+)
+from swtformer.settings import LocalizeSettings, ModelSettings, SegmentSettings, Settings
 from swtformer.training.module import TrainingModule
 
 every_method = pytest.mark.parametrize("name", [*METHODS, *TOYS])
@@ -74,12 +83,29 @@ def test_toys_do_not_stay_registered() -> None:
 
 
 @every_method
+def test_other_bands_are_taken_or_refused(name: str) -> None:
+    settings = ModelSettings(method=name, backbone="swin_nano", weights="none", bands=4)
+    try:
+        model = create_model(settings, CLASSES)
+    except SettingsError:
+        return
+    image = torch.randint(0, 256, (1, 4, 64, 64), dtype=torch.uint8)
+    assert checked_maps(model, image, torch.ones(1, 3), settings=PLAIN).cam.shape == (1, 3, 16, 16)
+
+
+def test_a_method_that_normalises_three_bands_refuses_others() -> None:
+    with pytest.raises(SettingsError, match="'toy_tokens' takes images of three bands, not of 4"):
+        create_model(ModelSettings(method="toy_tokens", weights="none", bands=4), CLASSES)
+    assert create_model(ModelSettings(method="sipe", backbone="swin_nano", weights="none", bands=4), CLASSES)
+
+
+@every_method
 @pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.5)])
 def test_maps_are_what_makes_announces(
     name: str, scales: tuple[float, ...], images: torch.Tensor, present: torch.Tensor
 ) -> None:
     model = tiny(name)
-    made = model.maps(images, present, settings=LocalizeSettings(scales=scales))
+    made = checked_maps(model, images, present, settings=LocalizeSettings(scales=scales))
     assert isinstance(made, Maps)
     assert "cam" in model.makes
     assert (made.rcam is not None) == ("rcam" in model.makes)
@@ -175,8 +201,15 @@ def test_a_loss_that_is_not_announced_is_an_error_that_names_it(
     model = tiny("toy_tokens")
     monkeypatch.setattr(type(model), "loss_names", ("cls",))
     step = {"image": batch.images, "present": batch.present, "valid": torch.ones(2, 64, 96)}
-    with pytest.raises(ValueError, match=r"'patch_cls' .*loss_names \['cls'\] .*Tokens"):
+    with pytest.raises(PluginError, match=r"'toy_tokens' \(.*Tokens\): .*'patch_cls' .*loss_names \['cls'\]"):
         TrainingModule(model, Settings()).training_step(step, 0)
+    for losses, message in (
+        (torch.ones(()), "gave Tensor; .*by name"),
+        ({"cls": torch.ones(2)}, r"shape \(2,\)"),
+    ):
+        monkeypatch.setattr(model, "losses", lambda *_, losses=losses, **__: losses)
+        with pytest.raises(PluginError, match=f"'toy_tokens' .*{message}"):
+            TrainingModule(model, Settings()).training_step(step, 0)
 
 
 @every_method

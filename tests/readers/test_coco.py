@@ -10,6 +10,7 @@ from swtformer.errors import DataError
 from swtformer.settings import DataSettings
 
 AUTO = DataSettings()
+EMPTY = {"empty": "background"}
 
 CONTENT = {
     "images": [
@@ -58,16 +59,16 @@ def test_labels_are_the_categories_of_the_annotations(coco):
     assert data.records[1].image == folder / "train2017" / "deep" / "b 猫.jpg"
     assert data.records[1].mask is None
     assert data.labels_from == "categories in instances_train2017.json"
-    assert data.problems == ()
+    assert [problem.kind for problem in data.problems] == ["without_annotation"]
 
 
 @pytest.mark.parametrize("outline", [[[0, 0, 4, 0, 4, 4]], {"size": [8, 8], "counts": "PPf2"}])
 def test_objects_with_outlines_are_told(coco, outline):
     annotation = {"image_id": 7, "category_id": 1, "bbox": [0, 0, 4, 4], "segmentation": []}
-    boxes = open_dataset(coco(changed(annotations=[annotation])), AUTO)
+    boxes = open_dataset(coco(changed(annotations=[annotation])), AUTO, reader=EMPTY)
     assert boxes.labels_from == "categories in instances_train2017.json"
     outlined = open_dataset(
-        coco(changed(annotations=[annotation, {**annotation, "segmentation": outline}])), AUTO
+        coco(changed(annotations=[annotation, {**annotation, "segmentation": outline}])), AUTO, reader=EMPTY
     )
     assert outlined.labels_from == "categories of outlined objects in instances_train2017.json"
     assert [record.present for record in outlined.records] == [record.present for record in boxes.records]
@@ -93,12 +94,12 @@ def test_splits_are_annotation_files(coco):
     folder = coco(changed(annotations=[]), name="instances_val2017", images="val2017")
     assert open_dataset(folder, AUTO).split == "train2017"
     for asked in ("val2017", "instances_val2017", "val"):
-        data = open_dataset(folder, AUTO, split=asked)
+        data = open_dataset(folder, AUTO, split=asked, reader=EMPTY)
         assert data.split == "val2017"
         assert [record.present for record in data.records] == [(), (), ()]
         assert data.records[0].image.parent.name == "val2017"
     file = folder / "annotations" / "instances_train2017.json"
-    assert open_dataset(file, AUTO, split="val2017").split == "val2017"
+    assert open_dataset(file, AUTO, split="val2017", reader=EMPTY).split == "val2017"
     with pytest.raises(DataError, match=r"'vall2017'\. Did .* are: train2017, val2017"):
         open_dataset(folder, AUTO, split="vall2017")
 
@@ -145,7 +146,7 @@ def test_missing_images_are_left_out(coco):  # fault 18
     images = [*CONTENT["images"], {"id": 10, "file_name": "gone.jpg"}]
     data = open_dataset(coco(changed(images=images)), AUTO)
     assert len(data) == 3
-    assert [(p.kind, p.id) for p in data.problems] == [("missing_image", "gone")]
+    assert [(p.kind, p.id) for p in data.problems[1:]] == [("missing_image", "gone")]
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "../../train2017/a.jpg", "/etc/passwd", "a\0.jpg"])
@@ -254,7 +255,7 @@ def with_ids(category, image=lambda id: id):
 )
 def test_ids_of_any_kind(coco, content):
     data = open_dataset(coco(content), AUTO)
-    assert data.problems == ()
+    assert [problem.kind for problem in data.problems] == ["without_annotation"]
     assert [set(labels) for labels in labels_of(data)] == [set(labels) for labels in LABELS]
     if str(content["categories"][0]["id"]).strip("-.0123456789") == "":
         assert data.classes == ("person", "cat", "dog")
@@ -302,7 +303,7 @@ def test_a_group_with_the_name_of_its_only_class(coco):
         {"id": 1, "name": "cell", "supercategory": "cell"},
     ]
     annotations = [{"image_id": 7, "category_id": 1}]
-    data = open_dataset(coco(changed(categories=categories, annotations=annotations)), AUTO)
+    data = open_dataset(coco(changed(categories=categories, annotations=annotations)), AUTO, reader=EMPTY)
     assert (data.classes, labels_of(data)) == (("cell",), [("cell",), (), ()])
 
 
@@ -326,7 +327,8 @@ def test_our_own_ignored_is_no_class(coco):
 
 def test_objects_marked_ignore_count(coco):
     annotations = [{"image_id": 9, "category_id": 17, "ignore": 1}]
-    assert labels_of(open_dataset(coco(changed(annotations=annotations)), AUTO))[2] == ("cat",)
+    data = open_dataset(coco(changed(annotations=annotations)), AUTO, reader=EMPTY)
+    assert labels_of(data)[2] == ("cat",)
 
 
 def test_captions_are_passed_over(coco):
@@ -437,11 +439,12 @@ def test_the_file_that_is_named_is_read_whatever_lies_beside_it(coco):  # fault 
     other = folder / "annotations" / "mine.json"
     other.write_text(json.dumps(changed(annotations=[])))
     for split in (None, "mine"):
-        data = open_dataset(other, AUTO, split=split)
+        data = open_dataset(other, AUTO, split=split, reader=EMPTY)
         assert (data.split, labels_of(data)) == ("mine", [(), (), ()])
     twin = folder / "train2017.json"
     twin.write_text(json.dumps(changed(annotations=[])))
-    assert labels_of(open_dataset(twin, AUTO, split="train2017")) == [(), (), ()]
+    data = open_dataset(twin, AUTO, split="train2017", reader=EMPTY)
+    assert labels_of(data) == [(), (), ()]
 
 
 def test_several_files_beside_the_images_need_a_name(tmp_path, write_images):
@@ -487,10 +490,44 @@ def test_large_files_are_recognised_by_their_beginning(tmp_path, write_images):
     content = {"annotations": long, **{key: CONTENT[key] for key in ("images", "categories")}}
     (tmp_path / "big.json").write_text(json.dumps(content))
     assert (tmp_path / "big.json").stat().st_size > 1 << 18
-    assert labels_of(open_dataset(tmp_path, AUTO)) == [("dog",), (), ()]
+    assert labels_of(open_dataset(tmp_path, AUTO, reader=EMPTY)) == [("dog",), (), ()]
 
 
 def test_faults_of_one_kind_are_one_line(coco):
     with pytest.raises(DataError, match=r"images\[0\]: needs an id.*There are 30 such faults") as caught:
         open_dataset(coco(changed(images=["a.jpg"] * 30, annotations=[])), AUTO)
     assert "2 problems" in str(caught.value), "and that no image is listed"
+
+
+def test_annotations_with_scores_are_said(coco):
+    annotations = [{**item, "score": 0.04} for item in CONTENT["annotations"][:2]]
+    data = open_dataset(coco(changed(annotations=[*annotations, *CONTENT["annotations"][2:]])), AUTO)
+    assert labels_of(data) == LABELS
+    assert "2 of 4 annotations have a score" in data.problems[0].message
+
+
+class TestImagesWithoutAnnotations:
+    def test_they_are_background_and_counted(self, coco):
+        data = open_dataset(coco(), AUTO)
+        assert labels_of(data) == LABELS
+        (problem,) = data.problems
+        assert "1 of 3 images have no annotation, c.jpg first; they count as background" in problem.message
+
+    def test_they_can_be_unknown(self, coco):
+        data = open_dataset(coco(), AUTO, reader={"empty": "unknown"})
+        assert labels_of(data) == [*LABELS[:2], None]
+        assert labels_of(open_dataset(coco(), AUTO, reader={"empty": "leave_out"})) == LABELS[:2]
+
+    @pytest.mark.parametrize("annotations", [CONTENT["annotations"][:1], []])
+    def test_where_most_are_so_it_has_to_be_said(self, coco, annotations):
+        folder = coco(changed(annotations=annotations))
+        with pytest.raises(DataError, match=r"of 3 images have no annotation.*set `reader\.empty`"):
+            open_dataset(folder, AUTO)
+        assert labels_of(open_dataset(folder, AUTO, reader=EMPTY))[1:] == [(), ()]
+
+    def test_an_annotation_of_background_is_one(self, coco):
+        categories = [*CONTENT["categories"], {"id": 99, "name": "background"}]
+        annotations = [*CONTENT["annotations"], {"image_id": 9, "category_id": 99}]
+        content = changed(categories=categories, annotations=annotations)
+        data = open_dataset(coco(content), AUTO, reader={"empty": "unknown"})
+        assert labels_of(data) == LABELS

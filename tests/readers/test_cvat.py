@@ -40,12 +40,28 @@ def test_tags_and_shapes(photos):
     for path in (photos, photos / "annotations.xml"):
         data = open_dataset(path, AUTO)
         assert (data.format, data.split, data.classes) == ("cvat", None, ("dog", "cat"))
-        assert present(data) == {"a": (0, 1), "b": (0,), "c": (), "d": ()}
+        assert present(data) == {"a": (0, 1), "b": (0,), "c": None, "d": ()}
         assert data.records[1].source == f"{photos / 'annotations.xml'}:5"
         assert not are_of_outlines(data.labels_from)
         messages = [problem.message for problem in data.problems]
-        assert "1 of 4 images have neither tags nor shapes, c.jpg first" in messages[0]
+        assert (
+            "1 of 4 images have neither tags nor shapes, c.jpg first; their labels are not known"
+            in messages[0]
+        )
         assert "'background' means background" in messages[1]
+
+
+def test_images_without_tags_and_shapes_can_be_background(photos):
+    """CVAT lists all images of a task, whether anybody looked at them or not."""
+    write(photos / "annotations.xml")
+    data = open_dataset(photos, AUTO, reader={"empty": "background"})
+    assert present(data)["c"] == ()
+    assert "c.jpg first; they count as background only (reader.empty)" in data.problems[0].message
+    assert present(open_dataset(photos, AUTO, reader={"empty": "leave_out"})) == {
+        "a": (0, 1),
+        "b": (0,),
+        "d": (),
+    }
 
 
 def test_without_meta_the_classes_are_those_found(photos):

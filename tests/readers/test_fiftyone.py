@@ -133,3 +133,20 @@ def test_coco_of_fiftyone_is_coco(export):
         "annotations": [{"image_id": 1, "category_id": 0}],
     }
     assert open_dataset(export(content, "labels.json"), AUTO).format == "coco"
+
+
+def test_tags_are_splits_where_every_sample_has_one(export):
+    tagged = {"a": ["train", "blurred"], "b": ["validation"], "c": ["train"]}
+    samples = [
+        {"filepath": f"{name}.jpg", "tags": tags, "ground_truth": label(f"class {name}")}
+        for name, tags in tagged.items()
+    ]
+    folder = export({"samples": samples})
+    train = open_dataset(folder, AUTO)
+    assert (train.split, train.classes) == ("train", ("class a", "class b", "class c"))
+    assert labels_of(train) == {"a": ("class a",), "c": ("class c",)}
+    assert labels_of(open_dataset(folder / "samples.json", AUTO, split="val")) == {"b": ("class b",)}
+    assert len(open_dataset(folder, AUTO, split="all")) == 3
+    for tags in (["train", "test"], [], None, "train"):
+        samples[0]["tags"] = tags
+        assert open_dataset(export({"samples": samples}), AUTO).split is None

@@ -138,6 +138,14 @@ def test_a_folder_of_all_images_is_no_class(tmp_path, write_images, name):
         ),
         (["train/cat/a.jpg", "extra/b.jpg"], "train look like splits, but not extra"),
         (
+            ["train/cat/a.jpg", "val/cat/b.jpg", "gt/cat/a.png"],
+            "train, val look like splits, and gt like masks",
+        ),
+        (
+            ["train/good/1.png", "test/hole/1.png", "ground_truth/hole/1_mask.png"],
+            "ground_truth like masks.*`data.masks`. The training images are all good: read the split test",
+        ),
+        (
             [f"{way}/{name}/a.jpg" for way in ("color", "segmented") for name in ("rust", "scab")],
             "color, segmented all hold the folders rust, scab",
         ),
@@ -247,3 +255,33 @@ def test_masks_lie_in_the_same_sub_folders(tmp_path, write_images, write_mask):
     write_mask(tmp_path / "truth" / "cat" / "a.png", 1)
     data = open_dataset(tmp_path / "photos", DataSettings(masks=tmp_path / "truth"))
     assert [record.mask for record in data.records] == [tmp_path / "truth" / "cat" / "a.png", None]
+
+
+class TestFoldersThatMeanNothing:
+    def test_their_images_are_background(self, tmp_path, write_images):
+        write_images(tmp_path, ["train/good/1.png", "test/good/2.png", "test/hole/3.png"])
+        settings = DataSettings(split="test")
+        data = open_dataset(tmp_path, settings, reader={"nothing": ("good",)})
+        assert (data.classes, present(data)) == (("hole",), {"good/2": (), "hole/3": (0,)})
+        assert open_dataset(tmp_path, settings).classes == ("good", "hole")
+
+    def test_so_are_labels_in_file_names(self, tmp_path, write_images):
+        write_images(tmp_path, ["good_1.png", "hole_2.png"])
+        settings = DataSettings(pattern="^(?P<label>[a-z]+)")
+        data = open_dataset(tmp_path, settings, reader={"nothing": ("good",)})
+        assert present(data) == {"good_1": (), "hole_2": (0,)}
+
+    @pytest.mark.parametrize("pattern", [None, "^(?P<label>[a-z]+)"])
+    def test_a_name_that_is_not_there_is_refused(self, tmp_path, write_images, pattern):
+        write_images(tmp_path, ["good/good_1.png", "hole/hole_2.png"])
+        settings = DataSettings(pattern=pattern)
+        with pytest.raises(DataError, match=r"no label is called 'god' .*Did you mean 'good'"):
+            open_dataset(tmp_path, settings, reader={"nothing": ("god",)})
+
+
+def test_folders_that_differ_in_a_number_alone_are_said(tmp_path, write_images):
+    write_images(tmp_path, ["kos01/a.jpg", "kos02/b.jpg"])
+    (problem,) = (item for item in open_dataset(tmp_path, AUTO).problems if item.kind == "numbered_folders")
+    assert "the folders kos01, kos02, … differ in a number alone" in problem.message
+    data = open_dataset(tmp_path, DataSettings(classes=("kos01", "kos02")))
+    assert "numbered_folders" not in {item.kind for item in data.problems}

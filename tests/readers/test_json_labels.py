@@ -137,7 +137,9 @@ def test_the_file_names_its_numbers(written, names):
 
 def test_numbers_in_doubt(written):
     with pytest.raises(DataError, match="may be numbers of classes, or 0 or 1"):
-        open_dataset(written({"a.jpg": [0, 1], "b.jpg": [1, 0]}, classes=["cat", "dog"]), AUTO)
+        open_dataset(written({"a.jpg": [0, 1], "b.jpg": [0, 1]}, classes=["cat", "dog"]), AUTO)
+    data = open_dataset(written({"a.jpg": [0, 1], "b.jpg": [1, 0]}, classes=["cat", "dog"]), AUTO)
+    assert labels_of(data) == {"a": ("dog",), "b": ("cat",)}, "as numbers, both images would show both"
     with pytest.raises(DataError, match="does not have: 7; it has 0 to 1"):
         open_dataset(written({"a.jpg": [0, 7]}, classes=["cat", "dog"]), AUTO)
     data = open_dataset(written({"a.jpg": 7, "b.jpg": 1}, classes=["1", "7"]), AUTO)

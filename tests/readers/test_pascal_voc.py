@@ -83,7 +83,7 @@ def test_trainaug_is_the_default_and_other_lists_have_names(voc):
     write_list(voc, "train", "b\nc\n", folder="Main")
     write_list(voc, "cat_train", "a  1\nb -1\n", folder="Main")
     write_list(voc, "my_list", "b\n", folder="Main")
-    assert present(open_dataset(voc, AUTO)) == {"a": None}
+    assert present(open_dataset(voc, AUTO)) == {"a": (0,)}
     assert list(present(open_dataset(voc, AUTO, split="train"))) == ["a", "b", "c"]
     assert list(present(open_dataset(voc, AUTO, split="Main/train"))) == ["b", "c"]
     with pytest.raises(DataError, match=r"'trian'\. Did .* are: Main/train, my_list, "):
@@ -248,3 +248,63 @@ def test_a_voc_folder_reads_as_a_table_too(voc):
         assert (data.format, data.name) == ("table", voc.name)
         assert present(data) == {"a": (0, 1), "b": (2,)}
         assert data.records[0].image == voc / "JPEGImages" / "a.jpg"
+
+
+def write_verdicts(root, name, text):
+    write_list(root, name, text, folder="Main")
+
+
+def test_lists_of_one_class_are_labels(voc):
+    """Lines as VOC writes them: 1 present, 0 difficult objects alone, -1 absent."""
+    write_verdicts(voc, "cat_train", "a  1\nb -1\nc -1\n")
+    write_verdicts(voc, "traffic_light_train", "a -1\nb  0\nc -1\n")
+    data = open_dataset(voc, AUTO)
+    assert data.classes == ("cat", "traffic_light")
+    assert present(data) == {"a": (0,), "b": (1,), "c": ()}
+    assert data.labels_from == "lists of one class"
+    warning = next(problem for problem in data.problems if problem.kind == "difficult")
+    assert "0 (difficult) counts as present" in warning.message
+
+
+def test_lists_of_one_class_are_splits_where_there_are_no_others(tmp_path, write_images):
+    write_images(tmp_path / "JPEGImages", ["a.jpg", "b.jpg", "c.jpg"])
+    for split, lines in {"train": "{} 1\n", "val": "{} -1\n"}.items():
+        for name in ("cat", "dog"):
+            ids = "a" if split == "train" else "bc"
+            write_verdicts(tmp_path, f"{name}_{split}", "".join(map(lines.format, ids)))
+    write_verdicts(tmp_path, "dog_train", "a -1\n")
+    assert present(open_dataset(tmp_path, AUTO)) == {"a": (0,)}
+    validation = open_dataset(tmp_path, AUTO, split="val")
+    assert (validation.split, validation.classes) == ("val", ("cat", "dog"))
+    assert present(validation) == {"b": (), "c": ()}
+
+
+def test_declared_classes_choose_among_lists_of_one_class(voc):
+    write_verdicts(voc, "cat_train", "a 1\nb 1\nc -1\n")
+    write_verdicts(voc, "dog_train", "a 1\nb -1\nc -1\n")
+    data = open_dataset(voc, DataSettings(classes=("dog",)))
+    assert present(data) == {"a": (0,), "b": (), "c": ()}
+
+
+def test_boxes_come_before_lists_of_one_class(voc):
+    write_boxes(voc, "a", "dog")
+    write_verdicts(voc, "cat_train", "a 1\nb 1\nc -1\n")
+    data = open_dataset(voc, AUTO)
+    assert data.classes == VOC_CLASSES
+    assert present(data) == {"a": (DOG,), "b": (CAT,), "c": ()}
+    assert data.labels_from == "Annotations boxes (1), lists of one class (2)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a -1\nb 2\nc 1\n", r"dog_train.txt:2: expected an image and 1, 0 or -1, got 'b 2'"),
+        ("a -1\nb 1\n", r"cat_train.txt:3: c is not in the list dog_train.txt"),
+        ("a -1\nb 1\nc 1\na 1\n", r"dog_train.txt:4: a has another value"),
+    ],
+)
+def test_lists_of_one_class_that_contradict(voc, text, message):
+    write_verdicts(voc, "cat_train", "a 1\nb 1\nc -1\n")
+    write_verdicts(voc, "dog_train", text)
+    with pytest.raises(DataError, match=message):
+        open_dataset(voc, AUTO)

@@ -92,12 +92,19 @@ RIGHT = {
     ),
     # separators
     "plus": ("image,labels\na,cat + dog\nb,cat\nc,dog\n", {"a": "cat dog", "b": "cat", "c": "dog"}, "'+'"),
+    "Chinese commas": (
+        "image,labels\na,cat\uff0cdog\nb,cat\nc,dog\n",
+        {"a": "cat dog", "b": "cat", "c": "dog"},
+        "separated by '\uff0c'",
+    ),
+    "Japanese commas": ("image,labels\na,cat\u3001dog\nb,cat\n", {"a": "cat dog", "b": "cat"}, ""),
     "newlines": ('image,labels\na,"cat\ndog"\nb,cat\n', {"a": "cat dog", "b": "cat"}, ""),
     # one column per class
     "-1 and 1": ("image,cat,dog\na,1,-1\nb,-1,1\n", {"a": "cat", "b": "dog"}, "-1 means absent"),
     "yes and no": ("image,cat,dog\na,yes,No\nb,n,Y\n", {"a": "cat", "b": "dog"}, ""),
     "crosses": ("image,cat,dog,cow\na,x,,\nb,X,x,\n", {"a": "cat", "b": "cat dog"}, "empty cells mean"),
     "ones": ("image,cat,dog\na,1.0,\nb,,1.0\nc,,\n", {"a": "cat", "b": "dog", "c": ""}, "empty cells mean"),
+    "ticks": ("image,cat,dog\na,✓,✗\nb,✗,✔\nc,✗,✗\n", {"a": "cat", "b": "dog", "c": ""}, ""),
     "counts": ("image,cat,dog\na,3,0\nb,0,1\n", {"a": "cat", "b": "dog"}, "numbers from 1 on"),
     "scores": ("image,cat,dog\na,.9,0.2\nb,0.1,0.5\n", {"a": "cat", "b": "dog"}, "scores from 0.5 on"),
     "metadata": (
@@ -308,6 +315,14 @@ NUMBERED = {
         {"l.jsonl": '{"image": "a", "labels": [0, 1]}\n{"image": "b", "labels": [1, 0]}\n', **CAT_DOG},
         {"a": "dog", "b": "cat"},
     ),
+    "all accepted": (
+        {"l.jsonl": '{"image": "a", "label": "cat", "answer": "accept"}\n{"image": "b", "label": "dog"}\n'},
+        {"a": "cat", "b": "dog"},
+    ),
+    "two classes in one cell": (
+        {"l.csv": "image,labels\na,0 1\nb,1\n", **CAT_DOG},
+        {"a": "cat dog", "b": "dog"},
+    ),
     "numbers in a list": (
         {"l.jsonl": '{"image": "a", "labels": [0, 2]}\n{"image": "b", "labels": [1]}\n', **XYZ},
         {"a": "x z", "b": "y"},
@@ -367,6 +382,14 @@ REFUSED = {
     "numbers from 1": ({"l.csv": "image,label\na,1\nb,3\n", **XYZ}, "numbers its classes from 0 to 2"),
     "flags without list": ({"l.csv": "image,labels\na,1 0 1\nb,0 0 0\n"}, "lists of 3 values.*no class list"),
     "flags of another list": ({"l.csv": "image,labels\na,1 0 1\nb,0 0 0\n", **CAT_DOG}, "names 2 classes"),
+    "flags or numbers": (
+        {"l.csv": "image,labels\na,0 1\nb,0 1\n", **CAT_DOG},
+        "'0 1' the numbers of classes, or a",
+    ),
+    "flags or a number": (
+        {"l.jsonl": '{"image": "a", "labels": [0]}\n', "classes.txt": "cat\n"},
+        "is '0' the numb",
+    ),
     "yes without name": ({"l.csv": "image,label\na,yes\nb,no\n"}, "nothing but words like yes and no"),
     "commas": ({"l.csv": 'image,label\na,"tench, Tinca"\nb,cock\n'}, "is 'tench, Tinca' one class"),
     "unsure": ({"l.csv": "image,cat,dog\na,1,0\nb,-1,1\n"}, "reader.minus_one absent"),
@@ -380,6 +403,22 @@ REFUSED = {
     "counts that are never 0": (
         {"l.csv": "image,cat,dog\na,2,0\nb,1,3\n"},
         "'dog' are read as counts.*'cat', which",
+    ),
+    "two images in a row": (
+        {"l.csv": "ID,Left-Fundus,Right-Fundus,N,D\n0,a.jpg,b.jpg,0,1\n1,c.jpg,d.jpg,1,0\n"},
+        "'Left-Fundus', 'Right-Fundus' hold images.*reader.image_column",
+    ),
+    "rejected rows": (
+        {"l.jsonl": '{"image": "a", "label": "x", "answer": "accept"}\n{"image": "b", "answer": "reject"}\n'},
+        "rows whose 'answer' is reject .*no labels",
+    ),
+    "grades beside flags": (
+        {"l.csv": "image,dr_grade,dme\na,0,0\nb,3,1\n"},
+        "columns dr_grade hold numbers up to 3; say from which.*reader.threshold",
+    ),
+    "a job without names": (
+        {"l.manifest": '{"source-ref": "s3://b/a.jpg", "job": 0, "job-metadata": {}}\n'},
+        "l.manifest:1: 'job-metadata' does not name the class of 'job'",
     ),
     "grades": ({"l.csv": "id_code,diagnosis\na,0\nb,2\nc,4\n"}, "nothing says what they mean"),
     "raters": ({"l.csv": "image,rater1,rater_2\na,1,0\nb,0,1\n"}, "or one of 0 and 1 for each class"),

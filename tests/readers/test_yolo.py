@@ -249,3 +249,15 @@ def test_pipes_and_loops(ultralytics):  # faults 13, 55
     os.mkfifo(ultralytics / "labels" / "train" / "d.txt")
     with pytest.raises(DataError, match=r"d\.txt: is not a regular file"):
         open_dataset(ultralytics, AUTO)
+
+
+def test_boxes_with_a_confidence_are_said(tmp_path, write_images):
+    write_images(tmp_path / "images", ["a.jpg", "b.jpg"])
+    (tmp_path / "labels").mkdir()
+    for name, line in (("a", "0 .5 .5 .1 .1 0.04"), ("b", "1 .5 .5 .1 .1 0.9")):
+        (tmp_path / "labels" / f"{name}.txt").write_text(f"{line}\n")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    data = open_dataset(tmp_path, AUTO)
+    assert present(data) == {"a": (0,), "b": (1,)}
+    (message,) = (problem.message for problem in data.problems if problem.kind == "scored_boxes")
+    assert "a.txt:1: has a sixth number, such as the confidence of a prediction" in message

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from swtformer.errors import NonFiniteError, PluginError
 from swtformer.refiners import Refiner, padded, unpadded
 
 
@@ -55,6 +56,32 @@ def test_a_batch_goes_to_the_refiner_at_once() -> None:
     assert refiner.given == [[(2, 3, 5, 6), (2, 2, 3), (2, 4, 4)]]
     torch.testing.assert_close(first, torch.full((2, 2, 3), 0.4))
     torch.testing.assert_close(second[:, 0, 0], torch.tensor([0.7, 0.0, 0.7]))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, r"_refined gave None; expected maps \(K\+1, h, w\) of each image with K\+1 of 2, 2"),
+        ([torch.rand(2, 4, 4)], r"gave \[\(2, 4, 4\)\]; "),
+        ([torch.rand(1, 4, 4), torch.rand(2, 4, 4)], r"gave \[\(1, 4, 4\), \(2, 4, 4\)\]; "),
+        (torch.rand(2, 3, 4, 4), "with K.1 of 2, 2"),
+        ([torch.rand(2, 4), torch.rand(2, 4)], r"gave \[\(2, 4\), \(2, 4\)\]; "),
+    ],
+)
+def test_what_is_not_maps_of_the_same_classes_is_refused(
+    given: object, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refiner = Tripled()
+    monkeypatch.setattr(refiner, "_refined", lambda *_: given)
+    with pytest.raises(PluginError, match=f"The refiner 'Tripled': .*{message}"):
+        refiner.refine_batch([IMAGE, IMAGE], [MAPS, MAPS])
+
+
+def test_nan_names_the_refiner(monkeypatch: pytest.MonkeyPatch) -> None:
+    refiner = Tripled()
+    monkeypatch.setattr(refiner, "_refined", lambda _, maps: [own / 0 * 0 for own in maps])
+    with pytest.raises(NonFiniteError, match=r"refiner 'Tripled' .*not finite"):
+        refiner.refine(IMAGE, MAPS)
 
 
 IMAGE, MAPS = torch.rand(3, 8, 8), torch.rand(2, 2, 2)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.counts_exporter import counts_registered
+from support.counts_exporter import PixelCounts, counts_registered
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets import open_dataset
 from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.errors import DataError, PluginError, SettingsError, SwtformerError
 from swtformer.exporters import EXPORTERS, exporter
 from swtformer.review.decisions import decide
 from swtformer.settings import Settings
@@ -68,6 +68,21 @@ def test_an_export_only_format_of_another_package(run: Run, tmp_path: Path) -> N
     rows = (tmp_path / "x.csv").read_text().splitlines()
     dogs = int(np.count_nonzero(read_mask(run.pseudo_mask_file("a")) == 2))
     assert f"a,dog,{dogs}" in rows
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda *_, **__: [], "write gave list and did not write"),
+        (lambda _, images, out, **__: out.write_text("x") and None, "write gave NoneType and wrote"),
+    ],
+)
+def test_an_exporter_that_breaks_its_contract_is_named(
+    write: object, message: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PixelCounts, "write", write)
+    with counts_registered(), pytest.raises(PluginError, match=f"The exporter 'toy_counts': {message}"):
+        export_masks(run, tmp_path / "x.csv", format="toy_counts")
 
 
 def test_options_of_a_format_are_settings(run: Run, tmp_path: Path) -> None:
@@ -163,7 +178,7 @@ def test_rotated_photographs_are_counted(run: Run, photos: Path, tmp_path: Path)
         ("yolo", "file", "file: already holds something"),
         ("voc", "file/x", "x: cannot be written"),
         ("coco", "file/x.json", r"x\.json: cannot be written"),
-        ("pdf", "x", "Unknown format 'pdf'. Known: coco, cvat,"),
+        ("pdf", "x", "Unknown format 'pdf'. Known: coco, "),
     ],
 )
 def test_targets_that_do_not_fit(run: Run, format: str, out: str, message: str, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from support.label_images import as_annotated, without_fingerprints
 from support.mask_runs import CLASSES, SIZES, draw_mask_run
 from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import DataError, SwtformerError
-from swtformer.exporters import exchange_formats, exporter
+from swtformer.exporters import Correction, exchange_formats, exporter
+from swtformer.exporters.coco import CocoExporter
 from swtformer.exporters.fingerprints import fingerprint
 from swtformer.settings import Settings
 from swtformer.stages.export_masks import export_masks
@@ -121,6 +122,17 @@ def test_an_export_only_format_cannot_be_imported(run: Run, tmp_path: Path) -> N
             import_masks(run, tmp_path / "x.csv", format="toy_counts")
 
 
+def test_values_without_a_class_are_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = exported(run, tmp_path / "masks.json")
+    labels = np.full(SIZES["a"], 77, dtype=np.uint8)
+    monkeypatch.setattr(CocoExporter, "read", lambda *_: iter([Correction("a", labels, "line 3")]))
+    with pytest.raises(DataError, match=r"line 3: expected values 0 .* got 77"):
+        import_masks(run, file, format="coco")
+    assert not run.corrected_masks.exists()
+
+
 def test_a_class_painted_over_ignored_pixels_is_reported(run: Run, tmp_path: Path) -> None:
     file = exported(run, tmp_path / "x.json")
     paint(file, "a", {(2, 2): 2})
@@ -213,7 +225,7 @@ def test_masks_of_elsewhere_are_taken_once_their_fingerprints_are_removed(run: R
     remade(run)
     assert import_masks(run, file).corrected == {}
     without_fingerprints("coco", file)
-    assert import_masks(run, file).corrected.keys() == SIZES.keys()
+    assert import_masks(run, file, empty="background").corrected.keys() == SIZES.keys()
 
 
 def test_corrections_stay_and_other_masks_follow_the_pseudo_masks(run: Run, tmp_path: Path) -> None:
@@ -370,7 +382,7 @@ def test_a_file_without_any_mask_is_refused(
 ) -> None:
     import_masks(run, corrected(run, tmp_path / "first.zip", "a"))
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    with pytest.raises(DataError, match="has no mask of any, so all masks would become") as refused:
+    with pytest.raises(DataError, match=r"has no mask of any\. Nothing was imported") as refused:
         import_masks(run, make(run, tmp_path))
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
     for advice in ("remove", "delete", "--base", "start over"):
@@ -403,6 +415,30 @@ def test_a_mask_that_lost_everything_is_named(run: Run, tmp_path: Path) -> None:
     without_fingerprints("cvat", tmp_path / "x.zip")
     result = import_masks(run, tmp_path / "x.zip")
     assert result.warnings[0].startswith("1 mask (a) was all background in the file")
+
+
+@pytest.mark.parametrize("keeps_info", [False, True])
+def test_an_image_that_was_not_annotated_keeps_its_mask(run: Run, tmp_path: Path, keeps_info: bool) -> None:
+    """COCO and CVAT list all images of a task; a fingerprint tells that regions were erased."""
+    file = exported(run, tmp_path / "x.json")
+    content = json.loads(file.read_text())
+    (erased,) = (image["id"] for image in content["images"] if image["file_name"].startswith("a."))
+    content["annotations"] = [item for item in content["annotations"] if item["image_id"] != erased]
+    file.write_text(json.dumps(content))
+    if not keeps_info:
+        without_fingerprints("coco", file)
+    result = import_masks(run, file)
+    if keeps_info:
+        assert list(result.corrected) == ["a"]
+        return
+    assert (result.corrected, result.kept) == ({}, ("a",))
+    np.testing.assert_array_equal(
+        read_mask(run.corrected_masks / "a.png"), read_mask(run.pseudo_mask_file("a"))
+    )
+    assert result.warnings[0].startswith("1 mask (a) was left as in the run, as the file lists")
+    again = import_masks(run, file, empty="background")
+    assert list(again.corrected) == ["a"]
+    assert not read_mask(run.corrected_masks / "a.png").any()
 
 
 def test_damaged_masks_of_the_run_are_left_out(run: Run, tmp_path: Path) -> None:

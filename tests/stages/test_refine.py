@@ -16,7 +16,7 @@ from PIL import Image
 
 from support.blobs import CLASSES, draw_maps
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.errors import DataError, SwtformerError
+from swtformer.errors import DataError, NonFiniteError, PluginError, SwtformerError
 from swtformer.refiners import REFINERS, create_refiner
 from swtformer.refiners.par import PixelAdaptiveRefinement
 from swtformer.settings import Settings, validate
@@ -52,6 +52,18 @@ def quick(refiner: dict[str, Any] = PAR, **changes: Any) -> Settings:
 
 def load(run: Run, id: str) -> ClassActivationMaps:
     return ClassActivationMaps.load(run.refined_map_file(id))
+
+
+@pytest.mark.parametrize(("given", "error"), [(None, PluginError), (torch.nan, NonFiniteError)])
+def test_a_refiner_that_breaks_its_contract_stops_the_stage(
+    given: float | None, error: type[SwtformerError], drawn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refined(self: PixelAdaptiveRefinement, images: torch.Tensor, maps: Sequence[torch.Tensor]) -> Any:
+        return None if given is None else [own * given for own in maps]
+
+    monkeypatch.setattr(PixelAdaptiveRefinement, "_refined", refined)
+    with pytest.raises(error, match="The refiner 'par'"):
+        refine(drawn.run, drawn.data)
 
 
 def test_every_image_is_refined_by_the_settings(drawn: Any) -> None:

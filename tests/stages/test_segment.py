@@ -329,6 +329,22 @@ def test_resume_refuses_other_settings_and_masks(squares: Squares) -> None:
         segment(run, data, settings=quick(run, epochs=1), resume=True)
 
 
+def test_resume_refuses_other_groups(squares: Squares) -> None:
+    """A table may give an image another patient: then others would be set aside than the epochs scored."""
+    run, data = squares
+
+    def grouped(size: int) -> ImageSet:
+        records = [replace(record, group=f"{place // size}") for place, record in enumerate(data.records)]
+        return replace(data, records=tuple(records))
+
+    settings = quick(run, epochs=1, validation_fraction=0.25)
+    trained = segment(run, grouped(2), settings=settings).trained
+    shutil.rmtree(trained.model)  # as if it had stopped
+    with pytest.raises(SettingsError, match=r"groups of images \(data\.group\) were changed.*resume_anyway"):
+        segment(run, grouped(3), settings=settings, resume=True)
+    segment(run, grouped(2), settings=settings, resume=True)
+
+
 @pytest.mark.parametrize("is_finished", [True, False])
 def test_changed_masks_may_be_passed_over_for_one_call(squares: Squares, is_finished: bool) -> None:
     run, data = squares

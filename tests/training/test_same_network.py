@@ -71,7 +71,7 @@ def test_what_does_not_change_the_network_is_free(trained: Run, same: dict[str, 
     ],
 )
 def test_what_changes_the_network_is_refused(trained: Run, changes: dict[str, Any], named: str) -> None:
-    with pytest.raises(SettingsError, match=rf"other settings: {named}\. Remove this folder"):
+    with pytest.raises(SettingsError, match=rf"other settings: {named}\. Remove this folder, or move it"):
         require_same_network(trained, Settings.model_validate(changes))
 
 

@@ -56,8 +56,9 @@ def app(
         settings = gather(base=base, config=config, flags=flags)
         images = open_images(path, settings)
         # The commands take the split from different results of the run, so it is always named.
-        own = base.data.model_copy(update={"split": None})
-        named = [str(path), *as_flags("data", settings.data, base=own)]
+        own = {**dict(base.data), "split": None}
+        named = [str(path), *as_flags("data", dict(settings.data), base=own)]
+        named += as_flags("reader", settings.reader, base=base.reader)
     with running(made, images, named=named, host=host, port=port) as address:
         say(f"The app is at {address} (Ctrl-C ends it).")
         if not is_loopback(host):

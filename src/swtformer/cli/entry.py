@@ -17,6 +17,7 @@ from swtformer.cli import chain, commands, exchange, models, plugins, pseudo_lab
 from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashes
 from swtformer.cli.outcome import Outcome
+from swtformer.cli.plugin_faults import explain
 from swtformer.cli.screen import make_streams_printable, say
 from swtformer.cli.signals import Stopped, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
@@ -110,9 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
                 return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
             traceback.print_exc()
-            return _refuse(
-                f"{type(error).__name__}. This is a bug: please report it with the lines above.", UNEXPECTED
-            )
+            return _refuse(explain(error), UNEXPECTED)
 
 
 def _run(arguments: list[str]) -> int:

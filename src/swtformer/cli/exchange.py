@@ -26,7 +26,9 @@ def export(
     masks: Annotated[Path, Parameter(help="Run folder, a folder of masks <id>.png, or what predict made.")],
     /,
     *,
-    format: Annotated[str, Parameter(help=f"Format to write: {FORMATS}.")],
+    format: Annotated[
+        str, Parameter(help=f"Format to write: {FORMATS}, or one that `swtformer plugins exporter` lists.")
+    ],
     out: Annotated[
         Path, Parameter(help="File or folder to make; the name of a file has the ending of its format.")
     ],
@@ -103,6 +105,13 @@ def import_(
     out: Annotated[
         Path | None, Parameter(help="Folder to make; by default corrected_masks in the run.", negative=())
     ] = None,
+    empty: Annotated[
+        Literal["keep", "background"],
+        Parameter(
+            help="Images that the file lists without any region: nobody looked at them and they keep their "
+            "masks, or they are all background."
+        ),
+    ] = "keep",
     strict: Annotated[
         bool,
         Parameter(
@@ -123,7 +132,9 @@ def import_(
         from swtformer.stages.import_masks import import_masks
         from swtformer.store.corrections import training_commands
 
-        result = import_masks(made, file, format=format, base=base, out=out, strict=strict, progress=view)
+        result = import_masks(
+            made, file, format=format, base=base, out=out, empty=empty, strict=strict, progress=view
+        )
     say(
         f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} are unchanged, "
         f"{len(result.kept)} are not in the file: {result.folder}"

@@ -98,7 +98,7 @@ def gather(*, base: Settings | None = None, config: Path | None = None, flags: M
     return settings.model_copy(update=checked)
 
 
-def as_flags(section: str, values: BaseModel, *, base: BaseModel) -> list[str]:
+def as_flags(section: str, values: Mapping[str, Any], *, base: Mapping[str, Any]) -> list[str]:
     """The flags that turn one version of a section of the settings into another.
 
     Args:
@@ -109,10 +109,9 @@ def as_flags(section: str, values: BaseModel, *, base: BaseModel) -> list[str]:
     Returns:
         Flags and their values in turn, as the user would type them.
     """
-    wanted, known = dict(values), dict(base)
     flags: list[str] = []
-    for name, value in wanted.items():
-        if value != known[name]:
+    for name, value in values.items():
+        if name not in base or value != base[name]:
             flags += [f"--{section}.{name}", "none" if value is None else _text(value)]
     return flags
 
@@ -185,7 +184,7 @@ def flag_help(field: FieldInfo) -> str:
     """The values that a setting takes and its default, as in "INT (default 3)"."""
     default = field.get_default(call_default_factory=True)
     values = "true|false" if field.annotation is bool else _metavar(field.annotation)
-    return values if default is None else f"{values} (default {_text(default)})"
+    return values if default in (None, "", ()) else f"{values} (default {_text(default)})"
 
 
 def flowing(text: str) -> str:
@@ -285,6 +284,6 @@ def _text(value: Any) -> str:
     """A default as the user would type it."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return ",".join(_text(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -35,7 +35,8 @@ def plugins(
         raise SettingsError(f"Unknown kind of plug-in {kind!r}. {nearest(kind, REGISTRIES)}")
     elif name is None:
         for known, plugin in REGISTRIES[kind].loadable():
-            say(f"{known:{COLUMN}}{_summary(plugin)}")
+            package = REGISTRIES[kind].package(known)
+            say(f"{known:{COLUMN}}{_summary(plugin)}" + (f" ({package})" if package else ""))
     else:
         _show(REGISTRIES[kind], name)
     return Outcome()

@@ -12,7 +12,7 @@ BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__", "b
 """Names (lower case) of classes, categories, folders and labels that mean that no class is there."""
 
 NOTHING_WORDS = (
-    *("no finding", "no findings", "no abnormality", "normal", "unremarkable", "nothing", "unlabeled"),
+    *("no finding", "no findings", "no abnormality", "normal", "unremarkable", "nothing"),
     *("nan", "null", "n/a", "na", "-"),
     *("keine", "nichts", "ohne befund", "kein befund", "o.b.", "o. b.", "aucun", "aucune", "rien"),
     *("ninguno", "ninguna", "nessuno", "nessuna"),
@@ -23,6 +23,12 @@ SOUNDS_LIKE_NOTHING = frozenset(
     {"healthy", "good", "ok", "negative", "no defect", "clean", "empty", "intact", "no tumor", "no", "absent"}
 )
 """Names (lower case) of classes that may mean that there is nothing to see: asked about, but kept."""
+
+
+SOUNDS_UNKNOWN = frozenset(
+    {"unknown", "unsure", "uncertain", "undefined", "?", "unlabeled", "unlabelled", "not labeled", "todo"}
+)
+"""Names (lower case) of classes that may mean that nobody knows: asked about, but kept."""
 
 
 def folded(name: str) -> str:
@@ -48,6 +54,11 @@ def is_nothing(label: str, declared: Collection[str] | None) -> bool:
 def sounds_like_nothing(name: str) -> bool:
     """Whether a class may be one of images that show nothing: it stays a class, and is asked about."""
     return folded(name) in {*SOUNDS_LIKE_NOTHING, *NOTHING_WORDS}
+
+
+def sounds_unknown(name: str) -> bool:
+    """Whether a class may be one of images that nobody labelled: it stays a class, and is asked about."""
+    return folded(name) in SOUNDS_UNKNOWN
 
 
 def warn_of_background(names: Iterable[str], where: str, problems: Problems) -> None:

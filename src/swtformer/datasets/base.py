@@ -16,7 +16,7 @@ class Reader(ABC):
     Attributes:
         name: the name that it was registered under.
         settings_type: the reader's own options: section `reader` of the settings.
-        priority: readers are tried from high to low until one recognises the path.
+        priority: readers are tried from high to low until one recognises the path; in a tie, ours first.
         expects: what it recognises, in words, for the message that nothing was recognised.
         options: an instance of `settings_type`.
     """
@@ -41,6 +41,13 @@ class Reader(ABC):
     @abstractmethod
     def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
         """Read one split: the split named, else the format's default.
+
+        A format without splits refuses every name, as `choose_split` does with no known ones.
+
+        Args:
+            path: what `recognises` knows or, where the user named the format, any file or folder.
+            settings: classes, folders of images and masks.
+            split: name that the user gave; None for the default.
 
         Raises:
             DataError: the data set cannot be used; the message lists every fatal problem at once.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from swtformer.datasets.folders.name_patterns import pattern_hint
 from swtformer.datasets.groups import shared_groups
 from swtformer.datasets.images import check_readable, has_rotation, read_image
 from swtformer.datasets.label_images import require_known_labels, require_same_size
@@ -294,7 +295,8 @@ def _without_labels(image_set: ImageSet) -> Iterator[Problem]:
     if image_set.records and not (is_known and image_set.classes):
         what = "shows a class" if is_known else "has labels"
         message = f"no image {what}, so there is nothing to train on; add labels, or name the file with them."
-        yield Problem("no_labels", True, message)
+        hint = "" if is_known else pattern_hint([Path(record.id).name for record in image_set.records])
+        yield Problem("no_labels", True, f"{message} {hint}".strip())
 
 
 def _remarks(

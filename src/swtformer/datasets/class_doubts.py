@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
-from swtformer.datasets.background import sounds_like_nothing
+from swtformer.datasets.background import sounds_like_nothing, sounds_unknown
 from swtformer.datasets.problems import Problems
 
 ALIKE = 0.95
@@ -35,6 +35,9 @@ def doubt_classes(names: Sequence[str], labels: Sequence[frozenset[int]], proble
         if sounds_like_nothing(name):
             message = f"class {name!r} may mean that there is nothing to see; if so, call it background."
             problems.warn("class_nothing", message)
+        if sounds_unknown(name):
+            message = f"class {name!r} may mean that nobody knows; if so, leave its images out."
+            problems.warn("class_unknown", message)
     _doubt_spellings(names, problems)
     _doubt_combinations(names, problems)
     _doubt_pairs(names, labels, problems)

@@ -43,7 +43,7 @@ def read_truth(record: Record, classes: Sequence[str]) -> np.ndarray:
     return labels
 
 
-def require_known_labels(labels: np.ndarray, path: Path, classes: Sequence[str]) -> None:
+def require_known_labels(labels: np.ndarray, path: Path | str, classes: Sequence[str]) -> None:
     """Refuse a label image with values that are neither a class nor 255.
 
     Raises:

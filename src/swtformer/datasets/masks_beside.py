@@ -96,7 +96,7 @@ def _mask_file(folder: ImageFolder, stem: str) -> Path | None:
     for extension in EXTENSIONS:
         for mark in (extension, extension.upper()):
             found = folder.matches(stem + mark)
-            if found and PurePosixPath(found[0]).suffix.lower() in EXTENSIONS:
+            if len(found) == 1 and PurePosixPath(found[0]).suffix.lower() in EXTENSIONS:
                 return folder.root / found[0]
     return None
 
@@ -112,7 +112,7 @@ def column_mask(name: str, source: str, folders: Sequence[ImageFolder], problems
     parts = safe.split("/")
     for start in range(len(parts)):
         for folder in folders:
-            if found := folder.matches("/".join(parts[start:])):
+            if len(found := folder.matches("/".join(parts[start:]))) == 1:
                 return folder.root / found[0]
     if is_absolute(listed):
         safe = parts[-1]

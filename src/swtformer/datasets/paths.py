@@ -48,11 +48,12 @@ def record_id(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Listing:
-    """Files of one folder, by name, by composed Unicode name, and by name without image extension."""
+    """Files of one folder by name, composed Unicode name, name without image extension, and without case."""
 
     names: frozenset[str]
     composed: dict[str, str]
     stems: dict[str, tuple[str, ...]]
+    folded: dict[str, tuple[str, ...]]
 
 
 class ImageFolder:
@@ -75,10 +76,13 @@ class ImageFolder:
         return moved
 
     def matches(self, name: str) -> tuple[str, ...]:
-        """Files that a safe relative name can mean, as relative POSIX paths; several only without extension.
+        """Files that a safe relative name can mean, as relative POSIX paths.
+
+        There are several only where the extension or the case is not the file's.
 
         Names are compared as they are, then in composed Unicode form (macOS decomposes), then as names
-        whose image extension was left out, then without what Label Studio writes before uploaded files.
+        whose image extension was left out, then whole without case (a.JPG), then without what Label Studio
+        writes before uploaded files.
         """
         parent, slash, base = name.rpartition("/")
         listing = self._listing(parent)
@@ -90,6 +94,8 @@ class ImageFolder:
             return (prefix + listing.composed[composed],)
         if composed in listing.stems:
             return tuple(prefix + found for found in listing.stems[composed])
+        if composed.casefold() in listing.folded:
+            return tuple(prefix + found for found in listing.folded[composed.casefold()])
         uploaded = without_upload(base)
         return self.matches(prefix + uploaded) if uploaded != base else ()
 
@@ -127,10 +133,19 @@ def _list_folder(folder: Path) -> _Listing:
     except OSError:  # missing, or not a folder: then it holds no images
         names = []
     stems: dict[str, tuple[str, ...]] = {}
+    folded: dict[str, tuple[str, ...]] = {}
     for name in filter(is_image_name, names):
-        stem = unicodedata.normalize("NFC", record_id(name))
-        stems[stem] = (*stems.get(stem, ()), name)
-    return _Listing(frozenset(names), {unicodedata.normalize("NFC", name): name for name in names}, stems)
+        whole = unicodedata.normalize("NFC", name)
+        for key, found in ((record_id(whole), stems), (whole.casefold(), folded)):
+            found[key] = (*found.get(key, ()), name)
+    composed = {unicodedata.normalize("NFC", name): name for name in names}
+    return _Listing(frozenset(names), composed, stems, folded)
+
+
+def is_in_other_case(name: str, found: str) -> bool:
+    """Whether a file was found for a name by leaving case aside."""
+    wanted, base = (unicodedata.normalize("NFC", text.rpartition("/")[2]) for text in (name, found))
+    return wanted != base and without_upload(wanted).casefold() == base.casefold()
 
 
 def listed_path(name: str) -> str:
@@ -229,10 +244,12 @@ def locate(folder: ImageFolder, name: str, source: str, problems: Problems) -> t
     if len(found) > 1:
         shown = " and ".join(repr(item) for item in found[:2]) + (", …" if len(found) > 2 else "")
         advice = (
-            "write the extension" if len({Path(item).parent for item in found}) == 1 else "write its folder"
+            "write its whole name" if len({Path(item).parent for item in found}) == 1 else "write its folder"
         )
         problems.fatal("ambiguous_name", f"{source}: {name!r} fits {shown}; {advice}.")
         return None
     if not found:
         return record_id(safe), None
+    if is_in_other_case(safe, found[0]):
+        problems.warn("other_case", f"{source}: {name!r} is taken to be {found[0]!r}.")
     return record_id(found[0]), folder.root / found[0]

@@ -12,7 +12,7 @@ from swtformer.datasets.groups import with_groups
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.records import ImageSet, Opened
 from swtformer.datasets.rows import refuse_pickle
-from swtformer.errors import DataError, SettingsError, nearest
+from swtformer.errors import DataError, PluginError, SettingsError, nearest
 from swtformer.settings import READERS, DataSettings
 
 PATTERN_READER = "folder"
@@ -57,6 +57,7 @@ def open_dataset(
 
     Raises:
         DataError: the data set cannot be used; the message lists every fatal problem at once.
+        PluginError: the reader gives something else than an ImageSet.
     """
     path = Path(path)
     settings = settings or DataSettings()
@@ -69,6 +70,10 @@ def open_dataset(
             raise SettingsError(f"`data.pattern` is of the format {PATTERN_READER}; leave it out for {name}.")
         chosen: Reader = READERS[name](READERS.options(name, reader or {}))
         images = chosen.read(_existing(path), settings, split)
+        if not isinstance(images, ImageSet):
+            raise PluginError(
+                f"The reader {name!r}: read gave {type(images).__name__}; expected an ImageSet."
+            )
         if settings.group is not None:
             images = with_groups(images, settings.group)
     except OSError as error:

@@ -19,6 +19,7 @@ PICKLE_SUFFIXES = frozenset({".npy", ".npz", ".pkl", ".pickle", ".pt", ".pth", "
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONG_NUMBER = re.compile(r"\d{300}")
+_SHOWN_BYTES = 40
 _LINE_END = re.compile("\r\n|\r|\n")
 
 
@@ -80,6 +81,8 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: does not exist.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
+    if _is_unmarked_utf16(content):
+        raise DataError(f"{path}: looks like UTF-16 without a byte-order mark; save it as UTF-8.")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return content.decode("utf-16")
@@ -88,10 +91,24 @@ def read_text(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = len(_LINE_END.split(error.object[: error.start].decode()))
-        raise DataError(
-            f"{path}:{line}: is not UTF-8 text; save it as UTF-8. In Excel: Save As, CSV UTF-8."
-        ) from None
+        raise DataError(_not_utf8(path, error.object, error.start)) from None
+
+
+def _is_unmarked_utf16(content: bytes) -> bool:
+    """Whether every other byte at the start is zero, as in UTF-16 of English text."""
+    start = content[:64]
+    return len(start) > 3 and any(not any(start[first::2]) for first in (0, 1))
+
+
+def _not_utf8(path: Path, content: bytes, place: int) -> str:
+    """Message for text in another encoding, with its first such line as Windows-1252, the usual one."""
+    lines = _LINE_END.split(content[:place].decode())
+    rest = content[place : place + _SHOWN_BYTES].decode("cp1252", "replace")
+    line = lines[-1][-_SHOWN_BYTES:] + _LINE_END.split(rest)[0]
+    return (
+        f"{path}:{len(lines)}: is not UTF-8 text; save it as UTF-8. In Excel: Save As, CSV UTF-8. If "
+        f"{line!r} is right, it is Windows-1252 (or Latin-1): iconv -f CP1252 -t UTF-8."
+    )
 
 
 def read_start(path: Path, limit: int = 1 << 16) -> str:
@@ -129,6 +146,11 @@ def parse_json(text: str) -> Any:
 def split_lines(text: str) -> list[str]:
     """Lines of a text by its line ends alone; other separators that Unicode knows stay."""
     return _LINE_END.split(text)
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether a text is a whole number from 0 that Python reads; it refuses thousands of digits."""
+    return text.isdecimal() and len(text) < 300
 
 
 def _number(digits: str) -> int:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from swtformer.engine.optimizer import create_optimizer, warmup_and_cosine
-from swtformer.errors import NonFiniteError
+from swtformer.errors import NonFiniteError, PluginError
 from swtformer.settings import OptimisationSettings
 
 UNDECAYED = ("relative_position_bias_table",)
@@ -29,6 +29,7 @@ class FittedModule(LightningModule, ABC):
 
     Attributes:
         section: name of the stage in progress reports, and of the settings that messages point to.
+        trained: what is trained, in words, for messages.
         loss_names: losses that `training_step` may compute; columns of metrics.csv.
         validation_names: scores that validation may compute; columns of metrics.csv.
         monitored: the validation score that chooses the best epoch; higher is better.
@@ -39,6 +40,7 @@ class FittedModule(LightningModule, ABC):
     """
 
     section: str
+    trained: str = "The network"
     loss_names: tuple[str, ...]
     validation_names: tuple[str, ...]
     monitored: str
@@ -86,15 +88,23 @@ class FittedModule(LightningModule, ABC):
             weights: by name; 1 for losses that are not in it.
 
         Raises:
-            ValueError: a name is not in `loss_names`.
+            PluginError: they are not scalars by names of `loss_names`.
             NonFiniteError: the sum is nan or infinite.
         """
-        unknown = [name for name in losses if name not in self.loss_names]
-        if unknown:
-            raise ValueError(
-                f"The loss {unknown[0]!r} is not among the loss_names {list(self.loss_names)} of "
-                f"{type(self).__name__}, which trains {type(self.model).__name__}; add it there."
+        if not isinstance(losses, Mapping):
+            raise PluginError(
+                f"{self.trained}: losses gave {type(losses).__name__}; expected scalars by name."
             )
+        for name, value in losses.items():
+            if name not in self.loss_names:
+                raise PluginError(
+                    f"{self.trained}: the loss {name!r} is not among its loss_names {list(self.loss_names)}; "
+                    "add it there."
+                )
+            if value.ndim:
+                raise PluginError(
+                    f"{self.trained}: the loss {name!r} has shape {tuple(value.shape)}; expected a scalar."
+                )
         factors = {} if weights is None else weights
         total = torch.stack([factors.get(name, 1.0) * value for name, value in losses.items()]).sum()
         self.latest = {"loss": total.detach(), **{name: value.detach() for name, value in losses.items()}}

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from swtformer.errors import DataError, SwtformerError
-from swtformer.exporters.base import ExchangeFormat, Exporter, LabelledImage
+from swtformer.exporters.base import (
+    ExchangeFormat,
+    Exporter,
+    LabelledImage,
+    new_folder,
+    require_free_names,
+)
+from swtformer.exporters.fingerprints import fingerprint
 from swtformer.exporters.reading import Correction, Known, Reading
 from swtformer.settings import EXPORTERS
 
@@ -26,7 +33,10 @@ __all__ = [
     "exchange_format",
     "exchange_formats",
     "exporter",
+    "fingerprint",
+    "new_folder",
     "recognise",
+    "require_free_names",
 ]
 
 

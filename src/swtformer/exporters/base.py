@@ -61,7 +61,7 @@ class Exporter(ABC):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Section]] = NoSettings
-    suffix: ClassVar[str]
+    suffix: ClassVar[str] = ""
 
     def __init__(self, options: Section | None = None) -> None:
         self.options: Any = self.settings_type() if options is None else options
@@ -94,6 +94,9 @@ class Exporter(ABC):
 
 class ExchangeFormat(Exporter):
     """A format whose masks can be corrected in another tool and imported.
+
+    `write` calls `require_free_names` first, and stores the `fingerprint` of each mask as it is written,
+    which `read` gives back as `Correction.exported`.
 
     Attributes:
         is_lossless: whether `read` gives every pixel that `write` was given.

@@ -41,7 +41,7 @@ REGION_TYPES = ("brushlabels", "polygonlabels")
 OTHER_SHAPES = frozenset({"brush", "polygon", "rectangle", "ellipse", "keypoint", "vector", "bitmask"})
 """Types of regions that have no label. Other types that do not end in "labels" are answers and relations."""
 
-_START = r"\["
+_START = r"\[\s*[{\]]"
 
 _UPLOAD = re.compile(r"(?:^|/)upload/\d+/[0-9a-f]{8}-([^/]+)$")
 """Reference to an uploaded file, which has lost its folder and whose name has a prefix."""

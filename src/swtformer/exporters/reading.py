@@ -59,7 +59,7 @@ class Correction:
         id: of its image.
         labels: (H, W) uint8.
         source: its place in the file, for messages.
-        exported: fingerprint of the mask as it was exported; None if the file does not hold it.
+        exported: fingerprint of the mask as it was exported; None if the tool dropped it from the file.
         ignored: "drop" if the file has no label for 255, so that its masks say nothing about these pixels.
         is_drawn: False if the file lists the image without any mask or region, which means background.
     """

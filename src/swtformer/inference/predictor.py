@@ -21,7 +21,7 @@ from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.onnx_network import OnnxNetwork
 from swtformer.inference.windows import GRID, patches, spans
 from swtformer.labelling.mask_rule import label_image, rule_for
-from swtformer.methods import Method
+from swtformer.methods import Method, checked_maps
 from swtformer.precision import autocast, pick_device
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_model
@@ -215,7 +215,7 @@ class CamPredictor(Predictor):
             labels[0, list(present)] = 1
         pixels = torch.tensor(image).permute(2, 0, 1)[None].to(self._device)
         with autocast(self._settings.precision, self._device):
-            made = self._network.maps(pixels, labels, settings=options)
+            made = checked_maps(self._network, pixels, labels, settings=options)
         return maps_of(made, 0, size=(image.shape[0], image.shape[1]))
 
     def _shares(self, maps: ClassActivationMaps, size: tuple[int, int]) -> np.ndarray:

@@ -7,6 +7,7 @@ tests in tests/methods run over every method that is registered.
 from __future__ import annotations
 
 from swtformer.methods.base import Batch, CamHead, Maps, Method, TrainingImages, create_model
+from swtformer.methods.checked_maps import checked_maps
 from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings
 from swtformer.methods.summed_views import summed_cams
 from swtformer.settings import METHODS
@@ -22,6 +23,7 @@ __all__ = [
     "PyramidMethod",
     "PyramidSettings",
     "TrainingImages",
+    "checked_maps",
     "create_model",
     "summed_cams",
 ]

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from swtformer.backbones.base import Backbone, FeatureExtractor
+from swtformer.backbones.base import Backbone, FeatureExtractor, Normalisation
 from swtformer.errors import CheckpointError, SettingsError
 from swtformer.hub.model import HubModel
-from swtformer.settings import METHODS, LocalizeSettings, ModelSettings, Section
+from swtformer.settings import METHODS, LocalizeSettings, ModelSettings, NoSettings, Section
 from swtformer.store.models import WEIGHTS, Kind, saved_images, saved_settings
 from swtformer.store.weights import load_weights, read_weights
 
@@ -97,7 +97,8 @@ class Method(HubModel):
     """A network that is trained on image-level labels and makes maps.
 
     A method owns its training step and its map making: it runs its own forward passes, as many as it needs. A
-    network that is a pyramid with a CAM head is a `PyramidMethod`, which has most of this already.
+    network that is a pyramid with a CAM head is a `PyramidMethod`, which has most of this already. A
+    `Normalisation` for as many bands as `settings.bands` says that the network takes other images than RGB.
 
     `Method.from_pretrained` loads the method that config.json names.
 
@@ -115,7 +116,7 @@ class Method(HubModel):
 
     kind: ClassVar[Kind] = "cam"
     name: ClassVar[str]
-    settings_type: ClassVar[type[Section]]
+    settings_type: ClassVar[type[Section]] = NoSettings
     makes: ClassVar[frozenset[Made]] = frozenset({"cam"})
     loss_names: ClassVar[tuple[str, ...]]
 
@@ -204,12 +205,17 @@ class Method(HubModel):
         """
 
     def freeze(self, stages: int) -> None:
-        """Take the first stages of the backbone out of training.
+        """Take the first stages of `reusable_features` out of training; the stem is part of the first.
 
         Raises:
             SettingsError: the method has no stages to freeze.
         """
-        if stages:
+        backbone = self.reusable_features()
+        if backbone is not None:
+            for modules in backbone.stage_modules()[:stages]:
+                for module in modules:
+                    module.requires_grad_(False)
+        elif stages:
             raise SettingsError(
                 f"train.freeze_stages: the method {self.settings.method!r} has no stages to freeze."
             )
@@ -274,13 +280,20 @@ def create_model(
         options: options of the method, its defaults where None.
 
     Raises:
-        SettingsError: no class was given, the method or an option of it is unknown, or the backbone is.
+        SettingsError: no class was given, the method or an option of it is unknown, or the backbone is, or no
+            `Normalisation` of the network takes images of as many bands.
         CheckpointError: the weights file is damaged or made for another network.
     """
     if not classes:
         raise SettingsError("A model needs at least one class; the data set names none.")
     options = METHODS.options(settings.method, options)
     model: Method = METHODS[settings.method].build(settings, tuple(classes), options)
+    normalised = {part.mean.shape[1] for part in model.modules() if isinstance(part, Normalisation)}
+    if settings.bands != 3 and settings.bands not in normalised:
+        raise SettingsError(
+            f"The method {settings.method!r} takes images of three bands, not of {settings.bands}; choose "
+            "three by `data.bands`, or another method."
+        )
     # Convolutions, in bf16 above all, run several times faster on this layout (CPU and GPU).
     return model.to(memory_format=torch.channels_last)
 

@@ -173,12 +173,6 @@ class PyramidMethod(Method):
         """See `Method.has_idle_parameters`."""
         return False
 
-    def freeze(self, stages: int) -> None:
-        """Take the first stages of the backbone out of training; the stem is part of the first."""
-        for modules in self.backbone.stage_modules()[:stages]:
-            for module in modules:
-                module.requires_grad_(False)
-
     def reusable_features(self) -> Backbone:
         """The backbone with its trained weights."""
         return self.backbone

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from swtformer.datasets.annotations.coco_content import looks_like_coco, read_coco
+from swtformer.datasets.annotations.coco_categories import Id
+from swtformer.datasets.annotations.coco_content import CocoContent, looks_like_coco, read_coco
 from swtformer.datasets.annotations.json_files import (
     MAX_FILES,
     beginning,
@@ -16,6 +17,7 @@ from swtformer.datasets.annotations.json_files import (
     json_files,
 )
 from swtformer.datasets.annotations.references import find_images
+from swtformer.datasets.annotations.sidecars import MEANINGS
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import declared_classes
@@ -38,7 +40,10 @@ class CocoSettings(Section):
 
     strays: Literal["refuse", "drop"] = "refuse"
     """Annotations of images that the file does not list, while listed images have none: refuse the file, or
-    drop the annotations; images without any are then pure background."""
+    drop the annotations; images without any are then as `empty` says."""
+    empty: Literal["background", "unknown", "leave_out"] = "background"
+    """What images without annotations are: of background only, as in COCO itself, of unknown labels, as
+    nobody may have looked at them, or left out. Where that is most of the images, it has to be said."""
 
 
 @READERS.register("coco")
@@ -57,11 +62,12 @@ class CocoReader(Reader):
         """Read one annotation file: instances, keypoints, panoptic segments or LVIS.
 
         A class is in an image if any annotation says so, crowd regions (iscrowd) and those marked `ignore`
-        included. Images without annotations are pure background; those with captions alone are unlabelled,
-        and so are all in a file without "annotations" (image_info_test2017.json). Classes are the categories
-        in the order of their ids, without those that mean background, a group without objects (Roboflow),
-        and "ignored". Images are looked for in `settings.images`, else in whichever folder beside the file
-        holds most of them (see `find_images`). Masks come from the folder `settings.masks`, if it is set.
+        included. Images without annotations are pure background, unless the option `empty` says otherwise; if
+        most are, it has to. Those with captions alone are unlabelled, and so are all in a file without
+        "annotations" (image_info_test2017.json). Classes are the categories in the order of their ids,
+        without those that mean background, a group without objects (Roboflow), and "ignored". Images are
+        looked for in `settings.images`, else in whichever folder beside the file holds most of them (see
+        `find_images`). Masks come from the folder `settings.masks`, if it is set.
 
         Args:
             path: the JSON file, or a folder with several.
@@ -76,6 +82,7 @@ class CocoReader(Reader):
         chosen, file = _choose(path, split)
         root = path if path.is_dir() else data_folder(path)
         content = read_coco(file, settings.classes, problems, drop_strays=self.options.strays == "drop")
+        labels = self._with_empty(content, file, problems)
         per_split = [root / "images" / chosen, root / chosen / "images", root / chosen, root / "images"]
         beside = [base / name for base in (file.parent, root) for name in ("images", "", "data")]
         found = find_images(
@@ -87,9 +94,9 @@ class CocoReader(Reader):
             problems=problems,
         )
         entries = [
-            Entry(*located, content.labels.get(id), image.source)
+            Entry(*located, labels.get(id), image.source)
             for (id, image), located in zip(content.images.items(), found.images, strict=True)
-            if located is not None
+            if located is not None and not (self.options.empty == "leave_out" and id in content.without)
         ]
         declared = content.classes
         if settings.classes is not None:
@@ -102,6 +109,23 @@ class CocoReader(Reader):
             labels_from=categories_in(file.name, outlined=content.is_outlined),
             problems=problems,
         )
+
+    def _with_empty(
+        self, content: CocoContent, file: Path, problems: Problems
+    ) -> dict[Id, tuple[str, ...] | None]:
+        """Labels by image, those of images without annotations as the option `empty` says."""
+        count, images = len(content.without), len(content.images)
+        if count:
+            is_doubtful = "empty" not in self.options.model_fields_set and 2 * count > images
+            told = "set" if is_doubtful else f"{MEANINGS[self.options.empty]}. Set"
+            first = content.images[next(iter(content.without))].name
+            (problems.fatal if is_doubtful else problems.warn)(
+                "without_annotation",
+                f"{file}: {count} of {images} images have no annotation, {first} first; {told} "
+                "`reader.empty` to background, unknown or leave_out.",
+            )
+        unknown = content.without if self.options.empty == "unknown" else ()
+        return {**content.labels, **dict.fromkeys(unknown)}
 
 
 def _annotation_files(folder: Path) -> dict[str, Path]:

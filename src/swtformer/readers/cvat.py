@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
+from swtformer.datasets.annotations.sidecars import MEANINGS
 from swtformer.datasets.annotations.xml_files import Element, xml_elements
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, is_nothing, warn_of_background
@@ -23,7 +24,7 @@ from swtformer.datasets.splits import ALL, choose_split
 from swtformer.errors import DataError
 from swtformer.label_sources import categories_in
 from swtformer.safe_names import safe_name
-from swtformer.settings import READERS, DataSettings
+from swtformer.settings import READERS, DataSettings, Section
 
 IMAGE_FOLDERS = ("", "images", "data", "img", "imgs", "JPEGImages")
 
@@ -34,10 +35,19 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, Valu
 """What reading a zip file raises; RuntimeError for encryption and unknown compression."""
 
 
+class CvatSettings(Section):
+    """Options of the CVAT reader."""
+
+    empty: Literal["unknown", "background", "leave_out"] = "unknown"
+    """What images are that have neither tag nor shape: of unknown labels, as nobody may have looked at them,
+    of background only, or left out."""
+
+
 @READERS.register("cvat")
 class CvatReader(Reader):
     """CVAT's XML file of an image task or a project."""
 
+    settings_type = CvatSettings
     expects = "CVAT for images 1.1 (.xml, .zip, or a folder with it)"
     priority = 1  # beside images of a VOC folder, say
 
@@ -49,10 +59,11 @@ class CvatReader(Reader):
     def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
         """Read one XML file.
 
-        The labels of an image are those of its tags and shapes; an image with neither is background, with a
-        warning that counts them. Classes are the labels of the task in their order. Splits are CVAT's
-        subsets: "train" is read by default, or everything if it does not exist; "all" reads everything. A zip
-        file is not unpacked, so the images lie in `settings.images` or beside it.
+        The labels of an image are those of its tags and shapes; of an image with neither they are unknown, or
+        as the option `empty` says, with a warning that counts them. Classes are the labels of the task in
+        their order. Splits are CVAT's subsets: "train" is read by default, or everything if it does not
+        exist; "all" reads everything. A zip file is not unpacked, so the images lie in `settings.images` or
+        beside it.
 
         Raises:
             DataError: every fatal problem, with file and line.
@@ -69,6 +80,9 @@ class CvatReader(Reader):
         subsets = {image.subset for image in document.images} - {"", "default", "Default"}
         chosen = None if split == ALL and subsets else choose_split(path, split, subsets, default=("train",))
         wanted = [image for image in document.images if chosen in (None, image.subset)]
+        _tell(path, wanted, self.options.empty, problems)
+        if self.options.empty == "leave_out":
+            wanted = [image for image in wanted if image.labels]
         candidates = [folder / name for name in (*IMAGE_FOLDERS, path.stem)]
         named = [name for image in wanted for name in (image.name, f"{image.subset}/{image.name}")]
         images = images_folder(settings.images, candidates, named)
@@ -79,13 +93,13 @@ class CvatReader(Reader):
             located = locate(images, name, image.source, problems)
             if located is not None:
                 labels = tuple(label for label in image.labels if label not in nothing)
-                entries.append(Entry(*located, labels, image.source))
+                is_known = bool(image.labels) or self.options.empty == "background"
+                entries.append(Entry(*located, labels if is_known else None, image.source))
         if document.holds_images and not any(entry.image for entry in entries):
             raise DataError(
                 f"{path}: the images are in the zip file, which is not unpacked here. Unpack it and give the "
                 "path of its folder, or name the folder of the images in `data.images`."
             )
-        _tell(path, wanted, problems)
         warn_of_background(nothing, str(path), problems)
         classes = tuple(name for name in document.labels() if name not in nothing)
         declared = declared or (classes if document.names else None)
@@ -230,14 +244,14 @@ def _is_there(images: ImageFolder, name: str) -> bool:
         return False
 
 
-def _tell(path: Path, images: Sequence[_Image], problems: Problems) -> None:
-    """Say how many images have no labels: nobody may have looked at them yet."""
+def _tell(path: Path, images: Sequence[_Image], empty: str, problems: Problems) -> None:
+    """Say how many images have neither tags nor shapes, and what they count as."""
     without = [image for image in images if not image.labels]
     if without and len(without) == len(images):
         problems.fatal("no_annotations", f"{path}: none of its {len(images)} images has a tag or a shape.")
     elif without:
         message = (
             f"{path}: {len(without)} of {len(images)} images have neither tags nor shapes, {without[0].name} "
-            "first; they count as background only."
+            f"first; {MEANINGS[empty]} (reader.empty)."
         )
         problems.warn("without_labels", message)

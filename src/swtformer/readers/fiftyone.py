@@ -6,7 +6,7 @@ Its COCO exports are read as COCO.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from swtformer.datasets.base import Reader
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.splits import ALL, choose_split, is_split
 from swtformer.errors import DataError
 from swtformer.label_sources import categories_in
 from swtformer.settings import READERS, DataSettings, Section
@@ -81,7 +82,8 @@ class FiftyOneReader(Reader):
             DataError: every fatal problem.
         """
         problems = Problems()
-        chosen, file = choose_file(path, split, {} if path.is_file() else _exports(path))
+        exports = {} if path.is_file() else _exports(path)
+        chosen, file = choose_file(path, split if len(exports) > 1 else None, exports)
         folder = data_folder(file)
         value = read_json(file)
         if not _looks_exported(value):
@@ -92,6 +94,11 @@ class FiftyOneReader(Reader):
             listed = _of_samples(value["samples"], field, declared, file, problems)
         else:
             listed = _of_labels(value, declared, file, problems)
+        if len(exports) < 2 and split not in exports:
+            chosen = None
+            if not (split == ALL and listed.splits):
+                chosen = choose_split(path, split, listed.splits, default=("train",))
+            listed = listed.of_split(chosen)
         images = find_images(
             listed.references,
             root=folder,
@@ -189,12 +196,32 @@ def _is_outlined(samples: Sequence[Any], field: str) -> bool:
 
 @dataclass(frozen=True)
 class _Listed:
-    """What an export lists: images, their labels (None where unknown), classes, and where they come from."""
+    """What an export lists.
+
+    Attributes:
+        references: images.
+        labels: of each; None where they are unknown.
+        classes: of all splits.
+        labels_from: where the labels come from.
+        splits: of each image, by its tags; empty where not every image has one.
+    """
 
     references: list[Reference]
     labels: list[tuple[str, ...] | None]
     classes: Classes
     labels_from: str
+    splits: tuple[str, ...] = ()
+
+    def of_split(self, chosen: str | None) -> _Listed:
+        """The images of one split; all for None."""
+        if chosen is None:
+            return self
+        kept = [place for place, split in enumerate(self.splits) if split == chosen]
+        return replace(
+            self,
+            references=[self.references[place] for place in kept],
+            labels=[self.labels[place] for place in kept],
+        )
 
 
 def _of_labels(
@@ -221,6 +248,7 @@ def _of_samples(
     """The contents of samples.json."""
     references = []
     found: list[tuple[str, ...] | None] = []
+    tags: list[list[str]] = []
     faults = []
     nothing: list[str] = []
     for index, sample in enumerate(samples):
@@ -230,6 +258,8 @@ def _of_samples(
             faults.append(f"{source}: needs a filepath, got {sample!r:.80}.")
             continue
         references.append(Reference(path, source))
+        own = sample.get("tags") if isinstance(sample.get("tags"), list) else []
+        tags.append([tag for tag in own if isinstance(tag, str) and is_split(tag)])
         labels = _labels_in(sample.get(field))
         if labels is None:
             found.append(None)
@@ -245,4 +275,5 @@ def _of_samples(
     warn_of_background(nothing, str(file), problems)
     labels_from = f"{categories_in(file.name, outlined=_is_outlined(samples, field))} ({field})"
     classes = Classes(tuple(sorted({name for own in found for name in own or ()})), declared=False)
-    return _Listed(references, found, classes, labels_from)
+    splits = tuple(own[0] for own in tags if len(own) == 1)
+    return _Listed(references, found, classes, labels_from, splits if len(splits) == len(tags) else ())

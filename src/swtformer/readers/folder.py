@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.files import files_below, image_files_below, outside
 from swtformer.datasets.folders.class_folders import doubts, image_folders
-from swtformer.datasets.folders.folder_names import masks_among
+from swtformer.datasets.folders.folder_names import are_numbered_parts, masks_among
 from swtformer.datasets.folders.foreign_files import foreign_file
 from swtformer.datasets.folders.name_patterns import NamePattern, are_vectors
 from swtformer.datasets.folders.same_pictures import equal_files
@@ -20,7 +20,7 @@ from swtformer.datasets.paths import is_image_name, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.splits import ALL, choose_split, is_split
-from swtformer.errors import DataError
+from swtformer.errors import DataError, nearest
 from swtformer.settings import READERS, DataSettings, Section
 
 _SHOWN = 3
@@ -32,6 +32,9 @@ class FolderSettings(Section):
     separator: str | None = None
     """What stands between the labels that the group `labels` of `data.pattern` finds; by default any of
     ; | , + & blank _ - that is there."""
+    nothing: tuple[str, ...] = ()
+    """Class folders, or labels in file names, of images that show no class, such as good or normal, besides
+    background and none."""
 
 
 @READERS.register("folder")
@@ -67,7 +70,8 @@ class FolderReader(Reader):
     def read(self, path: Path, settings: DataSettings, split: str | None) -> ImageSet:
         """Read a folder whose sub-folders are named after the class of all images in them.
 
-        A sub-folder called background, _background_ or none holds images without any class. A picture that
+        A sub-folder called background, _background_ or none, or named by the option `nothing`, holds images
+        without any class. A picture that
         lies in several class folders, byte for byte, is one image with all their labels. Images that lie in
         the folder itself, with no sub-folder beside them, are unlabelled. With `settings.pattern`, the labels
         come from the names of the images alone.
@@ -90,15 +94,24 @@ class FolderReader(Reader):
         declared = declared_classes(path, settings, problems)
         images = [_Image(name, *_divided(name, splits)) for name in names]
         if settings.pattern is None:
-            for message in doubts([image.name for image in images], declared or ()):
+            sure = {*(declared or ()), *self.options.nothing}
+            for message in doubts([image.name for image in images], sure):
                 problems.fatal("class_folder", f"{root}: {message}")
             if not splits:
                 problems.raise_fatal(path.name)
-            labels = _by_folder(images, problems)
+            labels = _by_folder(images, self.options.nothing, problems)
+            if declared is None and are_numbered_parts(
+                folders := {item[0] for item in labels.values() if item}
+            ):
+                message = (
+                    f"{root}: the folders {', '.join(sorted(folders)[:_SHOWN])}, … differ in a number alone. "
+                    "Each is a class, unless you add a table labels.csv with the columns image,labels."
+                )
+                problems.warn("numbered_folders", message)
             labels_from = "folder names"
         else:
             pattern = NamePattern(settings.pattern, declared, self.options.separator)
-            labels = _by_name(images, pattern, problems)
+            labels = _by_name(images, pattern, self.options.nothing, problems)
             found_numbers = " as numbers of the classes from 0" if pattern.found_numbers else ""
             labels_from = f"file names by the pattern {settings.pattern}{found_numbers}"
         chosen = None
@@ -167,19 +180,24 @@ def _warn_of_others(root: Path, files: Sequence[str], problems: Problems) -> Non
         problems.warn("ignored_file", message)
 
 
-def _by_folder(images: Sequence[_Image], problems: Problems) -> dict[str, tuple[str, ...] | None]:
+def _by_folder(
+    images: Sequence[_Image], nothing: Sequence[str], problems: Problems
+) -> dict[str, tuple[str, ...] | None]:
     """Labels by path: the folder, unless the images of the split lie in none."""
     labels: dict[str, tuple[str, ...] | None] = {}
     labelled = {image.split for image in images if "/" in image.name}
     for image in images:
         folder, slash, _ = image.name.partition("/")
         if slash:
-            labels[image.path] = () if is_background(folder) else (folder,)
+            labels[image.path] = () if is_background(folder) or folder in nothing else (folder,)
             continue
         labels[image.path] = None
         if image.split in labelled:
             message = f"{image.path}: lies beside the class folders; move it into one, or into 'background'."
             problems.fatal("image_without_folder", message)
+    _refuse_unknown(
+        nothing, {image.name.partition("/")[0] for image in images if "/" in image.name}, problems
+    )
     deeper = [image.path for image in images if image.name.count("/") > 1]
     if deeper:
         message = (
@@ -190,12 +208,20 @@ def _by_folder(images: Sequence[_Image], problems: Problems) -> dict[str, tuple[
     return labels
 
 
+def _refuse_unknown(nothing: Sequence[str], found: Collection[str], problems: Problems) -> None:
+    for name in nothing:
+        if name not in found:
+            message = f"no label is called {name!r} (reader.nothing). {nearest(name, sorted(found))}"
+            problems.fatal("nothing", message)
+
+
 def _by_name(
-    images: Sequence[_Image], pattern: NamePattern, problems: Problems
+    images: Sequence[_Image], pattern: NamePattern, nothing: Sequence[str], problems: Problems
 ) -> dict[str, tuple[str, ...] | None]:
     """Labels by path, read from the names of the images."""
     labels: dict[str, tuple[str, ...] | None] = {}
     background: dict[str, None] = {}
+    names: set[str] = set()
     for image in images:
         labels[image.path] = None
         try:
@@ -204,9 +230,14 @@ def _by_name(
             problems.fatal("name_pattern", f"{image.path}: {error}.")
             continue
         if found is not None:
-            labels[image.path] = tuple(label for label in found if not is_background(label))
+            names.update(found)
+            labels[image.path] = tuple(
+                label for label in found if not is_background(label) and label not in nothing
+            )
             background.update(dict.fromkeys(filter(is_background, found)))
     warn_of_background(background, "file names", problems)
+    if not problems.has_fatal:
+        _refuse_unknown(nothing, names, problems)
     without = [path for path, found in labels.items() if found is None]
     if without and not problems.has_fatal:
         shown = ", ".join(map(repr, without[:_SHOWN])) + (", …" if len(without) > _SHOWN else "")

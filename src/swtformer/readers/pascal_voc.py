@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from swtformer.datasets.annotations.voc_class_lists import (
+    ClassLists,
+    class_and_split,
+    is_class_list,
+    read_class_lists,
+)
 from swtformer.datasets.annotations.voc_objects import read_objects
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, warn_of_background
@@ -61,7 +68,6 @@ MASK_FOLDERS = ("SegmentationClass", "SegmentationClassAug")
 DEFAULT_SPLITS = ("trainaug", "train_aug", "train")
 
 _TWO_PATHS = re.compile(r"/?(JPEGImages/\S.*?\.\w+)\s+/?(\S.*\.png)", re.IGNORECASE)
-_CLASS_LIST_LINE = re.compile(r"\S+\s+(-1|0|1)")
 
 
 @READERS.register("voc")
@@ -80,9 +86,10 @@ class VocReader(Reader):
 
         Image-level labels come from the first source that has the image, and `labels_from` counts them:
         labels.csv beside JPEGImages; the boxes of Annotations/<id>.xml, difficult and truncated ones
-        included; the classes in its mask, with a warning. Otherwise the image is unlabelled. Classes
-        are those declared, else VOC's 20 if all label names are VOC's and there are lists or masks, else the
-        names found, sorted.
+        included; lists of one class (ImageSets/Main/cat_train.txt); the classes in its mask, with a warning.
+        Otherwise the image is unlabelled. Classes are those declared, else VOC's 20 if all label names are
+        VOC's and there are lists or masks, else the names found, sorted. Where there are no lists but those
+        of one class each, these are the splits as well.
 
         Raises:
             DataError: every fatal problem, with file and line.
@@ -94,15 +101,21 @@ class VocReader(Reader):
             )
         problems = Problems()
         images = images_folder(settings.images, [root / "JPEGImages"], ())
-        lists = _lists(root)
-        chosen = choose_split(path, split, lists, default=DEFAULT_SPLITS)
-        if chosen is None and lists:
-            raise DataError(
-                f"{path}: has no list {' or '.join(DEFAULT_SPLITS)}; name one: {', '.join(lists)}."
-            )
-        lines = _listed(lists[chosen]) if chosen else _unlisted(images.root, problems)
+        lists, class_lists = _lists(root)
         declared = declared_classes(root, settings, problems)
-        labels = _Labels(root, declared, problems)
+        labels = _Labels(root, declared, class_lists, problems)
+        splits = lists or labels.of_lists.splits
+        chosen = choose_split(path, split, splits, default=DEFAULT_SPLITS)
+        if chosen is None and splits:
+            raise DataError(
+                f"{path}: has no list {' or '.join(DEFAULT_SPLITS)}; name one: {', '.join(splits)}."
+            )
+        if chosen is None:
+            lines = _unlisted(images.root, problems)
+        elif lists:
+            lines = _listed(lists[chosen])
+        else:
+            lines = [_Line(name, None, source) for name, source in labels.of_lists.splits[chosen]]
         entries = []
         for line in lines:
             located = locate(images, line.name, line.source, problems)
@@ -138,23 +151,17 @@ def _find_root(path: Path) -> Path | None:
     return None
 
 
-def _lists(root: Path) -> dict[str, Path]:
-    """Lists by name, without lists of one class; a second list of one name is called "Main/train"."""
+def _lists(root: Path) -> tuple[dict[str, Path], list[Path]]:
+    """Lists by name, a second list of one name being called "Main/train"; and the lists of one class."""
     lists: dict[str, Path] = {}
+    of_classes = []
     for folder in LIST_FOLDERS:
         for file in sorted((root / "ImageSets" / folder).glob("*.txt")):
-            if not _is_class_list(file):
+            if is_class_list(file):
+                of_classes.append(file)
+            else:
                 lists.setdefault(file.stem if file.stem not in lists else f"{folder}/{file.stem}", file)
-    return lists
-
-
-def _is_class_list(file: Path) -> bool:
-    """Whether a list holds one class's verdicts, as Main/cat_train.txt does ("2008_000002 -1")."""
-    if "_" not in file.stem:
-        return False
-    with file.open("rb") as stream:
-        start = stream.readline(1000).decode("utf-8", errors="replace").strip()
-    return _CLASS_LIST_LINE.fullmatch(start) is not None
+    return lists, of_classes
 
 
 @dataclass(frozen=True)
@@ -214,8 +221,15 @@ class _Labels:
         sources: number of images that each source was used for.
     """
 
-    def __init__(self, root: Path, declared: tuple[str, ...] | None, problems: Problems) -> None:
+    def __init__(
+        self,
+        root: Path,
+        declared: tuple[str, ...] | None,
+        class_lists: Sequence[Path],
+        problems: Problems,
+    ) -> None:
         self._root = root
+        self._class_lists = class_lists
         self._declared = declared
         self._problems = problems
         self._table = self._read_table(root / "labels.csv")
@@ -239,11 +253,18 @@ class _Labels:
                 self._problems.fatal("conflicting_labels", message, id=id)
         return labels
 
+    @cached_property
+    def of_lists(self) -> ClassLists:
+        """The lists of one class; read where nothing else says what an image shows."""
+        return read_class_lists(self._class_lists, self._declared, self._problems)
+
     def of(self, id: str, mask: Path | None) -> tuple[str, ...] | None:
         """Labels of one image; None where no source knows it."""
         labels, source = self._table.get(id), "labels.csv"
         if labels is None:
             labels, source = self._in_boxes(self._root / "Annotations" / f"{id}.xml"), "Annotations boxes"
+        if labels is None:
+            labels, source = self.of_lists.labels.get(id), "lists of one class"
         if labels is None and mask is not None:
             labels, source = self._in_mask(mask), masks_in(mask.relative_to(self._root).parts[0])
         if labels is None:
@@ -292,7 +313,12 @@ class _Labels:
         warn_of_background(self._background, str(self._root / "Annotations"), self._problems)
         if self._declared is not None:
             return Classes(self._declared, declared=True)
-        is_like_voc = any((self._root / name).is_dir() for name in ("ImageSets", *MASK_FOLDERS))
+        has_masks = any((self._root / name).is_dir() for name in MASK_FOLDERS)
+        listed = {class_and_split(file)[0] for file in self._class_lists}
+        if listed and not (has_masks or self._table or (self._root / "Annotations").is_dir()):
+            return Classes(tuple(sorted(listed)), declared=True)
+        self._found |= listed
+        is_like_voc = has_masks or (self._root / "ImageSets").is_dir()
         if is_like_voc and self._found <= set(VOC_CLASSES):
             return Classes(VOC_CLASSES, declared=True)
         for file in sorted((self._root / "Annotations").rglob("*.xml")):

@@ -95,10 +95,11 @@ class YoloReader(Reader):
             kept = set().union(*layout.splits.values())
             pairs = replace(pairs, images=tuple(image for image in pairs.images if image in kept))
         left = tuple(name for name in pairs.left if _LINES.match(read_start(folder / name, _START_BYTES)))
+        scored: list[str] = []
         kind = Kind(
             "yolo",
             f"YOLO labels ({layout.source.name})",
-            lambda file, problems: _annotation(file, layout, problems),
+            lambda file, problems: _annotation(file, layout, scored, problems),
             self.options.without_file,
             tuple(layout.names.values()),
             is_default="without_file" not in self.options.model_fields_set,
@@ -114,8 +115,16 @@ class YoloReader(Reader):
         )
 
 
-def _annotation(file: Path, layout: Layout, problems: Problems) -> Annotation | None:
-    """Classes in a label file; None for a file with a line that is not of YOLO, which is a fatal problem."""
+def _annotation(file: Path, layout: Layout, scored: list[str], problems: Problems) -> Annotation | None:
+    """Classes in a label file; None for a file with a line that is not of YOLO, which is a fatal problem.
+
+    Args:
+        file: the label file.
+        layout: names the classes.
+        scored: gets the lines with a sixth number.
+        problems: gets what is wrong; what is scored is said once.
+    """
+    before = len(scored)
     try:
         with opened(file, most_bytes=_MOST_BYTES) as stream:
             text = stream.read().decode("utf-8-sig")
@@ -133,7 +142,15 @@ def _annotation(file: Path, layout: Layout, problems: Problems) -> Annotation | 
         except ValueError as error:
             problems.fatal("yolo_labels", f"{file}:{line}: {error}.")
             return None
+        if values == _FEWEST_NUMBERS + 1:
+            scored.append(f"{file}:{line}")
         outlined = outlined or (values > _FEWEST_NUMBERS + 1 and values % 2 == 0)
+    if scored and not before:
+        message = (
+            f"{scored[0]}: has a sixth number, such as the confidence of a prediction. Such boxes count like "
+            "drawn ones, whatever it is."
+        )
+        problems.warn("scored_boxes", message)
     return Annotation(tuple(labels), outlined)
 
 

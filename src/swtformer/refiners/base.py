@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from swtformer.errors import NonFiniteError, PluginError
 from swtformer.settings import NoSettings, Section
 
 
@@ -75,6 +76,8 @@ class Refiner(ABC):
 
         Raises:
             ValueError: a shape, type or number differs from the above.
+            PluginError: `_refined` gave something else than maps of these images and classes.
+            NonFiniteError: it gave nan.
         """
         if not images or len(images) != len(maps):
             raise ValueError(f"Expected the maps of each image, got {len(images)} images, {len(maps)} maps.")
@@ -89,10 +92,25 @@ class Refiner(ABC):
             torch.stack(list(images)).to(self.device),
             [own[is_alive].to(self.device) for own, is_alive in zip(maps, alive, strict=True)],
         )
+        self._check_made(made, [int(is_alive.sum()) for is_alive in alive])
         return [
             _with_absent(own.float().clamp(0, 1).cpu(), is_alive.cpu())
             for own, is_alive in zip(made, alive, strict=True)
         ]
+
+    def _check_made(self, made: Any, channels: Sequence[int]) -> None:
+        """Refuse what is not maps of so many channels, one for each image, or has nan."""
+        name = getattr(self, "name", type(self).__name__)  # not every refiner is registered
+        given = [tuple(own.shape) for own in made] if isinstance(made, Sequence | Tensor) else made
+        if not isinstance(given, list) or [(len(shape), *shape[:1]) for shape in given] != [
+            (3, count) for count in channels
+        ]:
+            raise PluginError(
+                f"The refiner {name!r}: _refined gave {given}; expected maps (K+1, h, w) of each image "
+                f"with K+1 of {', '.join(map(str, channels))}."
+            )
+        if any(own.isnan().any() for own in made):
+            raise NonFiniteError(f"The refiner {name!r} gave maps that are not finite (nan).")
 
     @abstractmethod
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -73,7 +73,12 @@ class Registry(Mapping[str, Any]):
             # A notebook cell that is run again defines the same class again.
             if known is not None and _place(known) != _place(plugin):
                 raise SettingsError(
-                    f"Two plug-ins claim the {self.kind} {name!r}: {_place(known)} and {_place(plugin)}."
+                    f"Two plug-ins claim the {self.section} {name!r}: {_place(known)} and {_place(plugin)}. "
+                    f'Rename one; {self._variable}.unregister("{name}") forgets the first.'
+                )
+            if name in self._own and plugin.__module__ != self._own_module(name):
+                raise SettingsError(
+                    f"The {self.section} {name!r} of {_place(plugin)} has the name of one of ours; rename it."
                 )
             plugin.name = name
             self._registered[name] = plugin
@@ -89,10 +94,12 @@ class Registry(Mapping[str, Any]):
         """The plug-in of a name.
 
         Raises:
-            SettingsError: there is none, or the package that announces it cannot be imported.
+            SettingsError: there is none, two packages claim the name, or the package that announces it cannot
+                be imported.
         """
         if name not in self:
             raise SettingsError(self._unknown(name))
+        self._require_one_claim(name)
         if name not in self._registered:
             self._load(name)
         return self._registered[name]
@@ -105,6 +112,15 @@ class Registry(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+    def loaded(self) -> Mapping[str, type[Any]]:
+        """The plug-ins that were imported so far, by name."""
+        return dict(self._registered)
+
+    def package(self, name: str) -> str:
+        """The installed package that announces a plug-in; "" for our own and those of this process alone."""
+        points = () if name in self._own else self._entry_points.get(name, ())
+        return _package(points[0]) if points else ""
 
     def loadable(self) -> Iterator[tuple[str, type[Any]]]:
         """All plug-ins by name; one of another package that cannot be imported is skipped with a warning."""
@@ -145,23 +161,53 @@ class Registry(Mapping[str, Any]):
         return validate(section, plain, where=f"{where}, {self.kind} {name!r}", section=self.section)
 
     def _unknown(self, name: str) -> str:
-        return f"Unknown {self.kind} {name!r}. {nearest(name, list(self))}"
+        hint = nearest(name, list(self))
+        more = (
+            ""
+            if hint.startswith("Did")
+            else " If it is a plug-in, install or import the package that registers it."
+        )
+        return f"Unknown {self.kind} {name!r}. {hint}{more}"
+
+    def _require_one_claim(self, name: str) -> None:
+        points = self._entry_points.get(name, ())
+        claims = sorted(f"{point.value} (package {_package(point)})" for point in points)
+        if name in self._own:
+            claims.insert(0, self._own_module(name))
+        if len(claims) > 1:
+            raise SettingsError(
+                f"Two plug-ins claim the {self.section} {name!r}: {' and '.join(claims)}. Rename one, or "
+                "uninstall its package."
+            )
 
     def _load(self, name: str) -> None:
         if name in self._own:
-            import_module(f"{self.group}.{self._own[name]}")
+            place = self._own_module(name)
+            import_module(place)
         else:
-            point = self._entry_points[name]
+            (point,) = self._entry_points[name]
+            place = f"{point.value} (package {_package(point)})"
             try:
                 loaded = point.load()
             except Exception as error:  # whatever the code of another package raises
                 raise SettingsError(
-                    f"The {self.kind} {name!r} cannot be imported from {point.value}: {error!r}."
+                    f"The {self.section} {name!r} cannot be imported from {place}: {error!r}."
                 ) from error
             if isinstance(loaded, type) and name not in self._registered:
                 self.register(name)(loaded)
         if name not in self._registered:
-            raise SettingsError(f"{self.group}: nothing registers the {self.kind} {name!r}.")
+            raise SettingsError(
+                f"The {self.section} {name!r} should be in {place}, which registers none of this name; "
+                f'compare @{self._variable}.register("…") there.'
+            )
+
+    @property
+    def _variable(self) -> str:
+        """What the registry is called in code, for messages."""
+        return f"{self.section.upper()}S"
+
+    def _own_module(self, name: str) -> str:
+        return f"{self.group}.{self._own[name]}"
 
     @functools.cached_property
     def _own(self) -> dict[str, str]:
@@ -177,18 +223,15 @@ class Registry(Mapping[str, Any]):
         }
 
     @functools.cached_property
-    def _entry_points(self) -> dict[str, EntryPoint]:
+    def _entry_points(self) -> dict[str, list[EntryPoint]]:
+        """Entry points of other packages by name; those of more than one place are in dispute."""
         from importlib.metadata import entry_points  # with all of `email`, a tenth of the time of `--help`
 
-        points: dict[str, EntryPoint] = {}
+        points: dict[str, list[EntryPoint]] = {}
         for point in entry_points(group=self.group):
-            known = points.get(point.name)
-            if point.name in self._own or (known is not None and known.value != point.value):
-                other = f"{self.group}.{self._own[point.name]}" if known is None else known.value
-                raise SettingsError(
-                    f"Two plug-ins claim the {self.kind} {point.name!r}: {other} and {point.value}."
-                )
-            points[point.name] = point
+            known = points.setdefault(point.name, [])
+            if point.value not in [other.value for other in known]:
+                known.append(point)
         return points
 
     @property
@@ -199,6 +242,10 @@ class Registry(Mapping[str, Any]):
 
 def _place(plugin: type) -> str:
     return f"{plugin.__module__}.{plugin.__qualname__}"
+
+
+def _package(point: EntryPoint) -> str:
+    return "unknown" if point.dist is None else point.dist.name
 
 
 METHODS = Registry("method", group="swtformer.methods", section="method")

@@ -12,7 +12,7 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.images import has_rotation, read_image
 from swtformer.datasets.label_images import read_labels, require_same_size
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.errors import DataError, ImageError, PluginError, SettingsError, SwtformerError
 from swtformer.exporters import Exporter, LabelledImage, exporter
 from swtformer.in_order import in_order
 from swtformer.progress import Progress, shown
@@ -135,6 +135,12 @@ def export_masks(
             raise DataError(f"{folder}: none of its {len(ids)} masks can be exported: {failures[0].reason}")
 
     warnings = plug_in.write(images(), out, classes=names, settings=settings.export)
+    if not isinstance(warnings, list) or not out.exists():
+        raise PluginError(
+            f"The exporter {format!r}: write gave {type(warnings).__name__} and "
+            f"{'wrote' if out.exists() else 'did not write'} {out}; expected a list of warnings, and a file "
+            "or folder of this name."
+        )
     warnings += _warnings([photographs.get(id) for id in written], pixels.exif)
     if is_run:
         write_failures(run, "export", failures)

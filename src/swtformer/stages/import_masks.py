@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from swtformer.datasets.label_images import read_labels
+from swtformer.datasets.label_images import read_labels, require_known_labels
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, ImageError
 from swtformer.exporters import Known, Reading, exchange_format, recognise
@@ -68,6 +69,7 @@ def import_masks(
     format: str = "auto",
     base: MaskSource = "auto",
     out: str | os.PathLike[str] | None = None,
+    empty: Literal["keep", "background"] = "keep",
     strict: bool = False,
     progress: Progress = shown,
 ) -> ImportResult:
@@ -75,8 +77,9 @@ def import_masks(
 
     A mask of the file replaces the run's if it differs from what was exported (`review.changes.change`).
     Corrections of earlier imports are kept, except that of a mask that the file changes as well. A region
-    that is not a mask (a box, a line, …) is passed over; an image with no other regions keeps its mask.
-    Otherwise nothing is written unless the whole file can be used.
+    that is not a mask (a box, a line, …) is passed over; an image with no other regions keeps its mask, and
+    so does one without any region (see `empty`). Otherwise nothing is written unless the whole file can be
+    used.
 
     Args:
         run: a run with masks, which has the ids, sizes and class names.
@@ -85,6 +88,8 @@ def import_masks(
         base: the run's masks before any correction. "auto" adds to the import in `out`, else to the one in
             the run's corrected_masks, else takes pseudo_masks or masks. "pseudo_masks" starts over.
         out: folder to make; the run's corrected_masks if None.
+        empty: what an image means that the file lists without any region and without the fingerprint of an
+            export: it was not looked at and keeps its mask, or it is all background.
         strict: refuse a file with a region that is not a mask.
         progress: called for every mask.
 
@@ -104,14 +109,19 @@ def import_masks(
         corrected = {id: digest for id, digest in earlier.corrected.items() if id in known}
         changes: dict[str, int] = {}
         emptied: list[str] = []
+        blank: list[str] = []
         conflicts: list[str] = []
         foreign: list[str] = []
         is_drawn = False
         reading = Reading(known, classes, problems, strict=strict)
         for done, item in enumerate(plug_in.read(file, reading), start=1):
             id = item.id
+            require_known_labels(item.labels, item.source, classes)
             is_drawn = is_drawn or item.is_drawn
             current = read_labels(known[id].source, classes)
+            if empty == "keep" and not item.is_drawn and item.exported is None and current.any():
+                blank.append(id)
+                continue
             is_corrected = id in earlier.corrected
             original = _original(earlier.base / f"{id}.png", current, classes) if is_corrected else current
             found = change(item, current, original, plug_in)
@@ -127,8 +137,8 @@ def import_masks(
                 foreign.append(id)
             progress("import", done, len(known))
         problems.raise_fatal(str(file))
-        if not changes or (any(changes.values()) and not is_drawn):
-            raise DataError(_nothing_found(file, start, len(changes), problems))
+        if not changes or (not is_drawn and (blank or any(changes.values()))):
+            raise DataError(_nothing_found(file, start, len(changes) + len(blank), problems))
         for id, mask in known.items():
             if not changes.get(id):
                 (folder / f"{id}.png").parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +159,7 @@ def import_masks(
         passed_over=tuple(passed_over),
         warnings=(
             *(item.message for item in problems.warnings if item.kind not in {UNKNOWN_IMAGE, PASSED_OVER}),
-            *_warnings(emptied, conflicts, foreign),
+            *_warnings(blank, emptied, conflicts, foreign),
         ),
     )
 
@@ -164,8 +174,8 @@ def _nothing_found(file: Path, start: Path, listed: int, problems: Problems) -> 
     """Message for a file that lists images of the run, or none of them, but has no mask of any."""
     if listed:
         message = (
-            f"{file}: lists {listed} images of {start}, but has no mask of any, so all masks would become "
-            "background. Nothing was imported. Were the annotations saved before the export?"
+            f"{file}: lists {listed} images of {start}, but has no mask of any. Nothing was imported. Were "
+            "the annotations saved before the export?"
         )
     else:
         message = (
@@ -219,8 +229,15 @@ def _original(path: Path, current: np.ndarray, classes: Sequence[str]) -> np.nda
     return labels if labels.shape == current.shape else current
 
 
-def _warnings(emptied: Sequence[str], conflicts: Sequence[str], foreign: Sequence[str]) -> list[str]:
+def _warnings(
+    blank: Sequence[str], emptied: Sequence[str], conflicts: Sequence[str], foreign: Sequence[str]
+) -> list[str]:
     warnings = []
+    if blank:
+        warnings.append(
+            f"{_named(blank)} left as in the run, as the file lists the image without any region: nobody may "
+            "have looked at it. If everything was erased there, import again with `empty` background."
+        )
     if emptied:
         warnings.append(
             f"{_named(emptied)} all background in the file, but not in the run. Was anything drawn there?"

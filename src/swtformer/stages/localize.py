@@ -16,6 +16,7 @@ from swtformer.datasets.value_range import with_range
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
+from swtformer.methods import checked_maps
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, shown
@@ -123,7 +124,7 @@ def localize(
                 row[list(record.present or ())] = 1
         images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for _, image in batch]).to(device)
         with autocast(options.precision, device):
-            made = model.maps(images, present, settings=options)
+            made = checked_maps(model, images, present, settings=options)
         size = (images.shape[-2], images.shape[-1])
         return [maps_of(made, index, size=size) for index in range(len(batch))]
 

@@ -16,7 +16,7 @@ from swtformer.datasets.of_run import notes_of, open_data_of
 from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.value_range import with_range
-from swtformer.errors import ImageError, SwtformerError
+from swtformer.errors import ImageError, NonFiniteError, PluginError, SwtformerError
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.labelling.mask_rule import ids_with_maps
 from swtformer.labelling.start import RunExamples, Start, made_from
@@ -80,7 +80,8 @@ def refine(
     Raises:
         SwtformerError: no maps can be used, none of the data set's images has maps, the maps to start from
             were not made, or an optional library is missing.
-        NonFiniteError: the fit of a learned refiner diverged.
+        PluginError: the refiner gave something else than maps of these images.
+        NonFiniteError: the fit of a learned refiner diverged, or a refiner gave nan.
     """
     keep_freed_memory()
     mapped_by = read_notes(run.maps_file, MapNotes)
@@ -208,6 +209,8 @@ def _refined(refiner: Refiner, batch: list[_Unrefined]) -> list[ClassActivationM
     """Maps with their refined ones. A batch that fails is halved, until single images fail."""
     try:
         made = refiner.refine_batch([one.image for one in batch], [one.channels for one in batch])
+    except (PluginError, NonFiniteError):
+        raise
     except SwtformerError as error:
         if len(batch) == 1:
             return [error]

@@ -19,6 +19,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.datasets.value_range import with_range
 from swtformer.engine.training_folder import (
     has_checkpoint,
+    holds_weights,
     training_folder,
     with_earlier,
 )
@@ -34,7 +35,7 @@ from swtformer.settings import SegmentSettings, Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import write_json
+from swtformer.store.files import read_json, write_json
 from swtformer.store.known_data import data_of
 from swtformer.store.models import holds_model
 from swtformer.store.notes import (
@@ -148,7 +149,7 @@ def segment(
     with training_folder(trained, settings, sections=SECTIONS, resume=resume):
         left_out = rejections(run, masks, trained, resume=resume)
         pairs = _pairs(data, masks, settings, left_out=left_out, progress=progress)
-        changes = changed_masks(trained, pairs)
+        changes = changed_masks(trained, pairs) or _changed_division(trained, pairs, settings)
         if is_main_process():
             changes += changed_threads(trained, settings.segment)
             if not (resume and holds_model(trained.path)):
@@ -311,6 +312,16 @@ def _refuse_unfinished(run: Run, masks: Path) -> None:
             f"{masks}: holds no {run.pseudo_masks_file.name}, so the masks are not all made yet, or by "
             "different rules; run `swtformer pseudo-label` again."
         )
+
+
+def _changed_division(trained: Run, pairs: Pairs, settings: Settings) -> list[str]:
+    """Says whether other images would be set aside than when an existing training started."""
+    if not holds_weights(trained) or not trained.training_ids_file.is_file():
+        return []
+    training, _ = _divided(pairs, settings)
+    if read_json(trained.training_ids_file) == [item.id for item in training]:
+        return []
+    return ["the groups of images (data.group) were changed, so that others would be set aside"]
 
 
 def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[MaskedImage]]:

@@ -10,6 +10,7 @@ import torch
 from swtformer.allocator import keep_freed_memory
 from swtformer.datasets import open_dataset, split_off
 from swtformer.datasets.check import refuse_unreadable
+from swtformer.datasets.folders.name_patterns import pattern_hint
 from swtformer.datasets.groups import require_no_shared_group
 from swtformer.datasets.of_run import place_of, write_labels
 from swtformer.datasets.records import ImageSet
@@ -191,7 +192,9 @@ def _sets(
 ) -> tuple[ImageSet, ImageSet | None]:
     labelled = [i for i, record in enumerate(data.records) if record.present is not None]
     if not labelled:
-        raise DataError(f"{data.name}: no image has labels, so there is nothing to train on.")
+        hint = pattern_hint([Path(record.id).name for record in data.records])
+        message = f"{data.name}: no image has labels, so there is nothing to train on. {hint}"
+        raise DataError(message.strip())
     data = data.subset(labelled)
     if validation is None and settings.data.validation_split is not None:
         split = settings.data.validation_split

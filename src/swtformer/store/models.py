@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.settings import ImageSettings, Section
+from swtformer.errors import CheckpointError, SettingsError, SwtformerError
+from swtformer.settings import ImageSettings, Section, validate
 from swtformer.store.files import read_json, write_json, write_with
 from swtformer.store.notes import network_notes
 from swtformer.store.run import Run
@@ -186,11 +186,18 @@ def saved_settings(
                 f"{path}: has the format {config['format']!r}; this version of swtformer reads format "
                 f"{FORMAT}. Update swtformer, or save the model again with this version."
             )
-        settings = section.model_validate(config[SETTINGS_OF[kind]])
+        settings = validate(
+            section,
+            config[SETTINGS_OF[kind]],
+            where=f"{path}: holds values that cannot be used",
+            section=SETTINGS_OF[kind],
+        )
         classes = tuple(str(name) for name in config["classes"])
     except KeyError as error:
         raise CheckpointError(f"{path}: {error} is missing.") from None
-    except (TypeError, ValidationError) as error:
+    except SettingsError as error:
+        raise CheckpointError(str(error)) from None
+    except TypeError as error:
         raise CheckpointError(f"{path}: holds values that cannot be used: {error}") from None
     return settings, classes
 

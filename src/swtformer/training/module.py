@@ -38,6 +38,7 @@ class TrainingModule(FittedModule):
     def __init__(self, model: Method, settings: Settings, images: TrainingImages | None = None) -> None:
         super().__init__(model, settings.train, seed=settings.seed)
         self.images = images
+        self.trained = f"The method {model.name!r} ({type(model).__module__}.{type(model).__qualname__})"
         self.loss_names = model.loss_names
         self._scores: list[Tensor] = []
         self._labels: list[Tensor] = []

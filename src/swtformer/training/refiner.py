@@ -71,6 +71,7 @@ class RefinerModule(FittedModule):
     def __init__(self, refiner: LearnedRefiner, options: OptimisationSettings, *, seed: int) -> None:
         super().__init__(refiner.network.train(), options, seed=seed)
         self.refiner = refiner
+        self.trained = f"The refiner {type(refiner).__module__}.{type(refiner).__qualname__}"
         self.loss_names = refiner.loss_names
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:

@@ -31,8 +31,9 @@ def require_same_network(run: Run, settings: Settings) -> None:
         changed += differing(made_with, settings_of_masks(settings))
     if changed:
         raise SettingsError(
-            f"{trained.path} holds a network of other settings: {', '.join(changed)}. Remove this folder to "
-            "retrain the network; what the stages before it made is kept as far as it is current."
+            f"{trained.path} holds a network of other settings: {', '.join(changed)}. Remove this folder, or "
+            "move it elsewhere to keep it, and the network is retrained; what the stages before it made is "
+            "kept as far as it is current. To go on with this network, run the stages one by one."
         )
 
 

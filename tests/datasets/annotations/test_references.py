@@ -63,6 +63,13 @@ def test_names_as_they_are_need_no_word(find):
     assert problems.warnings == ()
 
 
+def test_case_makes_no_difference_and_is_said(find):
+    there, problems = find(["a.JPG", "b.jpg"], ["a.jpg", "b.jpg"])
+    assert there == [("a", "a.JPG"), ("b", "b.jpg")]
+    (warning,) = problems.warnings
+    assert "'a.jpg' is taken to be a.JPG; of 2 names, 1 fit" in warning.message
+
+
 def test_a_missing_image_is_not_taken_from_elsewhere(find):
     there, _ = find(["images/a.jpg", "val/b.jpg"], ["a.jpg", "b.jpg"])
     assert there == [("a", "images/a.jpg"), ("b", None)]
@@ -140,7 +147,7 @@ def test_a_named_folder_is_searched_alone(find, tmp_path):
 def test_two_files_without_extension(find):
     there, problems = find(["images/a.jpg", "images/a.png"], ["a"])
     assert there == [None]
-    with pytest.raises(Exception, match="write the extension"):
+    with pytest.raises(Exception, match="write the whole name"):
         problems.raise_fatal("x")
 
 

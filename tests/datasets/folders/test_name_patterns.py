@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from swtformer.datasets import open_dataset
-from swtformer.datasets.folders.name_patterns import NamePattern, are_vectors
+from swtformer.datasets.folders.name_patterns import NamePattern, are_vectors, pattern_hint
 from swtformer.errors import DataError, SettingsError
 from swtformer.settings import DataSettings
 
@@ -111,3 +111,40 @@ def test_a_vector_as_one_label_is_refused(tmp_path, write_images):
     write_images(tmp_path, ["a-1001.jpg", "b-0001.jpg"])
     with pytest.raises(DataError, match="a 0 or 1 for each class"):
         open_dataset(tmp_path, DataSettings(pattern=r"-(?P<label>\d+)"))
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "labels"),
+    [
+        (["436-12-[0 0 1]", "437-12-[1 0 1]"], "abc", [("c",), ("a", "c")]),
+        (["p_0_[0, 1]", "p_1_[0,0]"], "ab", [("b",), ()]),
+        (["TCGA-0.25+1[0101]", "TCGA-0.25+2[1000]"], "abcd", [("b", "d"), ("a",)]),
+        (["1_110", "27_011"], "abc", [("a", "b"), ("b", "c")]),
+        (["cat.0", "cat.1", "dog.0", "dog.1"], None, [("cat",), ("cat",), ("dog",), ("dog",)]),
+        (["Maine_Coon_1", "Maine_Coon_2", "pug1", "pug2"], None, [("Maine_Coon",)] * 2 + [("pug",)] * 2),
+        (
+            ["8_x51_class0", "9_x1_class0", "8_x2_class1", "1_x2_class1"],
+            None,
+            [("class0",)] * 2 + [("class1",)] * 2,
+        ),
+    ],
+)
+def test_a_hint_gives_a_pattern_that_reads_the_names(names, classes, labels):
+    hint = pattern_hint(names)
+    pattern = NamePattern(hint.split("data.pattern to '")[1].split("'")[0], classes, None)
+    assert [pattern.labels(f"{name}.png") for name in names] == labels
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["IMG_0001", "IMG_0002"],
+        ["cat_1", "cat_2", "dog_1"],
+        ["a", "b"],
+        ["1_01", "2_10"],
+        ["0001", "0110"],
+    ],
+)
+def test_no_hint_where_names_tell_nothing(names):
+    assert pattern_hint(names) == ""

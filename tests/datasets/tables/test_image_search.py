@@ -41,6 +41,11 @@ def test_several_folders(tmp_path):
     assert ids(tmp_path, ["/old/part_1/a.jpg", "/old/part_2/b.jpg"]) == ["part_1/a", "deep/part_2/b"]
 
 
+def test_case_makes_no_difference_where_one_file_fits(tmp_path):
+    touch(tmp_path, "part_1/a.JPG", "part_2/B.jpg", "part_2/b.JPG")
+    assert ids(tmp_path, ["a.jpg", "B.jpg"]) == ["part_1/a", "part_2/B"]
+
+
 def test_a_name_in_several_folders_is_asked_for(tmp_path):
     touch(tmp_path, "p1/a.jpg", "p2/a.jpg", "p2/b.jpg", "p3/c.jpg")
     folder = ImageSearch(tmp_path, None).folder_of(["a.jpg", "b.jpg", "c.jpg"])

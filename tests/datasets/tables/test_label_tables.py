@@ -213,3 +213,37 @@ def test_the_images_folder_can_be_named(photos, write_images):
 def test_a_folder_without_a_table_is_no_table(photos):
     with pytest.raises(DataError, match="holds no label table"):
         open_dataset(photos, DataSettings(format="table"))
+
+
+class TestEqualNamesInFoldersOfSplits:
+    """train/0.jpg and val/0.jpg: the folder of the split that is read, and no other, holds its images."""
+
+    @pytest.fixture
+    def folder(self, tmp_path, write_images):
+        for split in ("train", "val"):
+            write_images(tmp_path / split, ["0.jpg", "1.jpg"])
+        return tmp_path
+
+    def test_the_split_decides(self, folder):
+        (folder / "labels.csv").write_text("image,labels,split\n0.jpg,cat,train\n1.jpg,dog,val\n")
+        for split, image in (("train", "0"), ("val", "1")):
+            (record,) = open_dataset(folder, AUTO, split=split).records
+            assert record.image == folder / split / f"{image}.jpg"
+
+    def test_without_a_split_it_is_asked(self, folder):
+        (folder / "labels.csv").write_text("image,labels\n0.jpg,cat\n1.jpg,dog\n")
+        with pytest.raises(DataError, match=r"may be those in .*train and .*val, which have the same names"):
+            open_dataset(folder, AUTO)
+
+    def test_a_named_folder_decides(self, folder):
+        (folder / "labels.csv").write_text("image,labels\n0.jpg,cat\n1.jpg,dog\n")
+        data = open_dataset(folder, DataSettings(images=folder / "val"))
+        assert [record.image for record in data.records] == [folder / "val/0.jpg", folder / "val/1.jpg"]
+
+    def test_one_name_in_two_splits_is_told_before_a_split_that_is_missing(self, folder):
+        rows = "0.jpg,cat,train\n1.jpg,dog,train\n0.jpg,dog,val\n1.jpg,cat,val\n"
+        (folder / "labels.csv").write_text(f"image,labels,split\n{rows}")
+        with pytest.raises(
+            DataError, match=r"'0\.jpg' is in several splits: train, val\. .*write their fold"
+        ):
+            open_dataset(folder, AUTO, split="val")

@@ -25,12 +25,14 @@ class CocoContent:
         classes: names in the order of their category ids.
         images: by id, in the order of the file.
         labels: class names by image id, each once; None, or no such id, where they are not known.
+        without: ids of the images that no annotation is about, where there are annotations.
         is_outlined: whether any object has an outline or a mask.
     """
 
     classes: tuple[str, ...]
     images: Mapping[Id, Reference]
     labels: Mapping[Id, tuple[str, ...] | None]
+    without: Mapping[Id, None]
     is_outlined: bool
 
 
@@ -75,10 +77,12 @@ def read_coco(
     labels: dict[Id, tuple[str, ...] | None] = {}
     if "annotations" in content:
         labels = _labels(annotations, images, categories, file, problems, drop_strays=drop_strays)
+    annotated = {as_id(item.get("image_id")) for item in annotations if isinstance(item, dict)}
     return CocoContent(
         tuple(dict.fromkeys(name for name in categories.values() if name is not None)),
         images,
         labels,
+        dict.fromkeys(id for id in labels if id not in annotated),
         any(_is_outlined(item) for item in annotations),
     )
 
@@ -177,6 +181,13 @@ def _labels(
         message = f"{first['image']}: image_id {_counted(strays)} not in images"
         empty = sum(not labels for labels in found.values())
         _tell_strays(message, len(annotations) - strays.total(), 0 if drop_strays else empty, problems)
+    scored = sum(isinstance(item, dict) and item.get("score") is not None for item in annotations)
+    if scored:
+        problems.warn(
+            "scored_annotation",
+            f"{file}: {scored} of {len(annotations)} annotations have a score, as predictions do. They "
+            "count like drawn ones, whatever it is.",
+        )
     if captions:
         alone = {image for image in captions if not found[image]}
         problems.warn(
@@ -205,7 +216,7 @@ def _tell_strays(message: str, others: int, empty: int, problems: Problems) -> N
         problems.fatal(
             "coco_annotation",
             f"{message}. They may belong to images without annotations ({empty} are listed): mend the ids, "
-            "or leave them out with reader.strays drop, and these images are pure background.",
+            "or leave them out with reader.strays drop, and these images are as reader.empty says.",
         )
     else:
         problems.warn("coco_annotation", f"{message}; left out.")

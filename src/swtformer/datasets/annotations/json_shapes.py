@@ -18,6 +18,7 @@ from swtformer.datasets.annotations.json_records import (
     value_of,
 )
 from swtformer.datasets.annotations.json_values import Item
+from swtformer.datasets.rows import is_whole_number
 from swtformer.datasets.tables.column_names import IMAGE_COLUMNS, find_columns
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
@@ -96,7 +97,7 @@ def _class_names(value: Mapping[str, Any], is_image: IsImage) -> dict[int, str] 
             if not any(map(is_image, names)):
                 return dict(enumerate(names))
         elif isinstance(names, dict) and names:
-            if all(number.isdecimal() and isinstance(name, str) for number, name in names.items()):
+            if all(is_whole_number(number) and isinstance(name, str) for number, name in names.items()):
                 return {int(number): name for number, name in names.items()}
             if all(type(number) is int for number in names.values()) and not any(map(is_image, names)):
                 return {number: name for name, number in names.items()}

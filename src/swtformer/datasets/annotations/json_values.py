@@ -12,7 +12,7 @@ from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json
 from swtformer.datasets.tables.label_cells import NAME_KEYS, SCORE_KEYS
 
-MARKS = ";|,"
+MARKS = ";\uff1b\u3001|,\uff0c"
 """What separates several names in one text; the first of them that is in it."""
 NUMBERS_WAY_OUT = (
     'add a list "classes", write classes.txt with a name per line, number 0 first, or name them in that '
@@ -222,7 +222,8 @@ def _with_names(
         and all(len(numbers) == len(classes) for numbers in lists)
         and (are_flags or any(not number.is_integer() for numbers in lists for number in numbers))
     )
-    if is_vector and are_flags and not any(len(set(numbers)) < len(numbers) for numbers in lists):
+    is_repeated = any(len(set(numbers)) < len(numbers) for numbers in lists)
+    if is_vector and are_flags and not is_repeated and len(set(lists)) == 1:
         problems.fatal(
             "number_labels",
             f"{where}: lists such as [{example}] may be numbers of classes, or 0 or 1 for each; write names.",

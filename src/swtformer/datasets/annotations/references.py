@@ -20,6 +20,7 @@ from swtformer.datasets.paths import (
     images_folder,
     is_absolute,
     is_image_name,
+    is_in_other_case,
     listed_path,
     record_id,
     without_upload,
@@ -153,9 +154,10 @@ class _Search:
         found = _literal(self._folder, name)
         if len(found) > 1:
             shown = " and ".join(map(repr, found))
-            return _Result(reference, name, fault=f"{name!r} fits {shown}; write the extension")
+            return _Result(reference, name, fault=f"{name!r} fits {shown}; write the whole name")
         if found:
-            return _Result(reference, name, self._folder.root / found[0])
+            in_part = is_in_other_case(name, found[0])
+            return _Result(reference, name, self._folder.root / found[0], is_loose=in_part)
         if reference.other and len(found := _literal(self._folder, reference.other)) == 1:
             return _Result(reference, name, self._folder.root / found[0], is_loose=True)
         fault = _fault(name)

@@ -28,6 +28,14 @@ PLAIN_FOLDERS = frozenset(
 """Folders (lower case) that hold either the images or their files, and do not tell images apart."""
 
 
+MEANINGS = {
+    "unknown": "their labels are not known",
+    "background": "they count as background only",
+    "leave_out": "they are left out",
+}
+"""What images without labels count as, in words, by the value of a reader's option."""
+
+
 class SidecarSettings(Section):
     """Options of formats with a file per image."""
 
@@ -280,10 +288,9 @@ def _tell(
 
     Most images being background by mere default is too much of a guess, so it is refused.
     """
-    meaning = {"unknown": "their labels are not known", "background": "they count as background only"}
     if without:
         is_doubtful = kind.is_default and kind.without_file == "background" and 2 * len(without) > images
-        told = "set" if is_doubtful else meaning.get(kind.without_file, "they are left out") + ". Set"
+        told = "set" if is_doubtful else f"{MEANINGS[kind.without_file]}. Set"
         (problems.fatal if is_doubtful else problems.warn)(
             "without_file",
             f"{path}: {len(without)} of {images} images have no file of {kind.what}, {without[0]} first; "

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from swtformer.datasets.background import is_background
+from swtformer.datasets.background import is_background, sounds_like_nothing
 from swtformer.datasets.folders.folder_names import (
     usually_holds_images,
     usually_holds_masks,
@@ -66,11 +66,22 @@ def doubts(names: Sequence[str], declared: Collection[str]) -> Iterator[str]:
         yield f"the folders {shown} look like splits. Name them train, val and test, or open one of them."
     splits = sorted(name for name in classes if is_split(name))
     if len(splits) > 1 or (splits and len(classes) > 1 and not set(splits) & direct):
-        others = ", ".join(sorted(set(stems) - set(splits))[:5])
-        yield (
-            f"the folders {', '.join(splits)} look like splits, but not {others} beside them. Move what "
-            "is no split elsewhere; class folders belong into the splits."
-        )
+        beside = sorted(set(stems) - set(splits))
+        others = ", ".join(beside[:5])
+        if beside and all(map(usually_holds_masks, beside)):
+            advice = f"and {others} like masks; name that folder in `data.masks`."
+            good = set().union(*(below[name] for name in splits if split_within(name) == "train"))
+            if good and all(map(sounds_like_nothing, good)):  # MVTec AD
+                advice += (
+                    f" The training images are all {', '.join(sorted(good))}: read the split test "
+                    "(`data.split`) or all, with that folder as background (`reader.nothing`)."
+                )
+            yield f"the folders {', '.join(splits)} look like splits, {advice}"
+        else:
+            yield (
+                f"the folders {', '.join(splits)} look like splits, but not {others} beside them. Move what "
+                "is no split elsewhere; class folders belong into the splits."
+            )
     yield from _repeated(classes, below, direct)
     for name in sorted(classes):
         inside = sorted(item for item in below[name] if is_split(item))

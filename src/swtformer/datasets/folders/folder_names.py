@@ -17,11 +17,14 @@ _MASKS = re.compile(
 _PARTS = re.compile(
     r"(patient|case|subject|slide|tile|patch|series|study|scan|session|seq(uence)?|video|clip|visit|batch|part)s?"
     r"[ _-]?\d[\d _-]*|(19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d"
+    r"|(19|20)\d\d|b(and)?[ _-]?\d\d?a?"  # years; bands of Sentinel-2 and Landsat
     r"|rgb|nir|swir|ir|infrared|thermal|visible|depth|dsm|dem|ndvi|sar|s1|s2|left|right"
 )
+_NUMBERED = re.compile(r"([a-z]{2,})[ _-]?\d+")
+_NUMBERED_CLASSES = ("class", "cls", "type", "grade", "stage", "level", "category", "cat", "cluster", "label")
 
 _MASK_ENDING = re.compile(
-    r"[ _-](masks?|seg|segmentation|gt|groundtruth|labels?)([ _-]?\d+)?$", re.IGNORECASE
+    r"[ _-](masks?|seg|segmentation|gt|groundtruth|labels?|anno|annotations?)([ _-]?\d+)?$", re.IGNORECASE
 )
 
 
@@ -33,6 +36,12 @@ def usually_holds_images(folder: str) -> bool:
 def usually_is_part(folder: str) -> bool:
     """Whether a folder of this name is usually a patient, a date, a band or another part of a data set."""
     return _PARTS.fullmatch(folder.lower()) is not None
+
+
+def are_numbered_parts(folders: Collection[str]) -> bool:
+    """Whether folders differ in a number alone (kos01, kos02), and are not called class, grade or so."""
+    found = {match and match[1] for match in map(_NUMBERED.fullmatch, map(str.lower, folders))}
+    return len(folders) > 1 and len(found) == 1 and not found & {None, *_NUMBERED_CLASSES}
 
 
 def usually_holds_masks(folder: str) -> bool:

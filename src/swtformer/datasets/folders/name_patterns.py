@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
+
+from swtformer.datasets.rows import is_whole_number
 
 SEPARATORS = (";", "|", ",", "+", "&", " ", "_", "-")
 """What may stand between the names that a group `labels` finds; the first that occurs counts."""
 
 _BRACKETS = str.maketrans("", "", "[](){}'\"")
 _DIGITS = re.compile("[01]{2,}")
+_VECTORS_IN_NAMES = (
+    (re.compile(r"\[[01](?:[ ,]*[01])+\]"), r"\[(?P<labels>[01 ,]+)\]"),
+    (re.compile(r"[_-][01]{3,}$"), r"[_-](?P<labels>[01]+)\."),
+)
+_WORDS_IN_NAMES = (
+    (re.compile(r"^([A-Za-z]+(?:[ _-][A-Za-z]+)*)(?=[ _.-]*\d)"), "^(?P<label>[A-Za-z]+(?:[ _-][A-Za-z]+)*)"),
+    (re.compile(r"\d[_-]([A-Za-z]+\d*)$"), r"[_-](?P<label>[A-Za-z]+\d*)\."),
+)
+"""What labels look like at a place of a name, and the pattern that finds them there."""
+
+_MOST_WORDS = 50
 _VECTOR = re.compile(r"[01]|[01]{2,}|[01](?:[\s,;|_+-]+[01])+")
 
 
@@ -85,7 +99,7 @@ class NamePattern:
     def _named(self, label: str) -> str:
         """The class of a number, where the classes are declared by name."""
         classes = self._classes
-        if classes is None or label in classes or not label.isdecimal():
+        if classes is None or label in classes or not is_whole_number(label):
             return label
         if int(label) >= len(classes):
             hint = (
@@ -99,6 +113,29 @@ class NamePattern:
             )
         self.found_numbers = True
         return classes[int(label)]
+
+
+def pattern_hint(names: Sequence[str]) -> str:
+    """Which pattern may find labels in the names of images, as sentences; "" where none comes to mind.
+
+    Args:
+        names: of all images, without folders and extensions.
+    """
+    if not names:
+        return ""
+    for found, pattern in _VECTORS_IN_NAMES:
+        if all(map(found.search, names)):
+            return (
+                f"If {names[0]!r} holds a 0 or 1 for each class, set data.pattern to '{pattern}' and list "
+                "the classes in data.classes."
+            )
+    for found, pattern in _WORDS_IN_NAMES:
+        matches = [found.search(name) for name in names]
+        counts = Counter(match[1] for match in matches if match)
+        if counts.total() == len(names) and 1 < len(counts) <= _MOST_WORDS and min(counts.values()) > 1:
+            shown = ", ".join(sorted(counts)[:5]) + (", …" if len(counts) > 5 else "")
+            return f"If {shown} in the file names are labels, set data.pattern to '{pattern}'."
+    return ""
 
 
 def are_vectors(labels: Collection[str]) -> bool:

@@ -18,12 +18,12 @@ from swtformer.datasets.tables.table_settings import TableSettings
 _FAMILIES = (
     ("true t", "false f"),
     ("yes y", "no n"),
-    ("x ✓ ✔ ✗", "-"),
+    ("x ✓ ✔ ☑ ✅", "- ✗ ✘ ☐ ❌"),
     ("present", "absent"),
     ("positive pos", "negative neg"),
     ("ja", "nein"),
     ("oui", "non"),
-    ("si", "no"),
+    ("si sí sì", "no"),
     ("wahr", "falsch"),
     ("vrai", "faux"),
     ("vero verdadero", "falso"),
@@ -37,6 +37,9 @@ _HOLDS = {"blank": False, "absent": False, "present": True}
 
 LARGEST_COUNT = 50
 """Numbers above it are no counts of objects: they need a threshold."""
+
+_GRADE = re.compile(r"(grade|stage|level|severity|score)$", re.IGNORECASE)
+"""Ends of names of columns whose numbers are no counts of objects."""
 
 IS_OR_HAS = re.compile(r"(is|has)[_\s]|(is|has)(?=[A-Z])")
 """Names of columns that are probably no class."""
@@ -180,7 +183,9 @@ def read_flags(
         many = [name for name, own in by_column.items() if own["count"]]
         values = (number_in(str(row.cells.get(name)).lower()) for row in rows for name in many)
         largest = max(value for value in values if value is not None)
-        if options.threshold is None and (largest > LARGEST_COUNT or kinds["fraction"]):
+        grades = [name for name in many if _GRADE.search(name)]
+        if options.threshold is None and (largest > LARGEST_COUNT or kinds["fraction"] or grades):
+            many = grades or many
             problems.fatal(
                 "table_columns",
                 f"{path}: the columns {_some(many)} hold numbers up to {largest:g}; say from which on a "

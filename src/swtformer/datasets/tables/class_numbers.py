@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,7 +83,8 @@ def resolve_lists(
 
     They are one value per class if all have one length and hold nothing but 0, 1, -1 and fractions, and
     either some value is in a list twice, as numbers of classes are not, or the length is that of the class
-    list.
+    list. Of two classes, "0 1" may be both numbers or the second class alone: that is asked, unless "1 0"
+    occurs as well, as then all images would show both.
     """
     lists = [cell.numbers for cell in cells if cell and cell.numbers]
     values = {value for own in lists for value in own}
@@ -92,7 +93,18 @@ def resolve_lists(
     sizes = {len(declared.names), len(declared.by_number)} if declared else set()
     is_repeated = any(len(set(own)) < len(own) for own in lists)
     are_flags = all(value in (0, 1, -1) or 0 < value < 1 for value in values) and len(lengths) == 1
-    if not (lists and are_flags and (has_scores or is_repeated or (lengths <= sizes and 0 in values))):
+    has_single = any(whole_number(name) is not None for cell in cells if cell for name in cell.names)
+    is_certain = has_scores or is_repeated or len(set(lists)) > 1
+    may_be_flags = bool(lists) and are_flags and lengths <= sizes and 0 in values and not has_single
+    if may_be_flags and not is_certain and _may_be_numbers(values, max(lengths), declared):
+        example = " ".join(map(str, lists[0]))
+        problems.fatal(
+            "number_labels",
+            f"{path}: is {example!r} the numbers of classes, or a 0 or 1 for each class? Write names, or a "
+            "column of 0 and 1 for each class.",
+        )
+        return [None] * len(cells)
+    if not (may_be_flags or (lists and are_flags and (has_scores or is_repeated))):
         if has_scores:
             problems.fatal("table_row", f"{path}: lists of scores must all have one value per class.")
         return [cell and _as_names(cell) for cell in cells]
@@ -112,6 +124,12 @@ def resolve_lists(
         names = tuple(name for _, name in sorted(declared.by_number.items()))
     notes.append(f"lists of {length} values are classes in the order of {Path(declared.where).name}")
     return [cell and _as_scores(cell, names) for cell in cells]
+
+
+def _may_be_numbers(values: Collection[float], length: int, declared: ClassList | None) -> bool:
+    """Whether lists that may be one value per class may be numbers of a class list as well."""
+    numbers = declared.by_number if declared else {}
+    return numbers.keys() >= set(values) and (length > 1 or len(numbers) == 1)
 
 
 def _as_names(cell: Cell) -> Cell:

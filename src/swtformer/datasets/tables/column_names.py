@@ -104,7 +104,7 @@ BOX_COLUMNS = (
     "bbx", "left", "xcenter", "xc", "boxx", "bboxxmin", "minx", "regionid", "regionshapeattributes",
 )  # fmt: skip
 
-_METADATA = frozenset(
+METADATA = frozenset(
     {
         "fold", "folds", "kfold", "cvfold", "index", "level0", "level1", "idx", "width", "height", "w",
         "h", "imagewidth", "imageheight", "imgwidth", "imgheight", "size", "filesize", "channels",
@@ -145,7 +145,7 @@ def is_unnamed(name: str) -> bool:
 def is_metadata(name: str) -> bool:
     """Whether a column of numbers is no class by its name."""
     affixed = _METADATA_START.match(name) or _METADATA_END.search(name)
-    return plain(name) in _METADATA or affixed is not None
+    return plain(name) in METADATA or affixed is not None
 
 
 def find_columns(columns: Iterable[str], names: Sequence[str]) -> list[str]:

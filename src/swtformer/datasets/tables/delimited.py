@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swtformer.datasets.paths import IMAGE_EXTENSIONS, is_image_name
-from swtformer.datasets.rows import Row, Rows, numbered, split_lines
+from swtformer.datasets.rows import Row, Rows, is_whole_number, numbered, split_lines
 from swtformer.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -178,7 +178,7 @@ def read_list(path: Path, text: str) -> Rows:
         rest = line[match.end() :].strip(" \t,;:")
         mark = r"[,;|]" if re.search(r"[,;|]", rest) else r"\s+"
         labels = [label for part in re.split(mark, rest) if (label := part.strip())]
-        are_numbers = all(label.isdecimal() for label in labels)
+        are_numbers = all(map(is_whole_number, labels))
         cells = {columns[0]: match["name"], columns[1]: [*map(int, labels)] if are_numbers else labels}
         rows.append(Row(number, cells))
     if len(faults) > FAULTS_NAMED:

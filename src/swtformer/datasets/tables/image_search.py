@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from swtformer.datasets.paths import (
+    PROBED_NAMES,
     ImageFolder,
     best_folder,
     hits_of,
@@ -18,6 +20,7 @@ from swtformer.datasets.paths import (
     record_id,
     without_root,
 )
+from swtformer.datasets.splits import is_split
 from swtformer.safe_names import safe_name
 
 IMAGE_FOLDERS = ("", "images", "JPEGImages", "img", "imgs", "photos", "data")
@@ -36,15 +39,18 @@ class SpreadFolder(ImageFolder):
         super().__init__(root)
         self._by_base: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
+        self._by_folded: dict[str, list[str]] = {}
         for name in _image_names(root, {path.resolve() for path in excluded}):
             base = unicodedata.normalize("NFC", name.rpartition("/")[2])
             self._by_base.setdefault(base, []).append(name)
             self._by_stem.setdefault(record_id(base), []).append(name)
+            self._by_folded.setdefault(base.casefold(), []).append(name)
 
     def matches(self, name: str) -> tuple[str, ...]:
         """Files whose path ends like a name, by as many of its folders as fit."""
         parts = PurePosixPath(unicodedata.normalize("NFC", name)).parts
-        found = self._by_base.get(parts[-1]) or self._by_stem.get(parts[-1], [])
+        base = parts[-1]
+        found = self._by_base.get(base) or self._by_stem.get(base) or self._by_folded.get(base.casefold(), [])
         for start in range(len(parts) - 1):
             folders = "/".join(parts[start:-1])
             inside = [item for item in found if f"/{item.rpartition('/')[0]}".endswith(f"/{folders}")]
@@ -98,6 +104,14 @@ class ImageSearch:
         if self._named is not None or hits == most or hits_of(self._spread, probed) <= hits:
             return best
         return self._spread
+
+    def split_folders(self, names: Iterable[str]) -> list[ImageFolder]:
+        """Folders called like splits that hold images of one name (train/1.jpg, val/1.jpg); else none."""
+        folders = [folder for folder in self._folders if is_split(folder.root.name)]
+        for name in itertools.islice(dict.fromkeys(names), PROBED_NAMES):
+            if len(found := [folder for folder in folders if hits_of(folder, [name])]) > 1:
+                return found
+        return []
 
     def hits(self, names: Sequence[str]) -> int:
         """How many of some names are images of the data set."""

@@ -254,11 +254,12 @@ def by_position(table: Rows, image: str, options: TableSettings, problems: Probl
     kinds = {kind for name in rest for kind in kinds_of(cells_of(table, name))}
     if len(rest) > 1 and kinds <= {"zero", "one"}:
         return Columns(image, positions=tuple(rest), split=split, notes=(note,))
-    if numbers and len(numbers) < len(filled):
+    words = [name for name in filled if name not in numbers]
+    if numbers and words:
         problems.fatal(
             "table_columns",
             f"{table.path}: has no header, and holds numbers ({some_of(numbers)}) beside names; write a "
-            "header, or name the columns of the labels: reader.label_columns 'column 2'.",
+            f"header, or name the columns of the labels, such as reader.label_columns {words[0]!r}.",
         )
         return None
     return Columns(image, labels=tuple(filled), split=split, notes=(note,))

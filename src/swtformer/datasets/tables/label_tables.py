@@ -13,7 +13,7 @@ from swtformer.datasets.masks_beside import column_mask
 from swtformer.datasets.paths import ImageFolder, locate
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.splits import ALL, choose_split
+from swtformer.datasets.splits import ALL, choose_split, split_meaning
 from swtformer.datasets.tables.image_search import ImageSearch
 from swtformer.datasets.tables.table_files import find_tables
 from swtformer.datasets.tables.table_labels import read_label_table
@@ -48,8 +48,12 @@ def read_table(
     declared = class_list(folder, settings, problems)
     search = ImageSearch(folder, settings.images, settings.masks)
     table = _read_all(folder, tables, declared, search, options, settings.group, problems)
-    rows, chosen = _rows_of_split(path, table, split)
-    images = search.folder_of([row.name for row in rows])
+    try:
+        rows, chosen = _rows_of_split(path, table, split)
+    except DataError:
+        problems.raise_fatal(path.name)  # rows that could not be read may be why there is no such split
+        raise
+    images = _images(path, search, [row.name for row in rows], chosen, problems)
     mask_folders = _mask_folders(folder, settings)
     entries = [_entry(row, images, mask_folders, problems) for row in rows]
     return assemble(
@@ -116,6 +120,25 @@ def _rows_of_split(path: Path, table: LabelTable, asked: str | None) -> tuple[Se
     if chosen is None:
         return table.rows, None
     return [row for row in table.rows if row.split == chosen], chosen
+
+
+def _images(
+    path: Path, search: ImageSearch, names: Sequence[str], split: str | None, problems: Problems
+) -> ImageFolder:
+    """The folder of the images: of folders of splits that hold images of one name, that of the split read."""
+    found = search.folder_of(names)
+    alike = search.split_folders(names)
+    own = [folder for folder in alike if split and split_meaning(folder.root.name) == split_meaning(split)]
+    if len(own) == 1:
+        return own[0]
+    if found.root in {folder.root for folder in alike}:
+        shown = " and ".join(str(folder.root) for folder in alike[:3])
+        problems.fatal(
+            "ambiguous_name",
+            f"{path}: its images may be those in {shown}, which have the same names. Write the folder before "
+            "the names, name one with `data.images`, or read one split (`data.split`) if there are any.",
+        )
+    return found
 
 
 def _mask_folders(folder: Path, settings: DataSettings) -> list[ImageFolder]:

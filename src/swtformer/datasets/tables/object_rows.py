@@ -57,10 +57,11 @@ def _merged(rows: Sequence[LabelRow], problems: Problems) -> LabelRow:
     for what, named in (("splits", [row.split for row in rows]), ("groups", [row.group for row in rows])):
         different = list(dict.fromkeys(named))
         if len(different) > 1:
+            advice = " If these are images of one name, write their folders." if what == "splits" else ""
             message = (
                 f"{first.source}: {first.name!r} is in several {what}: {', '.join(map(str, different))}."
             )
-            problems.fatal("table_row", message)
+            problems.fatal("table_row", message + advice)
     known = [row.labels for row in rows if row.labels is not None]
     labels = tuple(dict.fromkeys(label for own in known for label in own))
     mask = next((row.mask for row in rows if row.mask), None)

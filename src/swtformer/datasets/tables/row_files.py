@@ -7,9 +7,10 @@ from typing import Any
 
 from swtformer.datasets.rows import Row, Rows, parse_json, read_start, read_text, split_lines
 from swtformer.datasets.tables.delimited import FAULTS_NAMED, is_label_list, read_csv, read_list
+from swtformer.datasets.tables.manifests import with_class_names
 from swtformer.datasets.tables.spreadsheets import OLD, SPREADSHEETS, read_spreadsheet, refuse_old
 
-JSON_LINES = frozenset({".jsonl", ".ndjson"})
+JSON_LINES = frozenset({".jsonl", ".ndjson", ".manifest"})
 SUFFIXES = frozenset({".csv", ".tsv", *JSON_LINES, *SPREADSHEETS, *OLD})
 """Extensions (lower case) of files that are tables whatever they hold; those in `OLD` are refused."""
 
@@ -63,4 +64,4 @@ def _read_json_lines(path: Path, text: str) -> Rows:
     if len(faults) > FAULTS_NAMED:
         more = len(faults) - FAULTS_NAMED
         faults = [*faults[:FAULTS_NAMED], f"{path}: {more} more line{'s' * (more > 1)} cannot be read."]
-    return Rows(path, tuple(columns), tuple(rows), tuple(faults))
+    return with_class_names(Rows(path, tuple(columns), tuple(rows), tuple(faults)))

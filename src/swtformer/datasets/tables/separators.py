@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-MARKS = ("\n", ";", "|", ",", "+", "/", "&", " ")
-"""What may separate labels, in the order in which they are tried."""
+MARKS = ("\n", ";", "\uff1b", "\u3001", "|", ",", "\uff0c", "+", "/", "&", " ")
+"""What may separate labels, in the order in which they are tried; some are of Chinese and Japanese."""
 
-CERTAIN = MARKS[:3]
+CERTAIN = MARKS[:5]
 """Marks that names do not hold: they always separate."""
+
+COMMAS = (",", "\uff0c")
 
 MOST_COMPARED = 500
 """Different cells that are compared with one another."""
@@ -94,13 +96,13 @@ def _evidence(combined: set[str], alone: set[str], mark: str, known: Collection[
     for own in parts.values():
         partners.update({part for part in own if part not in names and any(other in names for other in own)})
     explained = [text for text, own in parts.items() if all(p in names or partners[p] > 1 for p in own)]
-    if len(explained) == len(parts) and (whole or mark == ","):
+    if len(explained) == len(parts) and (whole or mark in COMMAS):
         return "shown"
     vocabulary = {part for own in parts.values() for part in own}
     some = list(parts.values())[:MOST_COMPARED]
     is_within = any(set(one) < set(other) and one not in _runs(other) for one in some for other in some)
     shares = [text for text, own in parts.items() if any(part in names for part in own)]
-    if mark == ",":
+    if mark in COMMAS:
         return "shown" if len(shares) == len(parts) else "doubtful"
     is_list = whole or is_within or len(parts) > len(vocabulary) or (mark != " " and shares)
     return "doubtful" if is_list else "no"

@@ -28,6 +28,8 @@ from swtformer.errors import nearest
 Hits = Callable[[Sequence[str]], int]
 """How many of some names are files of the data set."""
 
+_NO_ANSWERS = frozenset({"reject", "ignore"})
+
 SURE_NAMES = frozenset(
     {"image", "filename", "path", "file", "labels", "label", "classes", "class", "categories"}
 )
@@ -68,6 +70,13 @@ def choose_columns(
         if set(kinds_of(cells_of(table, name))) <= {"zero", "one", "present", "absent"}:
             message = f"{table.path}:1: the column {name!r} is not read; write splits in a column 'split'."
             problems.warn("ignored_column", message)
+    for name in find_columns(rest, ("answer",)):
+        words = {str(cell).strip().lower() for cell in cells_of(table, name)}
+        if words & _NO_ANSWERS and words <= {"accept", "", *_NO_ANSWERS}:
+            what = " or ".join(sorted(words & _NO_ANSWERS))
+            message = f"rows whose {name!r} is {what} (Prodigy) are no labels; take them out of the file."
+            problems.fatal("table_columns", f"{table.path}: {message}")
+            return None
     labelled = with_labels(table, chosen, rest, options, known, problems)
     if labelled is None:
         return None
@@ -109,6 +118,17 @@ def _image_column(table: Rows, options: TableSettings, hits: Hits | None, proble
     masks = find_columns(table.columns, column_names.MASK_COLUMNS)
     others = [name for name in table.columns if name not in usual and name not in masks]
     found = _by_files(table, usual, others, hits) if hits is not None else None
+    if hits is not None and found in others:
+        names = {name: _names(table, name) for name in others}
+        alike = [name for name, own in names.items() if hits(own) == len(set(own)) > 0]
+        alike = [name for name in alike if name == found or names[name] != names[found]]
+        if len(alike) > 1:
+            message = (
+                f"{table.path}:1: the columns {some_of(alike)} hold images of the data set. Name the one "
+                "whose labels these are (reader.image_column), or write a row for each image."
+            )
+            problems.fatal("table_columns", message)
+            return None
     if found is not None:
         return found
     if usual:

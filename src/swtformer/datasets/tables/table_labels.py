@@ -11,7 +11,7 @@ from swtformer.datasets.background import BACKGROUND_NAMES, folded
 from swtformer.datasets.groups import group_column
 from swtformer.datasets.labels import ClassList, LabelRow, LabelTable
 from swtformer.datasets.problems import Problems
-from swtformer.datasets.rows import Row, Rows
+from swtformer.datasets.rows import Row, Rows, is_whole_number
 from swtformer.datasets.tables.class_columns import PRESENT, kind_of, read_flags, score_in
 from swtformer.datasets.tables.class_numbers import names_of_numbers, resolve_lists, whole_number
 from swtformer.datasets.tables.joined_names import with_own_columns
@@ -270,7 +270,7 @@ class _Reading:
 def _joined(cells: Sequence[Cell], mark: str | None, known: frozenset[str]) -> Cell:
     """The cells of a row as one, their texts separated; several numbers may be one value per class."""
     lists = [list_of(cell.text, mark, known) for cell in cells if cell.text]
-    several = [own for own in lists if len(own) > 1 and all(part.isdecimal() for part in own)]
+    several = [own for own in lists if len(own) > 1 and all(map(is_whole_number, own))]
     texts = dict.fromkeys(name for own in lists if own not in several for name in own)
     numbers = [int(part) for own in several for part in own]
     return Cell(
