@@ -772,7 +772,8 @@ All {runs} runs took {all_minutes:.0f} minutes and {cases:,} cases:
 
 The last run took {minutes:.0f} minutes. {found}
 
-What failed in earlier runs, and what a look beside it found, is mended; each has a test:
+Failures of early runs that were mistakes of this script are counted too, most of those of models. The
+others, and what a look beside them found, are mended; each has a test:
 
 {mended}
 """
