@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 
 import pytest
 
 from swtformer.cli.screen import progress, say, warn_of
-from swtformer.cli.signals import Stopped
+from swtformer.cli.signals import Stopped, asked_to_stop, stop_on_signals
 from swtformer.datasets.records import Problem
 
 
@@ -54,3 +55,17 @@ def test_stopping_tells_the_way_on_as_it_is_then(error: BaseException, code: int
         work()
     assert caught.value.hint == "1 made"
     assert caught.value.exit_code == code
+
+
+def test_a_stop_that_a_library_swallowed_is_raised_at_the_next_step() -> None:
+    def train() -> None:
+        with stop_on_signals(), progress(lambda: "Again.") as view:
+            view("train", 1, 3)
+            with suppress(Stopped):
+                signal.raise_signal(signal.SIGINT)
+            view("train", 2, 3)
+
+    with pytest.raises(Stopped) as caught:
+        train()
+    assert (caught.value.exit_code, caught.value.hint) == (130, "Again.")
+    assert asked_to_stop() is None

@@ -19,7 +19,7 @@ from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashe
 from swtformer.cli.outcome import Outcome
 from swtformer.cli.plugin_faults import explain
 from swtformer.cli.screen import make_streams_printable, say
-from swtformer.cli.signals import Stopped, stop_on_signals
+from swtformer.cli.signals import Stopped, asked_to_stop, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
 from swtformer.store.notes import training_notes, update_training_notes
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     make_streams_printable()
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
-    with stop_on_signals() as stops, _library_messages(shown=is_verbose):
+    with stop_on_signals(), _library_messages(shown=is_verbose):
         try:
             return _run(arguments)
         except CycloptsError as error:
@@ -106,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             where = f"{error.filename}: " if error.filename else ""
             return _refuse(f"{where}{error.strerror or error}.", USAGE)
         except Exception as error:
-            if stops:
-                return _stopped(stops[-1], is_verbose=is_verbose)
+            if (swallowed := asked_to_stop()) is not None:
+                return _stopped(swallowed, is_verbose=is_verbose)
             if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
                 return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
             traceback.print_exc()

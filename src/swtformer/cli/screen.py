@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from swtformer.cli.flags import with_dashes
-from swtformer.cli.signals import Stopped
+from swtformer.cli.signals import Stopped, asked_to_stop
 from swtformer.processes import is_main_process
 from swtformer.progress_view import ProgressView
 
@@ -64,6 +64,16 @@ def warn_of(problems: Iterable[Problem]) -> None:
         warn("\n  ".join(lines))
 
 
+class _StoppedProgress(ProgressView):
+    """A view of progress that raises a stop that some library swallowed."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """See `ProgressView`."""
+        if (stop := asked_to_stop()) is not None:
+            raise stop
+        super().__call__(stage, done, total, note)
+
+
 @contextmanager
 def progress(hint: Callable[[], str]) -> Iterator[ProgressView]:
     """Show a stage's progress; if the user stops it, `hint` says how to resume.
@@ -71,7 +81,7 @@ def progress(hint: Callable[[], str]) -> Iterator[ProgressView]:
     Args:
         hint: called when the stage is stopped, as only then it is known what is on disk.
     """
-    with ProgressView() as view:
+    with _StoppedProgress() as view:
         try:
             yield view
         except (Stopped, KeyboardInterrupt) as error:

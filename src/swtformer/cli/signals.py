@@ -31,31 +31,40 @@ class Stopped(BaseException):
         return 128 + self.signum
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[list[Stopped]]:
-    """Raise Stopped at SIGINT and SIGTERM; the handlers of before come back at the end.
+_stops: list[Stopped] = []
+"""What was raised in this command."""
 
-    The list that it yields holds what was raised: a library that is interrupted while it loads may turn it
-    into an error of its own.
+
+def asked_to_stop() -> Stopped | None:
+    """What a signal has raised in this command; None where there was none.
+
+    A library that is interrupted while it loads may swallow it or turn it into an error of its own.
+    """
+    return _stops[-1] if _stops else None
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Raise Stopped at SIGINT and SIGTERM; the handlers of before come back at the end.
 
     Processes forked meanwhile (loader workers) get Python's own KeyboardInterrupt, which they expect. Outside
     of the main thread, where Python allows no handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield []
+        yield
         return
     owner = os.getpid()
-    stops: list[Stopped] = []
 
     def stop(signum: int, frame: FrameType | None) -> None:
         if os.getpid() != owner:
             raise KeyboardInterrupt
-        stops.append(Stopped(signum))
-        raise stops[-1]
+        _stops.append(Stopped(signum))
+        raise _stops[-1]
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stops
+        yield
     finally:
+        _stops.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
