@@ -204,8 +204,8 @@ def test_refined_maps_of_given_classes() -> None:
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     made = CAM(model).refine(images, classes=[1, 4])
     assert made.classes == (1, 4)
-    assert made.cam.shape == made.seeds.shape == (2, 3, 2, 3)
-    assert made.rcam.shape == (2, 3, 4, 6)
+    assert made.cam.shape == (2, 3, 2, 3)
+    assert made.rcam.shape == made.seeds.shape == (2, 3, 4, 6)
     assert made.rcam.min() >= 0
     assert made.rcam.max() <= 1
     assert (made.seeds.sum(1) >= 1).all()

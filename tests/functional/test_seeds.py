@@ -8,10 +8,13 @@ import torch
 
 from swtformer.functional.activation import scaled_to_maximum
 from swtformer.functional.seeds import (
+    background_weights,
     locate_seeds,
+    otsu_threshold,
     prototype_refinement,
     prototype_similarity,
     prototypes,
+    refined_maps,
     token_affinity,
 )
 
@@ -184,7 +187,11 @@ def test_refinement_against_loops(affinity: str, weight: float) -> None:
     expected = _refined_by_loop(features.numpy(), enlarged, present.numpy())
     np.testing.assert_allclose(made.similarities.numpy(), expected, atol=1e-12)
     largest = expected.max((-2, -1), keepdims=True)
-    np.testing.assert_allclose(made.rcam.numpy(), expected / (largest + 1e-5), atol=1e-12)
+    rcam = refined_maps(made.similarities, scaled="each").numpy()
+    np.testing.assert_allclose(rcam, expected / (largest + 1e-5), atol=1e-12)
+    rcam = refined_maps(made.similarities, scaled="together").numpy()
+    largest = expected.max((1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(rcam, expected / (largest + 1e-5), atol=1e-12)
 
 
 @pytest.mark.parametrize("seedless", ["none", "closest"])
@@ -203,8 +210,8 @@ def test_refinement_under_autocast_is_that_of_float32() -> None:
     expected = prototype_refinement(tokens, tokens.bfloat16().float(), maps, present, **options)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         made = prototype_refinement(tokens, tokens.bfloat16(), maps, present, **options)
-    assert made.rcam.dtype == torch.float32
-    torch.testing.assert_close(made.rcam, expected.rcam, atol=0, rtol=0)
+    assert made.similarities.dtype == torch.float32
+    torch.testing.assert_close(made.similarities, expected.similarities, atol=0, rtol=0)
 
 
 def test_prototypes_are_means_of_the_seeds_features() -> None:
@@ -227,8 +234,10 @@ def test_refinement_follows_a_permutation_of_classes_and_stays_in_range() -> Non
     present = torch.ones(2, 3, dtype=torch.float64)
     order = [0, 3, 1, 2]
     options = {"affinity": "abs", "background_weight": 0.5, "seedless": "closest"}
-    first = prototype_refinement(tokens, tokens, maps, present, **options).rcam
-    second = prototype_refinement(tokens, tokens, maps[:, order], present, **options).rcam
+    first = prototype_refinement(tokens, tokens, maps, present, **options).similarities
+    first = refined_maps(first, scaled="each")
+    second = prototype_refinement(tokens, tokens, maps[:, order], present, **options).similarities
+    second = refined_maps(second, scaled="each")
     torch.testing.assert_close(first[:, order], second)
     assert first.min() >= 0
     assert first.max() < 1
@@ -244,7 +253,8 @@ def test_gradients_reach_the_features_alone() -> None:
     options = {"affinity": "abs", "background_weight": 0.5, "seedless": "none"}
 
     def rcam(features: torch.Tensor) -> torch.Tensor:
-        return prototype_refinement(tokens, features, maps, present.detach(), **options).rcam
+        made = prototype_refinement(tokens, features, maps, present.detach(), **options)
+        return refined_maps(made.similarities, scaled="each")
 
     assert torch.autograd.gradcheck(rcam, features)
     rcam(features).sum().backward()
@@ -269,3 +279,64 @@ def test_no_tensor_grows_with_classes_times_tokens_squared(monkeypatch: pytest.M
     with Watch():
         locate_seeds(features, maps, present, seedless="none", **options)
     assert max(sizes) <= 256 * 64 * 64
+
+
+def test_otsu_by_hand() -> None:
+    """Between 1 and 5; equal values have no split, and their own value is the threshold."""
+    values = torch.tensor([[7.0, 0.0, 5.0, 1.0, 0.0, 6.0], [2.0] * 6])
+    torch.testing.assert_close(otsu_threshold(values), torch.tensor([3.0, 2.0]))
+
+
+def _otsu_by_loop(values: np.ndarray) -> float:
+    ordered = np.sort(values)
+    within = [ordered[:k].var() * k + ordered[k:].var() * (len(ordered) - k) for k in range(1, len(ordered))]
+    k = int(np.argmin(within)) + 1
+    return float(ordered[k - 1] + ordered[k]) / 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_otsu_against_a_loop(seed: int) -> None:
+    values = np.random.default_rng(seed).gamma(2, size=(3, 41))
+    expected = [_otsu_by_loop(row) for row in values]
+    np.testing.assert_allclose(otsu_threshold(torch.from_numpy(values)).numpy(), expected, atol=1e-12)
+
+
+def test_background_weights_by_hand() -> None:
+    """Ratios 1, 1, 2, 2: squares split at 2.5. An absent class does not count, and no class gives 1."""
+    overlap = torch.tensor([[0.2, 0.2, 0.9], [0.1, 0.1, 0.9], [0.2, 0.4, 0.9], [0.1, 0.2, 0.9]])
+    present = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    weights = background_weights(torch.stack([overlap, overlap]), present)
+    torch.testing.assert_close(weights, torch.tensor([2.5 ** (0.75 / 2), 1.0]))
+    torch.testing.assert_close(background_weights(overlap[None, :1], present[:1]), torch.ones(1))
+
+
+def test_background_weights_do_not_depend_on_scale_or_order() -> None:
+    generator = torch.Generator().manual_seed(1)
+    overlap = torch.rand(1, 30, 3, generator=generator, dtype=torch.float64)
+    present = torch.ones(1, 2, dtype=torch.float64)
+    expected = background_weights(overlap, present)
+    torch.testing.assert_close(background_weights(overlap * 0.3, present), expected)
+    torch.testing.assert_close(background_weights(overlap[:, torch.randperm(30)], present), expected)
+    torch.testing.assert_close(background_weights(overlap[..., [0, 2, 1]], present), expected)
+
+
+def test_seeds_take_each_image_s_own_weight() -> None:
+    features, maps, present = _inputs(4)
+    tokens = features.flatten(2).mT
+    similarity = token_affinity(tokens, tokens, affinity="relu")
+    flat = maps.flatten(2)
+    shared = similarity @ flat.mT
+    overlap = shared / (similarity.sum(-1, keepdim=True) + flat.sum(-1)[:, None] - shared)
+    weights = background_weights(overlap, present)
+    assert weights[0] != weights[1]
+    seeds = locate_seeds(features, maps, present, affinity="relu", background_weight=None, seedless="none")
+    for image, weight in enumerate(weights.tolist()):
+        own = locate_seeds(
+            features[image : image + 1],
+            maps[image : image + 1],
+            present[image : image + 1],
+            affinity="relu",
+            background_weight=weight,
+            seedless="none",
+        )
+        torch.testing.assert_close(seeds[image], own[0])

@@ -14,9 +14,9 @@ from swtformer.cam.networks import MethodNetwork, Network, Reading, TimmNetwork,
 from swtformer.cam.pooled import PooledNetwork
 from swtformer.errors import SwtformerError
 from swtformer.functional.activation import normalised, with_background
-from swtformer.functional.seeds import prototype_refinement
+from swtformer.functional.seeds import refined_maps
 from swtformer.methods import Method, PyramidMethod
-from swtformer.methods.swtformer_v2 import SWTformerV2Settings
+from swtformer.methods.prototypes import PrototypeSettings
 from swtformer.short_repr import ShortRepr
 
 TOLERANCE = 1e-4
@@ -63,7 +63,8 @@ class RefinedMaps(ShortRepr):
         present: (B, K) 0/1, which of them each image shows.
         cam: (B, K+1, h, w) in [0, 1] on the classifier's own grid; absent classes are 0.
         rcam: (B, K+1, h', w') in [0, 1), the R-CAMs; absent classes are 0.
-        seeds: (B, K+1, h, w) 0/1 seeds that the prototypes came from.
+        seeds: (B, K+1, h'', w'') 0/1 seeds that the prototypes came from, on the grid of the features that
+            located them.
         logits: (B, C) of all classes.
     """
 
@@ -134,20 +135,20 @@ class CAM:
         *,
         classes: Sequence[int] | None = None,
         present: Tensor | None = None,
-        options: SWTformerV2Settings | None = None,
+        options: PrototypeSettings | None = None,
     ) -> RefinedMaps:
         """Maps refined by image-specific prototypes, without any training; see `prototype_refinement`.
 
-        Prototypes are computed from the features that a method fuses itself (SWTformer-V2, SIPE). Of other
-        models, all stages from stride 4 are normalised per place and concatenated on the grid of the last but
-        one.
+        Models of the methods V2, V3 and SIPE are refined as these do it. Of other models, all stages from
+        stride 4 are normalised per place and concatenated on the grid of the last but one, and the seeds are
+        found as in V3.
 
         Args:
             images: as in `__call__`.
             classes: indices of the classes that every image shows.
             present: (B, C) 0/1 image-level labels, instead of `classes`.
-            options: affinity, background_weight, background_over, seedless and norm are used. By default the
-                method's own options as far as it has them.
+            options: how maps are refined, such as `SWTformerV3Settings(background_weight=0.8)`; by default
+                the method's own options, and those of V3 for other models. Fusions are the model's own.
 
         Raises:
             SwtformerError: neither or both of `classes` and `present` are given, or they do not fit the
@@ -164,20 +165,13 @@ class CAM:
         pyramid = [stage.float() for stage in reading.pyramid]
         with torch.no_grad():
             features = self._network.fused(pyramid)
-        refinement = prototype_refinement(
-            pyramid[-1],
-            features,
-            cam,
-            labels[:, wanted],
-            affinity=options.affinity,
-            background_weight=options.background_weight,
-            seedless=options.seedless,
-        )
+        way = options.reading()
+        refinement = way.refine(pyramid[-1], features, cam, labels[:, wanted])
         return RefinedMaps(
             classes=tuple(wanted.tolist()),
             present=labels[:, wanted],
             cam=cam,
-            rcam=refinement.rcam,
+            rcam=refined_maps(refinement.similarities, scaled=way.scaled),
             seeds=refinement.seeds,
             logits=reading.logits,
         )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from timm.layers import SpaceToDepth
 from torch import Tensor, nn
 
@@ -17,7 +16,9 @@ from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.cam.linearise import scores_by_place
 from swtformer.errors import SwtformerError
 from swtformer.methods import PyramidMethod
-from swtformer.methods.swtformer_v2 import SWTformerV2Settings
+from swtformer.methods.fusion import side_by_side
+from swtformer.methods.prototypes import PrototypeSettings
+from swtformer.methods.swtformer_v3 import SWTformerV3Settings
 
 FINEST_STRIDE = 4
 
@@ -61,7 +62,7 @@ class Network(ABC):
     """
 
     name: str
-    options: SWTformerV2Settings
+    options: PrototypeSettings
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -104,8 +105,10 @@ class MethodNetwork(Network):
             )
         self.name = f"{model.settings.method} on {model.settings.backbone}"
         self.model = model
-        own = model.options.model_dump(include=set(SWTformerV2Settings.model_fields))
-        self.options = SWTformerV2Settings.model_validate(own)
+        own = model.options
+        if not isinstance(own, PrototypeSettings):
+            own = SWTformerV3Settings(background_over=own.background_over, norm=own.norm)
+        self.options = own
         self.channels = 3
         # Methods take images in [0, 1] and normalise them themselves.
         self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -135,7 +138,7 @@ class TimmNetwork(Network):
 
     def __init__(self, model: Any) -> None:
         self.name = _name(model)
-        self.options = SWTformerV2Settings()
+        self.options = SWTformerV3Settings()
         if getattr(model, "num_classes", 1) == 0:
             raise SwtformerError(f"{self.name} has no classifier: create it with num_classes of 1 or more.")
         _refuse_pooling(self.name, _pool_type(model))
@@ -241,28 +244,6 @@ def maps_and_bias(scores: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
     """
     bias = scores[:, -1]
     return (scores[:, :-1] - bias[:, None]).mT.unflatten(2, features.shape[2:]), bias
-
-
-def side_by_side(pyramid: Sequence[Tensor]) -> Tensor:
-    """Concatenate all stages, each divided by its ℓ2 norm per place, on the grid of the last but one.
-
-    The cosine of two such vectors is the mean of the stages' cosines. Finer stages are averaged down, so that
-    all their places count. (Random projections, such as those of an untrained fusion, scored a little lower.)
-
-    Args:
-        pyramid: (B, Dk, hk, wk) maps, fine to coarse.
-
-    Returns:
-        (B, sum of Dk, h, w).
-    """
-    grid = pyramid[max(len(pyramid) - 2, 0)].shape[-2:]
-    return torch.cat([_resized(F.normalize(stage, dim=1), grid) for stage in pyramid], dim=1)
-
-
-def _resized(maps: Tensor, grid: torch.Size) -> Tensor:
-    if maps.shape[-2] > grid[0] and maps.shape[-1] > grid[1]:
-        return F.adaptive_avg_pool2d(maps, (grid[0], grid[1]))
-    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)
 
 
 def _name(model: nn.Module) -> str:

@@ -20,7 +20,7 @@ from swtformer.cam.networks import (
     maps_and_bias,
 )
 from swtformer.errors import SwtformerError
-from swtformer.methods.swtformer_v2 import SWTformerV2Settings
+from swtformer.methods.swtformer_v3 import SWTformerV3Settings
 
 TOLERANCE = 1e-4
 """Largest difference between a pooled vector and the mean of a feature map, relative to its largest value."""
@@ -38,7 +38,7 @@ class PooledNetwork(Network):
     def __init__(self, model: nn.Module) -> None:
         self.name = type(model).__name__
         self.model = model
-        self.options = SWTformerV2Settings()
+        self.options = SWTformerV3Settings()
         self.channels = channels_of(model)
         self.mean, self.std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         self.float_range = None

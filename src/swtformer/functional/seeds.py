@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from swtformer.functional.activation import EPSILON as SCALE_EPSILON
 from swtformer.functional.activation import scaled_to_maximum, with_background_present
 
 EPSILON = 1e-5
@@ -20,6 +21,9 @@ EPSILON = 1e-5
 
 ROWS_PER_BLOCK = 2048
 """Rows of the affinity that are held at a time."""
+
+TRUST = 0.75
+"""How far the background weight of an image follows its own tokens; 0 would be the weight 1 for all."""
 
 
 def token_affinity(rows: Tensor, tokens: Tensor, *, affinity: Literal["abs", "relu"]) -> Tensor:
@@ -37,6 +41,53 @@ def token_affinity(rows: Tensor, tokens: Tensor, *, affinity: Literal["abs", "re
     return cosine.abs() if affinity == "abs" else cosine.relu()
 
 
+def otsu_threshold(values: Tensor) -> Tensor:
+    """The value that splits each row in two groups of least variance within (doi:10.1109/TSMC.1979.4310076).
+
+    Exact, without a histogram: of the N − 1 splits of the sorted values, the one with the largest variance
+    between the groups; the threshold lies halfway between its neighbours.
+
+    Args:
+        values: (B, N) finite values, N at least 2.
+
+    Returns:
+        (B,).
+    """
+    ordered = values.sort(dim=1).values
+    below = torch.ones_like(ordered).cumsum(1)[:, :-1]
+    above = below.flip(1)
+    sums = ordered.cumsum(1)
+    low, high = sums[:, :-1] / below, (sums[:, -1:] - sums[:, :-1]) / above
+    split = (below * above * (high - low).square()).argmax(1, keepdim=True)
+    neighbours = ordered.gather(1, torch.cat([split, split + 1], dim=1))
+    return neighbours.mean(1)
+
+
+def background_weights(overlap: Tensor, present: Tensor) -> Tensor:
+    """A factor on the background's overlap for each image, from its own tokens and no mask.
+
+    How many times its best class overlaps a token more than the background tells object from background, but
+    where the one begins differs from image to image, as objects are large or small and CAMs wide or narrow.
+    Otsu's threshold t of the squared ratios splits an image's tokens; the weight is its root, half shrunk
+    towards 1 (`TRUST`): t^(TRUST / 2). The background wins where the ratio is below the weight.
+
+    Ours; benchmarks/recipes.md compares it with one weight for all images.
+
+    Args:
+        overlap: (B, N, C+1) overlaps of tokens and maps, background first; see `locate_seeds`.
+        present: (B, C) 0/1 image-level labels.
+
+    Returns:
+        (B,) positive weights; 1 for an image without any class.
+    """
+    best = (overlap[..., 1:] * present[:, None].to(overlap.dtype)).amax(-1)
+    ratios = best / overlap[..., 0].clamp_min(EPSILON)
+    if ratios.shape[1] < 2:
+        return torch.ones_like(ratios[:, 0])
+    weights = otsu_threshold(ratios.square()).clamp_min(EPSILON) ** (TRUST / 2)
+    return torch.where(present.any(1), weights, 1.0)
+
+
 @torch.no_grad()
 def locate_seeds(
     features: Tensor,
@@ -44,7 +95,7 @@ def locate_seeds(
     present: Tensor,
     *,
     affinity: Literal["abs", "relu"],
-    background_weight: float,
+    background_weight: float | None,
     seedless: Literal["closest", "none"],
 ) -> Tensor:
     """Give every token the present class whose map overlaps its affinity most (Sec. 3-5, after SIPE).
@@ -65,7 +116,7 @@ def locate_seeds(
         maps: (B, C+1, h, w) in [0, 1] on the same grid; index 0 is background.
         present: (B, C) 0/1 image-level labels; background is always present.
         affinity: reading of Eq. 4, see `token_affinity`.
-        background_weight: factor on the background's overlap.
+        background_weight: factor on the background's overlap; None for `background_weights` of each image.
         seedless: what a present class without a token gets: the closest one, or none.
 
     Returns:
@@ -83,24 +134,26 @@ def locate_seeds(
     activations = maps.flatten(2).float()
     allowed = with_background_present(present) > 0
     map_sums = activations.sum(-1)[:, None, :]
-    winners, closeness = [], []
+    overlaps = []
     # A traced graph cannot hold a number of blocks that depends on the size of the image.
     blocks = (tokens,) if torch.compiler.is_exporting() else tokens.split(ROWS_PER_BLOCK, dim=1)
     for rows in blocks:
         similarity = token_affinity(rows, tokens, affinity=affinity)
         shared = similarity @ activations.mT
         union = similarity.sum(-1, keepdim=True) + map_sums - shared
-        overlap = shared / union.clamp_min(EPSILON)
+        overlaps.append(shared / union.clamp_min(EPSILON))
+    overlap = torch.cat(overlaps, dim=1)
+    if background_weight is None:
+        overlap[..., 0] *= background_weights(overlap, present)[:, None]
+    else:
         overlap[..., 0] *= background_weight
-        overlap = overlap.masked_fill(~allowed[:, None, :], -1.0)
-        best, winner = overlap.max(-1, keepdim=True)
-        winners.append(winner[..., 0])
-        closeness.append(overlap / best.clamp_min(EPSILON))
-    seeds = F.one_hot(torch.cat(winners, dim=1), maps.shape[1]).mT
+    overlap = overlap.masked_fill(~allowed[:, None, :], -1.0)
+    best, winner = overlap.max(-1, keepdim=True)
+    seeds = F.one_hot(winner[..., 0], maps.shape[1]).mT
     if seedless == "closest":
         lacks_seeds = allowed & ~seeds.any(-1)
         lacks_seeds[:, 0] = False  # an object may fill the image
-        closest = torch.cat(closeness, dim=1).argmax(1)
+        closest = (overlap / best.clamp_min(EPSILON)).argmax(1)
         seeds = seeds.scatter_add(2, closest[..., None], lacks_seeds[..., None].to(seeds.dtype))
     return seeds.reshape(maps.shape).to(maps.dtype)
 
@@ -143,16 +196,11 @@ class PrototypeRefinement:
     Attributes:
         seeds: (B, C+1, h, w) 0/1, on the grid of the class activation maps.
         similarities: (B, C+1, h', w') in [0, 1], cosine of every feature with the prototypes. Those of
-            several views can be summed and then scaled once.
+            several views can be summed and then scaled once, see `refined_maps`.
     """
 
     seeds: Tensor
     similarities: Tensor
-
-    @property
-    def rcam(self) -> Tensor:
-        """(B, C+1, h', w') in [0, 1), the R-CAMs: each similarity map divided by its maximum."""
-        return scaled_to_maximum(self.similarities)
 
 
 def prototype_refinement(
@@ -162,7 +210,7 @@ def prototype_refinement(
     present: Tensor,
     *,
     affinity: Literal["abs", "relu"],
-    background_weight: float,
+    background_weight: float | None,
     seedless: Literal["closest", "none"],
 ) -> PrototypeRefinement:
     """Refine class activation maps: seeds, their prototypes, and the similarity to these (Sec. 3-5).
@@ -171,7 +219,7 @@ def prototype_refinement(
     `cam`, since seeds have none.
 
     Args:
-        tokens: (B, D, h, w) features of the last stage, which locate the seeds.
+        tokens: (B, D, h, w) features that locate the seeds, in the paper those of the last stage.
         features: (B, D', h', w') features that are averaged to prototypes and compared with them, on any
             grid; seeds are resized to it by nearest neighbour.
         cam: (B, C+1, h, w) in [0, 1]; index 0 is background, absent classes are 0.
@@ -196,3 +244,17 @@ def prototype_refinement(
         )
         centres = prototypes(features, F.interpolate(seeds, features.shape[-2:], mode="nearest"))
         return PrototypeRefinement(seeds, prototype_similarity(features, centres, present))
+
+
+def refined_maps(similarities: Tensor, *, scaled: Literal["each", "together"]) -> Tensor:
+    """R-CAMs in [0, 1) from prototype similarities, of one view or summed over several.
+
+    Args:
+        similarities: (B, C+1, h, w), not negative.
+        scaled: each divides every map by its own maximum, as Eq. 1 and SIPE do, which lifts a class that is
+            like its prototype nowhere; together divides all maps of an image by one number, so that the
+            largest similarity still wins.
+    """
+    if scaled == "each":
+        return scaled_to_maximum(similarities)
+    return similarities / (similarities.amax((1, 2, 3), keepdim=True) + SCALE_EPSILON)

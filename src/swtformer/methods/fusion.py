@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swtformer.functional.views import resized
@@ -73,3 +74,25 @@ class HierarchicalFeatureFusion(nn.Module):
         dtype = next(self.parameters()).dtype
         fused: Tensor = self([stage.detach().to(dtype) for stage in pyramid])
         return fused.float()
+
+
+def side_by_side(pyramid: Sequence[Tensor]) -> Tensor:
+    """Concatenate all stages, each divided by its ℓ2 norm per place, on the grid of the last but one.
+
+    The cosine of two such vectors is the mean of the stages' cosines. Finer stages are averaged down, so that
+    all their places count. (Random projections, such as those of an untrained fusion, scored a little lower.)
+
+    Args:
+        pyramid: (B, Dk, hk, wk) maps, fine to coarse.
+
+    Returns:
+        (B, sum of Dk, h, w).
+    """
+    grid = pyramid[max(len(pyramid) - 2, 0)].shape[-2:]
+    return torch.cat([_resized(F.normalize(stage, dim=1), grid) for stage in pyramid], dim=1)
+
+
+def _resized(maps: Tensor, grid: torch.Size) -> Tensor:
+    if maps.shape[-2] > grid[0] and maps.shape[-1] > grid[1]:
+        return F.adaptive_avg_pool2d(maps, (grid[0], grid[1]))
+    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)

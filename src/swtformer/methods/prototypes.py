@@ -1,40 +1,71 @@
-"""Methods whose R-CAMs come from image-specific prototypes of fused features: V2, SIPE (Sec. 3-4 and 3-5)."""
+"""Methods whose R-CAMs come from image-specific prototypes of fused features: V2, V3 and SIPE."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from swtformer.backbones.base import Backbone
-from swtformer.functional.seeds import prototype_refinement
-from swtformer.functional.views import resized
+from swtformer.functional.activation import normalised, with_background
+from swtformer.functional.seeds import PrototypeRefinement, prototype_refinement, refined_maps
+from swtformer.functional.views import on_grid, resized
 from swtformer.methods.base import Batch, Made
-from swtformer.methods.fusion import HierarchicalFeatureFusion
-from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings
+from swtformer.methods.fusion import HierarchicalFeatureFusion, side_by_side
+from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings, View
 from swtformer.settings import ModelSettings, Section
-from swtformer.settings.numbers import NonNegative, Positive
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a method refines CAMs by prototypes.
+
+    Attributes:
+        hff: how stages are fused, see `HierarchicalFeatureFusion`; none is `side_by_side`, without weights.
+        seed_features: features whose affinity locates seeds, those of the last stage or the fused ones.
+        affinity, background_weight, seedless: see `locate_seeds`.
+        scaled: see `refined_maps`.
+    """
+
+    hff: Literal["pair", "pair_coarse", "single", "none"]
+    seed_features: Literal["last", "fused"]
+    affinity: Literal["abs", "relu"]
+    background_weight: float | None
+    seedless: Literal["closest", "none"]
+    scaled: Literal["each", "together"]
+
+    def refine(self, last: Tensor, fused: Tensor, cam: Tensor, present: Tensor) -> PrototypeRefinement:
+        """Refine CAMs.
+
+        Args:
+            last: (B, D, h', w') features of the last stage.
+            fused: (B, D', h'', w'') features of the prototypes.
+            cam: (B, C+1, h, w) in [0, 1], background first.
+            present: (B, C) 0/1 labels.
+        """
+        tokens = last if self.seed_features == "last" else fused
+        return prototype_refinement(
+            tokens,
+            fused,
+            resized(cam, tokens.shape[-2:]),
+            present,
+            affinity=self.affinity,
+            background_weight=self.background_weight,
+            seedless=self.seedless,
+        )
 
 
 class PrototypeSettings(PyramidSettings):
-    """Options of every method with prototypes."""
+    """Options of a method with prototypes."""
 
-    background_weight: Positive = 0.5
-    """Factor on the background's overlap when seeds are located."""
-    gsc: NonNegative = 1.0
-    """Weight of the consistency loss between CAM and R-CAM."""
-
-
-class Reading(NamedTuple):
-    """How stages are fused (see `HierarchicalFeatureFusion`) and seeds are located (see `locate_seeds`)."""
-
-    hff: Literal["pair", "pair_coarse", "single"]
-    affinity: Literal["abs", "relu"]
-    seedless: Literal["closest", "none"]
+    @abstractmethod
+    def reading(self) -> Reading:
+        """How these options refine CAMs."""
 
 
 class PrototypeMethod(PyramidMethod):
@@ -43,7 +74,6 @@ class PrototypeMethod(PyramidMethod):
     The fusion sees detached features and so never steers the backbone; seeds carry no gradient.
     """
 
-    settings_type = PrototypeSettings
     makes: ClassVar[frozenset[Made]] = frozenset({"cam", "rcam"})
     options: PrototypeSettings
 
@@ -55,46 +85,32 @@ class PrototypeMethod(PyramidMethod):
         options: Section | None = None,
     ) -> None:
         super().__init__(backbone, settings, classes, options)
-        self.fusion = HierarchicalFeatureFusion(backbone.channels, hff=self.reading().hff)
-
-    @abstractmethod
-    def reading(self) -> Reading:
-        """How the method reads fusion and seeds."""
+        self.reading = self.options.reading()
+        if self.reading.hff != "none":
+            self.fusion = HierarchicalFeatureFusion(backbone.channels, hff=self.reading.hff)
 
     def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
         """CAMs and R-CAMs on the grid of the fused features; see `PyramidMethod.localize`."""
         with torch.autocast(encoding.activations.device.type, enabled=False):
             cam = self.cam(encoding, present, maps=maps)
-        return self.with_rcam(cam, encoding.pyramid[-1].float(), self.fused(encoding.pyramid), present)
-
-    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """See `PyramidMethod.fused`."""
-        return self.fusion.of_detached(pyramid)
-
-    def with_rcam(self, cam: Tensor, tokens: Tensor, fused: Tensor, present: Tensor) -> Localization:
-        """Add R-CAMs to CAMs.
-
-        Args:
-            cam: (B, C+1, h, w) in [0, 1], background first.
-            tokens: (B, D, h', w') features that locate seeds.
-            fused: (B, D', h'', w'') features of the prototypes.
-            present: (B, C) 0/1 labels.
-        """
-        made = prototype_refinement(
-            tokens,
-            fused,
-            resized(cam, tokens.shape[-2:]),
-            present,
-            affinity=self.reading().affinity,
-            background_weight=self.options.background_weight,
-            seedless=self.reading().seedless,
-        )
+        fused = self.fused(encoding.pyramid)
+        made = self.reading.refine(encoding.pyramid[-1].float(), fused, cam, present)
         return Localization(
             cam=resized(cam, fused.shape[-2:]),
-            rcam=made.rcam,
+            rcam=self.scaled(made.similarities),
             similarities=made.similarities,
             seeds=made.seeds,
         )
+
+    def fused(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """See `PyramidMethod.fused`."""
+        if self.reading.hff == "none":
+            return side_by_side([stage.detach().float() for stage in pyramid])
+        return self.fusion.of_detached(pyramid)
+
+    def scaled(self, similarities: Tensor) -> Tensor:
+        """See `PyramidMethod.scaled`."""
+        return refined_maps(similarities, scaled=self.reading.scaled)
 
     def compared(self, batch: Batch, encoding: Encoding) -> tuple[Tensor, Tensor, Tensor | None]:
         """CAM and R-CAM of a training step, and its valid pixels on their grid."""
@@ -104,3 +120,40 @@ class PrototypeMethod(PyramidMethod):
         if valid is not None:
             valid = F.interpolate(valid.to(made.cam.dtype), made.cam.shape[-2:], mode="nearest")
         return made.cam, made.rcam, valid
+
+
+def similarities_of_pairs(
+    method: PrototypeMethod,
+    encoded: Sequence[View],
+    present: Tensor,
+    *,
+    reading: Reading,
+    pooled: Tensor | None,
+    grid: tuple[int, int],
+) -> Tensor:
+    """Prototype similarities, with a view and its mirror image added before the prototypes, as SIPE does.
+
+    For `PyramidMethod.summed_similarities`, whose arguments and result these are.
+
+    Args:
+        reading: how seeds are located; the method's own, or another one for making maps.
+    """
+    total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
+    count = 2 if any(is_mirrored for is_mirrored, _ in encoded) else 1
+    for start in range(0, len(encoded), count):
+        pair = encoded[start : start + count]
+        last = _summed(pair, lambda encoding: encoding.pyramid[-1].float())
+        fused = _summed(pair, lambda encoding: method.fused(encoding.pyramid))
+        if pooled is None:
+            activations = _summed(pair, lambda encoding: encoding.activations)
+            maps = normalised(activations, norm=method.options.norm)
+        else:
+            maps = resized(pooled, last.shape[-2:])
+        cam = with_background(maps, present, over=method.options.background_over)
+        total = total + on_grid(reading.refine(last, fused, cam, present).similarities, False, grid)
+    return total
+
+
+def _summed(pair: Sequence[View], maps: Callable[[Encoding], Tensor]) -> Tensor:
+    """Sum of a view's maps and its mirror image's, which are turned back."""
+    return torch.stack([maps(own).flip(-1) if is_mirrored else maps(own) for is_mirrored, own in pair]).sum(0)

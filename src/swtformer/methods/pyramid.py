@@ -15,10 +15,10 @@ from swtformer.functional.activation import (
     class_logits,
     likely_classes,
     normalised,
-    scaled_to_maximum,
     with_background,
 )
 from swtformer.functional.losses import classification_loss
+from swtformer.functional.seeds import refined_maps
 from swtformer.functional.views import on_grid, resized, views
 from swtformer.methods.base import Batch, CamHead, Maps, Method
 from swtformer.settings import LocalizeSettings, ModelSettings, Section
@@ -224,12 +224,16 @@ class PyramidMethod(Method):
         similarities = self.summed_similarities(
             encoded, chosen, pooled=pooled if settings.seeds == "pooled" else None, grid=grid
         )
-        scaled = scaled_to_maximum(similarities)
+        scaled = self.scaled(similarities)
         rcam = torch.zeros((len(cam), cam.shape[1] + 1, *grid), device=cam.device)
         is_background = ~present.any(1)
         rcam[:, 0] = torch.where(is_background[:, None, None], 1.0, scaled[:, 0])
         rcam[:, wanted + 1] = scaled[:, 1:]
         return Maps(present, cam, rcam, probabilities)
+
+    def scaled(self, similarities: Tensor) -> Tensor:
+        """R-CAMs in [0, 1) from similarities that were summed over views; each is divided by its maximum."""
+        return refined_maps(similarities, scaled="each")
 
     def summed_similarities(
         self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]

@@ -9,19 +9,24 @@ image and its mirror image together. There, its seeds come from each scale's own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, final
 
 import torch
 from torch import Tensor
 
-from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.losses import classification_loss, consistency_loss
-from swtformer.functional.views import on_grid, resized
 from swtformer.methods.base import Batch
-from swtformer.methods.prototypes import PrototypeMethod, PrototypeSettings, Reading
-from swtformer.methods.pyramid import Encoding, View
+from swtformer.methods.prototypes import (
+    PrototypeMethod,
+    PrototypeSettings,
+    Reading,
+    similarities_of_pairs,
+)
+from swtformer.methods.pyramid import View
 from swtformer.settings import METHODS
+from swtformer.settings.numbers import NonNegative, Positive
 
 
 class SipeSettings(PrototypeSettings):
@@ -29,8 +34,23 @@ class SipeSettings(PrototypeSettings):
 
     background_over: Literal["present", "all"] = "all"
     """Classes whose maximum is taken away from 1 for the background map."""
+    background_weight: Positive = 0.5
+    """Factor on the background's overlap when seeds are located."""
+    gsc: NonNegative = 1.0
+    """Weight of the consistency loss between CAM and R-CAM."""
     seed_features: Literal["fused", "last"] = "fused"
     """Features whose affinity locates seeds when maps are made; in training it is always the last stage."""
+
+    def reading(self) -> Reading:
+        """That of SIPE's code, in training."""
+        return Reading(
+            hff="single",
+            seed_features="last",
+            affinity="relu",
+            background_weight=self.background_weight,
+            seedless="none",
+            scaled="each",
+        )
 
 
 @final
@@ -44,10 +64,6 @@ class SIPE(PrototypeMethod):
     settings_type = SipeSettings
     loss_names = ("cls", "gsc")
     options: SipeSettings
-
-    def reading(self) -> Reading:
-        """That of SIPE's code."""
-        return Reading(hff="single", affinity="relu", seedless="none")
 
     def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
         """Classification loss and consistency of CAM and R-CAM over all channels, both with gradients."""
@@ -71,26 +87,5 @@ class SIPE(PrototypeMethod):
         self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
     ) -> Tensor:
         """As in the base class, but a view and its mirror image are added before the prototypes."""
-        total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-        count = 2 if any(is_mirrored for is_mirrored, _ in encoded) else 1
-        for start in range(0, len(encoded), count):
-            pair = encoded[start : start + count]
-            activations = _summed(pair, lambda encoding: encoding.activations)
-            fused = _summed(pair, lambda encoding: self.fused(encoding.pyramid))
-            tokens = fused
-            if self.options.seed_features == "last":
-                tokens = _summed(pair, lambda encoding: encoding.pyramid[-1].float())
-            if pooled is None:
-                maps = normalised(activations, norm=self.options.norm)
-            else:
-                maps = resized(pooled, activations.shape[-2:])
-            cam = with_background(maps, present, over=self.options.background_over)
-            made = self.with_rcam(cam, tokens, fused, present)
-            assert made.similarities is not None
-            total = total + on_grid(made.similarities, False, grid)
-        return total
-
-
-def _summed(pair: Sequence[View], maps: Callable[[Encoding], Tensor]) -> Tensor:
-    """Sum of a view's maps and its mirror image's, which are turned back."""
-    return torch.stack([maps(own).flip(-1) if is_mirrored else maps(own) for is_mirrored, own in pair]).sum(0)
+        reading = replace(self.reading, seed_features=self.options.seed_features)
+        return similarities_of_pairs(self, encoded, present, reading=reading, pooled=pooled, grid=grid)

@@ -19,12 +19,16 @@ class SWTformerV2Settings(PrototypeSettings):
 
     hff: Literal["pair", "pair_coarse", "single"] = "pair"
     """Hierarchical feature fusion: in pairs at stride 16, in pairs at stride 32, or all at once (as SIPE)."""
+    background_weight: Positive = 0.5
+    """Factor on the background's overlap when seeds are located."""
     fusion_multiplier: Positive = 10.0
     """Learning rate of the feature fusion relative to the backbone's."""
     affinity: Literal["abs", "relu"] = "abs"
     """Token affinity: absolute cosine as in Eq. 4, or its positive part."""
     seedless: Literal["closest", "none"] = "closest"
     """A present class that wins no seed: gets the token where it comes closest to winning, or stays dark."""
+    gsc: NonNegative = 1.0
+    """Weight of the consistency loss between CAM and R-CAM."""
     ccl: NonNegative = 1.0
     """Weight of the class-wise contrastive loss."""
     gsc_over: Literal["all", "present"] = "present"
@@ -36,6 +40,17 @@ class SWTformerV2Settings(PrototypeSettings):
     ramp_epochs: NonNegative = 0.0
     """Epochs over which the weights of GSC and CCL rise linearly from 0."""
 
+    def reading(self) -> Reading:
+        """That of the paper, as far as these options leave it open."""
+        return Reading(
+            hff=self.hff,
+            seed_features="last",
+            affinity=self.affinity,
+            background_weight=self.background_weight,
+            seedless=self.seedless,
+            scaled="each",
+        )
+
 
 @final
 @METHODS.register("swtformer_v2")
@@ -45,10 +60,6 @@ class SWTformerV2(PrototypeMethod):
     settings_type = SWTformerV2Settings
     loss_names = ("cls", "gsc", "ccl")
     options: SWTformerV2Settings
-
-    def reading(self) -> Reading:
-        """That of the options."""
-        return Reading(self.options.hff, self.options.affinity, self.options.seedless)
 
     def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
         """Classification, consistency and contrastive loss (Eq. 2, 5, 6); those of weight 0 are left out."""

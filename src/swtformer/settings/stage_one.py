@@ -55,8 +55,8 @@ class ModelSettings(Section):
     """The network: method and backbone. The method has options of its own, in the section `method`."""
 
     method: Annotated[str, AfterValidator(METHODS.check)] = "swtformer_v2"
-    """swtformer_v1 gives CAMs, swtformer_v2 CAMs and R-CAMs. `swtformer plugins method` lists all, and their
-    options, which are the section `method`."""
+    """swtformer_v1 gives CAMs, swtformer_v2 and swtformer_v3 CAMs and R-CAMs. `swtformer plugins method`
+    lists all, and their options, which are the section `method`."""
     backbone: str = "swin_tiny_patch4_window7_224"
     """swin_tiny/small/base or any four-stage timm model (convnext_tiny, pvt_v2_b1, mobilenetv2_100 …)."""
     weights: str = "pretrained"
