@@ -8,7 +8,7 @@ from PIL import Image
 
 from swtformer.datasets import open_dataset
 from swtformer.datasets.shapes import draw_shapes
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SwtformerError
 from swtformer.settings import DataSettings
 
 AUTO = DataSettings()
@@ -59,9 +59,15 @@ def test_a_split_without_images_is_refused(shapes):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not JSON"), ("[]", 'expected an object with a list "classes"')]
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected .* Draw the set again"),
+        ('{"classes": ["star", 1.5]}', r"classes\.1: expected a valid string"),
+        ('{"classes": ["star"], "splits": {"train": 3}}', r"splits\.train: expected a valid tuple"),
+    ],
 )
 def test_a_damaged_description_is_refused(shapes, text, message):
     (shapes / "shapes.json").write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(SwtformerError, match=message):
         open_dataset(shapes, AUTO)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from swtformer.datasets.base import Reader
 from swtformer.datasets.records import ImageSet
@@ -13,8 +12,17 @@ from swtformer.datasets.splits import ALL, choose_split
 from swtformer.datasets.tables.label_tables import read_table
 from swtformer.errors import DataError
 from swtformer.settings import READERS, DataSettings
+from swtformer.store.files import checked
 
 MARKER = "shapes.json"
+
+
+@dataclass(frozen=True)
+class _About:
+    """What shapes.json says: class names in order, and the ids of each split."""
+
+    classes: tuple[str, ...]
+    splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @READERS.register("shapes")
@@ -32,17 +40,17 @@ class ShapesReader(Reader):
         """Read the drawn set; "train" is read by default, and "all" reads everything.
 
         Raises:
-            DataError: as `read_table`, or shapes.json is damaged.
+            DataError: as `read_table`, or shapes.json is no JSON.
+            SwtformerError: shapes.json holds something else.
         """
         about = _about(path / MARKER)
         found = {
             "masks": settings.masks or (path / "masks" if (path / "masks").is_dir() else None),
-            "classes": settings.classes or tuple(about["classes"]),
+            "classes": settings.classes or about.classes,
         }
         whole = read_table(path, settings.model_copy(update=found), split=ALL)
-        splits = about.get("splits", {})
-        chosen = None if split == ALL else choose_split(path, split, splits, default=("train",))
-        ids = set(splits[chosen]) if chosen else {record.id for record in whole.records}
+        chosen = None if split == ALL else choose_split(path, split, about.splits, default=("train",))
+        ids = set(about.splits[chosen]) if chosen else {record.id for record in whole.records}
         records = tuple(record for record in whole.records if record.id in ids)
         if not records:
             raise DataError(f"{path}: no image of labels.csv is in the split {chosen!r} of {MARKER}.")
@@ -50,11 +58,9 @@ class ShapesReader(Reader):
         return replace(whole, name=name, format="shapes", records=records, split=chosen)
 
 
-def _about(file: Path) -> dict[str, Any]:
+def _about(file: Path) -> _About:
     try:
         about = parse_json(read_text(file))
     except ValueError as error:
         raise DataError(f"{file}: is not JSON ({error}); draw the set again.") from None
-    if not isinstance(about, dict) or not isinstance(about.get("classes"), list):
-        raise DataError(f'{file}: expected an object with a list "classes"; draw the set again.')
-    return about
+    return checked(about, _About, where=str(file), remedy="Draw the set again.")

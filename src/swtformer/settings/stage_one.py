@@ -63,7 +63,7 @@ class ModelSettings(Section):
     """pretrained (downloaded by timm), none, or a local .safetensors or .pth file."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Stochastic depth rate of the backbone."""
-    bands: Count = 3
+    bands: Annotated[Count, Field(le=4096)] = 3
     """Channels of the images; `train` takes as many as `data.bands` names."""
 
 
