@@ -12,8 +12,10 @@ import pytest
 
 from support.tiny_sets import write_images as write_images
 from swtformer.backbones.weights import read_tensors
+from swtformer.datasets.annotations.yolo_layout import read_layout
 from swtformer.datasets.mask_colours import MaskColours, read_colours
 from swtformer.datasets.of_run import groups_also_trained_on
+from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.registry import open_dataset
 from swtformer.errors import SwtformerError
@@ -63,6 +65,10 @@ def score(file: Path) -> float | None:
     return kept_score(Run(file.parent), SegmentSettings())
 
 
+def layout(file: Path) -> object:
+    return read_layout(file, (), Problems())
+
+
 def version(file: Path) -> str:
     return version_of(file.parent)
 
@@ -75,9 +81,15 @@ def version(file: Path) -> str:
         (read_settings, "a.yaml", b"? [a, b]\n: 1\n", "is not valid YAML"),
         (read_settings, "a.yaml", b"seed: !!timestamp x\n", "is not valid YAML"),
         (read_settings, "a.yaml", b"seed: !!int ''\n", "is not valid YAML"),
-        (read_settings, "a.yaml", b"seed: " + b"[" * 5000, "nested too deeply"),
+        (read_settings, "a.yaml", b"seed: " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
         (read_settings, "a.yaml", b"train: &a {}\nsegment: *a\n", r"the reference \*a is not read"),
         (read_settings, "a.yaml", LAUGHS, r"the reference \*a is not read"),
+        (
+            layout,
+            "data.yaml",
+            b"a: &a {x: 1}\nb: {<<: [*a, *a]}\nnames: [c]\n",
+            r"the reference \*a is not read",
+        ),
         (palette, "a.json", b"[" * 100_000, "is not valid JSON"),
         (classes, "classes.json", b"1.5", "expected a valid tuple"),
         (classes, "classes.json", b'["cat", 1]', "expected a valid string"),

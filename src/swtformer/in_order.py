@@ -14,6 +14,8 @@ from swtformer.progress import Progress
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+THREADS = 8
+"""Threads at most: decoding and writing gain little from more, and each holds an image."""
 AHEAD = 4
 """Results per thread that are ready or in progress; it bounds the memory of those that wait."""
 
@@ -52,7 +54,7 @@ def in_order(
         ids: the images.
         progress: called after every image, in the caller's thread.
     """
-    results = work_ahead(work, ids, threads=os.cpu_count() or 1)
+    results = work_ahead(work, ids, threads=min(os.cpu_count() or 1, THREADS))
     for done, result in enumerate(results, start=1):
         yield result
         progress(stage, done, len(ids))

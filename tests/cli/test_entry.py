@@ -265,13 +265,17 @@ def test_a_full_disk_under_stdout_is_told_in_one_line() -> None:
     assert done.stderr == "error: No space left on device.\n"
 
 
-def test_a_signal_that_a_library_turned_into_its_own_error_is_a_stop(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "error", [ImportError("already registered"), DataError("no openpyxl"), OSError(5), None]
+)
+def test_a_signal_that_a_library_swallowed_or_made_its_own_error_is_a_stop(
+    error: Exception | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def version() -> None:
         with suppress(Stopped):
             signal.raise_signal(signal.SIGINT)
-        raise ImportError('generic_type: type "ObjSense" is already registered!')
+        if error is not None:
+            raise error
 
     monkeypatch.setattr(commands, "version", version)
     assert main(["version"]) == 130

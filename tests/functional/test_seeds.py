@@ -310,6 +310,16 @@ def test_background_weights_by_hand() -> None:
     torch.testing.assert_close(background_weights(overlap[None, :1], present[:1]), torch.ones(1))
 
 
+def test_one_token_without_background_does_not_take_all() -> None:
+    """Its ratio would be beyond all others, and a group of its own."""
+    overlap = torch.rand(1, 200, 2, generator=torch.Generator().manual_seed(2)) * 0.2 + 0.2
+    overlap[0, :60, 1] += 0.5
+    present = torch.ones(1, 1)
+    expected = background_weights(overlap, present)
+    overlap[0, 0, 0] = 0
+    assert background_weights(overlap, present) == pytest.approx(expected.item(), rel=0.1)
+
+
 def test_background_weights_do_not_depend_on_scale_or_order() -> None:
     generator = torch.Generator().manual_seed(1)
     overlap = torch.rand(1, 30, 3, generator=generator, dtype=torch.float64)

@@ -57,6 +57,6 @@ def test_rounding_and_what_is_not_finite_pass(monkeypatch: pytest.MonkeyPatch) -
     """Writing the maps says which image they are of, if they are not finite."""
     rounded = GOOD.cam.clone()
     rounded[0, 0, 0, :2] = torch.tensor([1.004, -0.004])
-    broken = torch.full_like(GOOD.cam, torch.nan)
-    for cam in (rounded, broken):
+    broken = [torch.full_like(GOOD.cam, value) for value in (torch.nan, torch.inf)]
+    for cam in (rounded, *broken):
         assert checked(replace(GOOD, cam=cam), monkeypatch).cam is cam

@@ -63,8 +63,8 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         ("train: {epohcs: 1}\n", r"unknown setting 'train\.epohcs'\. Did you mean 'epochs'\?"),
         ("train: {zzz: 1}\n", r"unknown setting 'train\.zzz'\. Known: accelerator, accumulate"),
         (
-            "model: {method: swtformer_v3}\n",
-            r"model\.method: Unknown method 'swtformer_v3'\. Did you mean 'swtf",
+            "model: {method: swtformer_v9}\n",
+            r"model\.method: Unknown method 'swtformer_v9'\. Did you mean 'swtf",
         ),
         ("mask: {policy: argmin}\n", r"mask\.policy: 'argmin' is not one of .* Did you mean 'argmax'"),
         ("data: {split: no}\n", r"data\.split: input should be a valid string, got False"),

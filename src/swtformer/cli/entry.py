@@ -94,20 +94,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(arguments)
         except CycloptsError as error:
             return _refuse(_usage(error), USAGE)
-        except SwtformerError as error:
-            if is_verbose:
-                traceback.print_exc()
-            return _refuse(with_dashes(str(error)), error.exit_code)
         except Stopped as stop:
             return _stopped(stop, is_verbose=is_verbose)
-        except OSError as error:
-            if is_verbose:
-                traceback.print_exc()
-            where = f"{error.filename}: " if error.filename else ""
-            return _refuse(f"{where}{error.strerror or error}.", USAGE)
         except Exception as error:
             if (swallowed := asked_to_stop()) is not None:
                 return _stopped(swallowed, is_verbose=is_verbose)
+            if is_verbose and isinstance(error, (SwtformerError, OSError)):
+                traceback.print_exc()
+            if isinstance(error, SwtformerError):
+                return _refuse(with_dashes(str(error)), error.exit_code)
+            if isinstance(error, OSError):
+                where = f"{error.filename}: " if error.filename else ""
+                return _refuse(f"{where}{error.strerror or error}.", USAGE)
             if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
                 return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
             traceback.print_exc()
@@ -123,6 +121,8 @@ def _run(arguments: list[str]) -> int:
         print_error=False,
     )
     outcome = command(*bound.args, **bound.kwargs)
+    if (swallowed := asked_to_stop()) is not None:
+        raise swallowed
     if not isinstance(outcome, Outcome):
         return 0  # help and version
     if outcome.run is not None and is_main_process():

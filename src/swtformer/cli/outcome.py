@@ -75,8 +75,10 @@ def warn_of_rotation(images: ImageSet, settings: Settings) -> None:
     """Warn of images that EXIF turns, where the settings leave them as they are stored."""
     from swtformer.datasets.value_range import count_rotated
 
+    if settings.data.exif != "raw":
+        return
     rotated, seen = count_rotated([record.image for record in images.records])
-    if rotated and settings.data.exif == "raw":
+    if rotated:
         warn(
             f"{rotated} of {seen} images looked at have an EXIF orientation that is not applied, because "
             "masks like VOC's fit the stored pixels. data.exif apply turns them upright."

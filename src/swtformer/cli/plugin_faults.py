@@ -23,8 +23,9 @@ def explain(error: Exception) -> str:
         if _package(plugin.__module__) != OURS
     }
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+    foreign = [frame for frame in frames if _package(frame.f_globals.get("__name__", "")) != OURS]
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    for frame in frames:
+    for frame in foreign:
         owner = frame.f_locals.get("self", frame.f_locals.get("cls"))
         kind = owner if isinstance(owner, type) else type(owner)
         if kind in plugins:

@@ -101,10 +101,9 @@ class FittedModule(LightningModule, ABC):
                     f"{self.trained}: the loss {name!r} is not among its loss_names {list(self.loss_names)}; "
                     "add it there."
                 )
-            if value.ndim:
-                raise PluginError(
-                    f"{self.trained}: the loss {name!r} has shape {tuple(value.shape)}; expected a scalar."
-                )
+            if not isinstance(value, Tensor) or value.ndim:
+                given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                raise PluginError(f"{self.trained}: the loss {name!r} is {given}; expected a scalar tensor.")
         factors = {} if weights is None else weights
         total = torch.stack([factors.get(name, 1.0) * value for name, value in losses.items()]).sum()
         self.latest = {"loss": total.detach(), **{name: value.detach() for name, value in losses.items()}}

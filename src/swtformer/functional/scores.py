@@ -40,7 +40,7 @@ def confusion_matrix(predicted: Tensor, truth: Tensor, *, labels: int) -> Tensor
     if predicted.dtype != torch.uint8 or truth.dtype != torch.uint8:
         raise ValueError(f"Expected uint8 label images, got {predicted.dtype} and {truth.dtype}.")
     # All 256 × 256 pairs in one count: faster than masking first, and values out of range are found.
-    counts = torch.zeros(256 * 256, dtype=torch.int64)
+    counts = torch.zeros(256 * 256, dtype=torch.int64, device=truth.device)
     for some, guesses in zip(
         truth.reshape(-1).split(_PIXELS), predicted.reshape(-1).split(_PIXELS), strict=True
     ):

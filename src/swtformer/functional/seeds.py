@@ -25,6 +25,10 @@ ROWS_PER_BLOCK = 2048
 TRUST = 0.75
 """How far the background weight of an image follows its own tokens; 0 would be the weight 1 for all."""
 
+LARGEST_RATIO = 3.0
+"""Largest ratio of a class's overlap to the background's that counts; in photographs one token in a hundred
+exceeds it, or fewer."""
+
 
 def token_affinity(rows: Tensor, tokens: Tensor, *, affinity: Literal["abs", "relu"]) -> Tensor:
     """Affinity between tokens, the absolute or positive cosine of their features (Eq. 4).
@@ -68,8 +72,9 @@ def background_weights(overlap: Tensor, present: Tensor) -> Tensor:
 
     How many times its best class overlaps a token more than the background tells object from background, but
     where the one begins differs from image to image, as objects are large or small and CAMs wide or narrow.
-    Otsu's threshold t of the squared ratios splits an image's tokens; the weight is its root, half shrunk
-    towards 1 (`TRUST`): t^(TRUST / 2). The background wins where the ratio is below the weight.
+    Otsu's threshold t of the squared ratios splits an image's tokens; the weight is its root, shrunk towards
+    1 by a quarter of its logarithm (`TRUST`): t^(TRUST / 2). The background wins where the ratio is below the
+    weight. Ratios count up to `LARGEST_RATIO`: a token without any background would be a group of its own.
 
     Ours; benchmarks/recipes.md compares it with one weight for all images.
 
@@ -81,7 +86,7 @@ def background_weights(overlap: Tensor, present: Tensor) -> Tensor:
         (B,) positive weights; 1 for an image without any class.
     """
     best = (overlap[..., 1:] * present[:, None].to(overlap.dtype)).amax(-1)
-    ratios = best / overlap[..., 0].clamp_min(EPSILON)
+    ratios = (best / overlap[..., 0].clamp_min(EPSILON)).clamp_max(LARGEST_RATIO)
     if ratios.shape[1] < 2:
         return torch.ones_like(ratios[:, 0])
     weights = otsu_threshold(ratios.square()).clamp_min(EPSILON) ** (TRUST / 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -43,6 +45,8 @@ def checked_maps(
         if value is None or not value.numel():
             continue
         least, most = torch.stack(torch.aminmax(value.float())).tolist()
+        if not (math.isfinite(least) and math.isfinite(most)):
+            return made
         if least < -ROUNDING or most > 1 + ROUNDING:
             raise PluginError(
                 f"The method {method.name!r}: maps gave {name} with values of {least:.3g} to {most:.3g}; "

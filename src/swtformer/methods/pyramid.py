@@ -1,4 +1,4 @@
-"""Methods that are a backbone with four stages and a CAM head: V1, V2, SIPE and others."""
+"""Methods that are a backbone with four stages and a CAM head: V1, V2, V3, SIPE and others."""
 
 from __future__ import annotations
 

@@ -10,6 +10,10 @@ from swtformer.settings.sections import Settings
 from swtformer.settings.validation import validate
 
 
+class _ReferenceError(ValueError):
+    """A YAML text that refers to a part of itself."""
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Plain nested values of a YAML settings file, checked for unknown keys and wrong values.
 
@@ -24,7 +28,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: is not UTF-8 text.") from None
     try:
         values = parse_yaml(text)
-        _require_plain(text)
+        _require_single_keys(text)
     except ValueError as error:
         raise SettingsError(f"{path}: {error}.") from None
     if values is None:
@@ -38,12 +42,18 @@ def parse_yaml(text: str | bytes) -> Any:
     """Plain value of a YAML text; no code that it names is run.
 
     Raises:
-        ValueError: the text is not valid YAML, is nested too deeply, or holds an impossible value.
+        ValueError: the text is not valid YAML, is nested too deeply, or holds an impossible value or a
+            reference, by which a few lines can mean gigabytes.
     """
     import yaml
 
     try:
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise _ReferenceError(f"the reference *{event.anchor} is not read; repeat the value")
         return yaml.safe_load(text)
+    except _ReferenceError:
+        raise
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except Exception as error:  # PyYAML raises whatever an odd value of a type makes it raise
@@ -52,28 +62,23 @@ def parse_yaml(text: str | bytes) -> Any:
         raise ValueError(f"{line}is not valid YAML ({getattr(error, 'problem', None) or error})") from None
 
 
-def _require_plain(text: str) -> None:
-    """Refuse references, by which a few lines can mean gigabytes, and a key that is given twice, of which
-    YAML would take the last without a word.
+def _require_single_keys(text: str) -> None:
+    """Refuse a key that is given twice, of which YAML would take the last without a word.
 
     Raises:
-        ValueError: what is there.
+        ValueError: there is one.
     """
     import yaml
 
-    for event in yaml.parse(text, yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"the reference *{event.anchor} is not read; repeat the value")
-    _require_single_keys(yaml.compose(text, yaml.SafeLoader))
-
-
-def _require_single_keys(node: Any) -> None:
-    known = set()
-    for key, value in node.value if node is not None and node.id == "mapping" else ():
-        if key.value in known:
-            raise ValueError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice; keep one")
-        known.add(key.value)
-        _require_single_keys(value)
+    nodes: list[Any] = [yaml.compose(text, yaml.SafeLoader)]
+    while nodes:
+        node = nodes.pop()
+        known = set()
+        for key, value in node.value if node is not None and node.id == "mapping" else ():
+            if key.value in known:
+                raise ValueError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice; keep one")
+            known.add(key.value)
+            nodes.append(value)
 
 
 def dump_settings(settings: Settings) -> str:

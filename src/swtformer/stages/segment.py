@@ -35,7 +35,7 @@ from swtformer.settings import SegmentSettings, Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import read_json, write_json
+from swtformer.store.files import read_json_as, write_json
 from swtformer.store.known_data import data_of
 from swtformer.store.models import holds_model
 from swtformer.store.notes import (
@@ -319,9 +319,9 @@ def _changed_division(trained: Run, pairs: Pairs, settings: Settings) -> list[st
     if not holds_weights(trained) or not trained.training_ids_file.is_file():
         return []
     training, _ = _divided(pairs, settings)
-    if read_json(trained.training_ids_file) == [item.id for item in training]:
+    if read_json_as(trained.training_ids_file, list[str]) == [item.id for item in training]:
         return []
-    return ["the groups of images (data.group) were changed, so that others would be set aside"]
+    return ["other images would be set aside than when it started, as where data.group or its values change"]
 
 
 def _divided(pairs: Pairs, settings: Settings) -> tuple[list[MaskedImage], list[MaskedImage]]:

@@ -138,14 +138,14 @@ def read_rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             columns = tuple(reader.fieldnames or ())
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SwtformerError(f"{path}: cannot be read: {error}.") from None
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         # DictReader fills a short line with None, and keeps the surplus of a long one under the key None.
         if None in row or None in row.values():
             raise SwtformerError(f"{path}, line {line}: expected {len(columns)} values.")
-    return columns, rows
+    return columns, [row for _, row in rows]
 
 
 def exact_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

@@ -122,11 +122,13 @@ class ClassActivationMaps:
             raise SwtformerError(
                 f"{path}: does not exist; make the maps with `swtformer localize`."
             ) from None
-        except Exception as error:  # numpy raises whatever a damaged file makes it raise
+        except (NameError, ImportError, MemoryError):
+            raise  # not the file's fault; numpy raises whatever else a damaged file makes it raise
+        except Exception as error:
             raise SwtformerError(
                 f"{path}: cannot be read as class activation maps ({error}); make them again with "
                 "`swtformer localize`."
-            ) from None
+            ) from error
         return maps
 
     def _check(self) -> None:

@@ -62,7 +62,9 @@ def refusing(path: Path) -> Iterator[None]:
         raise ImageError(
             f"{path}: its header claims more than {MAX_PIXELS:,} pixels, the most that are read."
         ) from error
-    except Exception as error:  # decoders raise whatever a damaged file makes them raise
+    except (NameError, ImportError):
+        raise  # mistakes of ours; decoders raise whatever else a damaged file makes them raise
+    except Exception as error:
         if isinstance(error, OSError) and error.strerror:
             raise ImageError(f"{path}: cannot be read: {error.strerror}.") from error
         reason = str(error).rstrip(".") or type(error).__name__
