@@ -32,9 +32,7 @@ def test_masks_go_out_and_come_back(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert 'the label "ignored"' in said.err
     assert main(["import", str(run.path), str(out)]) == 0
     said = capsys.readouterr()
-    assert (
-        f"0 masks were corrected, 4 are unchanged, 0 are not in the file: {run.corrected_masks}" in said.out
-    )
+    assert f"0 masks were corrected, 4 are unchanged, 0 keep their masks: {run.corrected_masks}" in said.out
     assert f"swtformer segment {run.path} --segment.masks {run.corrected_masks}\n" in said.out
     assert f"swtformer predict {run.path} PHOTOS --out FOLDER\n" in said.out
     assert len(training_notes(run).commands) == 2
@@ -192,7 +190,7 @@ def test_a_second_import_says_what_it_adds_to(
     assert "Added to" not in capsys.readouterr().out
     assert main(arguments) == 0
     said = capsys.readouterr().out
-    assert said.startswith(f"0 masks were corrected, 4 are unchanged, 0 are not in the file: {run.path}/")
+    assert said.startswith(f"0 masks were corrected, 4 are unchanged, 0 keep their masks: {run.path}/")
     assert "Added to the 1 masks that were corrected before; --base pseudo_masks starts over.\n" in said
     assert main([*arguments, "--base=pseudo_masks"]) == 0
     said = capsys.readouterr().out

@@ -55,6 +55,20 @@ def test_many_duplicates_and_missing_masks_are_told_in_one_line(photos, write_ma
     assert message.endswith("0.png: no such mask; the image is not scored. So are those of 8 images.")
 
 
+@pytest.mark.parametrize("count", [1, 8])
+def test_masks_in_another_case_are_told(photos, write_mask, count):
+    for number in range(count):
+        (photos / "images" / f"X{number}.jpg").write_bytes((photos / "images" / "a.jpg").read_bytes())
+        write_mask(photos / "truth" / f"x{number}_mask.png", 1)
+    (photos / "labels.csv").write_text(
+        "image,labels\n" + "".join(f"X{number}.jpg,cat\n" for number in range(count))
+    )
+    data = open_dataset(photos, DataSettings(masks=photos / "truth"))
+    (message,) = [problem.message for problem in data.problems if problem.kind == "other_case"]
+    assert message.startswith(f"{photos / 'truth' / 'x0_mask.png'}: is taken to be the mask of 'X0'.")
+    assert message.endswith("So are those of 8 images.") == (count == 8)
+
+
 def test_different_duplicates_are_refused(photos):  # fault 17
     (photos / "labels.csv").write_text("image,labels\na.jpg,cat\na.jpg,dog\n")
     with pytest.raises(DataError, match=r"csv:3: 'a' .* 'dog', but 'cat' at .*csv:2"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swtformer.datasets.masks_beside import column_mask, find_masks, lossy_mask
+from swtformer.datasets.masks_beside import column_mask, find_masks, lossy_mask, named_in_other_case
 from swtformer.datasets.paths import ImageFolder
 from swtformer.datasets.problems import Problems
 
@@ -82,7 +82,36 @@ def test_jpeg_masks_are_named(tmp_path):
     assert lossy_mask(tmp_path / "images", [("a", image)]) is None
 
 
+@pytest.mark.parametrize(
+    ("id", "mask", "is_other"),
+    [
+        ("A", "a.png", True),
+        ("x/A", "x/a_mask.png", True),
+        ("Straße", "STRASSE.png", True),
+        ("A", "A.PNG", False),
+        ("A", "A_MASK.png", False),
+        ("A", "b.png", False),
+        ("e\u0301", "\u00e9.png", False),
+    ],
+)
+def test_masks_named_in_another_case(id, mask, is_other):
+    assert named_in_other_case(id, Path(mask)) == is_other
+
+
 class TestColumn:
+    def test_another_case_is_said(self, tmp_path):
+        touch(tmp_path, "masks/a.PNG")
+        problems = Problems()
+        folders = [ImageFolder(tmp_path / "masks")]
+        assert column_mask("masks/A.png", "t:2", folders, problems) == tmp_path / "masks/a.PNG"
+        (problem,) = problems.warnings
+        assert (problem.kind, problem.message) == (
+            "other_case",
+            "t:2: mask 'masks/A.png' is taken to be 'a.PNG'.",
+        )
+        column_mask("masks/a.PNG", "t:2", folders, problems)
+        assert len(problems.warnings) == 1
+
     @pytest.mark.parametrize(
         "name", ["masks/a.png", "a.png", "masks\\a.png", "/old/masks/a.png", "C:\\old\\a.png"]
     )

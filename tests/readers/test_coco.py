@@ -525,6 +525,11 @@ class TestImagesWithoutAnnotations:
             open_dataset(folder, AUTO)
         assert labels_of(open_dataset(folder, AUTO, reader=EMPTY))[1:] == [(), ()]
 
+    def test_leaving_out_all_of_them_is_refused(self, coco):
+        with pytest.raises(DataError, match="none of 3 images has an annotation") as refused:
+            open_dataset(coco(changed(annotations=[])), AUTO, reader={"empty": "leave_out"})
+        assert "lists no images" not in str(refused.value)
+
     def test_an_annotation_of_background_is_one(self, coco):
         categories = [*CONTENT["categories"], {"id": 99, "name": "background"}]
         annotations = [*CONTENT["annotations"], {"image_id": 9, "category_id": 99}]

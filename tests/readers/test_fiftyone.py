@@ -88,7 +88,7 @@ def test_labels_without_classes_are_names(export):
 )
 def test_samples(export, first, source):
     samples = [
-        {"filepath": "data/a.jpg", "tags": ["train"], "ground_truth": first, "id": {"_cls": "other"}},
+        {"filepath": "data/a.jpg", "tags": ["blurred"], "ground_truth": first, "id": {"_cls": "other"}},
         {"filepath": "/home/me/fiftyone/x/data/b.jpg", "ground_truth": label("cat")},
         {"filepath": "data/c.jpg", "ground_truth": {**first, next(k for k in first if k != "_cls"): []}},
         {"filepath": "data/d.jpg", "ground_truth": None},
@@ -147,6 +147,22 @@ def test_tags_are_splits_where_every_sample_has_one(export):
     assert labels_of(train) == {"a": ("class a",), "c": ("class c",)}
     assert labels_of(open_dataset(folder / "samples.json", AUTO, split="val")) == {"b": ("class b",)}
     assert len(open_dataset(folder, AUTO, split="all")) == 3
-    for tags in (["train", "test"], [], None, "train"):
-        samples[0]["tags"] = tags
-        assert open_dataset(export({"samples": samples}), AUTO).split is None
+
+
+@pytest.mark.parametrize("tags", [["train", "test"], [], None, "train"])
+@pytest.mark.parametrize("split", [None, "train", "test"])
+def test_tags_of_some_samples_alone_are_asked_about(export, tags, split):
+    samples = [
+        {"filepath": f"{name}.jpg", "tags": own, "ground_truth": label("cat")}
+        for name, own in {"a": tags, "b": ["test"], "c": ["train"]}.items()
+    ]
+    folder = export({"samples": samples})
+    with pytest.raises(DataError, match=r"2 of 3 samples have one split tag; .* data\.split all"):
+        open_dataset(folder, AUTO, split=split)
+    everything = open_dataset(folder, AUTO, split="all")
+    assert (everything.split, len(everything)) == (None, 3)
+
+
+def test_samples_without_any_split_tag_are_one_set(export):
+    samples = [{"filepath": "a.jpg", "tags": ["blurred"], "ground_truth": label("cat")}]
+    assert open_dataset(export({"samples": samples}), AUTO).split is None

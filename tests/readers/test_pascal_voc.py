@@ -308,3 +308,36 @@ def test_lists_of_one_class_that_contradict(voc, text, message):
     write_verdicts(voc, "dog_train", text)
     with pytest.raises(DataError, match=message):
         open_dataset(voc, AUTO)
+
+
+@pytest.mark.parametrize("gap", ["line", "split"])
+def test_incomplete_lists_of_one_class_leave_images_to_their_masks(voc, write_mask, gap):
+    for id, value in {"a": CAT, "b": CAT, "c": DOG}.items():
+        write_mask(voc / "SegmentationClass" / f"{id}.png", value + 1)
+    write_verdicts(voc, "cat_train", "a 1\nb -1\n" if gap == "line" else "a 1\nb 1\nc -1\n")
+    write_verdicts(
+        voc, "dog_train" if gap == "line" else "dog_val", "a 1\nb -1\nc 1\n" if gap == "line" else "x -1\n"
+    )
+    data = open_dataset(voc, AUTO)
+    (warning,) = [problem.message for problem in data.problems if problem.kind == "class_list"]
+    assert "name the classes in `data.classes`" in warning
+    if gap == "line":
+        assert present(data) == {"a": (CAT, DOG), "b": (), "c": (DOG,)}
+        assert "c is not in the list cat_train.txt" in warning
+        assert "1 image" in warning
+        assert data.labels_from == "lists of one class (2), SegmentationClass masks (1)"
+    else:
+        assert present(data) == {"a": (CAT,), "b": (CAT,), "c": (DOG,)}
+        assert "4 images" in warning
+        assert data.labels_from == "SegmentationClass masks"
+
+
+def test_incomplete_lists_of_one_class_are_refused_where_they_are_the_splits(
+    tmp_path, write_images, write_mask
+):
+    write_images(tmp_path / "JPEGImages", ["a.jpg", "b.jpg"])
+    write_mask(tmp_path / "SegmentationClass" / "b.png", CAT + 1)
+    write_verdicts(tmp_path, "cat_train", "a 1\n")
+    write_verdicts(tmp_path, "dog_train", "a 1\nb 1\n")
+    with pytest.raises(DataError, match=r"b is not in the list cat_train.txt.* `data.classes`"):
+        open_dataset(tmp_path, AUTO)

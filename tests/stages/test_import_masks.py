@@ -389,6 +389,37 @@ def test_a_file_without_any_mask_is_refused(
         assert advice not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [listed_in_coco, with_info, empty_yolo_files, empty_cvat_images, empty_tasks],
+    ids=lambda make: make.__name__,
+)
+def test_a_file_in_which_all_masks_were_erased_can_mean_background(
+    make: Callable[[Run, Path], Path], run: Run, tmp_path: Path
+) -> None:
+    drawn = {id for id, labels in read(run.pseudo_masks).items() if labels.any()}
+    result = import_masks(run, make(run, tmp_path), empty="background")
+    assert result.corrected.keys() == drawn
+    for labels in read(run.corrected_masks).values():
+        assert set(np.unique(labels)) <= {0, 255}  # YOLO cannot say that ignored pixels were erased
+
+
+def test_background_still_needs_an_image_of_the_run(run: Run, tmp_path: Path) -> None:
+    file = empty_tasks(run, tmp_path)
+    for id in SIZES:
+        run.pseudo_mask_file(id).rename(run.pseudo_mask_file(f"other-{id.replace('/', '-')}"))
+    with pytest.raises(DataError, match="has no mask of any image in"):
+        import_masks(run, file, empty="background")
+
+
+def test_images_that_keep_their_masks_count_as_done(run: Run, tmp_path: Path) -> None:
+    file = edited(corrected(run, tmp_path / "x.json", "a", "sub/b", format="coco"), lambda items: items[:1])
+    calls = []
+    result = import_masks(run, file, progress=lambda stage, done, *_, **__: calls.append((stage, done)))
+    assert len(result.kept) == 3
+    assert [done for stage, done in calls if stage == "import"] == [1, 2]
+
+
 def test_a_file_of_boxes_is_refused_and_says_what_they_are(run: Run, tmp_path: Path) -> None:
     file = edited(exported(run, tmp_path / "x.json"), lambda _: [BOX] * 8)
     with pytest.raises(DataError, match="has no mask of any") as refused:

@@ -137,7 +137,7 @@ def import_(
         )
     say(
         f"{len(result.corrected)} masks were corrected, {len(result.unchanged)} are unchanged, "
-        f"{len(result.kept)} are not in the file: {result.folder}"
+        f"{len(result.kept)} keep their masks: {result.folder}"
     )
     if result.earlier:
         say(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from swtformer.datasets.class_doubts import doubt_classes
 from swtformer.datasets.mask_colours import read_colours
-from swtformer.datasets.masks_beside import find_masks, lossy_mask
+from swtformer.datasets.masks_beside import find_masks, lossy_mask, named_in_other_case
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
@@ -249,6 +249,10 @@ def _with_masks(entries: list[Entry], folder: Path, problems: Problems) -> list[
             else f"{folder}: holds no mask of these images; expected {folder / entries[0].id}.png, with or "
             f"without its folder, or with _mask, _seg, _label or _gt; the folder holds {_example(folder)}.",
         )
+    renamed = [(id, mask) for id, mask in found.items() if named_in_other_case(id, mask)]
+    for id, mask in renamed if len(renamed) <= NAMED else renamed[:1]:
+        more = f" So are those of {len(renamed)} images." if len(renamed) > NAMED else ""
+        problems.warn("other_case", f"{mask}: is taken to be the mask of {id!r}.{more}", id=id)
     without = [entry for entry in entries if entry.id not in found]
     for entry in without if len(without) <= NAMED else without[:1]:
         more = f" So are those of {len(without)} images." if len(without) > NAMED else ""

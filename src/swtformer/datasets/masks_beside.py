@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from swtformer.datasets.paths import ImageFolder, is_absolute, listed_path, without_root
+from swtformer.datasets.paths import (
+    ImageFolder,
+    is_absolute,
+    is_in_other_case,
+    listed_path,
+    without_root,
+)
 from swtformer.datasets.problems import Problems
 from swtformer.safe_names import safe_name
 
@@ -64,6 +71,12 @@ def lossy_mask(folder: Path, images: Sequence[tuple[str, Path]]) -> Path | None:
     return next((file for file in found if file.suffix in LOSSY and file not in files), None)
 
 
+def named_in_other_case(id: str, mask: Path) -> bool:
+    """Whether a mask holds the name of its image by leaving case aside; its extension may be in any."""
+    base, stem = (unicodedata.normalize("NFC", text) for text in (id.rpartition("/")[2], mask.stem))
+    return base not in stem and base.casefold() in stem.casefold()
+
+
 def _ways(ids: Sequence[str]) -> list[Callable[[str, Path], str]]:
     """Ways to name masks: in fewer, or more, of the folders of an image, and with a suffix or prefix."""
     depth = max((id.count("/") for id in ids), default=0)
@@ -113,6 +126,8 @@ def column_mask(name: str, source: str, folders: Sequence[ImageFolder], problems
     for start in range(len(parts)):
         for folder in folders:
             if len(found := folder.matches("/".join(parts[start:]))) == 1:
+                if is_in_other_case(safe, found[0]):
+                    problems.warn("other_case", f"{source}: mask {name!r} is taken to be {found[0]!r}.")
                 return folder.root / found[0]
     if is_absolute(listed):
         safe = parts[-1]

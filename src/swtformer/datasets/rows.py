@@ -42,6 +42,7 @@ class Rows:
         faults: one message per row that could not be read, with file and line.
         has_header: False where the columns are named "column 1", "column 2", … by their position.
         notes: how the file was read, where that is not obvious.
+        unlabelled_without: column without which a row has unknown labels, instead of being at fault.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Rows:
     faults: tuple[str, ...]
     has_header: bool = True
     notes: tuple[str, ...] = ()
+    unlabelled_without: str | None = None
 
 
 def numbered(count: int) -> tuple[str, ...]:

@@ -115,6 +115,13 @@ class CocoReader(Reader):
     ) -> dict[Id, tuple[str, ...] | None]:
         """Labels by image, those of images without annotations as the option `empty` says."""
         count, images = len(content.without), len(content.images)
+        if count and count == images and self.options.empty == "leave_out":
+            problems.fatal(
+                "without_annotation",
+                f"{file}: none of {images} images has an annotation, so `reader.empty` "
+                "leave_out leaves no image.",
+            )
+            problems.raise_fatal(str(file))
         if count:
             is_doubtful = "empty" not in self.options.model_fields_set and 2 * count > images
             told = "set" if is_doubtful else f"{MEANINGS[self.options.empty]}. Set"

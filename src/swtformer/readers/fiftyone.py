@@ -95,9 +95,7 @@ class FiftyOneReader(Reader):
         else:
             listed = _of_labels(value, declared, file, problems)
         if len(exports) < 2 and split not in exports:
-            chosen = None
-            if not (split == ALL and listed.splits):
-                chosen = choose_split(path, split, listed.splits, default=("train",))
+            chosen = _split(path, split, listed.splits, file, problems)
             listed = listed.of_split(chosen)
         images = find_images(
             listed.references,
@@ -203,14 +201,14 @@ class _Listed:
         labels: of each; None where they are unknown.
         classes: of all splits.
         labels_from: where the labels come from.
-        splits: of each image, by its tags; empty where not every image has one.
+        splits: of each image, by its tags, None where it has none or several; empty for files without tags.
     """
 
     references: list[Reference]
     labels: list[tuple[str, ...] | None]
     classes: Classes
     labels_from: str
-    splits: tuple[str, ...] = ()
+    splits: tuple[str | None, ...] = ()
 
     def of_split(self, chosen: str | None) -> _Listed:
         """The images of one split; all for None."""
@@ -222,6 +220,23 @@ class _Listed:
             references=[self.references[place] for place in kept],
             labels=[self.labels[place] for place in kept],
         )
+
+
+def _split(
+    path: Path, asked: str | None, splits: Sequence[str | None], file: Path, problems: Problems
+) -> str | None:
+    """The split to read; None for all. Where only some samples have one, the others must not join them."""
+    tagged = [split for split in splits if split is not None]
+    if asked == ALL and tagged:
+        return None
+    if tagged and len(tagged) < len(splits):
+        problems.fatal(
+            "split",
+            f"{file}: {len(tagged)} of {len(splits)} samples have one split tag; tag all, or read everything "
+            "with data.split all.",
+        )
+        return None
+    return choose_split(path, asked, tagged, default=("train",))
 
 
 def _of_labels(
@@ -275,5 +290,5 @@ def _of_samples(
     warn_of_background(nothing, str(file), problems)
     labels_from = f"{categories_in(file.name, outlined=_is_outlined(samples, field))} ({field})"
     classes = Classes(tuple(sorted({name for own in found for name in own or ()})), declared=False)
-    splits = tuple(own[0] for own in tags if len(own) == 1)
-    return _Listed(references, found, classes, labels_from, splits if len(splits) == len(tags) else ())
+    splits = tuple(own[0] if len(own) == 1 else None for own in tags)
+    return _Listed(references, found, classes, labels_from, splits)

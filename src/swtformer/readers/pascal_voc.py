@@ -103,7 +103,7 @@ class VocReader(Reader):
         images = images_folder(settings.images, [root / "JPEGImages"], ())
         lists, class_lists = _lists(root)
         declared = declared_classes(root, settings, problems)
-        labels = _Labels(root, declared, class_lists, problems)
+        labels = _Labels(root, declared, class_lists, problems, are_splits=not lists)
         splits = lists or labels.of_lists.splits
         chosen = choose_split(path, split, splits, default=DEFAULT_SPLITS)
         if chosen is None and splits:
@@ -227,8 +227,11 @@ class _Labels:
         declared: tuple[str, ...] | None,
         class_lists: Sequence[Path],
         problems: Problems,
+        *,
+        are_splits: bool,
     ) -> None:
         self._root = root
+        self._are_splits = are_splits
         self._class_lists = class_lists
         self._declared = declared
         self._problems = problems
@@ -256,7 +259,13 @@ class _Labels:
     @cached_property
     def of_lists(self) -> ClassLists:
         """The lists of one class; read where nothing else says what an image shows."""
-        return read_class_lists(self._class_lists, self._declared, self._problems)
+        others = any((self._root / name).is_dir() for name in ("Annotations", *MASK_FOLDERS))
+        return read_class_lists(
+            self._class_lists,
+            self._declared,
+            self._problems,
+            must_be_complete=self._are_splits or not (others or self._table),
+        )
 
     def of(self, id: str, mask: Path | None) -> tuple[str, ...] | None:
         """Labels of one image; None where no source knows it."""

@@ -94,7 +94,8 @@ def import_masks(
         progress: called for every mask.
 
     Raises:
-        DataError: the file cannot be used, all its problems are listed; or no mask was found in it.
+        DataError: the file cannot be used, all its problems are listed; or no mask was found in it, unless
+            `empty` says that this means background.
         SwtformerError: the run has no masks, or `out` is not an earlier import.
     """
     file = Path(file)
@@ -118,6 +119,7 @@ def import_masks(
             id = item.id
             require_known_labels(item.labels, item.source, classes)
             is_drawn = is_drawn or item.is_drawn
+            progress("import", done, len(known))
             current = read_labels(known[id].source, classes)
             if empty == "keep" and not item.is_drawn and item.exported is None and current.any():
                 blank.append(id)
@@ -135,9 +137,9 @@ def import_masks(
                     conflicts.append(id)
             if found.exported_from == "other" and not is_corrected:
                 foreign.append(id)
-            progress("import", done, len(known))
         problems.raise_fatal(str(file))
-        if not changes or (not is_drawn and (blank or any(changes.values()))):
+        has_nothing = empty == "keep" and not is_drawn and (blank or any(changes.values()))
+        if not changes or has_nothing:
             raise DataError(_nothing_found(file, start, len(changes) + len(blank), problems))
         for id, mask in known.items():
             if not changes.get(id):

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from swtformer.datasets import open_dataset
 from swtformer.datasets.tables.row_files import read_rows
+from swtformer.settings import DataSettings
 
 
 def written(folder, *lines):
@@ -32,12 +34,42 @@ def test_numbers_get_their_names(tmp_path, job, metadata, labels):
     table = written(tmp_path, {"my-job": job, "my-job-metadata": metadata})
     assert table.columns == ("source-ref", "labels")
     assert [row.cells for row in table.rows] == [{"source-ref": "s3://b/a.jpg", "labels": labels}]
-    assert table.notes == ("labels are those of 'my-job', by the names in 'my-job-metadata'",)
+    assert table.notes[0] == "labels are those of 'my-job', by the names in 'my-job-metadata'"
 
 
 def test_an_image_that_was_not_labelled_has_no_labels(tmp_path):
     table = written(tmp_path, {"job": 0, "job-metadata": {"class-name": "cat"}}, {})
     assert [row.cells.get("labels") for row in table.rows] == [["cat"], None]
+    assert table.notes[1:] == ("1 of 2 rows have no 'job', so their labels are unknown",)
+
+
+@pytest.mark.parametrize(
+    ("job", "metadata", "is_told"),
+    [
+        (0, {"class-name": "cat", "confidence": 0.5}, True),
+        ([0], {"class-map": {"0": "cat"}, "confidence-map": {"0": 0.5}}, True),
+        (
+            {"annotations": [{"class_id": 0}]},
+            {"class-map": {"0": "cat"}, "objects": [{"confidence": 0.5}]},
+            True,
+        ),
+        ({"annotations": [{"class_id": 0}]}, {"class-map": {"0": "cat"}, "objects": [{}]}, False),
+        (0, {"class-name": "cat", "objects": 1}, False),
+        (0, {"class-name": "cat"}, False),
+    ],
+)
+def test_confidences_are_told_once(tmp_path, job, metadata, is_told):
+    table = written(tmp_path, *[{"job": job, "job-metadata": metadata}] * 2)
+    assert table.notes[1:] == (("labels count whatever their confidence",) if is_told else ())
+
+
+def test_an_image_that_was_not_labelled_is_unlabelled_in_the_set(tmp_path, write_images):
+    write_images(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
+    done = {"job": [0], "job-metadata": {"class-map": {"0": "cat"}}}
+    lines = [done, {"source-ref": "s3://b/b.jpg"}, {"source-ref": "s3://b/c.jpg", **done, "job": []}]
+    path = written(tmp_path, *lines).path
+    data = open_dataset(path, DataSettings())
+    assert {record.id: record.present for record in data.records} == {"a": (0,), "b": None, "c": ()}
 
 
 @pytest.mark.parametrize(

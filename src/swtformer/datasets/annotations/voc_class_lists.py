@@ -45,7 +45,13 @@ def class_and_split(file: Path) -> tuple[str, str]:
     return name, split
 
 
-def read_class_lists(files: Iterable[Path], chosen: Collection[str] | None, problems: Problems) -> ClassLists:
+def read_class_lists(
+    files: Iterable[Path],
+    chosen: Collection[str] | None,
+    problems: Problems,
+    *,
+    must_be_complete: bool = True,
+) -> ClassLists:
     """Read the lists of all classes and splits.
 
     A line holds an image and 1 (the class is there), 0 (all its objects are difficult) or -1. 0 counts as
@@ -55,6 +61,8 @@ def read_class_lists(files: Iterable[Path], chosen: Collection[str] | None, prob
         files: `<class>_<split>.txt` each.
         chosen: the classes to read; None reads all.
         problems: gets lines of another form, and images that some classes have no verdict on or two.
+        must_be_complete: whether an image that some class has no verdict on is fatal. If not, the lists say
+            nothing of it, with a warning.
     """
     verdicts: dict[str, dict[str, bool]] = defaultdict(dict)
     splits: dict[str, dict[str, list[tuple[str, str]]]] = defaultdict(dict)
@@ -77,7 +85,17 @@ def read_class_lists(files: Iterable[Path], chosen: Collection[str] | None, prob
             difficult[file.name] += match[2] == "0"
             listed.append((id, source))
     classes = tuple(sorted({name for lists in splits.values() for name in lists}))
-    problems.fatal_once("class_list", faults or _missing(classes, verdicts, splits))
+    missing = _missing(classes, verdicts, splits)
+    advice = "Complete the list, or name the classes in `data.classes`."
+    if must_be_complete or faults:
+        problems.fatal_once("class_list", faults or [f"{message} {advice}" for message in missing.values()])
+    elif missing:
+        without = "1 image is" if len(missing) == 1 else f"{len(missing)} images are"
+        problems.warn(
+            "class_list",
+            f"{next(iter(missing.values()))} {without} not in the lists of all classes and left to other "
+            f"sources of labels, such as masks. {advice}",
+        )
     if count := difficult.total():
         first = next(name for name in difficult if difficult[name])
         problems.warn(
@@ -85,7 +103,11 @@ def read_class_lists(files: Iterable[Path], chosen: Collection[str] | None, prob
         )
     return ClassLists(
         classes,
-        {id: tuple(name for name in classes if own.get(name)) for id, own in verdicts.items()},
+        {
+            id: tuple(name for name in classes if own.get(name))
+            for id, own in verdicts.items()
+            if id not in missing
+        },
         {split: next(iter(lists.values())) for split, lists in splits.items()},
     )
 
@@ -94,11 +116,11 @@ def _missing(
     classes: Sequence[str],
     verdicts: Mapping[str, Mapping[str, bool]],
     splits: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]],
-) -> list[str]:
-    """One message for each image that some class has no verdict on."""
-    return [
-        f"{source}: {id} is not in the list {name}_{split}.txt."
+) -> dict[str, str]:
+    """Images that some class has no verdict on, with a message for each."""
+    return {
+        id: f"{source}: {id} is not in the list {name}_{split}.txt."
         for split, lists in splits.items()
         for id, source in dict(line for listed in lists.values() for line in listed).items()
         for name in [name for name in classes if name not in verdicts[id]][:1]
-    ]
+    }

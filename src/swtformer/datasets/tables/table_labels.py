@@ -146,7 +146,7 @@ class _Reading:
         self._threshold = 0.5 if self.options.threshold is None else self.options.threshold
 
     def labels(self) -> list[tuple[str, ...] | None]:
-        """Labels of each row; None where the table has none, or where a cell cannot be read."""
+        """Labels of each row; None where the table or the row has none, or where a cell cannot be read."""
         rows, columns = self.table.rows, self.columns
         if columns.flags:
             return self._of_flags()
@@ -173,10 +173,14 @@ class _Reading:
         return [tuple(name for name in self.flags if flags.holds(row.cells.get(name))) for row in rows]
 
     def _read_cells(self) -> list[Cell | None]:
-        """One cell for each row; None where it cannot be read."""
+        """One cell for each row; None where it cannot be read or labels are unknown."""
         found: list[list[Cell] | None] = []
         faults = []
+        needed = {self.table.unlabelled_without} & {*self.columns.labels}
         for row in self.table.rows:
+            if not needed <= row.cells.keys():
+                found.append(None)
+                continue
             try:
                 found.append(self._read_row(row))
             except ValueError as error:
