@@ -341,3 +341,13 @@ def test_incomplete_lists_of_one_class_are_refused_where_they_are_the_splits(
     write_verdicts(tmp_path, "dog_train", "a 1\nb 1\n")
     with pytest.raises(DataError, match=r"b is not in the list cat_train.txt.* `data.classes`"):
         open_dataset(tmp_path, AUTO)
+
+
+def test_masks_do_not_speak_for_incomplete_lists_of_other_classes(voc, write_mask):
+    """Their values would be taken for VOC's classes."""
+    for id in "abc":
+        write_mask(voc / "SegmentationClass" / f"{id}.png", 1)
+    write_verdicts(voc, "wheat_train", "a 1\nb -1\n")
+    write_verdicts(voc, "rye_train", "a 1\nb -1\nc 1\n")
+    with pytest.raises(DataError, match=r"c is not in the list wheat_train.txt.* `data.classes`"):
+        open_dataset(voc, AUTO)

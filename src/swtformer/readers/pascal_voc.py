@@ -259,12 +259,16 @@ class _Labels:
     @cached_property
     def of_lists(self) -> ClassLists:
         """The lists of one class; read where nothing else says what an image shows."""
-        others = any((self._root / name).is_dir() for name in ("Annotations", *MASK_FOLDERS))
+        listed = {class_and_split(file)[0] for file in self._class_lists}
+        # The values of masks are taken for VOC's where no order of the classes is declared.
+        masks_say = bool(self._declared) or listed <= set(VOC_CLASSES)
+        has_masks = any((self._root / name).is_dir() for name in MASK_FOLDERS)
+        others = self._table or (self._root / "Annotations").is_dir() or (has_masks and masks_say)
         return read_class_lists(
             self._class_lists,
             self._declared,
             self._problems,
-            must_be_complete=self._are_splits or not (others or self._table),
+            must_be_complete=self._are_splits or not others,
         )
 
     def of(self, id: str, mask: Path | None) -> tuple[str, ...] | None:
