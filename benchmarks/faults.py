@@ -36,6 +36,15 @@ RESULT = Path(__file__).with_name("faults.md")
 PROGRAM = (sys.executable, "-m", "swtformer")
 TINY = ("--model.backbone=lcnet_035", "--model.weights=none", "--train.epochs=1", "--train.workers=0")
 BUG = "This is a bug"
+NO_BUG = 51
+"""Number of the promise that is looked at in every case."""
+ON_PURPOSE = {
+    3: ". On purpose: the message says itself why a single file cannot be read.",
+    27: ". On purpose: grey masks with alpha are read, fully transparent pixels as background.",
+    34: ". On purpose: localize takes the classes from the model and does not read the file.",
+    41: ". Known: two commands that make the same maps at once both write them, each file whole.",
+}
+"""What is said of a promise that does not hold as the suite words it."""
 LONGEST_SECONDS = 300
 """After which a command is killed."""
 
@@ -386,7 +395,9 @@ def suite_cases(results: list[dict[str, Any]]) -> Iterator[Case]:
         note = str(found.get("note") or "")
         yield Case(found["number"], found["promise"], found["case"], found["outcome"], note)
         outcome = "FAIL" if BUG in found.get("stderr", "") else "PASS"
-        yield Case(51, "no fault is answered with \u201cthis is a bug\u201d", found["case"], outcome, note)
+        yield Case(
+            NO_BUG, "no fault is answered with \u201cthis is a bug\u201d", found["case"], outcome, note
+        )
 
 
 def page(cases: Sequence[Case], command: str) -> str:
@@ -396,8 +407,9 @@ def page(cases: Sequence[Case], command: str) -> str:
         "",
         f"    {command}",
         "",
-        f"Made on {date.today()}; {processor_name()}. Each case is a command in a process of its own. Numbers 1",
-        "to 49 are those of the suite; what it tries for 45 is expected as 61 has it: links are followed.",
+        f"Made on {date.today()}; {processor_name()}. Each case is a command in a process of its own.",
+        "Numbers 1 to 49 are those of the suite; what it tries for 45 is expected as 61 has it: links of",
+        "a run's folders are followed.",
         "",
         "| no. | promise | tries | held | not run |",
         "|---|---|---|---|---|",
@@ -408,8 +420,12 @@ def page(cases: Sequence[Case], command: str) -> str:
         idle = sum(case.outcome == "NOT RUN" for case in own)
         lines.append(f"| {number} | {own[0].promise} | {len(own) - idle} | {held} | {idle or ''} |")
     failed = [case for case in cases if case.outcome == "FAIL"]
-    lines += ["", f"{len(cases)} cases, {len(failed)} did not hold:", ""]
-    lines += [f"- {case.number}, {case.case}: {' '.join(case.note.split())[:200]}" for case in failed]
+    count = sum(case.number != NO_BUG for case in cases)
+    lines += ["", f"{count} cases, {len(failed)} did not hold:", ""]
+    for case in failed:
+        why = ON_PURPOSE.get(case.number, "")
+        note = " ".join(case.note.split())[:200]
+        lines.append(f"- {case.number}, {case.case}: {note}{why}")
     return "\n".join(lines) + "\n"
 
 
