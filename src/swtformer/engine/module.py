@@ -102,8 +102,8 @@ class FittedModule(LightningModule, ABC):
                     "add it there."
                 )
             if not isinstance(value, Tensor) or value.ndim:
-                given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-                raise PluginError(f"{self.trained}: the loss {name!r} is {given}; expected a scalar tensor.")
+                what = f"has shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"is {value!r:.40}"
+                raise PluginError(f"{self.trained}: the loss {name!r} {what}; expected a scalar tensor.")
         factors = {} if weights is None else weights
         total = torch.stack([factors.get(name, 1.0) * value for name, value in losses.items()]).sum()
         self.latest = {"loss": total.detach(), **{name: value.detach() for name, value in losses.items()}}
