@@ -55,4 +55,4 @@ def test_the_page_has_a_line_for_each_kind(fuzz: ModuleType) -> None:
     text = fuzz.page([{"seconds": 600, "seed": 3, "cases": cases, "found": ["KeyError a.py:b:1"]}] * 2)
     assert "| masks | label images | 2,006 | 2,000 | 4 | 2 |" in text
     assert "The last run took 10 minutes. `KeyError a.py:b:1` failed." in text
-    assert "All 2 runs took 20 minutes" in text
+    assert "cases in 20 minutes (runs: 2)" in text

@@ -62,6 +62,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
         ("sead: 1\n", r"unknown setting 'sead'\. Did you mean 'seed'\?"),
         ("train: {epohcs: 1}\n", r"unknown setting 'train\.epohcs'\. Did you mean 'epochs'\?"),
         ("train: {zzz: 1}\n", r"unknown setting 'train\.zzz'\. Known: accelerator, accumulate"),
+        ("model: {bands: 1000000000}\n", r"model\.bands: .*less than or equal to 4096"),
         (
             "model: {method: swtformer_v9}\n",
             r"model\.method: Unknown method 'swtformer_v9'\. Did you mean 'swtf",
