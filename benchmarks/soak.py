@@ -235,9 +235,9 @@ def soak(folder: Path, count: int, *, breaks: int, kills: int, seed: int) -> lis
         result=run.map_file,
     )
     account(localize, ids, has_maps, failed(run, "localize"))
+    with_maps = run.map_ids()  # before any of them breaks
     mask = stage("mask", "mask", str(run.path), source=run.map_file, result=run.mask_file)
-    with_maps = set(run.map_ids()) | failed(run, "mask")
-    account(mask, sorted(with_maps), lambda id: has_mask(run.mask_file(id)), failed(run, "mask"))
+    account(mask, with_maps, lambda id: has_mask(run.mask_file(id)), failed(run, "mask"))
     predict = stage(
         "predict",
         "predict",
@@ -257,6 +257,9 @@ While each command worked, files that it had not read yet vanished, lost their s
 a pipe, and it was killed with SIGKILL and started again. *Lost* counts images that have neither a readable
 result nor a row in failures.csv. Memory is that of the last process, resident, after a fifth of its life,
 half of it, and at its end.
+
+`mask` takes the maps that are there: an image whose map file vanished before `mask` started again has neither
+mask nor row. `evaluate` refuses such a run and names the images.
 """
 
 
