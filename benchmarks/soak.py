@@ -259,7 +259,7 @@ result nor a row in failures.csv. Memory is that of the last process, resident, 
 half of it, and at its end.
 
 `mask` takes the maps that are there: an image whose map file vanished before `mask` started again has neither
-mask nor row. `evaluate` refuses such a run and names the images.
+mask nor row, until `localize` makes its maps again. `predict` likewise takes the photographs that are there.
 """
 
 
