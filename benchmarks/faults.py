@@ -42,7 +42,6 @@ ON_PURPOSE = {
     3: ". On purpose: the message says itself why a single file cannot be read.",
     27: ". On purpose: grey masks with alpha are read, fully transparent pixels as background.",
     34: ". On purpose: localize takes the classes from the model and does not read the file.",
-    41: ". Known: two commands that make the same maps at once both write them, each file whole.",
 }
 """What is said of a promise that does not hold as the suite words it."""
 LONGEST_SECONDS = 300

@@ -235,9 +235,10 @@ def soak(folder: Path, count: int, *, breaks: int, kills: int, seed: int) -> lis
         result=run.map_file,
     )
     account(localize, ids, has_maps, failed(run, "localize"))
-    with_maps = run.map_ids()  # before any of them breaks
     mask = stage("mask", "mask", str(run.path), source=run.map_file, result=run.mask_file)
-    account(mask, with_maps, lambda id: has_mask(run.mask_file(id)), failed(run, "mask"))
+    unread = failed(run, "localize")
+    mapped = [id for id in ids if id not in unread]
+    account(mask, mapped, lambda id: has_mask(run.mask_file(id)), failed(run, "mask"))
     predict = stage(
         "predict",
         "predict",
@@ -258,8 +259,7 @@ a pipe, and it was killed with SIGKILL and started again. *Lost* counts images t
 result nor a row in failures.csv. Memory is that of the last process, resident, after a fifth of its life,
 half of it, and at its end.
 
-`mask` takes the maps that are there: an image whose map file vanished before `mask` started again has neither
-mask nor row, until `localize` makes its maps again. `predict` likewise takes the photographs that are there.
+`predict` takes the photographs that are there: one that vanished before it started again is not counted.
 """
 
 

@@ -11,7 +11,8 @@ from swtformer.errors import SwtformerError
 from swtformer.functional.thresholds import label_free_threshold, score_histogram
 from swtformer.settings import MaskSettings, Settings
 from swtformer.stages.mask import mask
-from swtformer.store.files import read_json
+from swtformer.store.failures import Failure, read_failures, write_failures
+from swtformer.store.files import read_json, write_json
 from swtformer.store.masks import MaskRule
 
 IDS = ["a", "b", "none", "sub/c"]
@@ -149,3 +150,19 @@ def test_refusals(draw: Callable[..., Any]) -> None:
         drawn.run.map_file(id).unlink()
     with pytest.raises(SwtformerError, match=r"holds no maps; .*`swtformer localize`"):
         mask(drawn.run)
+
+
+def test_images_whose_map_files_are_gone_have_a_row(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    write_json(drawn.run.maps_file, {**read_json(drawn.run.maps_file), "ids": [*IDS, "unread", "gone"]})
+    unread = Failure("unread", "localize", "unread.jpg", "cannot be read")
+    write_failures(drawn.run, "localize", [unread])
+    drawn.run.map_file("b").unlink()
+    result = mask(drawn.run)
+    assert result.done == 3
+    assert [(item.id, item.path) for item in result.failures] == [
+        ("b", str(drawn.run.map_file("b"))),
+        ("gone", str(drawn.run.map_file("gone"))),
+    ]
+    assert "has no maps (any more); make them with `swtformer localize`" in result.failures[0].reason
+    assert read_failures(drawn.run) == [unread, *result.failures]

@@ -29,6 +29,7 @@ from swtformer.store.files import write_json
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import update_training_notes
 from swtformer.store.run import Run
+from swtformer.store.sole_writer import RESULTS_LOCK
 
 QUICK = {"precision": "fp32", "flip": False}
 
@@ -224,7 +225,7 @@ def test_a_folder_holds_all_results_and_nothing_else(run: Run, photos: Path) -> 
             0,
         )
     names = {"masks", "overlays", "probabilities", "areas.csv", "areas.json", "predictions.json"}
-    assert {path.name for path in inside.iterdir()} == names
+    assert {path.name for path in inside.iterdir()} == names | {RESULTS_LOCK}
 
 
 def test_a_link_out_of_the_results_is_refused(run: Run, photos: Path, tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_nothing_of_an_earlier_call_passes_for_this_one(run: Run, photos: Path, 
     both = [folder / "0.png", folder / "1.png"]
     with pytest.raises(KeyboardInterrupt):
         predict(run.path, both, out, settings=settings(), progress=interrupt)
-    assert {path.name for path in out.iterdir()} == {"masks", "overlays"}
+    assert {path.name for path in out.iterdir()} == {"masks", "overlays", RESULTS_LOCK}
     again = predict(run.path, both, out, settings=settings())
     assert (again.done, again.strays) == (1, 1)
     assert {path.name for path in again.masks.iterdir()} == {"0.png", "2.png"}

@@ -310,6 +310,16 @@ def test_maps_refined_before_an_image_was_localized_again_are_skipped(
     assert "Run `swtformer refine` again" in result.failures[0].reason
 
 
+def test_images_whose_map_files_are_gone_have_a_row(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    write_json(drawn.run.maps_file, {**read_json(drawn.run.maps_file), "ids": IDS})
+    drawn.run.map_file("b").unlink()
+    result = pseudo_label(drawn.run)
+    assert result.done == 3
+    assert [failure.id for failure in result.failures] == ["b"]
+    assert "has no maps (any more)" in read_failures(drawn.run)[0].reason
+
+
 def test_maps_refined_before_localize_was_run_again_are_refused(draw: Callable[..., Any]) -> None:
     drawn = draw()
     refine_by_hand(drawn, IDS)

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
-
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process
 from swtformer.settings import Settings, differing
 from swtformer.store.failures import Failure, read_failures
 from swtformer.store.files import make_folder
 from swtformer.store.run import Run
+from swtformer.store.sole_writer import sole_writer
 
 LOCK = ".training.lock"
 """File in the folder of a training that is locked while it runs."""
@@ -24,8 +23,7 @@ def training_folder(run: Run, settings: Settings, *, sections: Sequence[str], re
     """Make the folder of a training, or check that it may be resumed; lock out other trainings.
 
     A training that stopped before its first checkpoint has nothing to lose and is started over, with any
-    settings. The main process holds the lock, which ends with the process; the empty file that stays is not a
-    lock.
+    settings.
 
     Args:
         run: the folder.
@@ -44,20 +42,7 @@ def training_folder(run: Run, settings: Settings, *, sections: Sequence[str], re
     if not is_main_process():
         yield
         return
-    lock = FileLock(run.path / LOCK, timeout=0)
-    try:
-        held = lock.acquire()
-    except Timeout:
-        raise SwtformerError(
-            f"{run.path}: another training is writing here. Wait until it has ended or stop it, then "
-            "repeat the command; or name another `out`."
-        ) from None
-    except OSError as error:
-        raise SwtformerError(
-            f"{run.path / LOCK}: cannot be locked: {error.strerror or error}. If the file "
-            "belongs to somebody else, delete it; if the file system has no locks, name another `out`."
-        ) from error
-    with held:
+    with sole_writer(run.path, LOCK, other="another training", remedy="; or name another `out`"):
         _require_own(run, settings, sections=sections, resume=resume)
         yield
 

@@ -11,8 +11,10 @@ from swtformer.errors import SwtformerError
 from swtformer.functional.labels import Foreground, best_foreground, labels_against, labels_at
 from swtformer.functional.thresholds import label_free_threshold, score_histogram
 from swtformer.settings import MaskSettings
+from swtformer.store.failures import Failure, read_failures
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import MaskRule, Policy
+from swtformer.store.notes import MapNotes, read_notes
 from swtformer.store.run import Run
 
 CAM_ARGMAX_THRESHOLD = 0.5
@@ -116,6 +118,22 @@ def ids_with_maps(run: Run) -> list[str]:
     if not ids:
         raise SwtformerError(f"{run.maps} holds no maps; make them with `swtformer localize`.")
     return ids
+
+
+def without_maps(run: Run, stage: str) -> list[Failure]:
+    """A stage's rows for images whose maps `localize` has not made, or whose files vanished since.
+
+    Images that `localize` could not use have its own rows.
+    """
+    notes = read_notes(run.maps_file, MapNotes)
+    if notes is None:
+        return []
+    known = {failure.id for failure in read_failures(run) if failure.stage == "localize"}
+    known.update(run.map_ids())
+    reason = "has no maps (any more); make them with `swtformer localize`."
+    return [
+        Failure(id, stage, str(run.map_file(id)), f"{id}: {reason}") for id in notes.ids if id not in known
+    ]
 
 
 def first_whole(run: Run, ids: Sequence[str]) -> ClassActivationMaps:

@@ -29,6 +29,7 @@ from swtformer.store.maps import ClassActivationMaps, are_current
 from swtformer.store.models import WEIGHTS
 from swtformer.store.notes import MapNotes, write_notes
 from swtformer.store.run import Run
+from swtformer.store.sole_writer import sole_maker
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +48,7 @@ class LocalizeResult(ShortRepr):
 
 
 @shows_progress
+@sole_maker
 def localize(
     run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = shown
 ) -> LocalizeResult:
@@ -95,6 +97,7 @@ def localize(
         **notes_of(data),
         made_by=made_by,
         images=len(data),
+        ids=tuple(record.id for record in data.records),
         scales=options.scales,
         flip=options.flip,
         classes=options.classes,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from swtformer.errors import SwtformerError
 from swtformer.in_order import in_order
-from swtformer.labelling.mask_rule import ids_with_maps, label_image, mask_rule
+from swtformer.labelling.mask_rule import ids_with_maps, label_image, mask_rule, without_maps
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.settings import MaskSettings
@@ -15,6 +15,7 @@ from swtformer.store.failures import Failure, write_failures
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, remove_other_masks, write_mask, write_rule
 from swtformer.store.run import Run
+from swtformer.store.sole_writer import sole_maker
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,7 +25,7 @@ class MaskResult(ShortRepr):
     Attributes:
         rule: how the masks were made.
         done: number of masks written.
-        failures: images whose maps could not be used.
+        failures: images whose maps are missing or could not be used.
     """
 
     rule: MaskRule
@@ -33,6 +34,7 @@ class MaskResult(ShortRepr):
 
 
 @shows_progress
+@sole_maker
 def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress = shown) -> MaskResult:
     """Write masks/<id>.png for every image that has maps, and masks.json with the rule that made them.
 
@@ -64,7 +66,8 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
         return None
 
     failures = [failure for failure in in_order("mask", make, ids, progress) if failure is not None]
-    write_failures(run, "mask", failures)
     done = len(ids) - len(failures)
+    failures += without_maps(run, "mask")
+    write_failures(run, "mask", failures)
     write_rule(run, rule, images=done)
     return MaskResult(rule, done, tuple(failures))

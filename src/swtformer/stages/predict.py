@@ -28,11 +28,12 @@ from swtformer.report.pictures import mask_overlay, thumbnail
 from swtformer.settings import PredictSettings
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import sha256, write_json, write_rows, write_with
+from swtformer.store.files import make_folder, sha256, write_json, write_rows, write_with
 from swtformer.store.label_tiff import write_label_tiff
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import Area, Areas, ImageAreas, PredictionNotes, write_notes
 from swtformer.store.run import Run
+from swtformer.store.sole_writer import sole_writer
 
 MASKS, OVERLAYS, PROBABILITIES, GEOREFERENCED = "masks", "overlays", "probabilities", "georeferenced"
 ENDINGS = {MASKS: ".png", OVERLAYS: ".jpg", PROBABILITIES: ".npz", GEOREFERENCED: ".tif"}
@@ -131,6 +132,22 @@ def predict(
     predictor.images, remarks = settle(paths, predictor.images, set_by="as for the model")
     if settings.strict:
         _refuse_unreadable(records, predictor)
+    try:
+        make_folder(target.path)
+    except OSError as error:
+        raise SwtformerError(f"{target.path}: cannot be created: {error.strerror or error}.") from error
+    with sole_writer(target.path):
+        return _predicted(predictor, records, target, settings, remarks, progress)
+
+
+def _predicted(
+    predictor: Predictor,
+    records: Sequence[Record],
+    target: Run,
+    settings: PredictSettings,
+    remarks: tuple[str, ...],
+    progress: Progress,
+) -> PredictResult:
     table = target.areas_file.with_suffix(".csv")
     for file in (target.predictions_file, target.areas_file, table):
         _remove(file)

@@ -24,7 +24,7 @@ from swtformer.functional.pseudo_labels import (
 )
 from swtformer.in_order import in_order
 from swtformer.label_values import IGNORED
-from swtformer.labelling.mask_rule import ids_with_maps
+from swtformer.labelling.mask_rule import ids_with_maps, without_maps
 from swtformer.labelling.start_maps import all_channels, label_free_power, source_of
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
@@ -46,6 +46,7 @@ from swtformer.store.notes import (
 from swtformer.store.refined_maps import refined_notes, require_current, require_refined_from_maps
 from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
+from swtformer.store.sole_writer import sole_maker
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +59,7 @@ class PseudoLabelResult(ShortRepr):
         unrefined: number of images with maps and without refined maps; they get no pseudo-mask.
         undecided: mean part of the pixels that are 255.
         reviews: every mask, the least sure first.
-        failures: images whose maps could not be used.
+        failures: images whose maps are missing or could not be used.
     """
 
     source: Literal["refined", "maps"]
@@ -110,6 +111,7 @@ class _Maps:
 
 
 @shows_progress
+@sole_maker
 def pseudo_label(
     run: Run, *, settings: PseudoLabelSettings | None = None, progress: Progress = shown
 ) -> PseudoLabelResult:
@@ -173,7 +175,10 @@ def pseudo_label(
         )
 
     results = list(in_order("pseudo-label", make, maps.ids, progress))
-    failures = tuple(item for item in results if isinstance(item, Failure))
+    failures = (
+        *(item for item in results if isinstance(item, Failure)),
+        *without_maps(run, "pseudo-label"),
+    )
     reviews = tuple(
         sorted(
             (item for item in results if isinstance(item, Review)),

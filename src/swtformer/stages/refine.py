@@ -32,6 +32,7 @@ from swtformer.store.files import digest
 from swtformer.store.maps import ClassActivationMaps, are_current
 from swtformer.store.notes import MapNotes, RefinedNotes, read_notes, training_notes, write_notes
 from swtformer.store.run import Run
+from swtformer.store.sole_writer import sole_maker
 from swtformer.training.refiner_weights import fit_or_load
 
 BATCH_ON_A_GPU = 16
@@ -58,6 +59,7 @@ class RefineResult(ShortRepr):
 
 
 @shows_progress
+@sole_maker
 def refine(
     run: Run,
     data: ImageSet | None = None,

@@ -114,6 +114,8 @@ class MapNotes(DataNotes):
     made_by: str
     """Fingerprint of the model and the settings."""
     images: int = 0
+    ids: tuple[str, ...] = ()
+    """Those of the images."""
     scales: tuple[float, ...] = ()
     flip: bool = False
     classes: Literal["given", "predicted"] = "given"
