@@ -9,6 +9,7 @@ import pytest
 from support.scores import score_of, scores_of
 from swtformer.errors import SwtformerError
 from swtformer.report.later_stages import REVIEWS_SHOWN, LaterStages, Network, read_later_stages
+from swtformer.report.rounds import Rounds
 from swtformer.settings import Settings
 from swtformer.store.files import write_json
 from swtformer.store.notes import PseudoMaskNotes, RefinedNotes
@@ -35,7 +36,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_run_without_later_stages(run: Run) -> None:
-    assert read_later_stages(run) == LaterStages(None, None, None, None, (), None, None)
+    assert read_later_stages(run) == LaterStages(None, None, None, None, (), None, None, Rounds())
     assert not run.path.exists()
 
 

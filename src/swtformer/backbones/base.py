@@ -71,6 +71,13 @@ class FeatureExtractor(nn.Module, ABC):
         return self
 
 
+def keep_batch_statistics(network: nn.Module, keep: bool) -> None:
+    """Say whether batch norm in the feature extractors of a network uses stored statistics in training."""
+    for module in network.modules():
+        if isinstance(module, FeatureExtractor):
+            module.keeps_batch_statistics = keep
+
+
 class Backbone(FeatureExtractor):
     """Images to a pyramid of four feature maps, at any height and width from 32 px.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from swtformer.cli.flags import gather, with_settings
 from swtformer.cli.outcome import Config, Outcome, finish
@@ -47,6 +48,14 @@ def run(
         Parameter(help="Run folder; by default runs/ and the name of the data's folder.", negative=()),
     ] = None,
     until: Annotated[Until, Parameter(help="Last stage to run.")] = "report",
+    rounds: Annotated[
+        int,
+        Parameter(
+            help="How many segmentation networks are trained: the masks of each further one come from the "
+            "network before it.",
+            validator=Number(gte=1),
+        ),
+    ] = 1,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
@@ -69,11 +78,19 @@ def run(
 
         images = open_dataset(data, settings.data, reader=settings.reader)
         result = run_stages(
-            images, settings=settings, out=made.path, until=until, progress=view, on_step=_tell
+            images,
+            settings=settings,
+            out=made.path,
+            rounds=rounds,
+            until=until,
+            progress=view,
+            on_step=_tell,
         )
     _show(result)
     distinct = {failure.id: failure for failure in result.failures}
-    return finish(made, list(distinct.values()), next_command="\n      ".join(_next(data, made, until)))
+    return finish(
+        made, list(distinct.values()), next_command="\n      ".join(_next(data, made, until, rounds))
+    )
 
 
 def default_out(data: Path) -> Path:
@@ -87,10 +104,14 @@ def _tell(step: Step) -> None:
     warn_of(step.problems)
     if is_main_process():
         print(
-            f"stage {step.number} of {step.total}, {step.stage}: {step.result} ({step.seconds:.0f} s)",
+            f"stage {step.number} of {step.total}, {_named(step)}: {step.result} ({step.seconds:.0f} s)",
             file=sys.stderr,
             flush=True,
         )
+
+
+def _named(step: Step) -> str:
+    return step.stage if step.round == 1 else f"{step.stage} of round {step.round}"
 
 
 def _show(result: ChainResult) -> None:
@@ -101,19 +122,21 @@ def _show(result: ChainResult) -> None:
     table = Table("stage", "result")
     table.add_column("seconds", justify="right")
     for step in result.steps:
-        table.add_row(step.stage, step.result, f"{step.seconds:.0f}")
+        table.add_row(_named(step), step.result, f"{step.seconds:.0f}")
     say(f"The run is in {result.run.path}.", table)
     if result.scores is not None:
         say(*chain_tables(result.scores))
 
 
-def _next(data: Path, made: Run, until: Until) -> list[str]:
-    """Commands that use the results."""
+def _next(data: Path, made: Run, until: Until, rounds: int) -> list[str]:
+    """Commands that use the results; the masks are those of the last round."""
     name = shlex.quote(str(made.path))
     if until in ("check", "train", "localize", "refine", "pseudo-label"):
         return [f"swtformer run {shlex.quote(str(data))} --out {name}"]
+    last = made.round(rounds).path
+    masks = shlex.quote(str(last))
     return [
         f"swtformer predict {name} PHOTOS --out FOLDER",
-        f"swtformer app {name}",
-        f"swtformer export {name} --format coco --out {shlex.quote(str(made.path / 'coco.json'))}",
+        f"swtformer app {masks}",
+        f"swtformer export {masks} --format coco --out {shlex.quote(str(last / 'coco.json'))}",
     ]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from swtformer.backbones.base import Backbone, FeatureExtractor, Normalisation
+from swtformer.backbones.base import Backbone, FeatureExtractor, Normalisation, keep_batch_statistics
 from swtformer.errors import CheckpointError, SettingsError
 from swtformer.hub.model import HubModel
 from swtformer.settings import METHODS, LocalizeSettings, ModelSettings, NoSettings, Section
@@ -222,9 +222,7 @@ class Method(HubModel):
 
     def keep_batch_statistics(self, keep: bool) -> None:
         """Say whether batch norm uses the statistics that came with the weights."""
-        for module in self.modules():
-            if isinstance(module, FeatureExtractor):
-                module.keeps_batch_statistics = keep
+        keep_batch_statistics(self, keep)
         self.train(self.training)
 
     def reusable_features(self) -> Backbone | None:

@@ -74,13 +74,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns the run can fill beside the photograph; `refiner` names that of the refined maps."""
+    """Which columns the run can fill beside the photograph; `refiner` names that of refined maps, `rounds`
+    those whose pseudo-masks are shown side by side."""
 
     cam: bool = False
     rcam: bool = False
     refiner: str = ""
     mask: bool = False
     pseudo_mask: bool = False
+    rounds: tuple[int, ...] = ()
     truth: bool = False
 
 
@@ -127,6 +129,10 @@ def build_case(record: Record, context: Context, *, score: str = "") -> Case:
     masks = [
         (columns.mask, "Mask", run.mask_file(id), context.classes),
         (columns.pseudo_mask, "Pseudo-mask", run.pseudo_mask_file(id), context.classes),
+        *(
+            (True, f"Round {number}", run.round(number).pseudo_mask_file(id), context.classes)
+            for number in columns.rounds
+        ),
         (columns.truth, "Truth", record.mask, context.data_classes),
     ]
     tiles += [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swtformer.report.history import History, read_history
+from swtformer.report.rounds import Rounds, read_rounds
 from swtformer.scoring.supervision import caution, trained_on_note
 from swtformer.settings import SegmentSettings
 from swtformer.store.models import newest_network
@@ -67,6 +68,7 @@ class LaterStages:
     reviews: tuple[Review, ...]
     confidence: float | None
     network: Network | None
+    rounds: Rounds
 
 
 def read_later_stages(run: Run) -> LaterStages:
@@ -84,15 +86,16 @@ def read_later_stages(run: Run) -> LaterStages:
         pseudo_mask_scores=read_scores(run.pseudo_mask_scores_file),
         reviews=reviews[:REVIEWS_SHOWN],
         confidence=sum(row.confidence for row in reviews) / len(reviews) if reviews else None,
-        network=_network(newest_network(run) or Run(run.segmentation)),
+        network=_network(run, newest_network(run) or Run(run.segmentation)),
+        rounds=read_rounds(run),
     )
 
 
-def _network(trained: Run) -> Network | None:
+def _network(run: Run, trained: Run) -> Network | None:
     if not trained.settings_file.is_file():
         return None
     return Network(
-        folder=trained.path.name,
+        folder=trained.path.relative_to(run.path).as_posix(),
         settings=trained.settings().segment,
         held_out=read_held_out_scores(trained),
         scores=read_scores(Run(trained.predictions).scores_file),

@@ -5,7 +5,7 @@ Pseudo-masks are reviewed first. Those that were corrected since have a queue of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -207,6 +207,30 @@ def rejected_ids(run: Run, masks: Path) -> frozenset[str]:
         for row in _read(run.decisions_file)
         if row["decision"] == "reject" and row["version"] == corrected.get(row["id"], version)
     )
+
+
+def add_rejections(run: Run, ids: Collection[str]) -> None:
+    """Reject pseudo-masks that nobody has decided about.
+
+    Args:
+        run: with pseudo-masks.
+        ids: of the masks.
+
+    Raises:
+        SwtformerError: decisions.csv cannot be read or written.
+    """
+    if not ids:
+        return
+    version = version_of(run.pseudo_masks)
+    with _locked(run):
+        rows = _read(run.decisions_file)
+        decided = {row["id"] for row in rows if row["version"] == version}
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        rows += [
+            {"id": id, "decision": "reject", "decided_at": moment, "version": version}
+            for id in sorted(set(ids) - decided)
+        ]
+        write_rows(run.decisions_file, COLUMNS, rows)
 
 
 @contextmanager

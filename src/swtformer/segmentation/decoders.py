@@ -18,11 +18,13 @@ WIDTH = 256
 """Channels of the decoders."""
 
 
+SMP = "segmentation_models_pytorch.decoders"
+
 DECODERS: dict[DecoderName, tuple[str, dict[str, Any]]] = {
-    "upernet": ("upernet.decoder:UPerNetDecoder", {"decoder_channels": WIDTH}),
-    "segformer": ("segformer.decoder:SegformerDecoder", {"segmentation_channels": WIDTH}),
+    "upernet": (f"{SMP}.upernet.decoder:UPerNetDecoder", {"decoder_channels": WIDTH}),
+    "segformer": ("swtformer.segmentation.segformer:EarlyFusionDecoder", {"segmentation_channels": WIDTH}),
     "deeplabv3plus": (
-        "deeplabv3.decoder:DeepLabV3PlusDecoder",
+        f"{SMP}.deeplabv3.decoder:DeepLabV3PlusDecoder",
         {
             "out_channels": WIDTH,
             "atrous_rates": (12, 24, 36),
@@ -31,7 +33,7 @@ DECODERS: dict[DecoderName, tuple[str, dict[str, Any]]] = {
             "aspp_dropout": 0.5,
         },
     ),
-    "fpn": ("fpn.decoder:FPNDecoder", {"pyramid_channels": WIDTH}),
+    "fpn": (f"{SMP}.fpn.decoder:FPNDecoder", {"pyramid_channels": WIDTH}),
 }
 """Class and options of each decoder."""
 
@@ -52,7 +54,7 @@ def create_decoder(name: DecoderName, channels: Sequence[int]) -> tuple[nn.Modul
     smp = require_smp().__name__
     place, options = DECODERS[name]
     module, _, kind = place.partition(":")
-    build = getattr(import_module(f"{smp}.decoders.{module}"), kind)
+    build = getattr(import_module(module), kind)
     decoder: nn.Module = build(encoder_channels=list(channels), encoder_depth=DEPTH, **options)
     import_module(f"{smp}.base.initialization").initialize_decoder(decoder)
     return decoder, int(getattr(decoder, "out_channels", WIDTH))  # FPN's map is narrower

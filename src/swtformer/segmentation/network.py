@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
-from swtformer.backbones.base import Backbone, Normalisation
+from swtformer.backbones.base import Backbone, Normalisation, keep_batch_statistics
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.functional.views import resized
 from swtformer.hub.model import HubModel
@@ -137,6 +137,15 @@ class SegmentationNetwork(HubModel):
         load_weights(network, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
         network.images = saved_images(folder)
         return network.eval()
+
+    def trained_further(self) -> Self:
+        """Itself in training mode; batch norm keeps the statistics that it has learnt."""
+        keep_batch_statistics(self, True)
+        return self.train().to(memory_format=torch.channels_last)
+
+    def reusable_features(self) -> Backbone | None:
+        """The pyramid that refiners may start from; None where the encoder is none of our backbones."""
+        return self.backbone.model if isinstance(self.backbone, BackboneEncoder) else None
 
     def config(self) -> NetworkSettings:
         """See `HubModel.config`."""

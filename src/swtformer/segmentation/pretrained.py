@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from swtformer.hub.access import SavedModel
+from swtformer.hub.access import SavedModel, find_model
 from swtformer.methods import Method
 from swtformer.segmentation.network import SegmentationNetwork
+from swtformer.store.run import Run
 
 
 def load_network(source: str | os.PathLike[str]) -> SegmentationNetwork:
@@ -31,3 +32,14 @@ def load_model(saved: SavedModel) -> Method | SegmentationNetwork:
         CheckpointError: a file is damaged or does not fit.
     """
     return (SegmentationNetwork if saved.kind == "segmentation" else Method).read(saved.folder)
+
+
+def map_maker(run: Run) -> Method | SegmentationNetwork:
+    """The model that makes a run's maps, in eval mode on the CPU.
+
+    That is the model that `train` made or, in a later round, the segmentation network of the round before.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    return load_model(find_model(run.model if run.model.is_dir() else run.path))

@@ -31,11 +31,12 @@ from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
+from swtformer.stages.rounds import begin_round, carry_over
 from swtformer.stages.segment import segment
 from swtformer.stages.train import SECTIONS, train
 from swtformer.store.failures import Failure, read_failures
 from swtformer.store.files import digest
-from swtformer.store.models import holds_model, newest_network
+from swtformer.store.models import holds_model, own_networks
 from swtformer.store.notes import training_notes, update_training_notes
 from swtformer.store.run import Run
 from swtformer.training.resume import changed_files, file_sizes, require_same_data, require_unchanged
@@ -45,6 +46,9 @@ StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "seg
 """The stages in the order of work."""
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
+
+ROUND: tuple[StageName, ...] = ("localize", "refine", "pseudo-label", "segment")
+"""The stages that each later round has of its own."""
 
 NAMED = 20
 """Fatal problems of a data set that one message names."""
@@ -56,6 +60,7 @@ class Step(ShortRepr):
 
     Attributes:
         stage: its name.
+        round: 1, or the number of the later round that it belongs to.
         number: its place among the stages of this call, from 1.
         total: how many stages this call has.
         result: what came out, in one line.
@@ -64,6 +69,7 @@ class Step(ShortRepr):
     """
 
     stage: StageName
+    round: int
     number: int
     total: int
     result: str
@@ -94,6 +100,7 @@ def run_stages(
     *,
     settings: Settings | None = None,
     out: str | Path,
+    rounds: int = 1,
     until: StageName = "report",
     progress: Progress = shown,
     on_step: Callable[[Step], object] = lambda step: None,
@@ -107,62 +114,96 @@ def run_stages(
     left out. They are never trained on. Images of unknown labels are mapped only with
     `settings.localize.classes` predicted.
 
+    In each further round the newest network makes the maps, under the image-level labels, and another network
+    is trained on their pseudo-masks (see `begin_round`). Masks that people corrected or rejected in the round
+    before stay so.
+
     Args:
         data: images with image-level labels, opened with `settings.data`.
         settings: all settings; defaults where None.
         out: the run folder, new or one that `run_stages` or `train` made of the same data.
+        rounds: how many networks are trained, one after the other.
         until: the last stage.
         progress: called at every step, under names such as "stage 2 of 8: train".
         on_step: called after every stage.
 
     Raises:
-        SettingsError: the run was made of other data or with other settings, or several processes are wanted;
-            settings that would need another segmentation network, and an encoder that cannot be used, are
-            reported before any work.
+        SettingsError: the run was made of other data or with other settings, several processes are wanted, or
+            several rounds with masks that are given; settings that would need another segmentation network,
+            and an encoder that cannot be used, are reported before any work.
         DataError: the data set cannot be used.
         SwtformerError: segmentation-models-pytorch is not installed (before any work), or a stage fails.
     """
     settings = settings or Settings()
     run = Run(Path(out))
-    chain = _Chain(run, data, settings, progress)
-    stages = [
-        stage
-        for stage in STAGES[: STAGES.index(until) + 1]
-        if stage != "evaluate" or any(record.mask for record in chain.mapped.records)
-    ]
-    _require_usable(run, data, settings, segments="segment" in stages)
+    chain = _Chain(run, data, settings, rounds, progress)
+    stages = _stages(until, rounds, has_truth=any(record.mask for record in chain.mapped.records))
+    if rounds > 1 and settings.segment.masks is not None:
+        raise SettingsError(
+            "Several rounds make masks of their own, and segment.masks names a folder; leave one out."
+        )
+    _require_usable(run, data, settings, segments=("segment", 1) in stages)
     steps = []
-    for number, stage in enumerate(stages, start=1):
-        chain.place = f"stage {number} of {len(stages)}"
+    for number, (stage, in_round) in enumerate(stages, start=1):
+        chain.enter(in_round, place=f"stage {number} of {len(stages)}")
         start = time.monotonic()
         result = getattr(chain, stage.replace("-", "_"))()
         problems = chain.problems if stage == "check" else ()
-        step = Step(stage, number, len(stages), result, time.monotonic() - start, problems)
+        step = Step(stage, in_round, number, len(stages), result, time.monotonic() - start, problems)
         steps.append(step)
         on_step(step)
-    failures = tuple(failure for failure in read_failures(run) if failure.stage in stages)
+    failures = tuple(
+        failure
+        for number in range(1, rounds + 1)
+        for failure in read_failures(run.round(number))
+        if (failure.stage, number) in stages
+    )
     return ChainResult(run, tuple(steps), failures, chain.scores)
+
+
+def _stages(until: StageName, rounds: int, *, has_truth: bool) -> list[tuple[StageName, int]]:
+    """The stages in order, each with its round."""
+    stages: list[tuple[StageName, int]] = []
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        if stage != "evaluate" or has_truth:
+            stages.append((stage, 1))
+        if stage == "segment":
+            stages += [(own, number) for number in range(2, rounds + 1) for own in ROUND]
+    return stages
 
 
 class _Chain:
     """The stages as they work on one run and data set, a method each; it says in a line what came out.
 
     Attributes:
-        place: of the stage among those of this call, for the progress.
+        run: the run folder.
+        work: the run of the round that the stage belongs to.
         problems: what `check` found.
         scores: what `evaluate` measured, if it ran.
     """
 
-    def __init__(self, run: Run, data: ImageSet, settings: Settings, progress: Progress) -> None:
+    def __init__(self, run: Run, data: ImageSet, settings: Settings, rounds: int, progress: Progress) -> None:
         self.run, self.data, self.settings = run, data, settings
-        self.place = ""
+        self.work = run
+        self._rounds, self._round, self._place = rounds, 1, ""
         self.problems: tuple[Problem, ...] = ()
         self.scores: ChainScores | None = None
         self._progress = progress
 
+    def enter(self, number: int, *, place: str) -> None:
+        """Turn to the next stage.
+
+        Args:
+            number: of its round.
+            place: of the stage among those of this call, for the progress.
+        """
+        if number > self._round:
+            begin_round(self.work, self.run.round(number), settings=self.settings)
+        self._round, self._place, self.work = number, place, self.run.round(number)
+
     def report_progress(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Pass a stage's progress on, with the stage's place in the chain."""
-        self._progress(f"{self.place}: {stage}", done, total, note)
+        self._progress(f"{self._place}: {stage}", done, total, note)
 
     @cached_property
     def mapped(self) -> ImageSet:
@@ -208,31 +249,40 @@ class _Chain:
 
     def localize(self) -> str:
         """Make the maps that are missing."""
-        result = localize(self.run, self.mapped, settings=self.settings, progress=self.report_progress)
+        result = localize(self.work, self.mapped, settings=self.settings, progress=self.report_progress)
         return f"maps of {result.done} images made, {result.reused} kept"
 
     def refine(self) -> str:
         """Refine the maps that are not refined yet."""
-        result = refine(self.run, self.mapped, settings=self.settings, progress=self.report_progress)
+        result = refine(self.work, self.mapped, settings=self.settings, progress=self.report_progress)
         return f"maps of {result.done} images refined by {result.method}, {result.reused} kept"
 
     def pseudo_label(self) -> str:
         """Make all pseudo-masks, unless the same are there."""
-        kept = current_pseudo_masks(self.run, settings=self.settings.pseudo_label)
+        kept = current_pseudo_masks(self.work, settings=self.settings.pseudo_label)
         if kept is not None:
             return f"{kept} pseudo-masks kept"
-        result = pseudo_label(self.run, settings=self.settings.pseudo_label, progress=self.report_progress)
+        result = pseudo_label(self.work, settings=self.settings.pseudo_label, progress=self.report_progress)
         return f"{result.done} pseudo-masks, {100 * result.undecided:.1f} % of the pixels undecided"
 
     def segment(self) -> str:
-        """Train the segmentation network, or resume its training."""
-        resume = Run(self.run.segmentation).settings_file.is_file()
+        """Train the round's segmentation network, or resume its training."""
+        trained = Run(self.work.segmentation)
+        resume = trained.settings_file.is_file()
+        masks = self.settings.segment.masks
+        if self._round > 1 and holds_weights(trained):
+            masks = trained.settings().segment.masks
+        elif self._round > 1:
+            carry_over(self.run.round(self._round - 1), self.work)
+            masks = self.work.corrected_masks if self.work.corrected_masks.is_dir() else None
+        options = self.settings.segment.model_copy(update={"masks": masks})
+        settings = self.settings.model_copy(update={"segment": options})
         result = segment(
-            self.run, self.mapped, settings=self.settings, resume=resume, progress=self.report_progress
+            self.work, self.mapped, settings=settings, resume=resume, progress=self.report_progress
         )
-        newest = newest_network(self.run)
+        newest = own_networks(self.work)[-1]
         text = f"network trained on {result.images} images with {MASKS[result.supervision]}"
-        if newest is not None and newest.path != self.run.segmentation:
+        if newest.path != self.work.segmentation:
             text = f"kept; {newest.path.name} is newer, and represents the run"
         elif result.validation_miou is not None:
             score = f"{100 * result.validation_miou:.2f} %"
@@ -242,7 +292,11 @@ class _Chain:
     def evaluate(self) -> str:
         """Score what all stages before made."""
         self.scores = score_chain(
-            self.run, self.mapped, settings=self.settings, progress=self.report_progress
+            self.run,
+            self.mapped,
+            settings=self.settings,
+            rounds=self._rounds,
+            progress=self.report_progress,
         )
         return f"all stages scored on {self.scores.images} images with ground truth"
 

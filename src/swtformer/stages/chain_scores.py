@@ -14,7 +14,7 @@ from swtformer.stages.evaluate import evaluate, evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json_as, sha256
-from swtformer.store.models import WEIGHTS, newest_network, saved_images
+from swtformer.store.models import WEIGHTS, own_networks, saved_images
 from swtformer.store.notes import PredictionNotes, read_notes
 from swtformer.store.run import Run
 from swtformer.store.scores import SegmentationScore, read_held_out_scores, write_scores
@@ -63,19 +63,22 @@ def score_chain(
     data: ImageSet,
     *,
     settings: Settings,
+    rounds: int = 1,
     progress: Progress = silent,
 ) -> ChainScores:
     """Score maps, refined maps, pseudo-masks and the segmentation network's masks against the ground truth.
 
     Writes scores.json, refined/scores.json, pseudo_masks/scores.json, and segmentation/predictions with the
-    network's masks and their scores. The network is the run's newest, as for `predict`; it sees the
-    photographs alone, at the scales of `settings.predict`. Its earlier masks are kept while its weights and
-    these settings are the same. Images that an earlier stage skipped count as background.
+    network's masks and their scores; for a later round, the same in its folder. The network of a round is its
+    newest; it sees the photographs alone, at the scales of `settings.predict`. Its earlier masks are kept
+    while its weights and these settings are the same. Images that an earlier stage skipped count as
+    background.
 
     Args:
         run: a run that went through all stages up to `segment`.
         data: the images that it made maps for; some must have masks.
         settings: localize, refine, predict, data and evaluate are used.
+        rounds: how many rounds it has.
         progress: called for every image.
 
     Raises:
@@ -83,9 +86,23 @@ def score_chain(
         SwtformerError: a stage's result is missing or damaged.
     """
     masked = data.subset([place for place, record in enumerate(data.records) if record.mask is not None])
-    network = newest_network(run)
-    if network is None:
+    steps: list[StepScore] = []
+    for number in range(1, rounds + 1):
+        found, ground_truth, note = _score_round(
+            run.round(number), data, masked, number=number, settings=settings, progress=progress
+        )
+        steps += found
+    return ChainScores(tuple(steps), images=len(masked), ground_truth=ground_truth, note=note)
+
+
+def _score_round(
+    run: Run, data: ImageSet, masked: ImageSet, *, number: int, settings: Settings, progress: Progress
+) -> tuple[list[StepScore], str, str]:
+    """Scores of a round, the folder of the ground truth, and what they and the training have in common."""
+    networks = own_networks(run)
+    if not networks:
         raise SwtformerError(f"{run.path} has no segmentation network; train one with `swtformer segment`.")
+    network = networks[-1]
     predictions = Run(network.predictions)
     _segment_again(network, masked, settings, progress)
     options = settings.evaluate
@@ -105,27 +122,28 @@ def score_chain(
     own = replace(own, trained_on=count, supervision=supervision, caution=remark)
     write_scores(predictions.scores_file, own)
     given = settings.localize.classes == "given"
-    name = "segmentation network"
+    first, before = number == 1, "" if number == 1 else f"round {number}: "
+    name = f"{before}segmentation network"
     if network.path != run.segmentation:
         name += f" in {network.path.name}"
-    return ChainScores(
-        steps=(
-            *(_of_maps(entry, entry.source_name, given) for entry in maps.quoted()),
-            *(
-                _of_maps(entry, f"refined by {settings.refine.method}", given)
-                for entry in refined.quoted()
-                if entry.source == "refined"
-            ),
-            *(
-                StepScore("pseudo-masks", given, _undecided(entry), entry.miou, entry.coverage)
-                for entry in pseudo_masks.segmentation
-            ),
-            StepScore(name, False, "highest class", own.segmentation[0].miou, caution=remark),
+    steps = [
+        *(
+            _of_maps(entry, entry.source_name if first else f"{before}maps of the last network", given)
+            for entry in maps.quoted()
+            if first or entry.source != "cam"
         ),
-        images=len(masked),
-        ground_truth=maps.ground_truth,
-        note=trained_on_note(count, len(masked), supervision),
-    )
+        *(
+            _of_maps(entry, f"{before}refined by {settings.refine.method}", given)
+            for entry in refined.quoted()
+            if entry.source == "refined"
+        ),
+        *(
+            StepScore(f"{before}pseudo-masks", given, _undecided(entry), entry.miou, entry.coverage)
+            for entry in pseudo_masks.segmentation
+        ),
+        StepScore(name, False, "highest class", own.segmentation[0].miou, caution=remark),
+    ]
+    return steps, maps.ground_truth, trained_on_note(count, len(masked), supervision)
 
 
 def _trained_on(network: Run, data: ImageSet) -> int | None:

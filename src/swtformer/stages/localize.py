@@ -16,11 +16,12 @@ from swtformer.datasets.value_range import with_range
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
-from swtformer.methods import checked_maps
-from swtformer.methods.pretrained import from_pretrained
+from swtformer.inference.network_maps import network_maps
+from swtformer.methods import Method, checked_maps
 from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
+from swtformer.segmentation.pretrained import map_maker
 from swtformer.settings import Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
@@ -55,7 +56,9 @@ def localize(
     """Write one map file per image into the run's `maps` folder; called again, it makes those that are
     missing.
 
-    Maps that are there already, whole and made by the same model and settings, are kept.
+    Maps that are there already, whole and made by the same model and settings, are kept. In a later round
+    (`begin_round`) the model is the segmentation network of the round before, and the maps are its class
+    probabilities under the image-level labels.
 
     Args:
         run: a run with a finished model.
@@ -70,7 +73,7 @@ def localize(
     keep_freed_memory()
     settings = with_range(settings or run.settings(), data)
     options = settings.localize
-    model = from_pretrained(run.path)
+    model = map_maker(run)
     if channels(settings.data) != channels(model.images):
         raise SettingsError(
             f"data.bands names {channels(settings.data)} bands; the model was trained on "
@@ -127,7 +130,10 @@ def localize(
                 row[list(record.present or ())] = 1
         images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for _, image in batch]).to(device)
         with autocast(options.precision, device):
-            made = checked_maps(model, images, present, settings=options)
+            if isinstance(model, Method):
+                made = checked_maps(model, images, present, settings=options)
+            else:
+                made = network_maps(model, images, present, settings=options)
         size = (images.shape[-2], images.shape[-1])
         return [maps_of(made, index, size=size) for index in range(len(batch))]
 

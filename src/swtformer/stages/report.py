@@ -215,7 +215,6 @@ def _galleries(
         ("best", "Best cases" if by_score else "Most confident", f"Highest {note}, highest first.", highest),
     ]
     doubtful = {review.id: review.confidence for review in later.reviews if review.id in by_id}
-    review = replace(context, columns=Columns(truth=made.columns.truth, pseudo_mask=True))
     chosen.append(
         (
             "review",
@@ -224,12 +223,32 @@ def _galleries(
             list(doubtful)[:REVIEWED],
         )
     )
+    numbers = tuple(row.number for row in later.rounds.rows)
+    changed = {id: part for id, part in (later.rounds.changed or {}).items() if id in by_id}
+    chosen.append(
+        (
+            "changes",
+            "Where the rounds differ",
+            "Pseudo-masks that the last round changed most, by the part of their pixels.",
+            sorted(changed, key=lambda id: (-changed[id], id))[:EXTREMES],
+        )
+    )
+    by_gallery = {
+        "review": (
+            replace(context, columns=Columns(truth=made.columns.truth, pseudo_mask=True)),
+            doubtful,
+            "confidence",
+        ),
+        "changes": (
+            replace(context, columns=Columns(truth=made.columns.truth, rounds=numbers)),
+            changed,
+            "changed",
+        ),
+    }
     total = sum(len(ids) for *_, ids in chosen)
     galleries, unreadable, done = [], [], 0
     for anchor, title, lead, ids in chosen:
-        shown, values, name = (
-            (review, doubtful, "confidence") if anchor == "review" else (context, ranked, rank_name)
-        )
+        shown, values, name = by_gallery.get(anchor, (context, ranked, rank_name))
         cases: list[Case] = []
         for id in ids:
             score = f"{name} {100 * values[id]:.1f} %" if id in values else ""

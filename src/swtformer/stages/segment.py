@@ -30,14 +30,15 @@ from swtformer.processes import is_main_process
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.review.rejections import Rejections, rejections
-from swtformer.segmentation import create_network
+from swtformer.segmentation import SegmentationNetwork, create_network
+from swtformer.segmentation.pretrained import load_network
 from swtformer.settings import SegmentSettings, Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import origin
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import read_json_as, write_json
 from swtformer.store.known_data import data_of
-from swtformer.store.models import holds_model
+from swtformer.store.models import holds_model, kind_of
 from swtformer.store.notes import (
     CorrectionNotes,
     DataNotes,
@@ -223,8 +224,7 @@ def _train(
     options = settings.segment
     training, validation = _divided(pairs, settings)
     torch.manual_seed(settings.seed)
-    start = from_pretrained(run.path) if options.encoder == "run" else None
-    network = create_network(options, data.classes, start=start, bands=channels(settings.data))
+    network = _network(run, data.classes, settings)
     supervision = known_supervision(trained, pairs)
     if is_main_process():
         trained.write_settings(stored(settings))
@@ -268,6 +268,14 @@ def _train(
     replaced += [validation[place] for place in sorted(unreadable.validation)]
     reason = "cannot be read, or its mask cannot; another image took its place"
     return [*pairs.failures, *(Failure(item.id, "segment", str(item.image), reason) for item in replaced)]
+
+
+def _network(run: Run, classes: tuple[str, ...], settings: Settings) -> SegmentationNetwork:
+    """The network to train: a new one or, in a later round, that of the round before."""
+    if holds_model(run.path) and kind_of(run.model) == "segmentation":
+        return load_network(run.model).trained_further()
+    start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
+    return create_network(settings.segment, classes, start=start, bands=channels(settings.data))
 
 
 def _now() -> str:

@@ -53,17 +53,28 @@ def holds_model(run: Path) -> bool:
 
 
 def finished_networks(run: Run) -> list[Run]:
-    """The finished trainings of a run's segmentation networks, the newest last.
+    """The finished trainings of a run's segmentation networks, those of later rounds included, the newest
+    last.
+    """
+    return _by_age(run, [network for one in (run, *run.rounds()) for network in own_networks(one)])
+
+
+def own_networks(run: Run) -> list[Run]:
+    """The finished trainings of a run's segmentation networks without those of later rounds, the newest last.
 
     They are the folders in the run whose names start with `segmentation`, such as `segmentation-corrected`.
-    If a training and its copy are equally new, `segmentation` comes last.
     """
+    found = run.path.glob(f"{run.segmentation.name}*/model/{CONFIG}")
+    return _by_age(run, [Run(file.parents[1]) for file in found])
+
+
+def _by_age(run: Run, networks: list[Run]) -> list[Run]:
+    """The newest last. If a training and its copy are equally new, `segmentation` comes last."""
 
     def age(network: Run) -> tuple[str, bool, Path]:
         return network_notes(network).finished or "", network.path == run.segmentation, network.path
 
-    found = [Run(file.parents[1]) for file in run.path.glob(f"{run.segmentation.name}*/model/{CONFIG}")]
-    return sorted(found, key=age)
+    return sorted(networks, key=age)
 
 
 def newest_network(run: Run) -> Run | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
 from swtformer.errors import SwtformerError
 from swtformer.settings import Settings, dump_settings, read_settings, validate
 from swtformer.store.files import read_json_as, write_text
+
+ROUND = "round-"
+"""Start of the name of a later round's folder; its number follows."""
 
 
 class _Place:
@@ -114,6 +118,15 @@ class Run:
             self.predictions,
         )
         return [folder for folder in folders if folder.is_symlink()]
+
+    def round(self, number: int) -> Run:
+        """The run of a later round of `run`, in a folder of this one; of the first round, this run."""
+        return self if number == 1 else Run(self.path / f"{ROUND}{number}")
+
+    def rounds(self) -> list[Run]:
+        """The runs of the later rounds that have begun, in order."""
+        later = (self.round(number) for number in count(2))
+        return list(takewhile(lambda run: run.settings_file.is_file(), later))
 
     def map_file(self, id: str) -> Path:
         """File of one image's maps."""

@@ -10,9 +10,10 @@ from safetensors.torch import save
 from swtformer.backbones.base import Backbone
 from swtformer.engine.checkpoint_files import newest_checkpoint
 from swtformer.errors import CheckpointError, SettingsError
-from swtformer.methods.pretrained import from_pretrained
 from swtformer.progress import Progress
 from swtformer.refiners import Examples, LearnedRefiner
+from swtformer.segmentation import SegmentationNetwork
+from swtformer.segmentation.pretrained import map_maker
 from swtformer.settings import Settings, shaping
 from swtformer.store.files import digest, sha256, write_with
 from swtformer.store.models import WEIGHTS
@@ -92,12 +93,13 @@ def _fingerprint(refiner: LearnedRefiner, run: Run, made_from: str, seed: int) -
 
 
 def _backbone(run: Run) -> Backbone:
-    model = from_pretrained(run.path)
+    model = map_maker(run)
     backbone = model.reusable_features()
     if backbone is None:
+        name = model.settings.encoder if isinstance(model, SegmentationNetwork) else model.settings.method
         raise SettingsError(
-            f"{run.path}: the method {model.settings.method!r} has no features that a refiner could learn "
-            "from; choose a refiner without training, such as refine.method par."
+            f"{run.path}: its model {name!r} has no features that a refiner could learn from; choose a "
+            "refiner without training, such as refine.method par."
         )
     return backbone
 

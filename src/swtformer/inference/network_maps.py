@@ -1,0 +1,51 @@
+"""Maps that a segmentation network makes of images whose labels are known: its class probabilities."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from swtformer.functional.activation import likely_classes
+from swtformer.inference.windows import class_probabilities
+from swtformer.methods import Maps
+from swtformer.segmentation import SegmentationNetwork
+from swtformer.settings import LocalizeSettings
+
+
+@torch.inference_mode()
+def network_maps(
+    network: SegmentationNetwork, images: Tensor, present: Tensor | None, *, settings: LocalizeSettings
+) -> Maps:
+    """Probabilities of the background and the present classes, which sum to 1 in each place.
+
+    The image-level labels take the place of the network's image-level head: the probabilities of absent
+    classes are left out, and the others are divided by their sum.
+
+    Args:
+        network: in eval mode.
+        images: (B, 3, H, W) uint8.
+        present: (B, C) 0/1 labels; None for the classes that the network finds: those whose probability
+            reaches `settings.class_threshold` in some place, and the most probable one.
+        settings: scales, flip, stride, class_threshold.
+
+    Returns:
+        Maps whose `rcam` are these probabilities and whose `cam` are those of the classes.
+    """
+    height, width = images.shape[-2:]
+    grid = (-(-height // settings.stride), -(-width // settings.stride))
+    shares = class_probabilities(
+        network,
+        images,
+        scales=settings.scales,
+        flip=settings.flip,
+        presence=1.0 if present is None else 0.0,
+    )
+    shares = F.interpolate(shares, grid, mode="bilinear", align_corners=False, antialias=True)
+    probabilities = shares[:, 1:].amax((2, 3))
+    if present is None:
+        present = likely_classes(probabilities, threshold=settings.class_threshold)
+    allowed = F.pad(present.to(shares.dtype), (1, 0), value=1.0)
+    shares = shares * allowed[:, :, None, None]
+    shares = shares / shares.sum(1, keepdim=True).clamp_min(torch.finfo(shares.dtype).tiny)
+    return Maps(present, shares[:, 1:], shares, probabilities)

@@ -1,0 +1,46 @@
+import numpy as np
+import torch
+
+from support.models import CLASSES
+from swtformer.inference.network_maps import network_maps
+from swtformer.inference.windows import class_probabilities
+from swtformer.segmentation import SegmentationNetwork, create_network
+from swtformer.settings import LocalizeSettings, SegmentSettings
+
+SETTINGS = LocalizeSettings(scales=(1.0, 0.5), flip=True, stride=4)
+
+
+def network() -> SegmentationNetwork:
+    torch.manual_seed(0)
+    return create_network(SegmentSettings(encoder="lcnet_035", weights="none"), CLASSES).eval()
+
+
+def pictures() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (2, 3, 64, 80), generator=generator, dtype=torch.uint8)
+
+
+def test_they_are_probabilities_of_the_present_classes_alone() -> None:
+    model, images = network(), pictures()
+    present = torch.zeros(2, len(CLASSES))
+    present[0, [0, 2]] = 1
+    made = network_maps(model, images, present, settings=SETTINGS)
+    assert made.rcam is not None
+    assert made.rcam.shape == (2, len(CLASSES) + 1, 16, 20)
+    everything = class_probabilities(model, images, scales=SETTINGS.scales, flip=True, presence=0.0)
+    coarse = torch.nn.functional.interpolate(everything, (16, 20), mode="bilinear", antialias=True).numpy()
+    expected = coarse[0, [0, 1, 3]] / coarse[0, [0, 1, 3]].sum(0)
+    np.testing.assert_allclose(made.rcam[0, [0, 1, 3]].numpy(), expected, atol=1e-6)
+    assert not made.rcam[0, 2].any()
+    np.testing.assert_array_equal(made.cam[0].numpy(), made.rcam[0, 1:].numpy())
+    np.testing.assert_allclose(made.rcam[1, 0].numpy(), 1)  # no class: background alone
+
+
+def test_without_labels_the_network_names_the_classes() -> None:
+    model, images = network(), pictures()
+    made = network_maps(model, images, None, settings=SETTINGS.model_copy(update={"class_threshold": 1.0}))
+    seen = class_probabilities(model, images, scales=SETTINGS.scales, flip=True)
+    coarse = torch.nn.functional.interpolate(seen, (16, 20), mode="bilinear", antialias=True)
+    np.testing.assert_array_equal(made.probabilities.numpy(), coarse[:, 1:].amax((2, 3)).numpy())
+    assert made.present.sum(1).tolist() == [1, 1]
+    assert made.present.argmax(1).tolist() == made.probabilities.argmax(1).tolist()

@@ -1,0 +1,162 @@
+"""Later rounds of `run`: whose maps they have, what is kept, and what people decided before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.chain_data import draw_photos, quick_chain
+from swtformer.datasets import open_dataset
+from swtformer.datasets.mask_images import read_mask
+from swtformer.errors import SettingsError, SwtformerError
+from swtformer.exporters.fingerprints import fingerprint
+from swtformer.review.decisions import decide, open_queue
+from swtformer.segmentation.pretrained import load_network
+from swtformer.settings import Settings
+from swtformer.stages.chain import ChainResult, run_stages
+from swtformer.stages.mask import mask
+from swtformer.stages.predict import predict
+from swtformer.stages.rounds import begin_round, carry_over
+from swtformer.store.corrections import Corrections, read_corrections, write_corrections
+from swtformer.store.files import sha256
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.masks import write_mask
+from swtformer.store.models import WEIGHTS, finished_networks, newest_network
+from swtformer.store.notes import PredictionNotes, network_notes, read_notes
+from swtformer.store.pseudo_masks import version_of
+from swtformer.store.run import Run
+
+
+def run(table: Path, out: Path, settings: Settings, rounds: int) -> ChainResult:
+    return run_stages(open_dataset(table, settings.data), settings=settings, out=out, rounds=rounds)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ChainResult]:
+    """What two rounds made of a folder of photographs."""
+    folder = tmp_path_factory.mktemp("rounds")
+    table = draw_photos(folder)
+    return folder, run(table, folder / "run", quick_chain(folder), rounds=2)
+
+
+def test_a_round_has_stages_of_its_own(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    assert [(step.stage, step.round) for step in result.steps] == [
+        *((stage, 1) for stage in ("check", "train", "localize", "refine", "pseudo-label", "segment")),
+        *((stage, 2) for stage in ("localize", "refine", "pseudo-label", "segment")),
+        ("evaluate", 1),
+        ("report", 1),
+    ]
+    second = result.run.round(2)
+    assert result.run.rounds() == [second]
+    assert len(second.map_ids()) == len(list(second.pseudo_masks.rglob("*.png"))) == 9
+
+
+def test_its_maps_are_probabilities_of_the_network_before(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    second = result.run.round(2)
+    assert sha256(second.model / WEIGHTS) == sha256(Run(result.run.segmentation).model / WEIGHTS)
+    for id in second.map_ids():
+        maps = ClassActivationMaps.load(second.map_file(id))
+        assert maps.rcam is not None
+        np.testing.assert_allclose(maps.rcam.astype(np.float64).sum(0), 1, atol=5e-3)
+        first = ClassActivationMaps.load(result.run.map_file(id))
+        np.testing.assert_array_equal(maps.values, first.values)
+
+
+def test_its_network_goes_on_from_the_network_before(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    networks = finished_networks(result.run)
+    assert [network.path.parent.name for network in networks] == ["run", "round-2"]
+    assert newest_network(result.run) == networks[-1]
+    before, after = (dict(load_network(network.path).named_parameters()) for network in networks)
+    moved = [float((after[name] - value).detach().abs().max()) for name, value in before.items()]
+    assert 0 < max(moved) < 0.01
+
+
+def test_the_newest_network_predicts(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
+    folder, result = whole
+    predict(result.run, folder / "images", tmp_path / "out")
+    notes = read_notes(tmp_path / "out" / "predictions.json", PredictionNotes)
+    assert notes is not None
+    assert notes.weights == sha256(Run(result.run.round(2).segmentation).model / WEIGHTS)
+
+
+def test_every_round_is_scored_and_shown(whole: tuple[Path, ChainResult]) -> None:
+    _, result = whole
+    assert result.scores is not None
+    assert [step.masks for step in result.scores.steps][6:] == [
+        "round 2: maps of the last network",
+        "round 2: refined by par",
+        "round 2: pseudo-masks",
+        "round 2: pseudo-masks",
+        "round 2: segmentation network",
+    ]
+    page = result.run.report_file.read_text(encoding="utf-8")
+    assert '<section id="rounds"' in page
+    assert '<section id="changes"' in page
+    assert "<code>run/round-2/segmentation/</code>" in page
+    assert "Round 1 of " in page
+
+
+def test_again_it_keeps_all_rounds_and_adds_one(whole: tuple[Path, ChainResult]) -> None:
+    folder, result = whole
+    again = run(folder / "labels.csv", result.run.path, quick_chain(folder), rounds=2)
+    lines = {(step.stage, step.round): step.result for step in again.steps}
+    for number in (1, 2):
+        assert lines["localize", number] == "maps of 0 images made, 9 kept"
+        assert lines["pseudo-label", number] == "9 pseudo-masks kept"
+    assert again.scores == result.scores
+
+
+def test_stages_work_on_a_round_as_on_any_run(whole: tuple[Path, ChainResult]) -> None:
+    assert mask(whole[1].run.round(2)).done == 9
+
+
+def test_masks_that_are_given_have_no_rounds(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path, segment={"masks": tmp_path})
+    with pytest.raises(SettingsError, match=r"segment\.masks names a folder"):
+        run(draw_photos(tmp_path), tmp_path / "run", settings, rounds=2)
+
+
+def test_a_round_needs_a_network(tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match="has no segmentation network"):
+        begin_round(Run(tmp_path), Run(tmp_path / "round-2"), settings=Settings())
+
+
+def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> None:
+    folder, result = whole
+    first, second = result.run, result.run.round(2)
+    queue = open_queue(first)
+    drawn, rejected = (queue.items[place].review.id for place in (0, 1))
+    decide(first, rejected, "reject", version=queue.items[1].version)
+    labels = np.zeros_like(read_mask(first.pseudo_mask_file(drawn)))
+    labels[:5] = 1
+    for id in first.map_ids():
+        write_mask(first.corrected_masks / f"{id}.png", read_mask(first.pseudo_mask_file(id)))
+    write_mask(first.corrected_masks / f"{drawn}.png", labels)
+    version = version_of(first.pseudo_masks)
+    write_corrections(
+        first.corrected_masks,
+        Corrections(base=first.pseudo_masks, corrected={drawn: fingerprint(labels)}, version=version),
+    )
+    for _ in range(2):
+        carry_over(first, second)
+    np.testing.assert_array_equal(read_mask(second.corrected_masks / f"{drawn}.png"), labels)
+    np.testing.assert_array_equal(
+        read_mask(second.corrected_masks / f"{rejected}.png"), read_mask(second.pseudo_mask_file(rejected))
+    )
+    corrections = read_corrections(second.corrected_masks)
+    assert corrections is not None
+    assert corrections.corrected == {drawn: fingerprint(labels)}
+    assert [item.review.id for item in open_queue(second).part("reject")] == [rejected]
+
+    settings = quick_chain(folder, segment={"resume_anyway": True})
+    again = run(folder / "labels.csv", first.path, settings, rounds=3)
+    third = first.round(3)
+    assert network_notes(Run(third.segmentation)).supervision == "corrected"
+    assert network_notes(Run(third.segmentation)).rejected_ids == (rejected,)
+    assert again.scores is not None
+    assert again.scores.steps[-1].caution
