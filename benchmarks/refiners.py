@@ -49,9 +49,11 @@ from swtformer.store.run import Run
 SIZES = ((375, 500), (1000, 1000))
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in REFINERS},
+    "par-10": ("par", {"iterations": 10}),
     **{f"{name}-256": (name, {"walk_steps": 256}) for name in ("psa", "irn")},
 }
-"""Refiner and options of what is measured: every refiner at its defaults, and walks as long as published."""
+"""Refiner and options of what is measured: every refiner at its defaults, and PAR and walks as long as
+published."""
 
 NOTES = """\
 The walks of PSA and IRN were published for CAMs, which are small and have far to go: 256 steps. From R-CAMs,

@@ -26,7 +26,8 @@ from swtformer.store.run import Run
 
 
 def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:
-    return run_stages(open_dataset(table, settings.data), settings=settings, out=out, until=until)
+    data = open_dataset(table, settings.data)
+    return run_stages(data, settings=settings, out=out, rounds=1, until=until)
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_a_round_has_stages_of_its_own(whole: tuple[Path, ChainResult]) -> None:
     _, result = whole
     assert [(step.stage, step.round) for step in result.steps] == [
         *((stage, 1) for stage in ("check", "train", "localize", "refine", "pseudo-label", "segment")),
-        *((stage, 2) for stage in ("localize", "refine", "pseudo-label", "segment")),
+        *((stage, 2) for stage in ("localize", "pseudo-label", "segment")),
         ("evaluate", 1),
         ("report", 1),
     ]
@@ -89,7 +89,6 @@ def test_every_round_is_scored_and_shown(whole: tuple[Path, ChainResult]) -> Non
     assert result.scores is not None
     assert [step.masks for step in result.scores.steps][6:] == [
         "round 2: maps of the last network",
-        "round 2: refined by par",
         "round 2: pseudo-masks",
         "round 2: pseudo-masks",
         "round 2: segmentation network",

@@ -51,11 +51,11 @@ def run(
     rounds: Annotated[
         int,
         Parameter(
-            help="How many segmentation networks are trained: the masks of each further one come from the "
-            "network before it.",
+            help="How often the segmentation network is trained: first on masks from the class maps, then on "
+            "masks that it makes itself under the image labels.",
             validator=Number(gte=1),
         ),
-    ] = 1,
+    ] = 2,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:

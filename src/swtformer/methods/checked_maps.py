@@ -20,10 +20,12 @@ def checked_maps(
 ) -> Maps:
     """`Method.maps`, if it gives what the contract says; values that are not finite pass.
 
+    The method gets scales of the images as they are: `settings.long_side_px` is dealt with here.
+
     Raises:
         PluginError: it gives something else.
     """
-    made = method.maps(images, present, settings=settings)
+    made = method.maps(images, present, settings=_at_own_size(settings, max(images.shape[-2:])))
     if not isinstance(made, Maps):
         raise PluginError(f"The method {method.name!r}: maps gave {type(made).__name__}; expected Maps.")
     batch, classes = len(images), len(method.classes)
@@ -53,3 +55,11 @@ def checked_maps(
                 "expected 0 to 1."
             )
     return made
+
+
+def _at_own_size(settings: LocalizeSettings, side: int) -> LocalizeSettings:
+    """The same views in scales of images whose long side is `side` pixels."""
+    if settings.long_side_px is None:
+        return settings
+    scales = tuple(scale * settings.long_side_px / side for scale in settings.scales)
+    return settings.model_copy(update={"scales": scales, "long_side_px": None})

@@ -19,7 +19,7 @@ from swtformer.settings.numbers import Count
 class ParSettings(Section):
     """Options of PAR."""
 
-    iterations: Count = 10
+    iterations: Count = 3
     """Rounds of averaging over the neighbours."""
     dilations: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 4, 8, 12, 24)
     """Distances of the eight neighbours, in pixels of that size."""

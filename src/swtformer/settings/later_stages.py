@@ -44,9 +44,9 @@ class PseudoLabelSettings(Section):
     source: Literal["auto", "refined", "maps"] = "auto"
     """Maps to use; auto takes what `refine` made, and where there is nothing what `localize` made. dense_crf
     decides on the label alone: how sure it is, the maps that it started from say."""
-    rule: Literal["margin", "thresholds", "keep"] = "margin"
-    """margin: the best share is ahead of the second by `margin`; thresholds: the best class has a share of
-    `high` or more, or none has more than `low`; keep: each label keeps its surest pixels."""
+    rule: Literal["keep", "margin", "thresholds"] = "keep"
+    """keep: each label keeps its surest pixels; margin: the best share is ahead of the second by `margin`;
+    thresholds: the best class has a share of `high` or more, or none has more than `low`."""
     margin: Annotated[Fraction, OnlyWith("rule", "margin")] = 0.2
     """Margin rule: smallest difference between the best and the second share."""
     high: Annotated[Fraction, OnlyWith("rule", "thresholds")] = 0.6

@@ -54,9 +54,9 @@ class DataSettings(ImageSettings):
 class ModelSettings(Section):
     """The network: method and backbone. The method has options of its own, in the section `method`."""
 
-    method: Annotated[str, AfterValidator(METHODS.check)] = "swtformer_v2"
-    """swtformer_v1 gives CAMs, swtformer_v2 and swtformer_v3 CAMs and R-CAMs. `swtformer plugins method`
-    lists all, and their options, which are the section `method`."""
+    method: Annotated[str, AfterValidator(METHODS.check)] = "swtformer_v3"
+    """swtformer_v3, ours, and the paper's swtformer_v2 give CAMs and R-CAMs, its swtformer_v1 CAMs alone.
+    `swtformer plugins method` lists all, and their options, which are the section `method`."""
     backbone: str = "swin_tiny_patch4_window7_224"
     """swin_tiny/small/base or any four-stage timm model (convnext_tiny, pvt_v2_b1, mobilenetv2_100 …)."""
     weights: str = "pretrained"
@@ -87,6 +87,9 @@ class LocalizeSettings(Section):
 
     scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 1.0, 1.5, 2.0)
     """Image scales whose maps are summed."""
+    long_side_px: Count | None = 500
+    """Long side of every photograph at scale 1, as PASCAL VOC's have it and as training shows them (see
+    train.long_side_px); none leaves photographs at their own size."""
     flip: bool = True
     """Add each scale's mirror image."""
     classes: Literal["given", "predicted"] = "given"

@@ -47,8 +47,8 @@ StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "seg
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
-ROUND: tuple[StageName, ...] = ("localize", "refine", "pseudo-label", "segment")
-"""The stages that each later round has of its own."""
+ROUND: tuple[StageName, ...] = ("localize", "pseudo-label", "segment")
+"""The stages that each later round has of its own; refining a network's maps made them worse."""
 
 NAMED = 20
 """Fatal problems of a data set that one message names."""
@@ -100,7 +100,7 @@ def run_stages(
     *,
     settings: Settings | None = None,
     out: str | Path,
-    rounds: int = 1,
+    rounds: int = 2,
     until: StageName = "report",
     progress: Progress = shown,
     on_step: Callable[[Step], object] = lambda step: None,
@@ -114,15 +114,15 @@ def run_stages(
     left out. They are never trained on. Images of unknown labels are mapped only with
     `settings.localize.classes` predicted.
 
-    In each further round the newest network makes the maps, under the image-level labels, and another network
-    is trained on their pseudo-masks (see `begin_round`). Masks that people corrected or rejected in the round
-    before stay so.
+    In each further round the newest network makes the maps, under the image-level labels, and is trained
+    further on their pseudo-masks for half the epochs (see `begin_round`). Masks that people corrected or
+    rejected in the round before stay so.
 
     Args:
         data: images with image-level labels, opened with `settings.data`.
         settings: all settings; defaults where None.
         out: the run folder, new or one that `run_stages` or `train` made of the same data.
-        rounds: how many networks are trained, one after the other.
+        rounds: how many networks are trained, each from the one before; 1 for no further round.
         until: the last stage.
         progress: called at every step, under names such as "stage 2 of 8: train".
         on_step: called after every stage.
@@ -275,7 +275,10 @@ class _Chain:
         elif self._round > 1:
             carry_over(self.run.round(self._round - 1), self.work)
             masks = self.work.corrected_masks if self.work.corrected_masks.is_dir() else None
-        options = self.settings.segment.model_copy(update={"masks": masks})
+        epochs = self.settings.segment.epochs
+        if self._round > 1:  # the network goes on from that of the round before
+            epochs = -(-epochs // 2)
+        options = self.settings.segment.model_copy(update={"masks": masks, "epochs": epochs})
         settings = self.settings.model_copy(update={"segment": options})
         result = segment(
             self.work, self.mapped, settings=settings, resume=resume, progress=self.report_progress

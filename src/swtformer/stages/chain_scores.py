@@ -108,9 +108,10 @@ def _score_round(
     options = settings.evaluate
     if read_failures(run) or read_failures(predictions):
         options = options.model_copy(update={"missing": "background"})
-    maps, refined = (
+    first, before = number == 1, "" if number == 1 else f"round {number}: "
+    maps, *refined = (
         evaluate(run, data, settings=options.model_copy(update={"maps": kind}), progress=progress)
-        for kind in ("maps", "refined")
+        for kind in (("maps", "refined") if first else ("maps",))
     )
     count = _trained_on(network, masked)
     held_out = read_held_out_scores(network)
@@ -122,7 +123,6 @@ def _score_round(
     own = replace(own, trained_on=count, supervision=supervision, caution=remark)
     write_scores(predictions.scores_file, own)
     given = settings.localize.classes == "given"
-    first, before = number == 1, "" if number == 1 else f"round {number}: "
     name = f"{before}segmentation network"
     if network.path != run.segmentation:
         name += f" in {network.path.name}"
@@ -133,8 +133,9 @@ def _score_round(
             if first or entry.source != "cam"
         ),
         *(
-            _of_maps(entry, f"{before}refined by {settings.refine.method}", given)
-            for entry in refined.quoted()
+            _of_maps(entry, f"refined by {settings.refine.method}", given)
+            for scores in refined
+            for entry in scores.quoted()
             if entry.source == "refined"
         ),
         *(

@@ -23,6 +23,7 @@ EPOCHS = 16
 SETTINGS = {
     "data": {"format": "shapes", "split": "train", "validation_split": "val"},
     "model": {
+        "method": "swtformer_v2",
         "backbone": "swin_nano",
         "weights": "none",
         "drop_path": 0.0,
@@ -37,7 +38,7 @@ SETTINGS = {
         "warmup_fraction": 0.1,
         "workers": 0,
     },
-    "localize": {"scales": [4.0]},
+    "localize": {"long_side_px": None, "scales": [4.0]},
     "segment": {
         "decoder": "segformer",
         "epochs": 8,

@@ -1,0 +1,115 @@
+"""From labels to a network, scored on photographs that nothing was trained on: ours beside true masks.
+
+    python benchmarks/chain.py DATA/labels.csv --split benchmarks/splits/msrc.csv --out runs/chain-msrc \\
+        --config chain.yaml [--rounds 2] [--part compare | final] [--true-masks] [--classes dog cat]
+
+The split file gives each image a part: the images of `train` are trained on by their labels, with
+`swtformer run`; recipes are compared on `compare`; `final` is scored once a recipe is chosen. DATA's masks
+(`data.masks` in the configuration) score and do nothing else, but for the row of true masks: the same
+network, started from the same classifier and trained on them. What is finished in OUT is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from swtformer.datasets import open_dataset
+from swtformer.datasets.label_images import read_truth
+from swtformer.datasets.records import ImageSet
+from swtformer.machine import machine_line
+from swtformer.precision import pick_precision
+from swtformer.scoring.measures import scored_labels
+from swtformer.settings import Settings, merge, read_settings, validate
+from swtformer.stages.chain import run_stages
+from swtformer.stages.evaluate import evaluate_folder
+from swtformer.stages.predict import predict
+from swtformer.stages.segment import segment
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
+
+
+def parts(split: Path) -> dict[str, list[str]]:
+    """Ids of the images of each part."""
+    found: dict[str, list[str]] = {}
+    with split.open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            found.setdefault(row["part"], []).append(row["id"])
+    return found
+
+
+def part_of(data: ImageSet, ids: Sequence[str]) -> ImageSet:
+    """The images of a part; a set's ids may have folders before the names of the split file."""
+    wanted = set(ids)
+    return data.subset([place for place, record in enumerate(data.records) if Path(record.id).name in wanted])
+
+
+def unseen(network: Path, images: ImageSet, settings: Settings, out: Path) -> float:
+    """mIoU in % of a network's masks of images, without their labels."""
+    predict(network, images, out, settings=settings.predict)
+    scores = evaluate_folder(out / "masks", images, settings=settings.evaluate)
+    return 100 * (scores.segmentation[0].miou or 0.0)
+
+
+def train_on_truth(run: Run, train: ImageSet, settings: Settings, out: Path) -> Run:
+    """The same network from the same classifier, on the true masks of the same images."""
+    masks = out / "masks"
+    for record in train.records:
+        if record.mask is not None and not (masks / f"{record.id}.png").is_file():
+            write_mask(masks / f"{record.id}.png", read_truth(record, train.classes))
+    options = settings.segment.model_copy(update={"masks": masks})
+    settings = settings.model_copy(update={"segment": options})
+    network = out / "network"
+    segment(run, train, settings=settings, out=network, resume=(network / "settings.yaml").is_file())
+    return Run(network)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--part", choices=("compare", "final"), default="compare")
+    parser.add_argument("--true-masks", action="store_true")
+    parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
+    options = parser.parse_args()
+    settings = validate(Settings, read_settings(options.config), where=str(options.config))
+    if options.classes:
+        chosen = {"evaluate": {"score_classes": options.classes}}
+        settings = validate(Settings, merge(settings.model_dump(), chosen), where="--classes")
+    data = open_dataset(options.data, settings.data, reader=settings.reader)
+    ids = parts(options.split)
+    train, other = part_of(data, ids["train"]), part_of(data, ids[options.part])
+    result = run_stages(train, settings=settings, out=options.out / "run", rounds=options.rounds)
+    assert result.scores is not None
+    precision = pick_precision(settings.segment.precision, "cpu")
+    print(machine_line(threads=torch.get_num_threads(), torch_version=torch.__version__, precision=precision))
+    over = len(scored_labels(data, settings.evaluate.score_classes))
+    print(f"{len(train)} images trained on, {len(other)} of `{options.part}`, mIoU in % over {over} labels\n")
+    print("| what | of | mIoU |\n|---|---|---|")
+    for step in result.scores.steps:
+        if step.knows_labels and step.miou is not None:
+            share = "" if step.coverage == 1 else f", {100 * step.coverage:.1f} % of the pixels"
+            print(
+                f"| {step.masks} ({step.background}){share} | train, labels known | {100 * step.miou:.1f} |"
+            )
+    for number in range(1, options.rounds + 1):
+        network = Run(result.run.round(number).segmentation).path
+        found = unseen(network, other, settings, options.out / f"unseen-{options.part}-{number}")
+        print(f"| network of round {number} | {options.part}, no labels | {found:.1f} |")
+    if options.true_masks:
+        truth = train_on_truth(result.run, train, settings, options.out / "true")
+        found = unseen(truth.path, other, settings, options.out / f"unseen-{options.part}-true")
+        print(f"| network trained on true masks | {options.part}, no labels | {found:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
