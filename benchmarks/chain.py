@@ -6,7 +6,8 @@
 The split file gives each image a part: the images of `train` are trained on by their labels, with
 `swtformer run`; recipes are compared on `compare`; `final` is scored once a recipe is chosen. DATA's masks
 (`data.masks` in the configuration) score and do nothing else, but for the row of true masks: the same
-network, started from the same classifier and trained on them. What is finished in OUT is kept.
+network, started from the same classifier and trained on them. What is finished in OUT is kept, but for
+predictions.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ def parts(split: Path) -> dict[str, list[str]]:
 def part_of(data: ImageSet, ids: Sequence[str]) -> ImageSet:
     """The images of a part; a set's ids may have folders before the names of the split file."""
     wanted = set(ids)
+    names = [Path(record.id).name for record in data.records]
+    if len(set(names)) < len(names):
+        raise SystemExit("Two images have one name, so a split by names cannot tell them apart.")
     return data.subset([place for place, record in enumerate(data.records) if Path(record.id).name in wanted])
 
 

@@ -53,8 +53,13 @@ def measure(*, side: int, scales: Sequence[float], precision: str) -> dict[str, 
     settings = validate(
         Settings,
         {
-            "model": {"backbone": BACKBONE, "weights": "none"},
-            "localize": {"scales": list(scales), "precision": precision, "accelerator": "cpu"},
+            "model": {"method": "swtformer_v2", "backbone": BACKBONE, "weights": "none"},
+            "localize": {
+                "long_side_px": None,
+                "scales": list(scales),
+                "precision": precision,
+                "accelerator": "cpu",
+            },
         },
         where="memory.py",
     )

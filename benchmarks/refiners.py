@@ -52,8 +52,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "par-10": ("par", {"iterations": 10}),
     **{f"{name}-256": (name, {"walk_steps": 256}) for name in ("psa", "irn")},
 }
-"""Refiner and options of what is measured: every refiner at its defaults, and PAR and walks as long as
-published."""
+"""Refiner and options of what is measured: every refiner at its defaults, and PAR and the walks at
+their published lengths."""
 
 NOTES = """\
 The walks of PSA and IRN were published for CAMs, which are small and have far to go: 256 steps. From R-CAMs,

@@ -52,8 +52,8 @@ def measure(backbone: str, precision: str) -> float:
     settings = validate(
         Settings,
         {
-            "model": {"backbone": backbone, "weights": "none"},
-            "localize": {"precision": precision, "accelerator": "cpu"},
+            "model": {"method": "swtformer_v2", "backbone": backbone, "weights": "none"},
+            "localize": {"long_side_px": None, "precision": precision, "accelerator": "cpu"},
         },
         where="speed.py",
     )

@@ -161,7 +161,7 @@ def settings_of(experiment: Experiment, seed: int, weights: Path) -> Settings:
         "data": {"validation_fraction": 0},
         "model": {"method": method, "backbone": "mobilenetv2_100", "weights": str(weights)},
         "train": {"workers": 1, **(V2_TRAINING if experiment.starts_from_v1 else V1_TRAINING)},
-        "localize": experiment.localize,
+        "localize": {"long_side_px": None, **experiment.localize},
         "evaluate": {"score_classes": CLASSES},
     }
     return validate(Settings, merge(base, experiment.settings), where=experiment.name)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from support.models import CLASSES
@@ -28,7 +29,7 @@ def test_they_are_probabilities_of_the_present_classes_alone() -> None:
     assert made.rcam is not None
     assert made.rcam.shape == (2, len(CLASSES) + 1, 16, 20)
     everything = class_probabilities(model, images, scales=SETTINGS.scales, flip=True, presence=0.0)
-    coarse = torch.nn.functional.interpolate(everything, (16, 20), mode="bilinear", antialias=True).numpy()
+    coarse = torch.nn.functional.avg_pool2d(everything, 4).numpy()
     expected = coarse[0, [0, 1, 3]] / coarse[0, [0, 1, 3]].sum(0)
     np.testing.assert_allclose(made.rcam[0, [0, 1, 3]].numpy(), expected, atol=1e-6)
     assert not made.rcam[0, 2].any()
@@ -40,7 +41,23 @@ def test_without_labels_the_network_names_the_classes() -> None:
     model, images = network(), pictures()
     made = network_maps(model, images, None, settings=SETTINGS.model_copy(update={"class_threshold": 1.0}))
     seen = class_probabilities(model, images, scales=SETTINGS.scales, flip=True)
-    coarse = torch.nn.functional.interpolate(seen, (16, 20), mode="bilinear", antialias=True)
+    coarse = torch.nn.functional.avg_pool2d(seen, 4)
     np.testing.assert_array_equal(made.probabilities.numpy(), coarse[:, 1:].amax((2, 3)).numpy())
     assert made.present.sum(1).tolist() == [1, 1]
     assert made.present.argmax(1).tolist() == made.probabilities.argmax(1).tolist()
+
+
+def test_large_images_are_seen_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images = network(), pictures()
+    present = torch.ones(2, len(CLASSES))
+    monkeypatch.setattr("swtformer.inference.network_maps.WINDOW_PX", 64)
+    monkeypatch.setattr("swtformer.inference.network_maps.OVERLAP_PX", 16)
+    made = network_maps(model, images, present, settings=SETTINGS)
+    assert made.rcam is not None
+    assert made.rcam.shape == (2, len(CLASSES) + 1, 16, 20)
+    np.testing.assert_allclose(made.rcam.sum(1).numpy(), 1, atol=1e-5)
+    for columns, cells in ((slice(0, 64), slice(0, 10)), (slice(16, 80), slice(10, 20))):
+        part = network_maps(model, images[..., columns], present, settings=SETTINGS).rcam
+        assert part is not None
+        seen = slice(cells.start - columns.start // 4, cells.stop - columns.start // 4)
+        np.testing.assert_allclose(made.rcam[..., cells].numpy(), part[..., seen].numpy(), atol=1e-5)

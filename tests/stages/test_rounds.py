@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from support.chain_data import draw_photos, quick_chain
+from swtformer.app.study import Studio
 from swtformer.datasets import open_dataset
 from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.exporters.fingerprints import fingerprint
-from swtformer.review.decisions import decide, open_queue
+from swtformer.review.decisions import decide, open_queue, rejected_ids
 from swtformer.segmentation.pretrained import load_network
 from swtformer.settings import Settings
 from swtformer.stages.chain import ChainResult, run_stages
 from swtformer.stages.mask import mask
 from swtformer.stages.predict import predict
-from swtformer.stages.rounds import begin_round, carry_over
+from swtformer.stages.rounds import begin_round, carry_over, require_current
 from swtformer.store.corrections import Corrections, read_corrections, write_corrections
 from swtformer.store.files import sha256
 from swtformer.store.maps import ClassActivationMaps
@@ -88,7 +90,7 @@ def test_every_round_is_scored_and_shown(whole: tuple[Path, ChainResult]) -> Non
     _, result = whole
     assert result.scores is not None
     assert [step.masks for step in result.scores.steps][6:] == [
-        "round 2: maps of the last network",
+        "round 2: maps of the network before",
         "round 2: pseudo-masks",
         "round 2: pseudo-masks",
         "round 2: segmentation network",
@@ -114,10 +116,31 @@ def test_stages_work_on_a_round_as_on_any_run(whole: tuple[Path, ChainResult]) -
     assert mask(whole[1].run.round(2)).done == 9
 
 
-def test_masks_that_are_given_have_no_rounds(tmp_path: Path) -> None:
-    settings = quick_chain(tmp_path, segment={"masks": tmp_path})
-    with pytest.raises(SettingsError, match=r"segment\.masks names a folder"):
-        run(draw_photos(tmp_path), tmp_path / "run", settings, rounds=2)
+@pytest.mark.parametrize(("rounds", "masks"), [(2, True), (0, False)])
+def test_rounds_that_cannot_be(rounds: int, masks: bool, tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path, segment={"masks": tmp_path} if masks else {})
+    with pytest.raises(SettingsError, match=rf"cannot be trained {rounds} times: .* segment\.masks"):
+        run(draw_photos(tmp_path), tmp_path / "run", settings, rounds=rounds)
+
+
+def test_a_round_of_another_network_or_of_other_settings_is_refused_before_any_work(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    longer = quick_chain(folder, segment={"epochs": 5})
+    with pytest.raises(SettingsError, match=r"round-2 was made with other settings: segment\.epochs"):
+        require_current(copy, copy.round(2), settings=longer)
+    shutil.rmtree(copy.segmentation)
+    with pytest.raises(SettingsError, match="round-2 was made from another network"):
+        run(folder / "labels.csv", copy.path, quick_chain(folder), rounds=2)
+    shutil.rmtree(copy.round(2).path)
+    assert len(finished_networks(run(folder / "labels.csv", copy.path, quick_chain(folder), 2).run)) == 2
+
+
+def test_the_app_shows_a_round(whole: tuple[Path, ChainResult]) -> None:
+    studio = Studio(whole[1].run.round(2))
+    assert studio.classes == whole[1].run.classes()
 
 
 def test_a_round_needs_a_network(tmp_path: Path) -> None:
@@ -129,7 +152,7 @@ def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> No
     folder, result = whole
     first, second = result.run, result.run.round(2)
     queue = open_queue(first)
-    drawn, rejected = (queue.items[place].review.id for place in (0, 1))
+    drawn, rejected, bad = (queue.items[place].review.id for place in (0, 1, 2))
     decide(first, rejected, "reject", version=queue.items[1].version)
     labels = np.zeros_like(read_mask(first.pseudo_mask_file(drawn)))
     labels[:5] = 1
@@ -137,10 +160,11 @@ def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> No
         write_mask(first.corrected_masks / f"{id}.png", read_mask(first.pseudo_mask_file(id)))
     write_mask(first.corrected_masks / f"{drawn}.png", labels)
     version = version_of(first.pseudo_masks)
+    corrected = {drawn: fingerprint(labels), bad: "worse"}
     write_corrections(
-        first.corrected_masks,
-        Corrections(base=first.pseudo_masks, corrected={drawn: fingerprint(labels)}, version=version),
+        first.corrected_masks, Corrections(base=first.pseudo_masks, corrected=corrected, version=version)
     )
+    decide(first, bad, "reject", version="worse", reviewed="corrected_masks")
     for _ in range(2):
         carry_over(first, second)
     np.testing.assert_array_equal(read_mask(second.corrected_masks / f"{drawn}.png"), labels)
@@ -149,13 +173,13 @@ def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> No
     )
     corrections = read_corrections(second.corrected_masks)
     assert corrections is not None
-    assert corrections.corrected == {drawn: fingerprint(labels)}
-    assert [item.review.id for item in open_queue(second).part("reject")] == [rejected]
+    assert corrections.corrected == corrected
+    assert rejected_ids(second, second.corrected_masks) == {rejected, bad}
 
     settings = quick_chain(folder, segment={"resume_anyway": True})
     again = run(folder / "labels.csv", first.path, settings, rounds=3)
     third = first.round(3)
     assert network_notes(Run(third.segmentation)).supervision == "corrected"
-    assert network_notes(Run(third.segmentation)).rejected_ids == (rejected,)
+    assert network_notes(Run(third.segmentation)).rejected_ids == tuple(sorted((rejected, bad)))
     assert again.scores is not None
     assert again.scores.steps[-1].caution

@@ -87,7 +87,7 @@ class Studio:
         keep_freed_memory()
         self.run = run
         self._settings = run.settings()
-        loaded = load_predictor(run.path, PredictSettings(network="cam", window_px=SEEN_PX))
+        loaded = load_predictor(run.first.path, PredictSettings(network="cam", window_px=SEEN_PX))
         if not isinstance(loaded, CamPredictor):
             raise SettingsError(f"{run.path} is not a run with a model that makes maps.")
         self._maps = loaded

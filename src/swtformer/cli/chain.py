@@ -49,13 +49,14 @@ def run(
     ] = None,
     until: Annotated[Until, Parameter(help="Last stage to run.")] = "report",
     rounds: Annotated[
-        int,
+        int | None,
         Parameter(
-            help="How often the segmentation network is trained: first on masks from the class maps, then on "
-            "masks that it makes itself under the image labels.",
+            help="How many times the segmentation network is trained: first on masks from the class maps, "
+            "then on masks that it makes itself under the image labels. By default 2, or 1 with "
+            "--segment.masks.",
             validator=Number(gte=1),
         ),
-    ] = 2,
+    ] = None,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
@@ -89,7 +90,7 @@ def run(
     _show(result)
     distinct = {failure.id: failure for failure in result.failures}
     return finish(
-        made, list(distinct.values()), next_command="\n      ".join(_next(data, made, until, rounds))
+        made, list(distinct.values()), next_command="\n      ".join(_next(data, made, until, result))
     )
 
 
@@ -128,12 +129,12 @@ def _show(result: ChainResult) -> None:
         say(*chain_tables(result.scores))
 
 
-def _next(data: Path, made: Run, until: Until, rounds: int) -> list[str]:
+def _next(data: Path, made: Run, until: Until, result: ChainResult) -> list[str]:
     """Commands that use the results; the masks are those of the last round."""
     name = shlex.quote(str(made.path))
     if until in ("check", "train", "localize", "refine", "pseudo-label"):
         return [f"swtformer run {shlex.quote(str(data))} --out {name}"]
-    last = made.round(rounds).path
+    last = made.round(max(step.round for step in result.steps)).path
     masks = shlex.quote(str(last))
     return [
         f"swtformer predict {name} PHOTOS --out FOLDER",

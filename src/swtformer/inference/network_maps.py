@@ -7,10 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swtformer.functional.activation import likely_classes
-from swtformer.inference.windows import class_probabilities
+from swtformer.functional.views import resized
+from swtformer.inference.windows import GRID, class_probabilities, spans
 from swtformer.methods import Maps
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.settings import LocalizeSettings
+
+WINDOW_PX = 1024
+"""Side of the windows that larger images are seen in, as `predict` does by default."""
+OVERLAP_PX = 128
+"""What neighbouring windows share."""
 
 
 @torch.inference_mode()
@@ -27,21 +33,28 @@ def network_maps(
         images: (B, 3, H, W) uint8.
         present: (B, C) 0/1 labels; None for the classes that the network finds: those whose probability
             reaches `settings.class_threshold` in some place, and the most probable one.
-        settings: scales, flip, stride, class_threshold.
+        settings: scales, flip, stride, class_threshold; scales are relative to the images' own size.
 
     Returns:
         Maps whose `rcam` are these probabilities and whose `cam` are those of the classes.
     """
     height, width = images.shape[-2:]
+    shape = (len(images), len(network.classes) + 1, -(-height // GRID), -(-width // GRID))
+    shares = torch.empty(shape, device=images.device)
+    presence = 1.0 if present is None else 0.0
+    for seen, rows in spans(height, window=WINDOW_PX, overlap=OVERLAP_PX):
+        for across, columns in spans(width, window=WINDOW_PX, overlap=OVERLAP_PX):
+            window = images[:, :, seen, across]
+            made = class_probabilities(
+                network, window, scales=settings.scales, flip=settings.flip, presence=presence
+            )
+            top, left = rows.start - seen.start, columns.start - across.start
+            kept = made[:, :, top : rows.stop - seen.start, left : columns.stop - across.start]
+            cells = F.avg_pool2d(kept, GRID, ceil_mode=True, count_include_pad=False)
+            first, start = rows.start // GRID, columns.start // GRID
+            shares[:, :, first : first + cells.shape[2], start : start + cells.shape[3]] = cells
     grid = (-(-height // settings.stride), -(-width // settings.stride))
-    shares = class_probabilities(
-        network,
-        images,
-        scales=settings.scales,
-        flip=settings.flip,
-        presence=1.0 if present is None else 0.0,
-    )
-    shares = F.interpolate(shares, grid, mode="bilinear", align_corners=False, antialias=True)
+    shares = resized(shares, grid, antialias=True)
     probabilities = shares[:, 1:].amax((2, 3))
     if present is None:
         present = likely_classes(probabilities, threshold=settings.class_threshold)

@@ -107,7 +107,10 @@ def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) ->
     place: dict[str, Any] = {"folder": saved.folder, "images": _images(model, settings), "device": device}
     if isinstance(model, SegmentationNetwork):
         return SegmentationPredictor(model, settings, **place)
-    return CamPredictor(model, settings, **place, rule=_mask_rule(run, model))
+    side = LocalizeSettings().long_side_px
+    if run.settings_file.is_file():
+        side = run.settings().localize.long_side_px
+    return CamPredictor(model, settings, **place, rule=_mask_rule(run, model), long_side_px=side)
 
 
 @final
@@ -168,8 +171,17 @@ class CamPredictor(Predictor):
     kind = "cam"
     _network: Method
 
-    def __init__(self, model: Method, settings: PredictSettings, *, rule: MaskRule, **place: Any) -> None:
+    def __init__(
+        self,
+        model: Method,
+        settings: PredictSettings,
+        *,
+        rule: MaskRule,
+        long_side_px: int | None,
+        **place: Any,
+    ) -> None:
         super().__init__(model, settings, **place)
+        self._long_side_px = long_side_px
         self.rule, self.makes = rule, model.makes
 
     @property
@@ -207,7 +219,10 @@ class CamPredictor(Predictor):
             scales: of the views; those of the settings where None.
         """
         options = LocalizeSettings(
-            scales=scales or self._settings.scales, flip=self._settings.flip, stride=GRID
+            scales=scales or self._settings.scales,
+            flip=self._settings.flip,
+            stride=GRID,
+            long_side_px=self._long_side_px,
         )
         labels = None
         if present is not None:

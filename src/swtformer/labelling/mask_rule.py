@@ -130,7 +130,7 @@ def without_maps(run: Run, stage: str) -> list[Failure]:
         return []
     known = {failure.id for failure in read_failures(run) if failure.stage == "localize"}
     known.update(run.map_ids())
-    reason = "has no maps (any more); make them with `swtformer localize`."
+    reason = "its maps were never made, or the file is gone; `swtformer localize` makes them."
     return [
         Failure(id, stage, str(run.map_file(id)), f"{id}: {reason}") for id in notes.ids if id not in known
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def read_rounds(run: Run) -> Rounds:
     Raises:
         SwtformerError: a file is damaged.
     """
-    runs = [one for one in (run, *run.rounds()) if one.pseudo_masks_file.is_file()]
+    runs = list(takewhile(lambda one: one.pseudo_masks_file.is_file(), (run, *run.rounds())))
     if len(runs) < 2:
         return Rounds()
     rows: list[Round] = []

@@ -5,7 +5,7 @@ Pseudo-masks are reviewed first. Those that were corrected since have a queue of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -209,26 +209,26 @@ def rejected_ids(run: Run, masks: Path) -> frozenset[str]:
     )
 
 
-def add_rejections(run: Run, ids: Collection[str]) -> None:
-    """Reject pseudo-masks that nobody has decided about.
+def add_rejections(run: Run, versions: Mapping[str, str]) -> None:
+    """Reject masks that nobody has decided about.
 
     Args:
         run: with pseudo-masks.
-        ids: of the masks.
+        versions: version of each mask by id.
 
     Raises:
         SwtformerError: decisions.csv cannot be read or written.
     """
-    if not ids:
+    if not versions:
         return
-    version = version_of(run.pseudo_masks)
     with _locked(run):
         rows = _read(run.decisions_file)
-        decided = {row["id"] for row in rows if row["version"] == version}
+        decided = {(row["id"], row["version"]) for row in rows}
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         rows += [
             {"id": id, "decision": "reject", "decided_at": moment, "version": version}
-            for id in sorted(set(ids) - decided)
+            for id, version in sorted(versions.items())
+            if (id, version) not in decided
         ]
         write_rows(run.decisions_file, COLUMNS, rows)
 

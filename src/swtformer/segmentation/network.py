@@ -139,7 +139,7 @@ class SegmentationNetwork(HubModel):
         return network.eval()
 
     def trained_further(self) -> Self:
-        """Itself in training mode; batch norm keeps the statistics that it has learnt."""
+        """Itself in training mode; batch norm of the encoder keeps the statistics that it has learnt."""
         keep_batch_statistics(self, True)
         return self.train().to(memory_format=torch.channels_last)
 

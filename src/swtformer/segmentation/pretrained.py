@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
-from swtformer.hub.access import SavedModel, find_model
+from swtformer.hub.access import SavedModel
 from swtformer.methods import Method
+from swtformer.methods.pretrained import from_pretrained
 from swtformer.segmentation.network import SegmentationNetwork
+from swtformer.store.models import holds_model, kind_of
 from swtformer.store.run import Run
 
 
@@ -42,4 +44,6 @@ def map_maker(run: Run) -> Method | SegmentationNetwork:
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    return load_model(find_model(run.model if run.model.is_dir() else run.path))
+    if holds_model(run.path) and kind_of(run.model) == "segmentation":
+        return SegmentationNetwork.read(run.model)
+    return from_pretrained(run.path)

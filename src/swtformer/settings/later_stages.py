@@ -99,7 +99,8 @@ class PredictSettings(Section):
     network: Literal["auto", "segmentation", "cam"] = "auto"
     """The run's segmentation network or its CAM model; auto takes the former where it is trained."""
     scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
-    """Image scales whose class probabilities are averaged (a CAM model: whose maps are summed)."""
+    """Image scales whose class probabilities are averaged (a CAM model: whose maps are summed, of
+    photographs of its run's `localize.long_side_px`)."""
     flip: bool = True
     """Add each scale's mirror image."""
     presence: Fraction = 1.0

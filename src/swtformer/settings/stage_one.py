@@ -88,8 +88,9 @@ class LocalizeSettings(Section):
     scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 1.0, 1.5, 2.0)
     """Image scales whose maps are summed."""
     long_side_px: Count | None = 500
-    """Long side of every photograph at scale 1, as PASCAL VOC's have it and as training shows them (see
-    train.long_side_px); none leaves photographs at their own size."""
+    """Long side of every photograph at scale 1, about the size of PASCAL VOC's and of those seen in training;
+    with none, scales are relative to the photograph's own size, as they are for the networks of later
+    rounds."""
     flip: bool = True
     """Add each scale's mirror image."""
     classes: Literal["given", "predicted"] = "given"

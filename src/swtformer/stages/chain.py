@@ -31,7 +31,12 @@ from swtformer.stages.localize import localize
 from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
-from swtformer.stages.rounds import begin_round, carry_over
+from swtformer.stages.rounds import (
+    begin_round,
+    carry_over,
+    require_current,
+    settings_of_round,
+)
 from swtformer.stages.segment import segment
 from swtformer.stages.train import SECTIONS, train
 from swtformer.store.failures import Failure, read_failures
@@ -49,6 +54,9 @@ STAGES: tuple[StageName, ...] = get_args(StageName)
 
 ROUND: tuple[StageName, ...] = ("localize", "pseudo-label", "segment")
 """The stages that each later round has of its own; refining a network's maps made them worse."""
+
+ROUNDS = 2
+"""How many times the network is trained by default."""
 
 NAMED = 20
 """Fatal problems of a data set that one message names."""
@@ -100,7 +108,7 @@ def run_stages(
     *,
     settings: Settings | None = None,
     out: str | Path,
-    rounds: int = 2,
+    rounds: int | None = None,
     until: StageName = "report",
     progress: Progress = shown,
     on_step: Callable[[Step], object] = lambda step: None,
@@ -122,7 +130,8 @@ def run_stages(
         data: images with image-level labels, opened with `settings.data`.
         settings: all settings; defaults where None.
         out: the run folder, new or one that `run_stages` or `train` made of the same data.
-        rounds: how many networks are trained, each from the one before; 1 for no further round.
+        rounds: how many times the network is trained, at least once; by default twice or, on masks that
+            `settings.segment.masks` names, once.
         until: the last stage.
         progress: called at every step, under names such as "stage 2 of 8: train".
         on_step: called after every stage.
@@ -135,14 +144,18 @@ def run_stages(
         SwtformerError: segmentation-models-pytorch is not installed (before any work), or a stage fails.
     """
     settings = settings or Settings()
+    given = settings.segment.masks is not None
+    if rounds is None:
+        rounds = 1 if given else ROUNDS
+    if rounds < 1 or (rounds > 1 and given):
+        raise SettingsError(
+            f"The network cannot be trained {rounds} times: expected 1 or more, and 1 where segment.masks "
+            "names the masks, since later rounds make their own."
+        )
     run = Run(Path(out))
     chain = _Chain(run, data, settings, rounds, progress)
     stages = _stages(until, rounds, has_truth=any(record.mask for record in chain.mapped.records))
-    if rounds > 1 and settings.segment.masks is not None:
-        raise SettingsError(
-            "Several rounds make masks of their own, and segment.masks names a folder; leave one out."
-        )
-    _require_usable(run, data, settings, segments=("segment", 1) in stages)
+    _require_usable(run, data, settings, rounds=rounds if ("segment", 1) in stages else 0)
     steps = []
     for number, (stage, in_round) in enumerate(stages, start=1):
         chain.enter(in_round, place=f"stage {number} of {len(stages)}")
@@ -258,28 +271,25 @@ class _Chain:
         return f"maps of {result.done} images refined by {result.method}, {result.reused} kept"
 
     def pseudo_label(self) -> str:
-        """Make all pseudo-masks, unless the same are there."""
-        kept = current_pseudo_masks(self.work, settings=self.settings.pseudo_label)
+        """Make all pseudo-masks, unless the same are there; those of later rounds from unrefined maps."""
+        settings = self.settings.pseudo_label
+        if self._round > 1:
+            settings = settings.model_copy(update={"source": "maps"})
+        kept = current_pseudo_masks(self.work, settings=settings)
         if kept is not None:
             return f"{kept} pseudo-masks kept"
-        result = pseudo_label(self.work, settings=self.settings.pseudo_label, progress=self.report_progress)
+        result = pseudo_label(self.work, settings=settings, progress=self.report_progress)
         return f"{result.done} pseudo-masks, {100 * result.undecided:.1f} % of the pixels undecided"
 
     def segment(self) -> str:
         """Train the round's segmentation network, or resume its training."""
         trained = Run(self.work.segmentation)
         resume = trained.settings_file.is_file()
-        masks = self.settings.segment.masks
-        if self._round > 1 and holds_weights(trained):
-            masks = trained.settings().segment.masks
-        elif self._round > 1:
-            carry_over(self.run.round(self._round - 1), self.work)
-            masks = self.work.corrected_masks if self.work.corrected_masks.is_dir() else None
-        epochs = self.settings.segment.epochs
-        if self._round > 1:  # the network goes on from that of the round before
-            epochs = -(-epochs // 2)
-        options = self.settings.segment.model_copy(update={"masks": masks, "epochs": epochs})
-        settings = self.settings.model_copy(update={"segment": options})
+        settings = self.settings
+        if self._round > 1:
+            if not holds_weights(trained):
+                carry_over(self.run.round(self._round - 1), self.work)
+            settings = settings_of_round(settings, self.work)
         result = segment(
             self.work, self.mapped, settings=settings, resume=resume, progress=self.report_progress
         )
@@ -308,18 +318,24 @@ class _Chain:
         return str(report(self.run, self.mapped, progress=self.report_progress))
 
 
-def _require_usable(run: Run, data: ImageSet, settings: Settings, *, segments: bool) -> None:
-    """Refuse before any work what a stage would refuse after hours."""
+def _require_usable(run: Run, data: ImageSet, settings: Settings, *, rounds: int) -> None:
+    """Refuse before any work what a stage would refuse after hours.
+
+    Args:
+        rounds: in which a network is trained.
+    """
     _require_one_process(settings)
-    if segments:
+    if rounds:
         _require_library()
     require_same_data(run, data)
     changes = changed_files(run, data)
     require_unchanged(run, changes, settings.train, section="train")
     require_same_settings(run, settings, sections=SECTIONS)
-    if not segments:
+    if not rounds:
         return
     require_same_network(run, settings)
+    for number in range(2, rounds + 1):
+        require_current(run.round(number - 1), run.round(number), settings=settings)
     trained = Run(run.segmentation)
     if not holds_weights(trained):
         require_encoder(settings.segment)

@@ -128,7 +128,7 @@ def _score_round(
         name += f" in {network.path.name}"
     steps = [
         *(
-            _of_maps(entry, entry.source_name if first else f"{before}maps of the last network", given)
+            _of_maps(entry, entry.source_name if first else f"{before}maps of the network before", given)
             for entry in maps.quoted()
             if first or entry.source != "cam"
         ),

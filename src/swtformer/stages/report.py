@@ -229,7 +229,7 @@ def _galleries(
         (
             "changes",
             "Where the rounds differ",
-            "Pseudo-masks that the last round changed most, by the part of their pixels.",
+            "Pseudo-masks that the last round changed most, by share of pixels.",
             sorted(changed, key=lambda id: (-changed[id], id))[:EXTREMES],
         )
     )

@@ -7,17 +7,21 @@ stages from `localize` on work on it as on any run.
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
-from swtformer.errors import SwtformerError
+from swtformer.engine.training_folder import holds_weights
+from swtformer.errors import SettingsError, SwtformerError
 from swtformer.exporters.base import new_folder
 from swtformer.review.decisions import add_rejections, rejected_ids
-from swtformer.settings import Settings
+from swtformer.settings import Settings, differing
 from swtformer.store.corrections import Corrections, read_corrections, write_corrections
 from swtformer.store.files import sha256
 from swtformer.store.mask_folders import mask_ids
 from swtformer.store.models import WEIGHTS, holds_model, own_networks
 from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
+from swtformer.training.resume import stored
+from swtformer.training.same_network import SECTIONS
 
 
 def begin_round(before: Run, after: Run, *, settings: Settings) -> None:
@@ -26,52 +30,106 @@ def begin_round(before: Run, after: Run, *, settings: Settings) -> None:
     Args:
         before: run of the round before, which has trained a segmentation network; its newest is taken.
         after: the round's own run.
-        settings: written into the round's folder.
+        settings: of the run.
 
     Raises:
-        SwtformerError: the round before has no network.
+        SwtformerError: the round before has no network, or the round was made from another one.
     """
     networks = own_networks(before)
     if not networks:
         raise SwtformerError(
             f"{before.path} has no segmentation network; train one with `swtformer segment`."
         )
+    require_current(before, after, settings=settings)
     model = networks[-1].model
-    if not holds_model(after.path) or sha256(after.model / WEIGHTS) != sha256(model / WEIGHTS):
-        shutil.rmtree(after.model, ignore_errors=True)
+    if not _is_from(before, after):
         with new_folder(after.model, replaces=lambda folder: True) as folder:
             shutil.copytree(model, folder, dirs_exist_ok=True)
     for file in (before.classes_file, before.labels_file, before.environment_file):
-        if file.is_file():
-            shutil.copyfile(file, after.path / file.name)
-    after.write_settings(settings)
+        own = after.path / file.name
+        if file.is_file() and not own.is_file():
+            shutil.copyfile(file, own)
+    settled = settings.model_copy(update={"data": before.settings().data})
+    after.write_settings(stored(settings_of_round(settled, after)))
+
+
+def settings_of_round(settings: Settings, after: Run) -> Settings:
+    """The settings of a round's training: half the epochs, as the network goes on from that of the round
+    before; on the round's corrected masks where some were carried over when it began.
+    """
+    trained = Run(after.segmentation)
+    masks: Path | None = after.corrected_masks.resolve()
+    if holds_weights(trained):
+        masks = trained.settings().segment.masks
+    elif not after.corrected_masks.is_dir():
+        masks = None
+    update = {"epochs": -(-settings.segment.epochs // 2), "masks": masks}
+    return settings.model_copy(update={"segment": settings.segment.model_copy(update=update)})
+
+
+def require_current(before: Run, after: Run, *, settings: Settings) -> None:
+    """Refuse a round whose network was trained otherwise than it would be now.
+
+    Args:
+        before: run of the round before.
+        after: run of the round; nothing is refused before its network has a checkpoint.
+        settings: of the run.
+
+    Raises:
+        SettingsError: it started from another network, or with other settings.
+    """
+    trained = Run(after.segmentation)
+    if not holds_weights(trained):
+        return
+    own = settings_of_round(settings, after).shaping(*SECTIONS)
+    changed = differing(trained.settings().shaping(*SECTIONS), own)
+    if not changed and _is_from(before, after):
+        return
+    why = f"with other settings: {', '.join(changed)}" if changed else "from another network"
+    raise SettingsError(
+        f"{after.path} was made {why}. Remove this folder, or move it elsewhere to keep it, and the round is "
+        "made anew."
+    )
+
+
+def _is_from(before: Run, after: Run) -> bool:
+    """Whether a round's model is the newest network of the round before."""
+    networks = own_networks(before)
+    if not networks or not holds_model(after.path):
+        return False
+    return sha256(after.model / WEIGHTS) == sha256(networks[-1].model / WEIGHTS)
 
 
 def carry_over(before: Run, after: Run) -> None:
     """Let what people decided about the masks of the round before hold for those of the next.
 
     Corrected masks take the place of the new pseudo-masks, in the folder of corrected masks; what was
-    rejected, and not corrected, stays rejected.
+    rejected stays rejected.
 
     Args:
         before: run of the round before.
         after: run of the round, whose pseudo-masks are made.
     """
-    ids = mask_ids(after.pseudo_masks)
+    ids = set(mask_ids(after.pseudo_masks))
+    version = version_of(after.pseudo_masks)
+    existing = read_corrections(after.corrected_masks)
+    if existing is not None and existing.version == version:
+        return  # they were carried over before, and may hold corrections of this round by now
     corrections = read_corrections(before.corrected_masks)
+    kept = {} if corrections is None else corrections.corrected
+    kept = {id: digest for id, digest in kept.items() if id in ids}
     rejected = rejected_ids(before, before.pseudo_masks if corrections is None else before.corrected_masks)
-    add_rejections(after, rejected.intersection(ids))
-    if corrections is None:
+    add_rejections(after, {id: kept.get(id, version) for id in rejected & ids})
+    if not kept:
+        shutil.rmtree(after.corrected_masks, ignore_errors=True)
         return
-    kept = {id: print_ for id, print_ in corrections.corrected.items() if id in ids}
-    with new_folder(
-        after.corrected_masks, replaces=lambda folder: read_corrections(folder) is not None
-    ) as folder:
-        for id in ids:
+    with new_folder(after.corrected_masks, replaces=_is_of_corrections) as folder:
+        for id in sorted(ids):
             source = before.corrected_masks if id in kept else after.pseudo_masks
             (folder / f"{id}.png").parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / f"{id}.png", folder / f"{id}.png")
-        write_corrections(
-            folder,
-            Corrections(base=after.pseudo_masks, corrected=kept, version=version_of(after.pseudo_masks)),
-        )
+        write_corrections(folder, Corrections(base=after.pseudo_masks, corrected=kept, version=version))
+
+
+def _is_of_corrections(folder: Path) -> bool:
+    return read_corrections(folder) is not None

@@ -123,6 +123,13 @@ class Run:
         """The run of a later round of `run`, in a folder of this one; of the first round, this run."""
         return self if number == 1 else Run(self.path / f"{ROUND}{number}")
 
+    @property
+    def first(self) -> Run:
+        """The run that this is a later round of; a run that is none is its own first round."""
+        parent = Run(self.path.absolute().parent)
+        is_round = self.path.name.startswith(ROUND) and parent.settings_file.is_file()
+        return parent if is_round else self
+
     def rounds(self) -> list[Run]:
         """The runs of the later rounds that have begun, in order."""
         later = (self.round(number) for number in count(2))
@@ -168,7 +175,10 @@ class Run:
                 f"{self.path} is not a run folder: it has no settings.yaml. Make one with "
                 "`swtformer train DATA --out RUN`."
             )
-        return validate(Settings, read_settings(self.settings_file), where=str(self.settings_file))
+        read = read_settings(self.settings_file)
+        if isinstance(read.get("localize"), dict):
+            read["localize"].setdefault("long_side_px", None)  # runs made before this setting was there
+        return validate(Settings, read, where=str(self.settings_file))
 
     def write_settings(self, settings: Settings) -> None:
         """Write settings.yaml."""
