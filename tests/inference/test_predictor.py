@@ -117,6 +117,7 @@ def test_a_large_image_is_shrunk_and_its_labels_enlarged(tmp_path: Path) -> None
     run = Run(tmp_path)
     save_pretrained(model, run.model)
     write_rule(run, MaskRule("cam", "fixed", 0.97), images=1)
+    run.write_settings(Settings.model_validate({"localize": {"long_side_px": None}}))
     made = load_cam(run, window_px=64, overlap_px=8, probabilities=True).predict(
         PHOTO.repeat(3, 0).repeat(3, 1)
     )

@@ -53,7 +53,7 @@ def test_every_field_either_shapes_or_says_that_it_does_not(name: str) -> None:
     resources = {"workers", "accelerator", "batch_size", "tensorboard", "resume_anyway", "strict"}
     places = {"format", "images", "masks", "palette"}
     outputs = {"overlays", "probabilities"}
-    other_rules = {"class_threshold", "background_power", "high", "low", "keep"}
+    other_rules = {"class_threshold", "background_power", "high", "low", "margin"}
     assert free <= resources | places | outputs | other_rules
     assert not shaped & {"workers", "accelerator", "tensorboard", "resume_anyway"}
 

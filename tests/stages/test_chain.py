@@ -119,8 +119,8 @@ def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path:
     ("changes", "named"),
     [
         ({"segment": {"epochs": 7}}, "segment.epochs"),
-        ({"refine": {"method": "dense_crf"}}, "refine.method"),
-        ({"refiner": {"iterations": 3}, "segment": {"dice": 1.0}}, "segment.dice, refiner.iterations"),
+        ({"refine": {"method": "dense_crf"}}, "refine.method, refiner.iterations"),
+        ({"refiner": {"iterations": 5}, "segment": {"dice": 1.0}}, "segment.dice, refiner.iterations"),
         ({"pseudo_label": {"rule": "keep", "keep": 0.75}}, "pseudo_label.keep"),
         ({"localize": {"flip": False}}, "localize.flip"),
     ],
@@ -144,7 +144,7 @@ def test_maps_that_were_refined_otherwise_since_are_told_before_any_work(
 ) -> None:
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
-    other = quick_chain(folder, refiner={"iterations": 3})
+    other = quick_chain(folder, refiner={"iterations": 5})
     refine(copy, open_dataset(folder / "labels.csv", other.data), settings=other)
     told: list[str] = []
     with pytest.raises(SettingsError, match=r"other settings: refiner\.iterations"):
@@ -337,7 +337,7 @@ def test_without_masks_nothing_is_scored(tmp_path: Path) -> None:
         run_stages(
             data, settings=settings, out=tmp_path / "run", progress=lambda *a: told.append(a[0]) or halt()
         )
-    assert told[0].startswith("stage 2 of 7: ")
+    assert told[0].startswith("stage 2 of 10: ")
 
 
 def halt() -> None:

@@ -164,5 +164,5 @@ def test_images_whose_map_files_are_gone_have_a_row(draw: Callable[..., Any]) ->
         ("b", str(drawn.run.map_file("b"))),
         ("gone", str(drawn.run.map_file("gone"))),
     ]
-    assert "has no maps (any more); make them with `swtformer localize`" in result.failures[0].reason
+    assert "its maps were never made, or the file is gone; `swtformer localize` makes them" in result.failures[0].reason
     assert read_failures(drawn.run) == [unread, *result.failures]

@@ -55,7 +55,7 @@ def refine_by_hand(drawn: Any, ids: list[str]) -> None:
 
 def test_margins_below_the_limit_are_undecided(draw: Callable[..., Any]) -> None:
     drawn = draw()
-    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.3))
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.3))
     assert (result.source, result.done, result.unrefined, result.failures) == ("maps", 4, 0, ())
     undecided = []
     for id in IDS:
@@ -84,7 +84,7 @@ def test_thresholds_leave_the_middle_undecided(draw: Callable[..., Any]) -> None
 
 def test_each_label_keeps_its_part_over_all_images(draw: Callable[..., Any]) -> None:
     drawn = draw()
-    pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0))
+    pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0))
     before = {id: read(drawn.run, id).copy() for id in IDS}
     assert all(255 not in np.unique(labels) for labels in before.values())
     pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="keep", keep=0.5))
@@ -97,30 +97,30 @@ def test_each_label_keeps_its_part_over_all_images(draw: Callable[..., Any]) -> 
 def test_refined_maps_are_taken_where_there_are_some(draw: Callable[..., Any]) -> None:
     drawn = draw()
     refine_by_hand(drawn, ["a", "b", "none"])
-    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.5))
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.5))
     assert (result.source, result.done, result.unrefined) == ("refined", 3, 1)
     assert read_json(drawn.run.pseudo_masks_file)["method"] == "par"
     refined = read(drawn.run, "a").copy()
-    assert pseudo_label(drawn.run, settings=PseudoLabelSettings(source="maps", margin=0.5)).done == 4
+    assert pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", source="maps", margin=0.5)).done == 4
     assert (refined == 255).sum() < (read(drawn.run, "a") == 255).sum()
 
 
 def test_masks_are_current_while_their_maps_and_rule_are_the_same(draw: Callable[..., Any]) -> None:
     drawn = draw()
-    settings = PseudoLabelSettings(margin=0.5)
+    settings = PseudoLabelSettings(rule="margin", margin=0.5)
     assert current_pseudo_masks(drawn.run, settings=settings) is None
     pseudo_label(drawn.run, settings=settings)
     assert current_pseudo_masks(drawn.run, settings=settings) == 4
-    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.5, keep=0.1)) == 4
-    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(margin=0.4)) is None
+    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.5, keep=0.1)) == 4
+    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.4)) is None
     assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="keep")) is None
     refine_by_hand(drawn, IDS)
     assert current_pseudo_masks(drawn.run, settings=settings) is None
     pseudo_label(drawn.run, settings=settings)
     assert current_pseudo_masks(drawn.run, settings=settings) == 4
-    by_hand = PseudoLabelSettings(source="refined", margin=0.5)  # what `auto` means now
+    by_hand = PseudoLabelSettings(rule="margin", source="refined", margin=0.5)  # what `auto` means now
     assert current_pseudo_masks(drawn.run, settings=by_hand) == 4
-    from_maps = PseudoLabelSettings(source="maps", margin=0.5)
+    from_maps = PseudoLabelSettings(rule="margin", source="maps", margin=0.5)
     assert current_pseudo_masks(drawn.run, settings=from_maps) is None
 
 
@@ -139,7 +139,7 @@ def test_masks_are_stale_where_something_is_gone(draw: Callable[..., Any], lost:
 
 def test_a_run_with_cams_alone_gets_the_label_free_background(draw: Callable[..., Any]) -> None:
     drawn = draw(rcam=False)
-    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0))
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0))
     assert set(np.unique(read(drawn.run, "a"))) == {0, 1}
     assert all(review.agreement is None for review in result.reviews)
     assert all(review.confidence == review.certainty for review in result.reviews)
@@ -173,7 +173,7 @@ def draw_photographs(drawn: Any) -> None:
 def refined_by(drawn: Any, method: str) -> dict[str, np.ndarray]:
     """The labels that a refiner gives to the drawn photographs, undecided nowhere."""
     options = RefineSettings(method=method, source="rcam", accelerator="cpu")
-    own = {"bilateral_rgb": 20} if method == "dense_crf" else {}
+    own = {"bilateral_rgb": 20} if method == "dense_crf" else {"iterations": 10}
     refine(drawn.run, drawn.data, settings=Settings(refine=options, refiner=own))
     labels = {}
     for id in IDS:
@@ -186,7 +186,7 @@ def test_after_a_dense_crf_the_maps_before_it_say_what_is_sure(draw: Callable[..
     drawn = draw()
     draw_photographs(drawn)
     chosen = refined_by(drawn, "dense_crf")
-    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.3))
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.3))
     reviews = {review.id: review for review in result.reviews}
     overturned = 0
     for id in IDS:
@@ -213,10 +213,11 @@ def test_a_dense_crf_leaves_about_as_much_undecided_as_averaging(draw: Callable[
     drawn = draw()
     draw_photographs(drawn)
     refined_by(drawn, "par")
-    averaged = pseudo_label(drawn.run).undecided
+    settings = PseudoLabelSettings(rule="margin")
+    averaged = pseudo_label(drawn.run, settings=settings).undecided
     refined_by(drawn, "dense_crf")
     assert averaged > 0.1
-    assert pseudo_label(drawn.run).undecided == pytest.approx(averaged, rel=0.5)
+    assert pseudo_label(drawn.run, settings=settings).undecided == pytest.approx(averaged, rel=0.5)
     assert pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="thresholds")).undecided > 0.05
 
 
@@ -254,7 +255,7 @@ def test_the_review_queue_rises(draw: Callable[..., Any]) -> None:
     flat = np.full_like(maps.rcam, 0.4)
     unsure = replace(maps, refined=flat, made_by="refiner", made_from=maps_stamp(maps))
     unsure.save(drawn.run.refined_map_file("b"))
-    result = pseudo_label(drawn.run)
+    result = pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin"))
     with drawn.run.review_file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     confidences = [float(row["confidence"]) for row in rows]
@@ -317,7 +318,7 @@ def test_images_whose_map_files_are_gone_have_a_row(draw: Callable[..., Any]) ->
     result = pseudo_label(drawn.run)
     assert result.done == 3
     assert [failure.id for failure in result.failures] == ["b"]
-    assert "has no maps (any more)" in read_failures(drawn.run)[0].reason
+    assert "its maps were never made, or the file is gone" in read_failures(drawn.run)[0].reason
 
 
 def test_maps_refined_before_localize_was_run_again_are_refused(draw: Callable[..., Any]) -> None:
@@ -343,11 +344,12 @@ def test_an_interrupted_run_does_not_claim_the_old_rule(draw: Callable[..., Any]
     drawn = draw()
     pseudo_label(drawn.run)
 
-    def stop(*_: object) -> None:
+    def stop(stage: str, *_: object) -> None:
+        assert stage == "pseudo-label"
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pseudo_label(drawn.run, settings=PseudoLabelSettings(margin=0.9), progress=stop)
+        pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.9), progress=stop)
     assert not drawn.run.pseudo_masks_file.exists()
     assert not drawn.run.review_file.exists()
 

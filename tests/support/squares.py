@@ -34,7 +34,7 @@ def quick_settings(**changes: dict[str, Any]) -> Settings:
     """Three epochs of a tiny network in fp32, with changes by section."""
     base = {
         "data": {"validation_fraction": 0},
-        "model": {"backbone": "swin_nano", "weights": "none"},
+        "model": {"method": "swtformer_v2", "backbone": "swin_nano", "weights": "none"},
         "train": {
             "epochs": 3,
             "batch_size": 4,
@@ -44,6 +44,6 @@ def quick_settings(**changes: dict[str, Any]) -> Settings:
             "precision": "fp32",
             "learning_rate": 1e-3,
         },
-        "localize": {"scales": [1.0], "precision": "fp32"},
+        "localize": {"long_side_px": None, "scales": [1.0], "precision": "fp32"},
     }
     return validate(Settings, merge(base, changes), where="test")

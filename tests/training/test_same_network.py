@@ -37,7 +37,7 @@ def note(run: Run, **changes: dict[str, Any]) -> None:
         {},
         {"segment": {"workers": 7}},
         {"refine": {"workers": 4, "batch_size": 2, "accelerator": "cpu"}},
-        {"pseudo_label": {"keep": 0.3, "low": 0.1}},
+        {"pseudo_label": {"margin": 0.3, "low": 0.1}},
         {"localize": {"class_threshold": 0.9, "batch_size": 4}},
         {"predict": {"flip": False}},
         # What `auto` means for a V2, said by hand; R-CAMs bring their own background.
