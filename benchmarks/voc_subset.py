@@ -85,7 +85,7 @@ def _reading(name: str, note: str, **method: Any) -> Experiment:
 EXPERIMENTS = [
     Experiment("v1", "V1, CLS alone", {}, BOTH_SEEDS, scales=(), starts_from_v1=False),
     Experiment("untrained", "V1's CAM; fusion never trained", {}, BOTH_SEEDS, ALL_SCALES, trains=False),
-    Experiment("v2", "CLS + GSC + CCL, the default", {}, BOTH_SEEDS, ALL_SCALES),
+    Experiment("v2", "CLS + GSC + CCL, V2's defaults", {}, BOTH_SEEDS, ALL_SCALES),
     _loss("gsc-only", "CLS + GSC", BOTH_SEEDS, ccl_reading="off"),
     _loss("ccl-only", "CLS + CCL", BOTH_SEEDS, gsc=0),
     _loss("ccl-per-class", "CCL `per_class`", BOTH_SEEDS, ccl_reading="per_class"),

@@ -164,5 +164,8 @@ def test_images_whose_map_files_are_gone_have_a_row(draw: Callable[..., Any]) ->
         ("b", str(drawn.run.map_file("b"))),
         ("gone", str(drawn.run.map_file("gone"))),
     ]
-    assert "its maps were never made, or the file is gone; `swtformer localize` makes them" in result.failures[0].reason
+    assert (
+        "its maps were never made, or the file is gone; `swtformer localize` makes them"
+        in result.failures[0].reason
+    )
     assert read_failures(drawn.run) == [unread, *result.failures]

@@ -101,7 +101,10 @@ def test_refined_maps_are_taken_where_there_are_some(draw: Callable[..., Any]) -
     assert (result.source, result.done, result.unrefined) == ("refined", 3, 1)
     assert read_json(drawn.run.pseudo_masks_file)["method"] == "par"
     refined = read(drawn.run, "a").copy()
-    assert pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", source="maps", margin=0.5)).done == 4
+    assert (
+        pseudo_label(drawn.run, settings=PseudoLabelSettings(rule="margin", source="maps", margin=0.5)).done
+        == 4
+    )
     assert (refined == 255).sum() < (read(drawn.run, "a") == 255).sum()
 
 
@@ -111,7 +114,10 @@ def test_masks_are_current_while_their_maps_and_rule_are_the_same(draw: Callable
     assert current_pseudo_masks(drawn.run, settings=settings) is None
     pseudo_label(drawn.run, settings=settings)
     assert current_pseudo_masks(drawn.run, settings=settings) == 4
-    assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.5, keep=0.1)) == 4
+    assert (
+        current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.5, keep=0.1))
+        == 4
+    )
     assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="margin", margin=0.4)) is None
     assert current_pseudo_masks(drawn.run, settings=PseudoLabelSettings(rule="keep")) is None
     refine_by_hand(drawn, IDS)
