@@ -51,7 +51,7 @@ def test_the_table_gives_means_and_spreads_over_seeds(
     page = capsys.readouterr().out
     # 46 ± √2: the sample's standard deviation; no result has a label-free score, one an oracle's.
     scores = "| 46.00 ± 1.41 | – | 50.00 | 53.00 ± 0.00 | 75.5 / 95.0 |"
-    row = f"| `v2` CLS + GSC + CCL, the default | 1 | 0, 1 {scores}"
+    row = f"| `v2` CLS + GSC + CCL, V2's defaults | 1 | 0, 1 {scores}"
     assert [line for line in page.splitlines() if line.startswith("| `")] == [row]
     assert "Made on 2026-11-21; AMD EPYC 9654, 1 thread, torch 2.15.0, bf16. Scores" in page
     assert "; 438 of them" in page

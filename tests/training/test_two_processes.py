@@ -24,7 +24,16 @@ from swtformer.store.failures import read_failures
 from swtformer.store.run import Run
 
 FLAGS = (
-    *("--model.backbone", "swin_nano", "--model.weights", "none", "--model.drop_path", "0"),
+    *(
+        "--model.method",
+        "swtformer_v2",
+        "--model.backbone",
+        "swin_nano",
+        "--model.weights",
+        "none",
+        "--model.drop_path",
+        "0",
+    ),
     *("--train.crop_px", "32", "--train.long_side_px", "32,40", "--train.workers", "0"),
     *("--train.epochs", "1", "--train.precision", "fp32", "--train.accelerator", "cpu"),
     *("--data.split", "train", "--data.validation_split", "val"),
