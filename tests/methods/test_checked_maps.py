@@ -24,6 +24,24 @@ def checked(made: Any, monkeypatch: pytest.MonkeyPatch, name: str = "swtformer_v
     return checked_maps(method, IMAGES, PRESENT, settings=LocalizeSettings())
 
 
+@pytest.mark.parametrize(("side", "scales"), [(500, (0.5 * 500 / 96, 500 / 96)), (None, (0.5, 1.0))])
+def test_a_method_gets_scales_of_the_images_as_they_are(
+    side: int | None, scales: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method: Method = tiny("swtformer_v2")
+    given: list[LocalizeSettings] = []
+
+    def maps(*_: Any, settings: LocalizeSettings) -> Maps:
+        given.append(settings)
+        return GOOD
+
+    monkeypatch.setattr(method, "maps", maps)
+    settings = LocalizeSettings(long_side_px=side, scales=(0.5, 1.0))
+    checked_maps(method, IMAGES, PRESENT, settings=settings)  # 61 x 96 pixels
+    assert given[0].scales == pytest.approx(scales)
+    assert given[0].long_side_px is None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -51,7 +51,7 @@ class Rounds:
 
     Attributes:
         rows: the rounds in order; empty if there is only one.
-        changed: by image id, part of the pixels that the last round labels otherwise than the one before.
+        changed: by image id, share of the pixels whose label the last round changed.
     """
 
     rows: tuple[Round, ...] = ()

@@ -54,8 +54,8 @@ def begin_round(before: Run, after: Run, *, settings: Settings) -> None:
 
 
 def settings_of_round(settings: Settings, after: Run) -> Settings:
-    """The settings of a round's training: half the epochs, as the network goes on from that of the round
-    before; on the round's corrected masks where some were carried over when it began.
+    """The settings of a round's training: half the epochs, as training continues from the previous
+    round's network; on the round's corrected masks if some were carried over when it began.
     """
     trained = Run(after.segmentation)
     masks: Path | None = after.corrected_masks.resolve()
@@ -68,7 +68,7 @@ def settings_of_round(settings: Settings, after: Run) -> Settings:
 
 
 def require_current(before: Run, after: Run, *, settings: Settings) -> None:
-    """Refuse a round whose network was trained otherwise than it would be now.
+    """Refuse a round that is stale: its network started from an older one, or had other settings.
 
     Args:
         before: run of the round before.
@@ -87,8 +87,8 @@ def require_current(before: Run, after: Run, *, settings: Settings) -> None:
         return
     why = f"with other settings: {', '.join(changed)}" if changed else "from another network"
     raise SettingsError(
-        f"{after.path} was made {why}. Remove this folder, or move it elsewhere to keep it, and the round is "
-        "made anew."
+        f"{after.path} was made {why}. Remove this folder, or move it elsewhere to keep it, and the same "
+        "command makes the round again."
     )
 
 
@@ -101,7 +101,7 @@ def _is_from(before: Run, after: Run) -> bool:
 
 
 def carry_over(before: Run, after: Run) -> None:
-    """Let what people decided about the masks of the round before hold for those of the next.
+    """Keep what people decided about the previous round's masks.
 
     Corrected masks take the place of the new pseudo-masks, in the folder of corrected masks; what was
     rejected stays rejected.

@@ -125,7 +125,7 @@ class Run:
 
     @property
     def first(self) -> Run:
-        """The run that this is a later round of; a run that is none is its own first round."""
+        """The run whose later round this is; the run itself if it is not a later round."""
         parent = Run(self.path.absolute().parent)
         is_round = self.path.name.startswith(ROUND) and parent.settings_file.is_file()
         return parent if is_round else self

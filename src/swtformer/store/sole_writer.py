@@ -49,10 +49,9 @@ def sole_writer(
             f"{folder}: {other} is writing here. Wait until it has ended or stop it, then repeat the "
             f"command{remedy}."
         ) from None
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise SwtformerError(
-            f"{folder / lock}: cannot be locked: {reason}. If the file belongs to somebody "
+            f"{folder / lock}: cannot be locked: {error.strerror or error}. If the file belongs to somebody "
             "else, delete it; if the file system has no locks, use a folder on one that has."
         ) from error
     with held:
