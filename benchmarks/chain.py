@@ -1,13 +1,13 @@
 """From labels to a network, scored on photographs that nothing was trained on: ours beside true masks.
 
     python benchmarks/chain.py DATA/labels.csv --split benchmarks/splits/msrc.csv --out runs/chain-msrc \\
-        --config chain.yaml [--rounds 2] [--part compare | final] [--true-masks] [--classes dog cat]
+        --config chain.yaml [--rounds 2] [--part compare | final] [--true-masks] [--seed 1]
 
 The split file gives each image a part: the images of `train` are trained on by their labels, with
 `swtformer run`; recipes are compared on `compare`; `final` is scored once a recipe is chosen. DATA's masks
 (`data.masks` in the configuration) score and do nothing else, but for the row of true masks: the same
-network, started from the same classifier and trained on them. What is finished in OUT is kept, but for
-predictions.
+network, started from the same classifier and trained on them. Differences between networks come with the
+95 % interval of a paired bootstrap over the images. What is finished in OUT is kept, but for predictions.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from swtformer.datasets import open_dataset
 from swtformer.datasets.label_images import read_truth
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet
+from swtformer.functional.scores import confusion_matrix, mean_iou
 from swtformer.machine import machine_line
 from swtformer.precision import pick_precision
 from swtformer.scoring.measures import scored_labels
+from swtformer.scoring.paired_bootstrap import paired_bootstrap
 from swtformer.settings import Settings, merge, read_settings, validate
 from swtformer.stages.chain import run_stages
-from swtformer.stages.evaluate import evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.stages.segment import segment
 from swtformer.store.masks import write_mask
@@ -52,11 +56,15 @@ def part_of(data: ImageSet, ids: Sequence[str]) -> ImageSet:
     return data.subset([place for place, record in enumerate(data.records) if Path(record.id).name in wanted])
 
 
-def unseen(network: Path, images: ImageSet, settings: Settings, out: Path) -> float:
-    """mIoU in % of a network's masks of images, without their labels."""
+def unseen(network: Path, images: ImageSet, settings: Settings, out: Path) -> Tensor:
+    """(I, N, N+1) counts of a network's masks of images, which it made without their labels."""
     predict(network, images, out, settings=settings.predict)
-    scores = evaluate_folder(out / "masks", images, settings=settings.evaluate)
-    return 100 * (scores.segmentation[0].miou or 0.0)
+    counts = []
+    for record in images.records:
+        truth = torch.from_numpy(read_truth(record, images.classes))
+        labels = torch.from_numpy(read_mask(out / "masks" / f"{record.id}.png"))
+        counts.append(confusion_matrix(labels, truth, labels=len(images.classes) + 1))
+    return torch.stack(counts)
 
 
 def train_on_truth(run: Run, train: ImageSet, settings: Settings, out: Path) -> Run:
@@ -83,12 +91,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--part", choices=("compare", "final"), default="compare")
     parser.add_argument("--true-masks", action="store_true")
+    parser.add_argument("--seed", type=int, help="by default the configuration's")
     parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
     options = parser.parse_args()
     settings = validate(Settings, read_settings(options.config), where=str(options.config))
+    chosen: dict[str, object] = {}
     if options.classes:
-        chosen = {"evaluate": {"score_classes": options.classes}}
-        settings = validate(Settings, merge(settings.model_dump(), chosen), where="--classes")
+        chosen["evaluate"] = {"score_classes": options.classes}
+    if options.seed is not None:
+        chosen["seed"] = options.seed
+    settings = validate(Settings, merge(settings.model_dump(), chosen), where="--classes, --seed")
     data = open_dataset(options.data, settings.data, reader=settings.reader)
     ids = parts(options.split)
     train, other = part_of(data, ids["train"]), part_of(data, ids[options.part])
@@ -96,8 +108,9 @@ def main() -> None:
     assert result.scores is not None
     precision = pick_precision(settings.segment.precision, "cpu")
     print(machine_line(threads=torch.get_num_threads(), torch_version=torch.__version__, precision=precision))
-    over = len(scored_labels(data, settings.evaluate.score_classes))
-    print(f"{len(train)} images trained on, {len(other)} of `{options.part}`, mIoU in % over {over} labels\n")
+    over = scored_labels(data, settings.evaluate.score_classes)
+    print(f"{len(train)} images trained on, {len(other)} of `{options.part}`, seed {settings.seed}, ", end="")
+    print(f"mIoU in % over {len(over)} labels\n")
     print("| what | of | mIoU |\n|---|---|---|")
     for step in result.scores.steps:
         if step.knows_labels and step.miou is not None:
@@ -105,14 +118,23 @@ def main() -> None:
             print(
                 f"| {step.masks} ({step.background}){share} | train, labels known | {100 * step.miou:.1f} |"
             )
-    for number in range(1, options.rounds + 1):
-        network = Run(result.run.round(number).segmentation).path
-        found = unseen(network, other, settings, options.out / f"unseen-{options.part}-{number}")
-        print(f"| network of round {number} | {options.part}, no labels | {found:.1f} |")
+    networks = {
+        f"network of round {number}": result.run.round(number).segmentation
+        for number in range(1, max(2, options.rounds))
+    }
     if options.true_masks:
         truth = train_on_truth(result.run, train, settings, options.out / "true")
-        found = unseen(truth.path, other, settings, options.out / f"unseen-{options.part}-true")
-        print(f"| network trained on true masks | {options.part}, no labels | {found:.1f} |")
+        networks["network trained on true masks"] = truth.path
+    found = {}
+    for name, network in networks.items():
+        place = options.out / f"unseen-{options.part}-{name.split()[-1]}"
+        found[name] = unseen(network, other, settings, place)
+        miou = float(mean_iou(found[name].sum(0), over=over))
+        print(f"| {name} | {options.part}, no labels | {100 * miou:.1f} |")
+    for before, after in pairwise(found):
+        made = paired_bootstrap(found[after], found[before], over=over)
+        interval = f"{100 * made.low:+.1f} to {100 * made.high:+.1f}"
+        print(f"| {after} minus {before} | {options.part} | {100 * made.value:+.1f} ({interval}) |")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ TINY: dict[str, Any] = {
     "train": {"epochs": 1, "batch_size": 8, "crop_px": 64, "workers": 0, "precision": "fp32"},
     "localize": {"scales": [1.0], "flip": False, "precision": "fp32"},
     "pseudo_label": {"margin": 0.02},
-    "segment": {"epochs": 1, "batch_size": 8, "crop_px": 64, "workers": 0, "precision": "fp32"},
+    "segment": {"epochs": 1, "batch_size": 8, "crop_px": 64, "long_side_px": 64, "workers": 0},
     "predict": {"precision": "fp32"},
 }
 

@@ -11,9 +11,11 @@ from swtformer.settings import LocalizeSettings, SegmentSettings
 SETTINGS = LocalizeSettings(scales=(1.0, 0.5), flip=True, stride=4)
 
 
-def network() -> SegmentationNetwork:
+def network(side: int | None = None) -> SegmentationNetwork:
     torch.manual_seed(0)
-    return create_network(SegmentSettings(encoder="lcnet_035", weights="none"), CLASSES).eval()
+    return create_network(
+        SegmentSettings(encoder="lcnet_035", weights="none", long_side_px=side), CLASSES
+    ).eval()
 
 
 def pictures() -> torch.Tensor:
@@ -61,3 +63,16 @@ def test_large_images_are_seen_in_windows(monkeypatch: pytest.MonkeyPatch) -> No
         assert part is not None
         seen = slice(cells.start - columns.start // 4, cells.stop - columns.start // 4)
         np.testing.assert_allclose(made.rcam[..., cells].numpy(), part[..., seen].numpy(), atol=1e-5)
+
+
+def test_images_are_seen_at_the_networks_own_size() -> None:
+    images = pictures()
+    present = torch.ones(2, len(CLASSES))
+    made = network_maps(network(160), images, present, settings=SETTINGS)
+    assert made.rcam is not None
+    assert made.rcam.shape == (2, len(CLASSES) + 1, 16, 20)
+    twice = torch.nn.functional.interpolate(images.float(), (128, 160), mode="bilinear", antialias=True)
+    seen = class_probabilities(network(), twice, scales=SETTINGS.scales, flip=True, presence=0.0)
+    cells = torch.nn.functional.avg_pool2d(seen, 4)
+    expected = torch.nn.functional.interpolate(cells, (16, 20), mode="bilinear", antialias=True)
+    np.testing.assert_allclose(made.rcam.numpy(), expected.numpy(), atol=1e-5)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from support.models import CLASSES, tiny
 from support.toy_methods import registered_toys
@@ -176,3 +177,45 @@ def test_only_a_backbone_that_the_method_uses_is_named(
         assert predictor.about["method"] == method
         assert predictor.about.get("backbone") == expected
         assert ("swin_nano" in model.task()) == (expected is not None)
+
+
+def seen_at(side: int | None, folder: Path, *, largest: int | None = None) -> Run:
+    """A run with a network that sees photographs at a long side of `side` px."""
+    torch.manual_seed(0)
+    settings = SegmentSettings(decoder="segformer", encoder="lcnet_035", weights="none", long_side_px=side)
+    create_network(settings, CLASSES, largest_side_px=largest).eval().write(folder / "model")
+    return Run(folder)
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    coarse = np.random.default_rng(1).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def test_a_network_sees_photographs_at_its_own_size(tmp_path: Path) -> None:
+    own, sized = seen_at(None, tmp_path / "own"), seen_at(64, tmp_path / "sized")
+    large = smooth(160, 256)
+    small = np.array(Image.fromarray(large).resize((64, 40), Image.Resampling.BICUBIC))
+    made = load(sized, probabilities=True).predict(large)
+    expected = load(own, probabilities=True).predict(small)
+    assert made.labels.shape == (160, 256)
+    assert made.probabilities is not None
+    assert expected.probabilities is not None
+    assert made.probabilities.shape == (len(CLASSES) + 1, 40, 64)
+    # Enlarged and averaged again over the same cells.
+    cells = made.probabilities.reshape(-1, 10, 4, 16, 4).mean((2, 4))
+    np.testing.assert_allclose(cells, expected.probabilities, atol=0.01)
+    same = np.asarray(Image.fromarray(expected.labels).resize((256, 160), Image.Resampling.NEAREST))
+    assert (made.labels == same).mean() > 0.95
+    windows = load(sized, window_px=64, overlap_px=16).predict(large)
+    np.testing.assert_array_equal(windows.labels, made.labels)  # one window is all the network's view
+
+
+def test_scenes_are_seen_at_the_scale_of_the_largest_tile(tmp_path: Path) -> None:
+    run = seen_at(64, tmp_path, largest=32)
+    scene = smooth(96, 256)
+    made = load(run, window_px=128, overlap_px=32).predict(scene)
+    assert made.labels.shape == (96, 256)
+    tile = load(run).predict(np.ascontiguousarray(scene[:32, :32]))  # as the network sees it in training
+    corner = load(run, window_px=64, overlap_px=8).predict(scene).labels[:28, :28]
+    assert (corner == tile.labels[:28, :28]).mean() > 0.9

@@ -5,16 +5,30 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from swtformer.inference.windows import class_probabilities, patches, spans
-from swtformer.settings import PredictSettings
+from swtformer.inference.windows import class_probabilities, decided, seen_size, spans
+from swtformer.segmentation import NetworkSettings
+
+
+def about(*, long_side_px: int | None, largest_side_px: int | None) -> NetworkSettings:
+    return NetworkSettings(
+        decoder="segformer",
+        encoder="swin_nano",
+        family="backbone",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        long_side_px=long_side_px,
+        largest_side_px=largest_side_px,
+    )
 
 
 class Pointwise(nn.Module):
     """Logits that depend on the pixel alone, so that every window and mirror image must agree."""
 
     classes = ("bright",)
+    settings: NetworkSettings
 
     def forward(self, images: Tensor, presence: float = 1.0) -> Tensor:
         bright = images.mean(1, keepdim=True)
@@ -37,14 +51,30 @@ def test_spans_cover_a_side_once(length: int, overlap: int) -> None:
         assert min(left.stop - left_kept.stop, right_kept.start - right.start) >= overlap // 2 - 4
 
 
-def test_windows_agree_with_the_whole_image() -> None:
-    image = torch.randint(0, 256, (3, 64, 201), dtype=torch.uint8)
-    settings = PredictSettings(window_px=64, overlap_px=16)
-    together = torch.full((2, 64, 201), torch.nan)
-    for columns, probabilities in patches(Pointwise(), image, settings=settings):
-        together[:, :, columns] = probabilities
-    whole = class_probabilities(Pointwise(), image[None], scales=(1.0,), flip=False)[0]
-    torch.testing.assert_close(together, whole)
+def test_labels_of_a_part_are_those_of_the_enlarged_probabilities() -> None:
+    torch.manual_seed(0)
+    probabilities = torch.rand(4, 6, 9).softmax(0)
+    rows, columns = slice(3, 20), slice(8, 31)
+    labels, cells = decided(probabilities, (24, 36), (rows, columns), cells=True)
+    enlarged = F.interpolate(probabilities[None], (24, 36), mode="bilinear", align_corners=False)[0]
+    part = enlarged[:, rows, columns]
+    assert labels.equal(part.argmax(0).to(torch.uint8))
+    expected = F.avg_pool2d(part, 4, ceil_mode=True, count_include_pad=False)
+    assert cells is not None
+    torch.testing.assert_close(cells, expected)
+    alone, nothing = decided(probabilities, (24, 36), (rows, columns), cells=False)
+    assert nothing is None
+    assert alone.equal(labels)
+
+
+def test_the_size_that_a_network_sees() -> None:
+    network = Pointwise()
+    network.settings = about(long_side_px=500, largest_side_px=4000)
+    assert seen_size(network, (3000, 4000)) == (376, 500)
+    assert seen_size(network, (100, 60)) == (500, 300)
+    assert seen_size(network, (8000, 1600)) == (1000, 200)  # at the scale of the largest that was trained on
+    network.settings = about(long_side_px=None, largest_side_px=None)
+    assert seen_size(network, (31, 50)) == (31, 50)
 
 
 def test_views_are_averaged_at_the_images_size() -> None:

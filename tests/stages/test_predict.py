@@ -42,7 +42,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     made.write_settings(Settings.model_validate({"model": model.settings.model_dump()}))
     write_json(made.classes_file, list(CLASSES))
     save_pretrained(model, made.model)
-    network = create_network(SegmentSettings(decoder="segformer"), CLASSES, start=tiny("swtformer_v2"))
+    network = create_network(
+        SegmentSettings(decoder="segformer", long_side_px=None), CLASSES, start=tiny("swtformer_v2")
+    )
     image = torch.from_numpy(draw_pair(0)[0]).permute(2, 0, 1)[None]
     with torch.no_grad():
         network.head.weight.normal_()

@@ -37,10 +37,10 @@ def run(table: Path, out: Path, settings: Settings, rounds: int) -> ChainResult:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ChainResult]:
-    """What two rounds made of a folder of photographs."""
+    """What three rounds, two of them with a network, made of a folder of photographs."""
     folder = tmp_path_factory.mktemp("rounds")
     table = draw_photos(folder)
-    return folder, run(table, folder / "run", quick_chain(folder), rounds=2)
+    return folder, run(table, folder / "run", quick_chain(folder), rounds=3)
 
 
 def test_a_round_has_stages_of_its_own(whole: tuple[Path, ChainResult]) -> None:
@@ -48,12 +48,14 @@ def test_a_round_has_stages_of_its_own(whole: tuple[Path, ChainResult]) -> None:
     assert [(step.stage, step.round) for step in result.steps] == [
         *((stage, 1) for stage in ("check", "train", "localize", "refine", "pseudo-label", "segment")),
         *((stage, 2) for stage in ("localize", "pseudo-label", "segment")),
+        *((stage, 3) for stage in ("localize", "pseudo-label")),
         ("evaluate", 1),
         ("report", 1),
     ]
-    second = result.run.round(2)
-    assert result.run.rounds() == [second]
-    assert len(second.map_ids()) == len(list(second.pseudo_masks.rglob("*.png"))) == 9
+    later = [result.run.round(number) for number in (2, 3)]
+    assert result.run.rounds() == later
+    for one in later:
+        assert len(one.map_ids()) == len(list(one.pseudo_masks.rglob("*.png"))) == 9
 
 
 def test_its_maps_are_probabilities_of_the_network_before(whole: tuple[Path, ChainResult]) -> None:
@@ -94,6 +96,9 @@ def test_every_round_is_scored_and_shown(whole: tuple[Path, ChainResult]) -> Non
         "round 2: pseudo-masks",
         "round 2: pseudo-masks",
         "round 2: segmentation network",
+        "round 3: maps of the network before",
+        "round 3: pseudo-masks",
+        "round 3: pseudo-masks",
     ]
     page = result.run.report_file.read_text(encoding="utf-8")
     assert '<section id="rounds"' in page
@@ -104,9 +109,9 @@ def test_every_round_is_scored_and_shown(whole: tuple[Path, ChainResult]) -> Non
 
 def test_again_it_keeps_all_rounds_and_adds_one(whole: tuple[Path, ChainResult]) -> None:
     folder, result = whole
-    again = run(folder / "labels.csv", result.run.path, quick_chain(folder), rounds=2)
+    again = run(folder / "labels.csv", result.run.path, quick_chain(folder), rounds=3)
     lines = {(step.stage, step.round): step.result for step in again.steps}
-    for number in (1, 2):
+    for number in (1, 2, 3):
         assert lines["localize", number] == "maps of 0 images made, 9 kept"
         assert lines["pseudo-label", number] == "9 pseudo-masks kept"
     assert again.scores == result.scores
@@ -119,7 +124,7 @@ def test_stages_work_on_a_round_as_on_any_run(whole: tuple[Path, ChainResult]) -
 @pytest.mark.parametrize(("rounds", "masks"), [(2, True), (0, False)])
 def test_rounds_that_cannot_be(rounds: int, masks: bool, tmp_path: Path) -> None:
     settings = quick_chain(tmp_path, segment={"masks": tmp_path} if masks else {})
-    with pytest.raises(SettingsError, match=rf"cannot be trained {rounds} times: .* segment\.masks"):
+    with pytest.raises(SettingsError, match=rf"cannot be {rounds} rounds: .* segment\.masks"):
         run(draw_photos(tmp_path), tmp_path / "run", settings, rounds=rounds)
 
 
@@ -135,7 +140,7 @@ def test_a_round_of_another_network_or_of_other_settings_is_refused_before_any_w
     with pytest.raises(SettingsError, match="round-2 was made from another network"):
         run(folder / "labels.csv", copy.path, quick_chain(folder), rounds=2)
     shutil.rmtree(copy.round(2).path)
-    assert len(finished_networks(run(folder / "labels.csv", copy.path, quick_chain(folder), 2).run)) == 2
+    assert len(finished_networks(run(folder / "labels.csv", copy.path, quick_chain(folder), 2).run)) == 1
 
 
 def test_the_app_shows_a_round(whole: tuple[Path, ChainResult]) -> None:
@@ -177,9 +182,11 @@ def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> No
     assert rejected_ids(second, second.corrected_masks) == {rejected, bad}
 
     settings = quick_chain(folder, segment={"resume_anyway": True})
-    again = run(folder / "labels.csv", first.path, settings, rounds=3)
+    again = run(folder / "labels.csv", first.path, settings, rounds=4)
     third = first.round(3)
+    assert rejected_ids(first.round(4), first.round(4).corrected_masks) == {rejected, bad}
     assert network_notes(Run(third.segmentation)).supervision == "corrected"
     assert network_notes(Run(third.segmentation)).rejected_ids == tuple(sorted((rejected, bad)))
     assert again.scores is not None
-    assert again.scores.steps[-1].caution
+    (scored,) = (step for step in again.scores.steps if step.masks == "round 3: segmentation network")
+    assert scored.caution

@@ -27,7 +27,8 @@ def draw_app_run(folder: Path, *, with_network: bool = True) -> Run:
     write_queue(run)
     if with_network:
         torch.manual_seed(0)
-        network = create_network(SegmentSettings(decoder="segformer"), CLASSES, start=tiny("swtformer_v1"))
+        settings = SegmentSettings(decoder="segformer", long_side_px=None)
+        network = create_network(settings, CLASSES, start=tiny("swtformer_v1"))
         network.eval().write(run.segmentation / "model")
     return run
 

@@ -42,6 +42,7 @@ def quick_chain(folder: Path, **changes: dict[str, Any]) -> Settings:
             "epochs": 1,
             "batch_size": 4,
             "crop_px": 32,
+            "long_side_px": None,
             "validation_fraction": 0.0,
             "workers": 0,
             "precision": "fp32",

@@ -28,7 +28,7 @@ CLASSES = ("cat", "dog|wolf", "cow")
 SETTINGS = {
     "seed": 7,
     "model": {"method": "swtformer_v1", "backbone": "mobilenetv2_035", "weights": "none", "drop_path": 0},
-    "segment": {"encoder": "test_resnet", "decoder": "fpn", "weights": "none"},
+    "segment": {"encoder": "test_resnet", "decoder": "fpn", "weights": "none", "long_side_px": None},
 }
 
 

@@ -79,6 +79,7 @@ def quick(run: Run, **changes: Any) -> Settings:
         "learning_rate": 1e-3,
         "head_multiplier": 1.0,
         "crop_px": 64,
+        "long_side_px": None,
         "scale": [0.8, 1.25],
         "validation_fraction": 0.0,
         "workers": 0,

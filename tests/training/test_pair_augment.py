@@ -64,6 +64,17 @@ def test_masks_get_no_new_labels(coordinates) -> None:
         assert set(np.unique(pair.mask)) <= {0, 9, 255}
 
 
+@pytest.mark.parametrize("enlarged", [1, 2, 5])
+def test_photographs_of_one_long_side_look_alike(enlarged: int) -> None:
+    image = np.zeros((30 * enlarged, 40 * enlarged, 3), np.uint8)
+    mask = np.zeros(image.shape[:2], np.uint8)
+    mask[:, : 20 * enlarged] = 1
+    augment = ScaleCrop(100, (1.0, 1.0), long_side_px=80)
+    for pair in draws(augment, image, mask):
+        assert (pair.mask != 255).sum() == 60 * 80
+        assert (pair.mask == 1).sum() == 60 * 40
+
+
 def test_jitter_leaves_the_mask_alone(coordinates) -> None:
     image, mask = coordinates
     plain = create_pair_augmentation(SegmentSettings(crop_px=64, jitter=0))

@@ -51,8 +51,8 @@ def run(
     rounds: Annotated[
         int | None,
         Parameter(
-            help="How many times the segmentation network is trained: first on masks from the class maps, "
-            "then on masks that it makes itself under the image labels. By default 2, or 1 with "
+            help="How many times pseudo-masks are made: from the class maps, then by the segmentation network "
+            "under the image labels. From 3 on it is trained on the latter as well. By default 2, or 1 with "
             "--segment.masks.",
             validator=Number(gte=1),
         ),

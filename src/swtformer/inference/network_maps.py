@@ -8,7 +8,7 @@ from torch import Tensor
 
 from swtformer.functional.activation import likely_classes
 from swtformer.functional.views import resized
-from swtformer.inference.windows import GRID, class_probabilities, spans
+from swtformer.inference.windows import GRID, class_probabilities, seen_size, spans
 from swtformer.methods import Maps
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.settings import LocalizeSettings
@@ -30,14 +30,16 @@ def network_maps(
 
     Args:
         network: in eval mode.
-        images: (B, 3, H, W) uint8.
+        images: (B, 3, H, W) uint8, enlarged or shrunk to what the network sees.
         present: (B, C) 0/1 labels; None for the classes that the network finds: those whose probability
             reaches `settings.class_threshold` in some place, and the most probable one.
-        settings: scales, flip, stride, class_threshold; scales are relative to the images' own size.
+        settings: scales, flip, stride, class_threshold; scales are relative to that.
 
     Returns:
         Maps whose `rcam` are these probabilities and whose `cam` are those of the classes.
     """
+    grid = tuple(-(-side // settings.stride) for side in images.shape[-2:])
+    images = resized(images.float(), seen_size(network, images.shape[-2:]), antialias=True)
     height, width = images.shape[-2:]
     shape = (len(images), len(network.classes) + 1, -(-height // GRID), -(-width // GRID))
     shares = torch.empty(shape, device=images.device)
@@ -53,7 +55,6 @@ def network_maps(
             cells = F.avg_pool2d(kept, GRID, ceil_mode=True, count_include_pad=False)
             first, start = rows.start // GRID, columns.start // GRID
             shares[:, :, first : first + cells.shape[2], start : start + cells.shape[3]] = cells
-    grid = (-(-height // settings.stride), -(-width // settings.stride))
     shares = resized(shares, grid, antialias=True)
     probabilities = shares[:, 1:].amax((2, 3))
     if present is None:

@@ -57,6 +57,8 @@ class OnnxNetwork:
         except (KeyError, ValueError) as error:
             raise CheckpointError(f"{file}: its notes are damaged: {error}") from None
         self.size = (height, width) if isinstance(height, int) else None
+        if self.size is not None:
+            self.settings = self.settings.model_copy(update={"long_side_px": None})
         self._file = file
 
     def __call__(self, images: Tensor, presence: float = 1.0) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
@@ -13,13 +13,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from PIL.Image import Resampling
+from torch import Tensor
 
 from swtformer.datasets.pixels.large_images import LargeImage
 from swtformer.errors import SettingsError
 from swtformer.hub.access import find_model
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.onnx_network import OnnxNetwork
-from swtformer.inference.windows import GRID, patches, spans
+from swtformer.inference.windows import GRID, class_probabilities, decided, spans
 from swtformer.labelling.mask_rule import label_image, rule_for
 from swtformer.methods import Method, checked_maps
 from swtformer.precision import autocast, pick_device
@@ -109,7 +111,8 @@ def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) ->
         return SegmentationPredictor(model, settings, **place)
     side = LocalizeSettings().long_side_px
     if run.settings_file.is_file():
-        side = run.settings().localize.long_side_px
+        own = run.settings()
+        side, model.has_background = own.localize.long_side_px, own.data.background == "label"
     return CamPredictor(model, settings, **place, rule=_mask_rule(run, model), long_side_px=side)
 
 
@@ -126,7 +129,7 @@ class SegmentationPredictor(Predictor):
         return self._network.settings.model_dump(mode="json", include={"encoder", "decoder"})
 
     def predict(self, image: np.ndarray) -> Prediction:
-        """See `Predictor.predict`; images above `window_px` are seen window by window."""
+        """See `Predictor.predict`; what is larger than `window_px` to the network is seen by windows."""
         made = list(self.predict_rows(image))
         coarse = [cells for _, cells in made if cells is not None]
         labels = np.concatenate([labels for labels, _ in made])
@@ -138,23 +141,49 @@ class SegmentationPredictor(Predictor):
         Yields:
             (rows, W) labels, and their probabilities where they are asked for.
         """
-        width, settings = image.shape[1], self._settings
-        for seen, rows in spans(image.shape[0], window=settings.window_px, overlap=settings.overlap_px):
-            strip = torch.from_numpy(image[seen]).permute(2, 0, 1).to(self._device)
+        height, width = image.shape[:2]
+        settings = self._settings
+        factor = self._network.settings.scale_of(max(height, width))
+        # Windows of the image, which the network sees at `window_px`.
+        overlap = max(2 * GRID, round(settings.overlap_px / factor / GRID) * GRID)
+        window = max(2 * overlap + GRID, round(settings.window_px / factor / GRID) * GRID)
+        for seen, rows in spans(height, window=window, overlap=overlap):
+            strip = image[seen]
             labels = np.empty((rows.stop - rows.start, width), np.uint8)
             coarse = None
             if settings.probabilities:
                 size = (len(self.classes) + 1, -(-len(labels) // GRID), -(-width // GRID))
                 coarse = np.empty(size, np.float16)
-            with autocast(settings.precision, self._device):
-                for columns, probabilities in patches(self._network, strip, settings=settings):
-                    kept = probabilities[:, rows.start - seen.start : rows.stop - seen.start]
-                    labels[:, columns] = kept.argmax(0).to(torch.uint8).cpu().numpy()
-                    if coarse is not None:
-                        cells = F.avg_pool2d(kept, GRID, ceil_mode=True, count_include_pad=False)
-                        left = columns.start // GRID
-                        coarse[:, :, left : left + cells.shape[2]] = cells.cpu().numpy()
+            for across, columns in spans(width, window=window, overlap=overlap):
+                part = strip[:, across]
+                probabilities = self._probabilities(part, factor)
+                top, left = rows.start - seen.start, columns.start - across.start
+                kept = (
+                    slice(top, top + rows.stop - rows.start),
+                    slice(left, left + columns.stop - columns.start),
+                )
+                made, cells = decided(probabilities, part.shape[:2], kept, cells=coarse is not None)
+                labels[:, columns] = made.cpu().numpy()
+                if coarse is not None and cells is not None:
+                    first = columns.start // GRID
+                    coarse[:, :, first : first + cells.shape[2]] = cells.cpu().numpy()
             yield labels, coarse
+
+    def _probabilities(self, part: np.ndarray, factor: float) -> Tensor:
+        """(C+1, h, w) of an (H, W, D) window at the size at which the network sees it."""
+        if factor != 1:
+            height, width = (max(1, round(side * factor)) for side in part.shape[:2])
+            part = _by_bands(part, lambda picture: picture.resize((width, height), Resampling.BICUBIC))
+        pixels = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].to(self._device)
+        settings = self._settings
+        with autocast(settings.precision, self._device):
+            return class_probabilities(
+                self._network,
+                pixels,
+                scales=settings.scales,
+                flip=settings.flip,
+                presence=settings.presence,
+            )[0]
 
 
 @final
@@ -200,7 +229,7 @@ class CamPredictor(Predictor):
         maps = self.maps(seen)
         labels = label_image(maps, self.rule).numpy()
         if seen is not image:
-            labels = np.asarray(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
+            labels = np.asarray(Image.fromarray(labels).resize((width, height), Resampling.NEAREST))
         wanted = self._settings.probabilities
         return Prediction(labels, self._shares(maps, (height, width)) if wanted else None)
 
@@ -249,14 +278,19 @@ class CamPredictor(Predictor):
 def _thumbnail(image: np.ndarray, side_px: int) -> np.ndarray:
     """An (H, W, D) image with no side above `side_px`."""
 
-    def shrunk(part: np.ndarray) -> np.ndarray:
-        picture = Image.fromarray(part)
-        picture.thumbnail((side_px, side_px), Image.Resampling.BICUBIC)
-        return np.asarray(picture)
+    def shrunk(picture: Image.Image) -> Image.Image:
+        picture.thumbnail((side_px, side_px), Resampling.BICUBIC)
+        return picture
 
+    return _by_bands(image, shrunk)
+
+
+def _by_bands(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+    """An (H, W, D) image after a change of size, RGB in one go and other bands one by one."""
     if image.shape[2] == 3:
-        return shrunk(image)
-    return np.stack([shrunk(image[:, :, band]) for band in range(image.shape[2])], axis=2)
+        return np.array(change(Image.fromarray(np.ascontiguousarray(image))))
+    bands = [change(Image.fromarray(np.ascontiguousarray(band))) for band in np.moveaxis(image, 2, 0)]
+    return np.stack([np.asarray(band) for band in bands], axis=2)
 
 
 def _images(model: Method | SegmentationNetwork | OnnxNetwork, settings: PredictSettings) -> ImageSettings:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swtformer.functional.views import views
+from swtformer.functional.views import resized, views
 from swtformer.inference.onnx_network import OnnxNetwork
 from swtformer.segmentation.network import SegmentationNetwork
-from swtformer.settings import PredictSettings
 
 GRID = 4
 """Seams between windows lie at multiples of this: a window has whole cells at a quarter of the size."""
+
+
+def seen_size(network: SegmentationNetwork | OnnxNetwork, size: Sequence[int]) -> tuple[int, int]:
+    """Height and width at which a network sees an image of a height and width.
+
+    The size itself where the network has no size of its own; else whole cells of `GRID`.
+    """
+    factor = network.settings.scale_of(max(size))
+    if factor == 1:
+        return size[0], size[1]
+    height, width = (max(1, round(side * factor / GRID)) * GRID for side in size)
+    return height, width
 
 
 @torch.inference_mode()
@@ -31,7 +42,7 @@ def class_probabilities(
 
     Args:
         network: in eval mode.
-        images: (B, 3, H, W) uint8 RGB of one size.
+        images: (B, 3, H, W) RGB of one size with values from 0 to 255.
         scales: of the views.
         flip: add each scale's mirror image.
         presence: how strongly the image-level head holds classes back.
@@ -52,31 +63,34 @@ def class_probabilities(
     return total / len(made)
 
 
-def patches(
-    network: SegmentationNetwork | OnnxNetwork, strip: Tensor, *, settings: PredictSettings
-) -> Iterator[tuple[slice, Tensor]]:
-    """Probabilities of a row of windows, one after the other.
+def decided(
+    probabilities: Tensor, size: tuple[int, int], kept: tuple[slice, slice], *, cells: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Labels of a part of a window, from probabilities that may be coarser or finer than its pixels.
 
-    Neighbouring windows share `overlap_px` at least. Of what they share each keeps the nearer half, so that
-    every kept pixel has been seen with its surroundings.
+    One class is enlarged after the other, so that the memory does not grow with their number.
 
     Args:
-        network: in eval mode.
-        strip: (D, H, W) uint8, as high as a window.
-        settings: scales, flip, presence, window and overlap.
+        probabilities: (C+1, h, w) of a window.
+        size: height and width of the window in pixels.
+        kept: rows and columns of the part, in pixels.
+        cells: whether to return probabilities as well.
 
-    Yields:
-        Columns of the strip, and their (C+1, H, w) float32 probabilities.
+    Returns:
+        (rows, columns) uint8 labels, and the part's (C+1, ceil(rows/4), ceil(columns/4)) probabilities.
     """
-    for seen, columns in spans(strip.shape[-1], window=settings.window_px, overlap=settings.overlap_px):
-        (made,) = class_probabilities(
-            network,
-            strip[None, :, :, seen],
-            scales=settings.scales,
-            flip=settings.flip,
-            presence=settings.presence,
-        )
-        yield columns, made[:, :, columns.start - seen.start : columns.stop - seen.start]
+    best, labels, averages = None, None, []
+    for label, one in enumerate(probabilities):
+        plane = resized(one[None, None], size)[0, 0, kept[0], kept[1]]
+        if cells:
+            averages.append(F.avg_pool2d(plane[None, None], GRID, ceil_mode=True, count_include_pad=False))
+        if best is None or labels is None:
+            best, labels = plane.clone(), torch.zeros(plane.shape, dtype=torch.uint8, device=plane.device)
+            continue
+        labels.masked_fill_(plane > best, label)
+        torch.maximum(best, plane, out=best)
+    assert labels is not None
+    return labels, torch.cat(averages, dim=1)[0] if cells else None
 
 
 def spans(length: int, *, window: int, overlap: int) -> list[tuple[slice, slice]]:

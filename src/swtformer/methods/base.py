@@ -110,6 +110,7 @@ class Method(HubModel):
         settings: the model section that it was built from.
         options: its own options, an instance of `settings_type`.
         classes: class names in order; channel k+1 of a map is class k.
+        has_background: whether maps hold a background; where not, every pixel is of a present class.
         training_state: tensors by name that only the training needs, such as pseudo-labels of its images.
             They may have any shape. Checkpoints hold them, the saved model does not.
     """
@@ -125,6 +126,7 @@ class Method(HubModel):
         self.settings = settings
         self.classes = classes
         self.options: Any = self.settings_type() if options is None else options
+        self.has_background = True
         self.training_state: dict[str, Tensor] = {}
 
     @classmethod

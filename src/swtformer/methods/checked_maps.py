@@ -20,7 +20,8 @@ def checked_maps(
 ) -> Maps:
     """`Method.maps`, if it gives what the contract says; values that are not finite pass.
 
-    The method gets scales of the images as they are: `settings.long_side_px` is dealt with here.
+    The method gets scales of the images as they are: `settings.long_side_px` is dealt with here. So is a set
+    without background (`Method.has_background`): R-CAMs have none, whatever the method makes.
 
     Raises:
         PluginError: it gives something else.
@@ -28,6 +29,8 @@ def checked_maps(
     made = method.maps(images, present, settings=_at_own_size(settings, max(images.shape[-2:])))
     if not isinstance(made, Maps):
         raise PluginError(f"The method {method.name!r}: maps gave {type(made).__name__}; expected Maps.")
+    if made.rcam is not None and not method.has_background:
+        made.rcam[:, 0] = 0
     batch, classes = len(images), len(method.classes)
     grid = tuple(-(-side // settings.stride) for side in images.shape[-2:])
     expected = {

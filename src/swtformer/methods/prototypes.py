@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -85,9 +85,14 @@ class PrototypeMethod(PyramidMethod):
         options: Section | None = None,
     ) -> None:
         super().__init__(backbone, settings, classes, options)
-        self.reading = self.options.reading()
         if self.reading.hff != "none":
             self.fusion = HierarchicalFeatureFusion(backbone.channels, hff=self.reading.hff)
+
+    @property
+    def reading(self) -> Reading:
+        """How its options refine CAMs; without a background, no token can be a seed of one."""
+        reading = self.options.reading()
+        return reading if self.has_background else replace(reading, background_weight=0.0)
 
     def localize(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Localization:
         """CAMs and R-CAMs on the grid of the fused features; see `PyramidMethod.localize`."""

@@ -16,7 +16,7 @@ from swtformer.methods import Method, PyramidMethod
 from swtformer.publishing.onnx import Differences, OnnxGraph, write_onnx
 from swtformer.segmentation.network import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_model
-from swtformer.settings import ImageSettings, channels
+from swtformer.settings import channels
 
 DRAWS_OF_CHOICES = 3
 """Random inputs that may be tried per size for methods with R-CAMs, which choose seeds by an argmax."""
@@ -76,7 +76,7 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
     """
     metadata = {
         "classes": json.dumps(model.classes, ensure_ascii=False),
-        "images": _about_images(model.images),
+        "images": _about_images(model),
         "reading": model.images.model_dump_json(),
         "settings": model.config().model_dump_json(),
         "made_by": "swtformer",
@@ -106,12 +106,16 @@ def graph_of(model: Method | SegmentationNetwork) -> OnnxGraph:
     return OnnxGraph(_Maps(model), inputs, outputs, example, metadata, draws=DRAWS_OF_CHOICES)
 
 
-def _about_images(settings: ImageSettings) -> str:
+def _about_images(model: Method | SegmentationNetwork) -> str:
     """What the input of the graph is, and what a file's values must become."""
+    settings = model.images
     colours = "RGB" if settings.bands is None or len(settings.bands) in (1, 3) else "bands"
     shape = f"(batch, {channels(settings)}, height, width)"
     about = f"float32 {colours} in [0, 1], {shape}; mean and spread are applied inside"
-    return "; ".join(filter(None, (about, settings.in_words())))
+    size = ""
+    if isinstance(model, SegmentationNetwork) and model.settings.long_side_px is not None:
+        size = f"photographs with a long side of {model.settings.long_side_px} px"
+    return "; ".join(filter(None, (about, size, settings.in_words())))
 
 
 class _Pixels(nn.Module):

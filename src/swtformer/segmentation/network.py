@@ -24,6 +24,9 @@ from swtformer.store.weights import load_weights, read_weights
 MULTIPLE_PX = 32
 """Encoders and decoders take heights and widths that are multiples of this."""
 
+NEVER = -1e4
+"""Logit of a label that no pixel has; finite in half precision as well."""
+
 
 class NetworkSettings(Section):
     """What a saved network is rebuilt from."""
@@ -42,6 +45,25 @@ class NetworkSettings(Section):
     """How the image-level head pools; none if there is no such head."""
     presence_kernel: Literal[1, 3] = 1
     """Side of the head's convolution."""
+    background: bool = True
+    """Whether pixels may show none of the classes; if not, channel 0 of the logits is never the largest."""
+    long_side_px: int | None = None
+    """Long side of the photographs that it sees; none for their own size."""
+    largest_side_px: int | None = None
+    """Long side of the largest photograph that it was trained on."""
+
+    def scale_of(self, long_side_px: int) -> float:
+        """Factor on an image's size at which the network sees it.
+
+        Images larger than all that it was trained on, such as scenes of which it knows tiles, are seen at the
+        scale of the largest of these.
+
+        Args:
+            long_side_px: of the image.
+        """
+        if self.long_side_px is None:
+            return 1.0
+        return self.long_side_px / min(long_side_px, self.largest_side_px or long_side_px)
 
 
 class Parts(NamedTuple):
@@ -119,7 +141,10 @@ class SegmentationNetwork(HubModel):
         if self.settings.decoder == "deeplabv3plus":
             # It expects a last map at stride 16; that of encoders that cannot be dilated has stride 32.
             features[-1] = resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
-        return Parts(resized(self.head(self.decoder(features)), size), presence)
+        pixels = resized(self.head(self.decoder(features)), size)
+        if not self.settings.background:
+            pixels = torch.cat([torch.full_like(pixels[:, :1], NEVER), pixels[:, 1:]], dim=1)
+        return Parts(pixels, presence)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -176,7 +201,13 @@ def _resized_image(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def create_network(
-    settings: SegmentSettings, classes: tuple[str, ...], *, start: Method | None = None, bands: int = 3
+    settings: SegmentSettings,
+    classes: tuple[str, ...],
+    *,
+    start: Method | None = None,
+    bands: int = 3,
+    largest_side_px: int | None = None,
+    background: bool = True,
 ) -> SegmentationNetwork:
     """Build a network for training.
 
@@ -186,6 +217,8 @@ def create_network(
         start: the run's model. With the encoder "run", its backbone becomes the encoder and its CAM head the
             image-level head, both with their weights.
         bands: channels of the images.
+        largest_side_px: long side of the largest photograph that it is trained on.
+        background: whether pixels may show none of the classes.
 
     Raises:
         SettingsError: there are no classes, or the encoder is "run" and there is no run, its model has other
@@ -223,6 +256,9 @@ def create_network(
             "family": family,
             "mean": encoder.mean,
             "std": encoder.std,
+            "background": background,
+            "long_side_px": settings.long_side_px,
+            "largest_side_px": None if settings.long_side_px is None else largest_side_px,
             **image_level,
         }
     )

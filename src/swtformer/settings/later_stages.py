@@ -84,8 +84,11 @@ class SegmentSettings(OptimisationSettings):
     CAM head."""
     crop_px: Annotated[int, Field(ge=32)] = 512
     """Side of the square training crop; multiples of 32 spare a resize."""
+    long_side_px: Count | None = 500
+    """Long side of every photograph at scale 1, in training and prediction, as `localize.long_side_px` is for
+    maps. Larger shows finer things and less around them; with none, photographs keep their own size."""
     scale: PositiveRange = (0.5, 2.0)
-    """Range of the random scale before cropping, relative to the photograph."""
+    """Range of the random scale before cropping."""
     jitter: Fraction = 0.3
     """Range of the random brightness, contrast and saturation; hue shifts by a third of it; 0 turns it
     off."""
@@ -99,15 +102,16 @@ class PredictSettings(Section):
     network: Literal["auto", "segmentation", "cam"] = "auto"
     """The run's segmentation network or its CAM model; auto takes the former where it is trained."""
     scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
-    """Image scales whose class probabilities are averaged (a CAM model: whose maps are summed, of
-    photographs of its run's `localize.long_side_px`)."""
+    """Image scales whose class probabilities are averaged (a CAM model: whose maps are summed), of
+    photographs with the long side that the model was trained for."""
     flip: bool = True
     """Add each scale's mirror image."""
     presence: Fraction = 1.0
     """How strongly the network's image-level head holds back classes that it does not see in the image or
     window, as the power of their probability; 0 not at all. Lower it where small objects are missed."""
     window_px: Annotated[int, Field(ge=64, multiple_of=4)] = 1024
-    """Images with a longer side are predicted in windows of this side, which bounds the memory."""
+    """Images with a longer side, as the network sees them, are predicted in windows of this side, which
+    bounds the memory."""
     overlap_px: Annotated[int, Field(ge=8, multiple_of=4)] = 128
     """What neighbouring windows share at least; less than half of window_px."""
     overlays: Annotated[bool, NEUTRAL] = False

@@ -42,6 +42,9 @@ class DataSettings(ImageSettings):
     pattern: LabelPattern | None = None
     """Regular expression that finds labels in the names of images: (?P<label>…) is a label, (?P<labels>…) are
     several, or a 0 or 1 for each of the classes. Nothing else in the folder is then read as labels."""
+    background: Literal["label", "none"] = "label"
+    """What a pixel may be beside the classes: label 0, or nothing, where every pixel has a class, as in land
+    cover. No map then holds a background, and the segmentation network never gives label 0."""
     masks: Annotated[Path | None, NEUTRAL] = None
     """Folder of ground-truth masks; used for scores only, never for training or model choice."""
     palette: Annotated[Path | None, NEUTRAL] = None

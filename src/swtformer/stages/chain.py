@@ -53,10 +53,11 @@ StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "seg
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
 ROUND: tuple[StageName, ...] = ("localize", "pseudo-label", "segment")
-"""The stages that each later round has of its own; refining a network's maps made them worse."""
+"""The stages that each later round has of its own, the last one without `segment`; refining a network's maps
+made them worse."""
 
 ROUNDS = 2
-"""How many times the network is trained by default."""
+"""How many times pseudo-masks are made by default."""
 
 NAMED = 20
 """Fatal problems of a data set that one message names."""
@@ -122,16 +123,16 @@ def run_stages(
     left out. They are never trained on. Images of unknown labels are mapped only with
     `settings.localize.classes` predicted.
 
-    In each further round the newest network makes the maps, under the image-level labels, and is trained
-    further on their pseudo-masks for half the epochs (see `begin_round`). Masks that people corrected or
-    rejected in the round before stay so.
+    In each further round the newest network makes the maps, under the image-level labels, and pseudo-masks
+    are cut from them. Where yet another round follows, the network is trained further on these for half the
+    epochs (see `begin_round`). Masks that people corrected or rejected in the round before stay so.
 
     Args:
         data: images with image-level labels, opened with `settings.data`.
         settings: all settings; defaults where None.
         out: the run folder, new or one that `run_stages` or `train` made of the same data.
-        rounds: how many times the network is trained, at least once; by default twice or, on masks that
-            `settings.segment.masks` names, once.
+        rounds: how many times pseudo-masks are made: from the class maps, then from the maps of the newest
+            network. By default twice or, where `settings.segment.masks` names masks, once.
         until: the last stage.
         progress: called at every step, under names such as "stage 2 of 8: train".
         on_step: called after every stage.
@@ -149,8 +150,8 @@ def run_stages(
         rounds = 1 if given else ROUNDS
     if rounds < 1 or (rounds > 1 and given):
         raise SettingsError(
-            f"The network cannot be trained {rounds} times: expected 1 or more, and 1 where segment.masks "
-            "names the masks, since later rounds make their own."
+            f"There cannot be {rounds} rounds: expected 1 or more, and 1 where segment.masks names the masks, "
+            "since later rounds make their own."
         )
     run = Run(Path(out))
     chain = _Chain(run, data, settings, rounds, progress)
@@ -182,6 +183,8 @@ def _stages(until: StageName, rounds: int, *, has_truth: bool) -> list[tuple[Sta
             stages.append((stage, 1))
         if stage == "segment":
             stages += [(own, number) for number in range(2, rounds + 1) for own in ROUND]
+            if rounds > 1:
+                stages.pop()
     return stages
 
 
@@ -276,9 +279,12 @@ class _Chain:
         if self._round > 1:
             settings = settings.model_copy(update={"source": "maps"})
         kept = current_pseudo_masks(self.work, settings=settings)
+        if kept is None:
+            result = pseudo_label(self.work, settings=settings, progress=self.report_progress)
+        if self._round > 1 and not holds_weights(Run(self.work.segmentation)):
+            carry_over(self.run.round(self._round - 1), self.work)
         if kept is not None:
             return f"{kept} pseudo-masks kept"
-        result = pseudo_label(self.work, settings=settings, progress=self.report_progress)
         return f"{result.done} pseudo-masks, {100 * result.undecided:.1f} % of the pixels undecided"
 
     def segment(self) -> str:
@@ -287,8 +293,6 @@ class _Chain:
         resume = trained.settings_file.is_file()
         settings = self.settings
         if self._round > 1:
-            if not holds_weights(trained):
-                carry_over(self.run.round(self._round - 1), self.work)
             settings = settings_of_round(settings, self.work)
         result = segment(
             self.work, self.mapped, settings=settings, resume=resume, progress=self.report_progress

@@ -70,7 +70,7 @@ def score_chain(
 
     Writes scores.json, refined/scores.json, pseudo_masks/scores.json, and segmentation/predictions with the
     network's masks and their scores; for a later round, the same in its folder. The network of a round is its
-    newest; it sees the photographs alone, at the scales of `settings.predict`. Its earlier masks are kept
+    newest, and the last round may have none; it sees the photographs alone, at the scales of `settings.predict`. Its earlier masks are kept
     while its weights and these settings are the same. Images that an earlier stage skipped count as
     background.
 
@@ -87,24 +87,49 @@ def score_chain(
     """
     masked = data.subset([place for place, record in enumerate(data.records) if record.mask is not None])
     steps: list[StepScore] = []
+    networks: list[Run] = []
     for number in range(1, rounds + 1):
+        own = own_networks(run.round(number))
+        networks += own
+        if not networks:
+            raise SwtformerError(
+                f"{run.path} has no segmentation network; train one with `swtformer segment`."
+            )
         found, ground_truth, note = _score_round(
-            run.round(number), data, masked, number=number, settings=settings, progress=progress
+            run.round(number),
+            data,
+            masked,
+            newest=networks[-1],
+            is_own=bool(own),
+            number=number,
+            settings=settings,
+            progress=progress,
         )
         steps += found
     return ChainScores(tuple(steps), images=len(masked), ground_truth=ground_truth, note=note)
 
 
 def _score_round(
-    run: Run, data: ImageSet, masked: ImageSet, *, number: int, settings: Settings, progress: Progress
+    run: Run,
+    data: ImageSet,
+    masked: ImageSet,
+    *,
+    newest: Run,
+    is_own: bool,
+    number: int,
+    settings: Settings,
+    progress: Progress,
 ) -> tuple[list[StepScore], str, str]:
-    """Scores of a round, the folder of the ground truth, and what they and the training have in common."""
-    networks = own_networks(run)
-    if not networks:
-        raise SwtformerError(f"{run.path} has no segmentation network; train one with `swtformer segment`.")
-    network = networks[-1]
+    """Scores of a round, the folder of the ground truth, and what they and the training have in common.
+
+    Args:
+        newest: training of the newest network up to this round.
+        is_own: whether it is this round's, and so to be scored with it.
+    """
+    network = newest
     predictions = Run(network.predictions)
-    _segment_again(network, masked, settings, progress)
+    if is_own:
+        _segment_again(network, masked, settings, progress)
     options = settings.evaluate
     if read_failures(run) or read_failures(predictions):
         options = options.model_copy(update={"missing": "background"})
@@ -119,9 +144,6 @@ def _score_round(
     remark = caution(supervision)
     pseudo_masks = evaluate_folder(run.pseudo_masks, masked, settings=options, progress=progress)
     write_scores(run.pseudo_mask_scores_file, replace(pseudo_masks, trained_on=count))
-    own = evaluate_folder(predictions.masks, masked, settings=options, progress=progress)
-    own = replace(own, trained_on=count, supervision=supervision, caution=remark)
-    write_scores(predictions.scores_file, own)
     given = settings.localize.classes == "given"
     name = f"{before}segmentation network"
     if network.path != run.segmentation:
@@ -142,8 +164,12 @@ def _score_round(
             StepScore(f"{before}pseudo-masks", given, _undecided(entry), entry.miou, entry.coverage)
             for entry in pseudo_masks.segmentation
         ),
-        StepScore(name, False, "highest class", own.segmentation[0].miou, caution=remark),
     ]
+    if is_own:
+        own = evaluate_folder(predictions.masks, masked, settings=options, progress=progress)
+        own = replace(own, trained_on=count, supervision=supervision, caution=remark)
+        write_scores(predictions.scores_file, own)
+        steps.append(StepScore(name, False, "highest class", own.segmentation[0].miou, caution=remark))
     return steps, maps.ground_truth, trained_on_note(count, len(masked), supervision)
 
 

@@ -45,6 +45,7 @@ SETTINGS = {
         "learning_rate": 8e-4,
         "head_multiplier": 1.0,
         "crop_px": SIDE_PX,
+        "long_side_px": None,
         "scale": [0.75, 1.5],
         "workers": 0,
     },

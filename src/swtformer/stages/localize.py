@@ -21,8 +21,9 @@ from swtformer.methods import Method, checked_maps
 from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
+from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import map_maker
-from swtformer.settings import Settings, channels
+from swtformer.settings import LocalizeSettings, Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
@@ -67,7 +68,9 @@ def localize(
         progress: called after every image.
 
     Raises:
-        DataError: labels are wanted and missing, or the classes are not the model's.
+        DataError: labels are wanted and missing, the classes are not the model's, or an image has no class
+            although `settings.data.background` is none.
+        SettingsError: `settings.data.background` is none and the method makes no R-CAMs.
         CheckpointError: the model is missing or damaged.
     """
     keep_freed_memory()
@@ -93,6 +96,8 @@ def localize(
             )
     if settings.data.strict:
         refuse_unreadable(data, settings.data)
+    if settings.data.background == "none":
+        _leave_out_background(model, data, options)
     device = pick_device(options.accelerator)
     model.to(device)
     made_by = _fingerprint(run, settings)
@@ -157,9 +162,30 @@ def localize(
     return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
 
 
+def _leave_out_background(
+    model: Method | SegmentationNetwork, data: ImageSet, options: LocalizeSettings
+) -> None:
+    """Make every pixel one of the present classes."""
+    if isinstance(model, SegmentationNetwork):
+        return  # it was trained without
+    if "rcam" not in model.makes:
+        raise SettingsError(
+            f"data.background none needs a method that makes R-CAMs, such as swtformer_v3; {model.name} "
+            "makes CAMs alone, which are 0 where a class is not found."
+        )
+    empty = [record.id for record in data.records if record.present is not None and not record.present]
+    if empty and options.classes == "given":
+        raise DataError(
+            f"{len(empty)} images of {data.name} have no class (the first is {empty[0]}), but with "
+            "data.background none every pixel has one. Label them, or leave data.background as it is."
+        )
+    model.has_background = False
+
+
 def _fingerprint(run: Run, settings: Settings) -> str:
     """Equal for maps that would come out equal: the model's weights and what shapes the maps."""
-    return digest(sha256(run.model / WEIGHTS), settings.shaping("localize"), settings.data.images_alone())
+    shaping = settings.shaping("localize"), settings.data.images_alone(), settings.data.background
+    return digest(sha256(run.model / WEIGHTS), *shaping)
 
 
 def _source(record: Record, settings: Settings) -> str:

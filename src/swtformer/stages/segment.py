@@ -224,7 +224,7 @@ def _train(
     options = settings.segment
     training, validation = _divided(pairs, settings)
     torch.manual_seed(settings.seed)
-    network = _network(run, data.classes, settings)
+    network = _network(run, data.classes, settings, largest_side_px=pairs.largest_side_px)
     supervision = known_supervision(trained, pairs)
     if is_main_process():
         trained.write_settings(stored(settings))
@@ -270,12 +270,21 @@ def _train(
     return [*pairs.failures, *(Failure(item.id, "segment", str(item.image), reason) for item in replaced)]
 
 
-def _network(run: Run, classes: tuple[str, ...], settings: Settings) -> SegmentationNetwork:
+def _network(
+    run: Run, classes: tuple[str, ...], settings: Settings, *, largest_side_px: int
+) -> SegmentationNetwork:
     """The network to train: a new one or, in a later round, that of the round before."""
     if holds_model(run.path) and kind_of(run.model) == "segmentation":
         return load_network(run.model).trained_further()
     start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
-    return create_network(settings.segment, classes, start=start, bands=channels(settings.data))
+    return create_network(
+        settings.segment,
+        classes,
+        start=start,
+        bands=channels(settings.data),
+        largest_side_px=largest_side_px,
+        background=settings.data.background == "label",
+    )
 
 
 def _now() -> str:

@@ -175,10 +175,7 @@ class Run:
                 f"{self.path} is not a run folder: it has no settings.yaml. Make one with "
                 "`swtformer train DATA --out RUN`."
             )
-        read = read_settings(self.settings_file)
-        if isinstance(read.get("localize"), dict):
-            read["localize"].setdefault("long_side_px", None)  # runs made before this setting was there
-        return validate(Settings, read, where=str(self.settings_file))
+        return validate(Settings, read_settings(self.settings_file), where=str(self.settings_file))
 
     def write_settings(self, settings: Settings) -> None:
         """Write settings.yaml."""

@@ -34,7 +34,7 @@ def create_pair_augmentation(settings: SegmentSettings) -> PairAugmentation:
     """The augmentation that the settings describe."""
     strength = settings.jitter
     jitter = ColourJitter(strength, strength, strength, strength / 3) if strength > 0 else None
-    return ScaleCrop(settings.crop_px, settings.scale, jitter)
+    return ScaleCrop(settings.crop_px, settings.scale, jitter, settings.long_side_px)
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,20 @@ class ScaleCrop:
         crop_px: side S of the crop.
         scale: range of the uniformly drawn factor on the photograph's size.
         jitter: colour jitter; None for none.
+        long_side_px: of the photograph at scale 1; None for its own.
     """
 
     crop_px: int
     scale: tuple[float, float]
     jitter: ColourJitter | None = None
+    long_side_px: int | None = None
 
     def __call__(self, image: Photograph, mask: np.ndarray, generator: np.random.Generator) -> Pair:
         """Draw a crop."""
         height, width = image.shape[:2]
         factor = generator.uniform(*self.scale)
+        if self.long_side_px is not None:
+            factor *= self.long_side_px / max(height, width)
         scaled = max(1, round(height * factor)), max(1, round(width * factor))
         placement = random_placement(image, scaled, self.crop_px, generator)
         return Pair(placement.photograph(image, self.jitter, generator), placement.mask(mask))

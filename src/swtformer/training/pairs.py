@@ -43,6 +43,7 @@ class Pairs:
         images: the records that can be used, as a set.
         pairs: the same with their masks, in the same order.
         pixels: (C+1,) number of pixels of each label over all masks.
+        largest_side_px: long side of the largest.
         without_mask: number of images that have no mask and are left out.
         rejected: number of images that have one and are left out because of it.
         supervision: what the masks are.
@@ -56,6 +57,7 @@ class Pairs:
     images: ImageSet
     pairs: tuple[MaskedImage, ...]
     pixels: Tensor
+    largest_side_px: int
     without_mask: int
     rejected: int
     supervision: Supervision
@@ -146,6 +148,7 @@ def find_pairs(
             for record in images.records
         ),
         pixels=pixels,
+        largest_side_px=max(result.long_side_px for result in checked.values()),
         without_mask=len(data) - len(masked),
         rejected=len(masked) - len(kept),
         supervision=supervision,
@@ -196,6 +199,7 @@ class _Checked:
     Attributes:
         id: record id.
         pixels: (256,) number of pixels of each value.
+        long_side_px: of the mask.
         digest: of its labels.
         image_bytes: size of its image's file.
         is_truth: whether it is a copy of the ground truth.
@@ -203,6 +207,7 @@ class _Checked:
 
     id: str
     pixels: Tensor
+    long_side_px: int
     digest: str
     image_bytes: int
     is_truth: bool
@@ -231,7 +236,7 @@ def _checked(
         and _is_copy(labels, truth, record.colours)
     )
     facts = hashlib.sha256(f"{labels.shape} ".encode() + labels.tobytes()).hexdigest()
-    return _Checked(record.id, pixels, facts, record.image.stat().st_size, is_truth)
+    return _Checked(record.id, pixels, max(labels.shape), facts, record.image.stat().st_size, is_truth)
 
 
 def _is_copy(labels: np.ndarray, truth: Path, colours: MaskColours | None) -> bool:

@@ -11,9 +11,6 @@ from swtformer.store.run import Run
 SECTIONS = ("seed", "data", "segment")
 """Sections of the settings that decide the weights of a segmentation network."""
 
-ADDED_LATER = {"localize.long_side_px": None}
-"""Settings that older runs do not note, with what they meant there."""
-
 
 def require_same_network(run: Run, settings: Settings) -> None:
     """Refuse settings under which the segmentation network that is there would have been another one.
@@ -31,7 +28,7 @@ def require_same_network(run: Run, settings: Settings) -> None:
     changed = differing(trained.settings().shaping(*SECTIONS), settings.shaping(*SECTIONS))
     made_with = network_notes(trained).masks_made_with
     if settings.segment.masks is None and made_with is not None:
-        changed += differing({**ADDED_LATER, **made_with}, settings_of_masks(settings))
+        changed += differing(made_with, settings_of_masks(settings))
     if changed:
         raise SettingsError(
             f"{trained.path} holds a network of other settings: {', '.join(changed)}. Remove this folder, or "
