@@ -44,6 +44,10 @@ FAMILIES = {
     "davit_tiny": Family((96, 192, 384, 768), None, "attention between channels, over all pixels"),
     "focalnet_tiny_srf": Family((96, 192, 384, 768), None, "focal modulation adds the mean of the map"),
     "poolformer_s12": Family((64, 128, 320, 512), None, "group norm over the whole map"),
+    "vit_tiny_patch16_224": Family((192,) * 4, None, "attention between all patches"),
+    "deit_tiny_distilled_patch16_224": Family((192,) * 4, None, "attention between all patches"),
+    "vit_small_patch14_reg4_dinov2": Family((384,) * 4, None, "attention between all patches"),
+    "eva02_tiny_patch14_224": Family((192,) * 4, None, "attention between all patches"),
     "efficientnet_b0": Family((24, 40, 112, 1280), None, "squeeze-and-excitation averages the map"),
 }
 SIZES = [(64, 96), (47, 33), (32, 160), (94, 125)]

@@ -51,9 +51,9 @@ def run(
     rounds: Annotated[
         int | None,
         Parameter(
-            help="How many times pseudo-masks are made: from the class maps, then by the segmentation network "
-            "under the image labels. From 3 on it is trained on the latter as well. By default 2, or 1 with "
-            "--segment.masks.",
+            help="How many times pseudo-masks are made: from the class maps, then by the segmentation "
+            "network under the image labels. From 3 on it is trained on the latter as well. By default 2, "
+            "or 1 with --segment.masks.",
             validator=Number(gte=1),
         ),
     ] = None,

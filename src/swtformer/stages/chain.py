@@ -150,8 +150,8 @@ def run_stages(
         rounds = 1 if given else ROUNDS
     if rounds < 1 or (rounds > 1 and given):
         raise SettingsError(
-            f"There cannot be {rounds} rounds: expected 1 or more, and 1 where segment.masks names the masks, "
-            "since later rounds make their own."
+            f"There cannot be {rounds} rounds: expected 1 or more, and 1 where segment.masks names the "
+            "masks, since later rounds make their own."
         )
     run = Run(Path(out))
     chain = _Chain(run, data, settings, rounds, progress)

@@ -70,9 +70,9 @@ def score_chain(
 
     Writes scores.json, refined/scores.json, pseudo_masks/scores.json, and segmentation/predictions with the
     network's masks and their scores; for a later round, the same in its folder. The network of a round is its
-    newest, and the last round may have none; it sees the photographs alone, at the scales of `settings.predict`. Its earlier masks are kept
-    while its weights and these settings are the same. Images that an earlier stage skipped count as
-    background.
+    newest, and the last round may have none. It sees the photographs alone, at the scales of
+    `settings.predict`. Its earlier masks are kept while its weights and these settings are the same. Images
+    that an earlier stage skipped count as background.
 
     Args:
         run: a run that went through all stages up to `segment`.

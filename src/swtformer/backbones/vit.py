@@ -1,0 +1,123 @@
+"""Plain vision transformers of timm (ViT, DeiT, DINO, DINOv2, EVA-02): a grid of tokens, seen as a pyramid.
+
+All their layers have maps at one stride. The pyramid has the maps after each quarter of the blocks, resized
+to strides 4, 8, 16 and 32 without any weights, as ViTDet does with weights
+(doi:10.1007/978-3-031-20077-9_17): what lies deeper is coarser, as in hierarchical networks. Class tokens and
+registers take part in the attention and are left out of the maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from swtformer.backbones.base import Backbone, Pyramid, check_images, for_bands
+from swtformer.backbones.weights import load_into
+from swtformer.errors import SwtformerError
+
+STRIDES = (4, 8, 16, 32)
+
+
+def is_plain(name: str) -> bool:
+    """Whether timm's network of a name is a transformer on patches whose blocks all have the same grid."""
+    architecture = name.split(".")[0]
+    if not timm.is_model(architecture):
+        return False
+    module = timm.model_entrypoint(architecture).__module__.rpartition(".")[2]
+    return module in ("vision_transformer", "deit", "beit", "eva")
+
+
+class PlainViT(Backbone):
+    """A plain vision transformer at any image size.
+
+    Images are resized to whole patches, those of 14 px so that a patch covers 16 px of the image, and the
+    positional embeddings are interpolated to the grid.
+
+    Attributes:
+        patch_px: side of a patch, as the network sees it.
+        stride_px: side of a patch in the image.
+    """
+
+    def __init__(self, name: str, *, weights: str, drop_path: float, bands: int = 3) -> None:
+        """Build and load weights.
+
+        Args:
+            name: timm name, with or without a tag.
+            weights: "pretrained", "none", or a path.
+            drop_path: stochastic depth rate of the last block.
+            bands: channels of the images.
+
+        Raises:
+            SwtformerError: the network takes images of one size only.
+            CheckpointError: the weights file does not fit.
+        """
+        from swtformer.backbones.timm import timm_names
+
+        super().__init__()
+        self.name = name
+        options: dict[str, Any] = {"in_chans": bands, "drop_path_rate": drop_path, "dynamic_img_size": True}
+        try:
+            model: Any = timm.create_model(name, pretrained=False, num_classes=0, **options)
+        except TypeError as error:
+            raise SwtformerError(
+                f"Backbone {name!r} takes images of one size only ({error}). Choose another, such as "
+                "'deit_small_patch16_224'."
+            ) from error
+        self.mean = for_bands(model.pretrained_cfg["mean"], bands)
+        self.std = for_bands(model.pretrained_cfg["std"], bands)
+        load_into(model, weights, name=name, rename=lambda tensors: timm_names(model, tensors))
+        self.model = model
+        self.patch_px = int(model.patch_embed.patch_size[0])
+        self.stride_px = 16 if self.patch_px == 14 else self.patch_px
+        depth, width = len(model.blocks), int(model.embed_dim)
+        self._last = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+        self.channels = (width, width, width, width)
+
+    def forward(self, images: Tensor) -> Pyramid:
+        """Feature maps of normalised images (B, D, H, W); see `Backbone.forward`."""
+        check_images(images, len(self.mean))
+        height, width = images.shape[-2:]
+        grid = [max(1, round(side / self.stride_px)) for side in (height, width)]
+        size = [side * self.patch_px for side in grid]
+        seen = images
+        if size != [height, width]:
+            seen = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+        maps = self.model.forward_intermediates(
+            seen, indices=self._last, norm=False, output_fmt="NCHW", intermediates_only=True
+        )
+        maps = [*maps[:3], self._normalised(maps[3])]
+        first, second, third, fourth = (
+            _at_stride(map_, (-(-height // stride), -(-width // stride)))
+            for map_, stride in zip(maps, STRIDES, strict=True)
+        )
+        return first, second, third, fourth
+
+    def stage_modules(self) -> tuple[Sequence[nn.Module], ...]:
+        """A quarter of the blocks each; tokens and embeddings belong to the first, the norm to the last."""
+        blocks = list(self.model.blocks)
+        ends = [last + 1 for last in self._last]
+        groups = [blocks[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        others: list[nn.Module] = []
+        for name, child in self.model.named_children():
+            if name != "blocks" and any(True for _ in child.parameters()):
+                (groups[3] if name in ("norm", "fc_norm") else others).append(child)
+        others += [nn.ParameterList([each]) for each in self.model.parameters(recurse=False)]
+        return others + groups[0], groups[1], groups[2], groups[3]
+
+    def _normalised(self, last: Tensor) -> Tensor:
+        """The norm before the classifier, which some networks have behind their pooling, of every token."""
+        tokens = last.permute(0, 2, 3, 1)
+        for name in ("norm", "fc_norm"):
+            tokens = getattr(self.model, name, nn.Identity())(tokens)
+        return tokens.permute(0, 3, 1, 2)
+
+
+def _at_stride(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps on a finer grid (bilinear) or a coarser one (means of what each cell covers)."""
+    if size[0] < maps.shape[-2]:
+        return F.adaptive_avg_pool2d(maps, size)
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
