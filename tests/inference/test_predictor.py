@@ -214,8 +214,8 @@ def test_a_network_sees_photographs_at_its_own_size(tmp_path: Path) -> None:
 def test_scenes_are_seen_at_the_scale_of_the_largest_tile(tmp_path: Path) -> None:
     run = seen_at(64, tmp_path, largest=32)
     scene = smooth(96, 256)
-    made = load(run, window_px=128, overlap_px=32).predict(scene)
+    made = load(run, window_px=128, overlap_px=32).predict(scene, is_scene=True)
     assert made.labels.shape == (96, 256)
     tile = load(run).predict(np.ascontiguousarray(scene[:32, :32]))  # as the network sees it in training
-    corner = load(run, window_px=64, overlap_px=8).predict(scene).labels[:28, :28]
+    corner = load(run, window_px=64, overlap_px=8).predict(scene, is_scene=True).labels[:28, :28]
     assert (corner == tile.labels[:28, :28]).mean() > 0.9

@@ -72,7 +72,10 @@ def test_the_size_that_a_network_sees() -> None:
     network.settings = about(long_side_px=500, largest_side_px=4000)
     assert seen_size(network, (3000, 4000)) == (376, 500)
     assert seen_size(network, (100, 60)) == (500, 300)
-    assert seen_size(network, (8000, 1600)) == (1000, 200)  # at the scale of the largest that was trained on
+    assert seen_size(network, (8000, 1600)) == (500, 100)
+    assert network.settings.scale_of(8000) == 500 / 8000
+    assert network.settings.scale_of(8000, is_scene=True) == 500 / 4000
+    assert network.settings.scale_of(2000, is_scene=True) == 500 / 2000
     network.settings = about(long_side_px=None, largest_side_px=None)
     assert seen_size(network, (31, 50)) == (31, 50)
 

@@ -301,3 +301,30 @@ def test_the_newest_network_stands_for_a_run_and_older_ones_can_be_named(run: Ru
 
 def test_the_folder_of_a_training_is_a_model(run: Run) -> None:
     assert load_predictor(run.segmentation, settings()).kind == "segmentation"
+
+
+def test_what_is_a_scene(tmp_path: Path) -> None:
+    """A world file, or the setting, lets an image be seen at the scale of the training's images."""
+    made = Run(tmp_path / "run")
+    options = SegmentSettings(decoder="segformer", long_side_px=64)
+    network = create_network(options, CLASSES, start=tiny("swtformer_v2"), largest_side_px=32)
+    network.write(made.segmentation / "model")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    large = Image.fromarray(draw_pair(0)[0]).resize((160, 160))
+    for name in ("photo", "placed"):
+        large.save(photos / f"{name}.png")
+    (photos / "placed.pgw").write_text("1\n0\n0\n-1\n0\n0\n")
+    windows = settings(window_px=64, overlap_px=8)
+    masks = {}
+    for seen_as in ("auto", "photograph", "scene"):
+        chosen = windows.model_copy(update={"seen_as": seen_as})
+        result = predict(made.path, photos, tmp_path / seen_as, settings=chosen)
+        masks[seen_as] = {name: read_mask(result.masks / f"{name}.png") for name in ("photo", "placed")}
+        assert bool(result.remarks) == (seen_as == "auto")
+        if result.remarks:
+            assert "2 images are more than 4 times as large" in result.remarks[-1]
+            assert "--predict.seen_as scene" in result.remarks[-1]
+    np.testing.assert_array_equal(masks["auto"]["photo"], masks["photograph"]["photo"])
+    np.testing.assert_array_equal(masks["auto"]["placed"], masks["scene"]["placed"])
+    assert (masks["photograph"]["placed"] != masks["scene"]["placed"]).any()

@@ -73,6 +73,11 @@ class Predictor(ABC):
         self.folder, self.images, self.classes = folder, images, network.classes
 
     @property
+    def largest_side_px(self) -> int | None:
+        """Long side of the largest image that it was trained on; None where that makes no difference."""
+        return None
+
+    @property
     def weights(self) -> Path:
         """File of the weights."""
         return self.folder if self.folder.suffix == ONNX else self.folder / WEIGHTS
@@ -83,8 +88,8 @@ class Predictor(ABC):
         """How labels come about: fields of `PredictionNotes`."""
 
     @abstractmethod
-    def predict(self, image: np.ndarray) -> Prediction:
-        """Segment an (H, W, 3) uint8 RGB photograph of any size."""
+    def predict(self, image: np.ndarray, *, is_scene: bool = False) -> Prediction:
+        """Segment an (H, W, 3) uint8 RGB image of any size; see `PredictSettings.seen_as` for scenes."""
 
 
 def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) -> Predictor:
@@ -128,14 +133,22 @@ class SegmentationPredictor(Predictor):
         """See `Predictor.about`."""
         return self._network.settings.model_dump(mode="json", include={"encoder", "decoder"})
 
-    def predict(self, image: np.ndarray) -> Prediction:
+    @property
+    def largest_side_px(self) -> int | None:
+        """See `Predictor.largest_side_px`."""
+        settings = self._network.settings
+        return None if settings.long_side_px is None else settings.largest_side_px
+
+    def predict(self, image: np.ndarray, *, is_scene: bool = False) -> Prediction:
         """See `Predictor.predict`; what is larger than `window_px` to the network is seen by windows."""
-        made = list(self.predict_rows(image))
+        made = list(self.predict_rows(image, is_scene=is_scene))
         coarse = [cells for _, cells in made if cells is not None]
         labels = np.concatenate([labels for labels, _ in made])
         return Prediction(labels, np.concatenate(coarse, axis=1) if coarse else None)
 
-    def predict_rows(self, image: np.ndarray | LargeImage) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def predict_rows(
+        self, image: np.ndarray | LargeImage, *, is_scene: bool = False
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """The same from top to bottom, in parts that each take one row of windows.
 
         Yields:
@@ -143,7 +156,7 @@ class SegmentationPredictor(Predictor):
         """
         height, width = image.shape[:2]
         settings = self._settings
-        factor = self._network.settings.scale_of(max(height, width))
+        factor = self._network.settings.scale_of(max(height, width), is_scene=is_scene)
         # Windows of the image, which the network sees at `window_px`.
         overlap = max(2 * GRID, round(settings.overlap_px / factor / GRID) * GRID)
         window = max(2 * overlap + GRID, round(settings.window_px / factor / GRID) * GRID)
@@ -220,8 +233,8 @@ class CamPredictor(Predictor):
         backbone = {} if features is None else {"backbone": features.name}
         return {"method": self._network.settings.method, **backbone, **vars(self.rule)}
 
-    def predict(self, image: np.ndarray) -> Prediction:
-        """See `Predictor.predict`."""
+    def predict(self, image: np.ndarray, *, is_scene: bool = False) -> Prediction:
+        """See `Predictor.predict`; a scene is seen whole as well."""
         height, width = image.shape[:2]
         seen = image
         if max(height, width) > self._settings.window_px:

@@ -52,18 +52,19 @@ class NetworkSettings(Section):
     largest_side_px: int | None = None
     """Long side of the largest photograph that it was trained on."""
 
-    def scale_of(self, long_side_px: int) -> float:
+    def scale_of(self, long_side_px: int, *, is_scene: bool = False) -> float:
         """Factor on an image's size at which the network sees it.
-
-        Images larger than all that it was trained on, such as scenes of which it knows tiles, are seen at the
-        scale of the largest of these.
 
         Args:
             long_side_px: of the image.
+            is_scene: whether the images of the training are tiles of such images, so that it is seen at the
+                scale of the largest of these; a photograph is seen whole, at the network's own size.
         """
         if self.long_side_px is None:
             return 1.0
-        return self.long_side_px / min(long_side_px, self.largest_side_px or long_side_px)
+        if is_scene and self.largest_side_px is not None:
+            return self.long_side_px / min(long_side_px, self.largest_side_px)
+        return self.long_side_px / long_side_px
 
 
 class Parts(NamedTuple):

@@ -109,6 +109,10 @@ class PredictSettings(Section):
     presence: Fraction = 1.0
     """How strongly the network's image-level head holds back classes that it does not see in the image or
     window, as the power of their probability; 0 not at all. Lower it where small objects are missed."""
+    seen_as: Literal["auto", "photograph", "scene"] = "auto"
+    """A photograph is seen whole, at the long side that the network was trained for; a scene at the scale of
+    the images that it was trained on, which are its tiles. auto: what has a place on the earth, or is too
+    large to be read whole, is a scene."""
     window_px: Annotated[int, Field(ge=64, multiple_of=4)] = 1024
     """Images with a longer side, as the network sees them, are predicted in windows of this side, which
     bounds the memory."""

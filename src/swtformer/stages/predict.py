@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from swtformer.allocator import keep_freed_memory
-from swtformer.datasets.georeference import read_georeference
+from swtformer.datasets.georeference import Georeference, read_georeference
 from swtformer.datasets.images import has_rotation
 from swtformer.datasets.pixels.large_images import LargeImage
 from swtformer.datasets.pixels.stored_pixels import seen_in_colour
@@ -43,6 +43,8 @@ WORLD, PROJECTION = ".pgw", ".prj"
 OVERLAY_PX = 2048
 """Longer side of an overlay at most; masks keep the size of their image."""
 NAMED = 5
+MUCH_LARGER = 4
+"""How many times larger than those of the training images are that may be scenes made of such tiles."""
 COLUMNS = ("image", "file", "label", "class", "pixels", "fraction")
 """Columns of areas.csv: one row per image and class, background included."""
 
@@ -58,7 +60,7 @@ class PredictResult(ShortRepr):
         rotated: images whose EXIF orientation was not applied, though it turns them.
         failures: images that could not be read.
         strays: masks in the folder that are of no image of this call, but of an earlier one.
-        remarks: what became of values, bands and pages, in sentences.
+        remarks: what became of values, bands and pages, and of images that may be scenes, in sentences.
     """
 
     out: Path
@@ -155,6 +157,7 @@ def _predicted(
     rows: list[ImageAreas] = []
     failures: list[Failure] = []
     rotated = 0
+    much_larger = 0
     progress("predict", 0, len(records))
     for place, (record, image) in enumerate(
         read_scenes_ahead(records, predictor.images, threads=settings.workers), start=1
@@ -168,6 +171,8 @@ def _predicted(
                 rows.append(_segmented_scene(predictor, record, image, target.path, settings))
             else:
                 rows.append(_segmented(predictor, record, image, target.path, settings))
+                largest = predictor.largest_side_px
+                much_larger += largest is not None and max(image.shape[:2]) > MUCH_LARGER * largest
             is_as_stored = predictor.images.exif == "raw" or isinstance(image, LargeImage)
             rotated += is_as_stored and _is_rotated(record.image)
         except ImageError as error:
@@ -189,6 +194,12 @@ def _predicted(
     )
     write_json(target.predictions_file, notes.model_dump(mode="json", exclude_unset=True))
     strays = _strays(target.path / MASKS, records)
+    if much_larger and settings.seen_as == "auto":
+        remarks += (
+            f"{much_larger} images are more than {MUCH_LARGER} times as large as any that the network was "
+            "trained on. They were seen whole, as photographs are, unless they have a place on the earth. If "
+            "it was trained on tiles of such images, use --predict.seen_as scene.",
+        )
     return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays, remarks)
 
 
@@ -222,7 +233,8 @@ def _segmented(
     predictor: Predictor, record: Record, image: np.ndarray, out: Path, settings: PredictSettings
 ) -> ImageAreas:
     """Segment one image, write its files, and tell its areas."""
-    made = predictor.predict(image)
+    place = read_georeference(record.image, page=settings.page)
+    made = predictor.predict(image, is_scene=_is_scene(place, settings))
     mask = _inside(out, MASKS, f"{record.id}.png")
     write_mask(mask, made.labels)
     if settings.overlays:
@@ -235,7 +247,6 @@ def _segmented(
         path = _inside(out, PROBABILITIES, f"{record.id}.npz")
         write_with(path, lambda stream: np.savez_compressed(stream, probabilities=probabilities))
     height, width = made.labels.shape
-    place = read_georeference(record.image, page=settings.page)
     if predictor.images.exif == "raw" or not _is_rotated(record.image):
         if place.tags:
             path = _inside(out, GEOREFERENCED, f"{record.id}.tif")
@@ -244,6 +255,13 @@ def _segmented(
             if content is not None:
                 _write_bytes(mask.with_suffix(ending), content)
     return _areas(predictor, record, np.bincount(made.labels.reshape(-1), minlength=256), (height, width))
+
+
+def _is_scene(place: Georeference, settings: PredictSettings) -> bool:
+    """Whether an image is one that the images of the training are tiles of."""
+    if settings.seen_as == "auto":
+        return bool(place.tags) or place.world is not None
+    return settings.seen_as == "scene"
 
 
 def _segmented_scene(
@@ -264,7 +282,7 @@ def _segmented_scene(
         counts = np.zeros(256, np.int64)
 
         def labels() -> Iterator[np.ndarray]:
-            for part, _ in predictor.predict_rows(scene):
+            for part, _ in predictor.predict_rows(scene, is_scene=settings.seen_as != "photograph"):
                 counts[:] += np.bincount(part.reshape(-1), minlength=256)
                 yield part
 
