@@ -1,7 +1,8 @@
 """From labels to a network, scored on photographs that nothing was trained on: ours beside true masks.
 
     python benchmarks/chain.py DATA/labels.csv --split benchmarks/splits/msrc.csv --out runs/chain-msrc \\
-        --config chain.yaml [--rounds 2] [--part compare | final] [--true-masks] [--seed 1]
+        --config chain.yaml [--rounds 2] [--part compare | final] [--true-masks] [--seed 1] \\
+        [--classes dog cat]
 
 The split file gives each image a part: the images of `train` are trained on by their labels, with
 `swtformer run`; recipes are compared on `compare`; `final` is scored once a recipe is chosen. DATA's masks
@@ -126,9 +127,8 @@ def main() -> None:
         truth = train_on_truth(result.run, train, settings, options.out / "true")
         networks["network trained on true masks"] = truth.path
     found = {}
-    for name, network in networks.items():
-        place = options.out / f"unseen-{options.part}-{name.split()[-1]}"
-        found[name] = unseen(network, other, settings, place)
+    for number, (name, network) in enumerate(networks.items(), start=1):
+        found[name] = unseen(network, other, settings, options.out / f"unseen-{options.part}-{number}")
         miou = float(mean_iou(found[name].sum(0), over=over))
         print(f"| {name} | {options.part}, no labels | {100 * miou:.1f} |")
     for before, after in pairwise(found):

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 SIDE_PX = 256
-CLASSES = ("plough", "orchard", "grass", "water")
+CLASSES = ("grass", "orchard", "plough", "water")
 
 
 def texture(name: str, random: np.random.Generator) -> np.ndarray:

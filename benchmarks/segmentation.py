@@ -47,7 +47,8 @@ from swtformer.datasets.label_images import read_labels
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.truth import records_with_mask
 from swtformer.functional.scores import ConfusionMatrix, mean_iou
-from swtformer.inference.windows import class_probabilities
+from swtformer.functional.views import resized
+from swtformer.inference.windows import class_probabilities, seen_size
 from swtformer.machine import machine_line
 from swtformer.precision import pick_device, pick_precision
 from swtformer.scoring.measures import scored_labels
@@ -168,9 +169,9 @@ def _without_head(network: SegmentationNetwork, scored: ImageSet, settings: Sett
     free, known = (ConfusionMatrix(len(scored.classes) + 1) for _ in range(2))
     for record in scored.records:
         image = torch.from_numpy(read_image(record.image, settings.data)).permute(2, 0, 1)
-        shares = class_probabilities(
-            network, image[None], scales=options.scales, flip=options.flip, presence=0
-        )[0]
+        seen = resized(image[None].float(), seen_size(network, image.shape[1:]), antialias=True)
+        shares = class_probabilities(network, seen, scales=options.scales, flip=options.flip, presence=0)
+        shares = resized(shares, image.shape[1:])[0]
         truth = torch.from_numpy(read_labels(record.mask, scored.classes))
         free.update(shares.argmax(0).to(torch.uint8), truth)
         named = [0, *(index + 1 for index in record.present or ())]

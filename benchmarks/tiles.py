@@ -42,6 +42,7 @@ def cut(data: Path, split: Path, out: Path, *, across: int) -> int:
                 shown = [name for value, name in enumerate(classes, 1) if (own == value).mean() >= SEEN]
                 labels.append((f"{tile}.png", ";".join(shown)))
                 division.append((tile, part))
+    (out / "classes.txt").write_text("\n".join(classes) + "\n")
     for name, table in (("labels.csv", labels), ("split.csv", division)):
         with (out / name).open("w", newline="") as stream:
             csv.writer(stream).writerows(table)

@@ -90,6 +90,7 @@ def test_a_file_of_another_width_is_refused_with_both_shapes(tmp_path: Path) -> 
         ("swin_tny", "Did you mean 'swin_tiny'?"),
         ("convnxt_tiny", "Unknown backbone 'convnxt_tiny'. Did you mean 'convnext_tiny'?"),
         ("resnet18.a1_in2k", "Did you mean 'resnet18.a1_in1k'?"),
+        ("vit_tiny_patch16_224.augreg_in1k", r"Unknown weights tag .*augreg_in21k"),
         ("beit_base_patch16_224", "images of one size only .*such as 'deit_small_patch16_224'"),
         ("swinv2_tiny_window8_256", "arbitrary size .*Choose another, such as 'swin_tiny'"),
     ],

@@ -180,10 +180,22 @@ def test_only_a_backbone_that_the_method_uses_is_named(
 
 
 def seen_at(side: int | None, folder: Path, *, largest: int | None = None) -> Run:
-    """A run with a network that sees photographs at a long side of `side` px."""
+    """A run with a network that sees photographs at a long side of `side` px, and says several classes."""
     torch.manual_seed(0)
     settings = SegmentSettings(decoder="segformer", encoder="lcnet_035", weights="none", long_side_px=side)
-    create_network(settings, CLASSES, largest_side_px=largest).eval().write(folder / "model")
+    network = create_network(settings, CLASSES, largest_side_px=largest).eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.momentum = None
+        network.train()
+        network.backbone.model.keeps_batch_statistics = False
+        network.backbone.train()
+        network(torch.from_numpy(smooth(160, 256)).permute(2, 0, 1)[None])
+        network.eval()
+        network.head.weight.normal_(std=5)
+    network.write(folder / "model")
     return Run(folder)
 
 
@@ -199,23 +211,26 @@ def test_a_network_sees_photographs_at_its_own_size(tmp_path: Path) -> None:
     made = load(sized, probabilities=True).predict(large)
     expected = load(own, probabilities=True).predict(small)
     assert made.labels.shape == (160, 256)
+    assert len(np.unique(made.labels)) > 1
     assert made.probabilities is not None
     assert expected.probabilities is not None
     assert made.probabilities.shape == (len(CLASSES) + 1, 40, 64)
     # Enlarged and averaged again over the same cells.
     cells = made.probabilities.reshape(-1, 10, 4, 16, 4).mean((2, 4))
-    np.testing.assert_allclose(cells, expected.probabilities, atol=0.01)
+    np.testing.assert_allclose(cells, expected.probabilities, atol=0.1)
     same = np.asarray(Image.fromarray(expected.labels).resize((256, 160), Image.Resampling.NEAREST))
-    assert (made.labels == same).mean() > 0.95
+    assert (made.labels == same).mean() > 0.9
+    assert (load(own).predict(large).labels == made.labels).mean() < 0.8
     windows = load(sized, window_px=64, overlap_px=16).predict(large)
     np.testing.assert_array_equal(windows.labels, made.labels)  # one window is all the network's view
 
 
 def test_scenes_are_seen_at_the_scale_of_the_largest_tile(tmp_path: Path) -> None:
-    run = seen_at(64, tmp_path, largest=32)
+    run = seen_at(64, tmp_path / "run", largest=32)
     scene = smooth(96, 256)
-    made = load(run, window_px=128, overlap_px=32).predict(scene, is_scene=True)
-    assert made.labels.shape == (96, 256)
-    tile = load(run).predict(np.ascontiguousarray(scene[:32, :32]))  # as the network sees it in training
-    corner = load(run, window_px=64, overlap_px=8).predict(scene, is_scene=True).labels[:28, :28]
-    assert (corner == tile.labels[:28, :28]).mean() > 0.9
+    twice = np.array(Image.fromarray(scene).resize((512, 192), Image.Resampling.BICUBIC))
+    expected = load(seen_at(None, tmp_path / "own")).predict(twice).labels[::2, ::2]
+    made = load(run).predict(scene, is_scene=True).labels
+    assert len(np.unique(made)) > 1
+    assert (made == expected).mean() > 0.9
+    assert (load(run).predict(scene).labels == made).mean() < 0.8

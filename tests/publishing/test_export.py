@@ -115,6 +115,7 @@ def test_v2_on_a_swin_at_any_size(tmp_path: Path) -> None:
         ("tu-test_resnet", "segformer"),
         ("test_resnet", "deeplabv3plus"),
         ("test_resnet", "fpn"),
+        ("test_vit", "segformer"),
     ],
 )
 def test_every_decoder_at_any_size(encoder: str, decoder: str, tmp_path: Path) -> None:
@@ -124,6 +125,27 @@ def test_every_decoder_at_any_size(encoder: str, decoder: str, tmp_path: Path) -
     graph = graph_of(create_network(settings, ("cat", "dog")))
     sizes = ((1, 32, 32), (3, 224, 64), (1, 17, 300))
     assert set(write_onnx(replace(graph, compared=sizes), tmp_path / "network.onnx")) == set(sizes)
+
+
+def test_a_network_without_background_is_compared_by_its_classes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    settings = SegmentSettings(encoder="test_resnet", decoder="fpn", weights="none")
+    network = create_network(settings, ("cat", "dog"), background=False)
+    (differences,) = write_onnx(
+        replace(graph_of(network), compared=((1, 32, 32),)), tmp_path / "net.onnx"
+    ).values()
+    assert differences["logits"] < 1e-3
+    forward = type(network).forward
+
+    def swapped(self: SegmentationNetwork, images: torch.Tensor, presence: float = 1.0) -> torch.Tensor:
+        logits = forward(self, images, presence)
+        return logits if torch.compiler.is_exporting() else logits[:, [0, 2, 1]]
+
+    monkeypatch.setattr(type(network), "forward", swapped)
+    with pytest.raises(SwtformerError, match="differs from torch"):
+        write_onnx(replace(graph_of(network), compared=((1, 32, 32),)), tmp_path / "swapped.onnx")
 
 
 def test_a_run_and_the_network_that_is_named(run_with_network: Run, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from swtformer.stages.chain import ChainResult, run_stages
 from swtformer.stages.mask import mask
 from swtformer.stages.predict import predict
 from swtformer.stages.rounds import begin_round, carry_over, require_current
+from swtformer.stages.segment import segment
 from swtformer.store.corrections import Corrections, read_corrections, write_corrections
 from swtformer.store.files import sha256
 from swtformer.store.maps import ClassActivationMaps
@@ -143,14 +144,42 @@ def test_a_round_of_another_network_or_of_other_settings_is_refused_before_any_w
     assert len(finished_networks(run(folder / "labels.csv", copy.path, quick_chain(folder), 2).run)) == 1
 
 
-def test_the_app_shows_a_round(whole: tuple[Path, ChainResult]) -> None:
-    studio = Studio(whole[1].run.round(2))
+@pytest.mark.parametrize("number", [2, 3])
+def test_the_app_shows_a_round(whole: tuple[Path, ChainResult], number: int) -> None:
+    studio = Studio(whole[1].run.round(number))
     assert studio.classes == whole[1].run.classes()
+    assert "network" in studio.sources
 
 
 def test_a_round_needs_a_network(tmp_path: Path) -> None:
     with pytest.raises(SwtformerError, match="has no segmentation network"):
         begin_round(Run(tmp_path), Run(tmp_path / "round-2"), settings=Settings())
+
+
+def test_corrections_of_masks_that_were_replaced_are_kept(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    copy = Run(Path(shutil.copytree(whole[1].run.path, tmp_path / "run")))
+    last = copy.round(3)
+    for id in last.map_ids():
+        write_mask(last.corrected_masks / f"{id}.png", read_mask(last.pseudo_mask_file(id)))
+    notes = Corrections(base=last.pseudo_masks, corrected={last.map_ids()[0]: "own"}, version="older")
+    write_corrections(last.corrected_masks, notes)
+    with pytest.raises(SettingsError, match="corrections of pseudo-masks that have been replaced"):
+        carry_over(copy.round(2), last)
+    assert read_corrections(last.corrected_masks) == notes
+
+
+def test_a_round_is_seen_at_the_size_that_it_is_trained_for(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    before = load_network(result.run.round(2).model).settings
+    settings = quick_chain(folder, segment={"long_side_px": 48})
+    data = open_dataset(folder / "labels.csv", settings.data)
+    trained = segment(result.run.round(2), data, settings=settings, out=tmp_path / "trained").trained
+    assert before.long_side_px is None
+    assert load_network(trained.model).settings.long_side_px == 48
 
 
 def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> None:

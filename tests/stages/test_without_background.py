@@ -56,7 +56,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ChainResult]:
 
 
 def test_no_map_holds_a_background(whole: tuple[Path, ChainResult]) -> None:
-    for run in whole[1].run.rounds():
+    first = whole[1].run
+    for run in (first, *first.rounds()):
         for id in run.map_ids():
             maps = ClassActivationMaps.load(run.map_file(id))
             assert maps.rcam is not None
@@ -68,7 +69,7 @@ def test_every_pixel_has_one_of_its_images_classes(whole: tuple[Path, ChainResul
     folder, result = whole
     lines = (folder / "labels.csv").read_text().splitlines()
     labels = {row["image"]: row["labels"] for row in csv.DictReader(lines)}
-    for run in result.run.rounds():
+    for run in (result.run, *result.run.rounds()):
         for image, names in labels.items():
             mask = read_mask(run.pseudo_mask_file(image.removesuffix(".png")))
             assert set(np.unique(mask)) <= {CLASSES.index(name) + 1 for name in names.split(";")}

@@ -72,3 +72,15 @@ def test_an_unreadable_pair_is_replaced_and_named(pairs: list[MaskedImage]) -> N
         pair.image.unlink(missing_ok=True)
     with pytest.raises(DataError, match="None of the 5 images and masks can be read"):
         samples[0, 0]
+
+
+def test_without_background_label_0_is_unknown(tmp_path: Path) -> None:
+    mask = np.array([[0, 1], [2, 255]], np.uint8).repeat(16, 0).repeat(16, 1)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    Image.new("RGB", (32, 32)).save(tmp_path / "image.png")
+    pair = MaskedImage("a", tmp_path / "image.png", tmp_path / "mask.png", (True, True))
+    augment = create_pair_augmentation(SETTINGS.model_copy(update={"long_side_px": None}))
+    for background, expected in (("label", {0, 1, 2, 255}), ("none", {1, 2, 255})):
+        data = DataSettings(background=background)
+        _, read = PairSamples([pair], augment, data, seed=0).read(0)
+        assert set(np.unique(read)) == expected

@@ -92,8 +92,9 @@ class Studio:
             raise SettingsError(f"{run.path} is not a run with a model that makes maps.")
         self._maps = loaded
         self._network: SegmentationPredictor | None = None
-        if newest_network(run) is not None:
-            network = load_predictor(run.path, PredictSettings(network="segmentation", window_px=SEEN_PX))
+        newest = newest_network(run) or newest_network(run.first)  # the last round has none of its own
+        if newest is not None:
+            network = load_predictor(newest.path, PredictSettings(network="segmentation", window_px=SEEN_PX))
             assert isinstance(network, SegmentationPredictor)
             self._network = network
         self.classes = loaded.classes

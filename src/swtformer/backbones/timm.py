@@ -178,8 +178,12 @@ def _strides_are_right(maps: Sequence[Tensor], size: Sequence[int]) -> bool:
     )
 
 
-def _build(name: str, drop_path: float, bands: int) -> Any:
-    """A timm network with random weights and without classifier."""
+def require_known(name: str) -> None:
+    """Refuse a name that timm does not know, with the nearest one that it does.
+
+    Raises:
+        SwtformerError: the network or the tag of its weights is unknown.
+    """
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
         from swtformer.backbones.swin import known_names
@@ -190,6 +194,11 @@ def _build(name: str, drop_path: float, bands: int) -> Any:
     if "." in name and name not in timm.list_pretrained(architecture + "*"):
         tagged = timm.list_pretrained(architecture + ".*")
         raise SwtformerError(f"Unknown weights tag in backbone {name!r}. {nearest(name, tagged)}")
+
+
+def _build(name: str, drop_path: float, bands: int) -> Any:
+    """A timm network with random weights and without classifier."""
+    require_known(name)
     options: dict[str, Any] = {"pretrained": False, "num_classes": 0}
     if bands != 3:
         options["in_chans"] = bands

@@ -9,9 +9,10 @@ registers take part in the attention and are left out of the maps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import timm
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -52,12 +53,13 @@ class PlainViT(Backbone):
             bands: channels of the images.
 
         Raises:
-            SwtformerError: the network takes images of one size only.
+            SwtformerError: the weights' tag is unknown, or the network takes images of one size only.
             CheckpointError: the weights file does not fit.
         """
-        from swtformer.backbones.timm import timm_names
+        from swtformer.backbones.timm import require_known, timm_names
 
         super().__init__()
+        require_known(name)
         self.name = name
         options: dict[str, Any] = {"in_chans": bands, "drop_path_rate": drop_path, "dynamic_img_size": True}
         try:
@@ -70,6 +72,8 @@ class PlainViT(Backbone):
         self.mean = for_bands(model.pretrained_cfg["mean"], bands)
         self.std = for_bands(model.pretrained_cfg["std"], bands)
         load_into(model, weights, name=name, rename=lambda tensors: timm_names(model, tensors))
+        if getattr(model, "attn_pool", None) is not None:
+            model.attn_pool = None  # pools behind the maps
         self.model = model
         self.patch_px = int(model.patch_embed.patch_size[0])
         self.stride_px = 16 if self.patch_px == 14 else self.patch_px
@@ -81,18 +85,20 @@ class PlainViT(Backbone):
         """Feature maps of normalised images (B, D, H, W); see `Backbone.forward`."""
         check_images(images, len(self.mean))
         height, width = images.shape[-2:]
-        grid = [max(1, round(side / self.stride_px)) for side in (height, width)]
-        size = [side * self.patch_px for side in grid]
-        seen = images
-        if size != [height, width]:
-            seen = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+        stride = self.stride_px
+        # In integers, and without a comparison of sizes, as exporters cannot trace these.
+        size = [
+            cast(int, torch.sym_max(1, (side + stride // 2) // stride)) * self.patch_px
+            for side in (height, width)
+        ]
+        seen = F.interpolate(images, size, mode="bilinear", align_corners=False)
         maps = self.model.forward_intermediates(
             seen, indices=self._last, norm=False, output_fmt="NCHW", intermediates_only=True
         )
         maps = [*maps[:3], self._normalised(maps[3])]
         first, second, third, fourth = (
-            _at_stride(map_, (-(-height // stride), -(-width // stride)))
-            for map_, stride in zip(maps, STRIDES, strict=True)
+            _at_stride(each, wanted, own=stride, size=(height, width))
+            for each, wanted in zip(maps, STRIDES, strict=True)
         )
         return first, second, third, fourth
 
@@ -116,8 +122,16 @@ class PlainViT(Backbone):
         return tokens.permute(0, 3, 1, 2)
 
 
-def _at_stride(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps on a finer grid (bilinear) or a coarser one (means of what each cell covers)."""
-    if size[0] < maps.shape[-2]:
-        return F.adaptive_avg_pool2d(maps, size)
-    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+def _at_stride(maps: Tensor, stride: int, *, own: int, size: tuple[int, int]) -> Tensor:
+    """Maps at a finer stride (bilinear) or a coarser one (means of the tokens in each cell).
+
+    Args:
+        maps: (B, C, h, w).
+        stride: the wanted one in pixels of the image.
+        own: that of the maps.
+        size: height and width of the image.
+    """
+    if stride > own:
+        return F.avg_pool2d(maps, stride // own, ceil_mode=True, count_include_pad=False)
+    grid = [(side + stride - 1) // stride for side in size]
+    return F.interpolate(maps, grid, mode="bilinear", align_corners=False)

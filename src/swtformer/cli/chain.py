@@ -52,8 +52,8 @@ def run(
         int | None,
         Parameter(
             help="How many times pseudo-masks are made: from the class maps, then by the segmentation "
-            "network under the image labels. From 3 on it is trained on the latter as well. By default 2, "
-            "or 1 with --segment.masks.",
+            "network under the image labels. With 3 or more, the network is trained on its own masks too. "
+            "By default 2, or 1 with --segment.masks.",
             validator=Number(gte=1),
         ),
     ] = None,

@@ -17,7 +17,7 @@ from torch import nn
 from swtformer.errors import CheckpointError, SwtformerError
 from swtformer.hub.access import find_model
 from swtformer.label_sources import are_of_masks, are_of_outlines
-from swtformer.settings import ImageSettings
+from swtformer.settings import ImageSettings, Section
 from swtformer.store.files import read_rows
 from swtformer.store.models import Kind, saved_config
 from swtformer.store.notes import network_notes, training_notes
@@ -31,6 +31,9 @@ class Described(Protocol):
     kind: ClassVar[Kind]
     classes: tuple[str, ...]
     images: ImageSettings
+
+    def config(self) -> Section:
+        """What it is rebuilt from."""
 
     def task(self) -> str:
         """What it does, in a sentence or two."""
@@ -66,12 +69,15 @@ def card_text(
     )
     environment.filters["basename"] = lambda path: Path(path).name
     environment.filters["cell"] = _cell
+    config = model.config()
     return environment.get_template("card.md").render(
         name=name,
         license=license,
         task=model.task(),
         images=model.images.in_words(),
         is_network=model.kind == "segmentation",
+        long_side_px=getattr(config, "long_side_px", None),
+        has_background=getattr(config, "background", True),
         classes=model.classes,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         **({} if run is None else _facts(model, run)),

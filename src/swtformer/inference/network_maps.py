@@ -33,14 +33,16 @@ def network_maps(
         images: (B, 3, H, W) uint8, enlarged or shrunk to what the network sees.
         present: (B, C) 0/1 labels; None for the classes that the network finds: those whose probability
             reaches `settings.class_threshold` in some place, and the most probable one.
-        settings: scales, flip, stride, class_threshold; scales are relative to that.
+        settings: scales, flip, stride, class_threshold; scales are relative to the size that
+            the network sees.
 
     Returns:
         Maps whose `rcam` are these probabilities and whose `cam` are those of the classes.
     """
     grid = tuple(-(-side // settings.stride) for side in images.shape[-2:])
-    images = resized(images.float(), seen_size(network, images.shape[-2:]), antialias=True)
-    height, width = images.shape[-2:]
+    height, width = size = seen_size(network, images.shape[-2:])
+    if size != tuple(images.shape[-2:]):
+        images = resized(images.float(), size, antialias=True)
     shape = (len(images), len(network.classes) + 1, -(-height // GRID), -(-width // GRID))
     shares = torch.empty(shape, device=images.device)
     presence = 1.0 if present is None else 0.0

@@ -140,7 +140,7 @@ class SegmentationPredictor(Predictor):
         return None if settings.long_side_px is None else settings.largest_side_px
 
     def predict(self, image: np.ndarray, *, is_scene: bool = False) -> Prediction:
-        """See `Predictor.predict`; what is larger than `window_px` to the network is seen by windows."""
+        """See `Predictor.predict`; what the network sees larger than `window_px` is predicted in windows."""
         made = list(self.predict_rows(image, is_scene=is_scene))
         coarse = [cells for _, cells in made if cells is not None]
         labels = np.concatenate([labels for labels, _ in made])

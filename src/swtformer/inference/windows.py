@@ -81,7 +81,7 @@ def decided(
     """
     best, labels, averages = None, None, []
     for label, one in enumerate(probabilities):
-        plane = resized(one[None, None], size)[0, 0, kept[0], kept[1]]
+        plane = resized(one[None, None], size, antialias=True)[0, 0, kept[0], kept[1]]
         if cells:
             averages.append(F.avg_pool2d(plane[None, None], GRID, ceil_mode=True, count_include_pad=False))
         if best is None or labels is None:

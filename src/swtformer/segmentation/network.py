@@ -179,8 +179,9 @@ class SegmentationNetwork(HubModel):
 
     def task(self) -> str:
         """See `HubModel.task`."""
+        labels = "background and " if self.settings.background else ""
         return (
-            f"Segments photographs into background and {len(self.classes)} classes; no labels are needed. "
+            f"Segments photographs into {labels}{len(self.classes)} classes; no labels are needed. "
             f"Decoder {self.settings.decoder} on the encoder `{self.settings.encoder}`."
         )
 

@@ -111,11 +111,10 @@ class PredictSettings(Section):
     window, as the power of their probability; 0 not at all. Lower it where small objects are missed."""
     seen_as: Literal["auto", "photograph", "scene"] = "auto"
     """A photograph is seen whole, at the long side that the network was trained for; a scene at the scale of
-    the images that it was trained on, which are its tiles. auto: what has a place on the earth, or is too
-    large to be read whole, is a scene."""
+    the images that it was trained on, which are its tiles. auto takes georeferenced images as scenes; files
+    too large to be read whole always are."""
     window_px: Annotated[int, Field(ge=64, multiple_of=4)] = 1024
-    """Images with a longer side, as the network sees them, are predicted in windows of this side, which
-    bounds the memory."""
+    """Images with a longer side, at the size that the network sees, are predicted in windows of this side."""
     overlap_px: Annotated[int, Field(ge=8, multiple_of=4)] = 128
     """What neighbouring windows share at least; less than half of window_px."""
     overlays: Annotated[bool, NEUTRAL] = False

@@ -42,9 +42,9 @@ class DataSettings(ImageSettings):
     pattern: LabelPattern | None = None
     """Regular expression that finds labels in the names of images: (?P<label>…) is a label, (?P<labels>…) are
     several, or a 0 or 1 for each of the classes. Nothing else in the folder is then read as labels."""
-    background: Literal["label", "none"] = "label"
+    background: Annotated[Literal["label", "none"], NEUTRAL] = "label"
     """What a pixel may be beside the classes: label 0, or nothing, where every pixel has a class, as in land
-    cover. No map then holds a background, and the segmentation network never gives label 0."""
+    cover. No R-CAM then holds a background, and the segmentation network never gives label 0."""
     masks: Annotated[Path | None, NEUTRAL] = None
     """Folder of ground-truth masks; used for scores only, never for training or model choice."""
     palette: Annotated[Path | None, NEUTRAL] = None
@@ -93,8 +93,8 @@ class LocalizeSettings(Section):
     """Image scales whose maps are summed."""
     long_side_px: Count | None = 500
     """Long side of every photograph at scale 1, about the size of PASCAL VOC's and of those seen in training;
-    with none, scales are relative to the photograph's own size, as they are for the networks of later
-    rounds."""
+    with none, scales are relative to the photograph's own size. The networks of later rounds see
+    photographs at `segment.long_side_px`."""
     flip: bool = True
     """Add each scale's mirror image."""
     classes: Literal["given", "predicted"] = "given"

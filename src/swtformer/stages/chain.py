@@ -27,7 +27,7 @@ from swtformer.segmentation.network import require_encoder, start_of_run
 from swtformer.settings import Settings
 from swtformer.short_repr import ShortRepr
 from swtformer.stages.chain_scores import ChainScores, score_chain
-from swtformer.stages.localize import localize
+from swtformer.stages.localize import localize, require_classes_everywhere
 from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
@@ -156,6 +156,7 @@ def run_stages(
     run = Run(Path(out))
     chain = _Chain(run, data, settings, rounds, progress)
     stages = _stages(until, rounds, has_truth=any(record.mask for record in chain.mapped.records))
+    require_classes_everywhere(chain.mapped, settings)
     _require_usable(run, data, settings, rounds=rounds if ("segment", 1) in stages else 0)
     steps = []
     for number, (stage, in_round) in enumerate(stages, start=1):
@@ -182,9 +183,8 @@ def _stages(until: StageName, rounds: int, *, has_truth: bool) -> list[tuple[Sta
         if stage != "evaluate" or has_truth:
             stages.append((stage, 1))
         if stage == "segment":
-            stages += [(own, number) for number in range(2, rounds + 1) for own in ROUND]
-            if rounds > 1:
-                stages.pop()
+            for number in range(2, rounds + 1):
+                stages += [(own, number) for own in (ROUND if number < rounds else ROUND[:-1])]
     return stages
 
 
@@ -326,7 +326,7 @@ def _require_usable(run: Run, data: ImageSet, settings: Settings, *, rounds: int
     """Refuse before any work what a stage would refuse after hours.
 
     Args:
-        rounds: in which a network is trained.
+        rounds: of which all but the last of several train a network; 0 where none is trained.
     """
     _require_one_process(settings)
     if rounds:

@@ -21,9 +21,8 @@ from swtformer.methods import Method, checked_maps
 from swtformer.precision import autocast, pick_device
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
-from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import map_maker
-from swtformer.settings import LocalizeSettings, Settings, channels
+from swtformer.settings import METHODS, Settings, channels
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
@@ -96,8 +95,9 @@ def localize(
             )
     if settings.data.strict:
         refuse_unreadable(data, settings.data)
-    if settings.data.background == "none":
-        _leave_out_background(model, data, options)
+    require_classes_everywhere(data, settings)
+    if isinstance(model, Method):
+        model.has_background = settings.data.background == "label"
     device = pick_device(options.accelerator)
     model.to(device)
     made_by = _fingerprint(run, settings)
@@ -162,24 +162,27 @@ def localize(
     return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
 
 
-def _leave_out_background(
-    model: Method | SegmentationNetwork, data: ImageSet, options: LocalizeSettings
-) -> None:
-    """Make every pixel one of the present classes."""
-    if isinstance(model, SegmentationNetwork):
-        return  # it was trained without
-    if "rcam" not in model.makes:
+def require_classes_everywhere(data: ImageSet, settings: Settings) -> None:
+    """Refuse a method or images that cannot do without background, where `settings.data.background` is none.
+
+    Raises:
+        SettingsError: the method makes no R-CAMs.
+        DataError: an image has no class.
+    """
+    if settings.data.background == "label":
+        return
+    method = settings.model.method
+    if "rcam" not in METHODS[method].makes:
         raise SettingsError(
-            f"data.background none needs a method that makes R-CAMs, such as swtformer_v3; {model.name} "
-            "makes CAMs alone, which are 0 where a class is not found."
+            f"data.background none needs a method that makes R-CAMs, such as swtformer_v3; {method} makes "
+            "CAMs alone, which are 0 where a class is not found."
         )
     empty = [record.id for record in data.records if record.present is not None and not record.present]
-    if empty and options.classes == "given":
+    if empty and settings.localize.classes == "given":
         raise DataError(
             f"{len(empty)} images of {data.name} have no class (the first is {empty[0]}), but with "
-            "data.background none every pixel has one. Label them, or leave data.background as it is."
+            "data.background none every pixel has one. Label them, or set data.background to label."
         )
-    model.has_background = False
 
 
 def _fingerprint(run: Run, settings: Settings) -> str:

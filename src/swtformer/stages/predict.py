@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from swtformer.allocator import keep_freed_memory
-from swtformer.datasets.georeference import Georeference, read_georeference
+from swtformer.datasets.georeference import read_georeference
 from swtformer.datasets.images import has_rotation
 from swtformer.datasets.pixels.large_images import LargeImage
 from swtformer.datasets.pixels.stored_pixels import seen_in_colour
@@ -44,7 +44,7 @@ OVERLAY_PX = 2048
 """Longer side of an overlay at most; masks keep the size of their image."""
 NAMED = 5
 MUCH_LARGER = 4
-"""How many times larger than those of the training images are that may be scenes made of such tiles."""
+"""Images this many times larger than any training image may be scenes."""
 COLUMNS = ("image", "file", "label", "class", "pixels", "fraction")
 """Columns of areas.csv: one row per image and class, background included."""
 
@@ -170,9 +170,11 @@ def _predicted(
             if isinstance(image, LargeImage):
                 rows.append(_segmented_scene(predictor, record, image, target.path, settings))
             else:
-                rows.append(_segmented(predictor, record, image, target.path, settings))
+                is_scene = _is_scene(record, settings)
+                rows.append(_segmented(predictor, record, image, target.path, settings, is_scene=is_scene))
                 largest = predictor.largest_side_px
-                much_larger += largest is not None and max(image.shape[:2]) > MUCH_LARGER * largest
+                if not is_scene and largest is not None:
+                    much_larger += max(image.shape[:2]) > MUCH_LARGER * largest
             is_as_stored = predictor.images.exif == "raw" or isinstance(image, LargeImage)
             rotated += is_as_stored and _is_rotated(record.image)
         except ImageError as error:
@@ -197,8 +199,8 @@ def _predicted(
     if much_larger and settings.seen_as == "auto":
         remarks += (
             f"{much_larger} images are more than {MUCH_LARGER} times as large as any that the network was "
-            "trained on. They were seen whole, as photographs are, unless they have a place on the earth. If "
-            "it was trained on tiles of such images, use --predict.seen_as scene.",
+            "trained on, and were seen whole, as photographs. If it was trained on tiles of such images, use "
+            "--predict.seen_as scene.",
         )
     return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays, remarks)
 
@@ -230,11 +232,16 @@ def _is_rotated(path: Path) -> bool:
 
 
 def _segmented(
-    predictor: Predictor, record: Record, image: np.ndarray, out: Path, settings: PredictSettings
+    predictor: Predictor,
+    record: Record,
+    image: np.ndarray,
+    out: Path,
+    settings: PredictSettings,
+    *,
+    is_scene: bool,
 ) -> ImageAreas:
     """Segment one image, write its files, and tell its areas."""
-    place = read_georeference(record.image, page=settings.page)
-    made = predictor.predict(image, is_scene=_is_scene(place, settings))
+    made = predictor.predict(image, is_scene=is_scene)
     mask = _inside(out, MASKS, f"{record.id}.png")
     write_mask(mask, made.labels)
     if settings.overlays:
@@ -247,6 +254,7 @@ def _segmented(
         path = _inside(out, PROBABILITIES, f"{record.id}.npz")
         write_with(path, lambda stream: np.savez_compressed(stream, probabilities=probabilities))
     height, width = made.labels.shape
+    place = read_georeference(record.image, page=settings.page)
     if predictor.images.exif == "raw" or not _is_rotated(record.image):
         if place.tags:
             path = _inside(out, GEOREFERENCED, f"{record.id}.tif")
@@ -257,11 +265,12 @@ def _segmented(
     return _areas(predictor, record, np.bincount(made.labels.reshape(-1), minlength=256), (height, width))
 
 
-def _is_scene(place: Georeference, settings: PredictSettings) -> bool:
+def _is_scene(record: Record, settings: PredictSettings) -> bool:
     """Whether an image is one that the images of the training are tiles of."""
-    if settings.seen_as == "auto":
-        return bool(place.tags) or place.world is not None
-    return settings.seen_as == "scene"
+    if settings.seen_as != "auto":
+        return settings.seen_as == "scene"
+    place = read_georeference(record.image, page=settings.page)
+    return bool(place.tags) or place.world is not None
 
 
 def _segmented_scene(
@@ -282,7 +291,7 @@ def _segmented_scene(
         counts = np.zeros(256, np.int64)
 
         def labels() -> Iterator[np.ndarray]:
-            for part, _ in predictor.predict_rows(scene, is_scene=settings.seen_as != "photograph"):
+            for part, _ in predictor.predict_rows(scene, is_scene=True):
                 counts[:] += np.bincount(part.reshape(-1), minlength=256)
                 yield part
 

@@ -109,6 +109,9 @@ def carry_over(before: Run, after: Run) -> None:
     Args:
         before: run of the round before.
         after: run of the round, whose pseudo-masks are made.
+
+    Raises:
+        SettingsError: masks were corrected in this round, and its pseudo-masks are others now.
     """
     ids = set(mask_ids(after.pseudo_masks))
     version = version_of(after.pseudo_masks)
@@ -118,6 +121,11 @@ def carry_over(before: Run, after: Run) -> None:
     corrections = read_corrections(before.corrected_masks)
     kept = {} if corrections is None else corrections.corrected
     kept = {id: digest for id, digest in kept.items() if id in ids}
+    if existing is not None and not existing.corrected.items() <= kept.items():
+        raise SettingsError(
+            f"{after.corrected_masks} holds corrections of pseudo-masks that have been replaced by others. "
+            "Move this folder elsewhere to keep it, and the same command goes on."
+        )
     rejected = rejected_ids(before, before.pseudo_masks if corrections is None else before.corrected_masks)
     add_rejections(after, {id: kept.get(id, version) for id in rejected & ids})
     if not kept:

@@ -252,10 +252,11 @@ def _train(
                 resumed_anyway=(*before, *changes),
             )
     weights = rarity_weights(pairs.pixels) if options.weighting == "per_class" else None
+    whole = WholePair(options.long_side_px or options.crop_px)
     unreadable = fit(
         SegmentationModule(network, options, seed=settings.seed, class_weights=weights),
         PairSamples(training, create_pair_augmentation(options), settings.data, seed=settings.seed),
-        PairSamples(validation, WholePair(options.crop_px), settings.data, seed=0) if validation else None,
+        PairSamples(validation, whole, settings.data, seed=0) if validation else None,
         run=trained,
         resume=resume and has_checkpoint(trained),
         progress=progress,
@@ -275,7 +276,10 @@ def _network(
 ) -> SegmentationNetwork:
     """The network to train: a new one or, in a later round, that of the round before."""
     if holds_model(run.path) and kind_of(run.model) == "segmentation":
-        return load_network(run.model).trained_further()
+        network = load_network(run.model).trained_further()
+        size = {"long_side_px": settings.segment.long_side_px, "largest_side_px": largest_side_px}
+        network.settings = network.settings.model_copy(update=size)
+        return network
     start = from_pretrained(run.path) if settings.segment.encoder == "run" else None
     return create_network(
         settings.segment,

@@ -46,7 +46,7 @@ class ScaleCrop:
 
     Attributes:
         crop_px: side S of the crop.
-        scale: range of the uniformly drawn factor on the photograph's size.
+        scale: range of the uniformly drawn factor on that size.
         jitter: colour jitter; None for none.
         long_side_px: of the photograph at scale 1; None for its own.
     """

@@ -14,6 +14,7 @@ from torch import Tensor
 from swtformer.datasets.images import read_image
 from swtformer.datasets.mask_images import read_mask
 from swtformer.engine.batches import Samples
+from swtformer.label_values import IGNORED
 from swtformer.settings import DataSettings
 from swtformer.training.pair_augment import PairAugmentation
 
@@ -66,11 +67,15 @@ class PairSamples(Samples[tuple[np.ndarray, np.ndarray]]):
         self._pairs = pairs
         self._augmentation = augmentation
         self._images = data_settings.images_alone()
+        self._has_background = data_settings.background == "label"
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """A photograph (H, W, 3) and its mask (H, W), both uint8."""
+        """A photograph (H, W, 3) and its mask (H, W), both uint8; without background, 0 is unknown."""
         pair = self._pairs[index]
-        return read_image(pair.image, self._images), read_mask(pair.mask)
+        mask = read_mask(pair.mask)
+        if not self._has_background:
+            mask = np.where(mask == 0, np.uint8(IGNORED), mask)
+        return read_image(pair.image, self._images), mask
 
     def sample(
         self, content: tuple[np.ndarray, np.ndarray], index: int, *, generator: np.random.Generator
