@@ -29,7 +29,9 @@ EXACT = {"precision": "fp32", "window_px": 64, "overlap_px": 16, "accelerator": 
 @pytest.fixture(scope="module")
 def network() -> SegmentationNetwork:
     torch.manual_seed(0)
-    settings = SegmentSettings(encoder="test_resnet", decoder="fpn", weights="none", presence=1)
+    settings = SegmentSettings(
+        encoder="test_resnet", decoder="fpn", weights="none", presence=1, long_side_px=120
+    )
     return create_network(settings, CLASSES).eval()
 
 

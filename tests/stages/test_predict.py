@@ -323,8 +323,10 @@ def test_what_is_a_scene(tmp_path: Path) -> None:
         masks[seen_as] = {name: read_mask(result.masks / f"{name}.png") for name in ("photo", "placed")}
         assert bool(result.remarks) == (seen_as == "auto")
         if result.remarks:
-            assert "1 images are more than 4 times as large" in result.remarks[-1]
-            assert "--predict.seen_as scene" in result.remarks[-1]
+            assert (
+                "more than 4 times as large as any that the network was trained on: 1." in result.remarks[-1]
+            )
+            assert "set predict.seen_as to scene" in result.remarks[-1]
     np.testing.assert_array_equal(masks["auto"]["photo"], masks["photograph"]["photo"])
     np.testing.assert_array_equal(masks["auto"]["placed"], masks["scene"]["placed"])
     assert (masks["photograph"]["placed"] != masks["scene"]["placed"]).any()

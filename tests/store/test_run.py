@@ -76,15 +76,6 @@ def test_damaged_classes_name_the_file(content: str, tmp_path: Path) -> None:
         Run(tmp_path).classes()
 
 
-def test_a_run_made_before_there_was_a_long_side_keeps_photographs_at_their_own_size(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    run.write_settings(Settings())
-    assert run.settings().localize.long_side_px == 500
-    text = run.settings_file.read_text(encoding="utf-8")
-    write_text(run.settings_file, text.replace("  long_side_px: 500\n", ""))
-    assert run.settings().localize.long_side_px is None
-
-
 def test_a_later_round_knows_the_run_that_it_belongs_to(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     run.write_settings(Settings())

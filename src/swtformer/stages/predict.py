@@ -198,9 +198,9 @@ def _predicted(
     strays = _strays(target.path / MASKS, records)
     if much_larger and settings.seen_as == "auto":
         remarks += (
-            f"{much_larger} images are more than {MUCH_LARGER} times as large as any that the network was "
-            "trained on, and were seen whole, as photographs. If it was trained on tiles of such images, use "
-            "--predict.seen_as scene.",
+            f"Images more than {MUCH_LARGER} times as large as any that the network was trained on: "
+            f"{much_larger}. They were seen whole, as photographs. If it was trained on tiles of such "
+            "images, set predict.seen_as to scene.",
         )
     return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays, remarks)
 
