@@ -14,7 +14,10 @@ from support.models import CLASSES
 from swtformer.datasets import open_dataset
 from swtformer.datasets.mask_images import read_mask
 from swtformer.errors import DataError, SettingsError
-from swtformer.settings import Settings, merge, validate
+from swtformer.inference.predictor import load_predictor
+from swtformer.methods import Method
+from swtformer.segmentation.pretrained import load_network
+from swtformer.settings import PredictSettings, Settings, merge, validate
 from swtformer.stages.chain import ChainResult, run_stages
 from swtformer.stages.localize import localize
 from swtformer.stages.predict import predict
@@ -81,6 +84,17 @@ def test_the_network_gives_every_pixel_a_class(whole: tuple[Path, ChainResult], 
     masks = [read_mask(path) for path in sorted(made.masks.rglob("*.png"))]
     assert len(masks) == 9
     assert all((mask > 0).all() for mask in masks)
+
+
+def test_the_saved_models_know_it(whole: tuple[Path, ChainResult]) -> None:
+    run = whole[1].run
+    assert not Method.from_pretrained(run.model).has_background
+    assert not load_network(run.segmentation / "model").settings.background
+    photo = np.full((48, 64, 3), COLOURS[0], np.uint8)
+    for network in ("cam", "segmentation"):
+        model = run.model if network == "cam" else run.segmentation / "model"
+        made = load_predictor(model, PredictSettings(network=network, precision="fp32")).predict(photo)
+        assert (made.labels > 0).all()
 
 
 def test_an_image_without_class_is_refused(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:

@@ -247,6 +247,7 @@ class Method(HubModel):
             )
         load_weights(model, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
         model.images = saved_images(folder)
+        model.has_background = config.background
         return model.eval()
 
     def config(self) -> SavedConfig:
@@ -254,6 +255,7 @@ class Method(HubModel):
         values = self.settings.model_dump() | {
             "weights": "none",
             "options": self.options.model_dump(mode="json"),
+            "background": self.has_background,
         }
         return SavedConfig.model_validate(values)
 
@@ -303,10 +305,13 @@ class SavedConfig(ModelSettings):
 
     options: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies defaults
     """Options of the method."""
+    background: bool = True
+    """Whether its maps hold a background; not where every pixel has a class."""
 
     def model_settings(self) -> ModelSettings:
         """The model section; the weights are beside the config, whatever it says."""
-        return ModelSettings.model_validate(self.model_dump(exclude={"options"}) | {"weights": "none"})
+        own = self.model_dump(exclude={"options", "background"})
+        return ModelSettings.model_validate(own | {"weights": "none"})
 
 
 def read_config(folder: Path) -> tuple[SavedConfig, tuple[str, ...]]:

@@ -118,6 +118,7 @@ def train(
             failed = with_earlier(run, "train", failed)
         if is_main_process():
             model.images = settings.data.images_alone()
+            model.has_background = settings.data.background == "label"
             save_pretrained(model, run.model)
             write_failures(run, "train", failed)
     return run
