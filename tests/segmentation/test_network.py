@@ -139,3 +139,18 @@ def test_the_trial_of_the_backbone_draws_no_random_numbers(monkeypatch: pytest.M
     monkeypatch.setattr("swtformer.segmentation.network.create_backbone", lambda *_, **__: None)
     untried = build("segformer", "run").state_dict()
     assert all(value.equal(untried[name]) for name, value in network.state_dict().items())
+
+
+def test_without_background_no_pixel_is_background() -> None:
+    settings = SegmentSettings(encoder="lcnet_035", decoder="segformer", weights="none")
+    images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    labels = []
+    for background in (True, False):
+        torch.manual_seed(0)
+        network = create_network(settings, CLASSES, background=background).eval()
+        with torch.no_grad():
+            assert network.head.bias is not None
+            network.head.bias[0] = 100.0  # background everywhere, but for the setting
+            labels.append(network(images).argmax(1))
+    assert not labels[0].any()
+    assert labels[1].all()
