@@ -24,7 +24,10 @@ TOLERANCE = 1e-4
 def commit(folder: Path) -> str:
     """The commit that a clone is at, short."""
     shown = subprocess.run(
-        ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
+        ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return shown.stdout.strip()
 
