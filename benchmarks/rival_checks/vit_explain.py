@@ -1,10 +1,14 @@
 """vit-explain: attention roll-out, and where its code is at fault.
 
-Their `rollout` divides row i of the attention by the sum of row j of column j (`a / a.sum(dim=-1)` without
-`keepdim`). Where all rows have the same sum, as with the mean of the heads and nothing discarded, this changes
-nothing, and we compare with their function as it is. Elsewhere the right reading is compared: the same function
-with the division along the rows. Their hooks on `attn_drop` see
-nothing where attention is fused, so it is turned off in the network that they watch.
+Their `rollout` divides column j of the attention by the sum of row j (`a / a.sum(dim=-1)` without `keepdim`).
+Where all rows have the same sum, as with the mean of the heads and nothing discarded, this is no fault, and
+we compare with their function as it is. Elsewhere we compare with the right reading, which is their function
+with rows divided by their own sums. Their hooks on `attn_drop` see nothing where attention is fused, so it is
+turned off in the network that they watch.
+
+Their gradient roll-out is not compared; ours is that of Chefer et al. Theirs pairs the first layer's
+attention with the last layer's gradient, as backward hooks run in reverse, and these gradients are of the
+softmax's input, not of the attention (both seen with timm 1.0.31).
 """
 
 from __future__ import annotations
