@@ -20,8 +20,8 @@ def create_backbone(
 
     Args:
         name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `swin_nano`, any timm network
-            with stages at strides 4, 8, 16 and 32, or a plain vision transformer of timm; timm's weight tags
-            ("….fb_in22k") choose among weights.
+            with stages at strides 4, 8, 16 and 32, a plain vision transformer of timm, or the small one
+            `vit_nano`; timm's weight tags ("….fb_in22k") choose among weights.
         weights: "pretrained" (downloaded from the hub), "none" (random), or a .safetensors or .pth file.
         drop_path: stochastic depth rate of the last block; ignored by families without stochastic depth.
         bands: channels of the images. Pretrained weights are adapted: each band takes those of red, green or

@@ -136,9 +136,12 @@ def _require_known(name: str) -> None:
     """Refuse a name that no family has; `create_backbone` checks the weights tag."""
     import timm
 
+    from swtformer.backbones.vit import SHAPES
+
     architecture = name.split(".")[0]
-    if architecture not in known_names() and not timm.is_model(architecture):
-        known = [*_smp_names(), *known_names(), *timm.list_models()]
+    ours = [*known_names(), *SHAPES]
+    if architecture not in ours and not timm.is_model(architecture):
+        known = [*_smp_names(), *ours, *timm.list_models()]
         raise SwtformerError(f"Unknown encoder {name!r}. {nearest(architecture, known)}")
 
 
