@@ -15,6 +15,16 @@ def test_the_head_has_no_bias() -> None:
     assert tiny("cam").reusable_head().convolution.bias is None
 
 
+def test_channels_are_dropped_before_the_head_in_training_alone(images: torch.Tensor) -> None:
+    model = tiny("cam", dropout=0.5).train()
+    with torch.no_grad():
+        first, second = model.encode(images), model.encode(images)
+        assert torch.equal(first.pyramid[-1], second.pyramid[-1])
+        assert not torch.equal(first.logits, second.logits)
+        model.eval()
+        torch.testing.assert_close(model.logits(images), tiny("cam").logits(images))
+
+
 def test_pooling_before_the_head_gives_the_same_logits(images: torch.Tensor) -> None:
     """A logit is a weighted sum of the pooled features, as in the paper; the map is that of each place."""
     model = tiny("cam")
