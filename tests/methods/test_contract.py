@@ -66,7 +66,7 @@ def losses_of(model: Method, batch: Batch) -> dict[str, torch.Tensor]:
     """Those of the first step of a training."""
     torch.manual_seed(0)
     with torch.no_grad():
-        model.eval().before_epoch(0, FewImages(batch))
+        model.eval().before_epoch(0, FewImages(batch), epochs=1)
     return model.train().losses(batch, epoch=0.0)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
@@ -30,6 +31,10 @@ class PyramidSettings(Section):
 
     kernel: Literal[3, 1] = 1
     """Kernel size of the CAM head."""
+    bias: bool = True
+    """Whether the CAM head has a bias."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the last stage's channels that a training step drops before the CAM head."""
     pooling: Literal["gap", "gmp", "gwrp"] = "gap"
     """Pooling from head output to class logits: mean, maximum, or globally weighted rank pooling."""
     norm: Literal["max", "minmax"] = "max"
@@ -97,11 +102,12 @@ class PyramidMethod(Method):
     ) -> None:
         super().__init__(settings, classes, options)
         self.backbone = backbone
-        kernel = self.options.kernel
-        self.head = nn.Conv2d(backbone.channels[-1], len(classes), kernel, padding=kernel // 2)
+        kernel, bias = self.options.kernel, self.options.bias
+        self.head = nn.Conv2d(backbone.channels[-1], len(classes), kernel, padding=kernel // 2, bias=bias)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
+        self.dropout = nn.Dropout2d(self.options.dropout)
         self.normalisation = Normalisation(backbone.mean, backbone.std)
 
     @classmethod
@@ -119,10 +125,14 @@ class PyramidMethod(Method):
             images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and standard
                 deviation are applied here. H and W are at least 32.
         """
-        normalised_images = self.normalisation(images)
-        pyramid = tuple(self.backbone(normalised_images.contiguous(memory_format=torch.channels_last)))
-        activations = self.head(pyramid[-1])
+        pyramid = self.pyramid(images)
+        activations = self.head(self.dropout(pyramid[-1]))
         return Encoding(pyramid, activations, class_logits(activations, pooling=self.options.pooling))
+
+    def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The four feature maps alone; see `encode`."""
+        normalised_images = self.normalisation(images)
+        return tuple(self.backbone(normalised_images.contiguous(memory_format=torch.channels_last)))
 
     def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Localization]:
         """Logits (B, C) and maps of images (B, 3, H, W) with labels `present` (B, C)."""
@@ -201,7 +211,7 @@ class PyramidMethod(Method):
         if present is None:
             present = likely_classes(probabilities, threshold=settings.class_threshold)
         wanted = torch.arange(present.shape[1], device=present.device)
-        if self.options.background_over == "present":
+        if not self.maps_depend_on_absent_classes():
             wanted = present.any(0).nonzero()[:, 0]
         cam = images.new_zeros((*present.shape, *grid), dtype=torch.float32)
         makes_rcam = "rcam" in self.makes
@@ -230,6 +240,10 @@ class PyramidMethod(Method):
         rcam[:, 0] = torch.where(is_background[:, None, None], 1.0, scaled[:, 0])
         rcam[:, wanted + 1] = scaled[:, 1:]
         return Maps(present, cam, rcam, probabilities)
+
+    def maps_depend_on_absent_classes(self) -> bool:
+        """Whether `maps` must look at activations of classes that no image shows."""
+        return self.options.background_over == "all"
 
     def scaled(self, similarities: Tensor) -> Tensor:
         """R-CAMs in [0, 1) from similarities that were summed over views; each is divided by its maximum."""
