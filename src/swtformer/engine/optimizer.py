@@ -9,7 +9,6 @@ from typing import Any, Literal
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-
 MOMENTUM = 0.9
 POLY_POWER = 0.9
 
