@@ -186,10 +186,10 @@ def require_known(name: str) -> None:
     """
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
-        from swtformer.backbones.swin import known_names
+        from swtformer.backbones import own_names
 
         raise SwtformerError(
-            f"Unknown backbone {name!r}. {nearest(architecture, [*known_names(), *timm.list_models()])}"
+            f"Unknown backbone {name!r}. {nearest(architecture, [*own_names(), *timm.list_models()])}"
         )
     if "." in name and name not in timm.list_pretrained(architecture + "*"):
         tagged = timm.list_pretrained(architecture + ".*")

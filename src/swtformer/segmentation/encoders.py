@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from swtformer.backbones import create_backbone
+from swtformer.backbones import create_backbone, own_names
 from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, FeatureExtractor
 from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.backbones.swin import known_names
@@ -137,8 +137,8 @@ def _require_known(name: str) -> None:
     import timm
 
     architecture = name.split(".")[0]
-    if architecture not in known_names() and not timm.is_model(architecture):
-        known = [*_smp_names(), *known_names(), *timm.list_models()]
+    if architecture not in own_names() and not timm.is_model(architecture):
+        known = [*_smp_names(), *own_names(), *timm.list_models()]
         raise SwtformerError(f"Unknown encoder {name!r}. {nearest(architecture, known)}")
 
 
