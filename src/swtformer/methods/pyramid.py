@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
@@ -30,6 +31,10 @@ class PyramidSettings(Section):
 
     kernel: Literal[3, 1] = 1
     """Kernel size of the CAM head."""
+    bias: bool = True
+    """Whether the CAM head has a bias."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the last stage's channels that a training step drops before the CAM head."""
     pooling: Literal["gap", "gmp", "gwrp"] = "gap"
     """Pooling from head output to class logits: mean, maximum, or globally weighted rank pooling."""
     norm: Literal["max", "minmax"] = "max"
@@ -64,7 +69,7 @@ class Localization:
         rcam: (B, C+1, h, w) in [0, 1), the R-CAMs; None where the method makes none.
         similarities: (B, C+1, h, w) in [0, 1], the R-CAMs before scaling, which are summed over views; None
             where `rcam` is.
-        seeds: (B, C+1, h', w') 0/1 seeds that the prototypes came from; None where `rcam` is.
+        seeds: (B, C+1, h', w') 0/1 seeds that the prototypes came from; None where there are no prototypes.
     """
 
     cam: Tensor
@@ -97,11 +102,12 @@ class PyramidMethod(Method):
     ) -> None:
         super().__init__(settings, classes, options)
         self.backbone = backbone
-        kernel = self.options.kernel
-        self.head = nn.Conv2d(backbone.channels[-1], len(classes), kernel, padding=kernel // 2)
+        kernel, bias = self.options.kernel, self.options.bias
+        self.head = nn.Conv2d(backbone.channels[-1], len(classes), kernel, padding=kernel // 2, bias=bias)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
+        self.dropout = nn.Dropout2d(self.options.dropout)
         self.normalisation = Normalisation(backbone.mean, backbone.std)
 
     @classmethod
@@ -119,10 +125,14 @@ class PyramidMethod(Method):
             images: (B, 3, H, W) RGB, uint8 or floats in [0, 1]; the backbone's own mean and standard
                 deviation are applied here. H and W are at least 32.
         """
-        normalised_images = self.normalisation(images)
-        pyramid = tuple(self.backbone(normalised_images.contiguous(memory_format=torch.channels_last)))
-        activations = self.head(pyramid[-1])
+        pyramid = self.pyramid(images)
+        activations = self.head(self.dropout(pyramid[-1]))
         return Encoding(pyramid, activations, class_logits(activations, pooling=self.options.pooling))
+
+    def pyramid(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The four feature maps alone; see `encode`."""
+        normalised_images = self.normalisation(images)
+        return tuple(self.backbone(normalised_images.contiguous(memory_format=torch.channels_last)))
 
     def forward(self, images: Tensor, present: Tensor) -> tuple[Tensor, Localization]:
         """Logits (B, C) and maps of images (B, 3, H, W) with labels `present` (B, C)."""

@@ -266,7 +266,8 @@ def create_network(
     )
     network = assemble(about, encoder, classes)
     if cam_head is not None and network.presence is not None:
-        network.presence.scores.load_state_dict(cam_head.convolution.state_dict())
+        without_bias = {"bias": torch.zeros(len(classes))}
+        network.presence.scores.load_state_dict(without_bias | cam_head.convolution.state_dict())
     return network
 
 
