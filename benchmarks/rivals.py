@@ -2,8 +2,8 @@
 
     python benchmarks/rivals.py --peers FOLDER [--only seam sipe]
 
-FOLDER holds clones of the repositories that `benchmarks/rival_checks` names. What is missing is skipped with a
-message. The command fails where a difference exceeds 1e-4.
+FOLDER holds clones of the repositories that `benchmarks/rival_checks` names. What is missing is skipped
+with a message. The command fails where a difference exceeds 1e-4.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ FAMILIES = {
     "focalnet_tiny_srf": Family((96, 192, 384, 768), None, "focal modulation adds the mean of the map"),
     "poolformer_s12": Family((64, 128, 320, 512), None, "group norm over the whole map"),
     "vit_nano": Family((32,) * 4, None, "attention between all patches"),
+    # Convolutions at strides 1, 2 and 4: 1 + (1 + 2) + (2 + 4) px.
+    "resnet38d_nano": Family((32, 64, 96, 256), 12),
     "vit_tiny_patch16_224": Family((192,) * 4, None, "attention between all patches"),
     "deit_tiny_distilled_patch16_224": Family((192,) * 4, None, "attention between all patches"),
     "vit_small_patch14_reg4_dinov2": Family((384,) * 4, None, "attention between all patches"),
@@ -80,7 +82,7 @@ def test_channels_and_strides_are_as_declared(name: str, backbone: Backbone) -> 
     for height, width in SIZES:
         maps = look(backbone, draw(2, 3, height, width))
         assert [each.shape[:2] for each in maps] == [(2, channels) for channels in backbone.channels]
-        for each, stride in zip(maps, (4, 8, 16, 32), strict=True):
+        for each, stride in zip(maps, backbone.strides, strict=True):
             assert each.isfinite().all()
             resized = (getattr(backbone, "multiple_px", 1) // 2) / stride
             assert abs(each.shape[2] - height / stride) <= 1 + resized
@@ -89,10 +91,7 @@ def test_channels_and_strides_are_as_declared(name: str, backbone: Backbone) -> 
 
 def test_maps_at_224_have_the_published_sizes(backbone: Backbone) -> None:
     assert [each.shape[2:] for each in look(backbone, draw(1, 3, 224, 224))] == [
-        (56, 56),
-        (28, 28),
-        (14, 14),
-        (7, 7),
+        (224 // stride, 224 // stride) for stride in backbone.strides
     ]
 
 

@@ -19,9 +19,10 @@ def create_backbone(
     """Build a backbone by name.
 
     Args:
-        name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `swin_nano`, any timm network
-            with stages at strides 4, 8, 16 and 32, a plain vision transformer of timm, or the small one
-            `vit_nano`; timm's weight tags ("….fb_in22k") choose among weights.
+        name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `resnet38d`, any timm network
+            with stages at strides 4, 8, 16 and 32, a plain vision transformer of timm, or a small network
+            for trials (`swin_nano`, `resnet38d_nano`, `vit_nano`); timm's weight tags ("….fb_in22k") choose
+            among weights.
         weights: "pretrained" (downloaded from the hub), "none" (random), or a .safetensors or .pth file.
         drop_path: stochastic depth rate of the last block; ignored by families without stochastic depth.
         bands: channels of the images. Pretrained weights are adapted: each band takes those of red, green or
@@ -36,6 +37,10 @@ def create_backbone(
 
     if name.split(".")[0] in swin.known_names():
         return swin.create_swin(name, weights=str(weights), drop_path=drop_path, bands=bands)
+    from swtformer.backbones import resnet38d
+
+    if name in resnet38d.known_names():
+        return resnet38d.create_resnet38d(name, weights=str(weights), bands=bands)
     from swtformer.backbones import vit
 
     if vit.is_plain(name):
@@ -43,3 +48,10 @@ def create_backbone(
     from swtformer.backbones.timm import TimmBackbone
 
     return TimmBackbone(name, weights=str(weights), drop_path=drop_path, bands=bands)
+
+
+def own_names() -> list[str]:
+    """Names of the networks that are built here and not by timm."""
+    from swtformer.backbones import resnet38d, swin, vit
+
+    return [*swin.known_names(), *resnet38d.known_names(), *vit.SHAPES]

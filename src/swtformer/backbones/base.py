@@ -86,10 +86,12 @@ class Backbone(FeatureExtractor):
     Attributes:
         name: the name it was created with.
         channels: (C_1, C_2, C_3, C_4).
+        strides: pixels of the image per place of each map.
     """
 
     name: str
     channels: tuple[int, int, int, int]
+    strides: tuple[int, int, int, int] = (4, 8, 16, 32)
 
     @abstractmethod
     def forward(self, images: Tensor) -> Pyramid:

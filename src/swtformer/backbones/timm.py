@@ -186,11 +186,11 @@ def require_known(name: str) -> None:
     """
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
-        from swtformer.backbones.swin import known_names
-        from swtformer.backbones.vit import SHAPES
+        from swtformer.backbones import own_names
 
-        known = [*known_names(), *SHAPES, *timm.list_models()]
-        raise SwtformerError(f"Unknown backbone {name!r}. {nearest(architecture, known)}")
+        raise SwtformerError(
+            f"Unknown backbone {name!r}. {nearest(architecture, [*own_names(), *timm.list_models()])}"
+        )
     if "." in name and name not in timm.list_pretrained(architecture + "*"):
         tagged = timm.list_pretrained(architecture + ".*")
         raise SwtformerError(f"Unknown weights tag in backbone {name!r}. {nearest(name, tagged)}")

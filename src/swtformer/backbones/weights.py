@@ -31,7 +31,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     ``model.``, ``backbone.``, ``encoder.``, also one behind another), only those are kept, without it.
 
     Args:
-        path: .safetensors, or a PyTorch file (.pth, .pt, .bin, .ckpt, .pth.tar) of tensors and plain values.
+        path: .safetensors, a PyTorch file (.pth, .pt, .bin, .ckpt, .pth.tar) of tensors and plain values, or
+            .params of MXNet.
 
     Raises:
         SwtformerError: the file does not exist, or its extension is unknown.
@@ -46,9 +47,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content = _read_safetensors(path)
     elif path.name.endswith(_PICKLES):
         content = _read_pickle(path)
+    elif path.suffix == ".params":
+        from swtformer.backbones.mxnet_params import read_params
+
+        content = read_params(path)
     else:
         raise SwtformerError(
-            f"Weights file {path}: expected the extension .safetensors, {', '.join(_PICKLES)}."
+            f"Weights file {path}: expected the extension .safetensors, {', '.join(_PICKLES)}, .params."
         )
     wrapper = next((key for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
     if wrapper is not None:

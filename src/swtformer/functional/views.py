@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
+
+Aligned = Literal["corners", "cells"]
+"""What of two grids lies on one another: the centres of their corner places, or the edges of the image."""
 
 SMALLEST_SIDE_PX = 32
 """The smallest image that backbones take; smaller views are enlarged to it."""
@@ -55,3 +59,8 @@ def on_grid(maps: Tensor, is_mirrored: bool, grid: tuple[int, int]) -> Tensor:
     if is_mirrored:
         maps = maps.flip(-1)
     return F.interpolate(maps, grid, mode="bilinear", align_corners=False)
+
+
+def resized_on(maps: Tensor, size: Sequence[int], *, aligned: Aligned) -> Tensor:
+    """(B, K, h, w) maps or images on another grid, bilinear, for networks that align grids by corners."""
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=aligned == "corners")

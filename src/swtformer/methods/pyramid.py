@@ -69,7 +69,7 @@ class Localization:
         rcam: (B, C+1, h, w) in [0, 1), the R-CAMs; None where the method makes none.
         similarities: (B, C+1, h, w) in [0, 1], the R-CAMs before scaling, which are summed over views; None
             where `rcam` is.
-        seeds: (B, C+1, h', w') 0/1 seeds that the prototypes came from; None where `rcam` is.
+        seeds: (B, C+1, h', w') 0/1 seeds that the prototypes came from; None where there are no prototypes.
     """
 
     cam: Tensor

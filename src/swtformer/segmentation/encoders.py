@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from swtformer.backbones import create_backbone
+from swtformer.backbones import create_backbone, own_names
 from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, FeatureExtractor
 from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.backbones.swin import known_names
@@ -136,12 +136,9 @@ def _require_known(name: str) -> None:
     """Refuse a name that no family has; `create_backbone` checks the weights tag."""
     import timm
 
-    from swtformer.backbones.vit import SHAPES
-
     architecture = name.split(".")[0]
-    ours = [*known_names(), *SHAPES]
-    if architecture not in ours and not timm.is_model(architecture):
-        known = [*_smp_names(), *ours, *timm.list_models()]
+    if architecture not in own_names() and not timm.is_model(architecture):
+        known = [*_smp_names(), *own_names(), *timm.list_models()]
         raise SwtformerError(f"Unknown encoder {name!r}. {nearest(architecture, known)}")
 
 

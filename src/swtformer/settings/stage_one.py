@@ -61,10 +61,10 @@ class ModelSettings(Section):
     """swtformer_v3, ours, and the paper's swtformer_v2 give CAMs and R-CAMs, its swtformer_v1 CAMs alone.
     `swtformer plugins method` lists all, and their options, which are the section `method`."""
     backbone: str = "swin_tiny_patch4_window7_224"
-    """swin_tiny/small/base, any four-stage timm model (convnext_tiny, pvt_v2_b1, mobilenetv2_100 …), or a
-    plain vision transformer (deit_small_patch16_224 …)."""
+    """swin_tiny/small/base, resnet38d, any four-stage timm model (convnext_tiny, pvt_v2_b1,
+    mobilenetv2_100 …), or a plain vision transformer (deit_small_patch16_224 …)."""
     weights: str = "pretrained"
-    """pretrained (downloaded by timm), none, or a local .safetensors or .pth file."""
+    """pretrained (downloaded by timm), none, or a local .safetensors, .pth or (of MXNet) .params file."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Stochastic depth rate of the backbone."""
     bands: Annotated[Count, Field(le=4096)] = 3
