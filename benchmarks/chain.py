@@ -2,7 +2,7 @@
 
     python benchmarks/chain.py DATA/labels.csv --split benchmarks/splits/msrc.csv --out runs/chain-msrc \\
         --config chain.yaml [--rounds 2] [--part compare | final] [--true-masks] [--seed 1] \\
-        [--classes dog cat]
+        [--classes dog cat] [--rest]
 
 The split file gives each image a part: the images of `train` are trained on by their labels, with
 `swtformer run`; recipes are compared on `compare`; `final` is scored once a recipe is chosen. DATA's masks
@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--part", choices=("compare", "final"), default="compare")
     parser.add_argument("--true-masks", action="store_true")
+    parser.add_argument("--rest", action="store_true", help="also train on images that the split leaves out")
     parser.add_argument("--seed", type=int, help="by default the configuration's")
     parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
     options = parser.parse_args()
@@ -104,6 +105,11 @@ def main() -> None:
     settings = validate(Settings, merge(settings.model_dump(), chosen), where="--classes, --seed")
     data = open_dataset(options.data, settings.data, reader=settings.reader)
     ids = parts(options.split)
+    if options.rest:
+        named = {name for names in ids.values() for name in names}
+        ids["train"] += [
+            name for name in (Path(record.id).name for record in data.records) if name not in named
+        ]
     train, other = part_of(data, ids["train"]), part_of(data, ids[options.part])
     result = run_stages(train, settings=settings, out=options.out / "run", rounds=options.rounds)
     assert result.scores is not None

@@ -2,8 +2,8 @@
 
     python benchmarks/rivals.py --peers FOLDER [--only seam sipe]
 
-FOLDER holds clones of the repositories that `benchmarks/rival_checks` names. What is not there is skipped with
-a message. The command fails where a difference exceeds 1e-4.
+FOLDER holds clones of the repositories that `benchmarks/rival_checks` names. What is missing is skipped
+with a message. The command fails where a difference exceeds 1e-4.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ TOLERANCE = 1e-4
 def commit(folder: Path) -> str:
     """The commit that a clone is at, short."""
     shown = subprocess.run(
-        ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
+        ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return shown.stdout.strip()
 

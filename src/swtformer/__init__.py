@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from swtformer.stages.pseudo_label import pseudo_label as pseudo_label
     from swtformer.stages.refine import refine as refine
     from swtformer.stages.report import report as _report
+    from swtformer.stages.reproduce import reproduce as reproduce
     from swtformer.stages.segment import segment as segment
     from swtformer.stages.train import train as train
     from swtformer.store.run import Run as Run
@@ -69,6 +70,7 @@ _HOMES = {
     "pull": "swtformer.publishing.hub:pull",
     "push": "swtformer.publishing.hub:push",
     "refine": "swtformer.stages.refine:refine",
+    "reproduce": "swtformer.stages.reproduce:reproduce",
     "run_stages": "swtformer.stages.chain:run_stages",
     "save_pretrained": "swtformer.methods.pretrained:save_pretrained",
     "segment": "swtformer.stages.segment:segment",

@@ -44,6 +44,7 @@ FAMILIES = {
     "davit_tiny": Family((96, 192, 384, 768), None, "attention between channels, over all pixels"),
     "focalnet_tiny_srf": Family((96, 192, 384, 768), None, "focal modulation adds the mean of the map"),
     "poolformer_s12": Family((64, 128, 320, 512), None, "group norm over the whole map"),
+    "vit_nano": Family((32,) * 4, None, "attention between all patches"),
     # Convolutions at strides 1, 2 and 4: 1 + (1 + 2) + (2 + 4) px.
     "resnet38d_nano": Family((32, 64, 96, 256), 12),
     "vit_tiny_patch16_224": Family((192,) * 4, None, "attention between all patches"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import timm
 import torch
 
 from swtformer.backbones import create_backbone
 from swtformer.backbones.vit import PlainViT, is_plain
+from swtformer.errors import SwtformerError
 
 
 def test_the_last_map_holds_the_tokens_that_the_classifier_pools() -> None:
@@ -52,4 +54,12 @@ def test_which_networks_are_plain() -> None:
     assert not is_plain("nothing_of_this_name")
     assert not is_plain("vit_base_r50_s16_224")
     assert is_plain("vit_small_patch14_dinov2.lvd142m")
+    assert is_plain("vit_nano")
     assert timm.is_model("vit_small_patch14_dinov2")
+
+
+def test_the_small_network_has_no_pretrained_weights_and_is_offered() -> None:
+    with pytest.raises(SwtformerError, match=r"No pretrained weights .*'vit_nano'.*model\.weights none"):
+        create_backbone("vit_nano")
+    with pytest.raises(SwtformerError, match="Did you mean 'vit_nano'"):
+        create_backbone("vit_nanno", weights="none")

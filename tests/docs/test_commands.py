@@ -81,7 +81,7 @@ READERS_OF = {
         DOCS / "correcting-masks.md",
         DOCS / "hub-and-onnx.md",
     ],
-    "researcher": [DOCS / "tutorials/researcher.md"],
+    "researcher": [DOCS / "tutorials/researcher.md", DOCS / "reproduce.md"],
     "readme": [README],
 }
 """Documents that one person reads in one folder, in this order."""

@@ -1,4 +1,4 @@
-"""AdamW groups and the schedule."""
+"""The optimiser's groups, and the schedules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from support.models import tiny
 from support.squares import quick_settings
-from swtformer.engine.optimizer import create_optimizer, warmup_and_cosine
+from swtformer.engine.optimizer import create_optimizer, warmup_and_decay
 from swtformer.settings import Settings
 from swtformer.training.module import TrainingModule
 
@@ -84,7 +84,7 @@ class TestMethod:
 
 
 def test_schedule_by_hand() -> None:
-    factor = warmup_and_cosine(100, warmup_fraction=0.1, floor=0.01)
+    factor = warmup_and_decay(100, warmup_fraction=0.1, floor=0.01)
     assert factor(0) == pytest.approx(0.1)
     assert factor(9) == pytest.approx(1.0)
     assert factor(10) == pytest.approx(1.0)
@@ -94,4 +94,29 @@ def test_schedule_by_hand() -> None:
 
 
 def test_schedule_without_warmup_starts_at_the_peak() -> None:
-    assert warmup_and_cosine(10, warmup_fraction=0.0, floor=0.0)(0) == pytest.approx(1.0)
+    assert warmup_and_decay(10, warmup_fraction=0.0, floor=0.0)(0) == pytest.approx(1.0)
+
+
+def test_poly_falls_by_the_power_of_what_is_left() -> None:
+    factor = warmup_and_decay(100, warmup_fraction=0.0, floor=0.0, decay="poly")
+    assert [factor(0), factor(50), factor(100)] == pytest.approx([1.0, 0.5**0.9, 0.0])
+    assert warmup_and_decay(10, warmup_fraction=0.0, floor=0.1, decay="poly")(10) == pytest.approx(0.1)
+
+
+def test_sgd_has_momentum_and_the_same_groups() -> None:
+    """Two steps of a constant gradient 1 at rate 0.1: 0.1, then 0.1 · (1 + 0.9)."""
+    weight = parameter(1, 1)
+    optimizer = create_optimizer(
+        {"backbone": [weight]}, learning_rate=0.1, multipliers={}, weight_decay=0.0, kind="sgd"
+    )
+    for _ in range(2):
+        weight.grad = torch.ones(1, 1)
+        optimizer.step()
+    assert weight.item() == pytest.approx(-0.29)
+
+
+def test_settings_choose_optimizer_and_schedule() -> None:
+    settings = quick_settings(train={"optimizer": "sgd", "schedule": "poly", "warmup_fraction": 0.0})
+    module = TrainingModule(tiny(), settings)
+    assert isinstance(module.create_optimizer(), torch.optim.SGD)
+    assert module.learning_rate_factor(10)(5) == pytest.approx(0.5**0.9, rel=0.02)

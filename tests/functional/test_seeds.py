@@ -204,6 +204,31 @@ def test_refinement_hands_its_options_on(seedless: str) -> None:
     assert made.similarities[0, 1].any() == (seedless == "closest")
 
 
+def test_absent_classes_take_seeds_where_they_compete() -> None:
+    """The absent class wins the second place, which is then no seed of the present one."""
+    tokens = torch.eye(2)[None, :, None]
+    maps = torch.tensor([[0.0, 0.0], [1.0, 0.4], [0.0, 0.8]]).view(1, 3, 1, 2)
+    present = torch.tensor([[1.0, 0.0]])
+
+    def first_map(**options: torch.Tensor) -> list[float]:
+        made = prototype_refinement(
+            tokens,
+            tokens,
+            maps,
+            present,
+            affinity="abs",
+            background_weight=0.5,
+            seedless="none",
+            **options,
+        )
+        assert not made.similarities[:, 2].any()
+        return made.similarities[0, 1, 0].tolist()
+
+    assert first_map() == pytest.approx([0.5**0.5, 0.5**0.5])
+    assert first_map(competing=torch.ones(1, 2)) == pytest.approx([1, 0])
+    assert first_map(valid=torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)) == pytest.approx([0, 1])
+
+
 def test_refinement_under_autocast_is_that_of_float32() -> None:
     tokens, maps, present = (item.float() for item in _inputs(2))
     options = {"affinity": "abs", "background_weight": 0.5, "seedless": "closest"}

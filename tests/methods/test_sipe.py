@@ -1,8 +1,9 @@
 """SIPE against loops that are written from its paper and code, on the features of a small network.
 
 The loops know nothing of the package's own functions. What the public code does beyond the paper is in them:
-the background's overlap is halved, affinities are positive, and at inference seeds are located by the fused
-features of an image and its mirror image together.
+the background's overlap is halved, affinities are positive, padded pixels of a crop have a CAM of 0 and no
+seed, and at inference all classes compete for seeds, which are located by the fused features of an image and
+its mirror image together.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import torch.nn.functional as F
 from support.models import tiny
 from swtformer.methods import Batch, Encoding
 from swtformer.settings import LocalizeSettings
+
+NOBODY = -1
+"""In the place of a seed."""
 
 VIEW = LocalizeSettings(scales=(1.0,), flip=True, seeds="view", stride=16)
 
@@ -101,9 +105,17 @@ def model() -> Any:
 
 
 def trained_on_by_hand(
-    model: Any, images: torch.Tensor, present: torch.Tensor, *, background_weight: float = 0.5
+    model: Any,
+    images: torch.Tensor,
+    present: torch.Tensor,
+    *,
+    background_weight: float = 0.5,
+    padded_columns: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """CAM and R-CAM of a training step, on the grid of the fused features."""
+    """CAM and R-CAM of a training step, on the grid of the fused features.
+
+    The rightmost columns of the last stage's grid can be padding.
+    """
     with torch.no_grad():
         encoding = model.encode(images)
     fused = fused_by_hand(model, encoding)
@@ -111,7 +123,10 @@ def trained_on_by_hand(
     for index, labels in enumerate(present.numpy()):
         cam = cam_by_hand(encoding.activations[index].numpy(), labels)
         tokens = encoding.pyramid[-1][index].numpy()
+        width = cam.shape[-1] - padded_columns
+        cam[..., width:] = 0
         seeds = seeds_by_hand(tokens, cam, background_weight=background_weight)
+        seeds[:, width:] = NOBODY
         rcams.append(scaled(similarity_by_hand(fused[index], seeds, labels)))
         resized = F.interpolate(torch.from_numpy(cam)[None], fused.shape[-2:], mode="bilinear")
         cams.append(resized[0].numpy())
@@ -129,15 +144,23 @@ def test_maps_of_a_training_step(model: Any, images: torch.Tensor, present: torc
 
 
 def test_gsc_is_the_mean_gap_of_all_channels(model: Any, images: torch.Tensor, present: torch.Tensor) -> None:
-    """Absent classes count, as zeros that agree; so do all pixels, unless the crop was padded."""
+    """Absent classes count, as zeros that agree."""
     cam, rcam = trained_on_by_hand(model, images, present)
     losses = model.losses(Batch(images, present), epoch=0.0)
     assert losses["gsc"].item() == pytest.approx(np.abs(cam - rcam).mean(), abs=1e-5)
+
+
+def test_padded_pixels_have_no_cam_and_no_seed_in_gsc(
+    model: Any, images: torch.Tensor, present: torch.Tensor
+) -> None:
     valid = torch.ones(2, 1, *images.shape[-2:])
-    valid[..., 48:] = 0
+    valid[..., 64:] = 0
+    cam, rcam = trained_on_by_hand(model, images, present, padded_columns=1)
     losses = model.losses(Batch(images, present, valid), epoch=0.0)
-    half = cam.shape[-1] // 2
-    assert losses["gsc"].item() == pytest.approx(np.abs(cam - rcam)[..., :half].mean(), abs=1e-5)
+    assert losses["gsc"].item() == pytest.approx(np.abs(cam - rcam).mean(), abs=1e-5)
+    assert rcam[..., 4:].max() > 0.1, "the R-CAM of padded pixels counts"
+    _, unmasked = trained_on_by_hand(model, images, present)
+    assert np.abs(unmasked - rcam).max() > 0.05, "these images show that padded pixels are no seeds"
 
 
 def test_gsc_steers_both_sides(model: Any, images: torch.Tensor, present: torch.Tensor) -> None:
@@ -154,6 +177,7 @@ def inferred_by_hand(
     *,
     adds_mirrored: bool = True,
     located_by: str = "fused",
+    competing: str = "all",
 ) -> np.ndarray:
     """R-CAMs of one view and its mirror image, added before the prototypes."""
     with torch.no_grad():
@@ -167,7 +191,7 @@ def inferred_by_hand(
     tokens = both(plain.pyramid[-1].numpy(), mirrored.pyramid[-1].numpy())
     rcams = []
     for index, labels in enumerate(present.numpy()):
-        cam = cam_by_hand(activations[index], labels)
+        cam = cam_by_hand(activations[index], np.ones_like(labels) if competing == "all" else labels)
         if located_by == "fused":
             cam = F.interpolate(torch.from_numpy(cam)[None], fused.shape[-2:], mode="bilinear")[0].numpy()
         seeds = seeds_by_hand(fused[index] if located_by == "fused" else tokens[index], cam)
@@ -185,6 +209,25 @@ def test_maps_at_inference(model: Any, images: torch.Tensor, present: torch.Tens
     np.testing.assert_allclose(
         model.maps(images, present, settings=VIEW.model_copy(update={"flip": False})).rcam, alone, atol=1e-4
     )
+
+
+def test_absent_classes_may_stay_out_of_the_competition(images: torch.Tensor, present: torch.Tensor) -> None:
+    among_present = inferred_by_hand(sipe(), images, present, competing="present")
+    made = sipe(seed_classes="present").maps(images, present, settings=VIEW)
+    np.testing.assert_allclose(made.rcam, among_present, atol=1e-4)
+    assert np.abs(among_present - inferred_by_hand(sipe(), images, present)).max() > 0.05
+
+
+def test_absent_classes_compete_where_the_background_leaves_them_out(
+    images: torch.Tensor, present: torch.Tensor
+) -> None:
+    """Then too an image's maps do not depend on the classes of its neighbours."""
+    model = sipe(background_over="present")
+    both = model.maps(images, present, settings=VIEW)
+    alone = model.maps(images[1:], present[1:], settings=VIEW)
+    torch.testing.assert_close(both.rcam[1:], alone.rcam, atol=1e-4, rtol=1e-3)
+    others = sipe(background_over="present", seed_classes="present").maps(images, present, settings=VIEW)
+    assert (others.rcam - both.rcam).abs().max() > 0.05
 
 
 def test_seeds_can_be_located_by_the_last_stage(images: torch.Tensor, present: torch.Tensor) -> None:

@@ -53,3 +53,15 @@ def test_given_and_predicted_classes(images: torch.Tensor) -> None:
     assert made.present is given
     made = summed_cams(look, images, None, settings=settings)
     assert made.present.tolist() == [[1, 1], [1, 0]]
+
+
+def test_sums_can_be_scaled_by_minimum_and_maximum(images: torch.Tensor) -> None:
+    """Of one view on its own grid; what is below 0 counts as 0 in the minimum too."""
+    settings = LocalizeSettings(scales=(1.0,), flip=False, stride=8)
+    made = summed_cams(
+        lambda view: (look(view)[0], look(view)[1] + 1), images, None, settings=settings, norm="minmax"
+    )
+    seen = look(images.float() / 255)[1] + 1
+    lowest, highest = (getattr(seen, name)((-2, -1), keepdim=True) for name in ("amin", "amax"))
+    expected = (seen - lowest) / (highest - lowest + 1e-5) * made.present[:, :, None, None]
+    torch.testing.assert_close(made.cam, expected)

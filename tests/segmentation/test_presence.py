@@ -33,9 +33,11 @@ def test_logits_are_means_over_the_map() -> None:
     torch.testing.assert_close(head(features), torch.tensor([[0.5, -2.0, -2.5]]))
 
 
-@pytest.mark.parametrize(("pooling", "kernel"), [("gap", 1), ("gmp", 3), ("gwrp", 1)])
-def test_it_starts_as_the_run_s_classifier(pooling: str, kernel: int, tmp_path: Path) -> None:
-    start = tiny("swtformer_v1", pooling=pooling, kernel=kernel).eval()
+@pytest.mark.parametrize(
+    ("pooling", "kernel", "bias"), [("gap", 1, True), ("gmp", 3, True), ("gwrp", 1, True), ("gap", 1, False)]
+)
+def test_it_starts_as_the_run_s_classifier(pooling: str, kernel: int, bias: bool, tmp_path: Path) -> None:
+    start = tiny("swtformer_v1", pooling=pooling, kernel=kernel, bias=bias).eval()
     network = create_network(SegmentSettings(), CLASSES, start=start).eval()
     images = torch.rand(2, 3, 64, 96)
     assert (network.settings.presence, network.settings.presence_kernel) == (pooling, kernel)

@@ -59,15 +59,16 @@ def test_a_method_sees_the_whole_set_in_eval_mode_with_seeded_random_numbers(
     module = TrainingModule(tiny(), quick_settings(), images=cast(TrainingImages, ["image"]))
     seen = []
 
-    def look(epoch: int, images: TrainingImages) -> None:
-        seen.append((epoch, images[0], module.model.training, torch.is_grad_enabled(), torch.rand(1).item()))
+    def look(epoch: int, images: TrainingImages, *, epochs: int) -> None:
+        state = (module.model.training, torch.is_grad_enabled())
+        seen.append((epoch, epochs, images[0], *state, torch.rand(1).item()))
 
     monkeypatch.setattr(module.model, "before_epoch", look)
     for _ in range(2):
         module.model.train()
         module.on_train_epoch_start()
         assert module.model.training
-    assert seen[0][:4] == (0, "image", False, False)
+    assert seen[0][:5] == (0, quick_settings().train.epochs, "image", False, False)
     assert seen[1] == seen[0]
     other = TrainingModule(
         module.model, quick_settings().model_copy(update={"seed": 1}), images=module.images

@@ -19,9 +19,10 @@ def create_backbone(
     """Build a backbone by name.
 
     Args:
-        name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `swin_nano`, `resnet38d`,
-            `resnet38d_nano`, any timm network with stages at strides 4, 8, 16 and 32, or a plain vision
-            transformer of timm; timm's weight tags ("….fb_in22k") choose among weights.
+        name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `resnet38d`, any timm network
+            with stages at strides 4, 8, 16 and 32, a plain vision transformer of timm, or a small network
+            for trials (`swin_nano`, `resnet38d_nano`, `vit_nano`); timm's weight tags ("….fb_in22k") choose
+            among weights.
         weights: "pretrained" (downloaded from the hub), "none" (random), or a .safetensors or .pth file.
         drop_path: stochastic depth rate of the last block; ignored by families without stochastic depth.
         bands: channels of the images. Pretrained weights are adapted: each band takes those of red, green or
@@ -51,6 +52,6 @@ def create_backbone(
 
 def own_names() -> list[str]:
     """Names of the networks that are built here and not by timm."""
-    from swtformer.backbones import resnet38d, swin
+    from swtformer.backbones import resnet38d, swin, vit
 
-    return [*swin.known_names(), *resnet38d.known_names()]
+    return [*swin.known_names(), *resnet38d.known_names(), *vit.SHAPES]

@@ -8,28 +8,110 @@ registers take part in the attention and are left out of the maps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import timm
 import torch
 import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from swtformer.backbones.base import Backbone, Pyramid, check_images, for_bands
+from swtformer.backbones.base import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Backbone,
+    Pyramid,
+    check_images,
+    for_bands,
+)
 from swtformer.backbones.weights import load_into
 from swtformer.errors import SwtformerError
 
 STRIDES = (4, 8, 16, 32)
 
+SHAPES: Mapping[str, Mapping[str, int]] = {
+    "vit_nano": {"patch_size": 16, "embed_dim": 32, "depth": 4, "num_heads": 2},
+}
+"""Sizes of networks that timm does not have; `vit_nano` (0.08 M parameters) is for tests and trials."""
+
 
 def is_plain(name: str) -> bool:
-    """Whether timm's network of a name is a transformer on patches whose blocks all have the same grid."""
+    """Whether the network of a name is a transformer on patches whose blocks all have the same grid."""
     architecture = name.split(".")[0]
+    if architecture in SHAPES:
+        return True
     if not timm.is_model(architecture):
         return False
     module = timm.model_entrypoint(architecture).__module__.rpartition(".")[2]
     return module in ("vision_transformer", "deit", "beit", "eva")
+
+
+def create_transformer(name: str, *, weights: str, drop_path: float, bands: int) -> Any:
+    """timm's network of a name, with its weights and without its classifier, for images of any size.
+
+    Args:
+        name: timm name, with or without a tag, or one of `SHAPES`.
+        weights: "pretrained", "none", or a path.
+        drop_path: stochastic depth rate of the last block.
+        bands: channels of the images.
+
+    Returns:
+        The network; its `pretrained_cfg` has the mean and standard deviation that the weights expect.
+
+    Raises:
+        SwtformerError: the name or the weights' tag is unknown, or the network takes images of one size only.
+        CheckpointError: the weights file does not fit.
+    """
+    from swtformer.backbones.timm import require_known, timm_names
+
+    options: dict[str, Any] = {
+        "num_classes": 0,
+        "in_chans": bands,
+        "drop_path_rate": drop_path,
+        "dynamic_img_size": True,
+    }
+    architecture = name.split(".")[0]
+    model: Any
+    if architecture in SHAPES:
+        model = VisionTransformer(**SHAPES[architecture], **options)
+        model.pretrained_cfg = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "classifier": "head"}
+    else:
+        require_known(name)
+        try:
+            model = timm.create_model(name, pretrained=False, **options)
+        except TypeError as error:
+            raise SwtformerError(
+                f"Backbone {name!r} takes images of one size only ({error}). Choose another, such as "
+                "'deit_small_patch16_224'."
+            ) from error
+    load_into(model, weights, name=name, rename=lambda tensors: timm_names(model, tensors))
+    if getattr(model, "attn_pool", None) is not None:
+        model.attn_pool = None  # pools behind the maps
+    return model
+
+
+def stride_of(patch_px: int) -> int:
+    """Pixels of the image that a patch of a network covers: its own size, but 16 for patches of 14."""
+    return 16 if patch_px == 14 else patch_px
+
+
+def whole_patches(images: Tensor, *, patch_px: int) -> Tensor:
+    """Images resized (bilinear) to the nearest number of whole patches, at least one each way.
+
+    Args:
+        images: (B, D, H, W).
+        patch_px: side of a patch as the network sees it.
+
+    Returns:
+        (B, D, h · patch_px, w · patch_px), where h and w are H and W divided by `stride_of` a patch.
+    """
+    stride = stride_of(patch_px)
+    # In integers, and without a comparison of sizes, as exporters cannot trace these.
+    size = [
+        cast(int, torch.sym_max(1, (side + stride // 2) // stride)) * patch_px for side in images.shape[-2:]
+    ]
+    return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
 class PlainViT(Backbone):
@@ -47,7 +129,7 @@ class PlainViT(Backbone):
         """Build and load weights.
 
         Args:
-            name: timm name, with or without a tag.
+            name: timm name, with or without a tag, or one of `SHAPES`.
             weights: "pretrained", "none", or a path.
             drop_path: stochastic depth rate of the last block.
             bands: channels of the images.
@@ -56,27 +138,14 @@ class PlainViT(Backbone):
             SwtformerError: the weights' tag is unknown, or the network takes images of one size only.
             CheckpointError: the weights file does not fit.
         """
-        from swtformer.backbones.timm import require_known, timm_names
-
         super().__init__()
-        require_known(name)
         self.name = name
-        options: dict[str, Any] = {"in_chans": bands, "drop_path_rate": drop_path, "dynamic_img_size": True}
-        try:
-            model: Any = timm.create_model(name, pretrained=False, num_classes=0, **options)
-        except TypeError as error:
-            raise SwtformerError(
-                f"Backbone {name!r} takes images of one size only ({error}). Choose another, such as "
-                "'deit_small_patch16_224'."
-            ) from error
+        model = create_transformer(name, weights=weights, drop_path=drop_path, bands=bands)
         self.mean = for_bands(model.pretrained_cfg["mean"], bands)
         self.std = for_bands(model.pretrained_cfg["std"], bands)
-        load_into(model, weights, name=name, rename=lambda tensors: timm_names(model, tensors))
-        if getattr(model, "attn_pool", None) is not None:
-            model.attn_pool = None  # pools behind the maps
         self.model = model
         self.patch_px = int(model.patch_embed.patch_size[0])
-        self.stride_px = 16 if self.patch_px == 14 else self.patch_px
+        self.stride_px = stride_of(self.patch_px)
         depth, width = len(model.blocks), int(model.embed_dim)
         self._last = [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
         self.channels = (width, width, width, width)
@@ -86,12 +155,7 @@ class PlainViT(Backbone):
         check_images(images, len(self.mean))
         height, width = images.shape[-2:]
         stride = self.stride_px
-        # In integers, and without a comparison of sizes, as exporters cannot trace these.
-        size = [
-            cast(int, torch.sym_max(1, (side + stride // 2) // stride)) * self.patch_px
-            for side in (height, width)
-        ]
-        seen = F.interpolate(images, size, mode="bilinear", align_corners=False)
+        seen = whole_patches(images, patch_px=self.patch_px)
         maps = self.model.forward_intermediates(
             seen, indices=self._last, norm=False, output_fmt="NCHW", intermediates_only=True
         )

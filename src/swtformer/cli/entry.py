@@ -13,7 +13,16 @@ from contextlib import contextmanager
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
-from swtformer.cli import chain, commands, exchange, models, plugins, pseudo_labels, segmentation
+from swtformer.cli import (
+    chain,
+    commands,
+    exchange,
+    models,
+    plugins,
+    pseudo_labels,
+    reproduction,
+    segmentation,
+)
 from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashes
 from swtformer.cli.outcome import Outcome
@@ -62,6 +71,7 @@ def build_app() -> App:
             (app, models.pull, "pull OWNER/NAME --out FOLDER"),
             (app, commands.report, "report RUN"),
             (app, browse, "app RUN [DATA] [--port PORT] [--host HOST]"),
+            (app, reproduction.reproduce, "reproduce TABLE DATA --out FOLDER"),
             (app, plugins.plugins, "plugins [KIND [NAME]]"),
             (app, commands.version, "version"),
         )

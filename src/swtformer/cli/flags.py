@@ -27,7 +27,7 @@ VERBOSE = Annotated[
 ]
 """The flag that every command has."""
 
-ARGUMENTS = ("data", "decision", "format", "out", "resume", "size", "source", "until")
+ARGUMENTS = ("data", "decision", "format", "only", "out", "resume", "seeds", "size", "source", "until")
 """Arguments of functions that messages name in backticks, and that are flags of the commands."""
 
 _BOOLEAN_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n", "1", "0"})
@@ -81,8 +81,7 @@ def gather(*, base: Settings | None = None, config: Path | None = None, flags: M
         SettingsError: unknown keys or wrong values, all of one source at once.
     """
     values: dict[str, Any] = {} if base is None else base.model_dump(mode="json")
-    over = {} if config is None else read_settings(config)
-    over = merge(over, _nested(flags))
+    over = given(config=config, flags=flags)
     for section, (owner, field) in CHOSEN_BY.items():
         known = values.get(owner, {}).get(field)
         if over.get(owner, {}).get(field, known) != known:
@@ -96,6 +95,16 @@ def gather(*, base: Settings | None = None, config: Path | None = None, flags: M
         if over.get(section) and getattr(getattr(settings, owner), field) != "auto"
     }
     return settings.model_copy(update=checked)
+
+
+def given(*, config: Path | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file and flags hold, without defaults, as plain nested values; see `gather`.
+
+    Raises:
+        SettingsError: unknown keys or wrong values in the file.
+    """
+    over = {} if config is None else read_settings(config)
+    return merge(over, _nested(flags))
 
 
 def as_flags(section: str, values: Mapping[str, Any], *, base: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,13 @@ OptionalData = Annotated[
     Path | None,
     Parameter(help="Data set: a file or folder in any known format. By default the one that the run knows."),
 ]
-Config = Annotated[Path | None, Parameter(help="YAML file of settings; flags stand above it.", negative=())]
+Config = Annotated[
+    Path | None,
+    Parameter(
+        help="YAML file of settings, or laptop, which comes with the package; flags stand above it.",
+        negative=(),
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from swtformer.datasets.check import CheckReport
+    from swtformer.reproduction.sheets import Sheet
     from swtformer.stages.chain_scores import ChainScores
     from swtformer.store.scores import ClassificationScore, Scores, SegmentationScore
 
@@ -52,6 +53,14 @@ def chain_tables(scores: ChainScores) -> list[RenderableType]:
     images = "1 image" if scores.images == 1 else f"{scores.images} images"
     caption = f"mIoU in %, against the masks of {images} in {scores.ground_truth}:"
     return [caption, table, "\n".join(lines)]
+
+
+def sheet_table(sheet: Sheet) -> list[RenderableType]:
+    """A sheet of a reproduced table, with its notes."""
+    table = Table(*sheet.columns)
+    for row in sheet.rows:
+        table.add_row(*row)
+    return [f"{sheet.title}:", table, "\n".join(sheet.notes)]
 
 
 def check_tables(report: CheckReport) -> list[RenderableType]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from swtformer.engine.optimizer import create_optimizer, warmup_and_cosine
+from swtformer.engine.optimizer import create_optimizer, warmup_and_decay
 from swtformer.errors import NonFiniteError, PluginError
 from swtformer.settings import OptimisationSettings
 
@@ -135,7 +135,7 @@ class FittedModule(LightningModule, ABC):
         return True
 
     def create_optimizer(self) -> Optimizer:
-        """AdamW over `parameter_groups`; override it for another optimiser.
+        """The optimiser of the settings over `parameter_groups`; override it for another.
 
         Raises:
             ValueError: a trainable parameter of the network is in none of the groups.
@@ -155,6 +155,7 @@ class FittedModule(LightningModule, ABC):
             multipliers=self.learning_rate_multipliers(),
             weight_decay=self.options.weight_decay,
             undecayed=[item for name, item in names.items() if name.endswith(UNDECAYED)],
+            kind=self.options.optimizer,
         )
 
     def learning_rate_factor(self, steps: int) -> Callable[[int], float]:
@@ -164,10 +165,11 @@ class FittedModule(LightningModule, ABC):
             steps: optimiser steps of the whole training.
         """
         options = self.options
-        return warmup_and_cosine(
+        return warmup_and_decay(
             steps,
             warmup_fraction=options.warmup_fraction,
             floor=min(options.minimum_learning_rate / options.learning_rate, 1.0),
+            decay=options.schedule,
         )
 
     def configure_optimizers(self) -> Any:

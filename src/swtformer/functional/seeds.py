@@ -217,6 +217,8 @@ def prototype_refinement(
     affinity: Literal["abs", "relu"],
     background_weight: float | None,
     seedless: Literal["closest", "none"],
+    competing: Tensor | None = None,
+    valid: Tensor | None = None,
 ) -> PrototypeRefinement:
     """Refine class activation maps: seeds, their prototypes, and the similarity to these (Sec. 3-5).
 
@@ -227,9 +229,12 @@ def prototype_refinement(
         tokens: (B, D, h, w) features that locate the seeds, in the paper those of the last stage.
         features: (B, D', h', w') features that are averaged to prototypes and compared with them, on any
             grid; seeds are resized to it by nearest neighbour.
-        cam: (B, C+1, h, w) in [0, 1]; index 0 is background, absent classes are 0.
+        cam: (B, C+1, h, w) in [0, 1]; index 0 is background, classes that do not compete are 0.
         present: (B, C) 0/1 image-level labels; background is always present.
         affinity, background_weight, seedless: see `locate_seeds`.
+        competing: (B, C) 0/1 classes that compete for seeds, the present ones where None. With others among
+            them, `cam` holds their maps too, and what an absent class wins is no present class's seed.
+        valid: (B, 1, h, w) 0/1, 0 on padded pixels, which are no seeds; all are valid where None.
 
     Returns:
         Seeds and similarities; absent classes are 0.
@@ -242,11 +247,13 @@ def prototype_refinement(
         seeds = locate_seeds(
             tokens,
             cam,
-            present,
+            present if competing is None else competing,
             affinity=affinity,
             background_weight=background_weight,
             seedless=seedless,
         )
+        if valid is not None:
+            seeds = seeds * valid.to(seeds.dtype)
         centres = prototypes(features, F.interpolate(seeds, features.shape[-2:], mode="nearest"))
         return PrototypeRefinement(seeds, prototype_similarity(features, centres, present))
 

@@ -194,7 +194,7 @@ class Method(HubModel):
         """Whether a step may leave a trained parameter without a gradient (DDP must know)."""
         return True
 
-    def before_epoch(self, epoch: int, images: TrainingImages) -> None:
+    def before_epoch(self, epoch: int, images: TrainingImages, *, epochs: int) -> None:
         """Update what depends on the whole training set, such as clusters or pseudo-labels.
 
         Called before every epoch, in eval mode and without gradients. What it computes goes to
@@ -204,6 +204,7 @@ class Method(HubModel):
         Args:
             epoch: from 0.
             images: all training images.
+            epochs: of the whole training; early stopping may end it before.
         """
 
     def freeze(self, stages: int) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swtformer.backbones.base import Backbone
-from swtformer.functional.activation import normalised, with_background
+from swtformer.functional.activation import background_map, normalised
 from swtformer.functional.seeds import PrototypeRefinement, prototype_refinement, refined_maps
 from swtformer.functional.views import on_grid, resized
 from swtformer.methods.base import Batch, Made
@@ -30,6 +30,7 @@ class Reading:
         seed_features: features whose affinity locates seeds, those of the last stage or the fused ones.
         affinity, background_weight, seedless: see `locate_seeds`.
         scaled: see `refined_maps`.
+        competing: classes that compete for seeds; see `prototype_refinement`.
     """
 
     hff: Literal["pair", "pair_coarse", "single", "none"]
@@ -38,15 +39,23 @@ class Reading:
     background_weight: float | None
     seedless: Literal["closest", "none"]
     scaled: Literal["each", "together"]
+    competing: Literal["present", "all"] = "present"
 
-    def refine(self, last: Tensor, fused: Tensor, cam: Tensor, present: Tensor) -> PrototypeRefinement:
+    def competitors(self, present: Tensor) -> Tensor:
+        """(B, C) 0/1 classes that compete for seeds in images with labels `present`."""
+        return present if self.competing == "present" else torch.ones_like(present)
+
+    def refine(
+        self, last: Tensor, fused: Tensor, cam: Tensor, present: Tensor, *, valid: Tensor | None = None
+    ) -> PrototypeRefinement:
         """Refine CAMs.
 
         Args:
             last: (B, D, h', w') features of the last stage.
             fused: (B, D', h'', w'') features of the prototypes.
-            cam: (B, C+1, h, w) in [0, 1], background first.
+            cam: (B, C+1, h, w) in [0, 1], background first; of all `competitors`.
             present: (B, C) 0/1 labels.
+            valid: see `prototype_refinement`.
         """
         tokens = last if self.seed_features == "last" else fused
         return prototype_refinement(
@@ -57,6 +66,8 @@ class Reading:
             affinity=self.affinity,
             background_weight=self.background_weight,
             seedless=self.seedless,
+            competing=self.competitors(present),
+            valid=valid,
         )
 
 
@@ -154,7 +165,8 @@ def similarities_of_pairs(
             maps = normalised(activations, norm=method.options.norm)
         else:
             maps = resized(pooled, last.shape[-2:])
-        cam = with_background(maps, present, over=method.options.background_over)
+        background = background_map(maps, present, over=method.options.background_over)
+        cam = torch.cat([background, maps * reading.competitors(present)[:, :, None, None]], dim=1)
         total = total + on_grid(reading.refine(last, fused, cam, present).similarities, False, grid)
     return total
 

@@ -211,7 +211,7 @@ class PyramidMethod(Method):
         if present is None:
             present = likely_classes(probabilities, threshold=settings.class_threshold)
         wanted = torch.arange(present.shape[1], device=present.device)
-        if self.options.background_over == "present":
+        if not self.maps_depend_on_absent_classes():
             wanted = present.any(0).nonzero()[:, 0]
         cam = images.new_zeros((*present.shape, *grid), dtype=torch.float32)
         makes_rcam = "rcam" in self.makes
@@ -240,6 +240,10 @@ class PyramidMethod(Method):
         rcam[:, 0] = torch.where(is_background[:, None, None], 1.0, scaled[:, 0])
         rcam[:, wanted + 1] = scaled[:, 1:]
         return Maps(present, cam, rcam, probabilities)
+
+    def maps_depend_on_absent_classes(self) -> bool:
+        """Whether `maps` must look at activations of classes that no image shows."""
+        return self.options.background_over == "all"
 
     def scaled(self, similarities: Tensor) -> Tensor:
         """R-CAMs in [0, 1) from similarities that were summed over views; each is divided by its maximum."""

@@ -1,10 +1,24 @@
 """SIPE: self-supervised image-specific prototype exploration on any pyramid.
 
 Chen, Yang, Lai and Xie, Self-supervised Image-specific Prototype Exploration for Weakly Supervised Semantic
-Segmentation, CVPR 2022, doi:10.1109/CVPR52688.2022.00425. Where paper and public code differ, this follows
-the code: the background's overlap is halved, and at inference seeds are located by the fused features of an
-image and its mirror image together. There, its seeds come from each scale's own CAM, which is
-`localize.seeds` view.
+Segmentation, CVPR 2022, doi:10.1109/CVPR52688.2022.00425. R-CAM is the paper's IS-CAM.
+
+Where paper and public code differ, this follows the code:
+
+- The background's overlap is halved.
+- In training, seeds are located by the features of the last stage. When maps are made, they are located by
+  the fused features of an image and its mirror image together.
+- When maps are made, all classes compete for seeds, and what an absent class wins is no seed. In training,
+  only present ones compete.
+- Padded pixels of a crop have a CAM of 0 and are no seeds, but GSC compares the R-CAM with this 0.
+
+What differs from the code:
+
+- Its seeds come from each scale's own CAM; this is `localize.seeds` view, our default is pooled.
+- Its ResNet-50 has the last stage at stride 16, so CAM and fused features share a grid. On other backbones,
+  CAM and seeds of the last stage are resized to the grid of the third.
+- Its features are divided by their norm + 1e-5 before they are compared, ours by their norm.
+- The backbone's gradients end behind its second stage; `train.freeze_stages` 2 does the same.
 """
 
 from __future__ import annotations
@@ -14,9 +28,11 @@ from dataclasses import replace
 from typing import Literal, final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from swtformer.functional.losses import classification_loss, consistency_loss
+from swtformer.functional.views import resized
 from swtformer.methods.base import Batch
 from swtformer.methods.prototypes import (
     PrototypeMethod,
@@ -24,7 +40,7 @@ from swtformer.methods.prototypes import (
     Reading,
     similarities_of_pairs,
 )
-from swtformer.methods.pyramid import View
+from swtformer.methods.pyramid import Encoding, View
 from swtformer.settings import METHODS
 from swtformer.settings.numbers import NonNegative, Positive
 
@@ -32,6 +48,8 @@ from swtformer.settings.numbers import NonNegative, Positive
 class SipeSettings(PrototypeSettings):
     """Options of SIPE; the defaults are those of its code."""
 
+    bias: bool = False
+    """Whether the CAM head has a bias."""
     background_over: Literal["present", "all"] = "all"
     """Classes whose maximum is taken away from 1 for the background map."""
     background_weight: Positive = 0.5
@@ -40,6 +58,8 @@ class SipeSettings(PrototypeSettings):
     """Weight of the consistency loss between CAM and R-CAM."""
     seed_features: Literal["fused", "last"] = "fused"
     """Features whose affinity locates seeds when maps are made; in training it is always the last stage."""
+    seed_classes: Literal["all", "present"] = "all"
+    """Classes that compete for seeds when maps are made; in training it is always the present ones."""
 
     def reading(self) -> Reading:
         """That of SIPE's code, in training."""
@@ -75,6 +95,18 @@ class SIPE(PrototypeMethod):
                 losses["gsc"] = consistency_loss(cam, rcam, batch.present, over="all", valid=valid)
         return losses
 
+    def compared(self, batch: Batch, encoding: Encoding) -> tuple[Tensor, Tensor, Tensor | None]:
+        """CAM and R-CAM of a training step; the CAM is 0 on padded pixels, none of which is a seed."""
+        with torch.autocast(encoding.activations.device.type, enabled=False):
+            cam = self.cam(encoding, batch.present)
+        valid = batch.valid
+        if valid is not None:
+            valid = F.interpolate(valid.to(cam.dtype), cam.shape[-2:], mode="nearest")
+            cam = cam * valid
+        fused = self.fused(encoding.pyramid)
+        made = self.reading.refine(encoding.pyramid[-1].float(), fused, cam, batch.present, valid=valid)
+        return resized(cam, fused.shape[-2:]), self.scaled(made.similarities), None
+
     def loss_weights(self, epoch: float) -> dict[str, float]:
         """See `Method.loss_weights`."""
         return {"cls": self.options.cls, "gsc": self.options.gsc}
@@ -83,9 +115,14 @@ class SIPE(PrototypeMethod):
         """The fusion is trained by the consistency loss alone."""
         return self.options.gsc == 0
 
+    def maps_depend_on_absent_classes(self) -> bool:
+        """See `PyramidMethod.maps_depend_on_absent_classes`."""
+        return self.options.seed_classes == "all" or super().maps_depend_on_absent_classes()
+
     def summed_similarities(
         self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
     ) -> Tensor:
         """As in the base class, but a view and its mirror image are added before the prototypes."""
-        reading = replace(self.reading, seed_features=self.options.seed_features)
+        options = self.options
+        reading = replace(self.reading, seed_features=options.seed_features, competing=options.seed_classes)
         return similarities_of_pairs(self, encoded, present, reading=reading, pooled=pooled, grid=grid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ def summed_cams(
     present: Tensor | None,
     *,
     settings: LocalizeSettings,
+    norm: Literal["max", "minmax"] = "max",
 ) -> Maps:
     """Sum the positive activations of all scales and mirror images, and scale the sum once (METHOD 4).
 
@@ -27,9 +29,10 @@ def summed_cams(
         look: a view, (B, 3, h, w) floats in [0, 1] of at least 32×32 px, to class logits (B, C) and class
             activations (B, C, h', w') on a grid of its own, any sign.
         images, present, settings: see `Method.maps`.
+        norm: how a sum is scaled to [0, 1): by its maximum (Eq. 1), or by its minimum and maximum.
 
     Returns:
-        Maps without R-CAMs; a map is divided by its maximum (Eq. 1).
+        Maps without R-CAMs.
     """
     height, width = images.shape[-2:]
     grid = (-(-height // settings.stride), -(-width // settings.stride))
@@ -41,5 +44,5 @@ def summed_cams(
     mean = torch.stack(probabilities).mean(0)
     if present is None:
         present = likely_classes(mean, threshold=settings.class_threshold)
-    cam = normalised(torch.stack(activations).sum(0), norm="max") * present[:, :, None, None]
+    cam = normalised(torch.stack(activations).sum(0), norm=norm) * present[:, :, None, None]
     return Maps(present, cam, None, mean)

@@ -9,7 +9,13 @@ from swtformer.settings.later_stages import (
     RefineSettings,
     SegmentSettings,
 )
-from swtformer.settings.reading import dump_settings, parse_yaml, read_settings
+from swtformer.settings.reading import (
+    dump_settings,
+    parse_yaml,
+    read_settings,
+    read_yaml,
+    shipped_configs,
+)
 from swtformer.settings.registry import (
     EXPORTERS,
     METHODS,
@@ -65,6 +71,8 @@ __all__ = [
     "merge",
     "parse_yaml",
     "read_settings",
+    "read_yaml",
     "shaping",
+    "shipped_configs",
     "validate",
 ]

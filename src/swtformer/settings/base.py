@@ -27,14 +27,18 @@ class OptimisationSettings(Section):
     """Passes over the training images."""
     batch_size: Count = 16
     """Images per step and process."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with a momentum of 0.9, which wants learning rates some hundred times larger."""
+    schedule: Literal["cosine", "poly"] = "cosine"
+    """How the learning rate falls after the warm-up: as a cosine, or as (1 − progress)^0.9."""
     learning_rate: Positive = 6e-5
     """Peak learning rate of the backbone."""
     head_multiplier: Positive = 10.0
     """Learning rate of the new layers (CAM head, decoder) relative to the backbone's."""
     minimum_learning_rate: NonNegative = 1e-6
-    """Learning rate at the end of the cosine."""
+    """Learning rate at the end."""
     weight_decay: NonNegative = 0.05
-    """AdamW weight decay; none on biases, norms and relative-position tables."""
+    """Weight decay; none on biases, norms and relative-position tables."""
     warmup_fraction: Fraction = 0.05
     """Part of all steps over which the learning rate rises from 0."""
     clip_norm: NonNegative = 1.0

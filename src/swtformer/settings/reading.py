@@ -9,6 +9,8 @@ from swtformer.errors import SettingsError
 from swtformer.settings.sections import Settings
 from swtformer.settings.validation import validate
 
+CONFIGS = Path(__file__).parents[1] / "configs"
+
 
 class _ReferenceError(ValueError):
     """A YAML text that refers to a part of itself."""
@@ -17,13 +19,43 @@ class _ReferenceError(ValueError):
 def read_settings(path: Path) -> dict[str, Any]:
     """Plain nested values of a YAML settings file, checked for unknown keys and wrong values.
 
+    Args:
+        path: the file, or the name of one that comes with the package ("laptop"), unless such a file exists.
+
     Raises:
         SettingsError: the file is missing, is not a YAML mapping, or holds mistakes (all of them listed).
+    """
+    values = read_yaml(_shipped(path))
+    return validate(Settings, values, where=str(path)).model_dump(exclude_unset=True, mode="json")
+
+
+def shipped_configs(folder: str = "") -> list[Path]:
+    """YAML files that come with the package, in the order of their names.
+
+    Args:
+        folder: below `configs`.
+    """
+    return sorted((CONFIGS / folder).glob("*.yaml"))
+
+
+def _shipped(path: Path) -> Path:
+    """The configuration that a name means; a path as it is."""
+    own = CONFIGS / f"{path}.yaml"
+    return own if path.name == str(path) and not path.exists() and own.is_file() else path
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Plain nested values of a YAML file of sections; an empty file has none.
+
+    Raises:
+        SettingsError: the file is missing or is not a YAML mapping.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
+        names = ", ".join(own.stem for own in shipped_configs())
+        hint = f" Configurations that come with the package: {names}." if not path.suffix else ""
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}.{hint}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is not UTF-8 text.") from None
     try:
@@ -35,7 +67,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         values = {}
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected sections such as 'train:', got {type(values).__name__}.")
-    return validate(Settings, values, where=str(path)).model_dump(exclude_unset=True, mode="json")
+    return values
 
 
 def parse_yaml(text: str | bytes) -> Any:

@@ -62,7 +62,7 @@ class TrainingModule(FittedModule):
             self.seed_random_numbers(self.current_epoch)
             self.model.eval()
             with torch.no_grad():
-                self.model.before_epoch(self.current_epoch, self.images)
+                self.model.before_epoch(self.current_epoch, self.images, epochs=self.options.epochs)
             self.model.train()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

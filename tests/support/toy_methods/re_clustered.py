@@ -47,7 +47,7 @@ class ReClustered(PyramidMethod):
         super().__init__(backbone, settings, classes, options)
         self.sub_head = nn.Linear(backbone.channels[-1], len(classes) * self.options.sub_classes)
 
-    def before_epoch(self, epoch: int, images: TrainingImages) -> None:
+    def before_epoch(self, epoch: int, images: TrainingImages, *, epochs: int) -> None:
         """Give every training image a sub-class of each class that it shows: (N, C, K) 0/1 pseudo-labels."""
         if epoch % self.options.epochs_per_round:
             return  # a resumed training has those of the last round in its checkpoint

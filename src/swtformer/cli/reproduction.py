@@ -1,0 +1,109 @@
+"""The paper's tables on the user's data: `reproduce`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from swtformer.cli.flags import gather, given, with_settings
+from swtformer.cli.outcome import Config, Outcome, again
+from swtformer.cli.screen import progress, say, warn_of
+from swtformer.reproduction.rows import FigureName, TableName
+from swtformer.settings import merge
+
+
+@with_settings("data", "model", "method", "train", "localize", "refine", "refiner", "evaluate")
+def reproduce(
+    what: Annotated[TableName | FigureName, Parameter(help="Table or figure of the paper.")],
+    data: Annotated[Path, Parameter(help="Data set that is trained on, in any known format.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder of the runs and tables.", negative=())],
+    score: Annotated[
+        str | None,
+        Parameter(help="Split that is scored; by default the one that is trained on.", negative=()),
+    ] = None,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Rows to make, by name; may be repeated.", negative=())
+    ] = (),
+    seeds: Annotated[
+        tuple[int, ...], Parameter(help="Seeds of the trainings; may be repeated.", negative=())
+    ] = (0,),
+    epochs: Annotated[
+        int | None, Parameter(help="Epochs of every training, for trials.", validator=Number(gte=1))
+    ] = None,
+    pictures: Annotated[
+        tuple[str, ...], Parameter(help="Ids of the images of a figure; may be repeated.", negative=())
+    ] = (),
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
+    """Train and score the methods of a table of the SWTformer paper on your data, or draw a figure of it.
+
+    table1 is the mAP of the image labels, table2 the seeds of all methods, table3 the losses of V2, figure1
+    CAMs of a CNN, a ViT and a hierarchical transformer, figure4 R-CAMs of V2. The
+    published figure and ours stand side by side; the difference is given only where both are of the same
+    images, scales and pretraining. Settings given here stand above those of every row. The same command
+    resumes what was interrupted.
+    """
+    overrides = given(config=config, flags=flags)
+    if epochs is not None:
+        overrides = merge(overrides, {"train": {"epochs": epochs}})
+    settings = gather(config=config, flags=flags)
+    with progress(again) as view:
+        import torch
+
+        from swtformer.datasets import open_dataset
+        from swtformer.machine import machine_line
+        from swtformer.precision import pick_precision
+        from swtformer.reproduction.files import write_sheets
+        from swtformer.reproduction.sheets import sheets
+        from swtformer.stages.reproduce import reproduce as make
+        from swtformer.stages.reproduce import reproduce_figure
+
+        images = open_dataset(data, settings.data, reader=settings.reader)
+        warn_of(images.problems)
+        scored, validation = (
+            None if split is None else open_dataset(data, settings.data, split=split, reader=settings.reader)
+            for split in (score, settings.data.validation_split)
+        )
+        if what == "figure1" or what == "figure4":
+            picture = reproduce_figure(
+                what,
+                images,
+                out=out,
+                scored=scored,
+                images=pictures,
+                seed=seeds[0],
+                overrides=overrides,
+                progress=view,
+            )
+            say(f"The figure is {picture}.")
+            return Outcome()
+        made = make(
+            what,
+            images,
+            out=out,
+            scored=scored,
+            validation=validation,
+            only=only,
+            seeds=seeds,
+            overrides=overrides,
+            progress=view,
+        )
+        precision = pick_precision(settings.localize.precision, settings.localize.accelerator)
+        machine = machine_line(
+            threads=torch.get_num_threads(), torch_version=torch.__version__, precision=precision
+        )
+        found = sheets(made)
+        command = shlex.join(["swtformer", *sys.argv[1:]])
+        files = write_sheets(out, what, found, command=command, machine=machine)
+    from swtformer.cli.tables import sheet_table
+
+    say(*sheet_table(found[0]), f"\nThe whole table is {files[0]} and {files[1]}.")
+    return Outcome()

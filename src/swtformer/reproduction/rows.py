@@ -1,0 +1,154 @@
+"""Rows of the paper's tables, read from `configs/reproduce`: how each is trained, and what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from swtformer.errors import SettingsError, nearest
+from swtformer.settings import Section, Settings, merge, read_yaml, shipped_configs, validate
+from swtformer.settings.numbers import Positive
+
+TableName = Literal["table1", "table2", "table3"]
+
+FigureName = Literal["figure1", "figure4"]
+
+FOLDER = "reproduce"
+
+PUBLISHED_IMAGES = {"table1": 1449, "table2": 1464, "table3": 1464}
+"""Images behind the published figures: PASCAL VOC 2012 val for mAP, train for seeds."""
+
+PUBLISHED_ON = {
+    "table1": "PASCAL VOC 2012 val",
+    "table2": "PASCAL VOC 2012 train",
+    "table3": "PASCAL VOC 2012 train",
+}
+
+
+class Published(Section):
+    """A published figure, and what of ours stands beside it."""
+
+    value: Annotated[float, Field(gt=0, le=100)] | None = None
+    """mIoU, or mAP for maps `classifier`, in percent; nothing was published where None."""
+    maps: Literal["cam", "rcam", "refined", "classifier"]
+    """Maps of ours that are scored, or the classifier."""
+    row: str | None = None
+    """Row whose run is scored, such as that of the plain CAM; by default the row itself."""
+    method: dict[str, Any] = Field(default_factory=dict)
+    """Options of the method that maps are made with, where they differ from those of the training."""
+    note: str = ""
+    """What the figure is of, where the table does not say it."""
+
+
+class RowSettings(Section):
+    """The section `row` of a row's file."""
+
+    title: str
+    """The method, as in the table."""
+    code: str = ""
+    """Address of the public code."""
+    pretraining: str
+    """What the published weights were trained on before."""
+    table1: Published | None = None
+    """mAP of the image labels."""
+    table2: Published | None = None
+    """Seed as the paper's Table 2 has it, which for some rows is a plain CAM."""
+    table3: Published | None = None
+    """Seed as the ablation has it."""
+    full: Published | None = None
+    """The whole method, from its own paper or repository."""
+    departures: str = ""
+    """Where this training differs from the published one."""
+    core_hours: Positive | None = None
+    """Processor time of training on 10,582 images and of maps of 1,464, estimated from measured images."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        name: of its file, and of its folder.
+        about: what was published.
+        values: its settings, plain nested values; only what the file holds.
+    """
+
+    name: str
+    about: RowSettings
+    values: dict[str, Any]
+
+    def settings(self, flags: dict[str, Any], *, seed: int) -> Settings:
+        """The settings of its run.
+
+        Args:
+            flags: plain nested values that stand above the row's.
+            seed: of the training.
+        """
+        return validate(Settings, merge(self.values, merge(flags, {"seed": seed})), where=self.name)
+
+    def published(self, column: str) -> Published | None:
+        """The figure of a table or of `full`."""
+        found: Published | None = getattr(self.about, column)
+        return found
+
+
+ORDER: dict[TableName, tuple[str, ...]] = {
+    "table1": ("mctformer_v1", "mctformer_v2", "swtformer_v1", "swtformer_v2"),
+    "table2": (
+        "psa",
+        "irn",
+        "seam",
+        "sc_cam",
+        "sipe",
+        "mctformer_v1",
+        "mctformer_v2",
+        "transcam",
+        "swtformer_v1",
+        "swtformer_v2",
+        "mctformer_plus",
+        "swtformer_v3",
+    ),
+    "table3": ("swtformer_v1", "swtformer_v2_gsc", "swtformer_v2"),
+}
+"""Rows of each table, from top to bottom; the last two of Table 2 are not in the paper. Figure 1 has files of
+its own in the same folder."""
+
+
+def read_row(path: Path) -> Row:
+    """A row's file.
+
+    Raises:
+        SettingsError: it is missing, or holds unknown keys or wrong values.
+    """
+    values = read_yaml(path)
+    about = values.pop("row", None)
+    if not isinstance(about, dict):
+        raise SettingsError(f"{path}: expected a section 'row:' with the published figures.")
+    checked = validate(Settings, values, where=str(path)).model_dump(exclude_unset=True, mode="json")
+    return Row(path.stem, validate(RowSettings, about, where=f"{path}: row"), checked)
+
+
+def rows_of(table: TableName, only: tuple[str, ...] = ()) -> list[Row]:
+    """The rows of a table, in its order.
+
+    Args:
+        table: which.
+        only: names of rows to take; all where empty.
+
+    Raises:
+        SettingsError: a name is not a row of the table.
+    """
+    for name in only:
+        if name not in ORDER[table]:
+            raise SettingsError(f"{table} has no row {name!r}. {nearest(name, ORDER[table])}")
+    return read_rows([name for name in ORDER[table] if not only or name in only])
+
+
+def read_rows(names: Sequence[str]) -> list[Row]:
+    """Rows by their names, which must exist."""
+    files = {path.stem: path for path in shipped_configs(FOLDER)}
+    return [read_row(files[name]) for name in names]
