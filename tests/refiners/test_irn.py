@@ -71,8 +71,8 @@ def test_the_published_background_by_hand() -> None:
 def test_boundaries_are_of_the_mean_logits_of_two_views() -> None:
     """Without a step the class keeps what the boundaries leave.
 
-    On the left they are 0.2 and 0.5, odds of 1/4 and 1, whose geometric mean is 1/2, a boundary of 1/3; on the
-    right 0.8 and 0.8.
+    On the left they are 0.2 and 0.5, odds of 1/4 and 1, whose geometric mean is 1/2, a boundary of 1/3; on
+    the right 0.8 and 0.8.
     """
     refiner = built("irn", walk_steps=0, background=0.25)
     refiner.network = Boundaries([[0.2, 0, 0.8]], [[0.8, 0, 0.5]])  # type: ignore[assignment]
