@@ -8,9 +8,6 @@ tensors lie in another order in memory.
 
 from __future__ import annotations
 
-import ast
-import re
-import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rival_checks import Check, compared
+from rival_checks._borrowed import functions, statements, stub
 from swtformer.backbones.resnet38d import published_names
 from swtformer.methods import METHODS, Batch, create_model
 from swtformer.settings import LocalizeSettings, ModelSettings
@@ -87,38 +85,18 @@ def _our_network(net: Any) -> Any:
     return model.eval()
 
 
-def _statements(path: Path, first: str, last: str) -> str:
-    """The lines of a script from the one that begins with `first` to that with `last`, without indent."""
-    lines = path.read_text().splitlines()
-    start = next(index for index, line in enumerate(lines) if line.strip().startswith(first))
-    end = next(index for index in range(start, len(lines)) if lines[index].strip().startswith(last))
-    indent = re.match(r" *", lines[start])[0]  # type: ignore[index]
-    return "\n".join(line.removeprefix(indent) for line in lines[start : end + 1])
-
-
-def _functions(path: Path, *names: str) -> dict[str, Any]:
-    """Functions of a script that is not run."""
-    source = path.read_text().replace("version is '", "version == '")
-    parts = [
-        ast.get_source_segment(source, node)
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef) and node.name in names
-    ]
-    scope: dict[str, Any] = {"torch": torch, "F": F}
-    for part in parts:
-        exec(part, scope)
-    return scope
-
-
 def _losses(folder: Path, net: Any, model: Any, images: Tensor, present: Tensor) -> list[Check]:
     """Values and gradients of the statements of their training step."""
     script = folder / TRAINING
-    scope = _functions(script, "adaptive_min_pooling_loss", "max_onehot")
+    seen = {"torch": torch, "F": F}
+    scope: dict[str, Any] = seen | functions(script, "adaptive_min_pooling_loss", "max_onehot", **seen)
     scope |= {
-        "visualization": types.SimpleNamespace(**_functions(folder / "tool/visualization.py", "max_norm"))
+        "visualization": types.SimpleNamespace(
+            **functions(folder / "tool/visualization.py", "max_norm", **seen)
+        )
     }
     label = torch.cat([torch.ones(len(present), 1), present], 1)[:, :, None, None]
-    step = _statements(script, "cam1, cam_rv1 = model", "loss_cls = ").replace("(int)", "int")
+    step = statements(script, "cam1, cam_rv1 = model", "loss_cls = ").replace("(int)", "int")
     first = model.normalisation(images)
     second = F.interpolate(first, scale_factor=0.3, mode="bilinear", align_corners=True)
     scope |= {"model": net, "img1": first, "img2": second, "label": label, "scale_factor": 0.3}
@@ -173,7 +151,7 @@ def _maps(folder: Path, net: Any, model: Any, images: Tensor, present: Tensor) -
             _, cam = net(model.normalisation(view))
             cam = cam[:, 1:] * present[:, :, None, None]
             sum_cam = sum_cam + (cam.flip(-1) if mirrored else cam)
-    steps = _statements(folder / "infer_SEAM.py", "sum_cam[sum_cam < 0]", "norm_cam = ")
+    steps = statements(folder / "infer_SEAM.py", "sum_cam[sum_cam < 0]", "norm_cam = ")
     norm = []
     for own in sum_cam.numpy():
         scope = {"np": np, "sum_cam": own.copy()}
@@ -196,11 +174,8 @@ def _names(net: Any) -> Check:
     ]
     tensors = {_mxnet_name(name): net.state_dict()[name] for name in names}
     tensors["arg:linear1000_weight"] = torch.zeros(1)
-    stub = types.ModuleType("mxnet")
-    stub.nd = types.SimpleNamespace(  # type: ignore[attr-defined]
-        load=lambda _: {name: types.SimpleNamespace(asnumpy=value.numpy) for name, value in tensors.items()}
-    )
-    sys.modules["mxnet"] = stub
+    load = {name: types.SimpleNamespace(asnumpy=value.numpy) for name, value in tensors.items()}
+    stub("mxnet", nd=types.SimpleNamespace(load=lambda _: load))
     theirs = resnet38d.convert_mxnet_to_torch("")
     ours = published_names(tensors)
     if ours.keys() != theirs.keys():

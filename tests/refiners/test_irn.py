@@ -23,9 +23,9 @@ class Boundaries(nn.Module):
         super().__init__()
         self.made = torch.tensor([straight, mirrored])
 
-    def boundaries(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         torch.testing.assert_close(images[1], images[0].flip(-1))
-        return self.made
+        return self.made.logit()
 
 
 def test_boundaries_are_those_of_a_loop() -> None:
@@ -34,7 +34,7 @@ def test_boundaries_are_those_of_a_loop() -> None:
     image = torch.rand(3, 32, 64)
     normalised = (array(image) - np.reshape(Strides.mean, (3, 1, 1))) / np.reshape(Strides.std, (3, 1, 1))
     levels = [
-        resampled(np.maximum(projected(normalised[:, ::stride, ::stride], layers), 0), (8, 16))
+        np.maximum(resampled(projected(normalised[:, ::stride, ::stride], layers), (8, 16)), 0)
         for stride, layers in zip((4, 8, 16, 32), network.projections, strict=True)
     ]
     weight, bias = array(network.boundary.weight)[0, :, 0, 0], array(network.boundary.bias)[0]
@@ -68,12 +68,16 @@ def test_the_published_background_by_hand() -> None:
     torch.testing.assert_close(refined, torch.tensor([[[0.25, 0.25, 0.25]], [[1, 0.375, 0]]]))
 
 
-def test_boundaries_are_the_mean_of_two_views() -> None:
-    """Without a step the class keeps what the boundaries leave: 1 − (0.2 + 0.4) / 2 on the left, 1 beside."""
+def test_boundaries_are_of_the_mean_logits_of_two_views() -> None:
+    """Without a step the class keeps what the boundaries leave.
+
+    On the left they are 0.2 and 0.5, odds of 1/4 and 1, whose geometric mean is 1/2, a boundary of 1/3; on
+    the right 0.8 and 0.8.
+    """
     refiner = built("irn", walk_steps=0, background=0.25)
-    refiner.network = Boundaries([[0.2, 0, 0.3]], [[0.5, 0, 0.4]])  # type: ignore[assignment]
+    refiner.network = Boundaries([[0.2, 0, 0.8]], [[0.8, 0, 0.5]])  # type: ignore[assignment]
     refined = refiner.refine(torch.rand(3, 32, 96), torch.ones(2, 1, 3))
-    torch.testing.assert_close(refined[1], torch.tensor([[0.7, 1, 0.6]]))
+    torch.testing.assert_close(refined[1], torch.tensor([[2 / 3, 1, 0.2]]))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +92,10 @@ def test_irn_walks_stop_at_the_boundaries_that_its_network_sees() -> None:
     refiner = built("irn")
 
     class Wall(nn.Module):
-        def boundaries(self, images: torch.Tensor) -> torch.Tensor:
-            made = torch.zeros(len(images), 16, 16)
-            made[0, :, 8] = 1
-            made[1, :, 7] = 1  # the mirror image of column 8
+        def logits(self, images: torch.Tensor) -> torch.Tensor:
+            made = torch.full((len(images), 16, 16), -torch.inf)
+            made[0, :, 8] = torch.inf
+            made[1, :, 7] = torch.inf  # the mirror image of column 8
             return made
 
     refiner.network = Wall()  # type: ignore[assignment]
@@ -111,8 +115,8 @@ def test_irn_keeps_the_shares_of_its_walk() -> None:
     refined = refiner.refine(example.image, example.maps)
     with torch.no_grad():
         views = torch.stack([example.image, example.image.flip(-1)])
-        straight, mirrored = refiner.network.boundaries(views)
-    boundaries = (straight + mirrored.flip(-1)) / 2
+        straight, mirrored = refiner.network.logits(views)
+    boundaries = ((straight + mirrored.flip(-1)) / 2).sigmoid()
     assert boundaries.max() > 0.3
     affinity = boundary_affinity(boundaries[None], radius=5)[0]
     start = resized(example.maps[None], boundaries.shape, antialias=True)[0] * (1 - boundaries)

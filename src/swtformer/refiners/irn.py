@@ -33,15 +33,15 @@ WIDTH = 32
 class BoundaryNetwork(AffinityNetwork):
     """Projects the stage maps, joins them on the grid of stage 1 (stride 4) and makes a boundary map.
 
-    The backbone is not trained, and its stochastic depth is off. IRN joins five levels of a ResNet; a pyramid
-    has four.
+    The backbone is not trained, and its stochastic depth is off. As in IRN's code, maps are enlarged before
+    their ReLU. IRN joins five levels of a ResNet; a pyramid has four.
     """
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__(backbone)
         backbone.requires_grad_(False)
         self.projections = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channels, WIDTH, 1, bias=False), nn.GroupNorm(4, WIDTH), nn.ReLU())
+            nn.Sequential(nn.Conv2d(channels, WIDTH, 1, bias=False), nn.GroupNorm(4, WIDTH))
             for channels in backbone.channels
         )
         self.boundary = nn.Conv2d(len(backbone.channels) * WIDTH, 1, 1)
@@ -54,15 +54,19 @@ class BoundaryNetwork(AffinityNetwork):
 
     def boundaries(self, images: Tensor) -> Tensor:
         """(B, h, w) boundaries in [0, 1] of (B, 3, H, W) images in [0, 1]."""
+        return self.logits(images).sigmoid()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(B, h, w) logits of `boundaries`."""
         with torch.no_grad():
             pyramid = self.pyramid(images)
         grid = pyramid[0].shape[-2:]
         projected = [
-            F.interpolate(project(stage), grid, mode="bilinear", align_corners=False)
+            F.relu(F.interpolate(project(stage), grid, mode="bilinear", align_corners=False))
             for project, stage in zip(self.projections, pyramid, strict=True)
         ]
-        boundaries: Tensor = self.boundary(torch.cat(projected, dim=1))
-        return boundaries[:, 0].float().sigmoid()
+        logits: Tensor = self.boundary(torch.cat(projected, dim=1))
+        return logits[:, 0].float()
 
     def affinity(self, images: Tensor, *, radius: int) -> Tensor:
         """1 - the largest boundary between neighbours; see `AffinityNetwork.affinity`."""
@@ -82,11 +86,11 @@ class IrnSettings(WalkSettings):
 class IRN(WalkRefiner):
     """Maps walk at stride 4 until boundaries stop them; on the boundaries themselves they start from 0.
 
-    Boundaries are the mean over the image and its mirror image. As published, only the classes walk; they are
-    divided by their common maximum, and the background is a constant 0.25 (`background`). By default the
-    background walks too, which needs no threshold chosen with ground truth. All maps are then divided, pixel
-    by pixel, by a walk that starts from 1 - boundary. So a map of 1 everywhere stays 1, and the order and the
-    shares of the maps at a pixel stay the same.
+    Boundaries come from the mean logits of the image and its mirror image. As published, only the classes
+    walk; they are divided by their common maximum, and the background is a constant 0.25 (`background`). By
+    default the background walks too, which needs no threshold chosen with ground truth. All maps are then
+    divided, pixel by pixel, by a walk that starts from 1 - boundary. So a map of 1 everywhere stays 1, and
+    the order and the shares of the maps at a pixel stay the same.
     """
 
     settings_type = IrnSettings
@@ -100,8 +104,8 @@ class IRN(WalkRefiner):
 
     def _refined(self, images: Tensor, maps: Sequence[Tensor]) -> list[Tensor]:
         images = enlarged(images)
-        straight, mirrored = self.network.boundaries(torch.cat([images, images.flip(-1)])).chunk(2)
-        boundaries = (straight + mirrored.flip(-1)) / 2
+        straight, mirrored = self.network.logits(torch.cat([images, images.flip(-1)])).chunk(2)
+        boundaries = ((straight + mirrored.flip(-1)) / 2).sigmoid()
         affinity = boundary_affinity(boundaries, radius=self.options.walk_radius)
         passable = 1 - boundaries[:, None]
         start = (
