@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.models import CLASSES, tiny
+from support.models import CLASSES, backbone_of, tiny
 from support.toy_methods import TOYS, registered_toys
 from swtformer.backbones.base import Backbone
 from swtformer.errors import PluginError, SettingsError, SwtformerError
@@ -84,7 +84,7 @@ def test_toys_do_not_stay_registered() -> None:
 
 @every_method
 def test_other_bands_are_taken_or_refused(name: str) -> None:
-    settings = ModelSettings(method=name, backbone="swin_nano", weights="none", bands=4)
+    settings = ModelSettings(method=name, backbone=backbone_of(name), weights="none", bands=4)
     try:
         model = create_model(settings, CLASSES)
     except SettingsError:

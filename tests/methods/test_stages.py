@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from support.chain_data import draw_photos
-from support.models import CLASSES
+from support.models import CLASSES, backbone_of
 from support.squares import quick_settings
 from support.toy_methods import TOYS, registered_toys
 from swtformer.datasets import open_dataset
@@ -43,7 +43,7 @@ WITHOUT_PYRAMID = ["toy_tokens", "toy_two_branches"]
 def settings_of(name: str, **train: Any) -> Settings:
     """Three epochs of two steps, with changes of the training."""
     return quick_settings(
-        model={"method": name},
+        model={"method": name, "backbone": backbone_of(name)},
         train={"batch_size": 2, "crop_px": 64, "long_side_px": [64, 72], **train},
         localize={"flip": False},
         pseudo_label={"rule": "keep", "keep": 0.5},

@@ -11,7 +11,7 @@ from swtformer.settings import ModelSettings
 
 CLASSES = ("cat", "dog", "cow")
 
-BACKBONES: dict[str, str] = {}
+BACKBONES = {"transcam": "conformer_nano"}
 """Small backbones of methods that do not take `swin_nano`."""
 
 
