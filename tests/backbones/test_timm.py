@@ -132,3 +132,87 @@ def test_building_leaves_the_random_state_to_the_initialisation() -> None:
     torch.manual_seed(0)
     create_backbone("mobilenetv2_050", weights="none")
     assert torch.equal(torch.rand(1), expected)
+
+
+def draw_norms(model: nn.Module) -> nn.Module:
+    """The model with scales of batch norm that differ; the last one of a block would be 0."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.copy_(0.5 + torch.rand(module.weight.shape, generator=generator))
+    return model
+
+
+@pytest.mark.parametrize(("output_stride", "grids"), [(16, (16, 8, 4, 4)), (8, (16, 8, 8, 8))])
+@torch.no_grad()
+def test_a_dilated_network_is_timms(output_stride: int, grids: tuple[int, ...], tmp_path: Path) -> None:
+    """The weights of the network that is not dilated fit."""
+    path = tmp_path / "resnet.safetensors"
+    save_file(draw_norms(timm.create_model("resnet18")).state_dict(), path)
+    backbone = create_backbone("resnet18", weights=path, output_stride=output_stride).eval()
+    model = timm.create_model("resnet18", num_classes=0, output_stride=output_stride)
+    model.load_state_dict({name.removeprefix("model."): t for name, t in backbone.state_dict().items()})
+    maps = backbone(IMAGES)
+    assert tuple(each.shape[-1] for each in maps) == grids
+    torch.testing.assert_close(maps[3], model.eval().forward_features(IMAGES))
+
+
+@torch.no_grad()
+def test_without_dilation_only_the_stride_is_taken_away() -> None:
+    """As in IRN's and SIPE's ResNet-50, whose strides are 2, 2, 2 and 1."""
+    torch.manual_seed(0)
+    whole = draw_norms(create_backbone("resnet18", weights="none")).eval()
+    plain, dilated = (
+        create_backbone("resnet18", weights="none", output_stride=16, dilated=dilated).eval()
+        for dilated in (False, True)
+    )
+    for backbone in (plain, dilated):
+        backbone.load_state_dict(whole.state_dict())
+    for name, module in whole.model.layer4.named_modules():
+        if isinstance(module, nn.Conv2d):
+            own = plain.model.layer4.get_submodule(name)
+            assert (own.kernel_size, own.padding, own.dilation) == (
+                module.kernel_size,
+                module.padding,
+                (1, 1),
+            )
+            module.stride = (1, 1)
+    expected = whole(IMAGES)
+    torch.testing.assert_close(plain(IMAGES), expected)
+    assert not torch.allclose(dilated(IMAGES)[3], expected[3], rtol=0.1)
+
+
+@torch.no_grad()
+def test_padding_that_depends_on_the_image_stays_so() -> None:
+    """TensorFlow's networks pad in their forward pass."""
+    plain = create_backbone("tf_efficientnet_lite0", weights="none", output_stride=16, dilated=False).eval()
+    assert plain(IMAGES)[3].shape[-1] == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pvt_v2_b0", "vgg11", "mobilenetv3_small_050", "swin_nano", "swin_tiny", "deit_tiny_patch16_224"],
+)
+def test_families_that_cannot_be_dilated_are_refused(name: str) -> None:
+    message = f"{name!r} has its last stage at stride 32, .*to a stride of 16. .*'resnet50'.*output_stride 32"
+    with pytest.raises(SwtformerError, match=message):
+        create_backbone(name, weights="none", output_stride=16)
+
+
+def test_other_errors_of_timm_are_raised_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, **options: object) -> nn.Module:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(ValueError, match="no such luck"):
+        create_backbone("resnet18", weights="none")
+
+
+@torch.no_grad()
+def test_vgg_loses_its_fully_connected_layers(tmp_path: Path) -> None:
+    path = tmp_path / "vgg.safetensors"
+    model = saved("vgg11", path)
+    backbone = create_backbone("vgg11", weights=path).eval()
+    assert backbone.channels == (256, 512, 512, 512)
+    torch.testing.assert_close(backbone(IMAGES)[3], model.forward_features(IMAGES))
+    assert sum(parameter.numel() for parameter in backbone.parameters()) < 10_000_000

@@ -65,3 +65,18 @@ def test_sums_can_be_scaled_by_minimum_and_maximum(images: torch.Tensor) -> None
     lowest, highest = (getattr(seen, name)((-2, -1), keepdim=True) for name in ("amin", "amax"))
     expected = (seen - lowest) / (highest - lowest + 1e-5) * made.present[:, :, None, None]
     torch.testing.assert_close(made.cam, expected)
+
+
+def test_sums_with_their_signs(images: torch.Tensor) -> None:
+    """What is negative in one view weakens the others; then the positive part, from minimum to maximum."""
+    settings = LocalizeSettings(scales=(1.0, 2.0), flip=False, stride=8)
+    made = summed_cams(look, images, torch.ones(2, 2), settings=settings, summed="signed", norm="minmax")
+    total = torch.zeros(2, 2, 4, 8)
+    for size in ((32, 64), (64, 128)):
+        _, seen = look(F.interpolate(images.float() / 255, size, mode="bilinear", antialias=True))
+        total += F.interpolate(seen, (4, 8), mode="bilinear")
+    total = total.clamp_min(0)
+    least, most = total.amin((-2, -1), keepdim=True), total.amax((-2, -1), keepdim=True)
+    torch.testing.assert_close(made.cam, (total - least) / (most - least + 1e-5))
+    plain = summed_cams(look, images, torch.ones(2, 2), settings=settings, norm="minmax")
+    assert not torch.allclose(made.cam, plain.cam, atol=1e-3)

@@ -11,10 +11,10 @@ import onnxruntime
 import pytest
 import torch
 
-from support.models import CLASSES, tiny
+from support.models import CLASSES, settle_batch_statistics, tiny
 from swtformer.backbones.swin import Swin, SwinShape
 from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.methods import METHODS, Method
+from swtformer.methods import METHODS, Method, create_model
 from swtformer.publishing.export import export_onnx, graph_of
 from swtformer.publishing.onnx import COMPARED, write_onnx
 from swtformer.segmentation import SegmentationNetwork, create_network
@@ -125,6 +125,25 @@ def test_every_decoder_at_any_size(encoder: str, decoder: str, tmp_path: Path) -
     graph = graph_of(create_network(settings, ("cat", "dog")))
     sizes = ((1, 32, 32), (3, 224, 64), (1, 17, 300))
     assert set(write_onnx(replace(graph, compared=sizes), tmp_path / "network.onnx")) == set(sizes)
+
+
+def on(backbone: str) -> Method:
+    """A V1 whose last stage is at stride 16."""
+    torch.manual_seed(0)
+    settings = ModelSettings(method="swtformer_v1", backbone=backbone, weights="none", output_stride=16)
+    model = create_model(settings, CLASSES)
+    settle_batch_statistics(model)
+    return model.eval()
+
+
+def test_both_branches_of_a_conformer_at_any_size(tmp_path: Path) -> None:
+    assert set(export_onnx(on("conformer_nano"), tmp_path / "net.onnx")) == set(COMPARED)
+
+
+def test_a_decoder_that_takes_strides_for_granted_on_a_dilated_backbone(tmp_path: Path) -> None:
+    settings = SegmentSettings(encoder="run", decoder="fpn")
+    network = create_network(settings, CLASSES, start=on("test_resnet")).eval()
+    assert set(export_onnx(network, tmp_path / "network.onnx")) == set(COMPARED)
 
 
 def test_a_network_without_background_is_compared_by_its_classes(

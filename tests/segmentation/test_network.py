@@ -154,3 +154,27 @@ def test_without_background_no_pixel_is_background() -> None:
             labels.append(network(images).argmax(1))
     assert not labels[0].any()
     assert labels[1].all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("output_stride", [16, 8])
+def test_every_decoder_takes_the_maps_of_a_dilated_backbone(
+    decoder: str, output_stride: int, tmp_path: Path
+) -> None:
+    model = ModelSettings(
+        method="swtformer_v1",
+        backbone="resnet10t",
+        weights="none",
+        output_stride=output_stride,
+        dilated=output_stride == 16,
+    )
+    start = create_model(model, CLASSES)
+    settings = SegmentSettings.model_validate({"decoder": decoder, "encoder": "run"})
+    network = create_network(settings, CLASSES, start=start).eval()
+    assert (network.settings.output_stride, network.settings.dilated) == (output_stride, output_stride == 16)
+    images = torch.rand(1, 3, 70, 100)
+    network.save_pretrained(tmp_path)
+    loaded = SegmentationNetwork.from_pretrained(tmp_path)
+    assert loaded.reusable_features().strides == start.backbone.strides
+    assert torch.equal(loaded(images), network(images))
+    assert network(images).shape == (1, len(CLASSES) + 1, 70, 100)

@@ -14,44 +14,64 @@ if TYPE_CHECKING:
 
 
 def create_backbone(
-    name: str, *, weights: str | Path = "pretrained", drop_path: float = 0.0, bands: int = 3
+    name: str,
+    *,
+    weights: str | Path = "pretrained",
+    drop_path: float = 0.0,
+    bands: int = 3,
+    output_stride: int = 32,
+    dilated: bool = True,
 ) -> Backbone:
     """Build a backbone by name.
 
     Args:
-        name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `resnet38d`, any timm network
-            with stages at strides 4, 8, 16 and 32, a plain vision transformer of timm, or a small network
-            for trials (`swin_nano`, `resnet38d_nano`, `vit_nano`); timm's weight tags ("….fb_in22k") choose
-            among weights.
+        name: `swin_tiny`, `swin_small`, `swin_base` (or timm's full names), `resnet38d`, `conformer_small`
+            and others of its family, any timm network with stages at strides 4, 8, 16 and 32, a plain vision
+            transformer of timm, or a small network for trials (`swin_nano`, `resnet38d_nano`, `vit_nano`,
+            `conformer_nano`); timm's weight tags ("….fb_in22k") choose among weights.
         weights: "pretrained" (downloaded from the hub), "none" (random), or a .safetensors or .pth file.
         drop_path: stochastic depth rate of the last block; ignored by families without stochastic depth.
         bands: channels of the images. Pretrained weights are adapted: each band takes those of red, green or
             blue in turn.
+        output_stride: stride of the last stage, 32, 16 or 8, for families that can be dilated.
+        dilated: whether convolutions behind a stride that is taken away are dilated, so that they see as far
+            as before.
 
     Raises:
-        SwtformerError: the name is unknown (the message names the nearest) or unsuitable, or the weights are
-            not available.
+        SwtformerError: the name is unknown (the message names the nearest) or unsuitable, its family cannot
+            have the output stride, or the weights are not available.
         CheckpointError: the weights file is damaged, unsafe or made for another network.
     """
-    from swtformer.backbones import swin
-
-    if name.split(".")[0] in swin.known_names():
-        return swin.create_swin(name, weights=str(weights), drop_path=drop_path, bands=bands)
-    from swtformer.backbones import resnet38d
-
-    if name in resnet38d.known_names():
-        return resnet38d.create_resnet38d(name, weights=str(weights), bands=bands)
-    from swtformer.backbones import vit
-
-    if vit.is_plain(name):
-        return vit.PlainViT(name, weights=str(weights), drop_path=drop_path, bands=bands)
+    from swtformer.backbones import conformer, resnet38d, swin, vit
+    from swtformer.backbones.base import cannot_be_dilated
     from swtformer.backbones.timm import TimmBackbone
 
-    return TimmBackbone(name, weights=str(weights), drop_path=drop_path, bands=bands)
+    architecture = name.split(".")[0]
+    if architecture in conformer.known_names():
+        return conformer.create_conformer(
+            name, weights=str(weights), drop_path=drop_path, bands=bands, output_stride=output_stride
+        )
+    if name in resnet38d.known_names() and output_stride in (32, resnet38d.ResNet38d.strides[-1]):
+        return resnet38d.create_resnet38d(name, weights=str(weights), bands=bands)
+    is_swin = architecture in swin.known_names()
+    if output_stride != 32 and (is_swin or name in own_names() or vit.is_plain(name)):
+        raise cannot_be_dilated(name, output_stride)
+    if is_swin:
+        return swin.create_swin(name, weights=str(weights), drop_path=drop_path, bands=bands)
+    if vit.is_plain(name):
+        return vit.PlainViT(name, weights=str(weights), drop_path=drop_path, bands=bands)
+    return TimmBackbone(
+        name,
+        weights=str(weights),
+        drop_path=drop_path,
+        bands=bands,
+        output_stride=output_stride,
+        dilated=dilated,
+    )
 
 
 def own_names() -> list[str]:
     """Names of the networks that are built here and not by timm."""
-    from swtformer.backbones import resnet38d, swin, vit
+    from swtformer.backbones import conformer, resnet38d, swin, vit
 
-    return [*swin.known_names(), *resnet38d.known_names(), *vit.SHAPES]
+    return [*swin.known_names(), *resnet38d.known_names(), *conformer.known_names(), *vit.SHAPES]

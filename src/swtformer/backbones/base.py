@@ -10,8 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from swtformer.errors import SwtformerError
+
 Pyramid = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Four (B, C_i, h_i, w_i) maps at strides of about 4, 8, 16 and 32."""
+"""Four (B, C_i, h_i, w_i) maps, fine to coarse, at the strides of the backbone."""
+
+STRIDES = (4, 8, 16, 32)
+"""Strides of the four maps, unless the last ones are taken away (`with_last_stride`)."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -86,12 +91,15 @@ class Backbone(FeatureExtractor):
     Attributes:
         name: the name it was created with.
         channels: (C_1, C_2, C_3, C_4).
-        strides: pixels of the image per place of each map.
+        strides: sides of the image divided by those of each map, about. The last ones are smaller than 16 and
+            32 where the network was built for a smaller output stride.
+        dilated: whether it was then dilated, so that a saved network can be built again.
     """
 
     name: str
     channels: tuple[int, int, int, int]
-    strides: tuple[int, int, int, int] = (4, 8, 16, 32)
+    strides: tuple[int, int, int, int] = STRIDES
+    dilated: bool = True
 
     @abstractmethod
     def forward(self, images: Tensor) -> Pyramid:
@@ -111,6 +119,21 @@ class Backbone(FeatureExtractor):
     @abstractmethod
     def stage_modules(self) -> tuple[Sequence[nn.Module], ...]:
         """Four groups of modules that together own every trained parameter; the stem belongs to the first."""
+
+
+def with_last_stride(output_stride: int) -> tuple[int, int, int, int]:
+    """Strides of four maps of which none exceeds an output stride of 32, 16 or 8."""
+    first, second, third, fourth = (min(stride, output_stride) for stride in STRIDES)
+    return first, second, third, fourth
+
+
+def cannot_be_dilated(name: str, output_stride: int) -> SwtformerError:
+    """The error about a network whose last stage has stride 32 alone."""
+    return SwtformerError(
+        f"Backbone {name!r} has its last stage at stride 32, and its family cannot be dilated to a stride of "
+        f"{output_stride}. Choose one that can, such as 'resnet50', 'convnext_tiny' or 'mobilenetv2_100', or "
+        "model.output_stride 32."
+    )
 
 
 def check_images(images: Tensor, channels: int = 3) -> None:

@@ -3,7 +3,8 @@
 Stages 1-3 are timm's own feature maps. Stage 4 is what the family's classifier pools, final norm included. It
 is the output of `forward_features` where that is a map on the same grid (MobileNetV2, EfficientNet: the 1280
 channels after the last 1×1 convolution rather than the 320 before it), else the last feature map after the
-family's norm. Norms behind the pooling (convnext, metaformer …) are applied per token.
+family's norm. Norms behind the pooling (convnext, metaformer …) are applied per token. VGG's stage 4 is the
+pooled stage 3, which has no weights; its first two fully connected layers are left out.
 """
 
 from __future__ import annotations
@@ -19,11 +20,18 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from swtformer.backbones.base import Backbone, Pyramid, check_images, for_bands
+from swtformer.backbones.base import (
+    STRIDES,
+    Backbone,
+    Pyramid,
+    cannot_be_dilated,
+    check_images,
+    for_bands,
+    with_last_stride,
+)
 from swtformer.backbones.weights import load_into
 from swtformer.errors import SwtformerError, nearest
 
-STRIDES = (4, 8, 16, 32)
 _MULTIPLES = (1, 2, 4, 8, 16, 32)
 _PROBES = ((33, 47), (37, 59))
 
@@ -38,7 +46,16 @@ class TimmBackbone(Backbone):
         multiple_px: heights and widths that the network takes are multiples of this; 1 for most families.
     """
 
-    def __init__(self, name: str, *, weights: str, drop_path: float, bands: int = 3) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        weights: str,
+        drop_path: float,
+        bands: int = 3,
+        output_stride: int = 32,
+        dilated: bool = True,
+    ) -> None:
         """Build, load weights, and find the network's stages and sizes.
 
         Args:
@@ -46,18 +63,25 @@ class TimmBackbone(Backbone):
             weights: "pretrained", "none", or a path.
             drop_path: stochastic depth rate; ignored by families without stochastic depth.
             bands: channels of the images.
+            output_stride: stride of the last stage, 32, 16 or 8.
+            dilated: whether convolutions behind a stride that is taken away are dilated, so that they see as
+                far as before.
 
         Raises:
-            SwtformerError: the network is unknown, lacks four stages, or has a fixed input size.
+            SwtformerError: the network is unknown, lacks four stages, cannot have this output stride, or has
+                a fixed input size.
             CheckpointError: the weights file does not fit.
         """
         super().__init__()
         self.name = name
-        model = _build(name, drop_path, bands)
+        self.strides, self.dilated = with_last_stride(output_stride), dilated
+        model = _build(name, drop_path, bands, output_stride)
+        if output_stride != 32 and not dilated:
+            _undilate(model)
         self.keeps_batch_statistics = weights != "none"
         self.mean = for_bands(model.pretrained_cfg["mean"], bands)
         self.std = for_bands(model.pretrained_cfg["std"], bands)
-        self._indices = _stage_indices(name, model.feature_info)
+        self._indices = _stage_indices(name, model.feature_info, self.strides)
         self.norm: nn.Module = nn.Identity()
         self.model = model
         self._final_is_map = False
@@ -66,6 +90,8 @@ class TimmBackbone(Backbone):
         self._final_is_map = self._finds_final_map()
         load_into(model, weights, name=name, rename=lambda tensors: timm_names(model, tensors))
         self.norm = _take_head_norm(model)
+        if isinstance(getattr(model, "pre_logits", None), nn.Module):
+            model.pre_logits = nn.Identity()  # 120 of the 134 million weights of VGG, behind the maps
         self._stages = self._find_stages()
         self.train()
 
@@ -107,9 +133,12 @@ class TimmBackbone(Backbone):
             try:
                 with torch.no_grad():
                     pyramids = [self._pyramid(torch.zeros(1, len(self.mean), *size)) for size in sizes]
-                if all(map(_strides_are_right, pyramids, sizes)):
+                if all(
+                    _strides_are_right(pyramid, size, self.strides)
+                    for pyramid, size in zip(pyramids, sizes, strict=True)
+                ):
                     return multiple
-                reason = reason or "its maps are not at strides 4, 8, 16 and 32"
+                reason = reason or f"its maps are not at strides {self.strides}"
             except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
                 reason = reason or str(error).splitlines()[0]
         raise SwtformerError(
@@ -169,11 +198,11 @@ def _sort_into(
                 groups[stage_of[parameter]].append(nn.ParameterList([parameter]))
 
 
-def _strides_are_right(maps: Sequence[Tensor], size: Sequence[int]) -> bool:
-    """Whether map sizes are the image's divided by 4, 8, 16 and 32, rounded up or down."""
+def _strides_are_right(maps: Sequence[Tensor], size: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether map sizes are the image's divided by the strides, rounded up or down."""
     return all(
         abs(length * stride - side) < stride + 1
-        for each, stride in zip(maps, STRIDES, strict=True)
+        for each, stride in zip(maps, strides, strict=True)
         for length, side in zip(each.shape[2:], size, strict=True)
     )
 
@@ -196,12 +225,21 @@ def require_known(name: str) -> None:
         raise SwtformerError(f"Unknown weights tag in backbone {name!r}. {nearest(name, tagged)}")
 
 
-def _build(name: str, drop_path: float, bands: int) -> Any:
+def _build(name: str, drop_path: float, bands: int, output_stride: int) -> Any:
     """A timm network with random weights and without classifier."""
     require_known(name)
     options: dict[str, Any] = {"pretrained": False, "num_classes": 0}
     if bands != 3:
         options["in_chans"] = bands
+    if output_stride == 32:
+        return _created(name, drop_path, options)
+    try:
+        return _created(name, drop_path, {**options, "output_stride": output_stride})
+    except (TypeError, AssertionError, ValueError, NotImplementedError) as error:
+        raise cannot_be_dilated(name, output_stride) from error
+
+
+def _created(name: str, drop_path: float, options: dict[str, Any]) -> Any:
     if drop_path == 0:
         return timm.create_model(name, **options)
     try:
@@ -212,15 +250,32 @@ def _build(name: str, drop_path: float, bands: int) -> Any:
         return timm.create_model(name, **options)
 
 
-def _stage_indices(name: str, feature_info: Sequence[dict[str, Any]]) -> list[int]:
-    """Indices of timm's feature maps at strides 4, 8, 16 and 32."""
-    strides = [feature["reduction"] for feature in feature_info]
-    if not set(STRIDES) <= set(strides):
+def _undilate(model: nn.Module) -> None:
+    """Give dilated convolutions neighbouring taps; padding follows, so that maps keep their size."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and max(module.dilation) > 1:
+            module.dilation = (1, 1)
+            if any(module.padding):  # those of TensorFlow pad when they see the image
+                module.padding = tuple(side // 2 for side in module.kernel_size)
+
+
+def _stage_indices(name: str, feature_info: Sequence[dict[str, Any]], strides: Sequence[int]) -> list[int]:
+    """Indices of timm's feature maps at four strides.
+
+    Maps of equal stride in a dilated network are told apart by their order, so that each must be the only one
+    of its stage.
+    """
+    given = [feature["reduction"] for feature in feature_info]
+    if tuple(strides) == STRIDES:
+        if set(STRIDES) <= set(given):
+            return [len(given) - 1 - given[::-1].index(stride) for stride in STRIDES]
         raise SwtformerError(
-            f"Backbone {name!r} has feature maps at strides {sorted(set(strides))}, expected 4, 8, 16 and "
+            f"Backbone {name!r} has feature maps at strides {sorted(set(given))}, expected 4, 8, 16 and "
             "32: choose a four-stage network, such as 'swin_tiny' or 'convnext_tiny'."
         )
-    return [len(strides) - 1 - strides[::-1].index(stride) for stride in STRIDES]
+    if given[-4:] != list(strides) or strides[0] in given[:-4]:
+        raise cannot_be_dilated(name, strides[-1])
+    return list(range(len(given) - 4, len(given)))
 
 
 def _take_head_norm(model: Any) -> nn.Module:

@@ -50,7 +50,7 @@ class Encoding:
     """What the backbone and the CAM head make of images, before any label is used.
 
     Attributes:
-        pyramid: four (B, Dk, hk, wk) feature maps at strides of about 4, 8, 16 and 32.
+        pyramid: four (B, Dk, hk, wk) feature maps at the strides of the backbone.
         activations: (B, C, h, w) raw output of the CAM head on the last grid.
         logits: (B, C) class logits.
     """
@@ -114,7 +114,12 @@ class PyramidMethod(Method):
     def build(cls, settings: ModelSettings, classes: tuple[str, ...], options: Section | None = None) -> Self:
         """See `Method.build`."""
         backbone = create_backbone(
-            settings.backbone, weights=settings.weights, drop_path=settings.drop_path, bands=settings.bands
+            settings.backbone,
+            weights=settings.weights,
+            drop_path=settings.drop_path,
+            bands=settings.bands,
+            output_stride=settings.output_stride,
+            dilated=settings.dilated,
         )
         return cls(backbone, settings, classes, options)
 

@@ -78,7 +78,8 @@ class SipeSettings(PrototypeSettings):
 class SIPE(PrototypeMethod):
     """R-CAMs from prototypes of features that are joined without convolutions over space.
 
-    Its stages are the backbone's own: SIPE's ResNet-50 has its last stage at stride 16.
+    SIPE's backbone is ResNet-50 with its last stage at stride 16: `model.backbone` resnet50,
+    `model.output_stride` 16 and `model.dilated` false.
     """
 
     settings_type = SipeSettings

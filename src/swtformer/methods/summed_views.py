@@ -21,15 +21,17 @@ def summed_cams(
     present: Tensor | None,
     *,
     settings: LocalizeSettings,
+    summed: Literal["positive", "signed"] = "positive",
     norm: Literal["max", "minmax"] = "max",
 ) -> Maps:
-    """Sum the positive activations of all scales and mirror images, and scale the sum once (METHOD 4).
+    """Sum the activations of all scales and mirror images, and scale the sum once (METHOD 4).
 
     Args:
         look: a view, (B, 3, h, w) floats in [0, 1] of at least 32×32 px, to class logits (B, C) and class
             activations (B, C, h', w') on a grid of its own, any sign.
         images, present, settings: see `Method.maps`.
-        norm: how a sum is scaled to [0, 1): by its maximum (Eq. 1), or by its minimum and maximum.
+        summed: the positive part of each view, or activations as they are, whose sum's positive part counts.
+        norm: how a sum is scaled, see `normalised`.
 
     Returns:
         Maps without R-CAMs.
@@ -40,7 +42,8 @@ def summed_cams(
     for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip):
         logits, seen = look(view)
         probabilities.append(logits.float().sigmoid())
-        activations.append(on_grid(seen.float().relu(), is_mirrored, grid))
+        seen = seen.float().relu() if summed == "positive" else seen.float()
+        activations.append(on_grid(seen, is_mirrored, grid))
     mean = torch.stack(probabilities).mean(0)
     if present is None:
         present = likely_classes(mean, threshold=settings.class_threshold)

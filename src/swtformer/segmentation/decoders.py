@@ -37,6 +37,9 @@ DECODERS: dict[DecoderName, tuple[str, dict[str, Any]]] = {
 }
 """Class and options of each decoder."""
 
+FIXED_STRIDES: dict[DecoderName, dict[int, int]] = {"deeplabv3plus": {-1: 16}, "fpn": {-2: 16, -1: 32}}
+"""Strides that a decoder takes for granted, by position of the map; the others resize what they get."""
+
 
 def create_decoder(name: DecoderName, channels: Sequence[int]) -> tuple[nn.Module, int]:
     """A decoder with random weights, and the number of channels of its map.

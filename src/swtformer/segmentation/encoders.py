@@ -47,7 +47,8 @@ class Encoder(FeatureExtractor):
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The images (or a map at stride 1), then maps at strides 2, 4, 8, 16 and 32.
+        """The images (or a map at stride 1), then maps at strides 2, 4, 8, 16 and 32; those of a backbone
+        with a smaller output stride are no coarser than that.
 
         Args:
             images: (B, 3, H, W), normalised, H and W multiples of 32.
@@ -92,7 +93,15 @@ def family_of(name: str) -> Family:
 
 
 def create_encoder(
-    name: str, *, family: Family, weights: str, dilated: bool = False, tried: bool = True, bands: int = 3
+    name: str,
+    *,
+    family: Family,
+    weights: str,
+    dilated: bool = False,
+    tried: bool = True,
+    bands: int = 3,
+    backbone_stride: int = 32,
+    backbone_dilated: bool = True,
 ) -> Encoder:
     """Build an encoder by name.
 
@@ -101,9 +110,11 @@ def create_encoder(
             family "backbone", in `create_backbone`.
         family: the family that has the name.
         weights: "pretrained", "none", or a .safetensors or .pth file.
-        dilated: whether the last map has stride 16 by dilation, if the encoder supports it.
+        dilated: whether the last map has stride 16 by dilation, if the family is "smp" and supports it.
         tried: whether to check that it takes images of any size; that of a saved network does.
         bands: channels of the images; other than 3 for the family "backbone" alone.
+        backbone_stride, backbone_dilated: `output_stride` and `dilated` of `create_backbone`, for the family
+            "backbone" alone.
 
     Raises:
         SwtformerError: the name is unknown, or the weights are not available.
@@ -122,7 +133,13 @@ def create_encoder(
                 _require_any_size(name, model)
             return _smp_encoder(name, model, weights=weights, dilated=dilated)
         _require_known(name)
-        backbone = create_backbone(name, weights=weights, bands=bands)
+        backbone = create_backbone(
+            name,
+            weights=weights,
+            bands=bands,
+            output_stride=backbone_stride,
+            dilated=backbone_dilated,
+        )
     except SwtformerError as error:
         raise type(error)(str(error).replace("model.weights", "segment.weights")) from error.__cause__
     return BackboneEncoder(backbone, keeps_batch_statistics=weights != "none")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Self, cast, final
+from typing import Any, ClassVar, Literal, NamedTuple, Self, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from swtformer.errors import SettingsError, SwtformerError
 from swtformer.functional.views import resized
 from swtformer.hub.model import HubModel
 from swtformer.methods import Method
-from swtformer.segmentation.decoders import DecoderName, create_decoder
+from swtformer.segmentation.decoders import FIXED_STRIDES, DecoderName, create_decoder
 from swtformer.segmentation.encoders import BackboneEncoder, Encoder, create_encoder, family_of
 from swtformer.segmentation.presence import Pooling, PresenceHead, gated
 from swtformer.settings import Section, SegmentSettings
@@ -37,6 +37,10 @@ class NetworkSettings(Section):
     """Name of the encoder."""
     family: Literal["backbone", "smp"]
     """Family of the encoder: our backbones, or segmentation-models-pytorch."""
+    output_stride: Literal[32, 16, 8] = 32
+    """Stride of the last stage of a backbone that comes from a run."""
+    dilated: bool = True
+    """Whether it was dilated for that."""
     mean: tuple[float, ...]
     """Per-channel mean of images in [0, 1] that is subtracted."""
     std: tuple[float, ...]
@@ -139,13 +143,21 @@ class SegmentationNetwork(HubModel):
         images = _resized_image(self.normalisation(images), (_fitting(size[0]), _fitting(size[1])))
         features = self.backbone(images.contiguous(memory_format=torch.channels_last))
         presence = None if self.presence is None else self.presence(features[-1])
-        if self.settings.decoder == "deeplabv3plus":
-            # It expects a last map at stride 16; that of encoders that cannot be dilated has stride 32.
-            features[-1] = resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
+        self._fix_strides(features, images)
         pixels = resized(self.head(self.decoder(features)), size)
         if not self.settings.background:
             pixels = torch.cat([torch.full_like(pixels[:, :1], NEVER), pixels[:, 1:]], dim=1)
         return Parts(pixels, presence)
+
+    def _fix_strides(self, features: list[Tensor], images: Tensor) -> None:
+        """Resize the maps whose strides the decoder takes for granted, where the encoder has others."""
+        decoder = self.settings.decoder
+        if self.settings.output_stride < 32:
+            for place, stride in FIXED_STRIDES.get(decoder, {}).items():
+                features[place] = resized(features[place], [side // stride for side in images.shape[-2:]])
+        elif decoder == "deeplabv3plus":
+            # Encoders that cannot be dilated have a last map at stride 32.
+            features[-1] = resized(features[-1], (features[-2].shape[-2], features[-2].shape[-1]))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -158,6 +170,8 @@ class SegmentationNetwork(HubModel):
             dilated=settings.decoder == "deeplabv3plus",
             tried=False,
             bands=len(settings.mean),
+            backbone_stride=settings.output_stride,
+            backbone_dilated=settings.dilated,
         )
         network = assemble(settings, encoder, classes)
         load_weights(network, read_weights(folder / WEIGHTS), source=folder / WEIGHTS)
@@ -231,6 +245,7 @@ def create_network(
     if not classes:
         raise SettingsError("A segmentation network needs at least one class; the data set has none.")
     cam_head = None
+    strides: dict[str, Any] = {}
     if settings.encoder == "run":
         if start is None:
             raise SettingsError("segment.encoder run needs a run with a trained model; name an encoder.")
@@ -238,6 +253,7 @@ def create_network(
             raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
         backbone, cam_head = start_of_run(start), start.reusable_head()
         name, family = backbone.name, "backbone"
+        strides = {"output_stride": backbone.strides[-1], "dilated": backbone.dilated}
         if len(backbone.mean) != bands:
             raise SettingsError(
                 f"The run's model reads {len(backbone.mean)} bands, data.bands names {bands}; name as "
@@ -261,6 +277,7 @@ def create_network(
             "background": background,
             "long_side_px": settings.long_side_px,
             "largest_side_px": None if settings.long_side_px is None else largest_side_px,
+            **strides,
             **image_level,
         }
     )
@@ -285,7 +302,13 @@ def start_of_run(model: Method) -> Backbone:
         )
     try:
         with torch.random.fork_rng(devices=[]):  # the network's own layers are drawn as without this trial
-            create_backbone(backbone.name, weights="none", bands=len(backbone.mean))
+            create_backbone(
+                backbone.name,
+                weights="none",
+                bands=len(backbone.mean),
+                output_stride=backbone.strides[-1],
+                dilated=backbone.dilated,
+            )
     except SwtformerError as error:
         raise SettingsError(
             f"The backbone {backbone.name!r} of the run's method cannot be rebuilt by its name, so a saved "

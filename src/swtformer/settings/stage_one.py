@@ -61,8 +61,14 @@ class ModelSettings(Section):
     """swtformer_v3, ours, and the paper's swtformer_v2 give CAMs and R-CAMs, its swtformer_v1 CAMs alone.
     `swtformer plugins method` lists all, and their options, which are the section `method`."""
     backbone: str = "swin_tiny_patch4_window7_224"
-    """swin_tiny/small/base, resnet38d, any four-stage timm model (convnext_tiny, pvt_v2_b1,
-    mobilenetv2_100 …), or a plain vision transformer (deit_small_patch16_224 …)."""
+    """swin_tiny/small/base, resnet38d, conformer_small, any four-stage timm model (convnext_tiny,
+    pvt_v2_b1, mobilenetv2_100 …), or a plain vision transformer (deit_small_patch16_224 …)."""
+    output_stride: Literal[32, 16, 8] = 32
+    """Stride of the backbone's last stage: with 16 or 8, which most convolutional families of timm and
+    Conformer (16) take, maps are finer and cost more."""
+    dilated: bool = True
+    """With an output stride of 16 or 8, dilate the convolutions behind the strides that are taken away, so
+    that they see as far as in their pretraining. The ResNet-50 of IRN and SIPE is not dilated."""
     weights: str = "pretrained"
     """pretrained (downloaded by timm), none, or a local .safetensors, .pth or (of MXNet) .params file."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
