@@ -60,7 +60,7 @@ def reproduce(
 
         from swtformer.datasets import open_dataset
         from swtformer.machine import machine_line
-        from swtformer.precision import pick_precision
+        from swtformer.precision import pick_device, pick_precision
         from swtformer.reproduction.files import write_sheets
         from swtformer.reproduction.sheets import sheets
         from swtformer.stages.reproduce import reproduce as make
@@ -96,7 +96,8 @@ def reproduce(
             overrides=overrides,
             progress=view,
         )
-        precision = pick_precision(settings.localize.precision, settings.localize.accelerator)
+        device = pick_device(settings.localize.accelerator)
+        precision = pick_precision(settings.localize.precision, device)
         machine = machine_line(
             threads=torch.get_num_threads(), torch_version=torch.__version__, precision=precision
         )
