@@ -67,7 +67,7 @@ def main() -> None:
             continue
         for what, theirs, difference in json.loads(made.stdout.splitlines()[-1]):
             print(f"| {folder.name} | {commit(folder)} | {what} | `{theirs}` | {difference:.1e} |")
-            if difference > TOLERANCE:
+            if not difference <= TOLERANCE:  # nan as well
                 failed.append(f"{name}: {what} differs by {difference:.1e}")
     if failed:
         raise SystemExit("\n".join(failed))

@@ -55,7 +55,7 @@ FAMILIES = {
     "poolformer_s12": Family((64, 128, 320, 512), None, "group norm over the whole map"),
     "vit_nano": Family((32,) * 4, None, "attention between all patches"),
     # Convolutions at strides 1, 2 and 4: 1 + (1 + 2) + (2 + 4) px.
-    "resnet38d_nano": Family((32, 64, 96, 256), 12),
+    "resnet38d_nano": Family((32, 64, 96, 256), 12, output_stride=8),
     "vit_tiny_patch16_224": Family((192,) * 4, None, "attention between all patches"),
     "deit_tiny_distilled_patch16_224": Family((192,) * 4, None, "attention between all patches"),
     "vit_small_patch14_reg4_dinov2": Family((384,) * 4, None, "attention between all patches"),

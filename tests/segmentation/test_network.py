@@ -157,13 +157,15 @@ def test_without_background_no_pixel_is_background() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize(
+    ("backbone", "output_stride"), [("resnet10t", 16), ("resnet10t", 8), ("resnet38d_nano", 8)]
+)
 def test_every_decoder_takes_the_maps_of_a_dilated_backbone(
-    decoder: str, output_stride: int, tmp_path: Path
+    decoder: str, backbone: str, output_stride: int, tmp_path: Path
 ) -> None:
     model = ModelSettings(
         method="swtformer_v1",
-        backbone="resnet10t",
+        backbone=backbone,
         weights="none",
         output_stride=output_stride,
         dilated=output_stride == 16,
@@ -171,7 +173,7 @@ def test_every_decoder_takes_the_maps_of_a_dilated_backbone(
     start = create_model(model, CLASSES)
     settings = SegmentSettings.model_validate({"decoder": decoder, "encoder": "run"})
     network = create_network(settings, CLASSES, start=start).eval()
-    assert (network.settings.output_stride, network.settings.dilated) == (output_stride, output_stride == 16)
+    assert (network.settings.output_stride, network.settings.dilated) == (output_stride, start.backbone.dilated)
     images = torch.rand(1, 3, 70, 100)
     network.save_pretrained(tmp_path)
     loaded = SegmentationNetwork.from_pretrained(tmp_path)

@@ -64,7 +64,8 @@ class RowSettings(Section):
     departures: str = ""
     """Where this training differs from the published one."""
     core_hours: Positive | None = None
-    """Processor time of training on 10,582 images and of maps of 1,464, estimated from measured images."""
+    """Processor hours of one core for training on VOC's 10,582 images and maps of 1,464, estimated by
+    benchmarks/row_costs.py; a GPU takes a hundredth or less."""
 
 
 @dataclass(frozen=True)
