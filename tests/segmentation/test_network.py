@@ -173,7 +173,8 @@ def test_every_decoder_takes_the_maps_of_a_dilated_backbone(
     start = create_model(model, CLASSES)
     settings = SegmentSettings.model_validate({"decoder": decoder, "encoder": "run"})
     network = create_network(settings, CLASSES, start=start).eval()
-    assert (network.settings.output_stride, network.settings.dilated) == (output_stride, start.backbone.dilated)
+    assert network.settings.output_stride == output_stride
+    assert network.settings.dilated == start.backbone.dilated
     images = torch.rand(1, 3, 70, 100)
     network.save_pretrained(tmp_path)
     loaded = SegmentationNetwork.from_pretrained(tmp_path)

@@ -12,9 +12,10 @@ from PIL import Image
 
 from support.squares import COLOURS, draw_squares
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import DataError, SettingsError
+from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.reproduction.sheets import sheets
-from swtformer.stages.reproduce import reproduce, reproduce_figure
+from swtformer.settings import merge
+from swtformer.stages.reproduce import reproduce, reproduce_figure, weights_in
 from swtformer.store.run import Run
 from swtformer.store.scores import read_scores
 
@@ -111,3 +112,31 @@ def test_figure4_draws_rcams(data: ImageSet, tmp_path: Path) -> None:
     assert Run(tmp_path / "swtformer_v2" / "seed-0").map_ids() == ["0", "2"]
     with pytest.raises(DataError, match="squares has no image '99'"):
         reproduce_figure("figure4", data, out=tmp_path, images=("99",), overrides=SMALL)
+
+
+def test_networks_that_cannot_be_had_are_told_before_any_training(data: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=r"'mctformer_v1' takes a plain vision transformer"):
+        reproduce("table2", data, out=tmp_path, only=("mctformer_v1", "swtformer_v1"), overrides=SMALL)
+    with pytest.raises(SettingsError, match="nowhere is not a folder"):
+        reproduce("table2", data, out=tmp_path, only=("psa",), weights=tmp_path / "nowhere", overrides={})
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_come_from_a_folder_by_the_backbone(tmp_path: Path) -> None:
+    (tmp_path / "resnet38d.params").touch()
+    assert weights_in(tmp_path, "resnet38d") == tmp_path / "resnet38d.params"
+    assert weights_in(tmp_path, "resnet50") is None
+    assert weights_in(None, "resnet38d") is None
+
+
+def test_maps_with_other_options_have_the_same_weights(data: ImageSet, tmp_path: Path) -> None:
+    """MCTformer's columns differ in patch affinity alone, so one training serves both."""
+    overrides = merge(SMALL, {"model": {"backbone": "vit_nano"}, "train": {"long_side_px": None}})
+    made = reproduce("table2", data, out=tmp_path, only=("mctformer_v1",), overrides=overrides)
+    row = made.rows[0]
+    assert row.full is not None
+    assert row.table.values != row.full.values
+    folders = sorted(path.name for path in (tmp_path / "mctformer_v1").iterdir())
+    assert folders == ["seed-0", "seed-0-off"]
+    files = [tmp_path / "mctformer_v1" / name / "model" / "model.safetensors" for name in folders]
+    assert files[0].read_bytes() == files[1].read_bytes()

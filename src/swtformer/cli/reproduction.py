@@ -40,6 +40,13 @@ def reproduce(
     pictures: Annotated[
         tuple[str, ...], Parameter(help="Ids of the images of a figure; may be repeated.", negative=())
     ] = (),
+    weights: Annotated[
+        Path | None,
+        Parameter(
+            help="Folder of weights that timm lacks, such as resnet38d.params and conformer_small.pth.",
+            negative=(),
+        ),
+    ] = None,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
@@ -80,6 +87,7 @@ def reproduce(
                 scored=scored,
                 images=pictures,
                 seed=seeds[0],
+                weights=weights,
                 overrides=overrides,
                 progress=view,
             )
@@ -93,6 +101,7 @@ def reproduce(
             validation=validation,
             only=only,
             seeds=seeds,
+            weights=weights,
             overrides=overrides,
             progress=view,
         )

@@ -17,8 +17,9 @@ from swtformer.engine.optimizer import create_optimizer, warmup_and_decay
 from swtformer.errors import NonFiniteError, PluginError
 from swtformer.settings import OptimisationSettings
 
-UNDECAYED = ("relative_position_bias_table",)
-"""Names of parameters that are added to scores rather than multiplied with features: no weight decay."""
+UNDECAYED = ("relative_position_bias_table", "pos_embed", "cls_token", "dist_token")
+"""Ends of the names of parameters that are added or start a sequence rather than multiply features: no weight
+decay, as in timm."""
 
 
 class FittedModule(LightningModule, ABC):

@@ -23,7 +23,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.report.history import read_history
 from swtformer.reproduction.figures import Boxes, Picture, boxes_of, draw_grid
-from swtformer.reproduction.measured import Measured, MeasuredRow, Reproduction, differences
+from swtformer.reproduction.measured import PRETRAINED, Measured, MeasuredRow, Reproduction, differences
 from swtformer.reproduction.rows import FigureName, Published, Row, TableName, read_rows, rows_of
 from swtformer.scoring.image_counts import image_counts
 from swtformer.scoring.measures import scored_labels
@@ -34,6 +34,7 @@ from swtformer.stages.refine import refine
 from swtformer.stages.train import train
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import MaskRule, Policy
+from swtformer.store.models import holds_model
 from swtformer.store.run import RefinedRun, Run
 from swtformer.store.scores import Scores, SegmentationScore
 
@@ -65,10 +66,13 @@ def reproduce(
     validation: ImageSet | None = None,
     only: Sequence[str] = (),
     seeds: Sequence[int] = (0,),
+    weights: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     progress: Progress = shown,
 ) -> Reproduction:
     """Train every row of a table, make its maps, and score them.
+
+    Every row's network is built before the first training, so that what cannot be had is told at once.
 
     Nothing is chosen by masks, but for the scores of the oracle threshold, which are marked. Runs lie in
     `<out>/<row>/seed-<seed>`, and tables share them. Called again with the same arguments, finished work is
@@ -82,6 +86,8 @@ def reproduce(
         validation: images that mAP is measured on; see `train`.
         only: names of rows; all where empty.
         seeds: of the trainings, each once.
+        weights: folder of pretrained weights that are not downloaded, named after their backbones, such as
+            `resnet38d.params` and `conformer_small.pth`.
         overrides: settings above those of every row, as plain nested values.
         progress: called at every step.
 
@@ -98,7 +104,14 @@ def reproduce(
         raise DataError(f"{scored.name} has no masks to score against; name their folder with data.masks.")
     scored = scored.subset(masked) if masked else scored
     rows = rows_of(table, tuple(only))
-    work = _Work(Path(out), data, scored, validation, dict(overrides or {}), progress)
+    work = _Work(Path(out), data, scored, validation, dict(overrides or {}), weights, progress)
+    made_by = {row.name: row for row in rows}
+    for row in rows:
+        for column in COLUMNS[table]:
+            published = row.published(column)
+            if published is not None and published.row is not None:
+                made_by[published.row] = read_rows([published.row])[0]
+    work.require_networks(list(made_by.values()), seeds)
     jobs = [(row, seed) for row in rows for seed in seeds]
     found = []
     for row in rows:
@@ -107,7 +120,7 @@ def reproduce(
         }
         made = {}
         for column, published in columns.items():
-            source = row if published.row is None else read_rows([published.row])[0]
+            source = row if published.row is None else made_by[published.row]
             results = []
             for seed in seeds:
                 place = f"{jobs.index((row, seed)) + 1} of {len(jobs)}, {row.about.title}, seed {seed}"
@@ -137,6 +150,7 @@ def reproduce_figure(
     scored: ImageSet | None = None,
     images: Sequence[str] = (),
     seed: int = 0,
+    weights: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     progress: Progress = shown,
 ) -> Path:
@@ -153,6 +167,7 @@ def reproduce_figure(
         scored: images to draw; those of `data` where None.
         images: their ids; where empty, the first that suit the figure.
         seed: of the trainings.
+        weights: see `reproduce`.
         overrides: settings above those of every run, as plain nested values.
         progress: called at every step.
 
@@ -162,8 +177,9 @@ def reproduce_figure(
     """
     scored = data if scored is None else scored
     chosen = _chosen(figure, scored, images)
-    work = _Work(Path(out), data, chosen, None, dict(overrides or {}), progress)
+    work = _Work(Path(out), data, chosen, None, dict(overrides or {}), weights, progress)
     rows = read_rows(FIGURE_ROWS[figure])
+    work.require_networks(rows, [seed])
     runs = [work.mapped(row, seed, place=f"{figure}, {row.about.title}") for row in rows]
     pictures = []
     for record in chosen.records:
@@ -228,16 +244,29 @@ class _Work:
         scored: ImageSet,
         validation: ImageSet | None,
         overrides: dict[str, Any],
+        weights: Path | None,
         progress: Progress,
     ) -> None:
         self.out, self.data, self.scored, self.validation = out, data, scored, validation
-        self.overrides, self._progress = overrides, progress
+        self.overrides, self._weights, self._progress = overrides, weights, progress
         self._place = ""
         self._scores: dict[tuple[Path, str], Scores] = {}
 
     def settings(self, row: Row, seed: int) -> Settings:
-        """A row's settings for a seed."""
-        return row.settings(self.overrides, seed=seed)
+        """A row's settings for a seed, with a file of weights where the folder has one."""
+        settings = row.settings(self.overrides, seed=seed)
+        file = weights_in(self._weights, settings.model.backbone)
+        if file is None or settings.model.weights != PRETRAINED:
+            return settings
+        return row.settings(merge(self.overrides, {"model": {"weights": str(file)}}), seed=seed)
+
+    def require_networks(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
+        """Build the networks that are not trained yet, which raises where one cannot be had."""
+        for row in rows:
+            runs = [Run(self.out / row.name / f"seed-{seed}") for seed in seeds]
+            if not all(holds_model(run.path) for run in runs):
+                settings = self.settings(row, seeds[0])
+                create_model(settings.model, self.data.classes, settings.method)
 
     def mapped(self, row: Row, seed: int, *, place: str) -> Run:
         """The run of a row, trained, with maps."""
@@ -291,7 +320,7 @@ class _Work:
         images: int | None = len(self.scored)
         if published.maps == "classifier":
             images = None if self.validation is None else len(self.validation)
-        unlike = differences(row, self.settings(row, 0), table=table, images=images)
+        unlike = differences(row, row.settings(self.overrides, seed=0), table=table, images=images)
         summed = None if counts[0] is None else torch.stack(list(counts)).sum(0)
         return Measured(published, tuple(values), tuple(others), summed, tuple(unlike))
 
@@ -326,6 +355,20 @@ class _Work:
 
     def _report(self, stage: str, done: int, total: int, note: str = "") -> None:
         self._progress(f"{self._place}: {stage}", done, total, note)
+
+
+def weights_in(folder: Path | None, backbone: str) -> Path | None:
+    """The file of a backbone's weights in a folder; None where there is none.
+
+    Raises:
+        SettingsError: the folder does not exist.
+    """
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise SettingsError(f"weights: {folder} is not a folder; name one with a file such as resnet38d.pth.")
+    found = [path for path in sorted(folder.iterdir()) if path.stem == backbone]
+    return found[0] if found else None
 
 
 def _rule(entry: SegmentationScore) -> MaskRule:
