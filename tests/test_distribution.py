@@ -59,7 +59,11 @@ def test_the_source_archive_is_small_and_complete(built: Path) -> None:
     with tarfile.open(archive) as stream:
         sizes = {item.name.partition("/")[2]: item.size for item in stream.getmembers()}
     assert {"LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "docs/demo.png"} <= set(sizes)
-    assert {"src/swtformer/py.typed", "tests/test_distribution.py", "configs/laptop.yaml"} <= set(sizes)
+    assert {
+        "src/swtformer/py.typed",
+        "tests/test_distribution.py",
+        "src/swtformer/configs/laptop.yaml",
+    } <= set(sizes)
     assert {name: size for name, size in sizes.items() if size > 500_000} == {}
     assert sum(sizes.values()) < 5_000_000
 

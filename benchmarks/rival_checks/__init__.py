@@ -24,7 +24,7 @@ class Check:
     Attributes:
         what: what is compared, in the words of the field: "CAM logits", "ER loss".
         theirs: file and function of the peer.
-        difference: largest absolute difference, relative to the largest value of theirs if that exceeds 1.
+        difference: largest absolute difference, relative to the largest value of theirs.
     """
 
     what: str
@@ -45,6 +45,6 @@ def compared(what: str, theirs: str, *, ours: Tensor, other: Tensor) -> Check:
     """
     if ours.shape != other.shape:
         raise ValueError(f"{what}: ours is {tuple(ours.shape)}, theirs {tuple(other.shape)}.")
-    scale = max(1.0, float(other.abs().max()))
+    scale = float(other.abs().max()) or 1.0
     with torch.no_grad():
         return Check(what, theirs, float((ours.double() - other.double()).abs().max()) / scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,17 +13,19 @@ from swtformer.reproduction.measured import Measured, MeasuredRow, Reproduction
 from swtformer.reproduction.rows import rows_of
 from swtformer.reproduction.sheets import sheets
 
-GOOD = torch.tensor([[[90, 10, 0], [0, 100, 0]]]).repeat(4, 1, 1)
-BAD = torch.tensor([[[50, 50, 0], [50, 50, 0]]]).repeat(4, 1, 1)
+GOOD = torch.tensor([[[90, 10, 0], [0, 100, 0]]]).repeat(2, 4, 1, 1)
+BAD = torch.tensor([[[50, 50, 0], [50, 50, 0]]]).repeat(2, 4, 1, 1)
 
 
 def made(*, unlike: tuple[str, ...] = ()) -> Reproduction:
+    """Two rows of two seeds and four images."""
     rows = []
     for row, counts in zip(rows_of("table3", ("swtformer_v1", "swtformer_v2")), (BAD, GOOD), strict=True):
         published = row.published("table3")
         assert published is not None
-        measured = Measured(published, (0.5, 0.6), (0.56, 0.58), counts, unlike)
-        rows.append(MeasuredRow(row, "swin_tiny", measured, None))
+        name = f"{row.about.title}, maps"
+        measured = Measured(name, published, (0.5, 0.6), (0.56, 0.58), counts, unlike)
+        rows.append(MeasuredRow(row, row.settings({}, seed=0), measured, None))
     companions = {"cat": ("dog", 0.25)}
     return Reproduction(
         "table3", tuple(rows), (0, 1), ("background", "cat"), (0, 1), "drawn, 4 images", companions
@@ -37,21 +40,53 @@ def test_the_difference_is_to_the_oracle() -> None:
     assert not any("No difference" in note for note in main.notes)
 
 
+def test_what_a_row_was_made_with_is_said() -> None:
+    notes = sheets(made())[0].notes
+    assert notes[0] == "Ours: drawn, 4 images; seeds 0, 1; mean ± standard deviation over seeds."
+    assert (
+        "SWTformer-V1: published on ImageNet-1k weights of Swin-T; ours from weights: pretrained; maps at "
+        "scales 0.5, 1, 1.5, 2, each with its mirror image." in notes
+    )
+    assert "SWTformer-V1, 49.84: CLS alone, which is V1." in notes
+
+
 def test_without_comparison_there_is_no_difference_but_a_reason() -> None:
     main = sheets(made(unlike=("4 images in place of VOC's 1,464",)))[0]
     assert [row[-1] for row in main.rows] == ["–", "–"]
     assert main.notes[-1] == "No difference is given, as ours are of 4 images in place of VOC's 1,464."
 
 
-def test_rows_are_compared_with_an_interval() -> None:
+def test_a_reason_of_the_full_method_alone_is_named() -> None:
+    whole = made()
+    own = whole.rows[1].table
+    assert own is not None
+    full = replace(own, name="V2, refined", unlike=("train.epochs 2 in place of 30",))
+    rows = (whole.rows[0], replace(whole.rows[1], full=full))
+    main = sheets(replace(whole, rows=rows))[0]
+    assert main.columns[7:9] == ("full method: maps", "published")
+    assert main.rows[0][7:] == ("–",) * 5
+    assert main.notes[-1] == "SWTformer-V2, 55.16, no difference is given: train.epochs 2 in place of 30."
+
+
+def test_rows_are_compared_with_an_interval_and_shared_figures_come_once() -> None:
     """IoUs 90/100 and 100/110 against 50/150 each; equal images leave no spread."""
-    differences = {sheet.name: sheet for sheet in sheets(made())}["differences"]
-    assert differences.rows == (("SWTformer-V1", ""), ("SWTformer-V2", "+57.1 (+57.1 to +57.1)"))
+    whole = made()
+    assert whole.rows[1].table is not None
+    again = replace(whole, rows=(*whole.rows, replace(whole.rows[0], table=whole.rows[1].table)))
+    for one in (whole, again):
+        differences = {sheet.name: sheet for sheet in sheets(one)}["differences"]
+        assert differences.rows == (
+            ("SWTformer-V1, maps", ""),
+            ("SWTformer-V2, maps", "+57.1 (+57.1 to +57.1)"),
+        )
 
 
 def test_classes_and_their_companions() -> None:
     found = {sheet.name: sheet for sheet in sheets(made())}
-    assert found["classes"].rows == (("SWTformer-V1", "33.3", "33.3"), ("SWTformer-V2", "90.0", "90.9"))
+    assert found["classes"].rows == (
+        ("SWTformer-V1, maps", "33.3", "33.3"),
+        ("SWTformer-V2, maps", "90.0", "90.9"),
+    )
     assert found["co-occurrence"].rows == (("cat", "dog", "25 %", "1.00", "0.10"),)
 
 
@@ -64,7 +99,7 @@ def test_files_hold_the_same_cells(tmp_path: Path) -> None:
     with (tmp_path / "table3.csv").open(newline="", encoding="utf-8") as stream:
         assert [tuple(row) for row in csv.reader(stream)] == [found[0].columns, *found[0].rows]
     text = (tmp_path / "table3.md").read_text(encoding="utf-8")
-    assert "| SWTformer-V2 | swin_tiny | R-CAM | 55.16 | 55.00 ± 7.07 | 57.00 ± 1.41 | +1.84 |" in text
+    assert "| R-CAM | 55.16 | 55.00 ± 7.07 | 57.00 ± 1.41 | +1.84 |" in text
     page = (tmp_path / "table3.html").read_text(encoding="utf-8")
     assert "<td>+57.1 (+57.1 to +57.1)</td>" in page
     assert "a &lt;machine&gt;" in page

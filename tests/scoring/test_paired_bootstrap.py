@@ -58,3 +58,14 @@ def test_labels_of_the_mean_can_be_chosen() -> None:
 def test_other_images_are_refused(images: int) -> None:
     with pytest.raises(ValueError, match="the counts of the same images"):
         paired_bootstrap(counts(0)[:images], counts(1)[: 2 * images])
+
+
+def test_seeds_are_averaged_on_the_same_drawn_images() -> None:
+    first, second = torch.stack([counts(0), counts(1)]), torch.stack([counts(2), counts(3)])
+    made = paired_bootstrap(first, second, draws=50)
+    expected = np.mean([miou(own.sum(0).numpy()) for own in first]) - np.mean(
+        [miou(own.sum(0).numpy()) for own in second]
+    )
+    assert made.value == pytest.approx(expected)
+    same = paired_bootstrap(torch.stack([counts(0)] * 2), torch.stack([counts(1)] * 2), draws=50)
+    assert same == paired_bootstrap(counts(0), counts(1), draws=50)

@@ -13,9 +13,12 @@ from PIL import Image
 from support.squares import COLOURS, draw_squares
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.reproduction.figures import RED
 from swtformer.reproduction.sheets import sheets
 from swtformer.settings import merge
-from swtformer.stages.reproduce import reproduce, reproduce_figure, weights_in
+from swtformer.stages.reproduce import reproduce
+from swtformer.stages.reproduce_figure import reproduce_figure
+from swtformer.stages.row_runs import weights_in
 from swtformer.store.run import Run
 from swtformer.store.scores import read_scores
 
@@ -60,12 +63,15 @@ def test_table3_shares_runs_and_keeps_them(data: ImageSet, tmp_path: Path) -> No
     maps = Run(tmp_path / "swtformer_v1" / "seed-1").map_file("3")
     before = maps.stat().st_mtime_ns
     for row in made.rows:
+        assert row.table is not None
         assert len(row.table.values) == 2
         assert row.table.counts is not None
-        assert row.table.counts.shape == (12, 3, 4)
+        assert row.table.counts.shape == (2, 12, 3, 4)
         assert row.full is None
     again = reproduce("table3", data, out=tmp_path, seeds=(0, 1), only=("swtformer_v1",), overrides=SMALL)
     assert maps.stat().st_mtime_ns == before
+    assert again.rows[0].table is not None
+    assert made.rows[0].table is not None
     assert again.rows[0].table.values == made.rows[0].table.values
 
 
@@ -75,6 +81,7 @@ def test_figures_are_those_of_evaluate(data: ImageSet, tmp_path: Path) -> None:
     assert scores is not None
     by_policy = {entry.policy: entry.miou for entry in scores.segmentation if entry.source == "cam"}
     measured = made.rows[0].table
+    assert measured is not None
     assert measured.values == (by_policy["label_free"],)
     assert measured.others == (by_policy["oracle"],)
     main = sheets(made)[0]
@@ -87,6 +94,7 @@ def test_figures_are_those_of_evaluate(data: ImageSet, tmp_path: Path) -> None:
 def test_table1_is_of_unseen_images(data: ImageSet, tmp_path: Path) -> None:
     made = reproduce("table1", data, out=tmp_path, only=("swtformer_v1",), overrides=SMALL)
     measured = made.rows[0].table
+    assert measured is not None
     assert measured.counts is None
     assert 0 <= measured.values[0] <= 1
     assert "a held-out part of the training images" in measured.unlike[0]
@@ -135,8 +143,59 @@ def test_maps_with_other_options_have_the_same_weights(data: ImageSet, tmp_path:
     made = reproduce("table2", data, out=tmp_path, only=("mctformer_v1",), overrides=overrides)
     row = made.rows[0]
     assert row.full is not None
+    assert row.table is not None
     assert row.table.values != row.full.values
     folders = sorted(path.name for path in (tmp_path / "mctformer_v1").iterdir())
     assert folders == ["seed-0", "seed-0-off"]
     files = [tmp_path / "mctformer_v1" / name / "model" / "model.safetensors" for name in folders]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_what_a_table_cannot_use_is_refused(data: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"evaluate\.policies has no meaning here"):
+        reproduce("table3", data, out=tmp_path, overrides={"evaluate": {"policies": ["fixed"]}})
+    with pytest.raises(SettingsError, match="score has no meaning for table1"):
+        reproduce("table1", data, out=tmp_path, scored=data, overrides=SMALL)
+    bare = merge(SMALL, {"data": {"validation_fraction": 0}})
+    with pytest.raises(DataError, match="table1 needs images that are not trained on"):
+        reproduce("table1", data, out=tmp_path, overrides=bare)
+    with pytest.raises(DataError, match="the image '3' has no label"):
+        reproduce_figure("figure4", data, out=tmp_path, images=("3",), overrides=SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_maps_of_other_images_do_not_count(data: ImageSet, tmp_path: Path) -> None:
+    """The label-free threshold is that of the scored images alone."""
+    part = data.subset(range(6))
+    alone = reproduce(
+        "table3", data, out=tmp_path / "a", scored=part, only=("swtformer_v1",), overrides=SMALL
+    )
+    reproduce("table3", data, out=tmp_path / "b", only=("swtformer_v1",), overrides=SMALL)
+    after = reproduce(
+        "table3", data, out=tmp_path / "b", scored=part, only=("swtformer_v1",), overrides=SMALL
+    )
+    assert alone.rows[0].table is not None
+    assert after.rows[0].table is not None
+    assert after.rows[0].table.values == alone.rows[0].table.values
+
+
+def test_a_refined_figure_and_the_run_of_another_row(data: ImageSet, tmp_path: Path) -> None:
+    overrides = merge(SMALL, {"model": {"output_stride": 32}, "refine": {"method": "par"}})
+    made = reproduce("table2", data, out=tmp_path, only=("irn", "sipe"), overrides=overrides)
+    irn, sipe = made.rows
+    assert irn.table is not None
+    assert sipe.table is not None
+    assert irn.full is not None
+    assert irn.full.name == "IRN, Refined maps (argmax)"
+    assert sipe.table.name == irn.table.name == "IRN, CAM (label-free threshold)"
+    assert sipe.table.values == irn.table.values
+    assert "refine.method par in place of irn" in irn.full.unlike
+    differences = {sheet.name: sheet for sheet in sheets(made)}["differences"]
+    assert len(differences.rows) == 3
+
+
+def test_figure1_has_boxes_where_there_are_masks(data: ImageSet, tmp_path: Path) -> None:
+    overrides = merge(SMALL, {"model": {"backbone": "swin_nano"}})
+    picture = reproduce_figure("figure1", data, out=tmp_path, images=("2",), overrides=overrides)
+    grid = np.asarray(Image.open(picture))
+    assert (grid == RED).all(-1).any()

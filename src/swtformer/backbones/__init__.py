@@ -45,14 +45,20 @@ def create_backbone(
     from swtformer.backbones import conformer, resnet38d, swin, vit
     from swtformer.backbones.base import cannot_be_dilated
     from swtformer.backbones.timm import TimmBackbone
+    from swtformer.errors import SwtformerError
 
     architecture = name.split(".")[0]
-    if architecture in conformer.known_names():
+    if name in conformer.known_names():
         return conformer.create_conformer(
             name, weights=str(weights), drop_path=drop_path, bands=bands, output_stride=output_stride
         )
     if name in resnet38d.known_names() and output_stride in (32, resnet38d.ResNet38d.strides[-1]):
         return resnet38d.create_resnet38d(name, weights=str(weights), bands=bands)
+    if name in resnet38d.known_names():
+        raise SwtformerError(
+            f"Backbone {name!r} has its last stage at stride {resnet38d.ResNet38d.strides[-1]} in any case; "
+            "leave model.output_stride out."
+        )
     is_swin = architecture in swin.known_names()
     if output_stride != 32 and (is_swin or name in own_names() or vit.is_plain(name)):
         raise cannot_be_dilated(name, output_stride)

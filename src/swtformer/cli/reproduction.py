@@ -10,11 +10,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from swtformer.cli.flags import gather, given, with_settings
+from swtformer.cli.flags import given, with_settings
 from swtformer.cli.outcome import Config, Outcome, again
 from swtformer.cli.screen import progress, say, warn_of
+from swtformer.errors import SettingsError
 from swtformer.reproduction.rows import FigureName, TableName
-from swtformer.settings import merge
+from swtformer.settings import Settings, merge, validate
 
 
 @with_settings("data", "model", "method", "train", "localize", "refine", "refiner", "evaluate")
@@ -53,15 +54,18 @@ def reproduce(
     """Train and score the methods of a table of the SWTformer paper on your data, or draw a figure of it.
 
     table1 is the mAP of the image labels, table2 the seeds of all methods, table3 the losses of V2, figure1
-    CAMs of a CNN, a ViT and a hierarchical transformer, figure4 R-CAMs of V2. The
-    published figure and ours stand side by side; the difference is given only where both are of the same
-    images, scales and pretraining. Settings given here stand above those of every row. The same command
-    resumes what was interrupted.
+    CAMs of a CNN, a ViT and a hierarchical transformer, figure4 R-CAMs of V2. The published figure and ours
+    stand side by side; the difference is given only where both are of the same images, scales and
+    pretraining. Settings given here stand above those of every row. The same command resumes what was
+    interrupted.
     """
     overrides = given(config=config, flags=flags)
     if epochs is not None:
         overrides = merge(overrides, {"train": {"epochs": epochs}})
-    settings = gather(config=config, flags=flags)
+    _require_fitting(what, only=only, seeds=seeds, pictures=pictures)
+    # Options of methods and refiners are checked with the rows that take them.
+    own = {name: values for name, values in overrides.items() if name not in ("method", "refiner")}
+    settings = validate(Settings, own, where="command line")
     with progress(again) as view:
         import torch
 
@@ -71,7 +75,7 @@ def reproduce(
         from swtformer.reproduction.files import write_sheets
         from swtformer.reproduction.sheets import sheets
         from swtformer.stages.reproduce import reproduce as make
-        from swtformer.stages.reproduce import reproduce_figure
+        from swtformer.stages.reproduce_figure import reproduce_figure
 
         images = open_dataset(data, settings.data, reader=settings.reader)
         warn_of(images.problems)
@@ -112,8 +116,21 @@ def reproduce(
         )
         found = sheets(made)
         command = shlex.join(["swtformer", *sys.argv[1:]])
-        files = write_sheets(out, what, found, command=command, machine=machine)
+        name = "-".join([what, *only])  # a part does not replace the whole table
+        files = write_sheets(out, name, found, command=command, machine=machine)
     from swtformer.cli.tables import sheet_table
 
     say(*sheet_table(found[0]), f"\nThe whole table is {files[0]} and {files[1]}.")
     return Outcome()
+
+
+def _require_fitting(
+    what: str, *, only: tuple[str, ...], seeds: tuple[int, ...], pictures: tuple[str, ...]
+) -> None:
+    """Refuse flags that a table or a figure does not take."""
+    is_figure = what.startswith("figure")
+    for name, is_given in (("only", bool(only)), ("seeds", len(seeds) > 1)):
+        if is_figure and is_given:
+            raise SettingsError(f"{what} takes no `{name}`: it has one run for each of its columns.")
+    if pictures and not is_figure:
+        raise SettingsError(f"{what} takes no --pictures: these are images of a figure.")

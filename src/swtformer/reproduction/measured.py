@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
+from typing import Any
 
 from torch import Tensor
 
-from swtformer.functional.scores import mean_iou
-from swtformer.reproduction.rows import PUBLISHED_IMAGES, Published, Row, TableName
-from swtformer.settings import Settings
+from swtformer.reproduction.rows import PUBLISHED_IMAGES, TRAINED_IMAGES, Published, Row, TableName
+from swtformer.settings import Settings, differing
 
 PRETRAINED = "pretrained"
 
@@ -20,15 +20,17 @@ class Measured:
     """One figure of one row.
 
     Attributes:
+        name: what was scored, such as "SEAM, R-CAM, argmax".
         published: what stands beside it.
         values: of each seed, in [0, 1]: mIoU at the label-free threshold or by the maps' own background; mAP
             per image for a classifier.
         others: of each seed, with the best threshold of a sweep, which uses the ground truth; mAP per class
             for a classifier.
-        counts: (I, N, N+1) counts of each image behind `values`, summed over seeds; None for a classifier.
+        counts: (S, I, N, N+1) counts of each seed and image behind `values`; None for a classifier.
         unlike: why the published figure is no comparison, in words; empty where it is one.
     """
 
+    name: str
     published: Published
     values: tuple[float, ...]
     others: tuple[float, ...]
@@ -42,15 +44,19 @@ class MeasuredRow:
 
     Attributes:
         row: what it is.
-        backbone: of the run that is scored.
-        table: its figure in the table's own column.
-        full: the whole method; None where there is none of its own, or the table has none.
+        settings: those of the row's own run.
+        table: its figure in the table's own column; None where the paper has no such row.
+        full: the whole method, in Table 2; None where the table's column has it.
     """
 
     row: Row
-    backbone: str
-    table: Measured
+    settings: Settings
+    table: Measured | None
     full: Measured | None
+
+    def figures(self) -> list[Measured]:
+        """Those that there are, the table's first."""
+        return [measured for measured in (self.table, self.full) if measured is not None]
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Reproduction:
         seeds: of the trainings.
         classes: label names, background first.
         over: labels that means run over.
-        scored: what was scored, in words, such as "voc/train, 1,464 images".
+        scored: what was scored against what, in words.
         companions: for each class the one that it is most often seen with and the share of its images; from
             the image labels.
     """
@@ -82,42 +88,51 @@ def spread(values: Sequence[float]) -> tuple[float, float | None]:
     return mean(values), stdev(values) if len(values) > 1 else None
 
 
-def differences(row: Row, settings: Settings, *, table: TableName, images: int | None) -> list[str]:
+def differences(
+    row: Row,
+    settings: Settings,
+    published: Published,
+    *,
+    table: TableName,
+    images: int | None,
+    trained: int,
+) -> list[str]:
     """Why a run's figure is not comparable to the published one; empty where it is.
 
     Args:
-        row: what was published.
-        settings: those that the run was made with.
-        table: whose published figure is meant.
+        row: whose run is scored.
+        settings: those that the run was made with, without the file that its weights came from.
+        published: the figure that it stands beside.
+        table: of the figure.
         images: number of scored images; None where they are a held-out part of those trained on.
+        trained: number of images trained on, validation included.
     """
-    own = row.settings({}, seed=0)
     found = []
     wanted = PUBLISHED_IMAGES[table]
     if images != wanted:
         ours = "a held-out part of the training images" if images is None else f"{images:,} images"
         found.append(f"{ours} in place of VOC's {wanted:,}")
+    if trained != TRAINED_IMAGES:
+        found.append(f"training on {trained:,} images in place of VOC's {TRAINED_IMAGES:,}")
     if settings.model.weights != PRETRAINED:
         started = "random weights" if settings.model.weights == "none" else "weights from a file"
         found.append(f"{started} in place of {row.about.pretraining}")
-    for name, given, theirs in (
-        ("backbone", settings.model.backbone, own.model.backbone),
-        ("epochs", settings.train.epochs, own.train.epochs),
-        ("scales", settings.localize.scales, own.localize.scales),
-        ("crop_px", settings.train.crop_px, own.train.crop_px),
-    ):
-        if given != theirs:
-            found.append(f"{name} {_plain(given)} in place of {_plain(theirs)}")
+    sections = ["model", "method", "train", "localize"]
+    if published.maps == "refined":
+        sections += ["refine", "refiner"]
+    theirs, ours_now = (each.shaping(*sections) for each in (row.settings({}, seed=0), settings))
+    for name in differing(theirs, ours_now):
+        if name not in ("model.weights", "model.bands"):
+            found.append(f"{name} {_plain(ours_now.get(name))} in place of {_plain(theirs.get(name))}")
+    if settings.evaluate.score_classes is not None:
+        found.append(f"a mean over {len(settings.evaluate.score_classes)} classes and the background")
     return found
 
 
-def _plain(value: object) -> str:
-    return ", ".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
-
-
-def pooled_miou(counts: Tensor, over: Sequence[int]) -> float:
-    """mIoU of the counts of all images together."""
-    return float(mean_iou(counts.sum(0), over=over))
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def confusion_ratio(counts: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from swtformer.errors import SettingsError, nearest
 from swtformer.settings import Section, Settings, merge, read_yaml, shipped_configs, validate
-from swtformer.settings.numbers import Positive
 
 TableName = Literal["table1", "table2", "table3"]
 
@@ -21,6 +20,9 @@ FOLDER = "reproduce"
 
 PUBLISHED_IMAGES = {"table1": 1449, "table2": 1464, "table3": 1464}
 """Images behind the published figures: PASCAL VOC 2012 val for mAP, train for seeds."""
+
+TRAINED_IMAGES = 10_582
+"""Images of PASCAL VOC 2012 trainaug, which all rows were trained on."""
 
 PUBLISHED_ON = {
     "table1": "PASCAL VOC 2012 val",
@@ -49,8 +51,6 @@ class RowSettings(Section):
 
     title: str
     """The method, as in the table."""
-    code: str = ""
-    """Address of the public code."""
     pretraining: str
     """What the published weights were trained on before."""
     table1: Published | None = None
@@ -63,9 +63,6 @@ class RowSettings(Section):
     """The whole method, from its own paper or repository."""
     departures: str = ""
     """Where this training differs from the published one."""
-    core_hours: Positive | None = None
-    """Processor hours of one core for training on VOC's 10,582 images and maps of 1,464, estimated by
-    benchmarks/row_costs.py; a GPU takes a hundredth or less."""
 
 
 @dataclass(frozen=True)

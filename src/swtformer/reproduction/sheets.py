@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from swtformer.functional.scores import iou_per_label
 from swtformer.reproduction.measured import (
@@ -18,6 +21,12 @@ from swtformer.scoring.paired_bootstrap import paired_bootstrap
 from swtformer.store.scores import SOURCES
 
 NONE = "–"
+
+TITLES = {
+    "table1": "Table 1: mAP of the image labels, %",
+    "table2": "Table 2: seeds, mIoU in %",
+    "table3": "Table 3: losses of V2, mIoU of the seeds in %",
+}
 
 
 @dataclass(frozen=True)
@@ -48,61 +57,42 @@ def sheets(made: Reproduction) -> list[Sheet]:
 
 
 def _main(made: Reproduction) -> Sheet:
-    title = {
-        "table1": "Table 1: mAP of the image labels, %",
-        "table2": "Table 2: seeds, mIoU in %",
-        "table3": "Table 3: losses of V2, mIoU of the seeds in %",
-    }[made.table]
     is_map = made.table == "table1"
     ours = ("ours, mAP per image", "ours, mAP per class") if is_map else ("ours", "ours, oracle*")
     columns = ["method", "backbone", "maps", "paper", *ours, "difference"]
     has_full = any(row.full is not None for row in made.rows)
     if has_full:
         columns += ["full method: maps", "published", "ours", "ours, oracle*", "difference"]
-    rows, notes = [], []
+    rows = []
     for row in made.rows:
-        cells = [row.row.about.title, row.backbone, *_cells(row.table)]
-        if has_full:
-            cells += [NONE] * 5 if row.full is None else _cells(row.full)
-        rows.append(tuple(cells))
-        notes += _notes(row)
-    seeds = (
-        f"{len(made.seeds)} seeds ({', '.join(map(str, made.seeds))})" if len(made.seeds) > 1 else "one seed"
-    )
-    about = [
+        cells = [row.row.about.title, row.settings.model.backbone, *_cells(row.table)]
+        rows.append((*cells, *(_cells(row.full) if has_full else ())))
+    seeds = f"seeds {', '.join(map(str, made.seeds))}" if len(made.seeds) > 1 else f"seed {made.seeds[0]}"
+    notes = [
         f"Ours: {made.scored}; {seeds}; mean ± standard deviation over seeds.",
         f"Published: {PUBLISHED_ON[made.table]}, {PUBLISHED_IMAGES[made.table]:,} images.",
     ]
     if is_map:
-        about.append(
+        notes.append(
             "The paper does not say which mAP it gives. MCTformer's code, which it cites, has the mean over "
             "images; the difference is to that."
         )
     else:
-        about += [
+        notes.append(
             "ours: no masks used; CAMs at the label-free threshold, other maps against their own background. "
             "oracle*: the best threshold of a sweep, chosen on the masks that score it, as most published "
-            "figures are; the difference is to that.",
-        ]
-    about += notes
-    about += _incomparable(made)
-    return Sheet("", title, tuple(columns), tuple(rows), tuple(dict.fromkeys(about)))
+            "figures are; the difference is to that."
+        )
+    for row in made.rows:
+        notes += _about(row, with_maps=not is_map)
+    return Sheet(
+        "", TITLES[made.table], tuple(columns), tuple(rows), tuple(dict.fromkeys([*notes, *_unlike(made)]))
+    )
 
 
-def _incomparable(made: Reproduction) -> list[str]:
-    """Why there is no difference, what all rows share first."""
-    unlike = {row.row.about.title: row.table.unlike for row in made.rows}
-    shared = [reason for reason in made.rows[0].table.unlike if all(reason in own for own in unlike.values())]
-    found = [f"No difference is given, as ours are of {'; '.join(shared)}."] if shared else []
-    for title, reasons in unlike.items():
-        own = [reason for reason in reasons if reason not in shared]
-        if own:
-            found.append(f"{title}, no difference is given: {'; '.join(own)}.")
-    return found
-
-
-def _cells(measured: Measured) -> list[str]:
-    ours, others = _spread(measured.values), _spread(measured.others)
+def _cells(measured: Measured | None) -> list[str]:
+    if measured is None:
+        return [NONE] * 5
     value = measured.published.value
     compared = measured.values if measured.counts is None else measured.others
     difference = NONE
@@ -111,19 +101,41 @@ def _cells(measured: Measured) -> list[str]:
     return [
         SOURCES.get(measured.published.maps, "classifier"),
         NONE if value is None else f"{value:.2f}",
-        ours,
-        others,
+        _spread(measured.values),
+        _spread(measured.others),
         difference,
     ]
 
 
-def _notes(row: MeasuredRow) -> list[str]:
-    found = []
-    for measured in filter(None, (row.table, row.full)):
-        if measured.published.note:
-            found.append(f"{row.row.about.title}, {measured.published.value:g}: {measured.published.note}.")
+def _about(row: MeasuredRow, *, with_maps: bool) -> list[str]:
+    """What a row was trained with, what its published figures are of, and where ours departs."""
+    title, settings = row.row.about.title, row.settings
+    weights = settings.model.weights
+    parts = [f"published on {row.row.about.pretraining}", f"ours from weights: {weights}"]
+    if with_maps:
+        scales = ", ".join(f"{scale:g}" for scale in settings.localize.scales)
+        parts.append(f"maps at scales {scales}" + (", each with its mirror image" * settings.localize.flip))
+    found = [f"{title}: {'; '.join(parts)}."]
+    for measured in row.figures():
+        if measured.published.note and measured.published.value is not None:
+            found.append(f"{title}, {measured.published.value:g}: {measured.published.note}.")
     if row.row.about.departures:
-        found.append(f"{row.row.about.title}, ours: {row.row.about.departures}")
+        found.append(f"{title}, ours: {row.row.about.departures}")
+    return found
+
+
+def _unlike(made: Reproduction) -> list[str]:
+    """Why there is no difference, what all figures share first."""
+    figures = [(row.row.about.title, measured) for row in made.rows for measured in row.figures()]
+    shared = [
+        reason for reason in figures[0][1].unlike if all(reason in measured.unlike for _, measured in figures)
+    ]
+    found = [f"No difference is given, as ours are of {'; '.join(shared)}."] if shared else []
+    for title, measured in figures:
+        own = [reason for reason in measured.unlike if reason not in shared]
+        if own:
+            value = "" if measured.published.value is None else f", {measured.published.value:g}"
+            found.append(f"{title}{value}, no difference is given: {'; '.join(own)}.")
     return found
 
 
@@ -132,62 +144,62 @@ def _spread(values: Sequence[float]) -> str:
     return f"{middle:.2f}" if deviation is None else f"{middle:.2f} ± {deviation:.2f}"
 
 
-def _scored(made: Reproduction) -> list[tuple[str, Measured]]:
-    """Every figure with counts, by the name of its row; the full methods after the table's column."""
-    found = [(row.row.about.title, row.table) for row in made.rows]
-    found += [(f"{row.row.about.title}, full", row.full) for row in made.rows if row.full is not None]
-    return [(name, measured) for name, measured in found if measured.counts is not None]
+def _scored(made: Reproduction) -> dict[str, Tensor]:
+    """(S, I, N, N+1) counts of everything that was scored, by its name; what two rows share comes once."""
+    return {
+        measured.name: measured.counts
+        for row in made.rows
+        for measured in row.figures()
+        if measured.counts is not None
+    }
 
 
 def _differences(made: Reproduction) -> Sheet:
     scored = _scored(made)
+    names = list(scored)
     rows = []
-    for place, (name, own) in enumerate(scored):
+    for place, name in enumerate(names):
         cells = [name]
-        for _, other in scored[:place]:
-            assert own.counts is not None
-            assert other.counts is not None
-            found = paired_bootstrap(own.counts, other.counts, over=made.over)
+        for other in names[:place]:
+            found = paired_bootstrap(scored[name], scored[other], over=made.over)
             cells.append(f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})")
-        rows.append((*cells, *[""] * (len(scored) - 1 - place)))
+        rows.append((*cells, *[""] * (len(names) - 1 - place)))
     return Sheet(
         "differences",
         "Row minus column: difference of the mIoUs, points",
-        ("", *(name for name, _ in scored[:-1])),
+        ("", *names[:-1]),
         tuple(rows),
         (
-            "With the 95 % interval of a paired bootstrap over the scored images, counts of all seeds "
-            "together. It tells the spread over images, not that over seeds.",
+            "Mean over seeds, with the 95 % interval of a paired bootstrap over the scored images. It tells "
+            "the spread over images, not that over seeds. Each name says how the background was decided.",
         ),
     )
 
 
 def _classes(made: Reproduction) -> Sheet:
     rows = []
-    for name, measured in _scored(made):
-        assert measured.counts is not None
-        values = iou_per_label(measured.counts.sum(0)).tolist()
-        rows.append((name, *(NONE if value != value else f"{100 * value:.1f}" for value in values)))
-    return Sheet("classes", "IoU of each class, %", ("", *made.classes), tuple(rows))
+    for name, counts in _scored(made).items():
+        values = iou_per_label(counts.sum(1)).nanmean(0).tolist()
+        rows.append((name, *(NONE if math.isnan(value) else f"{100 * value:.1f}" for value in values)))
+    return Sheet("classes", "IoU of each class, %, mean over seeds", ("", *made.classes), tuple(rows))
 
 
 def _companions(made: Reproduction) -> Sheet:
     scored = _scored(made)
-    ratios = [
-        confusion_ratio(measured.counts.sum(0)) for _, measured in scored if measured.counts is not None
-    ]
+    ratios = [confusion_ratio(counts.sum((0, 1))) for counts in scored.values()]
     rows = []
     for label, name in enumerate(made.classes[1:], start=1):
         companion, share = made.companions.get(name, (NONE, 0.0))
         values = [float(ratio[label]) for ratio in ratios]
-        cells = [
-            f"{value:.2f}" if value not in (float("inf"),) and value == value else NONE for value in values
-        ]
+        cells = [f"{value:.2f}" if math.isfinite(value) else NONE for value in values]
         rows.append((name, companion, f"{100 * share:.0f} %", *cells))
     return Sheet(
         "co-occurrence",
         "Classes that are seen together, and what each takes with it",
-        ("class", "most often seen with", "in", *(name for name, _ in scored)),
+        ("class", "most often seen with", "in", *scored),
         tuple(rows),
-        ("Figures are false alarms over hits (confusion ratio); 0 is best. – means that nothing was hit.",),
+        (
+            "Figures are false alarms over hits (confusion ratio), all seeds together; 0 is best. – means "
+            "that nothing was hit.",
+        ),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from swtformer.datasets.label_images import read_truth, require_same_size
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.truth import records_with_mask
+from swtformer.errors import SwtformerError
 from swtformer.functional.scores import confusion_matrix
 from swtformer.in_order import in_order
 from swtformer.labelling.mask_rule import label_image
@@ -17,27 +20,40 @@ from swtformer.store.masks import MaskRule
 from swtformer.store.run import Run
 
 
-def image_counts(run: Run, data: ImageSet, rule: MaskRule, *, progress: Progress = shown) -> Tensor:
+def image_counts(
+    run: Run,
+    data: ImageSet,
+    rule: MaskRule,
+    *,
+    missing: Literal["error", "background"] = "error",
+    progress: Progress = shown,
+) -> Tensor:
     """Count the pixels of every image with a mask under a rule.
 
     Args:
         run: a run with maps of these images, or its refined maps (`RefinedRun`).
         data: images with masks.
         rule: how labels come from maps.
+        missing: what to do about an image whose maps cannot be read.
         progress: called for every image.
 
     Returns:
         (I, N, N+1) int64, in the order of the images' ids; see `confusion_matrix`.
 
     Raises:
-        SwtformerError: maps are missing or damaged.
+        SwtformerError: maps are missing or damaged, unless they count as background.
         DataError: a mask does not fit its maps.
     """
     records: dict[str, Record] = {record.id: record for record, _ in records_with_mask(data)}
 
     def count(id: str) -> Tensor:
         truth = torch.from_numpy(read_truth(records[id], data.classes))
-        maps = ClassActivationMaps.load(run.map_file(id))
+        try:
+            maps = ClassActivationMaps.load(run.map_file(id))
+        except SwtformerError:
+            if missing == "error":
+                raise
+            return confusion_matrix(torch.zeros_like(truth), truth, labels=len(data.classes) + 1)
         require_same_size(maps.size, run.map_file(id), truth.shape, f"its ground truth {records[id].mask}")
         return confusion_matrix(label_image(maps, rule), truth, labels=len(data.classes) + 1)
 

@@ -43,7 +43,7 @@ def paired_bootstrap(
 
     Args:
         first, second: (I, N, N) or (I, N, N+1) counts of each image, rows truths; the same images in the same
-            order.
+            order. With several seeds (S, I, N, …); then mIoUs are means over them.
         over: labels of the mean, see `mean_iou`.
         draws: number of sets of images.
         level: share of the draws that lie in the interval.
@@ -52,7 +52,9 @@ def paired_bootstrap(
     Raises:
         ValueError: the images are not the same number, or there are none.
     """
-    if first.shape != second.shape or not len(first):
+    if first.ndim == 3:
+        first, second = first[None], second[None]
+    if first.shape != second.shape or not first.shape[1]:
         raise ValueError(
             f"expected the counts of the same images, got {tuple(first.shape)} and {tuple(second.shape)}"
         )
@@ -60,13 +62,13 @@ def paired_bootstrap(
     counts = torch.stack([first, second]).double()
     found = []
     for start in range(0, draws, DRAWS_AT_ONCE):
-        size = min(DRAWS_AT_ONCE, draws - start), len(first)
-        drawn = torch.randint(len(first), size, generator=generator)
+        size = min(DRAWS_AT_ONCE, draws - start), first.shape[1]
+        drawn = torch.randint(first.shape[1], size, generator=generator)
         times = torch.zeros(size, dtype=torch.float64).scatter_add_(1, drawn, torch.ones(size).double())
-        sums = torch.einsum("di,kiab->kdab", times, counts)
-        one, other = mean_iou(sums, over=over)
+        sums = torch.einsum("di,ksiab->ksdab", times, counts)
+        one, other = mean_iou(sums, over=over).mean(1)
         found.append(one - other)
-    whole = mean_iou(counts.sum(1), over=over)
+    whole = mean_iou(counts.sum(2), over=over).mean(1)
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     low, high = torch.cat(found).nanquantile(ends).tolist()
     return Difference(float(whole[0] - whole[1]), low, high)

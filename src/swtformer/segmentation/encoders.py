@@ -56,12 +56,17 @@ class Encoder(FeatureExtractor):
 
 
 class BackboneEncoder(Encoder):
-    """One of our backbones."""
+    """One of our backbones.
+
+    Attributes:
+        strides, dilated: those of the backbone.
+    """
 
     def __init__(self, backbone: Backbone, *, keeps_batch_statistics: bool) -> None:
         super().__init__()
         self.model = backbone
         self.channels = (len(backbone.mean), 0, *backbone.channels)
+        self.strides, self.dilated = backbone.strides, backbone.dilated
         self.mean, self.std = backbone.mean, backbone.std
         self.keeps_batch_statistics = backbone.keeps_batch_statistics = keeps_batch_statistics
 

@@ -38,7 +38,7 @@ class NetworkSettings(Section):
     family: Literal["backbone", "smp"]
     """Family of the encoder: our backbones, or segmentation-models-pytorch."""
     output_stride: Literal[32, 16, 8] = 32
-    """Stride of the last stage of a backbone that comes from a run."""
+    """Stride of the last stage of a backbone."""
     dilated: bool = True
     """Whether it was dilated for that."""
     mean: tuple[float, ...]
@@ -245,7 +245,6 @@ def create_network(
     if not classes:
         raise SettingsError("A segmentation network needs at least one class; the data set has none.")
     cam_head = None
-    strides: dict[str, Any] = {}
     if settings.encoder == "run":
         if start is None:
             raise SettingsError("segment.encoder run needs a run with a trained model; name an encoder.")
@@ -253,7 +252,6 @@ def create_network(
             raise SettingsError(f"The run's model has the classes {start.classes}, the network {classes}.")
         backbone, cam_head = start_of_run(start), start.reusable_head()
         name, family = backbone.name, "backbone"
-        strides = {"output_stride": backbone.strides[-1], "dilated": backbone.dilated}
         if len(backbone.mean) != bands:
             raise SettingsError(
                 f"The run's model reads {len(backbone.mean)} bands, data.bands names {bands}; name as "
@@ -263,6 +261,9 @@ def create_network(
     else:
         name, family = settings.encoder, family_of(settings.encoder)
         encoder = _named_encoder(settings, weights=settings.weights, bands=bands)
+    strides: dict[str, Any] = {}
+    if isinstance(encoder, BackboneEncoder):
+        strides = {"output_stride": encoder.strides[-1], "dilated": encoder.dilated}
     image_level: dict[str, str | int] = {}
     if settings.presence > 0:
         image_level["presence"] = "gap" if cam_head is None else cam_head.pooling
