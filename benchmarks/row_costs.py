@@ -4,9 +4,9 @@
 
 Each row runs in a process of its own, one thread, with its own backbone at random weights, on drawn images:
 training steps of two crops of the row's size, and the maps of one image of 375×500 px at the row's scales,
-each with its mirror image. Times are processor time, the fastest of three steps, and one image's maps. Peak memory is that of the whole
-process. `--write` puts the estimated processor hours of training on VOC's 10,582 images and of maps of 1,464
-into the rows' files as a comment.
+each with its mirror image. Times are processor time, of the fastest of three steps and of one image's maps.
+Peak memory is that of the whole process. `--write` puts the estimated processor hours of training on VOC's
+10,582 images and of maps of 1,464 into the rows' files as a comment.
 """
 
 from __future__ import annotations
