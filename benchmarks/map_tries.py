@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,15 +22,18 @@ from torch import Tensor
 from swtformer.datasets import open_dataset
 from swtformer.datasets.images import read_image
 from swtformer.datasets.label_images import read_truth
+from swtformer.datasets.records import ImageSet
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.labels import upsample
 from swtformer.functional.scores import confusion_matrix, mean_iou
-from swtformer.functional.seeds import locate_seeds, prototypes
+from swtformer.functional.seeds import locate_seeds, prototypes, refined_maps
 from swtformer.functional.views import on_grid, resized
 from swtformer.methods.fusion import side_by_side
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.swtformer_v3 import SWTformerV3
 from swtformer.scoring.measures import scored_labels
+from swtformer.settings import Settings
+from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.run import Run
 
 CENTRES = 6
@@ -194,27 +197,26 @@ def of_set(*, foreground: str, background: str, share: float = 0.5, nearest: int
 
 
 TRIES: dict[str, Try] = {
-    "R-CAM of V3": base,
-    "walk, stages 2 to 4, power 8, 1 step": walk(beta=8, steps=1),
-    "walk, stages 2 to 4, power 8, 4 steps": walk(beta=8, steps=4),
-    "walk, stages 2 to 4, power 16, 2 steps": walk(beta=16, steps=2),
-    "walk, stages 2 to 4, power 8, 2 steps, radius 5": walk(beta=8, steps=2, radius=5),
-    "walk, stages 2 to 4, power 8, 8 steps, radius 3": walk(beta=8, steps=8, radius=3),
-    "walk, all stages, power 8, 1 step": walk(beta=8, steps=1, first=0),
-    "walk of the CAM, power 8, 1 step": walk_of_cam(beta=8, steps=1),
-    "walk of the CAM, power 8, 4 steps, radius 3": walk_of_cam(beta=8, steps=4, radius=3),
-    "set: class mean": of_set(foreground="mean", background="none"),
-    "set: class mean, background mean": of_set(foreground="mean", background="mean"),
-    "set: class mean, absent classes": of_set(foreground="mean", background="absent"),
-    "set: nearest of class, absent classes": of_set(foreground="nearest", background="absent"),
-    "set: nearest of class, absent classes, alone": of_set(
-        foreground="nearest", background="absent", share=1.0
-    ),
-    "set: nearest of class, clean images": of_set(foreground="nearest", background="clean"),
-    "set: nearest of class": of_set(foreground="nearest", background="none"),
-    "set: absent classes as background alone": of_set(foreground="none", background="absent"),
-    "set: clean images as background alone": of_set(foreground="none", background="clean"),
+    "rcam": base,
+    "walk-1": walk(beta=8, steps=1),
+    "walk-4": walk(beta=8, steps=4),
+    "walk-sharp": walk(beta=16, steps=2),
+    "walk-near": walk(beta=8, steps=2, radius=5),
+    "walk-nearer": walk(beta=8, steps=8, radius=3),
+    "walk-all-stages": walk(beta=8, steps=1, first=0),
+    "walk-of-cam": walk_of_cam(beta=8, steps=1),
+    "walk-of-cam-nearer": walk_of_cam(beta=8, steps=4, radius=3),
+    "set-mean": of_set(foreground="mean", background="none"),
+    "set-means": of_set(foreground="mean", background="mean"),
+    "set-mean-absent": of_set(foreground="mean", background="absent"),
+    "set-near": of_set(foreground="nearest", background="none"),
+    "set-near-absent": of_set(foreground="nearest", background="absent"),
+    "set-near-absent-alone": of_set(foreground="nearest", background="absent", share=1.0),
+    "set-near-clean": of_set(foreground="nearest", background="clean"),
+    "set-absent": of_set(foreground="none", background="absent"),
+    "set-clean": of_set(foreground="none", background="clean"),
 }
+"""The tries by name: of the maps, or the CAMs, that walk, and of prototypes over the whole set."""
 
 
 def groups(tokens: Tensor, count: int, *, rounds: int = 10) -> Tensor:
@@ -267,20 +269,10 @@ def look(
     return fused[0], stages, with_background(maps, torch.ones(1, len(present)), over="present")[0]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--split", type=Path, required=True)
-    parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
-    options = parser.parse_args()
-    settings = Run(options.run).settings()
-    model = from_pretrained(options.run)
+def seen_images(run: Run, data: ImageSet, settings: Settings) -> list[Seen]:
+    """What the run's model computes of each image."""
+    model = from_pretrained(run.path)
     assert isinstance(model, SWTformerV3)
-    data = open_dataset(options.data, settings.data, reader=settings.reader)
-    data = part_of(data, parts(options.split)["train"])
     items = []
     for record in data.records:
         pixels = torch.from_numpy(read_image(record.image, settings.data)).permute(2, 0, 1)[None]
@@ -291,21 +283,55 @@ def main() -> None:
         features, stages, cam = look(model, view, present)
         values = tuple(index + 1 for index in present)
         items.append(Seen(record.id, values, size, features.half(), stages, cam))
+    return items
+
+
+def made_maps(made: Try, seen: Seen, whole: Whole, *, stride: int) -> Tensor:
+    """(K+1, h, w) maps of an image with a class, as `localize` stores R-CAMs."""
+    grid = (-(-seen.size[0] // stride), -(-seen.size[1] // stride))
+    maps = made(seen, whole).view(1, -1, *seen.features.shape[-2:])
+    return refined_maps(on_grid(maps, False, grid), scaled="together")[0]
+
+
+def replace_maps(run: Run, data: ImageSet, settings: Settings, name: str) -> None:
+    """Put the maps of a try in the place of a run's R-CAMs."""
+    items = seen_images(run, data, settings)
+    whole = whole_set(items)
+    for seen in items:
+        if seen.cam is not None:
+            maps = made_maps(TRIES[name], seen, whole, stride=settings.localize.stride)
+            file = run.map_file(seen.id)
+            replace(ClassActivationMaps.load(file), rcam=maps.numpy()).save(file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
+    options = parser.parse_args()
+    run = Run(options.run)
+    settings = run.settings()
+    data = open_dataset(options.data, settings.data, reader=settings.reader)
+    data = part_of(data, parts(options.split)["train"])
+    items = seen_images(run, data, settings)
     whole = whole_set(items)
     count = len(data.classes) + 1
     totals = torch.zeros(len(TRIES), count, count + 1, dtype=torch.int64)
     for seen, record in zip(items, data.records, strict=True):
-        truth = torch.from_numpy(read_truth(record, data.classes)) if record.mask else None
-        if truth is None:
+        if record.mask is None:
             continue
+        truth = torch.from_numpy(read_truth(record, data.classes))
         if seen.cam is None:
             totals += confusion_matrix(torch.zeros_like(truth), truth, labels=count)
             continue
         values = torch.tensor([0, *seen.values], dtype=torch.uint8)
-        grid = (-(-seen.size[0] // settings.localize.stride), -(-seen.size[1] // settings.localize.stride))
         for place, made in enumerate(TRIES.values()):
-            maps = made(seen, whole).view(1, -1, *seen.features.shape[-2:])
-            labels = values[upsample(on_grid(maps, False, grid)[0], seen.size).argmax(0)]
+            maps = made_maps(made, seen, whole, stride=settings.localize.stride)
+            labels = values[upsample(maps, seen.size).argmax(0)]
             totals[place] += confusion_matrix(labels, truth, labels=count)
     over = list(scored_labels(data, options.classes or None))
     print(f"{len(data)} images, {len(whole.clean)} groups of clean images\n")

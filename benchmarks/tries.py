@@ -5,10 +5,10 @@
 
 RUN is the folder `run` in what `chain.py` wrote; nothing is written into it. One thing is changed, and what
 comes before it is taken as it is, settings included: a try of the loss starts from the run's pseudo-masks,
-one of refined maps (`irn`, `crf`) from its maps, one of the classifier from nothing. The latter scores its
-maps of the images that it was trained on, and trains a network only with `--network`. Masks score both
-networks on `compare` and do nothing else. The difference comes with the 95 % interval of a paired bootstrap
-over the images.
+one of maps (`irn`, `crf`, those of map_tries.py) from its maps, one of the classifier from nothing. The
+latter scores its maps of the images that it was trained on, and trains a network only with `--network`.
+Masks score both networks on `compare` and do nothing else. The difference comes with the 95 % interval of a
+paired bootstrap over the images.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 import torch
 from chain import part_of, parts, unseen
+from map_tries import TRIES as MAPS
+from map_tries import replace_maps
 from torch import nn
 from try_losses import LOSSES, TriedModule
 from try_planes import PlaneSamples, sharpening
@@ -150,7 +152,10 @@ def main() -> None:
             return
     else:
         copied(before, run.path)
-    if options.name in REFINED or options.name in CLASSIFIER:
+    if options.name in MAPS:
+        replace_maps(run, images, settings, options.name)
+        report(images, over, {"the run's R-CAMs": before, "its R-CAMs": run}, "rcam")
+    if options.name in {**MAPS, **REFINED, **CLASSIFIER}:
         refine(run, images, settings=settings)
         pseudo_label(run, settings=settings.pseudo_label)
         refined = {
