@@ -1,7 +1,7 @@
 """Tries changes of R-CAMs on the features of a trained V3, which are computed once.
 
     python benchmarks/map_tries.py RUN --data DATA/labels.csv --split benchmarks/splits/msrc.csv \\
-        [--classes dog cat]
+        [--classes dog cat] [--cache features.pt] [--only rcam walk-4]
 
 RUN is the folder `run` in what `chain.py` wrote, or any run of `swtformer_v3` on these images. Masks of the
 images of `train` score the maps and do nothing else. One scale and its mirror image, labels known.
@@ -31,6 +31,7 @@ from swtformer.functional.views import on_grid, resized
 from swtformer.methods.fusion import side_by_side
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.methods.swtformer_v3 import SWTformerV3
+from swtformer.refiners import create_refiner
 from swtformer.scoring.measures import scored_labels
 from swtformer.settings import Settings
 from swtformer.store.maps import ClassActivationMaps
@@ -123,13 +124,13 @@ def walked(
     return maps
 
 
-def walk(*, beta: float, steps: int, radius: float = 1e9, first: int = 1) -> Try:
+def walk(*, beta: float, steps: int, radius: float = 1e9, first: int = 1, of: Try = base) -> Try:
     """The similarities walk along the cosines of the stages from `first` on (1: stages 2 to 4)."""
 
     def made(seen: Seen, whole: Whole) -> Tensor:
         grid = seen.features.shape[-2:]
         options = {"beta": beta, "steps": steps, "radius": radius}
-        return walked(base(seen, whole), seen.tokens(first), grid, **options)
+        return walked(of(seen, whole), seen.tokens(first), grid, **options)
 
     return made
 
@@ -215,6 +216,15 @@ TRIES: dict[str, Try] = {
     "set-near-clean": of_set(foreground="nearest", background="clean"),
     "set-absent": of_set(foreground="none", background="absent"),
     "set-clean": of_set(foreground="none", background="clean"),
+    "walk-8": walk(beta=8, steps=8),
+    "walk-soft": walk(beta=4, steps=2),
+    "set-mean-ground": of_set(foreground="none", background="mean"),
+    "set-means-third": of_set(foreground="mean", background="mean", share=0.33),
+    "set-means-more": of_set(foreground="mean", background="mean", share=0.67),
+    "set-near-mean": of_set(foreground="nearest", background="mean"),
+    "set-means-walk-4": walk(beta=8, steps=4, of=of_set(foreground="mean", background="mean")),
+    "set-near-clean-walk-4": walk(beta=8, steps=4, of=of_set(foreground="nearest", background="clean")),
+    "set-near-mean-walk-4": walk(beta=8, steps=4, of=of_set(foreground="nearest", background="mean")),
 }
 """The tries by name: of the maps, or the CAMs, that walk, and of prototypes over the whole set."""
 
@@ -312,15 +322,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
+    parser.add_argument("--cache", type=Path, help="file of the features, made where it does not exist")
+    parser.add_argument("--only", nargs="*", choices=list(TRIES), help="tries; by default all")
     options = parser.parse_args()
     run = Run(options.run)
     settings = run.settings()
     data = open_dataset(options.data, settings.data, reader=settings.reader)
     data = part_of(data, parts(options.split)["train"])
-    items = seen_images(run, data, settings)
+    if options.cache is not None and options.cache.is_file():
+        items = [Seen(**seen) for seen in torch.load(options.cache)]
+    else:
+        items = seen_images(run, data, settings)
+        if options.cache is not None:
+            torch.save([vars(seen) for seen in items], options.cache)
     whole = whole_set(items)
     count = len(data.classes) + 1
-    totals = torch.zeros(len(TRIES), count, count + 1, dtype=torch.int64)
+    tries = {name: TRIES[name] for name in options.only or TRIES}
+    par = create_refiner("par", None, source="rcam", device=torch.device("cpu"))
+    totals = torch.zeros(len(tries), 2, count, count + 1, dtype=torch.int64)
     for seen, record in zip(items, data.records, strict=True):
         if record.mask is None:
             continue
@@ -329,15 +348,17 @@ def main() -> None:
             totals += confusion_matrix(torch.zeros_like(truth), truth, labels=count)
             continue
         values = torch.tensor([0, *seen.values], dtype=torch.uint8)
-        for place, made in enumerate(TRIES.values()):
+        image = torch.from_numpy(read_image(record.image, settings.data)).permute(2, 0, 1).float() / 255
+        for place, made in enumerate(tries.values()):
             maps = made_maps(made, seen, whole, stride=settings.localize.stride)
-            labels = values[upsample(maps, seen.size).argmax(0)]
-            totals[place] += confusion_matrix(labels, truth, labels=count)
+            for stage, own in enumerate((maps, par.refine(image, maps))):
+                labels = values[upsample(own, seen.size).argmax(0)]
+                totals[place, stage] += confusion_matrix(labels, truth, labels=count)
     over = list(scored_labels(data, options.classes or None))
     print(f"{len(data)} images, {len(whole.clean)} groups of clean images\n")
-    print("| maps | mIoU |\n|---|---|")
-    for name, total in zip(TRIES, totals, strict=True):
-        print(f"| {name} | {100 * float(mean_iou(total, over=over)):.1f} |")
+    print("| maps | mIoU | refined by PAR |\n|---|---|---|")
+    for name, total in zip(tries, (100 * mean_iou(totals, over=over)).tolist(), strict=True):
+        print(f"| {name} | {total[0]:.1f} | {total[1]:.1f} |")
 
 
 if __name__ == "__main__":
