@@ -135,9 +135,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--try", dest="name", required=True, choices=[*LOSSES, *REFINED, *CLASSIFIER, *SETTINGS]
-    )
+    names = [*LOSSES, *MAPS, *REFINED, *CLASSIFIER, *SETTINGS]
+    parser.add_argument("--try", dest="name", required=True, choices=names)
     parser.add_argument("--maps-only", action="store_true", help="train no network")
     parser.add_argument("--short", action="store_true", help="train the network for a quarter of the time")
     parser.add_argument("--against", type=Path, help="what another try wrote; by default the run's network")
