@@ -279,8 +279,10 @@ def look(
     return fused[0], stages, with_background(maps, torch.ones(1, len(present)), over="present")[0]
 
 
-def seen_images(run: Run, data: ImageSet, settings: Settings) -> list[Seen]:
-    """What the run's model computes of each image."""
+def seen_images(run: Run, data: ImageSet, settings: Settings, *, cache: Path | None = None) -> list[Seen]:
+    """What the run's model computes of each image, from a file where it exists; else it is written."""
+    if cache is not None and cache.is_file():
+        return [Seen(**seen) for seen in torch.load(cache)]
     model = from_pretrained(run.path)
     assert isinstance(model, SWTformerV3)
     items = []
@@ -293,6 +295,8 @@ def seen_images(run: Run, data: ImageSet, settings: Settings) -> list[Seen]:
         features, stages, cam = look(model, view, present)
         values = tuple(index + 1 for index in present)
         items.append(Seen(record.id, values, size, features.half(), stages, cam))
+    if cache is not None:
+        torch.save([vars(seen) for seen in items], cache)
     return items
 
 
@@ -303,9 +307,9 @@ def made_maps(made: Try, seen: Seen, whole: Whole, *, stride: int) -> Tensor:
     return refined_maps(on_grid(maps, False, grid), scaled="together")[0]
 
 
-def replace_maps(run: Run, data: ImageSet, settings: Settings, name: str) -> None:
+def replace_maps(run: Run, data: ImageSet, settings: Settings, name: str, *, cache: Path | None) -> None:
     """Put the maps of a try in the place of a run's R-CAMs."""
-    items = seen_images(run, data, settings)
+    items = seen_images(run, data, settings, cache=cache)
     whole = whole_set(items)
     for seen in items:
         if seen.cam is not None:
@@ -329,12 +333,7 @@ def main() -> None:
     settings = run.settings()
     data = open_dataset(options.data, settings.data, reader=settings.reader)
     data = part_of(data, parts(options.split)["train"])
-    if options.cache is not None and options.cache.is_file():
-        items = [Seen(**seen) for seen in torch.load(options.cache)]
-    else:
-        items = seen_images(run, data, settings)
-        if options.cache is not None:
-            torch.save([vars(seen) for seen in items], options.cache)
+    items = seen_images(run, data, settings, cache=options.cache)
     whole = whole_set(items)
     count = len(data.classes) + 1
     tries = {name: TRIES[name] for name in options.only or TRIES}

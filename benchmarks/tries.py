@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--maps-only", action="store_true", help="train no network")
     parser.add_argument("--short", action="store_true", help="train the network for a quarter of the time")
     parser.add_argument("--against", type=Path, help="what another try wrote; by default the run's network")
+    parser.add_argument("--cache", type=Path, help="features of a map try, as map_tries.py writes them")
     parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
     options = parser.parse_args()
     before = Run(options.run)
@@ -159,7 +160,7 @@ def main() -> None:
     else:
         copied(before, run.path)
     if options.name in MAPS:
-        replace_maps(run, images, settings, options.name)
+        replace_maps(run, images, settings, options.name, cache=options.cache)
         report(images, over, {"the run's R-CAMs": before, "its R-CAMs": run}, "rcam")
     if options.name in {**MAPS, **REFINED, **CLASSIFIER}:
         refine(run, images, settings=settings)
