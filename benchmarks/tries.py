@@ -99,9 +99,10 @@ def other_classifier(run: Run, images: ImageSet, settings: Settings, *, layer_wi
     localize(run, images, settings=settings)
 
 
-def copied(run: Run, out: Path) -> None:
-    """Copy a run without its trainings, for a try to write into."""
-    left_out = shutil.ignore_patterns("checkpoints", "segmentation*", "round-*", "report")
+def copied(run: Run, out: Path, *, refined: bool) -> None:
+    """Copy a run without its trainings, for a try to write into; with refined maps and masks if they stay."""
+    remade = () if refined else ("refined", "pseudo_masks")
+    left_out = shutil.ignore_patterns("checkpoints", "segmentation*", "round-*", "report", *remade)
     if not out.is_dir():
         shutil.copytree(run.path, out, ignore=left_out)
 
@@ -158,7 +159,7 @@ def main() -> None:
         other_classifier(run, images, settings, layer_wise=options.name == "layer-wise")
         report(images, over, {"the run's R-CAMs": before, "its R-CAMs": run}, "rcam")
     else:
-        copied(before, run.path)
+        copied(before, run.path, refined=options.name not in {**MAPS, **REFINED})
     if options.name in MAPS:
         replace_maps(run, images, settings, options.name, cache=options.cache)
         report(images, over, {"the run's R-CAMs": before, "its R-CAMs": run}, "rcam")
