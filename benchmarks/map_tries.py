@@ -1,7 +1,7 @@
 """Tries changes of R-CAMs on the features of a trained V3, which are computed once.
 
     python benchmarks/map_tries.py RUN --data DATA/labels.csv --split benchmarks/splits/msrc.csv \\
-        [--classes dog cat] [--cache features.pt] [--only rcam walk-4]
+        [--classes dog cat] [--cache features.pt] [--only rcam walk-4] [--par]
 
 RUN is the folder `run` in what `chain.py` wrote, or any run of `swtformer_v3` on these images. Masks of the
 images of `train` score the maps and do nothing else. One scale and its mirror image, labels known.
@@ -221,6 +221,8 @@ TRIES: dict[str, Try] = {
     "set-mean-ground": of_set(foreground="none", background="mean"),
     "set-means-third": of_set(foreground="mean", background="mean", share=0.33),
     "set-means-more": of_set(foreground="mean", background="mean", share=0.67),
+    "set-means-most": of_set(foreground="mean", background="mean", share=0.85),
+    "set-means-alone": of_set(foreground="mean", background="mean", share=1.0),
     "set-near-mean": of_set(foreground="nearest", background="mean"),
     "set-means-walk-4": walk(beta=8, steps=4, of=of_set(foreground="mean", background="mean")),
     "set-near-clean-walk-4": walk(beta=8, steps=4, of=of_set(foreground="nearest", background="clean")),
@@ -327,6 +329,7 @@ def main() -> None:
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
     parser.add_argument("--cache", type=Path, help="file of the features, made where it does not exist")
+    parser.add_argument("--par", action="store_true", help="score them after PAR as well")
     parser.add_argument("--only", nargs="*", choices=list(TRIES), help="tries; by default all")
     options = parser.parse_args()
     run = Run(options.run)
@@ -350,14 +353,14 @@ def main() -> None:
         image = torch.from_numpy(read_image(record.image, settings.data)).permute(2, 0, 1).float() / 255
         for place, made in enumerate(tries.values()):
             maps = made_maps(made, seen, whole, stride=settings.localize.stride)
-            for stage, own in enumerate((maps, par.refine(image, maps))):
+            for stage, own in enumerate((maps, par.refine(image, maps)) if options.par else (maps,)):
                 labels = values[upsample(own, seen.size).argmax(0)]
                 totals[place, stage] += confusion_matrix(labels, truth, labels=count)
     over = list(scored_labels(data, options.classes or None))
     print(f"{len(data)} images, {len(whole.clean)} groups of clean images\n")
     print("| maps | mIoU | refined by PAR |\n|---|---|---|")
     for name, total in zip(tries, (100 * mean_iou(totals, over=over)).tolist(), strict=True):
-        print(f"| {name} | {total[0]:.1f} | {total[1]:.1f} |")
+        print(f"| {name} | {total[0]:.1f} | {f'{total[1]:.1f}' if options.par else ''} |")
 
 
 if __name__ == "__main__":
