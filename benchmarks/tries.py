@@ -165,10 +165,9 @@ def main() -> None:
         report(images, over, {"the run's R-CAMs": before, "its R-CAMs": run}, "rcam")
     if options.name in {**MAPS, **REFINED, **CLASSIFIER}:
         refine(run, images, settings=settings)
-        refined = {
-            "the run's refined maps": RefinedRun(before.path),
-            "its refined maps": RefinedRun(run.path),
-        }
+        refined = {"its refined maps": RefinedRun(run.path)}
+        if before.refined_file.is_file():
+            refined["the run's refined maps"] = RefinedRun(before.path)
         report(images, over, refined, "refined")
         if options.maps_only:
             return
