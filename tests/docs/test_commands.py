@@ -40,7 +40,7 @@ from swtformer.cli.entry import build_app
 from swtformer.cli.flags import join_numbers
 from swtformer.datasets.shapes import draw_shapes
 from swtformer.review.decisions import decide, open_queue
-from swtformer.settings import REGISTRIES, Settings, merge, validate
+from swtformer.settings import REGISTRIES, Settings, merge, read_settings, validate
 from swtformer.store.files import write_text
 from swtformer.store.run import Run
 
@@ -269,7 +269,7 @@ def with_tiny_settings(arguments: list[str]) -> list[str]:
     named: dict[str, Any] = {}
     if "--config" in arguments:
         place = arguments.index("--config")
-        named = yaml.safe_load(Path(arguments[place + 1]).read_text())
+        named = read_settings(Path(arguments[place + 1]))
         arguments = arguments[:place] + arguments[place + 2 :]
     Path("tiny.yaml").write_text(yaml.safe_dump(merge(named, TINY)))
     return [*arguments, "--config", "tiny.yaml"]

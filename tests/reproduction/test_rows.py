@@ -29,7 +29,6 @@ def test_a_row_is_whole(path: Path) -> None:
     assert settings.plugin_options("method") is not None
     assert settings.model.weights == "pretrained"
     text = path.read_text(encoding="utf-8")
-    assert "processor hours" in text or path.stem.startswith("figure1")
     if path.stem == "seam_cam":
         assert "--only seam" in text
         return
