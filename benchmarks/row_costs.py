@@ -55,6 +55,7 @@ def measure(name: str) -> dict[str, float]:
     crops = torch.randint(0, 256, (CROPS, 3, side, side), dtype=torch.uint8)
     batch = Batch(crops, present, index=torch.arange(CROPS))
     model.train()
+    model.freeze(settings.train.freeze_stages)
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
