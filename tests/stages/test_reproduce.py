@@ -17,7 +17,7 @@ from swtformer.reproduction.figures import RED
 from swtformer.reproduction.sheets import sheets
 from swtformer.settings import merge
 from swtformer.stages.reproduce import reproduce
-from swtformer.stages.reproduce_figure import reproduce_figure
+from swtformer.stages.reproduce_figure import reproduce_figure, varied
 from swtformer.stages.row_runs import weights_in
 from swtformer.store.run import Run
 from swtformer.store.scores import read_scores
@@ -199,3 +199,9 @@ def test_figure1_has_boxes_where_there_are_masks(data: ImageSet, tmp_path: Path)
     picture = reproduce_figure("figure1", data, out=tmp_path, images=("2",), overrides=overrides)
     grid = np.asarray(Image.open(picture))
     assert (grid == RED).all(-1).any()
+
+
+def test_figure4_takes_different_labels_first(data: ImageSet) -> None:
+    """Images are red, green, both, none in turn."""
+    assert varied([0, 1, 2, 4, 5], data) == [0, 1, 2, 4, 5]
+    assert varied([0, 4, 8, 1, 5, 2], data) == [0, 1, 2, 4, 5, 8]

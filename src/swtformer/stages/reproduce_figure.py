@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,17 @@ def reproduce_figure(
     return path
 
 
+def varied(places: Sequence[int], data: ImageSet) -> list[int]:
+    """Images so that each set of labels comes once before any comes again."""
+    seen: Counter[tuple[int, ...] | None] = Counter()
+    turns = {}
+    for place in places:
+        present = data.records[place].present
+        turns[place] = seen[present]
+        seen[present] += 1
+    return sorted(places, key=lambda place: turns[place])
+
+
 def _chosen(figure: FigureName, data: ImageSet, ids: Sequence[str]) -> ImageSet:
     """The images to draw, in the order of their ids or of the set."""
     places = {record.id: place for place, record in enumerate(data.records)}
@@ -107,8 +119,9 @@ def _chosen(figure: FigureName, data: ImageSet, ids: Sequence[str]) -> ImageSet:
     if not labelled:
         raise DataError(f"{data.name} has no image with a label to draw.")
     if figure == "figure4":
-        single = [place for place in labelled if len(data.records[place].present or ()) == 1]
-        several = [place for place in labelled if place not in set(single)]
+        turns = varied(labelled, data)
+        single = [place for place in turns if len(data.records[place].present or ()) == 1]
+        several = [place for place in turns if place not in set(single)]
         return data.subset([*single[: DRAWN // 2], *several[: DRAWN // 2]])
     both: list[int] = []
     for place in labelled:
