@@ -30,6 +30,18 @@ def functions(path: Path, *names: str, **scope: Any) -> dict[str, Any]:
     return {name: scope[name] for name in names}
 
 
+def settle_batch_norm(net: torch.nn.Module, images: torch.Tensor) -> None:
+    """Give batch norm the statistics of a batch, for networks with `forward_as_dict`; eval mode then."""
+    net.eval()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.train()
+            module.momentum = 1.0
+    with torch.no_grad():
+        net.forward_as_dict(images)  # type: ignore[operator]
+    net.eval()
+
+
 def stay_on_the_cpu() -> None:
     """`.cuda()` does nothing from here on."""
     torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment, return-value]

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rival_checks import Check, compared
-from rival_checks._borrowed import statements, stay_on_the_cpu, stub
+from rival_checks._borrowed import settle_batch_norm, statements, stay_on_the_cpu, stub
 from swtformer.functional.affinity import LabelPairs, affinity_loss, feature_affinity, label_pairs
 from swtformer.functional.random_walk import random_walk
 
@@ -55,15 +55,9 @@ def _their_network() -> Any:
     from network import resnet38_aff
 
     net = resnet38_aff.Net()
-    net.eval()
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.train()
-            module.momentum = 1.0
+    settle_batch_norm(net, torch.randn(2, 3, 128, 128))
     with torch.no_grad():
-        net.forward_as_dict(torch.randn(2, 3, 128, 128))
         net.f9.weight.mul_(0.6)
-    net.eval()
     return net
 
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rival_checks import Check, compared
-from rival_checks._borrowed import functions, statements, stub
+from rival_checks._borrowed import functions, settle_batch_norm, statements, stub
 from swtformer.backbones.resnet38d import published_names
 from swtformer.methods import METHODS, Batch, create_model
 from swtformer.settings import LocalizeSettings, ModelSettings
@@ -61,15 +61,9 @@ def _their_network() -> Any:
     from network import resnet38_SEAM
 
     net = resnet38_SEAM.Net()
-    net.eval()
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.train()
-            module.momentum = 1.0
+    settle_batch_norm(net, torch.randn(2, 3, *SIDE))
     with torch.no_grad():
-        net.forward_as_dict(torch.randn(2, 3, *SIDE))
         net.fc8.weight.mul_(10)
-    net.eval()
     return net
 
 

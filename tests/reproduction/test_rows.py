@@ -9,7 +9,7 @@ import pytest
 from swtformer.errors import SettingsError
 from swtformer.reproduction.rows import FOLDER, ORDER, TableName, read_row, read_rows, rows_of
 from swtformer.settings import METHODS, REFINERS, shipped_configs
-from swtformer.stages.reproduce_figure import FIGURE_ROWS
+from swtformer.stages.reproduce.figure import FIGURE_ROWS
 
 FILES = shipped_configs(FOLDER)
 

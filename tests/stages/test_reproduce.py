@@ -16,9 +16,9 @@ from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.reproduction.figures import RED
 from swtformer.reproduction.sheets import sheets
 from swtformer.settings import merge
-from swtformer.stages.reproduce import reproduce
-from swtformer.stages.reproduce_figure import reproduce_figure, varied
-from swtformer.stages.row_runs import weights_in
+from swtformer.stages.reproduce import reproduce, reproduce_figure
+from swtformer.stages.reproduce.figure import varied
+from swtformer.stages.reproduce.row_runs import weights_in
 from swtformer.store.run import Run
 from swtformer.store.scores import read_scores
 

@@ -235,7 +235,11 @@ def _build(name: str, drop_path: float, bands: int, output_stride: int) -> Any:
         return _created(name, drop_path, options)
     try:
         return _created(name, drop_path, {**options, "output_stride": output_stride})
-    except (TypeError, AssertionError, ValueError, NotImplementedError) as error:
+    except AssertionError as error:  # timm's way to say that a family has no other stride
+        raise cannot_be_dilated(name, output_stride) from error
+    except TypeError as error:
+        if "output_stride" not in str(error):
+            raise
         raise cannot_be_dilated(name, output_stride) from error
 
 

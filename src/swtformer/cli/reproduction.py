@@ -75,7 +75,7 @@ def reproduce(
         from swtformer.reproduction.files import write_sheets
         from swtformer.reproduction.sheets import sheets
         from swtformer.stages.reproduce import reproduce as make
-        from swtformer.stages.reproduce_figure import reproduce_figure
+        from swtformer.stages.reproduce import reproduce_figure
 
         images = open_dataset(data, settings.data, reader=settings.reader)
         warn_of(images.problems)

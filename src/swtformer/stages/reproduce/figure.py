@@ -15,7 +15,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.reproduction.figures import Boxes, Picture, boxes_of, draw_grid
 from swtformer.reproduction.rows import FigureName, read_rows
-from swtformer.stages.row_runs import RowRuns
+from swtformer.stages.reproduce.row_runs import RowRuns
 from swtformer.store.maps import ClassActivationMaps
 
 FIGURE_ROWS: dict[FigureName, tuple[str, ...]] = {
@@ -58,7 +58,7 @@ def reproduce_figure(
         progress: called at every step.
 
     Raises:
-        DataError: there is no image of an id, or none with a label.
+        DataError: an id is unknown, or there is no image with a label.
         SwtformerError: a training fails.
     """
     scored = data if scored is None else scored

@@ -17,7 +17,7 @@ from swtformer.progress_view import shows_progress
 from swtformer.reproduction.measured import MeasuredRow, Reproduction
 from swtformer.reproduction.rows import TableName, read_rows, rows_of
 from swtformer.scoring.measures import scored_labels
-from swtformer.stages.row_runs import RowRuns
+from swtformer.stages.reproduce.row_runs import RowRuns
 
 COLUMNS: dict[TableName, tuple[Literal["table1", "table2", "table3", "full"], ...]] = {
     "table1": ("table1",),
