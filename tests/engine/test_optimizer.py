@@ -120,3 +120,16 @@ def test_settings_choose_optimizer_and_schedule() -> None:
     module = TrainingModule(tiny(), settings)
     assert isinstance(module.create_optimizer(), torch.optim.SGD)
     assert module.learning_rate_factor(10)(5) == pytest.approx(0.5**0.9, rel=0.02)
+
+
+def test_embeddings_and_class_tokens_are_not_decayed() -> None:
+    module = TrainingModule(tiny("mctformer_v1"), quick_settings())
+    names = {id(item): name for name, item in module.model.named_parameters()}
+    decayed = [
+        names[id(item)]
+        for group in module.create_optimizer().param_groups
+        if group["weight_decay"] > 0
+        for item in group["params"]
+    ]
+    assert any(name.endswith("qkv.weight") for name in decayed)
+    assert not any(name.endswith(("pos_embed", "cls_token")) for name in decayed)

@@ -1,35 +1,11 @@
-"""Sheets and files of a table whose counts are known."""
+"""Sheets of a table whose counts are known."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
-from pathlib import Path
 
-import torch
-
-from swtformer.reproduction.files import write_sheets
-from swtformer.reproduction.measured import Measured, MeasuredRow, Reproduction
-from swtformer.reproduction.rows import rows_of
+from support.reproduced import made
 from swtformer.reproduction.sheets import sheets
-
-GOOD = torch.tensor([[[90, 10, 0], [0, 100, 0]]]).repeat(2, 4, 1, 1)
-BAD = torch.tensor([[[50, 50, 0], [50, 50, 0]]]).repeat(2, 4, 1, 1)
-
-
-def made(*, unlike: tuple[str, ...] = ()) -> Reproduction:
-    """Two rows of two seeds and four images."""
-    rows = []
-    for row, counts in zip(rows_of("table3", ("swtformer_v1", "swtformer_v2")), (BAD, GOOD), strict=True):
-        published = row.published("table3")
-        assert published is not None
-        name = f"{row.about.title}, maps"
-        measured = Measured(name, published, (0.5, 0.6), (0.56, 0.58), counts, unlike)
-        rows.append(MeasuredRow(row, row.settings({}, seed=0), measured, None))
-    companions = {"cat": ("dog", 0.25)}
-    return Reproduction(
-        "table3", tuple(rows), (0, 1), ("background", "cat"), (0, 1), "drawn, 4 images", companions
-    )
 
 
 def test_the_difference_is_to_the_oracle() -> None:
@@ -63,7 +39,7 @@ def test_a_reason_of_the_full_method_alone_is_named() -> None:
     full = replace(own, name="V2, refined", unlike=("train.epochs 2 in place of 30",))
     rows = (whole.rows[0], replace(whole.rows[1], full=full))
     main = sheets(replace(whole, rows=rows))[0]
-    assert main.columns[7:9] == ("full method: maps", "published")
+    assert main.columns[7:9] == ("full method: maps", "published, on PASCAL VOC 2012 train")
     assert main.rows[0][7:] == ("–",) * 5
     assert main.notes[-1] == "SWTformer-V2, 55.16, no difference is given: train.epochs 2 in place of 30."
 
@@ -88,18 +64,3 @@ def test_classes_and_their_companions() -> None:
         ("SWTformer-V2, maps", "90.0", "90.9"),
     )
     assert found["co-occurrence"].rows == (("cat", "dog", "25 %", "1.00", "0.10"),)
-
-
-def test_files_hold_the_same_cells(tmp_path: Path) -> None:
-    found = sheets(made())
-    files = write_sheets(tmp_path, "table3", found, command="swtformer reproduce", machine="a <machine>")
-    names = ["table3.md", "table3.html", "table3.csv"]
-    names += [f"table3-{name}.csv" for name in ("differences", "classes", "co-occurrence")]
-    assert [file.name for file in files] == names
-    with (tmp_path / "table3.csv").open(newline="", encoding="utf-8") as stream:
-        assert [tuple(row) for row in csv.reader(stream)] == [found[0].columns, *found[0].rows]
-    text = (tmp_path / "table3.md").read_text(encoding="utf-8")
-    assert "| R-CAM | 55.16 | 55.00 ± 7.07 | 57.00 ± 1.41 | +1.84 |" in text
-    page = (tmp_path / "table3.html").read_text(encoding="utf-8")
-    assert "<td>+57.1 (+57.1 to +57.1)</td>" in page
-    assert "a &lt;machine&gt;" in page

@@ -20,7 +20,7 @@ from swtformer.refiners import Example
 from swtformer.refiners.walk import WalkRefiner
 from swtformer.settings import OptimisationSettings
 from swtformer.store.run import Run
-from swtformer.training.refiner import DECAY_POWER, RefinerModule
+from swtformer.training.refiner import RefinerModule
 
 QUICK = {
     "fit_crop_px": 64,
@@ -132,7 +132,7 @@ def test_every_loss_has_its_column_and_rates_fall_by_a_polynomial(tmp_path: Path
     first, second = rows_of(tmp_path)
     assert list(first) == ["epoch", "step", "learning_rate", "loss", "brightness", "roughness", "seconds"]
     assert float(first["loss"]) == pytest.approx(float(first["brightness"]) + float(first["roughness"]))
-    assert float(first["learning_rate"]) == pytest.approx(1e-2 * 0.5**DECAY_POWER)
+    assert float(first["learning_rate"]) == pytest.approx(1e-2 * 0.5**0.9)
     assert float(second["learning_rate"]) == 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from timm.layers import Mlp
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
@@ -134,7 +135,7 @@ class Block(nn.Module):
         self.norm1 = _layer_norm(width)
         self.attn = Attention(width, heads)
         self.norm2 = _layer_norm(width)
-        self.mlp = Mlp(width)
+        self.mlp = Mlp(width, EXPANSION * width)
         self.drop_path = StochasticDepth(drop_path, mode="row")
 
     def forward(self, tokens: Tensor, *, attends: bool) -> tuple[Tensor, Tensor | None]:
@@ -164,20 +165,6 @@ class Attention(nn.Module):
         else:
             mixed = F.scaled_dot_product_attention(query, key, value)
         return self.proj(mixed.transpose(1, 2).flatten(2)), attention
-
-
-class Mlp(nn.Module):
-    """Two linear layers with GELU between."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, EXPANSION * width)
-        self.fc2 = nn.Linear(EXPANSION * width, width)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(…, D) to the same shape."""
-        result: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
-        return result
 
 
 def _batch_norm(channels: int) -> nn.BatchNorm2d:

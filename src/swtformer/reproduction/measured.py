@@ -69,6 +69,7 @@ class Reproduction:
         seeds: of the trainings.
         classes: label names, background first.
         over: labels that means run over.
+        scored_name: name of the scored images.
         scored: what was scored against what, in words.
         companions: for each class the one that it is most often seen with and the share of its images; from
             the image labels.
@@ -79,6 +80,7 @@ class Reproduction:
     seeds: tuple[int, ...]
     classes: tuple[str, ...]
     over: tuple[int, ...]
+    scored_name: str
     scored: str
     companions: Mapping[str, tuple[str, float]]
 

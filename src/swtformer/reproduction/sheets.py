@@ -58,11 +58,14 @@ def sheets(made: Reproduction) -> list[Sheet]:
 
 def _main(made: Reproduction) -> Sheet:
     is_map = made.table == "table1"
-    ours = ("ours, mAP per image", "ours, mAP per class") if is_map else ("ours", "ours, oracle*")
-    columns = ["method", "backbone", "maps", "paper", *ours, "difference"]
+    ours = tuple(
+        f"{name}, on {made.scored_name}"
+        for name in (("ours, mAP per image", "ours, mAP per class") if is_map else ("ours", "ours, oracle*"))
+    )
+    columns = ["method", "backbone", "maps", f"paper, on {PUBLISHED_ON[made.table]}", *ours, "difference"]
     has_full = any(row.full is not None for row in made.rows)
     if has_full:
-        columns += ["full method: maps", "published", "ours", "ours, oracle*", "difference"]
+        columns += ["full method: maps", f"published, on {PUBLISHED_ON[made.table]}", *ours, "difference"]
     rows = []
     for row in made.rows:
         cells = [row.row.about.title, row.settings.model.backbone, *_cells(row.table)]

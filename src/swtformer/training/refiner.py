@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
@@ -21,8 +20,6 @@ from swtformer.store.run import Run
 
 WEIGHT_DECAY = 0.01
 CLIP_NORM = 1.0
-DECAY_POWER = 0.9
-"""The learning rate falls as (1 - step / steps)^power, in PSA as in IRN."""
 
 
 @final
@@ -55,7 +52,7 @@ class ExampleSamples(Samples[Example]):
 
 @final
 class RefinerModule(FittedModule):
-    """Fits a refiner's network with AdamW and a polynomial decay of the learning rate.
+    """Fits a refiner's network.
 
     Args:
         refiner: with its network, which ends in training mode.
@@ -89,10 +86,6 @@ class RefinerModule(FittedModule):
     def learning_rate_multipliers(self) -> dict[str, float]:
         """See `LearnedRefiner`."""
         return dict(self.refiner.learning_rate_multipliers)
-
-    def learning_rate_factor(self, steps: int) -> Callable[[int], float]:
-        """(1 - step / steps)^0.9."""
-        return lambda step: max(1 - step / steps, 0.0) ** DECAY_POWER
 
 
 def fit_refiner(
@@ -136,6 +129,9 @@ def fit_refiner(
             "epochs": options.fit_epochs,
             "batch_size": options.fit_batch_size,
             "learning_rate": options.fit_learning_rate,
+            "schedule": "poly",  # in PSA as in IRN
+            "warmup_fraction": 0.0,
+            "minimum_learning_rate": 0.0,
             "weight_decay": WEIGHT_DECAY,
             "clip_norm": CLIP_NORM,
             "precision": options.fit_precision,

@@ -99,6 +99,9 @@ def reproduce(
         }
         settings = work.settings(row, seeds[0])
         found.append(MeasuredRow(row, settings, figures.get(table), figures.get("full")))
+    scored_name = scored.name
+    if table == "table1":
+        scored_name = "held-out images" if validation is None else validation.name
     over = scored_labels(scored, work.settings(rows[0], seeds[0]).evaluate.score_classes)
     return Reproduction(
         table,
@@ -106,6 +109,7 @@ def reproduce(
         tuple(seeds),
         (BACKGROUND, *scored.classes),
         tuple(over),
+        scored_name,
         _scored_in_words(table, data, scored, validation),
         _companions(scored),
     )
