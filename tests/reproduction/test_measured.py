@@ -26,6 +26,10 @@ def test_confusion_ratio_by_hand() -> None:
     assert ratio[2].isnan()
 
 
+VALIDATED = {"data": {"validation_split": "val"}}
+"""What leaves all training images to the training."""
+
+
 def published(row: Row, column: str) -> Published:
     found = row.published(column)
     assert found is not None
@@ -34,11 +38,12 @@ def published(row: Row, column: str) -> Published:
 
 def test_what_makes_a_figure_incomparable_is_named() -> None:
     row = rows_of("table3", ("swtformer_v2",))[0]
-    own = row.settings({}, seed=0)
+    own = row.settings(VALIDATED, seed=0)
     figure = published(row, "table2")
     assert differences(row, own, figure, table="table2", images=1464, trained=10582) == []
     changed = row.settings(
         {
+            **VALIDATED,
             "model": {"weights": "none", "backbone": "swin_nano"},
             "train": {"epochs": 2},
             "localize": {"scales": [1.0]},
@@ -60,6 +65,13 @@ def test_what_makes_a_figure_incomparable_is_named() -> None:
     assert held_out == ["a held-out part of the training images in place of VOC's 1,449"]
 
 
+def test_images_that_are_held_out_of_the_training_count() -> None:
+    row = rows_of("table3", ("swtformer_v2",))[0]
+    settings = row.settings({"data": {"validation_fraction": 0.1}}, seed=0)
+    found = differences(row, settings, published(row, "table2"), table="table2", images=1464, trained=10582)
+    assert found == ["10 % of the training images held out"]
+
+
 @pytest.mark.parametrize(
     ("section", "changed"),
     [
@@ -72,7 +84,7 @@ def test_what_makes_a_figure_incomparable_is_named() -> None:
 )
 def test_every_setting_that_shapes_a_figure_counts(section: str, changed: dict[str, Any]) -> None:
     row = rows_of("table2", ("mctformer_v1",))[0]
-    settings = row.settings({section: changed}, seed=0)
+    settings = row.settings({**VALIDATED, section: changed}, seed=0)
     found = differences(row, settings, published(row, "full"), table="table2", images=1464, trained=10582)
     assert len(found) == 1
     assert found[0].startswith(f"{section}.{next(iter(changed))} ")
@@ -80,7 +92,7 @@ def test_every_setting_that_shapes_a_figure_counts(section: str, changed: dict[s
 
 def test_the_refiner_counts_for_refined_maps_alone() -> None:
     row = rows_of("table2", ("psa",))[0]
-    settings = row.settings({"refine": {"method": "par"}}, seed=0)
+    settings = row.settings({**VALIDATED, "refine": {"method": "par"}}, seed=0)
     by_column = {
         column: differences(row, settings, published(row, column), table="table2", images=1464, trained=10582)
         for column in ("table2", "full")

@@ -116,6 +116,8 @@ def differences(
         found.append(f"{ours} in place of VOC's {wanted:,}")
     if trained != TRAINED_IMAGES:
         found.append(f"training on {trained:,} images in place of VOC's {TRAINED_IMAGES:,}")
+    if settings.data.validation_split is None and settings.data.validation_fraction > 0:
+        found.append(f"{100 * settings.data.validation_fraction:g} % of the training images held out")
     if settings.model.weights != PRETRAINED:
         started = "random weights" if settings.model.weights == "none" else "weights from a file"
         found.append(f"{started} in place of {row.about.pretraining}")
