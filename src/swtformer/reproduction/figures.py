@@ -71,13 +71,13 @@ def draw_grid(rows: Iterable[Sequence[Picture]], headings: Sequence[str], path: 
 
     Args:
         rows: pictures from left to right; shorter rows end early.
-        headings: above the columns, as many as the longest row; none where empty.
+        headings: above the columns, of one line or two; none where empty.
         path: the file.
     """
     drawn = [[_tile(picture) for picture in row] for row in rows]
     columns = max(map(len, drawn))
     heights = [max(tile.height for tile in row) for row in drawn]
-    top = CAPTION_PX if headings else 0
+    top = CAPTION_PX * max((heading.count("\n") + 1 for heading in headings), default=0)
     size = (columns * (TILE_PX + GAP_PX) + GAP_PX, top + sum(heights) + GAP_PX * (len(drawn) + 1))
     sheet = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)

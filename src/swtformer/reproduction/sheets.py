@@ -114,7 +114,9 @@ def _about(row: MeasuredRow, *, with_maps: bool) -> list[str]:
     """What a row was trained with, what its published figures are of, and where ours departs."""
     title, settings = row.row.about.title, row.settings
     weights = settings.model.weights
-    parts = [f"published on {row.row.about.pretraining}", f"ours from weights: {weights}"]
+    parts = [f"ours from weights: {weights}"]
+    if any(measured.published.value is not None for measured in row.figures()):
+        parts.insert(0, f"published on {row.row.about.pretraining}")
     if with_maps:
         scales = ", ".join(f"{scale:g}" for scale in settings.localize.scales)
         parts.append(f"maps at scales {scales}" + (", each with its mirror image" * settings.localize.flip))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from support.small_rows import SMALL
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import DataError
-from swtformer.reproduction.figures import RED
+from swtformer.reproduction.figures import RED, Picture, draw_grid
 from swtformer.settings import merge
 from swtformer.stages.reproduce import reproduce_figure
 from swtformer.stages.reproduce.figure import varied
@@ -28,11 +29,21 @@ def test_figure4_draws_rcams(data: ImageSet, tmp_path: Path) -> None:
         reproduce_figure("figure4", data, out=tmp_path, images=("99",), overrides=SMALL)
 
 
-def test_figure1_has_boxes_where_there_are_masks(data: ImageSet, tmp_path: Path) -> None:
+def test_figure1_has_boxes_where_there_are_masks_and_names_its_networks(
+    data: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headings: list[Sequence[str]] = []
+
+    def draw(rows: Iterable[Sequence[Picture]], given: Sequence[str], path: Path) -> None:
+        headings.append(given)
+        draw_grid(rows, given, path)
+
+    monkeypatch.setattr("swtformer.stages.reproduce.figure.draw_grid", draw)
     overrides = merge(SMALL, {"model": {"backbone": "swin_nano"}})
     picture = reproduce_figure("figure1", data, out=tmp_path, images=("2",), overrides=overrides)
     grid = np.asarray(Image.open(picture))
     assert (grid == RED).all(-1).any()
+    assert headings == [["photograph", "CNN\nswin_nano", "ViT\nswin_nano", "SWTformer-V1\nswin_nano"]]
 
 
 def test_figure4_takes_different_labels_first(data: ImageSet) -> None:

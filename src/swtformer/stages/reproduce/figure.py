@@ -89,7 +89,11 @@ def reproduce_figure(
                 for place, name in enumerate(names)
             ]
             pictures.append([first, *shown_maps])
-    headings = ["photograph", *(row.about.title for row in rows)] if figure == "figure1" else []
+    headings = []
+    if figure == "figure1":
+        # The network is named as it is, which flags may have changed.
+        headings = ["photograph"]
+        headings += [f"{row.about.title}\n{work.settings(row, seed).model.backbone}" for row in rows]
     path = Path(out) / f"{figure}.png"
     draw_grid(pictures, headings, path)
     return path
