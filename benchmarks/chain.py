@@ -26,7 +26,7 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.label_images import read_truth
 from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import ImageSet
-from swtformer.functional.scores import confusion_matrix, mean_iou
+from swtformer.functional.scores import confusion_matrix, label_areas, mean_iou
 from swtformer.machine import machine_line
 from swtformer.precision import pick_precision
 from swtformer.scoring.measures import scored_labels
@@ -138,7 +138,7 @@ def main() -> None:
         miou = float(mean_iou(found[name].sum(0), over=over))
         print(f"| {name} | {options.part}, no labels | {100 * miou:.1f} |")
     for before, after in pairwise(found):
-        made = paired_bootstrap(found[after], found[before], over=over)
+        made = paired_bootstrap(label_areas(found[after]), label_areas(found[before]), over=over)
         interval = f"{100 * made.low:+.1f} to {100 * made.high:+.1f}"
         print(f"| {after} minus {before} | {options.part} | {100 * made.value:+.1f} ({interval}) |")
 

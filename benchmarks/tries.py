@@ -33,7 +33,7 @@ from swtformer.datasets import open_dataset
 from swtformer.datasets.label_images import read_truth
 from swtformer.datasets.records import ImageSet
 from swtformer.functional.labels import upsample
-from swtformer.functional.scores import confusion_matrix, mean_iou
+from swtformer.functional.scores import confusion_matrix, label_areas, mean_iou
 from swtformer.methods import Method
 from swtformer.methods.swtformer_v3 import SWTformerV3
 from swtformer.scoring.measures import scored_labels
@@ -188,7 +188,7 @@ def main() -> None:
     for name, counts in scores.items():
         print(f"| {name} | {100 * float(mean_iou(counts.sum(0), over=over)):.1f} |")
     if len(scores) > 1:
-        gap = paired_bootstrap(*scores.values(), over=over)
+        gap = paired_bootstrap(*map(label_areas, scores.values()), over=over)
         print(f"| difference | {100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f}) |")
 
 

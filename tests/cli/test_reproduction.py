@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,19 @@ def test_a_part_of_a_table_is_printed_and_written_beside_the_whole(
     assert [row["paper, on PASCAL VOC 2012 train"] for row in cells] == ["49.84", "55.16"]
     assert [row["difference"] for row in cells] == ["–", "–"]
     assert 0 < float(cells[0]["ours, on shapes/val"]) <= float(cells[0]["ours, oracle*, on shapes/val"]) < 100
+
+
+def test_a_table_without_some_images_says_so(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "shapes"
+    shutil.copytree(shapes, copy)
+    record = open_dataset(copy, split="val").records[0]
+    record.image.write_bytes(b"")
+    command = ["reproduce", "table3", str(copy), "--out", str(tmp_path / "runs"), "--score=val"]
+    arguments = [*command, "--only=swtformer_v1", "--evaluate.missing=background", *SMALL]
+    assert main(arguments) == 3
+    assert "1 image was skipped; " in capsys.readouterr().err
 
 
 def test_a_figure_is_drawn_of_named_images(

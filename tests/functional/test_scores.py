@@ -12,7 +12,9 @@ from swtformer.functional.scores import (
     confusion_matrix,
     dice_per_label,
     frequency_weighted_iou,
+    iou_of_areas,
     iou_per_label,
+    label_areas,
     mean_average_precision,
     mean_dice,
     mean_iou,
@@ -95,6 +97,12 @@ def test_iou_by_hand() -> None:
     assert iou_per_label(confusion)[:2].tolist() == [3 / 6, 5 / 8]
     assert iou_per_label(confusion)[2:].isnan().all()
     assert float(mean_iou(confusion)) == (3 / 6 + 5 / 8) / 2
+
+
+def test_areas_by_hand_leave_out_no_undecided_pixel() -> None:
+    confusion = torch.tensor([[3, 1, 4], [2, 5, 0]])
+    assert label_areas(confusion).tolist() == [[3, 5], [8, 7], [5, 6]]
+    torch.testing.assert_close(iou_of_areas(label_areas(confusion)), iou_per_label(confusion))
 
 
 def test_a_label_of_either_side_counts_as_zero() -> None:

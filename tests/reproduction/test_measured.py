@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from swtformer.functional.scores import label_areas
 from swtformer.reproduction.measured import confusion_ratio, differences, spread
 from swtformer.reproduction.rows import Published, Row, rows_of
 
@@ -20,7 +21,7 @@ def test_spread_is_of_a_sample() -> None:
 def test_confusion_ratio_by_hand() -> None:
     """Class 1: 4 hits, 1 + 2 false alarms; class 2 is never hit; undecided pixels are no class."""
     counts = torch.tensor([[9, 1, 0, 5], [0, 4, 0, 5], [3, 2, 0, 5]])
-    ratio = confusion_ratio(counts)
+    ratio = confusion_ratio(label_areas(counts))
     assert ratio[0] == pytest.approx(3 / 9)
     assert ratio[1] == pytest.approx(3 / 4)
     assert ratio[2].isnan()

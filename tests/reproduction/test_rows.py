@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swtformer.errors import SettingsError
-from swtformer.reproduction.rows import FOLDER, ORDER, TableName, read_row, read_rows, rows_of
+from swtformer.reproduction.rows import FOLDER, ORDER, TableName, read_row, read_rows, require_known, rows_of
 from swtformer.settings import METHODS, REFINERS, shipped_configs
 from swtformer.stages.reproduce.figure import FIGURE_ROWS
 
@@ -76,6 +76,20 @@ def test_flags_stand_above_a_row() -> None:
     settings = row.settings({"train": {"epochs": 2}}, seed=0)
     assert settings.train.epochs == 2
     assert settings.train.optimizer == "sgd"
+
+
+def test_options_go_to_the_rows_that_have_them() -> None:
+    flags = {"method": {"hff": "single"}, "refiner": {"fit_epochs": 1}}
+    walked, refined = rows_of("table2", ("irn", "swtformer_v2"))
+    assert walked.settings(flags, seed=0).refiner == {"fit_epochs": 1}
+    assert walked.settings(flags, seed=0).method == {}
+    assert refined.settings(flags, seed=0).refiner == {}
+    assert refined.settings(flags, seed=0).method == {"kernel": 3, "hff": "single"}
+    require_known([walked, refined], flags)
+    with pytest.raises(
+        SettingsError, match=r"No row has an option refiner\.fit_epoch\. Did you mean 'fit_epochs'"
+    ):
+        require_known([walked, refined], {"refiner": {"fit_epoch": 1}})
 
 
 def test_an_unknown_row_is_refused_with_the_nearest() -> None:

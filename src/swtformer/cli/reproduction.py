@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from swtformer.cli.flags import given, with_settings
-from swtformer.cli.outcome import Config, Outcome, again
+from swtformer.cli.outcome import Config, Outcome, again, warn_of_skipped
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.errors import SettingsError
 from swtformer.reproduction.rows import FigureName, TableName
@@ -121,7 +121,8 @@ def reproduce(
     from swtformer.cli.tables import sheet_table
 
     say(*sheet_table(found[0]), f"\nThe whole table is {files[0]} and {files[1]}.")
-    return Outcome()
+    codes = [warn_of_skipped(failures, file) for file, failures in made.failures.items()]
+    return Outcome(max(codes, default=0))
 
 
 def _require_fitting(

@@ -69,6 +69,25 @@ class ConfusionMatrix:
         return counts
 
 
+def label_areas(confusion: Tensor) -> Tensor:
+    """What the scores of single labels need of a confusion matrix: its areas in pixels.
+
+    Args:
+        confusion: (..., N, N) or (..., N, N+1) counts, rows truths; see `confusion_matrix`.
+
+    Returns:
+        (..., 3, N): true positives, truths and predictions of each label.
+    """
+    hits = confusion.diagonal(dim1=-2, dim2=-1)
+    return torch.stack([hits, confusion.sum(-1), confusion.sum(-2)[..., : confusion.shape[-2]]], dim=-2)
+
+
+def iou_of_areas(areas: Tensor) -> Tensor:
+    """`iou_per_label` from the (..., 3, N) areas that `label_areas` gives."""
+    hits, truths, predictions = areas.double().unbind(-2)
+    return hits / (truths + predictions - hits)
+
+
 def iou_per_label(confusion: Tensor) -> Tensor:
     """Intersection over union of each label: true positives / (truths + predictions − true positives).
 
@@ -78,10 +97,7 @@ def iou_per_label(confusion: Tensor) -> Tensor:
     Returns:
         (..., N) float64 in [0, 1]; nan for labels that are absent from truth and prediction.
     """
-    labels = confusion.shape[-2]
-    hits = confusion.diagonal(dim1=-2, dim2=-1)
-    union = confusion.sum(-1) + confusion.sum(-2)[..., :labels] - hits
-    return hits.double() / union.double()
+    return iou_of_areas(label_areas(confusion))
 
 
 def mean_iou(confusion: Tensor, *, over: Sequence[int] | None = None) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from swtformer.reproduction.rows import PUBLISHED_IMAGES, TRAINED_IMAGES, Published, Row, TableName
 from swtformer.settings import Settings, differing
+from swtformer.store.failures import Failure
 
 PRETRAINED = "pretrained"
 
@@ -26,7 +28,8 @@ class Measured:
             per image for a classifier.
         others: of each seed, with the best threshold of a sweep, which uses the ground truth; mAP per class
             for a classifier.
-        counts: (S, I, N, N+1) counts of each seed and image behind `values`; None for a classifier.
+        areas: (S, I, 3, N) areas of each seed and image behind `values`, see `label_areas`; None for a
+            classifier.
         unlike: why the published figure is no comparison, in words; empty where it is one.
     """
 
@@ -34,7 +37,7 @@ class Measured:
     published: Published
     values: tuple[float, ...]
     others: tuple[float, ...]
-    counts: Tensor | None
+    areas: Tensor | None
     unlike: tuple[str, ...]
 
 
@@ -73,6 +76,7 @@ class Reproduction:
         scored: what was scored against what, in words.
         companions: for each class the one that it is most often seen with and the share of its images; from
             the image labels.
+        failures: images that runs skipped, by the file that says why.
     """
 
     table: TableName
@@ -83,6 +87,7 @@ class Reproduction:
     scored_name: str
     scored: str
     companions: Mapping[str, tuple[str, float]]
+    failures: Mapping[Path, Sequence[Failure]] = field(default_factory=dict)
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
@@ -141,14 +146,13 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def confusion_ratio(counts: Tensor) -> Tensor:
+def confusion_ratio(areas: Tensor) -> Tensor:
     """(N,) false alarms over hits of each label: how much else a class takes with it.
 
     The confusion ratio of Lee et al. (Railroad is not a Train, CVPR 2021), over background and all classes.
 
     Args:
-        counts: (N, N) or (N, N+1), rows truths.
+        areas: (3, N), see `label_areas`.
     """
-    square = counts[:, : counts.shape[0]].double()
-    hits = square.diagonal()
-    return (square.sum(0) - hits) / hits
+    hits, _, predictions = areas.double().unbind()
+    return (predictions - hits) / hits

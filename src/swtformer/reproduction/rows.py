@@ -11,12 +11,17 @@ from pydantic import Field
 
 from swtformer.errors import SettingsError, nearest
 from swtformer.settings import Section, Settings, merge, read_yaml, shipped_configs, validate
+from swtformer.settings.registry import REGISTRIES
+from swtformer.settings.sections import CHOSEN_BY
 
 TableName = Literal["table1", "table2", "table3"]
 
 FigureName = Literal["figure1", "figure4"]
 
 FOLDER = "reproduce"
+
+OPTIONS = {"method", "refiner"}
+"""Sections of the options of a plug-in that a row chooses."""
 
 PUBLISHED_IMAGES = {"table1": 1449, "table2": 1464, "table3": 1464}
 """Images behind the published figures: PASCAL VOC 2012 val for mAP, train for seeds."""
@@ -83,10 +88,16 @@ class Row:
         """The settings of its run.
 
         Args:
-            flags: plain nested values that stand above the row's.
+            flags: plain nested values that stand above the row's. Options that its method or its refiner does
+                not have are those of other rows.
             seed: of the training.
         """
-        return validate(Settings, merge(self.values, merge(flags, {"seed": seed})), where=self.name)
+        chosen = validate(Settings, merge(self.values, merge(flags, {"seed": seed})), where=self.name)
+        for section in OPTIONS & flags.keys():
+            options = getattr(chosen, section)
+            for name in flags[section].keys() - _option_names(chosen, section):
+                del options[name]
+        return chosen
 
     def published(self, column: str) -> Published | None:
         """The figure of a table or of `full`."""
@@ -114,6 +125,24 @@ ORDER: dict[TableName, tuple[str, ...]] = {
 }
 """Rows of each table, from top to bottom; the last two of Table 2 are not in the paper. Figure 1 has files of
 its own in the same folder."""
+
+
+def require_known(rows: Sequence[Row], flags: dict[str, Any]) -> None:
+    """Refuse options of methods and refiners that none of the rows has.
+
+    Raises:
+        SettingsError: naming the option.
+    """
+    for section in OPTIONS & flags.keys():
+        known = set().union(*(_option_names(row.settings(flags, seed=0), section) for row in rows))
+        for name in flags[section].keys() - known:
+            raise SettingsError(f"No row has an option {section}.{name}. {nearest(name, known)}")
+
+
+def _option_names(settings: Settings, section: str) -> set[str]:
+    """Names of the options that the method or the refiner of a run has."""
+    owner, field = CHOSEN_BY[section]
+    return set(REGISTRIES[section][getattr(getattr(settings, owner), field)].settings_type.model_fields)
 
 
 def read_row(path: Path) -> Row:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from swtformer.functional.scores import iou_per_label
+from swtformer.functional.scores import iou_of_areas
 from swtformer.reproduction.measured import (
     Measured,
     MeasuredRow,
@@ -97,7 +97,7 @@ def _cells(measured: Measured | None) -> list[str]:
     if measured is None:
         return [NONE] * 5
     value = measured.published.value
-    compared = measured.values if measured.counts is None else measured.others
+    compared = measured.values if measured.areas is None else measured.others
     difference = NONE
     if not measured.unlike and value is not None:
         difference = f"{100 * spread(compared)[0] - value:+.2f}"
@@ -150,12 +150,12 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _scored(made: Reproduction) -> dict[str, Tensor]:
-    """(S, I, N, N+1) counts of everything that was scored, by its name; what two rows share comes once."""
+    """(S, I, 3, N) areas of everything that was scored, by its name; what two rows share comes once."""
     return {
-        measured.name: measured.counts
+        measured.name: measured.areas
         for row in made.rows
         for measured in row.figures()
-        if measured.counts is not None
+        if measured.areas is not None
     }
 
 
@@ -183,15 +183,15 @@ def _differences(made: Reproduction) -> Sheet:
 
 def _classes(made: Reproduction) -> Sheet:
     rows = []
-    for name, counts in _scored(made).items():
-        values = iou_per_label(counts.sum(1)).nanmean(0).tolist()
+    for name, areas in _scored(made).items():
+        values = iou_of_areas(areas.sum(1)).nanmean(0).tolist()
         rows.append((name, *(NONE if math.isnan(value) else f"{100 * value:.1f}" for value in values)))
     return Sheet("classes", "IoU of each class, %, mean over seeds", ("", *made.classes), tuple(rows))
 
 
 def _companions(made: Reproduction) -> Sheet:
     scored = _scored(made)
-    ratios = [confusion_ratio(counts.sum((0, 1))) for counts in scored.values()]
+    ratios = [confusion_ratio(areas.sum((0, 1))) for areas in scored.values()]
     rows = []
     for label, name in enumerate(made.classes[1:], start=1):
         companion, share = made.companions.get(name, (NONE, 0.0))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from swtformer.functional.scores import mean_iou
+from swtformer.functional.scores import iou_of_areas
 
 DRAWS_AT_ONCE = 250
 
@@ -42,9 +42,9 @@ def paired_bootstrap(
     does not widen the interval. It tells the spread over images, not that over seeds of the training.
 
     Args:
-        first, second: (I, N, N) or (I, N, N+1) counts of each image, rows truths; the same images in the same
-            order. With several seeds (S, I, N, …); then mIoUs are means over them.
-        over: labels of the mean, see `mean_iou`.
+        first, second: (I, 3, N) areas of each image, see `label_areas`; the same images in the same order.
+            With several seeds (S, I, 3, N); then mIoUs are means over them.
+        over: labels of the mean, all by default; see `mean_iou`.
         draws: number of sets of images.
         level: share of the draws that lie in the interval.
         seed: of the draws.
@@ -56,19 +56,20 @@ def paired_bootstrap(
         first, second = first[None], second[None]
     if first.shape != second.shape or not first.shape[1]:
         raise ValueError(
-            f"expected the counts of the same images, got {tuple(first.shape)} and {tuple(second.shape)}"
+            f"expected the areas of the same images, got {tuple(first.shape)} and {tuple(second.shape)}"
         )
+    labels = range(first.shape[-1]) if over is None else over
+    areas = torch.stack([first, second]).double()[..., list(labels)]
     generator = torch.Generator().manual_seed(seed)
-    counts = torch.stack([first, second]).double()
     found = []
     for start in range(0, draws, DRAWS_AT_ONCE):
         size = min(DRAWS_AT_ONCE, draws - start), first.shape[1]
         drawn = torch.randint(first.shape[1], size, generator=generator)
         times = torch.zeros(size, dtype=torch.float64).scatter_add_(1, drawn, torch.ones(size).double())
-        sums = torch.einsum("di,ksiab->ksdab", times, counts)
-        one, other = mean_iou(sums, over=over).mean(1)
+        sums = torch.einsum("di,ksiab->ksdab", times, areas)
+        one, other = iou_of_areas(sums).nanmean(-1).mean(1)
         found.append(one - other)
-    whole = mean_iou(counts.sum(2), over=over).mean(1)
+    whole = iou_of_areas(areas.sum(2)).nanmean(-1).mean(1)
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     low, high = torch.cat(found).nanquantile(ends).tolist()
     return Difference(float(whole[0] - whole[1]), low, high)

@@ -27,8 +27,8 @@ def test_table3_shares_runs_and_keeps_them(data: ImageSet, tmp_path: Path) -> No
     for row in made.rows:
         assert row.table is not None
         assert len(row.table.values) == 2
-        assert row.table.counts is not None
-        assert row.table.counts.shape == (2, 12, 3, 4)
+        assert row.table.areas is not None
+        assert row.table.areas.shape == (2, 12, 3, 3)
         assert row.full is None
     again = reproduce("table3", data, out=tmp_path, seeds=(0, 1), only=("swtformer_v1",), overrides=SMALL)
     assert maps.stat().st_mtime_ns == before
@@ -57,7 +57,7 @@ def test_table1_is_of_unseen_images(data: ImageSet, tmp_path: Path) -> None:
     made = reproduce("table1", data, out=tmp_path, only=("swtformer_v1",), overrides=SMALL)
     measured = made.rows[0].table
     assert measured is not None
-    assert measured.counts is None
+    assert measured.areas is None
     assert 0 <= measured.values[0] <= 1
     assert "a held-out part of the training images" in measured.unlike[0]
     assert [sheet.name for sheet in sheets(made)] == [""]
@@ -66,6 +66,8 @@ def test_table1_is_of_unseen_images(data: ImageSet, tmp_path: Path) -> None:
 def test_what_cannot_be_made_is_refused_before_any_training(data: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"table3 has no row 'swtformer_v4'\. Did you mean"):
         reproduce("table3", data, out=tmp_path, only=("swtformer_v4",), overrides=SMALL)
+    with pytest.raises(SettingsError, match=r"No row has an option method\.kernl\. Did you mean 'kernel'"):
+        reproduce("table3", data, out=tmp_path, overrides=merge(SMALL, {"method": {"kernl": 1}}))
     with pytest.raises(SettingsError, match=r"seeds: expected at least one, each once, got \[1, 1\]"):
         reproduce("table3", data, out=tmp_path, seeds=(1, 1), overrides=SMALL)
     bare = replace(data, records=tuple(replace(record, mask=None) for record in data.records))

@@ -18,13 +18,14 @@ from swtformer.methods.pretrained import from_pretrained, save_pretrained
 from swtformer.progress import Progress
 from swtformer.report.history import read_history
 from swtformer.reproduction.measured import PRETRAINED, Measured, differences
-from swtformer.reproduction.rows import Published, Row, TableName
-from swtformer.scoring.image_counts import image_counts
+from swtformer.reproduction.rows import Published, Row, TableName, require_known
+from swtformer.scoring.image_areas import image_areas
 from swtformer.settings import Settings, merge
 from swtformer.stages.evaluate import evaluate
 from swtformer.stages.localize import localize
 from swtformer.stages.refine import refine
 from swtformer.stages.train import train
+from swtformer.store.failures import Failure, read_failures
 from swtformer.store.maps import Source
 from swtformer.store.masks import MaskRule, Policy
 from swtformer.store.models import holds_model
@@ -71,12 +72,25 @@ class RowRuns:
         return row.settings(merge(self.overrides, {"model": {"weights": str(file)}}), seed=seed)
 
     def require_networks(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
-        """Build the networks that are not trained yet, which raises where one cannot be had."""
+        """Build the networks that are not trained yet, which raises where one cannot be had.
+
+        Raises:
+            SettingsError: an option is one of no row.
+        """
+        require_known(rows, self.overrides)
         for row in rows:
-            runs = [Run(self.out / row.name / f"seed-{seed}") for seed in seeds]
+            runs = [self._run(row, seed) for seed in seeds]
             if not all(holds_model(run.path) for run in runs):
                 settings = self.settings(row, seeds[0])
                 create_model(settings.model, self.data.classes, settings.method)
+
+    def failures(self, rows: Sequence[Row], seeds: Sequence[int]) -> dict[Path, list[Failure]]:
+        """Images that runs skipped, by the file that says why; without the runs that skipped none."""
+        runs = [self._run(row, seed) for row in rows for seed in seeds]
+        return {run.failures_file: found for run in runs if (found := read_failures(run))}
+
+    def _run(self, row: Row, seed: int) -> Run:
+        return Run(self.out / row.name / f"seed-{seed}")
 
     def mapped(self, row: Row, seed: int, *, place: str) -> Run:
         """The run of a row, trained, with maps."""
@@ -87,7 +101,7 @@ class RowRuns:
         return run
 
     def _trained(self, row: Row, settings: Settings) -> Run:
-        run = Run(self.out / row.name / f"seed-{settings.seed}")
+        run = self._run(row, settings.seed)
         return train(
             self.data,
             settings=settings,
@@ -119,7 +133,7 @@ class RowRuns:
         for seed in seeds:
             self._place = f"{place}, seed {seed}"
             results.append(self._figure(row, published, seed=seed))
-        names, values, others, counts = zip(*results, strict=True)
+        names, values, others, areas = zip(*results, strict=True)
         images: int | None = len(self.scored)
         if published.maps == "classifier":
             images = None if self.validation is None else len(self.validation)
@@ -131,13 +145,13 @@ class RowRuns:
             images=images,
             trained=len(self.data),
         )
-        stacked = None if counts[0] is None else torch.stack(list(counts))
+        stacked = None if areas[0] is None else torch.stack(list(areas))
         return Measured(names[0], published, tuple(values), tuple(others), stacked, tuple(unlike))
 
     def _figure(
         self, row: Row, published: Published, *, seed: int
     ) -> tuple[str, float, float, Tensor | None]:
-        """Name, both values and counts of one seed; see `Measured`."""
+        """Name, both values and areas of one seed; see `Measured`."""
         settings = self.settings(row, seed)
         run = self._trained(row, settings)
         if published.maps == "classifier":
@@ -149,7 +163,7 @@ class RowRuns:
         entries = [entry for entry in scores.segmentation if entry.source == published.maps]
         oracle = next(entry for entry in entries if entry.uses_ground_truth)
         best = next(entry for entry in scores.quoted() if entry.source == published.maps)
-        counts = image_counts(
+        areas = image_areas(
             RefinedRun(run.path) if published.maps == "refined" else run,
             self.scored,
             MaskRule(cast(Source, best.source), cast(Policy, best.policy), best.threshold),
@@ -158,7 +172,7 @@ class RowRuns:
         )
         options = "".join(f", {key} {value}" for key, value in published.method.items())
         name = f"{row.about.title}, {best.source_name}{options} ({best.policy_name.lower()})"
-        return name, _value(best), _value(oracle), counts
+        return name, _value(best), _value(oracle), areas
 
     def _with_options(self, run: Run, row: Row, options: Mapping[str, Any], *, seed: int) -> Run:
         """A run beside a trained one, with its weights and other options of the method."""

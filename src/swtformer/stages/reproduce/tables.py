@@ -112,6 +112,7 @@ def reproduce(
         scored_name,
         _scored_in_words(table, data, scored, validation),
         _companions(scored),
+        work.failures(list(made_by.values()), seeds),
     )
 
 

@@ -1,4 +1,4 @@
-"""Confusion of each image by itself, for intervals of differences between methods."""
+"""Areas of each image's labels, for intervals of differences between methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swtformer.datasets.label_images import read_truth, require_same_size
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.truth import records_with_mask
 from swtformer.errors import SwtformerError
-from swtformer.functional.scores import confusion_matrix
+from swtformer.functional.scores import confusion_matrix, label_areas
 from swtformer.in_order import in_order
 from swtformer.labelling.mask_rule import label_image
 from swtformer.progress import Progress, shown
@@ -20,7 +20,7 @@ from swtformer.store.masks import MaskRule
 from swtformer.store.run import Run
 
 
-def image_counts(
+def image_areas(
     run: Run,
     data: ImageSet,
     rule: MaskRule,
@@ -28,7 +28,7 @@ def image_counts(
     missing: Literal["error", "background"] = "error",
     progress: Progress = shown,
 ) -> Tensor:
-    """Count the pixels of every image with a mask under a rule.
+    """Areas of the labels in every image with a mask, by a rule.
 
     Args:
         run: a run with maps of these images, or its refined maps (`RefinedRun`).
@@ -38,13 +38,16 @@ def image_counts(
         progress: called for every image.
 
     Returns:
-        (I, N, N+1) int64, in the order of the images' ids; see `confusion_matrix`.
+        (I, 3, N) int64 pixels, in the order of the images' ids; see `label_areas`.
 
     Raises:
         SwtformerError: maps are missing or damaged, unless they count as background.
         DataError: a mask does not fit its maps.
     """
     records: dict[str, Record] = {record.id: record for record, _ in records_with_mask(data)}
+
+    def areas(predicted: Tensor, truth: Tensor) -> Tensor:
+        return label_areas(confusion_matrix(predicted, truth, labels=len(data.classes) + 1))
 
     def count(id: str) -> Tensor:
         truth = torch.from_numpy(read_truth(records[id], data.classes))
@@ -53,8 +56,8 @@ def image_counts(
         except SwtformerError:
             if missing == "error":
                 raise
-            return confusion_matrix(torch.zeros_like(truth), truth, labels=len(data.classes) + 1)
+            return areas(torch.zeros_like(truth), truth)
         require_same_size(maps.size, run.map_file(id), truth.shape, f"its ground truth {records[id].mask}")
-        return confusion_matrix(label_image(maps, rule), truth, labels=len(data.classes) + 1)
+        return areas(label_image(maps, rule), truth)
 
     return torch.stack(list(in_order("count", count, sorted(records), progress)))

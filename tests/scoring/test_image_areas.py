@@ -1,4 +1,4 @@
-"""Counts of each image by itself, worked by hand on maps of four cells."""
+"""Areas of each image by itself, worked by hand on maps of four cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, SwtformerError
-from swtformer.scoring.image_counts import image_counts
+from swtformer.scoring.image_areas import image_areas
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, write_mask
 from swtformer.store.run import Run
@@ -40,33 +40,33 @@ def data(tmp_path: Path) -> ImageSet:
     return ImageSet("cats", "table", tmp_path, ("cat", "dog"), tuple(records))
 
 
-def test_counts_are_in_the_order_of_ids_and_skip_images_without_masks(data: ImageSet) -> None:
+def test_areas_are_in_the_order_of_ids_and_skip_images_without_masks(data: ImageSet) -> None:
     """Above 0.5 the mask is 0 0 1 1; a has 0 1 1 0, b has 1 1 1 and an ignored pixel."""
-    counts = image_counts(Run(data.root), data, MaskRule("cam", "fixed", 0.5))
-    assert counts.tolist() == [
-        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]],
-        [[0, 0, 0, 0], [2, 1, 0, 0], [0, 0, 0, 0]],
+    areas = image_areas(Run(data.root), data, MaskRule("cam", "fixed", 0.5))
+    assert areas.tolist() == [
+        [[1, 1, 0], [2, 2, 0], [2, 2, 0]],
+        [[0, 1, 0], [0, 3, 0], [2, 1, 0]],
     ]
 
 
 def test_the_rule_decides(data: ImageSet) -> None:
     """R-CAM against its own background: 0 0 1 1; at the threshold 0.2, CAM gives 0 1 1 1."""
-    by_argmax = image_counts(Run(data.root), data, MaskRule("rcam", "argmax", None))
-    assert by_argmax[0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
-    at_threshold = image_counts(Run(data.root), data, MaskRule("cam", "fixed", 0.2))
-    assert at_threshold[0].tolist() == [[1, 1, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]]
+    by_argmax = image_areas(Run(data.root), data, MaskRule("rcam", "argmax", None))
+    assert by_argmax[0].tolist() == [[1, 1, 0], [2, 2, 0], [2, 2, 0]]
+    at_threshold = image_areas(Run(data.root), data, MaskRule("cam", "fixed", 0.2))
+    assert at_threshold[0].tolist() == [[1, 2, 0], [2, 2, 0], [1, 3, 0]]
 
 
 def test_missing_maps_are_an_error_or_background(data: ImageSet) -> None:
     Run(data.root).map_file("a").unlink()
     rule = MaskRule("cam", "fixed", 0.5)
     with pytest.raises(SwtformerError, match="does not exist"):
-        image_counts(Run(data.root), data, rule)
-    counts = image_counts(Run(data.root), data, rule, missing="background")
-    assert counts[0].tolist() == [[2, 0, 0, 0], [2, 0, 0, 0], [0, 0, 0, 0]]
+        image_areas(Run(data.root), data, rule)
+    areas = image_areas(Run(data.root), data, rule, missing="background")
+    assert areas[0].tolist() == [[2, 0, 0], [2, 2, 0], [4, 0, 0]]
 
 
 def test_a_mask_of_another_size_is_refused(data: ImageSet) -> None:
     replace(MAPS, size=(1, 5)).save(Run(data.root).map_file("a"))
     with pytest.raises(DataError, match="ground truth"):
-        image_counts(Run(data.root), data, MaskRule("cam", "fixed", 0.5))
+        image_areas(Run(data.root), data, MaskRule("cam", "fixed", 0.5))
