@@ -107,7 +107,7 @@ def localize(
         images=len(data),
         ids=tuple(record.id for record in data.records),
         scales=options.scales,
-        flip=options.flip,
+        flip=options.mirrored,
         classes=options.classes,
         settings=settings.shaping("localize"),
     )
