@@ -32,7 +32,8 @@ def create_optimizer(
         multipliers: learning rates relative to it, by group.
         weight_decay: of the parameters that are decayed.
         undecayed: parameters of more dimensions that are not decayed either.
-        kind: AdamW, or stochastic gradient descent with a momentum of 0.9.
+        kind: AdamW (in one kernel on a CPU; elsewhere torch chooses, since gradients that are scaled for fp16
+            cannot be clipped with that kernel), or stochastic gradient descent with a momentum of 0.9.
 
     Returns:
         One over up to two groups for each of `groups`, named such as "head/decay" and "head/plain".
@@ -51,7 +52,8 @@ def create_optimizer(
             part["params"].append(parameter)
     if kind == "sgd":
         return SGD(list(parts.values()), momentum=MOMENTUM)
-    return AdamW(list(parts.values()))
+    on_cpu = all(item.device.type == "cpu" for part in parts.values() for item in part["params"])
+    return AdamW(list(parts.values()), fused=True if on_cpu else None)
 
 
 def warmup_and_decay(
