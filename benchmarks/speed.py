@@ -1,11 +1,10 @@
-"""Times `localize` with and without the allocator setting, and writes speed.md beside this file.
+"""Times map making, a training step and refinement on one core, and writes speed.md beside this file.
 
     python benchmarks/speed.py --repetitions 2
 
-Every figure comes from a process of its own, on one thread, that maps two photographs of 375×500 at four
-scales with their mirror images; the second one counts. Kinds take turns, so that what else the machine does
-falls on all of them. Seconds are those of the processor (user and system), which a shared machine stretches
-less than the clock's.
+Every figure comes from a process of its own, on one thread. It does its work on drawn images several times,
+and the last time counts. Kinds take turns, so that what else the machine does falls on all of them. Seconds
+are those of the processor (user and system), which a shared machine stretches less than the clock's.
 """
 
 from __future__ import annotations
@@ -18,16 +17,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn.utils import clip_grad_norm_
 
-from swtformer.allocator import OPT_OUT
+from swtformer import precision as arithmetic
+from swtformer.allocator import OPT_OUT, keep_freed_memory
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.functional.activation import normalised, with_background
+from swtformer.functional.losses import consistency_loss
+from swtformer.functional.seeds import prototype_refinement, refined_maps
 from swtformer.machine import processor_name
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
@@ -35,28 +40,86 @@ from swtformer.settings import Settings, validate
 from swtformer.stages.localize import localize
 from swtformer.store.files import write_text
 from swtformer.store.run import Run
+from swtformer.training.module import TrainingModule
 
 RESULT = Path(__file__).with_name("speed.md")
 CLASSES = tuple(f"class {number}" for number in range(20))
-BACKBONES = ("swin_tiny_patch4_window7_224", "mobilenetv2_100")
+SWIN, MOBILENET = "swin_tiny_patch4_window7_224", "mobilenetv2_100"
+BACKBONES = (SWIN, MOBILENET)
 PRECISIONS = ("fp32", "bf16")
-ALLOCATORS = ("default", "kept")
-Kind = tuple[str, str, str]
-"""Backbone, precision, allocator."""
+BATCH = 16
+CROP_PX = 224
 
 
-def measure(backbone: str, precision: str) -> float:
-    """Processor seconds for one photograph that shows two classes; the process maps another one before."""
+@dataclass(frozen=True)
+class Kind:
+    """What is measured.
+
+    Attributes:
+        work: maps of one photograph, one training step, or one refinement, forward and backward.
+        backbone, precision: of maps and training.
+        keeps_memory: whether freed memory is kept, as the program does (`swtformer.allocator`).
+        views: `localize.views`.
+        products: library of float32 products of maps: mkl, onednn, or the program's own choice.
+    """
+
+    work: str
+    backbone: str = SWIN
+    precision: str = "fp32"
+    keeps_memory: bool = True
+    views: str = "both"
+    products: str = "auto"
+
+
+MAPS = tuple(Kind("maps", backbone, precision) for backbone in BACKBONES for precision in PRECISIONS)
+GIVING_BACK = tuple(Kind("maps", kind.backbone, kind.precision, keeps_memory=False) for kind in MAPS)
+IN_TURN = tuple(Kind("maps", kind.backbone, kind.precision, views="in_turn") for kind in MAPS)
+PRODUCTS = tuple(Kind("maps", products=products) for products in ("mkl", "onednn"))
+TRAINING = tuple(Kind("training", backbone, precision) for backbone in BACKBONES for precision in PRECISIONS)
+REFINEMENT = Kind("refinement")
+KINDS = (*MAPS, *GIVING_BACK, *IN_TURN, *PRODUCTS, *TRAINING, REFINEMENT)
+
+
+def measure(kind: Kind) -> float:
+    """Processor seconds of one piece of work, in this process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    settings = validate(
+    keep_freed_memory()
+    if kind.work == "maps":
+        return _maps(kind)
+    if kind.work == "training":
+        return _last_of(3, _training_step(kind))
+    return _last_of(20, _refinement())
+
+
+def _last_of(times: int, work: Callable[[], None]) -> float:
+    for _ in range(times):
+        began = time.process_time()
+        work()
+    return time.process_time() - began
+
+
+def _settings(kind: Kind) -> Settings:
+    return validate(
         Settings,
         {
-            "model": {"method": "swtformer_v2", "backbone": backbone, "weights": "none"},
-            "localize": {"long_side_px": None, "precision": precision, "accelerator": "cpu"},
+            "model": {"method": "swtformer_v2", "backbone": kind.backbone, "weights": "none"},
+            "localize": {
+                "long_side_px": None,
+                "precision": kind.precision,
+                "accelerator": "cpu",
+                "views": kind.views,
+            },
         },
         where="speed.py",
     )
+
+
+def _maps(kind: Kind) -> float:
+    """For one photograph that shows two classes; another one is mapped before."""
+    if kind.products != "auto":
+        arithmetic.mkl_is_slow = lambda: kind.products == "onednn"
+    settings = _settings(kind)
     moments = []
 
     def note(stage: str, done: int, total: int, note: str = "") -> None:
@@ -77,60 +140,124 @@ def measure(backbone: str, precision: str) -> float:
     return moments[-1] - moments[-2]
 
 
+def _present() -> torch.Tensor:
+    present = torch.zeros(BATCH, len(CLASSES))
+    for index, row in enumerate(present):
+        row[[index % len(CLASSES), (7 * index + 3) % len(CLASSES)]] = 1
+    return present
+
+
+def _training_step(kind: Kind) -> Callable[[], None]:
+    """Forward, backward, clipping and optimiser of V2 with all its losses."""
+    settings = _settings(kind)
+    model = create_model(settings.model, CLASSES).train()
+    module = TrainingModule(model, settings)
+    optimizer = module.create_optimizer()
+    batch = {
+        "image": torch.randint(0, 256, (BATCH, 3, CROP_PX, CROP_PX), dtype=torch.uint8),
+        "valid": torch.ones(BATCH, CROP_PX, CROP_PX, dtype=torch.bool),
+        "present": _present(),
+    }
+
+    def step() -> None:
+        with arithmetic.autocast(kind.precision, "cpu"):
+            loss = module.training_step(batch, 0)
+        loss.backward()
+        clip_grad_norm_(model.parameters(), settings.train.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def _refinement() -> Callable[[], None]:
+    """V2's seeds, prototypes, R-CAMs and consistency loss: 7×7 tokens, 14×14 fused features, 20 classes."""
+    tokens = torch.randn(BATCH, 768, 7, 7)
+    fused = torch.randn(BATCH, 768, 14, 14).requires_grad_()
+    activations = torch.randn(BATCH, len(CLASSES), 7, 7).requires_grad_()
+    present = _present()
+
+    def refine() -> None:
+        cam = with_background(normalised(activations, norm="max"), present, over="present")
+        made = prototype_refinement(
+            tokens, fused, cam, present, affinity="abs", background_weight=0.5, seedless="closest"
+        )
+        rcam = refined_maps(made.similarities, scaled="each")
+        cam = torch.nn.functional.interpolate(cam, rcam.shape[-2:], mode="bilinear", align_corners=False)
+        fused.grad = activations.grad = None
+        consistency_loss(cam, rcam, present, over="all").backward()
+
+    return refine
+
+
 def measured_apart(kind: Kind) -> float:
     """`measure` in a process whose allocator is as the kind says, whatever this one's environment holds."""
-    backbone, precision, allocator = kind
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    environment[OPT_OUT] = "1" if allocator == "default" else "0"
-    command = [sys.executable, __file__, "--backbone", backbone, "--precision", precision]
+    environment[OPT_OUT] = "0" if kind.keeps_memory else "1"
+    command = [sys.executable, __file__, "--kind", json.dumps(asdict(kind))]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return float(json.loads(done.stdout))
 
 
 def write_page(repetitions: int) -> None:
     """Measure all kinds in turns, and write the page."""
-    kinds: list[Kind] = [
-        (backbone, precision, allocator)
-        for backbone in BACKBONES
-        for precision in PRECISIONS
-        for allocator in ALLOCATORS
-    ]
-    seconds: dict[Kind, list[float]] = {kind: [] for kind in kinds}
+    seconds: dict[Kind, list[float]] = {kind: [] for kind in KINDS}
     for _ in range(repetitions):
-        for kind in kinds:
+        for kind in KINDS:
             seconds[kind].append(measured_apart(kind))
-            print(*kind, f"{seconds[kind][-1]:.2f} s", file=sys.stderr, flush=True)
+            print(kind, f"{seconds[kind][-1]:.3f} s", file=sys.stderr, flush=True)
     write_text(RESULT, page(seconds))
 
 
 def page(seconds: Mapping[Kind, list[float]]) -> str:
     """The Markdown page of measured seconds; ratios are those of the medians."""
-    rows = []
-    for backbone in BACKBONES:
-        for precision in PRECISIONS:
-            default, kept = (
-                statistics.median(seconds[backbone, precision, allocator]) for allocator in ALLOCATORS
-            )
-            full = statistics.median(seconds[backbone, "fp32", "kept"])
-            rows.append(
-                f"| {backbone} | {precision} | {default:.2f} | {kept:.2f} | {default / kept:.2f} "
-                f"| {full / kept:.2f} |"
-            )
+    median = {kind: statistics.median(values) for kind, values in seconds.items()}
+    maps = []
+    for kind, back, in_turn in zip(MAPS, GIVING_BACK, IN_TURN, strict=True):
+        own = median[kind]
+        full = median[Kind("maps", kind.backbone)]
+        cells = (median[back], own, median[back] / own, full / own, median[in_turn], own / median[in_turn])
+        maps.append(f"| {kind.backbone} | {kind.precision} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+    training = [
+        f"| {kind.backbone} | {kind.precision} | {median[kind]:.2f} | {BATCH / median[kind]:.1f} |"
+        for kind in TRAINING
+    ]
+    mkl, onednn = (median[kind] for kind in PRODUCTS)
     repetitions = len(next(iter(seconds.values())))
-    return f"""# Speed of map making
+    return f"""# Speed on one core
 
     python benchmarks/speed.py --repetitions {repetitions}
 
 Made on {date.today().isoformat()}; {processor_name()}, 1 thread, torch {torch.__version__.partition("+")[0]}.
-Processor seconds (user and system) of `swtformer localize` for one 375×500 photograph that shows 2 of 20
-classes: SWTformer-V2, untrained, scales 0.5, 1, 1.5 and 2, each with its mirror image, reading and writing
-included. Median of {repetitions} processes per figure, which took turns. **The machine was shared with other
-work: trust the ratios more than the seconds.** "Kept" is the program as it is: it keeps freed memory
-(`swtformer.allocator`). "Default" is the C library's own behaviour, with {OPT_OUT}=1.
+Processor seconds (user and system), median of {repetitions} processes per figure, which took turns. **The
+machine was shared with other work: trust the ratios more than the seconds.** Networks are untrained.
 
-| backbone | precision | default, s | kept, s | default / kept | fp32 / this, kept |
-|---|---|---|---|---|---|
-{chr(10).join(rows)}
+## Map making
+
+`swtformer localize` for one 375×500 photograph that shows 2 of 20 classes: SWTformer-V2, scales 0.5, 1, 1.5
+and 2, each with its mirror image, reading and writing included. "Kept" is the program as it is: it keeps
+freed memory (`swtformer.allocator`). "Default" is the C library's own behaviour, with {OPT_OUT}=1.
+"In turn" is `--localize.views in_turn`: one view of each scale.
+
+| backbone | precision | default, s | kept, s | default / kept | fp32 / kept | in turn, s | kept / in turn |
+|---|---|---|---|---|---|---|---|
+{chr(10).join(maps)}
+
+Linear layers of Swin-T in fp32: by MKL {mkl:.2f} s, by oneDNN {onednn:.2f} s, {mkl / onednn:.2f} times as
+fast. The program takes oneDNN on AMD's processors with AVX-512 alone (`swtformer.precision.mkl_is_slow`).
+
+## Training step
+
+SWTformer-V2 with all its losses, {BATCH} crops of {CROP_PX} px: forward, backward, clipping and AdamW.
+
+| backbone | precision | s | images a second |
+|---|---|---|---|
+{chr(10).join(training)}
+
+## Refinement
+
+V2's seeds, prototypes, R-CAMs and consistency loss of {BATCH} images, forward and backward, on 7×7 tokens and
+14×14 fused features of 768 channels with 20 classes: {1000 * median[REFINEMENT]:.1f} ms.
 """
 
 
@@ -140,11 +267,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repetitions", type=int, default=2)
-    parser.add_argument("--backbone", help="measure this one alone, in this process, and print its seconds")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--kind", type=json.loads, help="measure this one alone, and print its seconds")
     arguments = parser.parse_args()
-    if arguments.backbone:
-        print(json.dumps(measure(arguments.backbone, arguments.precision)))
+    if arguments.kind:
+        print(json.dumps(measure(Kind(**arguments.kind))))
     else:
         write_page(arguments.repetitions)
 

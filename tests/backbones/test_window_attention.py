@@ -94,6 +94,35 @@ def test_gradients_are_right_on_a_padded_shifted_grid() -> None:
     )
 
 
+@pytest.mark.parametrize("windows", [1, 3])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_plain_products_equal_the_fused_attention(windows: int, dtype: torch.dtype, tolerance: float) -> None:
+    """Fused without a gradient of the bias; with it, products give the same, and its gradient."""
+    generator = torch.Generator().manual_seed(2)
+    tokens = torch.randn(3, 6, 2, 49, 16, generator=generator)
+    bias, weights = (
+        torch.randn(*size, generator=generator) for size in ((windows, 2, 49, 49), (6, 2, 49, 16))
+    )
+    bias[:, :, :, 40:] = -torch.inf
+
+    def attended(dtype: torch.dtype, *, plain: bool) -> list[torch.Tensor]:
+        inputs = [*tokens.to(dtype, copy=True).unbind(), bias.to(dtype, copy=True)]
+        for item in inputs[: 4 if plain else 3]:
+            item.requires_grad_()
+        made = window_attention.attend(*inputs)
+        made.backward(weights.to(dtype))
+        return [made.detach().double(), *(item.grad.double() for item in inputs if item.requires_grad)]
+
+    made, exact, fused = (
+        attended(dtype, plain=True),
+        attended(torch.float64, plain=True),
+        attended(dtype, plain=False),
+    )
+    for own, expected in ((made, exact), (fused, exact)):
+        for each, reference in zip(own, expected, strict=False):
+            assert (each - reference).norm() <= tolerance * reference.norm()
+
+
 def test_the_cached_bias_follows_the_table() -> None:
     module = attention(0).eval()
     tokens = torch.randn(1, 7, 7, 8, dtype=torch.float64)

@@ -80,6 +80,10 @@ def test_groups_that_were_trained_on_are_shown(capsys: pytest.CaptureFixture[str
     assert "other images of 6 groups that are scored here (p0, p1, p2, p3, p4, …)" in text
 
 
+def test_views_in_turn_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Scales: 0.5, 1, every second one mirrored." in shown(capsys, flip="in_turn")
+
+
 def test_what_was_not_measured_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(
         capsys,

@@ -38,6 +38,26 @@ def test_groups_have_their_rates_and_decays() -> None:
     ]
 
 
+def test_one_kernel_steps_as_the_loop_over_parameters_does() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(*shape, generator=generator) for shape in ((40, 30), (30,))]
+    gradients = [[torch.randn(each.shape, generator=generator) for each in start] for _ in range(5)]
+    ours, looped = ([nn.Parameter(each.clone()) for each in start] for _ in range(2))
+    fused = create_optimizer({"all": ours}, learning_rate=0.01, multipliers={}, weight_decay=0.1)
+    assert fused.defaults["fused"]
+    loop = torch.optim.AdamW(
+        [{"params": [looped[0]], "weight_decay": 0.1}, {"params": [looped[1]], "weight_decay": 0.0}],
+        lr=0.01,
+        foreach=False,
+    )
+    for step in gradients:
+        for parameters, optimizer in ((ours, fused), (looped, loop)):
+            for each, gradient in zip(parameters, step, strict=True):
+                each.grad = gradient.clone()
+            optimizer.step()
+    torch.testing.assert_close(ours, looped)
+
+
 class TestMethod:
     """The groups of a V2."""
 

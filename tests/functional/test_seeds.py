@@ -253,6 +253,39 @@ def test_prototype_similarity_by_hand() -> None:
     torch.testing.assert_close(result.view(2, 2), torch.tensor([[0.8, 1.0], [0.0, 0.0]]))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dividing_after_the_product_changes_no_similarity_and_no_gradient(
+    layout: torch.memory_format,
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(2, 64, 5, 6, generator=generator) * 10
+    features[:, :, 1, 2] = 0
+    features[:, :, 2, 3] *= 1e-9
+    features = features.to(memory_format=layout)
+    seeds = torch.nn.functional.one_hot(torch.randint(0, 3, (2, 5, 6), generator=generator), 4)
+    seeds, present = seeds.permute(0, 3, 1, 2).float(), torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 0.0]])
+    weights = torch.rand(2, 4, 5, 6, generator=generator)
+
+    def normalised_first(features: torch.Tensor) -> torch.Tensor:
+        counts = seeds.flatten(2).sum(-1, keepdim=True).clamp_min(1)
+        centres = torch.einsum("bcn,bdn->bcd", seeds.flatten(2), features.flatten(2)) / counts
+        unit = torch.nn.functional.normalize(features, dim=1)
+        cosine = torch.einsum("bcd,bdhw->bchw", torch.nn.functional.normalize(centres, dim=-1), unit)
+        return cosine.relu() * torch.nn.functional.pad(present, (1, 0), value=1.0)[:, :, None, None]
+
+    def divided_after(features: torch.Tensor) -> torch.Tensor:
+        return prototype_similarity(features, prototypes(features, seeds), present)
+
+    made = []
+    for similarity in (normalised_first, divided_after):
+        own = features.clone(memory_format=torch.preserve_format).requires_grad_()
+        values = similarity(own)
+        (values * weights).sum().backward()
+        made.append((values.detach(), own.grad))
+    torch.testing.assert_close(made[1][0], made[0][0])
+    torch.testing.assert_close(made[1][1], made[0][1], rtol=1e-4, atol=1e-6)
+
+
 def test_refinement_follows_a_permutation_of_classes_and_stays_in_range() -> None:
     tokens, maps, _ = _inputs(7)
     maps[:, 1:] = torch.rand(2, 3, 3, 4, generator=torch.Generator().manual_seed(7), dtype=torch.float64)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from swtformer.functional.views import on_grid, resized, views
+from swtformer.functional.views import on_grid, resized, views, views_by_scale
 
 
 def test_views_are_every_scale_and_its_mirror_image() -> None:
@@ -17,6 +17,16 @@ def test_views_are_every_scale_and_its_mirror_image() -> None:
     assert torch.equal(made[0][1], images / 255)
     assert torch.equal(made[3][1], made[2][1].flip(-1))
     assert len(views(images, scales=(1.0, 1.5), flip=False)) == 2
+
+
+def test_in_turn_every_second_scale_is_mirrored_and_none_is_seen_twice() -> None:
+    images = torch.randint(0, 256, (2, 3, 40, 64), dtype=torch.uint8)
+    scales = (0.8, 1.0, 1.5)
+    seen, every = (views_by_scale(images, scales=scales, flip=flip) for flip in ("in_turn", True))
+    for place, (alone, both) in enumerate(zip(seen, every, strict=True)):
+        ((is_mirrored, view),) = alone
+        assert is_mirrored == (place == 1)
+        assert torch.equal(view, both[place % 2][1])
 
 
 def test_no_view_is_smaller_than_backbones_take() -> None:

@@ -74,6 +74,15 @@ def test_a_model_that_makes_maps(run: Run) -> None:
     assert "secret" not in text
 
 
+@pytest.mark.parametrize(
+    ("flip", "said"),
+    [("in_turn", "0.5, 1.0, every second one mirrored; training"), (False, "0.5, 1.0; training")],
+)
+def test_how_views_were_mirrored(copied: Run, flip: object, said: str) -> None:
+    change_scores(copied, flip=flip)
+    assert said in card(copied, name="anna/farm", license="cc-by-4.0")
+
+
 def test_a_segmentation_network(run_with_network: Run) -> None:
     text = card(run_with_network, name="anna/farm")
     for line in (

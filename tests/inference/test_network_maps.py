@@ -39,6 +39,15 @@ def test_they_are_probabilities_of_the_present_classes_alone() -> None:
     np.testing.assert_allclose(made.rcam[1, 0].numpy(), 1)  # no class: background alone
 
 
+def test_views_may_be_seen_in_turn() -> None:
+    """One scale, named twice, is seen as it is and mirrored."""
+    model, images, present = network(), pictures(), torch.ones(2, len(CLASSES))
+    both = SETTINGS.model_copy(update={"scales": (1.0,)})
+    in_turn = SETTINGS.model_copy(update={"scales": (1.0, 1.0), "views": "in_turn"})
+    made, expected = (network_maps(model, images, present, settings=each).rcam for each in (in_turn, both))
+    torch.testing.assert_close(made, expected)
+
+
 def test_without_labels_the_network_names_the_classes() -> None:
     model, images = network(), pictures()
     made = network_maps(model, images, None, settings=SETTINGS.model_copy(update={"class_threshold": 1.0}))

@@ -124,6 +124,22 @@ def test_maps_are_what_makes_announces(
 
 
 @every_method
+def test_views_in_turn_are_the_views_of_each_scale_in_turn(
+    name: str, images: torch.Tensor, present: torch.Tensor
+) -> None:
+    """One scale, named twice, is seen as it is and mirrored; CAMs are sums over views."""
+    model = tiny(name)
+    both = model.maps(images, present, settings=LocalizeSettings(scales=(1.0,)))
+    in_turn = model.maps(images, present, settings=LocalizeSettings(scales=(1.0, 1.0), views="in_turn"))
+    torch.testing.assert_close(in_turn.cam, both.cam, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(in_turn.probabilities, both.probabilities)
+    first = model.maps(images, present, settings=LocalizeSettings(scales=(1.0,), views="in_turn"))
+    alone = model.maps(images, present, settings=PLAIN)
+    for made in ("cam", "rcam"):
+        torch.testing.assert_close(getattr(first, made), getattr(alone, made))
+
+
+@every_method
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (40, 160)])
 def test_any_size_gives_finite_maps(name: str, size: tuple[int, int]) -> None:
     image = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)

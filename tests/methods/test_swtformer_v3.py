@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from support.models import tiny
@@ -26,25 +27,37 @@ def test_nothing_is_trained_beside_v1() -> None:
     assert model.loss_names == plain.loss_names == ("cls",)
 
 
-def test_maps_are_those_of_an_image_and_its_mirror_image_together() -> None:
+def similarities(fused: torch.Tensor, activations: torch.Tensor) -> torch.Tensor:
+    """Prototype similarities of features and activations that lie as the image does."""
+    cam = torch.nn.functional.interpolate(
+        with_background(normalised(activations, norm="max"), PRESENT, over="present"),
+        fused.shape[-2:],
+        mode="bilinear",
+        align_corners=False,
+    )
+    return prototype_refinement(
+        fused, fused, cam, PRESENT, affinity="relu", background_weight=None, seedless="closest"
+    ).similarities
+
+
+@pytest.mark.parametrize("views", ["both", "in_turn"])
+def test_maps_are_those_of_an_image_and_its_mirror_image_together_where_both_are_seen(views: str) -> None:
     model = tiny("swtformer_v3")
+    scales = (1.0,) if views == "both" else (1.0, 1.0)
     with torch.no_grad():
-        made = model.maps(images(), PRESENT, settings=VIEW)
-        one, mirrored = model.encode(images()), model.encode(images().flip(-1))
-        fused = side_by_side(one.pyramid) + side_by_side(mirrored.pyramid).flip(-1)
-        maps = normalised(one.activations + mirrored.activations.flip(-1), norm="max")
-        cam = torch.nn.functional.interpolate(
-            with_background(maps, PRESENT, over="present"),
-            fused.shape[-2:],
-            mode="bilinear",
-            align_corners=False,
+        made = model.maps(
+            images(), PRESENT, settings=VIEW.model_copy(update={"views": views, "scales": scales})
         )
-        expected = prototype_refinement(
-            fused, fused, cam, PRESENT, affinity="relu", background_weight=None, seedless="closest"
-        ).similarities
+        one, mirrored = model.encode(images()), model.encode(images().flip(-1))
+        fused = side_by_side(one.pyramid), side_by_side(mirrored.pyramid).flip(-1)
+        activations = one.activations, mirrored.activations.flip(-1)
+        together = similarities(sum(fused), sum(activations))
+        alone = sum(similarities(*view) for view in zip(fused, activations, strict=True))
+    expected, other = (together, alone) if views == "both" else (alone, together)
+    expected, other = (each / (each.amax((1, 2, 3), keepdim=True) + 1e-5) for each in (expected, other))
     assert made.rcam is not None
-    largest = expected.amax((1, 2, 3), keepdim=True)
-    torch.testing.assert_close(made.rcam, expected / (largest + 1e-5), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(made.rcam, expected, atol=1e-4, rtol=1e-4)
+    assert (other - expected).abs().max() > 1e-3, "these images tell the two apart"
     assert (made.rcam.amax((2, 3)) < 0.999).any(), "maps are not divided by their own maxima"
 
 

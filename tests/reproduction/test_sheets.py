@@ -26,6 +26,16 @@ def test_what_a_row_was_made_with_is_said() -> None:
     assert "SWTformer-V1, 49.84: CLS alone, which is V1." in notes
 
 
+def test_views_in_turn_are_said() -> None:
+    whole = made()
+    localize = whole.rows[0].settings.localize.model_copy(update={"views": "in_turn"})
+    settings = whole.rows[0].settings.model_copy(update={"localize": localize})
+    rows = (replace(whole.rows[0], settings=settings), *whole.rows[1:])
+    assert "scales 0.5, 1, 1.5, 2, every second one mirrored." in " ".join(
+        sheets(replace(whole, rows=rows))[0].notes
+    )
+
+
 def test_without_comparison_there_is_no_difference_but_a_reason() -> None:
     main = sheets(made(unlike=("4 images in place of VOC's 1,464",)))[0]
     assert [row[-1] for row in main.rows] == ["–", "–"]

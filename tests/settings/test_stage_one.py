@@ -23,6 +23,12 @@ def test_masks_lie_on_the_stored_grid_and_every_policy_is_scored_unless_said_oth
     assert EvaluateSettings().policies == ("fixed", "argmax", "label_free", "oracle")
 
 
+def test_views_in_turn_need_mirror_images() -> None:
+    assert LocalizeSettings().mirrored is True
+    assert LocalizeSettings(views="in_turn").mirrored == "in_turn"
+    assert LocalizeSettings(views="in_turn", flip=False).mirrored is False
+
+
 @pytest.mark.parametrize(
     ("place", "lowest", "below"),
     [

@@ -96,6 +96,9 @@ def test_other_settings_or_another_model_make_maps_again(run: Run, data: ImageSe
     localize(run, few)
     assert localize(run, few, settings=quick_settings(localize={"flip": False})).done == 2
     assert localize(run, few, settings=quick_settings(localize={"flip": False, "workers": 3})).reused == 2
+    assert localize(run, few, settings=quick_settings(localize={"views": "in_turn"})).done == 2
+    assert read_json(run.maps_file)["flip"] == "in_turn"
+    assert localize(run, few, settings=quick_settings(localize={"flip": False})).done == 2
     _run(run.path)
     again = create_model(ModelSettings(backbone="swin_nano", weights="none"), ("red", "green"))
     save_pretrained(again, run.model)

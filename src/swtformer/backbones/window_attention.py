@@ -80,8 +80,8 @@ class WindowAttention(nn.Module):
         if any((*regions, *columns.regions)):
             shape = (rows.window, columns.window)
             mask = _region_mask(regions, columns.regions, shape, query.dtype, query.device)
-            bias = (bias + mask).expand(batch, -1, -1, -1, -1).flatten(0, 1)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+            bias = bias + mask
+        attended = attend(query, key, value, bias)
         windows = self.proj(attended.transpose(1, 2).reshape(-1, area, channels))
         windows = windows.view(*cut, rows.window, columns.window, channels)
         band: Tensor = windows.transpose(2, 3).reshape(batch, height, width, channels)
@@ -105,6 +105,29 @@ class WindowAttention(nn.Module):
         super().train(mode)
         self._bias_cache = None
         return self
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q kᵀ / √d + bias) v in every window.
+
+    PyTorch's fused attention gives no gradient of a bias on a CPU. What it falls back to there computes in
+    float32 and takes longer than plain products, which round scores as autocast rounds all products.
+
+    Args:
+        query, key, value: (B·windows, heads, area, d), image by image.
+        bias: (windows, heads, area, area), or (1, …) for all windows.
+
+    Returns:
+        (B·windows, heads, area, d).
+    """
+    images = len(query) // len(bias)
+    if bias.requires_grad and bias.device.type == "cpu":
+        scores = (query * query.shape[-1] ** -0.5) @ key.mT
+        shares = (scores.unflatten(0, (images, len(bias))) + bias).softmax(-1)
+        return shares.flatten(0, 1) @ value
+    if len(bias) > 1:
+        bias = bias.expand(images, -1, -1, -1, -1).flatten(0, 1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def _about(scores: Scores) -> str:
     if scores.labels_from:
         lines.append(f"Image labels: {scores.labels_from}")
     if scores.scales:
-        mirrored = ", each with its mirror image" if scores.flip else ""
+        each, in_turn = ", each with its mirror image", ", every second one mirrored"
+        mirrored = {True: each, "in_turn": in_turn}.get(scores.flip, "")
         lines.append(f"Scales: {', '.join(f'{scale:g}' for scale in scores.scales)}{mirrored}.")
     count = len(scores.scored_classes)
     if count < len(scores.classes):

@@ -32,7 +32,8 @@ def create_optimizer(
         multipliers: learning rates relative to it, by group.
         weight_decay: of the parameters that are decayed.
         undecayed: parameters of more dimensions that are not decayed either.
-        kind: AdamW, or stochastic gradient descent with a momentum of 0.9.
+        kind: AdamW (in one kernel on a CPU; elsewhere torch chooses), or stochastic gradient descent with a
+            momentum of 0.9.
 
     Returns:
         One over up to two groups for each of `groups`, named such as "head/decay" and "head/plain".
@@ -51,7 +52,11 @@ def create_optimizer(
             part["params"].append(parameter)
     if kind == "sgd":
         return SGD(list(parts.values()), momentum=MOMENTUM)
-    return AdamW(list(parts.values()))
+    on_cpu = all(item.device.type == "cpu" for part in parts.values() for item in part["params"])
+    optimizer = AdamW(list(parts.values()), fused=True if on_cpu else None)
+    # Lightning clips no gradients of an optimiser that could unscale them; on a CPU they are never scaled.
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    return optimizer
 
 
 def warmup_and_decay(

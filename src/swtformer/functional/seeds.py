@@ -19,6 +19,9 @@ from swtformer.functional.activation import scaled_to_maximum, with_background_p
 EPSILON = 1e-5
 """Smallest union, and smallest overlap of the winner."""
 
+SMALLEST_NORM = 1e-12
+"""Smallest norm that a feature is divided by, as in `torch.nn.functional.normalize`."""
+
 ROWS_PER_BLOCK = 2048
 """Rows of the affinity that are held at a time."""
 
@@ -41,7 +44,12 @@ def token_affinity(rows: Tensor, tokens: Tensor, *, affinity: Literal["abs", "re
     Returns:
         (B, n, N) in [0, 1].
     """
-    cosine = F.normalize(rows, dim=-1) @ F.normalize(tokens, dim=-1).mT
+    return _unit_affinity(F.normalize(rows, dim=-1), F.normalize(tokens, dim=-1), affinity=affinity)
+
+
+def _unit_affinity(rows: Tensor, tokens: Tensor, *, affinity: Literal["abs", "relu"]) -> Tensor:
+    """`token_affinity` of tokens of norm 1."""
+    cosine = rows @ tokens.mT
     return cosine.abs() if affinity == "abs" else cosine.relu()
 
 
@@ -135,7 +143,7 @@ def locate_seeds(
         raise ValueError(
             f"features and maps must share a grid, got {tuple(features.shape)} and {tuple(maps.shape)}"
         )
-    tokens = features.flatten(2).mT.float()
+    tokens = F.normalize(features.flatten(2).mT.float(), dim=-1)
     activations = maps.flatten(2).float()
     allowed = with_background_present(present) > 0
     map_sums = activations.sum(-1)[:, None, :]
@@ -143,7 +151,7 @@ def locate_seeds(
     # A traced graph cannot hold a number of blocks that depends on the size of the image.
     blocks = (tokens,) if torch.compiler.is_exporting() else tokens.split(ROWS_PER_BLOCK, dim=1)
     for rows in blocks:
-        similarity = token_affinity(rows, tokens, affinity=affinity)
+        similarity = _unit_affinity(rows, tokens, affinity=affinity)
         shared = similarity @ activations.mT
         union = similarity.sum(-1, keepdim=True) + map_sums - shared
         overlaps.append(shared / union.clamp_min(EPSILON))
@@ -175,11 +183,14 @@ def prototypes(features: Tensor, seeds: Tensor) -> Tensor:
     """
     weights = seeds.flatten(2).to(features.dtype)
     counts = weights.sum(-1, keepdim=True)
-    return weights @ features.flatten(2).mT / counts.clamp_min(1)
+    return (features.flatten(2) @ weights.mT).mT / counts.clamp_min(1)
 
 
 def prototype_similarity(features: Tensor, centres: Tensor, present: Tensor) -> Tensor:
     """Positive cosine between every feature and every class's prototype, before any scaling.
+
+    Products are divided by the features' norms, which spares a normalised copy of all features and its
+    gradient.
 
     Args:
         features: (B, D, h, w) hierarchical features.
@@ -189,7 +200,9 @@ def prototype_similarity(features: Tensor, centres: Tensor, present: Tensor) -> 
     Returns:
         (B, C+1, h, w) in [0, 1]; 0 for absent classes and classes without a prototype.
     """
-    cosine = F.normalize(centres, dim=-1) @ F.normalize(features.flatten(2), dim=1)
+    flat = features.flatten(2)
+    norms = flat.square().sum(1, keepdim=True).clamp_min(SMALLEST_NORM**2).sqrt()
+    cosine = F.normalize(centres, dim=-1) @ flat / norms
     allowed = with_background_present(present).to(cosine.dtype)
     return (cosine.relu() * allowed[:, :, None]).reshape(*cosine.shape[:2], *features.shape[-2:])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Literal
 
 import torch.nn.functional as F
@@ -11,32 +12,43 @@ from torch import Tensor
 Aligned = Literal["corners", "cells"]
 """What of two grids lies on one another: the centres of their corner places, or the edges of the image."""
 
+Flip = bool | Literal["in_turn"]
+"""Whether each scale's mirror image is seen as well; in_turn is one view of each scale, every second one
+mirrored."""
+
 SMALLEST_SIDE_PX = 32
 """The smallest image that backbones take; smaller views are enlarged to it."""
 
 
-def views(images: Tensor, *, scales: Sequence[float], flip: bool) -> list[tuple[bool, Tensor]]:
-    """The images at every scale and, with `flip`, mirrored as well.
+def views(images: Tensor, *, scales: Sequence[float], flip: Flip) -> list[tuple[bool, Tensor]]:
+    """All views of `views_by_scale` in one list."""
+    return list(chain.from_iterable(views_by_scale(images, scales=scales, flip=flip)))
+
+
+def views_by_scale(images: Tensor, *, scales: Sequence[float], flip: Flip) -> list[list[tuple[bool, Tensor]]]:
+    """The images at every scale, mirrored as `flip` says.
 
     Args:
         images: (B, 3, H, W) uint8 RGB.
         scales: factors on the size; no side becomes shorter than `SMALLEST_SIDE_PX`.
-        flip: whether to add each scale's mirror image.
+        flip: whether to add each scale's mirror image. in_turn takes the first scale as it is, the second
+            one mirrored, and so on.
 
     Returns:
-        (mirrored, (B, 3, h, w) floats in [0, 1]) for each view.
+        (mirrored, (B, 3, h, w) floats in [0, 1]) for each view of each scale, a mirror image after its view.
     """
     height, width = images.shape[-2:]
     made = []
-    for scale in scales:
+    for place, scale in enumerate(scales):
         factor = max(scale, SMALLEST_SIDE_PX / min(height, width))
         size = (round(height * factor), round(width * factor))
         view = images.float() / 255
         if size != (height, width):
             view = F.interpolate(view, size, mode="bilinear", align_corners=False, antialias=True)
-        made.append((False, view))
-        if flip:
-            made.append((True, view.flip(-1)))
+        kinds = [False, True] if flip else [False]
+        if flip == "in_turn":
+            kinds = [place % 2 == 1]
+        made.append([(mirrored, view.flip(-1) if mirrored else view) for mirrored in kinds])
     return made
 
 

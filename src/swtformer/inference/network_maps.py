@@ -33,7 +33,7 @@ def network_maps(
         images: (B, 3, H, W) uint8, enlarged or shrunk to what the network sees.
         present: (B, C) 0/1 labels; None for the classes that the network finds: those whose probability
             reaches `settings.class_threshold` in some place, and the most probable one.
-        settings: scales, flip, stride, class_threshold; scales are relative to the size that
+        settings: scales, flip, views, stride, class_threshold; scales are relative to the size that
             the network sees.
 
     Returns:
@@ -50,7 +50,7 @@ def network_maps(
         for across, columns in spans(width, window=WINDOW_PX, overlap=OVERLAP_PX):
             window = images[:, :, seen, across]
             made = class_probabilities(
-                network, window, scales=settings.scales, flip=settings.flip, presence=presence
+                network, window, scales=settings.scales, flip=settings.mirrored, presence=presence
             )
             top, left = rows.start - seen.start, columns.start - across.start
             kept = made[:, :, top : rows.stop - seen.start, left : columns.stop - across.start]

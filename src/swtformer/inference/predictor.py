@@ -24,7 +24,7 @@ from swtformer.inference.onnx_network import OnnxNetwork
 from swtformer.inference.windows import GRID, class_probabilities, decided, spans
 from swtformer.labelling.mask_rule import label_image, rule_for
 from swtformer.methods import Method, checked_maps
-from swtformer.precision import autocast, pick_device
+from swtformer.precision import autocast, pick_device, use_onednn
 from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import load_model
 from swtformer.settings import ImageSettings, LocalizeSettings, MaskSettings, PredictSettings, channels
@@ -111,6 +111,8 @@ def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) ->
         return SegmentationPredictor(network, settings, folder=run.path, images=images, device="cpu")
     saved, device = find_model(source, settings.network), pick_device(settings.accelerator)
     model = load_model(saved).to(device)
+    if device == "cpu":
+        use_onednn(model)
     place: dict[str, Any] = {"folder": saved.folder, "images": _images(model, settings), "device": device}
     if isinstance(model, SegmentationNetwork):
         return SegmentationPredictor(model, settings, **place)

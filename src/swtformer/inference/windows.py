@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from swtformer.functional.views import resized, views
+from swtformer.functional.views import Flip, resized, views
 from swtformer.inference.onnx_network import OnnxNetwork
 from swtformer.segmentation.network import SegmentationNetwork
 
@@ -35,7 +35,7 @@ def class_probabilities(
     images: Tensor,
     *,
     scales: tuple[float, ...],
-    flip: bool,
+    flip: Flip,
     presence: float = 1.0,
 ) -> Tensor:
     """Mean class probabilities over scales and mirror images.
@@ -44,7 +44,7 @@ def class_probabilities(
         network: in eval mode.
         images: (B, 3, H, W) RGB of one size with values from 0 to 255.
         scales: of the views.
-        flip: add each scale's mirror image.
+        flip: see `views`.
         presence: how strongly the image-level head holds classes back.
 
     Returns:

@@ -167,7 +167,7 @@ class Method(HubModel):
             images: (B, 3, H, W) uint8 RGB of one size.
             present: (B, C) 0/1 labels, or None to let the classifier choose: every class with a probability
                 of at least `settings.class_threshold`, and the most probable one in any case.
-            settings: scales, mirror images, output stride.
+            settings: scales, mirror images (`mirrored`, which holds `flip` and `views`), output stride.
 
         Returns:
             Maps on a grid of ceil(H / stride) × ceil(W / stride).

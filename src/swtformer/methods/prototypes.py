@@ -140,7 +140,7 @@ class PrototypeMethod(PyramidMethod):
 
 def similarities_of_pairs(
     method: PrototypeMethod,
-    encoded: Sequence[View],
+    encoded: Sequence[Sequence[View]],
     present: Tensor,
     *,
     reading: Reading,
@@ -149,15 +149,15 @@ def similarities_of_pairs(
 ) -> Tensor:
     """Prototype similarities, with a view and its mirror image added before the prototypes, as SIPE does.
 
+    A view that is seen without its mirror image (`localize.views` in_turn) stands alone.
+
     For `PyramidMethod.summed_similarities`, whose arguments and result these are.
 
     Args:
         reading: how seeds are located; the method's own, or another one for making maps.
     """
     total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-    count = 2 if any(is_mirrored for is_mirrored, _ in encoded) else 1
-    for start in range(0, len(encoded), count):
-        pair = encoded[start : start + count]
+    for pair in encoded:
         last = _summed(pair, lambda encoding: encoding.pyramid[-1].float())
         fused = _summed(pair, lambda encoding: method.fused(encoding.pyramid))
         if pooled is None:

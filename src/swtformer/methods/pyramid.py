@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Annotated, ClassVar, Literal, Self
 
 import torch
@@ -20,7 +21,7 @@ from swtformer.functional.activation import (
 )
 from swtformer.functional.losses import classification_loss
 from swtformer.functional.seeds import refined_maps
-from swtformer.functional.views import on_grid, resized, views
+from swtformer.functional.views import on_grid, resized, views_by_scale
 from swtformer.methods.base import Batch, CamHead, Maps, Method
 from swtformer.settings import LocalizeSettings, ModelSettings, Section
 from swtformer.settings.numbers import NonNegative
@@ -79,7 +80,7 @@ class Localization:
 
 
 View = tuple[bool, Encoding]
-"""Whether a view is the mirror image of the one before it, and its encoding."""
+"""Whether a view is a mirror image, and its encoding."""
 
 
 class PyramidMethod(Method):
@@ -208,11 +209,12 @@ class PyramidMethod(Method):
         """
         height, width = images.shape[-2:]
         grid = (-(-height // settings.stride), -(-width // settings.stride))
-        encoded: list[View] = [
-            (is_mirrored, self.encode(view))
-            for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip)
+        encoded: list[list[View]] = [
+            [(is_mirrored, self.encode(view)) for is_mirrored, view in seen]
+            for seen in views_by_scale(images, scales=settings.scales, flip=settings.mirrored)
         ]
-        probabilities = torch.stack([encoding.logits.float().sigmoid() for _, encoding in encoded]).mean(0)
+        logits = [encoding.logits for _, encoding in chain.from_iterable(encoded)]
+        probabilities = torch.stack(logits).float().sigmoid().mean(0)
         if present is None:
             present = likely_classes(probabilities, threshold=settings.class_threshold)
         wanted = torch.arange(present.shape[1], device=present.device)
@@ -226,11 +228,15 @@ class PyramidMethod(Method):
 
         chosen = present[:, wanted]
         encoded = [
-            (is_mirrored, replace(encoding, activations=encoding.activations[:, wanted].float()))
-            for is_mirrored, encoding in encoded
+            [
+                (is_mirrored, replace(encoding, activations=encoding.activations[:, wanted].float()))
+                for is_mirrored, encoding in seen
+            ]
+            for seen in encoded
         ]
         positive = [
-            on_grid(encoding.activations.relu(), is_mirrored, grid) for is_mirrored, encoding in encoded
+            on_grid(encoding.activations.relu(), is_mirrored, grid)
+            for is_mirrored, encoding in chain.from_iterable(encoded)
         ]
         pooled = normalised(torch.stack(positive).sum(0), norm=self.options.norm)
         cam[:, wanted] = pooled * chosen[:, :, None, None]
@@ -255,13 +261,18 @@ class PyramidMethod(Method):
         return refined_maps(similarities, scaled="each")
 
     def summed_similarities(
-        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self,
+        encoded: Sequence[Sequence[View]],
+        present: Tensor,
+        *,
+        pooled: Tensor | None,
+        grid: tuple[int, int],
     ) -> Tensor:
         """Prototype similarities of all views, summed on the output grid.
 
         Args:
-            encoded: the views in order, a mirror image after its view; their activations are those of the
-                wanted classes alone.
+            encoded: the views of each scale in order, a mirror image after its view where both are seen;
+                their activations are those of the wanted classes alone.
             present: (B, K) 0/1 labels of the wanted classes.
             pooled: (B, K, h, w) CAMs summed over all views, which seeds come from; a view's own where None.
             grid: (h, w) of the output.
@@ -270,7 +281,7 @@ class PyramidMethod(Method):
             (B, K+1, h, w), background first.
         """
         total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-        for is_mirrored, encoding in encoded:
+        for is_mirrored, encoding in chain.from_iterable(encoded):
             maps = pooled.flip(-1) if pooled is not None and is_mirrored else pooled
             made = self.localize(encoding, present, maps=maps)
             assert made.similarities is not None

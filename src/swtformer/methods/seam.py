@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, ClassVar, Literal, final
 
 import torch
@@ -243,11 +244,16 @@ class SEAM(PyramidMethod):
         return scaled_to_range(similarities)
 
     def summed_similarities(
-        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self,
+        encoded: Sequence[Sequence[View]],
+        present: Tensor,
+        *,
+        pooled: Tensor | None,
+        grid: tuple[int, int],
     ) -> Tensor:
         """Refined maps of all views, summed on the output grid; see `PyramidMethod.summed_similarities`."""
         total = present.new_zeros(len(present), 1, *grid, dtype=torch.float32)
-        for is_mirrored, encoding in encoded:
+        for is_mirrored, encoding in chain.from_iterable(encoded):
             maps = pooled.flip(-1) if pooled is not None and is_mirrored else pooled
             made = self.localize(encoding, present, maps=maps).similarities
             assert made is not None

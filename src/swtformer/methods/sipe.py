@@ -121,7 +121,12 @@ class SIPE(PrototypeMethod):
         return self.options.seed_classes == "all" or super().maps_depend_on_absent_classes()
 
     def summed_similarities(
-        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self,
+        encoded: Sequence[Sequence[View]],
+        present: Tensor,
+        *,
+        pooled: Tensor | None,
+        grid: tuple[int, int],
     ) -> Tensor:
         """As in the base class, but a view and its mirror image are added before the prototypes."""
         options = self.options

@@ -39,7 +39,7 @@ def summed_cams(
     height, width = images.shape[-2:]
     grid = (-(-height // settings.stride), -(-width // settings.stride))
     probabilities, activations = [], []
-    for is_mirrored, view in views(images, scales=settings.scales, flip=settings.flip):
+    for is_mirrored, view in views(images, scales=settings.scales, flip=settings.mirrored):
         logits, seen = look(view)
         probabilities.append(logits.float().sigmoid())
         seen = seen.float().relu() if summed == "positive" else seen.float()

@@ -55,7 +55,12 @@ class SWTformerV3(PrototypeMethod):
     options: SWTformerV3Settings
 
     def summed_similarities(
-        self, encoded: Sequence[View], present: Tensor, *, pooled: Tensor | None, grid: tuple[int, int]
+        self,
+        encoded: Sequence[Sequence[View]],
+        present: Tensor,
+        *,
+        pooled: Tensor | None,
+        grid: tuple[int, int],
     ) -> Tensor:
         """As in the base class, but a view and its mirror image are added before the prototypes."""
         return similarities_of_pairs(self, encoded, present, reading=self.reading, pooled=pooled, grid=grid)

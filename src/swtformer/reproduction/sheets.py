@@ -119,7 +119,9 @@ def _about(row: MeasuredRow, *, with_maps: bool) -> list[str]:
         parts.insert(0, f"published on {row.row.about.pretraining}")
     if with_maps:
         scales = ", ".join(f"{scale:g}" for scale in settings.localize.scales)
-        parts.append(f"maps at scales {scales}" + (", each with its mirror image" * settings.localize.flip))
+        each, in_turn = ", each with its mirror image", ", every second one mirrored"
+        mirrored = {True: each, "in_turn": in_turn}.get(settings.localize.mirrored, "")
+        parts.append(f"maps at scales {scales}{mirrored}")
     found = [f"{title}: {'; '.join(parts)}."]
     for measured in row.figures():
         if measured.published.note and measured.published.value is not None:

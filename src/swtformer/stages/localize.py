@@ -18,7 +18,7 @@ from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.network_maps import network_maps
 from swtformer.methods import Method, checked_maps
-from swtformer.precision import autocast, pick_device
+from swtformer.precision import autocast, pick_device, use_onednn
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.segmentation.pretrained import map_maker
@@ -100,6 +100,8 @@ def localize(
         model.has_background = settings.data.background == "label"
     device = pick_device(options.accelerator)
     model.to(device)
+    if device == "cpu":
+        use_onednn(model)
     made_by = _fingerprint(run, settings)
     notes = MapNotes(
         **notes_of(data),
@@ -107,7 +109,7 @@ def localize(
         images=len(data),
         ids=tuple(record.id for record in data.records),
         scales=options.scales,
-        flip=options.flip,
+        flip=options.mirrored,
         classes=options.classes,
         settings=settings.shaping("localize"),
     )

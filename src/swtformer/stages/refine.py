@@ -131,7 +131,7 @@ def refine(
         source=start.source,
         background_power=start.power if start.source == "cam" else None,
         scales=() if mapped_by is None else mapped_by.scales,
-        flip=mapped_by is not None and mapped_by.flip,
+        flip=False if mapped_by is None else mapped_by.flip,
         settings=shaped_by,
     )
     write_notes(run.refined_file, notes)

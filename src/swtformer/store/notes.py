@@ -117,7 +117,7 @@ class MapNotes(DataNotes):
     ids: tuple[str, ...] = ()
     """Those of the images."""
     scales: tuple[float, ...] = ()
-    flip: bool = False
+    flip: bool | Literal["in_turn"] = False
     classes: Literal["given", "predicted"] = "given"
     settings: Shaping = {}
 
@@ -134,7 +134,7 @@ class RefinedNotes(DataNotes):
     background_power: float | None = None
     """Of the background of CAMs; None where R-CAMs brought their own."""
     scales: tuple[float, ...] = ()
-    flip: bool = False
+    flip: bool | Literal["in_turn"] = False
     settings: Shaping = {}
 
 

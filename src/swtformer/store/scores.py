@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from swtformer.store.files import write_json
 from swtformer.store.notes import read_notes
@@ -121,7 +122,7 @@ class Scores:
         classes: all labels, background first.
         scored_classes: labels that the means run over.
         scales: image scales of the maps; empty for masks from elsewhere.
-        flip: whether mirrored images were added.
+        flip: whether mirrored images were added; in_turn where every second scale was mirrored.
         segmentation: one entry per source and policy.
         classification: None where no image has labels.
         per_image: for the source and policy of the run's masks.
@@ -143,7 +144,7 @@ class Scores:
     classes: tuple[str, ...]
     scored_classes: tuple[str, ...]
     scales: tuple[float, ...]
-    flip: bool
+    flip: bool | Literal["in_turn"]
     segmentation: tuple[SegmentationScore, ...]
     classification: ClassificationScore | None
     per_image: tuple[ImageScore, ...]
