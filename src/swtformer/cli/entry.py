@@ -25,12 +25,12 @@ from swtformer.cli import (
 )
 from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashes
-from swtformer.cli.outcome import Outcome
+from swtformer.cli.outcome import SKIPPED, Outcome
 from swtformer.cli.plugin_faults import explain
 from swtformer.cli.screen import make_streams_printable, say
 from swtformer.cli.signals import Stopped, asked_to_stop, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.processes import is_main_process
+from swtformer.processes import is_main_process, launched_processes
 from swtformer.store.notes import training_notes, update_training_notes
 
 USAGE = 2
@@ -130,6 +130,7 @@ def _run(arguments: list[str]) -> int:
         exit_on_error=False,
         print_error=False,
     )
+    is_launched = launched_processes() > 1  # before a training launches processes of its own
     outcome = command(*bound.args, **bound.kwargs)
     if (swallowed := asked_to_stop()) is not None:
         raise swallowed
@@ -140,7 +141,8 @@ def _run(arguments: list[str]) -> int:
             say(f"{folder} is a link: its files lie in {folder.resolve()}.")
         done = training_notes(outcome.run).commands
         update_training_notes(outcome.run, commands=(*done, shlex.join(["swtformer", *arguments])))
-    return outcome.exit_code
+    # Launchers take every other code for a crash: they would stop the others, or start them all again.
+    return 0 if is_launched and outcome.exit_code == SKIPPED else outcome.exit_code
 
 
 def _require_paths(arguments: Sequence[str]) -> None:
