@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from support.launched import files_below
 from support.ray_clusters import QUIET
 from support.ray_clusters import two_workers as two_workers
-from support.works import KilledOnce, Refusing, Squaring
+from support.squares import draw_squares, quick_settings
+from support.works import DyingMapMaking, KilledOnce, Refusing, Squaring
+from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import NonFiniteError, SwtformerError
+from swtformer.methods import create_model
+from swtformer.methods.pretrained import save_pretrained
+from swtformer.settings import EvaluateSettings, ModelSettings, PredictSettings
 from swtformer.sharing import open_team
 from swtformer.sharing.base import Team
+from swtformer.stages.evaluate import evaluate, evaluate_folder
+from swtformer.stages.localize import localize
+from swtformer.stages.predict import predict
+from swtformer.stages.refine import refine
+from swtformer.store.files import write_json
+from swtformer.store.masks import write_mask
+from swtformer.store.run import Run
 
 pytestmark = QUIET
 
@@ -43,6 +59,47 @@ def test_a_refusal_is_raised_here(team: Team) -> None:
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(NonFiniteError, match="3 is not finite"):
         next(results)
+
+
+def _four_stages(folder: Path, data: ImageSet, *, ray: str | None) -> dict[str, bytes]:
+    """What localize, refine, evaluate and predict write."""
+    run = Run(folder)
+    settings = quick_settings(refine={"accelerator": "cpu"}, data={"masks": str(data.root)})
+    run.write_settings(settings)
+    write_json(run.classes_file, data.classes)
+    torch.manual_seed(0)
+    model = create_model(
+        ModelSettings(method="swtformer_v2", backbone="swin_nano", weights="none"), data.classes
+    )
+    save_pretrained(model, run.model)
+    made = localize(run, data, ray=ray)
+    assert (made.done, [failure.id for failure in made.failures]) == (12, ["broken"])
+    assert refine(run, data, ray=ray).done == 12
+    scores = evaluate(run, data, ray=ray)
+    predicted = predict(run, data, folder / "predicted", settings=PredictSettings(precision="fp32"), ray=ray)
+    masks = evaluate_folder(predicted.masks, data, settings=EvaluateSettings(missing="background"), ray=ray)
+    made_files = files_below(run.maps) | files_below(run.refined) | files_below(predicted.masks)
+    told = (replace(scores, predictions=""), replace(masks, predictions=""), predicted.failures)
+    return {**made_files, "told": repr([*map(vars, told[:2]), told[2]]).encode()}
+
+
+def test_stages_write_what_one_process_writes_though_a_worker_is_killed(
+    two_workers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = draw_squares(tmp_path)
+    rng = np.random.default_rng(0)
+    records = []
+    for record in data.records:
+        path = tmp_path / "truth" / f"{record.id}.png"
+        write_mask(path, rng.integers(0, 3, (40, 48), dtype=np.uint8))
+        records.append(replace(record, mask=path))
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    records.insert(4, Record("broken", tmp_path / "broken.png", (0,)))
+    data = replace(data, records=tuple(records))
+    one = _four_stages(tmp_path / "one", data, ray=None)
+    monkeypatch.setattr("swtformer.stages.localize.MapMaking", DyingMapMaking)
+    assert _four_stages(tmp_path / "two", data, ray="local") == one
+    assert int((tmp_path / "two" / "killed").read_text()) != os.getpid()
 
 
 def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

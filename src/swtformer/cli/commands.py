@@ -196,6 +196,7 @@ def evaluate(
             negative=(),
         ),
     ] = None,
+    ray: Ray = None,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
@@ -217,9 +218,9 @@ def evaluate(
         from swtformer.stages.evaluate import evaluate_folder
 
         if predictions is not None:
-            scores = evaluate_folder(predictions, images, settings=settings.evaluate, progress=view)
+            scores = evaluate_folder(predictions, images, settings=settings.evaluate, ray=ray, progress=view)
         else:
-            scores = run_evaluate(made, images, settings=settings.evaluate, progress=view)
+            scores = run_evaluate(made, images, settings=settings.evaluate, ray=ray, progress=view)
     _show_scores(scores)
     if predictions is not None:
         return Outcome()

@@ -60,8 +60,8 @@ class Team(ABC):
         """Do the work on every item once, each in one of the processes.
 
         Args:
-            work: what to do.
-            items: the same ones in every process.
+            work: what to do; equal in every process.
+            items: those that the first process names; the others are told.
             advance: called in the first process.
 
         Yields:

@@ -50,8 +50,8 @@ class Launched(Team):
     ) -> Iterator[Result]:
         """See `Team`; `advance` is told of the first process's images, times the processes."""
         is_first = self._number == 0
-        for start in range(0, len(items), ROUND):
-            part = items[start : start + ROUND]
+        for start in range(0, self.agreed(lambda: len(items)), ROUND):
+            part = self._part(items, start)
             own: list[Result] = []
             for result in work(part[self._number :: self._count]):
                 own.append(result)
@@ -63,6 +63,9 @@ class Launched(Team):
             if shares is not None:
                 in_order = [result for turn in zip_longest(*shares, fillvalue=_NOTHING) for result in turn]
                 yield from (result for result in in_order if result is not _NOTHING)
+
+    def _part(self, items: Sequence[Item], start: int) -> Sequence[Item]:
+        return self.agreed(lambda: items[start : start + ROUND])
 
 
 _NOTHING: Any = object()

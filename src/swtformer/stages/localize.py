@@ -130,9 +130,8 @@ def _localize(run: Run, data: ImageSet, settings: Settings, team: Team, progress
 
     team.agreed(begin)
     current = list(team.divided(_Current(run, settings, making.made_by), data.records))
-    todo = team.agreed(
-        lambda: [record for record, kept in zip(data.records, current, strict=True) if not kept]
-    )
+    # The first process alone knows what is current, and names what is to do.
+    todo = [record for record, kept in zip(data.records, current, strict=False) if not kept]
     reused = len(data) - len(todo)
     progress("localize", reused, len(data))
     made = list(team.divided(making, todo, lambda done: progress("localize", reused + done, len(data))))

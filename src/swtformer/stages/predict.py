@@ -161,15 +161,17 @@ def _predicted(
     target, settings, predictor = Run(segmenting.out), segmenting.settings, segmenting.predictor
     table = target.areas_file.with_suffix(".csv")
 
-    def begin() -> tuple[dict[str, PhotographNotes], list[Record]]:
+    kept: dict[str, PhotographNotes] = {}
+
+    def begin() -> None:
         for file in (target.predictions_file, target.areas_file, table):
             _remove(file)
         write_failures(target, "predict", ())
         left = take_up(target.path, made_by=segmenting.made_by)
-        kept = {record.id: left[record.id] for record in records if segmenting.has_made(record, left)}
-        return kept, [record for record in records if record.id not in kept]
+        kept.update({record.id: left[record.id] for record in records if segmenting.has_made(record, left)})
 
-    kept, todo = team.agreed(begin)
+    team.agreed(begin)
+    todo = [record for record in records if record.id not in kept]
     progress("predict", len(kept), len(records))
     made = list(
         team.divided(segmenting, todo, lambda done: progress("predict", len(kept) + done, len(records)))
