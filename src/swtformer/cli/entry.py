@@ -101,25 +101,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
     with stop_on_signals(), _library_messages(shown=is_verbose):
         try:
-            return _run(arguments)
-        except CycloptsError as error:
-            return _refuse(_usage(error), USAGE)
-        except Stopped as stop:
+            return _answered(arguments, is_verbose=is_verbose)
+        except Stopped as stop:  # also while an error is told
             return _stopped(stop, is_verbose=is_verbose)
-        except Exception as error:
-            if (swallowed := asked_to_stop()) is not None:
-                return _stopped(swallowed, is_verbose=is_verbose)
-            if is_verbose and isinstance(error, (SwtformerError, OSError)):
-                traceback.print_exc()
-            if isinstance(error, SwtformerError):
-                return _refuse(with_dashes(str(error)), error.exit_code)
-            if isinstance(error, OSError):
-                where = f"{error.filename}: " if error.filename else ""
-                return _refuse(f"{where}{error.strerror or error}.", USAGE)
-            if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-                return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
+
+
+def _answered(arguments: list[str], *, is_verbose: bool) -> int:
+    try:
+        return _run(arguments)
+    except CycloptsError as error:
+        return _refuse(_usage(error), USAGE)
+    except Exception as error:
+        if (swallowed := asked_to_stop()) is not None:
+            return _stopped(swallowed, is_verbose=is_verbose)
+        if is_verbose and isinstance(error, (SwtformerError, OSError)):
             traceback.print_exc()
-            return _refuse(explain(error), UNEXPECTED)
+        if isinstance(error, SwtformerError):
+            return _refuse(with_dashes(str(error)), error.exit_code)
+        if isinstance(error, OSError):
+            where = f"{error.filename}: " if error.filename else ""
+            return _refuse(f"{where}{error.strerror or error}.", USAGE)
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
+        traceback.print_exc()
+        return _refuse(explain(error), UNEXPECTED)
 
 
 def _run(arguments: list[str]) -> int:

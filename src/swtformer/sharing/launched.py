@@ -13,6 +13,8 @@ from typing import Any, final
 
 import torch
 import torch.distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from swtformer.errors import SwtformerError
 from swtformer.processes import launched_processes, local_number
@@ -91,9 +93,12 @@ def _leave() -> None:
 
 
 def _meeting_place() -> dict[str, Any]:
-    """torch reads torchrun's variables itself; for those of srun Lightning knows the first machine's name."""
+    """Where processes tell their addresses: by torchrun's variables or, of srun, by what Lightning knows."""
     if "RANK" in os.environ:
-        return {}
+        store, number, count = next(rendezvous("env://", timeout=MEETING))
+        # Processes that torchrun starts again find the addresses of those that were killed in its store.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        return {"store": PrefixStore(attempt, store), "rank": number, "world_size": count}
     from lightning.fabric.plugins.environments import SLURMEnvironment
 
     place = SLURMEnvironment()

@@ -32,6 +32,7 @@ class OverRay(Team):
             SwtformerError: Ray is not installed, or not reached.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+        os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
         try:
             import ray.data
         except ImportError:
