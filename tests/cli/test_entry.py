@@ -315,6 +315,7 @@ def _classifier(folder: Path) -> Run:
     return run
 
 
+@pytest.mark.timeout(900)
 def test_torchrun_starts_again_when_a_process_is_killed(tmp_path: Path) -> None:
     """Images that are skipped are no reason to start again: the exit code is 0, and 3 without a launcher."""
     (tmp_path / "images").mkdir()
@@ -337,7 +338,7 @@ def test_torchrun_starts_again_when_a_process_is_killed(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -72,3 +72,11 @@ def test_a_killed_process_is_noticed_by_the_others(tmp_path: Path) -> None:
     assert launch(_divide_and_be_killed, tmp_path) == [0, KILLED]
     assert "Another process of this command has ended" in (tmp_path / "error").read_text()
     assert not (tmp_path / "first.json").exists()
+
+
+def test_a_process_must_know_which_one_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SwtformerError, match=r"2 processes .* did not find one another: neither RANK"):
+        open_team()

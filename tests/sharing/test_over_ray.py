@@ -82,6 +82,7 @@ def _four_stages(folder: Path, data: ImageSet, *, ray: str | None) -> dict[str, 
     return {**made_files, "told": told.encode()}
 
 
+@pytest.mark.timeout(900)
 def test_stages_write_what_one_process_writes_though_a_worker_is_killed(
     two_workers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,7 @@ def launch(
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(240)
         if process.is_alive():
             process.kill()
     return [process.exitcode for process in processes]

@@ -99,6 +99,10 @@ def _meeting_place() -> dict[str, Any]:
         # Processes that torchrun starts again find the addresses of those that were killed in its store.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return {"store": PrefixStore(attempt, store), "rank": number, "world_size": count}
+    if "SLURM_PROCID" not in os.environ:
+        raise ValueError(
+            "neither RANK nor SLURM_PROCID says which one this is. Unset WORLD_SIZE for one process."
+        )
     from lightning.fabric.plugins.environments import SLURMEnvironment
 
     place = SLURMEnvironment()
