@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from swtformer.processes import is_main_process, launched_processes
+from swtformer.processes import is_main_process, launched_processes, local_number
 
-NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
+NAMES = (
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "NODE_RANK",
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+    "SLURM_STEP_NUM_TASKS",
+)
 
 TORCHRUN = {"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}
 LIGHTNING = {"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2"}
@@ -44,3 +52,15 @@ def test_launchers_are_recognised(
         monkeypatch.setenv(name, value)
     assert is_main_process() is is_main
     assert launched_processes() == processes
+
+
+@pytest.mark.parametrize(
+    ("variables", "number"),
+    [({}, 0), ({"RANK": "5", "LOCAL_RANK": "1"}, 1), ({"SLURM_PROCID": "5", "SLURM_LOCALID": "2"}, 2)],
+)
+def test_a_process_knows_its_number_on_its_machine(
+    variables: dict[str, str], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert local_number() == number

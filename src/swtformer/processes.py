@@ -26,5 +26,10 @@ def launched_processes() -> int:
     return 1
 
 
+def local_number() -> int:
+    """Number of this process among those of its machine, from 0."""
+    return _number("LOCAL_RANK" if "LOCAL_RANK" in os.environ else "SLURM_LOCALID")
+
+
 def _number(name: str) -> int:
     return int(os.environ.get(name) or 0)

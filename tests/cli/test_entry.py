@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -12,13 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
+from support.launched import files_below
+from support.squares import draw_squares, quick_settings
 from swtformer import __version__
 from swtformer.cli import commands, main
 from swtformer.cli.outcome import Outcome
 from swtformer.cli.signals import Stopped
 from swtformer.errors import CheckpointError, DataError, NonFiniteError
+from swtformer.methods import create_model
+from swtformer.methods.pretrained import save_pretrained
+from swtformer.settings import ModelSettings
+from swtformer.store.run import Run
 
 COMMANDS = (
     "demo",
@@ -49,6 +57,22 @@ assert main(sys.argv[1:]) == 0
 heavy = {"torch", "torchvision", "timm", "lightning", "huggingface_hub", "numpy", "PIL", "yaml", "email"}
 heavy &= set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+LAUNCHED = """
+import os, signal, sys
+from pathlib import Path
+from swtformer.cli import main
+from swtformer.store.maps import ClassActivationMaps
+save, marker = ClassActivationMaps.save, Path(sys.argv[2], "killed")
+
+def killing(maps, path):
+    if os.environ["RANK"] == "1" and path.stem == "3" and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(maps, path)
+
+ClassActivationMaps.save = killing
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -280,3 +304,45 @@ def test_a_signal_that_a_library_swallowed_or_made_its_own_error_is_a_stop(
     monkeypatch.setattr(commands, "version", version)
     assert main(["version"]) == 130
     assert capsys.readouterr().err == "\nStopped by SIGINT.\n"
+
+
+def _classifier(folder: Path) -> Run:
+    run = Run(folder)
+    run.write_settings(quick_settings())
+    torch.manual_seed(0)
+    settings = ModelSettings(method="swtformer_v2", backbone="swin_nano", weights="none")
+    save_pretrained(create_model(settings, ("red", "green")), run.model)
+    return run
+
+
+@pytest.mark.timeout(900)
+def test_torchrun_starts_again_when_a_process_is_killed(tmp_path: Path) -> None:
+    """Images that are skipped are no reason to start again: the exit code is 0, and 3 without a launcher."""
+    (tmp_path / "images").mkdir()
+    drawn = draw_squares(tmp_path / "images")
+    rows = [
+        f"images/{each.id}.png,{';'.join(drawn.classes[k] for k in each.present or ())}"
+        for each in drawn.records
+    ]
+    (tmp_path / "images" / "8.png").write_bytes(b"no image")
+    (tmp_path / "labels.csv").write_text("\n".join(["image,labels", *rows]))
+    one, two = _classifier(tmp_path / "one"), _classifier(tmp_path / "two")
+    shared = (str(tmp_path / "labels.csv"), "--data.classes", "red,green", "--localize.accelerator", "cpu")
+    assert main(["localize", str(one.path), *shared]) == 3
+
+    script = tmp_path / "launched.py"
+    script.write_text(LAUNCHED)
+    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1")
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, str(script), "localize", str(two.path), *shared],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (two.path / "killed").exists()
+    assert re.findall(r"Maps of (\d+) images made, (\d+) were kept", done.stdout) != []
+    assert files_below(two.maps) == files_below(one.maps)
+    assert two.failures_file.read_bytes() == one.failures_file.read_bytes()

@@ -69,6 +69,7 @@ REASONS = {
     "needs network",
     "needs PASCAL VOC",
     "needs your own images",
+    "needs several machines",
     "serves until Ctrl-C",
 }
 
@@ -90,6 +91,7 @@ ELSEWHERE = {
     DOCS / f"{name}.md"
     for name in (
         "index",
+        "cluster",
         "commands",
         "data-formats",
         "images",

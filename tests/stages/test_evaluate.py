@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
+from support.launched import launch
 from swtformer.datasets.of_run import write_labels
 from swtformer.errors import DataError, SwtformerError
 from swtformer.settings import EvaluateSettings, MaskSettings
@@ -562,3 +563,23 @@ def test_masks_of_maps_that_the_run_no_longer_has_do_not_count(draw: Draw) -> No
     before = evaluate(drawn.run, drawn.data).per_image
     write_json(drawn.run.masks_file, {"source": "rcam", "policy": "argmax", "threshold": None, "images": 4})
     assert evaluate(drawn.run, drawn.data).per_image == before
+
+
+def _evaluate_launched(drawn: Any, masks: Path) -> None:
+    scores = evaluate(drawn.run, drawn.data)
+    folder = evaluate_folder(masks, drawn.data)
+    (drawn.run.path / f"{os.environ['RANK']}.txt").write_text(repr((vars(scores), vars(folder))))
+
+
+@pytest.mark.parametrize("rcam", [True, False])
+def test_three_processes_give_the_scores_of_one_to_the_last_digit(rcam: bool, draw: Draw) -> None:
+    drawn = draw(rcam=rcam)
+    mask(drawn.run)
+    one = evaluate(drawn.run, drawn.data)
+    folder = evaluate_folder(drawn.run.masks, drawn.data)
+    written = drawn.run.scores_file.read_bytes()
+    drawn.run.scores_file.unlink()
+    assert launch(_evaluate_launched, drawn, drawn.run.masks, count=3) == [0, 0, 0]
+    assert drawn.run.scores_file.read_bytes() == written
+    told = repr((vars(one), vars(folder)))
+    assert [path.read_text() for path in drawn.run.path.glob("*.txt")] == [told] * 3

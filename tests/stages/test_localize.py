@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from support.launched import KILLED, files_below, killed_at, launch
 from support.models import tiny
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet, Problem, Record
@@ -172,3 +174,34 @@ def test_stopped_and_called_again_it_goes_on(run: Run, data: ImageSet) -> None:
     result = localize(run, data)
     assert (result.done, result.reused) == (7, 5)
     assert not list(run.maps.glob(".*"))
+
+
+def _localize_launched(run: Run, data: ImageSet) -> None:
+    result = localize(run, data)
+    (run.path / f"{os.environ['RANK']}.txt").write_text(repr((result.done, result.reused, result.failures)))
+
+
+def _localize_killed(run: Run, data: ImageSet) -> None:
+    ClassActivationMaps.save = killed_at(3, ClassActivationMaps.save)  # type: ignore[method-assign]
+    _localize_launched(run, data)
+
+
+def test_two_processes_divide_the_images_and_one_of_them_is_killed(data: ImageSet, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    records = (*data.records[:6], Record("x/broken", broken, (0,)), *data.records[6:])
+    mixed = replace(data, records=records)
+    one, two = _run(tmp_path / "one"), _run(tmp_path / "two")
+    expected = localize(one, mixed)
+
+    assert launch(_localize_killed, two, mixed) == [1, KILLED]
+    made = {path: path.stat().st_mtime_ns for path in two.maps.rglob("*.npz")}
+    assert {path.stem for path in made} == {"0", "2", "4", "7", "9", "11"} | {"1", "3"}
+    assert not two.failures_file.exists()
+
+    assert launch(_localize_launched, two, mixed) == [0, 0]
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert files_below(two.maps) == files_below(one.maps)
+    assert read_failures(two) == read_failures(one)
+    told = repr((expected.done - len(made), len(made), expected.failures))
+    assert {path.read_text() for path in two.path.glob("*.txt")} == {told}

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from support.launched import KILLED, files_below, killed_at, launch
 from support.masked_squares import draw_pair
 from support.models import CLASSES, tiny
 from swtformer.datasets.mask_images import read_mask
@@ -21,8 +23,10 @@ from swtformer.errors import CheckpointError, DataError, SettingsError, Swtforme
 from swtformer.inference.predictor import load_predictor
 from swtformer.inference.windows import class_probabilities
 from swtformer.methods.pretrained import save_pretrained
+from swtformer.processes import is_main_process
 from swtformer.segmentation import create_network
 from swtformer.settings import PredictSettings, SegmentSettings, Settings
+from swtformer.stages import predict as stage
 from swtformer.stages.evaluate import evaluate_folder
 from swtformer.stages.predict import predict
 from swtformer.store.files import write_json
@@ -277,7 +281,7 @@ def test_nothing_of_an_earlier_call_passes_for_this_one(run: Run, photos: Path, 
     both = [folder / "0.png", folder / "1.png"]
     with pytest.raises(KeyboardInterrupt):
         predict(run.path, both, out, settings=settings(), progress=interrupt)
-    assert {path.name for path in out.iterdir()} == {"masks", "overlays", RESULTS_LOCK}
+    assert {path.name for path in out.iterdir()} == {"masks", "overlays", "unfinished", RESULTS_LOCK}
     again = predict(run.path, both, out, settings=settings())
     assert (again.done, again.strays) == (1, 1)
     assert {path.name for path in again.masks.iterdir()} == {"0.png", "2.png"}
@@ -330,3 +334,76 @@ def test_what_is_a_scene(tmp_path: Path) -> None:
     np.testing.assert_array_equal(masks["auto"]["photo"], masks["photograph"]["photo"])
     np.testing.assert_array_equal(masks["auto"]["placed"], masks["scene"]["placed"])
     assert (masks["photograph"]["placed"] != masks["scene"]["placed"]).any()
+
+
+def _interrupt_after(images: int) -> Any:
+    def interrupt(stage: str, done: int, total: int, note: str = "") -> None:
+        if done == images:
+            raise KeyboardInterrupt
+
+    return interrupt
+
+
+def test_a_stopped_call_resumes(run: Run, photos: Path, tmp_path: Path) -> None:
+    (photos / "sub" / "1.png").write_text("<html>")
+    whole = predict(run.path, [photos], tmp_path / "whole", settings=settings(overlays=True))
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        predict(run.path, [photos], out, settings=settings(overlays=True), progress=_interrupt_after(2))
+    kept = (out / "masks" / "sub" / "0.png").stat().st_mtime_ns
+    again = predict(run.path, [photos], out, settings=settings(overlays=True))
+    assert (out / "masks" / "sub" / "0.png").stat().st_mtime_ns == kept
+    assert replace(again, out=whole.out) == whole
+    assert files_below(out) == files_below(whole.out)
+
+
+@pytest.mark.parametrize("change", ["settings", "photograph", "mask"])
+def test_what_a_stopped_call_made_is_kept_only_while_it_is_current(
+    change: str, run: Run, photos: Path, tmp_path: Path
+) -> None:
+    out, first = tmp_path / "out", photos / "sub" / "0.png"
+    with pytest.raises(KeyboardInterrupt):
+        predict(run.path, [photos], out, settings=settings(), progress=_interrupt_after(2))
+    mask = out / "masks" / "sub" / "0.png"
+    before = mask.stat().st_mtime_ns
+    wanted = settings(flip=True) if change == "settings" else settings()
+    if change == "photograph":
+        Image.fromarray(draw_pair(5)[0]).save(first)
+    elif change == "mask":
+        mask.unlink()
+    predict(run.path, [photos], out, settings=wanted)
+    fresh = predict(run.path, [photos], tmp_path / "fresh", settings=wanted)
+    assert mask.stat().st_mtime_ns != before
+    assert files_below(out / "masks") == files_below(fresh.masks)
+
+
+def _predict_launched(run: Run, photos: Path, out: Path) -> None:
+    result = predict(run.path, [photos], out, settings=settings(overlays=True))
+    name = "first" if is_main_process() else "second"
+    (out.parent / f"{name}.txt").write_text(
+        repr((result.done, result.rotated, result.failures, result.strays))
+    )
+
+
+def _predict_killed(run: Run, photos: Path, out: Path) -> None:
+    stage.write_mask = killed_at(2, write_mask)
+    _predict_launched(run, photos, out)
+
+
+def test_two_processes_divide_the_photographs_and_one_of_them_is_killed(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    for index in range(3, 8):
+        Image.fromarray(draw_pair(index)[0]).save(photos / "sub" / f"{index}.png")
+    (photos / "sub" / "4.png").write_text("<html>")
+    one = predict(run.path, [photos], tmp_path / "one", settings=settings(overlays=True))
+    out = tmp_path / "two" / "out"
+    assert launch(_predict_killed, run, photos, out) == [1, KILLED]
+    assert not (out / "areas.json").exists()
+    made = {path: path.stat().st_mtime_ns for path in (out / "masks").rglob("*.png")}
+    assert {path.stem for path in made} >= {"0", "1", "2", "6"}
+    assert launch(_predict_launched, run, photos, out) == [0, 0]
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert files_below(out) == files_below(one.out)
+    expected = repr((one.done, one.rotated, one.failures, one.strays))
+    assert {path.read_text() for path in out.parent.glob("*.txt")} == {expected}

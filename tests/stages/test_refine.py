@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from support.blobs import CLASSES, draw_maps
+from support.launched import KILLED, files_below, killed_at, launch
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, NonFiniteError, PluginError, SwtformerError
 from swtformer.refiners import REFINERS, create_refiner
@@ -301,3 +302,32 @@ def test_an_interrupted_batch_resumes_in_order(many: Batches) -> None:
     assert sorted(many.maps()) == ["00", "01"]
     result = refine(many.run, many.data, settings=quick(method="watched", batch_size=3))
     assert (result.done, result.reused) == (10, 2)
+
+
+def _refine_launched(drawn: Any) -> None:
+    result = refine(drawn.run, drawn.data)
+    name = f"{os.environ['RANK']}.txt"
+    (drawn.run.path / name).write_text(repr((result.done, result.reused, result.failures)))
+
+
+def _refine_killed(drawn: Any) -> None:
+    ClassActivationMaps.save = killed_at(1, ClassActivationMaps.save)  # type: ignore[method-assign]
+    _refine_launched(drawn)
+
+
+def test_two_processes_divide_the_images_and_one_of_them_is_killed(drawn: Any, tmp_path: Path) -> None:
+    drawn.run.map_file("a").write_bytes(b"no maps")
+    expected = refine(drawn.run, drawn.data)
+    one = files_below(drawn.run.refined)
+    shutil.rmtree(drawn.run.refined)
+    drawn.run.failures_file.unlink()
+
+    # The second image to do, of three, is the second process's.
+    assert launch(_refine_killed, drawn) == [1, KILLED]
+    assert {path.stem for path in drawn.run.refined.rglob("*.npz")} == {"b", "none"}
+    assert not drawn.run.failures_file.exists()
+    assert launch(_refine_launched, drawn) == [0, 0]
+    assert files_below(drawn.run.refined) == one
+    assert read_failures(drawn.run) == list(expected.failures)
+    told = repr((1, 2, expected.failures))
+    assert {path.read_text() for path in drawn.run.path.glob("*.txt")} == {told}

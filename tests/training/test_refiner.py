@@ -195,10 +195,3 @@ def test_weights_that_the_last_step_breaks_are_not_kept(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteError, match=r"layer\.weight .* refiner\.fit_learning_rate"):
         fitted(refiner, draw_blocks(2), tmp_path, progress=progress)
     assert [path.name for path in Run(tmp_path).checkpoints.glob("*.ckpt")] == ["epoch-0001.ckpt"]
-
-
-def test_several_processes_are_told_how_to_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SettingsError, match=r"by one process, but 2 .*without torchrun"):
-        fitted(texture(), draw_blocks(2), tmp_path)
-    assert not any(tmp_path.iterdir())

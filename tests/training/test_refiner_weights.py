@@ -21,7 +21,7 @@ from swtformer.refiners.psa import PSA
 from swtformer.settings import Settings
 from swtformer.store.models import WEIGHTS
 from swtformer.store.run import Run
-from swtformer.training.refiner_weights import fit_or_load
+from swtformer.training.refiner_weights import fit_or_load, load_fitted
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -179,3 +179,23 @@ def test_a_model_with_features_is_needed(fits: Fits, monkeypatch: pytest.MonkeyP
     (fits.run.model / WEIGHTS).unlink()
     with pytest.raises(CheckpointError, match=WEIGHTS):
         fits.call()
+
+
+def test_several_processes_are_told_how_to_fit_and_load_what_is_fitted(
+    fits: Fits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fits.call(stop=4)
+    checkpoints = sorted(fits.folder.checkpoints.iterdir())
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match=r"by one process, but 2 .*without torchrun"):
+        fits.call()
+    assert sorted(fits.folder.checkpoints.iterdir()) == checkpoints
+    monkeypatch.delenv("WORLD_SIZE")
+    weights = fits.call()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert fits.call() == weights
+    quick = {"fit_epochs": 3, "fit_batch_size": 2, "fit_precision": "fp32", "fit_side_px": 32}
+    another = create_refiner("toy_texture", quick)
+    load_fitted(another, run=fits.run)
+    assert all(torch.equal(fits.network[name], value) for name, value in another.network.state_dict().items())

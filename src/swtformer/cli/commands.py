@@ -14,6 +14,7 @@ from swtformer.cli.outcome import (
     Config,
     OptionalData,
     Outcome,
+    Ray,
     RunFolder,
     again,
     finish,
@@ -137,7 +138,15 @@ def train(
 
 
 @with_settings("data", "localize")
-def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = None, **flags: Any) -> Outcome:
+def localize(
+    run: RunFolder,
+    data: OptionalData = None,
+    /,
+    *,
+    ray: Ray = None,
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
     """Make class activation maps for a data set with a run's model.
 
     Settings that are not given here are those of the run. Existing maps are kept.
@@ -149,7 +158,7 @@ def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = N
         images = open_images(path, settings, run=made)
         from swtformer.stages.localize import localize as run_localize
 
-        result = run_localize(made, images, settings=settings, progress=view)
+        result = run_localize(made, images, settings=settings, ray=ray, progress=view)
     kept = f", {result.reused} were kept" if result.reused else ""
     say(f"Maps of {result.done} images made{kept}: {made.maps}")
     return finish(made, result.failures, next_command=f"swtformer mask {shlex.quote(str(run))}")
@@ -187,6 +196,7 @@ def evaluate(
             negative=(),
         ),
     ] = None,
+    ray: Ray = None,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
@@ -208,9 +218,9 @@ def evaluate(
         from swtformer.stages.evaluate import evaluate_folder
 
         if predictions is not None:
-            scores = evaluate_folder(predictions, images, settings=settings.evaluate, progress=view)
+            scores = evaluate_folder(predictions, images, settings=settings.evaluate, ray=ray, progress=view)
         else:
-            scores = run_evaluate(made, images, settings=settings.evaluate, progress=view)
+            scores = run_evaluate(made, images, settings=settings.evaluate, ray=ray, progress=view)
     _show_scores(scores)
     if predictions is not None:
         return Outcome()

@@ -25,12 +25,12 @@ from swtformer.cli import (
 )
 from swtformer.cli.app import app as browse
 from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashes
-from swtformer.cli.outcome import Outcome
+from swtformer.cli.outcome import SKIPPED, Outcome
 from swtformer.cli.plugin_faults import explain
 from swtformer.cli.screen import make_streams_printable, say
 from swtformer.cli.signals import Stopped, asked_to_stop, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.processes import is_main_process
+from swtformer.processes import is_main_process, launched_processes
 from swtformer.store.notes import training_notes, update_training_notes
 
 USAGE = 2
@@ -101,25 +101,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
     with stop_on_signals(), _library_messages(shown=is_verbose):
         try:
-            return _run(arguments)
-        except CycloptsError as error:
-            return _refuse(_usage(error), USAGE)
-        except Stopped as stop:
+            return _answered(arguments, is_verbose=is_verbose)
+        except Stopped as stop:  # also while an error is told
             return _stopped(stop, is_verbose=is_verbose)
-        except Exception as error:
-            if (swallowed := asked_to_stop()) is not None:
-                return _stopped(swallowed, is_verbose=is_verbose)
-            if is_verbose and isinstance(error, (SwtformerError, OSError)):
-                traceback.print_exc()
-            if isinstance(error, SwtformerError):
-                return _refuse(with_dashes(str(error)), error.exit_code)
-            if isinstance(error, OSError):
-                where = f"{error.filename}: " if error.filename else ""
-                return _refuse(f"{where}{error.strerror or error}.", USAGE)
-            if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-                return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
+
+
+def _answered(arguments: list[str], *, is_verbose: bool) -> int:
+    try:
+        return _run(arguments)
+    except CycloptsError as error:
+        return _refuse(_usage(error), USAGE)
+    except Exception as error:
+        if (swallowed := asked_to_stop()) is not None:
+            return _stopped(swallowed, is_verbose=is_verbose)
+        if is_verbose and isinstance(error, (SwtformerError, OSError)):
             traceback.print_exc()
-            return _refuse(explain(error), UNEXPECTED)
+        if isinstance(error, SwtformerError):
+            return _refuse(with_dashes(str(error)), error.exit_code)
+        if isinstance(error, OSError):
+            where = f"{error.filename}: " if error.filename else ""
+            return _refuse(f"{where}{error.strerror or error}.", USAGE)
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
+        traceback.print_exc()
+        return _refuse(explain(error), UNEXPECTED)
 
 
 def _run(arguments: list[str]) -> int:
@@ -130,6 +135,7 @@ def _run(arguments: list[str]) -> int:
         exit_on_error=False,
         print_error=False,
     )
+    is_launched = launched_processes() > 1  # before a training launches processes of its own
     outcome = command(*bound.args, **bound.kwargs)
     if (swallowed := asked_to_stop()) is not None:
         raise swallowed
@@ -140,7 +146,8 @@ def _run(arguments: list[str]) -> int:
             say(f"{folder} is a link: its files lie in {folder.resolve()}.")
         done = training_notes(outcome.run).commands
         update_training_notes(outcome.run, commands=(*done, shlex.join(["swtformer", *arguments])))
-    return outcome.exit_code
+    # Launchers take every other code for a crash: they would stop the others, or start them all again.
+    return 0 if is_launched and outcome.exit_code == SKIPPED else outcome.exit_code
 
 
 def _require_paths(arguments: Sequence[str]) -> None:

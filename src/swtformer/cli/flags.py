@@ -27,7 +27,7 @@ VERBOSE = Annotated[
 ]
 """The flag that every command has."""
 
-ARGUMENTS = ("data", "decision", "format", "only", "out", "resume", "seeds", "size", "source", "until")
+ARGUMENTS = ("data", "decision", "format", "only", "out", "ray", "resume", "seeds", "size", "source", "until")
 """Arguments of functions that messages name in backticks, and that are flags of the commands."""
 
 _BOOLEAN_WORDS = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n", "1", "0"})

@@ -35,6 +35,16 @@ Config = Annotated[
         negative=(),
     ),
 ]
+Ray = Annotated[
+    str | None,
+    Parameter(
+        name="--ray",
+        metavar="ADDRESS",
+        help="Divide the images over a Ray cluster: auto (the one that runs here), local (this machine) or "
+        "its address. Needs the extra `ray`. Processes of torchrun and srun need no flag.",
+        negative=(),
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from swtformer.cli.outcome import (
     Config,
     OptionalData,
     Outcome,
+    Ray,
     RunFolder,
     again,
     finish,
@@ -21,7 +22,15 @@ from swtformer.store.run import Run
 
 
 @with_settings("seed", "data", "refine", "refiner")
-def refine(run: RunFolder, data: OptionalData = None, /, *, config: Config = None, **flags: Any) -> Outcome:
+def refine(
+    run: RunFolder,
+    data: OptionalData = None,
+    /,
+    *,
+    ray: Ray = None,
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
     """Make a run's maps follow the edges of the images.
 
     By default the images that the maps were made for. Settings that are not given here are those of the run.
@@ -34,7 +43,7 @@ def refine(run: RunFolder, data: OptionalData = None, /, *, config: Config = Non
         images = open_images(path, settings)
         from swtformer.stages.refine import refine as run_refine
 
-        result = run_refine(made, images, settings=settings, progress=view)
+        result = run_refine(made, images, settings=settings, ray=ray, progress=view)
     kept = f", {result.reused} were kept" if result.reused else ""
     say(f"Maps of {result.done} images refined by {result.method}{kept}: {made.refined}")
     if result.unmapped:

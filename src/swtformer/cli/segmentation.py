@@ -14,8 +14,8 @@ from swtformer.cli.outcome import (
     Config,
     OptionalData,
     Outcome,
+    Ray,
     RunFolder,
-    again,
     finish,
     open_images,
     resume_hint,
@@ -24,6 +24,7 @@ from swtformer.cli.outcome import (
 )
 from swtformer.cli.screen import progress, say, warn
 from swtformer.errors import DataError
+from swtformer.processes import is_main_process
 from swtformer.store.models import ONNX, local_model_folder, newest_network
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
@@ -115,6 +116,7 @@ def predict(
         ),
     ],
     out: Annotated[Path, Parameter(help="Folder of the masks, areas and what else is asked for.")],
+    ray: Ray = None,
     config: Config = None,
     **flags: Any,
 ) -> Outcome:
@@ -133,12 +135,13 @@ def predict(
         local_model_folder(model)
     if settings.network != "cam":
         say_network(model)
-    with progress(again) as view:
+    with progress(lambda: "Run the same command again; the masks made so far are kept.") as view:
         from swtformer.inference.inputs import LIST
         from swtformer.stages.predict import predict as run_predict
 
-        listed = sys.stdin.read().splitlines() if LIST in inputs else ()
-        result = run_predict(model, inputs, out, settings=settings, listed=listed, progress=view)
+        is_read = LIST in inputs and is_main_process()
+        listed = sys.stdin.read().splitlines() if is_read else ()
+        result = run_predict(model, inputs, out, settings=settings, listed=listed, ray=ray, progress=view)
     how = "the segmentation network" if result.kind == "segmentation" else "class activation maps"
     if result.done == 0:
         count = len(result.failures)

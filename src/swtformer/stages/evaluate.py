@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 
 from swtformer.datasets.label_images import read_labels, read_truth, require_same_size
 from swtformer.datasets.of_run import groups_also_trained_on
-from swtformer.datasets.records import ImageSet
+from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.truth import (
     ground_truth_folder,
     records_with_mask,
@@ -23,7 +24,7 @@ from swtformer.datasets.truth import (
 from swtformer.errors import DataError
 from swtformer.functional.scores import ImageMean, confusion_matrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
-from swtformer.in_order import in_order
+from swtformer.in_order import THREADS, work_ahead
 from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.labelling.mask_rule import first_whole, ids_with_maps, rule_for, source_and_policy
 from swtformer.progress import Progress, shown
@@ -36,8 +37,9 @@ from swtformer.scoring.measures import (
     segmentation_score,
 )
 from swtformer.settings import EvaluateSettings, MaskSettings
+from swtformer.sharing import Work, open_team
 from swtformer.store.maps import Source
-from swtformer.store.masks import read_rule
+from swtformer.store.masks import MaskRule, read_rule
 from swtformer.store.notes import map_notes
 from swtformer.store.refined_maps import require_refined_from_maps
 from swtformer.store.run import RefinedRun, Run
@@ -49,12 +51,21 @@ from swtformer.store.scores import (
     write_scores,
 )
 
+Counted = TypeVar("Counted")
+
 
 @shows_progress
 def evaluate(
-    run: Run, data: ImageSet, *, settings: EvaluateSettings | None = None, progress: Progress = shown
+    run: Run,
+    data: ImageSet,
+    *,
+    settings: EvaluateSettings | None = None,
+    ray: str | None = None,
+    progress: Progress = shown,
 ) -> Scores:
     """Score a run's maps against a data set and write scores.json.
+
+    The processes of torchrun or srun divide the images; the scores are the same to the last digit.
 
     Every source of maps is scored under every policy of the settings. The sources are "cam" and, where the
     method makes R-CAMs, "rcam". With `settings.maps` refined they are "cam" and "refined", and the scores go
@@ -74,14 +85,16 @@ def evaluate(
         run: a run with maps.
         data: images with masks, image-level labels, or both.
         settings: the run's own where None.
+        ray: address of a Ray cluster whose workers divide the images (`open_team`).
         progress: called for every image.
 
     Raises:
         DataError: maps are missing (unless they count as background), sizes or classes don't match, a mask is
             not a label image, or the set has neither masks nor labels.
-        SwtformerError: the run has no maps, the maps come from different models or settings, or the refined
-            ones are stale.
+        SwtformerError: the run has no maps, the maps come from different models or settings, the refined
+            ones are stale, or another process has ended.
     """
+    team = open_team(ray)
     own = run.settings()
     settings = own.evaluate if settings is None else settings
     if settings.maps == "refined":
@@ -91,7 +104,6 @@ def evaluate(
     over = scored_labels(data, settings.score_classes)
     ids = ids_with_maps(run)
     masked = records_with_mask(data)
-    folder = ground_truth_folder(masked)
     missing = {record.id for record, _ in masked} - set(ids)
     if missing and settings.missing == "error":
         _refuse_missing(missing, len(masked), f"maps in {run.maps}", "Make them with `swtformer localize`")
@@ -114,8 +126,47 @@ def evaluate(
         missing=settings.missing,
     )
     totals = MapTotals(sources, counter.thresholds, len(data.classes) + 1)
-    for image in in_order("evaluate", counter, sorted({*ids, *missing}), progress):
+    scored = sorted({*ids, *missing})
+    for image in team.divided(
+        Counting(counter), scored, lambda done: progress("evaluate", done, len(scored))
+    ):
         totals.add(image)
+
+    def end() -> Scores:
+        scores = _scores(run, data, settings, counter, totals, rule)
+        write_scores(run.scores_file, scores)
+        return scores
+
+    return team.agreed(end)
+
+
+@dataclass(frozen=True)
+class Counting(Work[str, Counted]):
+    """Counts images in threads, as decoding and counting release the interpreter.
+
+    Attributes:
+        count: what one image adds; it changes nothing.
+    """
+
+    count: Callable[[str], Counted]
+
+    def __call__(self, items: Sequence[str]) -> Iterator[Counted]:
+        """See `Work`."""
+        return work_ahead(self.count, items, threads=min(os.cpu_count() or 1, THREADS))
+
+
+def _scores(
+    run: Run,
+    data: ImageSet,
+    settings: EvaluateSettings,
+    counter: MapCounter,
+    totals: MapTotals,
+    rule: MaskRule | None,
+) -> Scores:
+    sources, over, made, own = counter.sources, counter.over, map_notes(run), Run(run.path).settings()
+    best = sources[-1]
+    masked = records_with_mask(data)
+    folder = ground_truth_folder(masked)
     require_classes(totals.truth(), totals.ignored, folder, data.classes)
     classification = _classification(totals, data)
     if not masked and classification is None:
@@ -133,7 +184,7 @@ def evaluate(
                 )
             )
     rule = rule or rule_for(best, own.mask, label_free=totals.label_free)
-    scores = Scores(
+    return Scores(
         split=data.split or data.name,
         images=len(masked) or (classification.images if classification else 0),
         ground_truth=folder,
@@ -150,8 +201,6 @@ def evaluate(
         missing=totals.missing,
         known_groups=tuple(groups_also_trained_on(run, data)),
     )
-    write_scores(run.scores_file, scores)
-    return scores
 
 
 @shows_progress
@@ -160,6 +209,7 @@ def evaluate_folder(
     data: ImageSet,
     *,
     settings: EvaluateSettings | None = None,
+    ray: str | None = None,
     progress: Progress = shown,
 ) -> Scores:
     """Score a folder of label images `<id>.png`, wherever they come from; nothing is written.
@@ -172,12 +222,14 @@ def evaluate_folder(
         predictions: folder of label images with the values of the data set.
         data: images with masks.
         settings: `score_classes` and `missing` are used.
+        ray: address of a Ray cluster whose workers divide the images (`open_team`).
         progress: called for every image.
 
     Raises:
         DataError: the set has no masks or no classes, predictions are missing (unless they count as
             background) or are the ground truth itself, sizes differ, or a file is not a label image.
     """
+    team = open_team(ray)
     settings = settings or EvaluateSettings()
     over = scored_labels(data, settings.score_classes)
     masked = records_with_mask(data)
@@ -195,45 +247,62 @@ def evaluate_folder(
     if missing and settings.missing == "error":
         _refuse_missing(missing, len(masked), f"masks <id>.png in {predictions}", "Add them")
 
-    def count(id: str) -> tuple[str, Tensor, int]:
-        prediction, mask = pairs[id]
-        truth = torch.from_numpy(read_truth(records[id], data.classes))
-        if id in missing:
-            predicted = torch.zeros_like(truth)
-        else:
-            predicted = torch.from_numpy(read_labels(prediction, data.classes))
-            require_same_size(predicted.shape, prediction, truth.shape, f"its ground truth {mask}")
-        counts = confusion_matrix(predicted, truth, labels=len(data.classes) + 1)
-        return id, counts, int((truth == IGNORED).count_nonzero())
-
     total = torch.zeros(len(data.classes) + 1, len(data.classes) + 2, dtype=torch.int64)
     ignored = 0
     per_image = {}
     image_means = ImageMean(2)
-    for id, counts, unscored in in_order("evaluate", count, list(pairs), progress):
+    counting = Counting(_FolderCounter(records, pairs, frozenset(missing), data.classes))
+    for id, counts, unscored in team.divided(
+        counting, list(pairs), lambda done: progress("evaluate", done, len(pairs))
+    ):
         total += counts
         given_and_decided = torch.stack([mean_iou(part, over=over) for part in (counts, counts[:, :-1])])
         image_means.update(given_and_decided)
         per_image[id] = float(given_and_decided[0])
         ignored += unscored
-    require_classes(total.sum(1), ignored, folder, data.classes)
-    names = (BACKGROUND, *data.classes)
-    return Scores(
-        split=data.split or data.name,
-        images=len(masked),
-        ground_truth=folder,
-        labels_from=data.labels_from,
-        predictions=str(predictions),
-        classes=names,
-        scored_classes=tuple(names[label] for label in over),
-        scales=(),
-        flip=False,
-        segmentation=_folder_scores(total, image_means.means(), names, over),
-        classification=None,
-        per_image=_image_scores(per_image),
-        skipped=len(data) - len(masked),
-        missing=len(missing),
-    )
+
+    def end() -> Scores:
+        require_classes(total.sum(1), ignored, folder, data.classes)
+        names = (BACKGROUND, *data.classes)
+        return Scores(
+            split=data.split or data.name,
+            images=len(masked),
+            ground_truth=folder,
+            labels_from=data.labels_from,
+            predictions=str(predictions),
+            classes=names,
+            scored_classes=tuple(names[label] for label in over),
+            scales=(),
+            flip=False,
+            segmentation=_folder_scores(total, image_means.means(), names, over),
+            classification=None,
+            per_image=_image_scores(per_image),
+            skipped=len(data) - len(masked),
+            missing=len(missing),
+        )
+
+    return team.agreed(end)
+
+
+@dataclass(frozen=True)
+class _FolderCounter:
+    """Compares a mask of a folder with its ground truth."""
+
+    records: Mapping[str, Record]
+    pairs: Mapping[str, tuple[Path, Path]]
+    missing: frozenset[str]
+    classes: tuple[str, ...]
+
+    def __call__(self, id: str) -> tuple[str, Tensor, int]:
+        prediction, mask = self.pairs[id]
+        truth = torch.from_numpy(read_truth(self.records[id], self.classes))
+        if id in self.missing:
+            predicted = torch.zeros_like(truth)
+        else:
+            predicted = torch.from_numpy(read_labels(prediction, self.classes))
+            require_same_size(predicted.shape, prediction, truth.shape, f"its ground truth {mask}")
+        counts = confusion_matrix(predicted, truth, labels=len(self.classes) + 1)
+        return id, counts, int((truth == IGNORED).count_nonzero())
 
 
 def _folder_scores(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,8 +23,10 @@ from swtformer.methods import Method, checked_maps
 from swtformer.precision import autocast, pick_device, use_onednn
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
+from swtformer.segmentation import SegmentationNetwork
 from swtformer.segmentation.pretrained import map_maker
 from swtformer.settings import METHODS, Settings, channels
+from swtformer.sharing import Team, Work, open_team
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest, file_stamp, sha256
@@ -49,21 +53,26 @@ class LocalizeResult(ShortRepr):
 
 
 @shows_progress
-@sole_maker
 def localize(
-    run: Run, data: ImageSet, *, settings: Settings | None = None, progress: Progress = shown
+    run: Run,
+    data: ImageSet,
+    *,
+    settings: Settings | None = None,
+    ray: str | None = None,
+    progress: Progress = shown,
 ) -> LocalizeResult:
     """Write one map file per image into the run's `maps` folder; called again, it makes those that are
     missing.
 
     Maps that are there already, whole and made by the same model and settings, are kept. In a later round
     (`begin_round`) the model is the segmentation network of the round before, and the maps are its class
-    probabilities under the image-level labels.
+    probabilities under the image-level labels. The processes of torchrun or srun divide the images.
 
     Args:
         run: a run with a finished model.
         data: images; with `settings.localize.classes` given, their labels choose the classes.
         settings: the data and localize sections are used; the run's own where None.
+        ray: address of a Ray cluster whose workers divide the images (`open_team`).
         progress: called after every image.
 
     Raises:
@@ -71,11 +80,20 @@ def localize(
             although `settings.data.background` is none.
         SettingsError: `settings.data.background` is none and the method makes no R-CAMs.
         CheckpointError: the model is missing or damaged.
+        SwtformerError: another process has ended, or Ray cannot be used.
     """
     keep_freed_memory()
-    settings = with_range(settings or run.settings(), data)
+    settings = settings or run.settings()
+    team = open_team(ray, accelerator=settings.localize.accelerator)
+    return _localize(run, data, settings, team, progress)
+
+
+@sole_maker
+def _localize(run: Run, data: ImageSet, settings: Settings, team: Team, progress: Progress) -> LocalizeResult:
+    settings = with_range(settings, data)
     options = settings.localize
-    model = map_maker(run)
+    making = MapMaking(run, settings)
+    model = making.model
     if channels(settings.data) != channels(model.images):
         raise SettingsError(
             f"data.bands names {channels(settings.data)} bands; the model was trained on "
@@ -93,43 +111,117 @@ def localize(
                 f"{len(unknown)} images of {data.name} have no labels (the first is {unknown[0]}); "
                 "use localize.classes predicted to let the model choose the classes."
             )
-    if settings.data.strict:
-        refuse_unreadable(data, settings.data)
     require_classes_everywhere(data, settings)
-    if isinstance(model, Method):
-        model.has_background = settings.data.background == "label"
-    device = pick_device(options.accelerator)
-    model.to(device)
-    if device == "cpu":
-        use_onednn(model)
-    made_by = _fingerprint(run, settings)
-    notes = MapNotes(
-        **notes_of(data),
-        made_by=made_by,
-        images=len(data),
-        ids=tuple(record.id for record in data.records),
-        scales=options.scales,
-        flip=options.mirrored,
-        classes=options.classes,
-        settings=settings.shaping("localize"),
-    )
-    write_notes(run.maps_file, notes)
-    todo = [
-        record
-        for record in data.records
-        if not are_current(run.map_file(record.id), made_by=made_by, made_from=_source(record, settings))
-    ]
-    reused = len(data) - len(todo)
-    failures: list[Failure] = []
-    left_out = [
-        Failure(problem.id, "localize", str(data.root), problem.message)
-        for problem in data.problems
-        if problem.kind in NOT_THERE and problem.id is not None
-    ]
-    done = 0
-    progress("localize", reused, len(data))
 
-    def make(batch: list[tuple[Record, np.ndarray]]) -> list[ClassActivationMaps]:
+    def begin() -> None:
+        if settings.data.strict:
+            refuse_unreadable(data, settings.data)
+        notes = MapNotes(
+            **notes_of(data),
+            made_by=making.made_by,
+            images=len(data),
+            ids=tuple(record.id for record in data.records),
+            scales=options.scales,
+            flip=options.mirrored,
+            classes=options.classes,
+            settings=settings.shaping("localize"),
+        )
+        write_notes(run.maps_file, notes)
+
+    team.agreed(begin)
+    current = list(team.divided(_Current(run, settings, making.made_by), data.records))
+    # The first process alone knows what is current, and names what is to do.
+    todo = [record for record, kept in zip(data.records, current, strict=False) if not kept]
+    reused = len(data) - len(todo)
+    progress("localize", reused, len(data))
+    made = list(team.divided(making, todo, lambda done: progress("localize", reused + done, len(data))))
+
+    def end() -> LocalizeResult:
+        skipped = [failure for failure in made if failure is not None]
+        left_out = [
+            Failure(problem.id, "localize", str(data.root), problem.message)
+            for problem in data.problems
+            if problem.kind in NOT_THERE and problem.id is not None
+        ]
+        failures = (*skipped, *left_out)
+        write_failures(run, "localize", failures)
+        return LocalizeResult(done=len(made) - len(skipped), reused=reused, failures=failures)
+
+    return team.agreed(end)
+
+
+@dataclass(frozen=True)
+class _Current(Work[Record, bool]):
+    """Whether an image's maps are there, whole and made by this model and these settings."""
+
+    run: Run
+    settings: Settings
+    made_by: str
+
+    def __call__(self, items: Sequence[Record]) -> Iterator[bool]:
+        for record in items:
+            made_from = _source(record, self.settings)
+            yield are_current(self.run.map_file(record.id), made_by=self.made_by, made_from=made_from)
+
+
+@dataclass(frozen=True)
+class MapMaking(Work[Record, Failure | None]):
+    """Writes the maps of images; those that fail give a failure.
+
+    Attributes:
+        run: a run with a finished model.
+        settings: the data and localize sections are used.
+    """
+
+    run: Run
+    settings: Settings
+
+    @cached_property
+    def model(self) -> Method | SegmentationNetwork:
+        """What makes the maps."""
+        model = map_maker(self.run)
+        if isinstance(model, Method):
+            model.has_background = self.settings.data.background == "label"
+        device = pick_device(self.settings.localize.accelerator)
+        model.to(device)
+        if device == "cpu":
+            use_onednn(model)
+        return model
+
+    @cached_property
+    def made_by(self) -> str:
+        """Equal for maps that would come out equal: the model's weights and what shapes the maps."""
+        shaping = (
+            self.settings.shaping("localize"),
+            self.settings.data.images_alone(),
+            self.settings.data.background,
+        )
+        return digest(sha256(self.run.model / WEIGHTS), *shaping)
+
+    def __call__(self, items: Sequence[Record]) -> Iterator[Failure | None]:
+        """See `Work`."""
+        options = self.settings.localize
+        reader = read_ahead(items, self.settings.data, threads=options.workers)
+        results = in_equal_sizes(
+            (
+                (record, image if isinstance(image, ImageError) else (record, image))
+                for record, image in reader
+            ),
+            size_of=lambda item: (item[1].shape[0], item[1].shape[1]),
+            work=self._maps,
+            limit=options.batch_size,
+        )
+        for record, maps in results:
+            if isinstance(maps, SwtformerError):
+                yield Failure(record.id, "localize", str(record.image), str(maps))
+                continue
+            made_from = _source(record, self.settings)
+            replace(maps, made_by=self.made_by, made_from=made_from).save(self.run.map_file(record.id))
+            yield None
+
+    def _maps(self, batch: list[tuple[Record, np.ndarray]]) -> list[ClassActivationMaps]:
+        options, model = self.settings.localize, self.model
+        device = pick_device(options.accelerator)
         present = None
         if options.classes == "given":
             present = torch.zeros(len(batch), len(model.classes), device=device)
@@ -143,25 +235,6 @@ def localize(
                 made = network_maps(model, images, present, settings=options)
         size = (images.shape[-2], images.shape[-1])
         return [maps_of(made, index, size=size) for index in range(len(batch))]
-
-    reader = read_ahead(todo, settings.data, threads=options.workers)
-    results = in_equal_sizes(
-        ((record, image if isinstance(image, ImageError) else (record, image)) for record, image in reader),
-        size_of=lambda item: (item[1].shape[0], item[1].shape[1]),
-        work=make,
-        limit=options.batch_size,
-    )
-    for record, maps in results:
-        if isinstance(maps, SwtformerError):
-            failures.append(Failure(record.id, "localize", str(record.image), str(maps)))
-        else:
-            maps = replace(maps, made_by=made_by, made_from=_source(record, settings))
-            maps.save(run.map_file(record.id))
-            done += 1
-        progress("localize", reused + done + len(failures), len(data))
-    failures += left_out
-    write_failures(run, "localize", failures)
-    return LocalizeResult(done=done, reused=reused, failures=tuple(failures))
 
 
 def require_classes_everywhere(data: ImageSet, settings: Settings) -> None:
@@ -185,12 +258,6 @@ def require_classes_everywhere(data: ImageSet, settings: Settings) -> None:
             f"{len(empty)} images of {data.name} have no class (the first is {empty[0]}), but with "
             "data.background none every pixel has one. Label them, or set data.background to label."
         )
-
-
-def _fingerprint(run: Run, settings: Settings) -> str:
-    """Equal for maps that would come out equal: the model's weights and what shapes the maps."""
-    shaping = settings.shaping("localize"), settings.data.images_alone(), settings.data.background
-    return digest(sha256(run.model / WEIGHTS), *shaping)
 
 
 def _source(record: Record, settings: Settings) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,17 @@ from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.report.pictures import mask_overlay, thumbnail
-from swtformer.settings import PredictSettings
+from swtformer.settings import ImageSettings, PredictSettings
+from swtformer.sharing import Team, Work, open_team
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.files import make_folder, sha256, write_json, write_rows, write_with
+from swtformer.store.files import digest, file_stamp, make_folder, sha256, write_json, write_rows, write_with
 from swtformer.store.label_tiff import write_label_tiff
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import Area, Areas, ImageAreas, PredictionNotes, write_notes
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_writer
+from swtformer.store.unfinished import PhotographNotes, add_note, forget, open_notes, take_up
 
 MASKS, OVERLAYS, PROBABILITIES, GEOREFERENCED = "masks", "overlays", "probabilities", "georeferenced"
 ENDINGS = {MASKS: ".png", OVERLAYS: ".jpg", PROBABILITIES: ".npz", GEOREFERENCED: ".tif"}
@@ -85,6 +88,7 @@ def predict(
     *,
     settings: PredictSettings | None = None,
     listed: Iterable[str] = (),
+    ray: str | None = None,
     progress: Progress = shown,
 ) -> PredictResult:
     """Segment photographs; labels are not needed.
@@ -96,7 +100,8 @@ def predict(
     it on the earth; a world file of the image is copied beside masks/<name>.png. Scenes that are too large to
     be read whole are seen some rows at a time and get georeferenced/<name>.tif alone. Files of an earlier
     call with the same names are replaced, or removed where the image fails now or the file is not asked for;
-    photographs never are. areas.* and predictions.json are there only after a whole pass.
+    photographs never are. areas.* and predictions.json are there only after a whole pass; a call that was
+    stopped resumes. The processes of torchrun or srun divide the photographs.
 
     Args:
         model: a run, a saved model or an ONNX file; see `load_predictor`.
@@ -105,6 +110,7 @@ def predict(
         out: folder of the results.
         settings: how; defaults where None.
         listed: lines of a list of files.
+        ray: address of a Ray cluster whose workers divide the photographs (`open_team`).
         progress: called after every image.
 
     Raises:
@@ -112,9 +118,11 @@ def predict(
             photographs or is a run; with `settings.strict`, when any cannot be read.
         CheckpointError: the model is missing or damaged.
         SettingsError: the windows overlap by half or more.
+        SwtformerError: another process has ended, or Ray cannot be used.
     """
     keep_freed_memory()
     settings = settings or PredictSettings()
+    team = open_team(ray, accelerator=settings.accelerator)
     if 2 * settings.overlap_px >= settings.window_px:
         raise SettingsError(
             f"predict.overlap_px ({settings.overlap_px}) must be less than half of predict.window_px "
@@ -126,83 +134,180 @@ def predict(
         records = list(inputs.records)
     else:
         named = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-        records = find_inputs([os.fspath(item) for item in named], listed=listed, leave_out=results)
+        records = team.agreed(
+            lambda: find_inputs([os.fspath(item) for item in named], listed=listed, leave_out=results)
+        )
     _refuse_folder(records, target)
     _refuse_overwriting(records, target.path)
-    predictor = load_predictor(model, settings)
-    paths = [record.image for record in records]
-    predictor.images, remarks = settle(paths, predictor.images, set_by="as for the model")
+    segmenting = Segmenting(model, target.path, settings)
+    remarks = segmenting.settle(records)
     if settings.strict:
-        _refuse_unreadable(records, predictor)
+        team.agreed(lambda: _refuse_unreadable(records, segmenting.predictor))
     try:
         make_folder(target.path)
     except OSError as error:
         raise SwtformerError(f"{target.path}: cannot be created: {error.strerror or error}.") from error
     with sole_writer(target.path):
-        return _predicted(predictor, records, target, settings, remarks, progress)
+        return _predicted(segmenting, records, remarks, team, progress)
 
 
 def _predicted(
-    predictor: Predictor,
+    segmenting: Segmenting,
     records: Sequence[Record],
-    target: Run,
-    settings: PredictSettings,
     remarks: tuple[str, ...],
+    team: Team,
     progress: Progress,
 ) -> PredictResult:
+    target, settings, predictor = Run(segmenting.out), segmenting.settings, segmenting.predictor
     table = target.areas_file.with_suffix(".csv")
-    for file in (target.predictions_file, target.areas_file, table):
-        _remove(file)
-    write_failures(target, "predict", ())
-    rows: list[ImageAreas] = []
-    failures: list[Failure] = []
-    rotated = 0
-    much_larger = 0
-    progress("predict", 0, len(records))
-    for place, (record, image) in enumerate(
-        read_scenes_ahead(records, predictor.images, threads=settings.workers), start=1
-    ):
-        for folder, ending in (*ENDINGS.items(), (MASKS, WORLD), (MASKS, PROJECTION)):
-            _remove(_inside(target.path, folder, f"{record.id}{ending}"))
-        try:
-            if isinstance(image, ImageError):
-                raise image
-            if isinstance(image, LargeImage):
-                rows.append(_segmented_scene(predictor, record, image, target.path, settings))
-            else:
-                is_scene = _is_scene(record, settings)
-                rows.append(_segmented(predictor, record, image, target.path, settings, is_scene=is_scene))
-                largest = predictor.largest_side_px
-                if not is_scene and largest is not None:
-                    much_larger += max(image.shape[:2]) > MUCH_LARGER * largest
-            is_as_stored = predictor.images.exif == "raw" or isinstance(image, LargeImage)
-            rotated += is_as_stored and _is_rotated(record.image)
-        except ImageError as error:
-            failures.append(Failure(record.id, "predict", str(record.image), str(error)))
-        progress("predict", place, len(records))
-    write_failures(target, "predict", failures)
-    names = (BACKGROUND, *predictor.classes)
-    write_notes(target.areas_file, Areas(classes=names, images=tuple(rows)))
-    write_rows(table, COLUMNS, _table(rows))
-    notes = PredictionNotes(
-        **(settings.model_dump() | predictor.images.images_alone().model_dump()),
-        **predictor.about,
-        model=predictor.folder.resolve(),
-        weights=sha256(predictor.weights),
-        kind=predictor.kind,
-        classes=names,
-        images=len(rows),
-        skipped=len(failures),
+
+    kept: dict[str, PhotographNotes] = {}
+
+    def begin() -> None:
+        for file in (target.predictions_file, target.areas_file, table):
+            _remove(file)
+        write_failures(target, "predict", ())
+        left = take_up(target.path, made_by=segmenting.made_by)
+        kept.update({record.id: left[record.id] for record in records if segmenting.has_made(record, left)})
+
+    team.agreed(begin)
+    todo = [record for record in records if record.id not in kept]
+    progress("predict", len(kept), len(records))
+    made = list(
+        team.divided(segmenting, todo, lambda done: progress("predict", len(kept) + done, len(records)))
     )
-    write_json(target.predictions_file, notes.model_dump(mode="json", exclude_unset=True))
-    strays = _strays(target.path / MASKS, records)
-    if much_larger and settings.seen_as == "auto":
-        remarks += (
-            f"Images more than {MUCH_LARGER} times as large as any that the network was trained on: "
-            f"{much_larger}. They were seen whole, as photographs. If it was trained on tiles of such "
-            "images, set predict.seen_as to scene.",
+
+    def end() -> PredictResult:
+        outcomes = kept | {record.id: outcome for record, outcome in zip(todo, made, strict=True)}
+        in_order = [outcomes[record.id] for record in records]
+        failures = [outcome for outcome in in_order if isinstance(outcome, Failure)]
+        done = [outcome for outcome in in_order if isinstance(outcome, PhotographNotes)]
+        rows = tuple(note.areas for note in done)
+        write_failures(target, "predict", failures)
+        names = (BACKGROUND, *predictor.classes)
+        write_notes(target.areas_file, Areas(classes=names, images=rows))
+        write_rows(table, COLUMNS, _table(rows))
+        notes = PredictionNotes(
+            **(settings.model_dump() | predictor.images.images_alone().model_dump()),
+            **predictor.about,
+            model=predictor.folder.resolve(),
+            weights=sha256(predictor.weights),
+            kind=predictor.kind,
+            classes=names,
+            images=len(rows),
+            skipped=len(failures),
         )
-    return PredictResult(target.path, predictor.kind, len(rows), rotated, tuple(failures), strays, remarks)
+        write_json(target.predictions_file, notes.model_dump(mode="json", exclude_unset=True))
+        forget(target.path)
+        said = remarks
+        much_larger = sum(note.is_much_larger for note in done)
+        if much_larger and settings.seen_as == "auto":
+            said += (
+                f"Images more than {MUCH_LARGER} times as large as any that the network was trained on: "
+                f"{much_larger}. They were seen whole, as photographs. If it was trained on tiles of such "
+                "images, set predict.seen_as to scene.",
+            )
+        return PredictResult(
+            target.path,
+            predictor.kind,
+            len(rows),
+            sum(note.is_rotated for note in done),
+            tuple(failures),
+            _strays(target.path / MASKS, records),
+            said,
+        )
+
+    return team.agreed(end)
+
+
+@dataclass
+class Segmenting(Work[Record, PhotographNotes | Failure]):
+    """Writes the masks of photographs, and what else is asked for; those that cannot be read give a failure.
+
+    Attributes:
+        model: as for `load_predictor`.
+        out: folder of the results.
+        settings: how.
+        images: how photographs are read; decided by `settle`.
+    """
+
+    model: str | os.PathLike[str]
+    out: Path
+    settings: PredictSettings
+    images: ImageSettings | None = None
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What makes the masks."""
+        predictor = load_predictor(self.model, self.settings)
+        if self.images is not None:
+            predictor.images = self.images
+        return predictor
+
+    @cached_property
+    def made_by(self) -> str:
+        """Equal for results that would come out equal."""
+        return digest(
+            sha256(self.predictor.weights),
+            self.predictor.about,
+            self.predictor.images.images_alone(),
+            self.settings.model_dump(exclude={"workers", "accelerator", "strict"}),
+        )
+
+    def settle(self, records: Sequence[Record]) -> tuple[str, ...]:
+        """Decide how the photographs are read; see `settle`."""
+        paths = [record.image for record in records]
+        self.images, remarks = settle(paths, self.predictor.images, set_by="as for the model")
+        self.predictor.images = self.images
+        return remarks
+
+    def has_made(self, record: Record, left: Mapping[str, PhotographNotes]) -> bool:
+        """Whether a stopped call left the results of a photograph, which is what it was."""
+        note = left.get(record.id)
+        if note is None or note.made_from != file_stamp(record.image):
+            return False
+        main = [
+            _inside(self.out, folder, f"{record.id}{ENDINGS[folder]}") for folder in (MASKS, GEOREFERENCED)
+        ]
+        return any(path.is_file() for path in main)
+
+    def __call__(self, items: Sequence[Record]) -> Iterator[PhotographNotes | Failure]:
+        """See `Work`."""
+        reader = read_scenes_ahead(items, self.predictor.images, threads=self.settings.workers)
+        with open_notes(self.out) as notes:
+            for record, image in reader:
+                for folder, ending in (*ENDINGS.items(), (MASKS, WORLD), (MASKS, PROJECTION)):
+                    _remove(_inside(self.out, folder, f"{record.id}{ending}"))
+                try:
+                    if isinstance(image, ImageError):
+                        raise image
+                    note = self._segmented(record, image)
+                except ImageError as error:
+                    yield Failure(record.id, "predict", str(record.image), str(error))
+                else:
+                    add_note(notes, note)
+                    yield note
+
+    def _segmented(self, record: Record, image: np.ndarray | LargeImage) -> PhotographNotes:
+        predictor, settings = self.predictor, self.settings
+        made_from = file_stamp(record.image)
+        is_much_larger = False
+        if isinstance(image, LargeImage):
+            areas = _segmented_scene(predictor, record, image, self.out, settings)
+        else:
+            is_scene = _is_scene(record, settings)
+            areas = _segmented(predictor, record, image, self.out, settings, is_scene=is_scene)
+            largest = predictor.largest_side_px
+            if not is_scene and largest is not None:
+                is_much_larger = max(image.shape[:2]) > MUCH_LARGER * largest
+        is_as_stored = predictor.images.exif == "raw" or isinstance(image, LargeImage)
+        return PhotographNotes(
+            made_by=self.made_by,
+            made_from=made_from,
+            is_rotated=is_as_stored and _is_rotated(record.image),
+            is_much_larger=is_much_larger,
+            areas=areas,
+        )
 
 
 def _remove(path: Path) -> None:

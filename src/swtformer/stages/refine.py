@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
 from swtformer.settings import RefineSettings, Settings
+from swtformer.sharing import Team, Work, open_team
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
@@ -33,7 +34,7 @@ from swtformer.store.maps import ClassActivationMaps, are_current
 from swtformer.store.notes import MapNotes, RefinedNotes, read_notes, training_notes, write_notes
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_maker
-from swtformer.training.refiner_weights import fit_or_load
+from swtformer.training.refiner_weights import fit_or_load, load_fitted
 
 BATCH_ON_A_GPU = 16
 """Images of one size that are refined together by default. On a CPU it is one, where more are no faster."""
@@ -59,37 +60,49 @@ class RefineResult(ShortRepr):
 
 
 @shows_progress
-@sole_maker
 def refine(
     run: Run,
     data: ImageSet | None = None,
     *,
     settings: Settings | None = None,
+    ray: str | None = None,
     progress: Progress = shown,
 ) -> RefineResult:
     """Write refined/<id>.npz for every image of the data set that has maps, and refined.json.
 
     The files are `ClassActivationMaps`: `refined` holds the result, `cam` the unchanged CAM. Current files,
     made in the same way from the same maps and image, are kept. A learned refiner is fitted first, to these
-    images and maps alone, unless its weights are current.
+    images and maps alone, unless its weights are current. The processes of torchrun or srun divide the
+    images.
 
     Args:
         run: a run with maps.
         data: images; by default those that the maps were made for.
         settings: the seed, data, refine and refiner sections are used; by default the run's own.
+        ray: address of a Ray cluster whose workers divide the images (`open_team`).
         progress: called after every image.
 
     Raises:
         SwtformerError: no maps can be used, none of the data set's images has maps, the maps to start from
-            were not made, or an optional library is missing.
+            were not made, an optional library is missing, or another process has ended.
+        SettingsError: a learned refiner is to be fitted, and several processes were launched.
         PluginError: the refiner gave something else than maps of these images.
         NonFiniteError: the fit of a learned refiner diverged, or a refiner gave nan.
     """
     keep_freed_memory()
+    settings = settings or run.settings()
+    team = open_team(ray, accelerator=settings.refine.accelerator)
+    return _refine(run, data, settings, team, progress)
+
+
+@sole_maker
+def _refine(
+    run: Run, data: ImageSet | None, settings: Settings, team: Team, progress: Progress
+) -> RefineResult:
     mapped_by = read_notes(run.maps_file, MapNotes)
     if data is None:
         data = open_data_of(run, mapped_by or training_notes(run))
-    settings = with_range(settings or run.settings(), data)
+    settings = with_range(settings, data)
     options = settings.refine
     mapped = set(ids_with_maps(run))
     records = [record for record in data.records if record.id in mapped]
@@ -99,64 +112,131 @@ def refine(
             "`swtformer localize`."
         )
     if settings.data.strict:
-        refuse_unreadable(data, settings.data)
-    start = _start(run, [record.id for record in records], options)
-    refiner = create_refiner(
-        options.method,
-        settings.plugin_options("refiner"),
-        source=start.source,
-        device=pick_device(options.accelerator),
+        team.agreed(lambda: refuse_unreadable(data, settings.data))
+    refining = Refining(
+        run, settings, team.agreed(lambda: _start(run, [each.id for each in records], options))
     )
-    weights = ""
-    if isinstance(refiner, LearnedRefiner):
-        examples = RunExamples(run, records, start, settings.data.images_alone())
-        weights = fit_or_load(
-            refiner,
-            examples,
-            run=run,
-            made_from=examples.fingerprint(),
-            settings=settings,
-            progress=progress,
-        )
-    settled = options.model_copy(update={"source": start.source})
+    refining.weights = team.agreed(lambda: refining.fit(records, progress))
+    settled = options.model_copy(update={"source": refining.start.source})
     shaped_by = settings.model_copy(update={"refine": settled}).shaping("refine", "refiner")
     maps_made_by = None if mapped_by is None else mapped_by.made_by
-    made_by = digest(maps_made_by, shaped_by, start, settings.data.images_alone(), weights)
+    refining.made_by = digest(
+        maps_made_by, shaped_by, refining.start, settings.data.images_alone(), refining.weights
+    )
     notes = RefinedNotes(
         **notes_of(data),
-        made_by=made_by,
+        made_by=refining.made_by,
         maps_made_by=maps_made_by,
         images=len(records),
         method=options.method,
-        source=start.source,
-        background_power=start.power if start.source == "cam" else None,
+        source=refining.start.source,
+        background_power=refining.start.power if refining.start.source == "cam" else None,
         scales=() if mapped_by is None else mapped_by.scales,
         flip=False if mapped_by is None else mapped_by.flip,
         settings=shaped_by,
     )
-    write_notes(run.refined_file, notes)
-    failures: list[Failure] = []
-    todo = list(_todo(run, records, made_by, failures))
-    reused = len(records) - len(todo) - len(failures)
-    done = 0
-    progress("refine", reused + len(failures), len(records))
-    results = in_equal_sizes(
-        _unrefined(run, todo, start, settings),
-        size_of=lambda unrefined: unrefined.maps.size,
-        work=partial(_refined, refiner),
-        limit=options.batch_size or (1 if refiner.device.type == "cpu" else BATCH_ON_A_GPU),
-    )
-    for record, maps in results:
-        if isinstance(maps, SwtformerError):
-            failures.append(_failure(run, record, maps))
-        else:
-            replace(maps, made_by=made_by).save(run.refined_map_file(record.id))
-            done += 1
-        progress("refine", reused + done + len(failures), len(records))
-    write_failures(run, "refine", failures)
-    return RefineResult(
-        options.method, done, reused, unmapped=len(data) - len(records), failures=tuple(failures)
-    )
+    team.agreed(lambda: write_notes(run.refined_file, notes))
+    # The first process alone knows what is current, and names what is to do.
+    found = list(team.divided(_Current(run, refining.made_by), records))
+    failures = [failure for failure in found if isinstance(failure, Failure)]
+    todo = [record for record, state in zip(records, found, strict=False) if state is False]
+    known = len(records) - len(todo)
+    progress("refine", known, len(records))
+    made = list(team.divided(refining, todo, lambda done: progress("refine", known + done, len(records))))
+
+    def end() -> RefineResult:
+        skipped = [failure for failure in made if failure is not None]
+        write_failures(run, "refine", failures + skipped)
+        return RefineResult(
+            options.method,
+            done=len(made) - len(skipped),
+            reused=known - len(failures),
+            unmapped=len(data) - len(records),
+            failures=(*failures, *skipped),
+        )
+
+    return team.agreed(end)
+
+
+@dataclass(frozen=True)
+class _Current(Work[Record, bool | Failure]):
+    """Whether refined maps are there, whole and made in this way from the maps that there are now; a failure
+    where the maps are damaged."""
+
+    run: Run
+    made_by: str
+
+    def __call__(self, items: Sequence[Record]) -> Iterator[bool | Failure]:
+        for record in items:
+            try:
+                maps = ClassActivationMaps.load(self.run.map_file(record.id))
+            except SwtformerError as error:
+                yield _failure(self.run, record, error)
+                continue
+            path = self.run.refined_map_file(record.id)
+            yield are_current(path, made_by=self.made_by, made_from=made_from(record, maps))
+
+
+@dataclass
+class Refining(Work[Record, Failure | None]):
+    """Writes the refined maps of images; those that fail give a failure.
+
+    Attributes:
+        run: a run with maps.
+        settings: the seed, data, refine and refiner sections are used.
+        start: the maps to start from.
+        weights: fingerprint of a learned refiner's weights once it is fitted.
+        made_by: fingerprint of the refined maps.
+    """
+
+    run: Run
+    settings: Settings
+    start: Start
+    weights: str = ""
+    made_by: str = ""
+
+    @cached_property
+    def refiner(self) -> Refiner:
+        """What refines; a learned one that another process has fitted with its weights."""
+        refiner = create_refiner(
+            self.settings.refine.method,
+            self.settings.plugin_options("refiner"),
+            source=self.start.source,
+            device=pick_device(self.settings.refine.accelerator),
+        )
+        if self.weights and isinstance(refiner, LearnedRefiner):
+            load_fitted(refiner, run=self.run)
+        return refiner
+
+    def fit(self, records: Sequence[Record], progress: Progress) -> str:
+        """Fit a learned refiner unless its weights are current; their fingerprint, "" for other refiners."""
+        if not isinstance(self.refiner, LearnedRefiner):
+            return ""
+        examples = RunExamples(self.run, records, self.start, self.settings.data.images_alone())
+        return fit_or_load(
+            self.refiner,
+            examples,
+            run=self.run,
+            made_from=examples.fingerprint(),
+            settings=self.settings,
+            progress=progress,
+        )
+
+    def __call__(self, items: Sequence[Record]) -> Iterator[Failure | None]:
+        """See `Work`."""
+        is_on_cpu = self.refiner.device.type == "cpu"
+        results = in_equal_sizes(
+            _unrefined(self.run, items, self.start, self.settings),
+            size_of=lambda unrefined: unrefined.maps.size,
+            work=partial(_refined, self.refiner),
+            limit=self.settings.refine.batch_size or (1 if is_on_cpu else BATCH_ON_A_GPU),
+        )
+        for record, maps in results:
+            if isinstance(maps, SwtformerError):
+                yield _failure(self.run, record, maps)
+            else:
+                replace(maps, made_by=self.made_by).save(self.run.refined_map_file(record.id))
+                yield None
 
 
 def _start(run: Run, ids: list[str], options: RefineSettings) -> Start:
@@ -165,19 +245,6 @@ def _start(run: Run, ids: list[str], options: RefineSettings) -> Start:
     if source == "rcam":
         return Start(source, power=1.0)
     return Start(source, power=options.background_power or label_free_power(run, ids))
-
-
-def _todo(run: Run, records: list[Record], made_by: str, failures: list[Failure]) -> Iterator[Record]:
-    """The images whose refined maps are missing, damaged or stale; those with damaged maps fail."""
-    for record in records:
-        try:
-            maps = ClassActivationMaps.load(run.map_file(record.id))
-        except SwtformerError as error:
-            failures.append(_failure(run, record, error))
-            continue
-        path = run.refined_map_file(record.id)
-        if not are_current(path, made_by=made_by, made_from=made_from(record, maps)):
-            yield record
 
 
 @dataclass(frozen=True)
@@ -190,7 +257,7 @@ class _Unrefined:
 
 
 def _unrefined(
-    run: Run, records: list[Record], start: Start, settings: Settings
+    run: Run, records: Sequence[Record], start: Start, settings: Settings
 ) -> Iterator[tuple[Record, _Unrefined | SwtformerError]]:
     """Every record with its image and maps, or with the error that keeps them from being used."""
     reader = read_ahead(records, settings.data, threads=settings.refine.workers)

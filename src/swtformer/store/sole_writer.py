@@ -27,8 +27,8 @@ def sole_writer(
 ) -> Iterator[None]:
     """Lock a folder against other processes; the lock ends with this one.
 
-    The empty file that stays is not a lock. Of a training's processes the main one holds it. A folder that
-    does not exist is not locked.
+    The empty file that stays is not a lock. Of processes that were launched together the first holds it. A
+    folder that does not exist is not locked.
 
     Args:
         folder: where this process is going to write.

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from swtformer.engine.batches import Samples
 from swtformer.engine.fitting import fit
 from swtformer.engine.module import FittedModule
-from swtformer.errors import SettingsError
-from swtformer.processes import launched_processes
 from swtformer.progress import Progress, silent
 from swtformer.refiners import Example, Examples, LearnedRefiner
 from swtformer.settings import OptimisationSettings
@@ -114,14 +112,8 @@ def fit_refiner(
     Raises:
         DataError: no example can be read.
         NonFiniteError: a loss or weight is not finite.
-        SettingsError: fp16 on a CPU, or several processes were launched.
+        SettingsError: fp16 on a CPU.
     """
-    launched = launched_processes()
-    if launched > 1:
-        raise SettingsError(
-            f"{type(refiner).__name__} is fitted by one process, but {launched} were launched. Run "
-            "`swtformer refine` without torchrun or srun."
-        )
     options = refiner.options
     accelerator = "gpu" if refiner.device.type == "cuda" else refiner.device.type
     optimisation = OptimisationSettings.model_validate(

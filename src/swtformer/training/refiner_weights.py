@@ -10,6 +10,7 @@ from safetensors.torch import save
 from swtformer.backbones.base import Backbone
 from swtformer.engine.checkpoint_files import newest_checkpoint
 from swtformer.errors import CheckpointError, SettingsError
+from swtformer.processes import launched_processes
 from swtformer.progress import Progress
 from swtformer.refiners import Examples, LearnedRefiner
 from swtformer.segmentation import SegmentationNetwork
@@ -50,7 +51,8 @@ def fit_or_load(
         CheckpointError: the run's model is missing or damaged.
         DataError: no image can be read together with its maps.
         NonFiniteError: a loss or weight is not finite.
-        SettingsError: the run's method has no features to learn from, or fp16 is asked for on a CPU.
+        SettingsError: the run's method has no features to learn from, fp16 is asked for on a CPU, or a fit is
+            needed and several processes were launched.
     """
     backbone = _backbone(run)
     torch.manual_seed(settings.seed)
@@ -61,6 +63,13 @@ def fit_or_load(
     if file.is_file() and known == fit.model_copy(update={"weights": sha256(file)}):
         load_weights(refiner.network, read_weights(file), source=file)
         return sha256(file)
+
+    if (launched := launched_processes()) > 1:
+        raise SettingsError(
+            f"{type(refiner).__name__} is fitted by one process, but {launched} were launched. Run "
+            "`swtformer refine` without torchrun or srun, or over Ray; once the refiner is fitted, launched "
+            "processes divide the images."
+        )
 
     from swtformer.training.refiner import fit_refiner
 
@@ -83,6 +92,13 @@ def fit_or_load(
     write_notes(note, fit.model_copy(update={"weights": sha256(file)}))
     shutil.rmtree(folder.checkpoints)
     return sha256(file)
+
+
+def load_fitted(refiner: LearnedRefiner, *, run: Run) -> None:
+    """Build a refiner's network with the weights that `fit_or_load` left."""
+    refiner.build(_backbone(run))
+    file = run.refined_model(refiner.name)
+    load_weights(refiner.network, read_weights(file), source=file)
 
 
 def _fingerprint(refiner: LearnedRefiner, run: Run, made_from: str, seed: int) -> str:
