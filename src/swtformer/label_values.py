@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 BACKGROUND = "background"
 """Name of label 0."""
 
@@ -10,3 +12,10 @@ IGNORED = 255
 
 IGNORED_NAME = "ignored"
 """Name of 255 in formats with named labels; VOC and CVAT use it too."""
+
+
+def values_in(labels: np.ndarray) -> list[int]:
+    """The values of a (H, W) uint8 label image, rising; only places where the value changes are sorted."""
+    flat = labels.ravel()
+    values: list[int] = np.unique(np.append(flat[:-1][flat[1:] != flat[:-1]], flat[-1:])).tolist()
+    return values
