@@ -16,6 +16,8 @@ from PIL import Image
 
 from swtformer import __version__
 from swtformer.cli import commands, main
+from swtformer.cli.entry import COMMANDS as LISTED
+from swtformer.cli.entry import build_app
 from swtformer.cli.outcome import Outcome
 from swtformer.cli.signals import Stopped
 from swtformer.errors import CheckpointError, DataError, NonFiniteError
@@ -280,3 +282,27 @@ def test_a_signal_that_a_library_swallowed_or_made_its_own_error_is_a_stop(
     monkeypatch.setattr(commands, "version", version)
     assert main(["version"]) == 130
     assert capsys.readouterr().err == "\nStopped by SIGINT.\n"
+
+
+def test_the_list_of_commands_has_the_first_paragraphs_of_their_descriptions() -> None:
+    whole = build_app()
+    for command in LISTED:
+        app = whole["data"] if command.usage.startswith("data ") else whole
+        assert command.summary == (app[command.name].help or "").partition("\n")[0], command.name
+
+
+def test_help_loads_no_settings() -> None:
+    code = (
+        "import sys; from swtformer.cli import main; main(['--help']); "
+        "sys.exit(' '.join({'pydantic', 'yaml'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(command.name in done.stdout.split() for command in LISTED if command.name != "check")
+
+
+def test_a_command_is_found_wherever_its_name_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help", "version"]) == 0
+    assert "Print the version." in capsys.readouterr().out
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
