@@ -10,6 +10,9 @@ BACKGROUND = "background"
 IGNORED = 255
 """Pixels that are not scored (ground truth), not trained on (pseudo-masks) or not decided (predictions)."""
 
+MOST_CLASSES = IGNORED - 1
+"""Label images have 8 bits: 0 and 255 are no classes."""
+
 IGNORED_NAME = "ignored"
 """Name of 255 in formats with named labels; VOC and CVAT use it too."""
 
