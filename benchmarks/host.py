@@ -51,7 +51,7 @@ from swtformer.training.augment import create_augmentation
 RESULT = Path(__file__).with_name("host.md")
 SOURCE = Path(__file__).parents[1] / "src"
 FORMATS = {"yolo": "", "label-studio": ".json", "cvat": ".zip", "cvat-images": ".xml", "coco": ".json"}
-IMAGES = 40
+IMAGES = 16
 """Photographs of each row."""
 
 Figures = dict[str, float]
