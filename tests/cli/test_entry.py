@@ -20,6 +20,8 @@ from support.launched import files_below
 from support.squares import draw_squares, quick_settings
 from swtformer import __version__
 from swtformer.cli import commands, main
+from swtformer.cli.entry import COMMANDS as LISTED
+from swtformer.cli.entry import build_app
 from swtformer.cli.outcome import Outcome
 from swtformer.cli.signals import Stopped
 from swtformer.errors import CheckpointError, DataError, NonFiniteError
@@ -346,3 +348,27 @@ def test_torchrun_starts_again_when_a_process_is_killed(tmp_path: Path) -> None:
     assert re.findall(r"Maps of (\d+) images made, (\d+) were kept", done.stdout) != []
     assert files_below(two.maps) == files_below(one.maps)
     assert two.failures_file.read_bytes() == one.failures_file.read_bytes()
+
+
+def test_the_list_of_commands_has_the_first_paragraphs_of_their_descriptions() -> None:
+    whole = build_app()
+    for command in LISTED:
+        app = whole["data"] if command.usage.startswith("data ") else whole
+        assert command.summary == (app[command.name].help or "").partition("\n")[0], command.name
+
+
+def test_help_loads_no_settings() -> None:
+    code = (
+        "import sys; from swtformer.cli import main; main(['--help']); "
+        "sys.exit(' '.join({'pydantic', 'yaml'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(command.name in done.stdout.split() for command in LISTED if command.name != "check")
+
+
+def test_a_command_is_found_wherever_its_name_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help", "version"]) == 0
+    assert "Print the version." in capsys.readouterr().out
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__

@@ -169,3 +169,14 @@ def test_all_problems_are_listed_at_once(photos):
         assert f"labels.csv:{line}: " in str(error.value)
         assert text in str(error.value)
     assert len(error.value.problems) == 5
+
+
+@pytest.mark.parametrize("count", [254, 255])
+def test_more_classes_than_a_mask_can_hold_are_refused(photos, count):
+    names = ";".join(f"class {number}" for number in range(count))
+    (photos / "labels.csv").write_text(f"image,labels\na.jpg,{names}\n")
+    if count == 254:
+        assert len(open_dataset(photos, AUTO).classes) == count
+    else:
+        with pytest.raises(DataError, match="has 255 classes; expected 254 at most"):
+            open_dataset(photos, AUTO)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from swtformer.functional import dense_crf
 from swtformer.functional.dense_crf import PairwiseTerms, label_energies, map_energies, mean_field
 
 TERMS = PairwiseTerms(
@@ -123,3 +124,18 @@ def test_other_sizes_are_refused() -> None:
     for size in ((1, 3, 4, 5), (3, 5, 4)):
         with pytest.raises(ValueError, match="energies and image of one size"):
             mean_field(torch.rand(2, 4, 5), torch.rand(*size), terms=TERMS, iterations=1)
+
+
+def test_a_kept_smoothness_kernel_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    sizes = [(14, 11), (11, 14), (14, 11)]
+    energies = [torch.rand(3, *size) for size in sizes]
+
+    def marginals() -> list[Tensor]:
+        pairs = zip(energies, sizes, strict=True)
+        return [mean_field(own, smooth_image(*size), terms=TERMS, iterations=2) for own, size in pairs]
+
+    kept = [*marginals(), *marginals()]
+    monkeypatch.setattr(dense_crf, "KEPT_PX", 0)
+    for found, expected in zip(kept, [*marginals()] * 2, strict=True):
+        torch.testing.assert_close(found, expected, atol=0, rtol=0)

@@ -132,3 +132,13 @@ def test_too_small_a_standard_deviation_is_refused() -> None:
     PermutohedralLattice(fits_once)
     with pytest.raises(ValueError, match="standard deviations are too small"):
         PermutohedralLattice(fits_once.expand(10_000, -1, -1))
+
+
+def test_keys_too_large_to_pack_with_their_places_are_sorted_too() -> None:
+    torch.manual_seed(0)
+    near, values = torch.rand(40, 5).double(), torch.rand(42, 2).double()
+    # Two far points make the keys large, and change nothing between the others.
+    for far in (300.0, 1000.0):
+        features = torch.cat([near, torch.full((1, 5), -far), torch.full((1, 5), far)])
+        filtered = PermutohedralLattice(features).filter(values)
+        np.testing.assert_allclose(filtered.numpy(), loop(features.numpy(), values.numpy()), rtol=1e-9)

@@ -7,31 +7,21 @@ import shlex
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 
-from swtformer.cli import (
-    chain,
-    commands,
-    exchange,
-    models,
-    plugins,
-    pseudo_labels,
-    reproduction,
-    segmentation,
-)
-from swtformer.cli.app import app as browse
-from swtformer.cli.flags import flowing, join_booleans, join_numbers, with_dashes
-from swtformer.cli.outcome import SKIPPED, Outcome
-from swtformer.cli.plugin_faults import explain
 from swtformer.cli.screen import make_streams_printable, say
 from swtformer.cli.signals import Stopped, asked_to_stop, stop_on_signals
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.processes import is_main_process, launched_processes
-from swtformer.store.notes import training_notes, update_training_notes
+
+if TYPE_CHECKING:
+    from swtformer.cli.outcome import Outcome
 
 USAGE = 2
 UNEXPECTED = 1
@@ -39,8 +29,125 @@ PATHS = frozenset({"--out", "--config", "--predictions", "--sheet", "--data.imag
 """Flags whose value cannot be empty."""
 
 
-def build_app() -> App:
-    """The commands with their help."""
+class _Command(NamedTuple):
+    """A command as `--help` shows it.
+
+    Attributes:
+        place: its module in this package, and its function.
+        usage: its name and what it takes.
+        summary: the first paragraph of its docstring.
+    """
+
+    place: str
+    usage: str
+    summary: str
+
+    @property
+    def name(self) -> str:
+        """The word that calls it; `check` where the usage begins with "data check"."""
+        first, second, *_ = (*self.usage.split(), "")
+        return second if first == "data" else first
+
+
+COMMANDS = (
+    _Command(
+        "commands:demo",
+        "demo [--out RUN]",
+        "Draw images of shapes, train on their labels, make maps and masks, score them, open the report.",
+    ),
+    _Command(
+        "chain:run",
+        "run DATA [--out RUN] [--until STAGE]",
+        "All stages: from images with labels to masks, a segmentation network and a report.",
+    ),
+    _Command("commands:check", "data check DATA", "Read a data set whole and list every problem at once."),
+    _Command(
+        "commands:train",
+        "train DATA --out RUN",
+        "Train a model from images and their labels; masks are never looked at.",
+    ),
+    _Command(
+        "commands:localize",
+        "localize RUN [DATA]",
+        "Make class activation maps for a data set with a run's model.",
+    ),
+    _Command("commands:mask", "mask RUN", "Make label images from a run's maps; the network is not needed."),
+    _Command(
+        "pseudo_labels:refine", "refine RUN [DATA]", "Make a run's maps follow the edges of the images."
+    ),
+    _Command(
+        "pseudo_labels:pseudo_label",
+        "pseudo-label RUN",
+        "Make masks to train on from a run's maps, with 255 where the evidence is weak.",
+    ),
+    _Command(
+        "segmentation:segment",
+        "segment RUN [DATA]",
+        "Train a segmentation network on a run's pseudo-masks, or on any folder of masks.",
+    ),
+    _Command(
+        "segmentation:predict",
+        "predict MODEL INPUT... --out FOLDER",
+        "Make masks of photographs that have no labels, and tell the area of every class.",
+    ),
+    _Command(
+        "commands:evaluate",
+        "evaluate RUN [DATA]",
+        "Score a run's maps, or with --predictions any folder of masks, against masks and image labels.",
+    ),
+    _Command(
+        "exchange:export",
+        "export RUN --format FORMAT --out PATH",
+        "Write masks in the format of another tool, to look at them, correct them or train on them there.",
+    ),
+    _Command("exchange:import_", "import RUN FILE", "Import masks that were corrected in another tool."),
+    _Command(
+        "models:onnx",
+        "onnx RUN|MODEL --out FILE.onnx",
+        "Write a model as ONNX, after comparing it with torch in onnxruntime.",
+    ),
+    _Command(
+        "models:push",
+        "push RUN|MODEL OWNER/NAME",
+        "Publish a model on the Hugging Face hub, with a model card written from its run.",
+    ),
+    _Command(
+        "models:pull",
+        "pull OWNER/NAME --out FOLDER",
+        "Fetch a model from the Hugging Face hub into a folder.",
+    ),
+    _Command(
+        "commands:report",
+        "report RUN",
+        "Write one self-contained HTML page about a run: settings, curves, scores, pictures.",
+    ),
+    _Command(
+        "app:app",
+        "app RUN [DATA] [--port PORT] [--host HOST]",
+        "Try a run's model on photographs and review its pseudo-masks in the browser, until Ctrl-C.",
+    ),
+    _Command(
+        "reproduction:reproduce",
+        "reproduce TABLE DATA --out FOLDER",
+        "Train and score the methods of a table of the SWTformer paper on your data, or draw a figure of it.",
+    ),
+    _Command(
+        "plugins:plugins",
+        "plugins [KIND [NAME]]",
+        "List the methods, refiners, readers and exporters, those of other packages too, and their options.",
+    ),
+    _Command("commands:version", "version", "Print the version."),
+)
+"""All commands, in the order of `--help`; importing their modules takes longer than printing this list."""
+
+
+def build_app(words: Collection[str] | None = None) -> App:
+    """The commands with their help.
+
+    Args:
+        words: the command line. Commands that it does not name have their summary alone, and cannot be run.
+            None for all commands.
+    """
     app = App(
         name="swtformer",
         help="Pixel masks from image-level labels. Start with: swtformer demo",
@@ -51,39 +158,29 @@ def build_app() -> App:
     )
     data = App(name="data", help="Look at a data set before work starts.", sort_key=2)
     app.command(data)
-    for order, (owner, function, usage) in enumerate(
-        (
-            (app, commands.demo, "demo [--out RUN]"),
-            (app, chain.run, "run DATA [--out RUN] [--until STAGE]"),
-            (data, commands.check, "data check DATA"),
-            (app, commands.train, "train DATA --out RUN"),
-            (app, commands.localize, "localize RUN [DATA]"),
-            (app, commands.mask, "mask RUN"),
-            (app, pseudo_labels.refine, "refine RUN [DATA]"),
-            (app, pseudo_labels.pseudo_label, "pseudo-label RUN"),
-            (app, segmentation.segment, "segment RUN [DATA]"),
-            (app, segmentation.predict, "predict MODEL INPUT... --out FOLDER"),
-            (app, commands.evaluate, "evaluate RUN [DATA]"),
-            (app, exchange.export, "export RUN --format FORMAT --out PATH"),
-            (app, exchange.import_, "import RUN FILE"),
-            (app, models.onnx, "onnx RUN|MODEL --out FILE.onnx"),
-            (app, models.push, "push RUN|MODEL OWNER/NAME"),
-            (app, models.pull, "pull OWNER/NAME --out FOLDER"),
-            (app, commands.report, "report RUN"),
-            (app, browse, "app RUN [DATA] [--port PORT] [--host HOST]"),
-            (app, reproduction.reproduce, "reproduce TABLE DATA --out FOLDER"),
-            (app, plugins.plugins, "plugins [KIND [NAME]]"),
-            (app, commands.version, "version"),
-        )
-    ):
+    for order, command in enumerate(COMMANDS):
+        owner = data if command.usage.startswith("data ") else app
+        if words is not None and command.name not in words:
+            owner.command(_not_loaded, name=command.name, sort_key=order, help=command.summary)
+            continue
+        from swtformer.cli.flags import flowing
+
+        module, _, name = command.place.partition(":")
+        function = getattr(import_module(f"swtformer.cli.{module}"), name)
         # The usage is spelled out: deriving it from the signature takes a fifth of the time of `--help`.
         owner.command(
             function,
+            name=command.name,
             sort_key=order,
             help=flowing(function.__doc__ or ""),
-            usage=f"Usage: swtformer {usage} [OPTIONS]",
+            usage=f"Usage: swtformer {command.usage} [OPTIONS]",
         )
     return app
+
+
+def _not_loaded() -> None:
+    """Stands for a command that the command line does not name."""
+    raise AssertionError("a command was called that the command line does not name")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,30 +214,38 @@ def _answered(arguments: list[str], *, is_verbose: bool) -> int:
         if is_verbose and isinstance(error, (SwtformerError, OSError)):
             traceback.print_exc()
         if isinstance(error, SwtformerError):
+            from swtformer.cli.flags import with_dashes
+
             return _refuse(with_dashes(str(error)), error.exit_code)
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""
             return _refuse(f"{where}{error.strerror or error}.", USAGE)
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
             return _refuse("Out of memory. Lower the batch size, the crop or the scales.", UNEXPECTED)
+        from swtformer.cli.plugin_faults import explain
+
         traceback.print_exc()
         return _refuse(explain(error), UNEXPECTED)
 
 
 def _run(arguments: list[str]) -> int:
     _require_paths(arguments)
-    app = build_app()
-    command, bound, _ = app.parse_args(
-        join_numbers(join_booleans(arguments, also=("--resume", "--private"))),
-        exit_on_error=False,
-        print_error=False,
-    )
+    app = build_app(arguments)
+    words = arguments
+    if any(command.name in arguments for command in COMMANDS):
+        from swtformer.cli.flags import join_booleans, join_numbers
+
+        words = join_numbers(join_booleans(arguments, also=("--resume", "--private")))
+    command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     is_launched = launched_processes() > 1  # before a training launches processes of its own
-    outcome = command(*bound.args, **bound.kwargs)
+    outcome: Outcome | None = command(*bound.args, **bound.kwargs)
     if (swallowed := asked_to_stop()) is not None:
         raise swallowed
-    if not isinstance(outcome, Outcome):
+    if outcome is None:
         return 0  # help and version
+    from swtformer.cli.outcome import SKIPPED
+    from swtformer.store.notes import training_notes, update_training_notes
+
     if outcome.run is not None and is_main_process():
         for folder in outcome.run.linked_folders():
             say(f"{folder} is a link: its files lie in {folder.resolve()}.")

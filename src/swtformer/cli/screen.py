@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from swtformer.cli.flags import with_dashes
 from swtformer.cli.signals import Stopped, asked_to_stop
 from swtformer.processes import is_main_process
 from swtformer.progress_view import ProgressView
@@ -46,6 +45,8 @@ def say(*lines: RenderableType) -> None:
 def warn(message: str) -> None:
     """Print a warning on stderr."""
     if is_main_process():
+        from swtformer.cli.flags import with_dashes  # which loads the settings
+
         print(f"warning: {with_dashes(message)}", file=sys.stderr)
 
 

@@ -18,6 +18,7 @@ from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import nearest
+from swtformer.label_values import MOST_CLASSES
 from swtformer.settings import DataSettings
 
 NAMED = 5
@@ -115,6 +116,12 @@ def assemble(
     if settings.masks is not None:
         there = _with_masks(there, settings.masks, problems)
     _refuse_unknown(there, classes, problems)
+    if len(classes.names) > MOST_CLASSES:
+        message = (
+            f"{origin.root}: has {len(classes.names)} classes; expected {MOST_CLASSES} at most, as many as "
+            "the 8 bits of a mask can tell apart. Merge classes or leave some out."
+        )
+        problems.fatal("too_many_classes", message)
     colours = None if settings.palette is None else read_colours(settings.palette, classes.names)
     records = [
         Record(

@@ -10,7 +10,7 @@ import numpy as np
 from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import Record
 from swtformer.errors import DataError
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, values_in
 
 NAMED = 5
 """Wrong values that a message names."""
@@ -49,11 +49,7 @@ def require_known_labels(labels: np.ndarray, path: Path | str, classes: Sequence
     Raises:
         DataError: it has some.
     """
-    # By strips of 4 million pixels, as NumPy counts in int64.
-    strips = np.split(labels.reshape(-1), range(1 << 22, labels.size, 1 << 22))
-    counts = np.sum([np.bincount(strip, minlength=256) for strip in strips], axis=0)
-    strays = np.flatnonzero(counts[len(classes) + 1 : IGNORED]) + len(classes) + 1
-    if len(strays):
+    if strays := [value for value in values_in(labels) if len(classes) < value < IGNORED]:
         shown = ", ".join(map(str, strays[:NAMED])) + (", …" if len(strays) > NAMED else "")
         last = f" ({classes[-1]})" if classes else ""
         raise DataError(

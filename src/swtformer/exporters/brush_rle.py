@@ -28,27 +28,29 @@ def encode_brush(region: np.ndarray) -> list[int]:
     """
     flat = region.ravel()
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, len(flat)) * CHANNELS
-    lengths = np.diff(ends, prepend=0).tolist()
-    inside = bool(flat[0])
-    bits = [f"{len(flat) * CHANNELS:032b}{WORD_BITS - 1:05b}", *(f"{size - 1:04b}" for size in FIELD_BITS)]
-    for length in lengths:
-        word = f"{255 if inside else 0:0{WORD_BITS}b}"
-        bits.extend(head + word for head in _heads(length))
-        inside = not inside
-    joined = "".join(bits)
-    joined += "0" * (-len(joined) % 8)
-    return list(int(joined, 2).to_bytes(len(joined) // 8, "big"))
-
-
-def _heads(length: int) -> list[str]:
-    """The blocks of one run, without their words; a run too long for the largest field takes several."""
+    runs = np.diff(ends, prepend=0)
+    words = np.where(np.arange(len(runs)) % 2 == (0 if flat[0] else 1), (1 << WORD_BITS) - 1, 0)
+    # A run too long for the largest field takes several blocks.
     longest = 1 << FIELD_BITS[-1]
-    whole, rest = divmod(length, longest)
-    heads = [f"1{len(FIELD_BITS) - 1:02b}{longest - 1:b}"] * whole
-    if rest:
-        choice = next(i for i, size in enumerate(FIELD_BITS) if rest <= 1 << size)
-        heads.append(f"1{choice:02b}{rest - 1:0{FIELD_BITS[choice]}b}")
-    return heads
+    blocks = -(-runs // longest)
+    lengths = np.full(blocks.sum(), longest)
+    lengths[blocks.cumsum() - 1] = runs - (blocks - 1) * longest
+    choices = np.searchsorted(1 << np.array(FIELD_BITS), lengths)
+    fields = np.array(FIELD_BITS)[choices]
+    codes = ((0b100 | choices) << fields | (lengths - 1)) << WORD_BITS | np.repeat(words, blocks)
+    head = f"{len(flat) * CHANNELS:032b}{WORD_BITS - 1:05b}" + "".join(
+        f"{size - 1:04b}" for size in FIELD_BITS
+    )
+    bits = np.concatenate([np.array(list(head)) == "1", _bits(codes, 3 + fields + WORD_BITS)])
+    return np.packbits(bits).tolist()
+
+
+def _bits(numbers: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """(Σ widths,) bool digits of numbers that are written with so many bits each, the highest bit first."""
+    ends = widths.cumsum()
+    shifts = np.repeat(ends, widths) - 1 - np.arange(ends[-1])
+    bits: np.ndarray = np.repeat(numbers, widths) >> shifts & 1
+    return bits.astype(bool)
 
 
 def decode_brush(code: Sequence[int], size: tuple[int, int]) -> np.ndarray:

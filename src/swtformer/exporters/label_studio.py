@@ -88,7 +88,8 @@ class LabelStudioExporter(ExchangeFormat):
                         {"model_version": "swtformer", "result": _regions(labels, classes, settings)}
                     ],
                 }
-                json.dump(task, stream, ensure_ascii=False, separators=(",", ":"))
+                # `json.dump` would not use the encoder in C.
+                stream.write(json.dumps(task, ensure_ascii=False, separators=(",", ":")))
             stream.write("\n]\n")
         write_text(out.with_suffix(".xml"), configuration(classes, with_ignored=with_ignored))
         return []

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from swtformer.errors import SwtformerError
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, values_in
 
 
 def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[tuple[int, np.ndarray]]:
@@ -25,7 +25,7 @@ def objects(labels: np.ndarray, how: Literal["class", "component"]) -> Iterator[
     Raises:
         SwtformerError: components need scipy, which is not installed.
     """
-    values = [value for value in np.unique(labels).tolist() if value != 0]
+    values = [value for value in values_in(labels) if value != 0]
     for value in sorted(values, key=lambda value: (value != IGNORED, value)):
         region = labels == value
         if how == "class" or value == IGNORED:

@@ -48,47 +48,65 @@ def outlines(region: np.ndarray) -> list[Outline]:
     """
     box = box_of(region)
     top, left = box[0].start, box[1].start
-    inner = np.pad(region[box], 1).astype(np.int8)
+    inner = np.pad(region[box], 1)
     width = inner.shape[1] - 1  # vertices in a row
-    across, down = np.diff(inner, axis=0)[:, 1:-1], np.diff(inner)[1:-1].T
+    above, below = inner[:-1, 1:-1], inner[1:, 1:-1]
+    before, after = inner[1:-1, :-1], inner[1:-1, 1:]
     # With the region on their right, and in the order of turns to the right: east, south, west, north.
-    sides = [
-        _sides(across == 1, width, 1),
-        _sides(down == -1, 1, width),
-        {end: start for start, end in _sides(across == -1, width, 1).items()},
-        {end: start for start, end in _sides(down == 1, 1, width).items()},
-    ]
-    todo = set(sides[0])
+    east, south = _sides(below & ~above, width, 1), _sides((before & ~after).T, 1, width)
+    west, north = _sides(above & ~below, width, 1)[::-1], _sides((after & ~before).T, 1, width)[::-1]
+    starts, ends = (np.concatenate(parts) for parts in zip(east, south, west, north, strict=True))
+    turns = np.repeat(np.arange(4), [len(each[0]) for each in (east, south, west, north)])
+    following = _following(starts, ends, turns).tolist()
+    todo = [True] * len(east[0])
     found = []
-    for start in sides[0]:
-        if start not in todo:
+    for first in range(len(todo)):
+        if not todo[first]:
             continue
-        corners: list[int] = []
-        vertex, direction = start, 0
-        while not corners or (vertex, direction) != (start, 0):
-            if direction == 0:
-                todo.remove(vertex)
-            vertex = sides[direction][vertex]
-            corners.append(vertex)
-            right = (direction + 1) % 4
-            direction = right if vertex in sides[right] else (right + 2) % 4
-        found.append(_outline(np.array(corners), width, left, top))
+        side = first
+        sides: list[int] = []
+        while not sides or side != first:
+            if side < len(todo):
+                todo[side] = False
+            sides.append(side)
+            side = following[side]
+        found.append(_outline(ends[sides], width, left, top))
     return found
 
 
-def _sides(edges: np.ndarray, line_step: int, step: int) -> dict[int, int]:
-    """Last vertex of each straight run of edges by its first.
+def _sides(edges: np.ndarray, line_step: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last vertex of each straight run of edges, line by line.
 
     Args:
         edges: (lines, places) bool, whether there is an edge from each place to the next.
         line_step: from a vertex to that of the next line.
         step: from a vertex to the next on its line.
     """
-    change = np.diff(edges.astype(np.int8), prepend=0, append=0)
-    lines, firsts = np.nonzero(change == 1)
-    lasts = np.nonzero(change == -1)[1]
-    starts, ends = (lines * line_step + places * step for places in (firsts, lasts))
-    return dict(zip(starts.tolist(), ends.tolist(), strict=True))
+    places = edges.shape[1]
+    at = np.flatnonzero(edges)
+    is_first = np.diff(at, prepend=-2) != 1
+    is_first |= at % places == 0
+    first = at[is_first]
+    last = at[np.append(is_first[1:], True)] if len(at) else at
+    starts, ends = (place // places * line_step + place % places * step for place in (first, last))
+    return starts, ends + step
+
+
+def _following(starts: np.ndarray, ends: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """The side that each side is followed by: the one to its right where there is one, else that to its left.
+
+    Args:
+        starts, ends: (N,) first and last vertices.
+        turns: (N,) directions; 1 more is a turn to the right.
+    """
+    keys = starts * 4 + turns
+    order = keys.argsort()
+    keys = keys[order]
+    right, left = (ends * 4 + (turns + turn) % 4 for turn in (1, 3))
+    place = np.searchsorted(keys, right)
+    goes_right = keys[np.minimum(place, len(keys) - 1)] == right
+    following: np.ndarray = order[np.where(goes_right, place, np.searchsorted(keys, left))]
+    return following
 
 
 def _outline(corners: np.ndarray, width: int, left: int, top: int) -> Outline:
@@ -131,7 +149,7 @@ class _Cut:
     corner: int
 
 
-def _cuts(region: np.ndarray, lines: Sequence[Outline]) -> dict[tuple[int, int], list[_Cut]]:
+def _cuts(region: np.ndarray, lines: Sequence[Outline]) -> dict[int, dict[int, list[_Cut]]]:
     """The cuts to all holes, by the line that they start from and its side (the number of its first corner).
 
     From the upper left corner of a hole the cut runs left between two rows of the region, until one of them
@@ -141,32 +159,33 @@ def _cuts(region: np.ndarray, lines: Sequence[Outline]) -> dict[tuple[int, int],
     holes = [number for number, line in enumerate(lines) if line.is_hole]
     if not holes:
         return {}
-    width = region.shape[1] + 1
-    side_at = np.zeros((region.shape[0] + 1) * width, dtype=np.int64)
-    sides: list[tuple[int, int]] = []
-    for number, line in enumerate(lines):
-        for corner, ((x, y), (next_x, next_y)) in enumerate(
-            zip(line.points.tolist(), np.roll(line.points, -1, axis=0).tolist(), strict=True)
-        ):
-            if x == next_x:
-                top, bottom = sorted((y, next_y))
-                side_at[top * width + x : bottom * width + x + 1 : width] = len(sides)
-                sides.append((number, corner))
+    # The first side of a line is upright, and every second one after it.
+    numbers = np.repeat(np.arange(len(lines)), [len(line.points) // 2 for line in lines])
+    corners = np.concatenate([np.arange(0, len(line.points), 2) for line in lines])
+    begins = np.concatenate([line.points[::2] for line in lines])
+    stops = np.concatenate([line.points[1::2] for line in lines])[:, 1]
+    by_column = begins[:, 0].argsort(kind="stable")
+    columns = begins[by_column, 0]
+    tops, bottoms = np.minimum(begins[:, 1], stops)[by_column], np.maximum(begins[:, 1], stops)[by_column]
     inside = region[:-1] & region[1:]
-    cuts: dict[tuple[int, int], list[_Cut]] = defaultdict(list)
+    cuts: dict[int, dict[int, list[_Cut]]] = defaultdict(lambda: defaultdict(list))
     for hole in holes:
         points = lines[hole].points
         corner = int(np.lexsort((points[:, 1], points[:, 0]))[0])
         x, y = points[corner].tolist()
         reached = x - int(np.argmin(np.append(inside[y - 1, :x][::-1], False)))
-        cuts[sides[side_at[y * width + reached]]].append(_Cut((reached, y), hole, corner))
+        there = slice(*np.searchsorted(columns, [reached, reached + 1]))
+        side = by_column[there][(tops[there] <= y) & (y <= bottoms[there])][-1]
+        cuts[int(numbers[side])][int(corners[side])].append(_Cut((reached, y), hole, corner))
     return cuts
 
 
 def _with_cuts(
-    part: int, lines: Sequence[Outline], cuts: Mapping[tuple[int, int], Sequence[_Cut]]
+    part: int, lines: Sequence[Outline], cuts: Mapping[int, Mapping[int, Sequence[_Cut]]]
 ) -> np.ndarray:
     """The corners of a polygon that runs around a part and, by the cuts, around its holes."""
+    if part not in cuts:
+        return lines[part].points
     found: list[tuple[int, int]] = []
     todo = [_line_with_cuts(part, 0, lines, cuts)]
     while todo:
@@ -175,24 +194,27 @@ def _with_cuts(
             todo.pop()
         elif isinstance(step, _Cut):
             todo.append(_line_with_cuts(step.hole, step.corner, lines, cuts))
-        elif not found or step != found[-1]:
-            found.append(step)
+        else:
+            found += step[1:] if found and step[0] == found[-1] else step
     return np.array(found[:-1] if found[-1] == found[0] else found)
 
 
 def _line_with_cuts(
-    number: int, first: int, lines: Sequence[Outline], cuts: Mapping[tuple[int, int], Sequence[_Cut]]
-) -> Iterator[tuple[int, int] | _Cut]:
+    number: int, first: int, lines: Sequence[Outline], cuts: Mapping[int, Mapping[int, Sequence[_Cut]]]
+) -> Iterator[list[tuple[int, int]] | _Cut]:
     """Once around a line from a corner back to it; before and after a cut comes the point where it starts."""
     points = [(x, y) for x, y in lines[number].points.tolist()]
-    for corner in (*range(first, len(points)), *range(first)):
-        start = points[corner]
-        yield start
-        for cut in sorted(cuts.get((number, corner), ()), key=lambda cut: abs(cut.point[1] - start[1])):
-            yield cut.point
+    own = {(corner - first) % len(points): each for corner, each in cuts.get(number, {}).items()}
+    points = [*points[first:], *points[: first + 1]]
+    done = 0
+    for place in sorted(own):
+        yield points[done : place + 1]
+        done = place + 1
+        for cut in sorted(own[place], key=lambda cut: abs(cut.point[1] - points[place][1])):
+            yield [cut.point]
             yield cut
-            yield cut.point
-    yield points[first]
+            yield [cut.point]
+    yield points[done:]
 
 
 def fill(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, 
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text, read_fingerprints
 from swtformer.exporters.outlines import fill, polygons
 from swtformer.exporters.reading import Canvas, Correction, Ignored, NoMaskError, Reading
-from swtformer.label_values import IGNORED
+from swtformer.label_values import IGNORED, values_in
 from swtformer.settings import EXPORTERS, ExportSettings, parse_yaml
 from swtformer.store.files import write_text
 
@@ -166,13 +167,20 @@ def _ids_by_name(known: Iterable[str]) -> dict[str, list[str]]:
 
 def _lines(labels: np.ndarray) -> str:
     """A line for each part of a mask, the largest first."""
-    values = [value for value in np.unique(labels).tolist() if value not in (0, IGNORED)]
+    values = [value for value in values_in(labels) if value not in (0, IGNORED)]
+    rows, columns = map(_fractions, labels.shape)
     parts = [(value, points) for value in values for points in polygons(labels == value)]
     lines = []
     for value, points in sorted(parts, key=lambda part: -np.prod(np.ptp(part[1], axis=0))):
-        fractions = (points / labels.shape[::-1]).ravel().tolist()
-        lines.append(f"{value - 1} {' '.join(f'{coordinate:.9g}' for coordinate in fractions)}\n")
+        fractions = " ".join(f"{columns[x]} {rows[y]}" for x, y in points.tolist())
+        lines.append(f"{value - 1} {fractions}\n")
     return "".join(lines)
+
+
+@lru_cache(maxsize=64)
+def _fractions(side_px: int) -> list[str]:
+    """The text of each place along a side of an image."""
+    return [f"{place / side_px:.9g}" for place in range(side_px + 1)]
 
 
 def _warnings(undecided: Sequence[int]) -> list[str]:

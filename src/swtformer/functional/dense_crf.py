@@ -7,12 +7,16 @@ Krähenbühl and Koltun, Efficient Inference in Fully Connected CRFs with Gaussi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log
 
 import torch
 from torch import Tensor
 
 from swtformer.functional.permutohedral import PermutohedralLattice
+
+KEPT_PX = 2**20
+"""Pixels of the largest image whose smoothness kernel is kept, with 50 MB, for the next one of its size."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +101,61 @@ def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterati
     """
     if energies.shape[:-3] + energies.shape[-2:] != image.shape[:-3] + image.shape[-2:]:
         raise ValueError(f"Expected energies and image of one size, got {energies.shape} and {image.shape}.")
-    height, width = energies.shape[-2:]
-    rows, columns = torch.meshgrid(
-        torch.arange(height, device=image.device), torch.arange(width, device=image.device), indexing="ij"
-    )
-    positions = torch.stack([columns, rows]).to(image).expand(*image.shape[:-3], -1, -1, -1)
-    colours = image * (255 / terms.bilateral_rgb)
-    kernels = []
-    for weight, features in (
-        (terms.gaussian_weight, positions / terms.gaussian_px),
-        (terms.bilateral_weight, torch.cat([positions / terms.bilateral_px, colours], dim=-3)),
-    ):
-        if weight > 0:
-            lattice = PermutohedralLattice(features.flatten(-2).mT)
-            lattice.normalise()
-            kernels.append((weight, lattice))
-    unary = -energies.flatten(-2).mT.contiguous()
-    marginals = unary.softmax(-1)
+    labels, height, width = energies.shape[-3:]
+    unary = -energies.reshape(-1, labels, height * width).mT.contiguous()
+    near = _near_pixels(height, width, terms.gaussian_px, image) if terms.gaussian_weight > 0 else None
+    alike = _alike_pixels(image, terms) if terms.bilateral_weight > 0 else None
+    marginals = _softmax(unary)
     for _ in range(iterations):
         logits = unary.clone()
-        for weight, lattice in kernels:
-            logits.add_(lattice.filter(marginals), alpha=weight)
-        marginals = logits.softmax(-1)
+        if near is not None:  # one lattice for all images, whose labels are its channels
+            filtered = near.filter(marginals.movedim(0, 1).flatten(1)).view(-1, len(unary), labels)
+            logits.add_(filtered.movedim(1, 0), alpha=terms.gaussian_weight)
+        if alike is not None:
+            logits.add_(alike.filter(marginals), alpha=terms.bilateral_weight)
+        marginals = _softmax(logits)
     return marginals.mT.reshape(energies.shape)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Softmax over the last axis of (…, N, L): by planes, as rows of a few numbers keep vector units idle."""
+    return logits.mT.softmax(-2).mT.contiguous()
+
+
+def _alike_pixels(image: Tensor, terms: PairwiseTerms) -> PermutohedralLattice:
+    """The appearance kernel of (…, 3, H, W) images."""
+    height, width = image.shape[-2:]
+    positions = _positions(height, width, image) / terms.bilateral_px
+    colours = image * (255 / terms.bilateral_rgb)
+    features = torch.cat([positions.expand(*image.shape[:-3], -1, -1, -1), colours], dim=-3)
+    return _normalised(features)
+
+
+def _near_pixels(height: int, width: int, gaussian_px: float, like: Tensor) -> PermutohedralLattice:
+    """The smoothness kernel, which depends on the size alone: kept for the next image of that size."""
+    if height * width > KEPT_PX:
+        return _normalised(_positions(height, width, like) / gaussian_px)
+    return _kept_near_pixels(height, width, gaussian_px, like.dtype, like.device)
+
+
+@lru_cache(maxsize=4)
+def _kept_near_pixels(
+    height: int, width: int, gaussian_px: float, dtype: torch.dtype, device: torch.device
+) -> PermutohedralLattice:
+    like = torch.empty(0, dtype=dtype, device=device)
+    return _normalised(_positions(height, width, like) / gaussian_px)
+
+
+def _positions(height: int, width: int, like: Tensor) -> Tensor:
+    """(2, H, W) column and row of each pixel, of the type and on the device of another tensor."""
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=like.device), torch.arange(width, device=like.device), indexing="ij"
+    )
+    return torch.stack([columns, rows]).to(like)
+
+
+def _normalised(features: Tensor) -> PermutohedralLattice:
+    """The kernel of (…, d, H, W) features, divided by the roots of its row sums."""
+    lattice = PermutohedralLattice(features.flatten(-2).mT)
+    lattice.normalise()
+    return lattice

@@ -37,20 +37,22 @@ class PermutohedralLattice:
             raise ValueError(_TOO_SMALL)
         points, dimensions = features.shape
         corners = dimensions + 1
-        rounded, rank, weights = _simplices(features)
+        # In planes of N numbers, one per coordinate: rows of a few numbers keep vector units idle.
+        rounded, rank, weights = _simplices(features.T)
         keys, step = _corner_keys(rounded, rank, sets=sets)
-        order = keys.view(-1).argsort(stable=True)
-        keys = keys.view(-1)[order]
+        keys, order = _sorted(keys.T.reshape(-1))
         first = torch.cat([keys.new_ones(1, dtype=torch.bool), keys[1:] != keys[:-1]])
-        vertices = torch.empty_like(order)
-        vertices[order] = first.cumsum(0) - 1
+        vertices = torch.empty_like(order, dtype=torch.int32)
+        vertices[order] = first.cumsum(0, dtype=torch.int32) - 1
         # As int32, which halves the memory and is all that embedding_bag needs.
-        self._corners = vertices.view(points, corners).int()
-        self._weights = weights
+        self._corners = vertices.view(points, corners)
+        self._weights = weights.T.contiguous()
         self._splat_points = (order // corners).int()
-        self._splat_weights = weights.view(-1)[order]
-        self._splat_starts = first.nonzero()[:, 0].int()
+        self._splat_weights = self._weights.view(-1).index_select(0, order)
+        # The last bag is empty: its sum, 0, stands for missing neighbours.
+        self._splat_starts = F.pad(first.nonzero()[:, 0].int(), (0, 1), value=len(order))
         self._neighbours = _blur_neighbours(keys[first], step)
+        self._blur_weights = self._weights.new_tensor([1, 0.5, 0.5]).repeat(len(self._neighbours[0]), 1)
 
     def normalise(self) -> None:
         """Divide the kernel on both sides by the roots of its row sums, as `pydensecrf` does by default."""
@@ -68,7 +70,6 @@ class PermutohedralLattice:
         Returns:
             (…, N, C).
         """
-        shape = values.shape
         # A bag of embeddings is a sparse matrix times a dense one.
         vertices = F.embedding_bag(
             self._splat_points,
@@ -77,64 +78,66 @@ class PermutohedralLattice:
             mode="sum",
             per_sample_weights=self._splat_weights,
         )
-        vertices = torch.cat([vertices, vertices.new_zeros(1, vertices.shape[1])])  # the last: missing
-        for below, above in self._neighbours:
-            around = vertices[below].add_(vertices[above])
-            vertices[:-1].add_(around, alpha=0.5)
+        for bags in self._neighbours:
+            vertices = F.embedding_bag(bags, vertices, mode="sum", per_sample_weights=self._blur_weights)
         gathered = F.embedding_bag(self._corners, vertices, mode="sum", per_sample_weights=self._weights)
-        return gathered.view(shape)
+        return gathered.view(values.shape)
 
 
 def _simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The simplex around each point.
 
+    Args:
+        features: (d, N) floats.
+
     Returns:
-        Its remainder-0 corner (N, d+1) int64; the rank (N, d+1) int64 of each coordinate's distance from it,
-        0 for the largest; and the weights (N, d+1) of the corners by remainder, which sum to 1.
+        Its remainder-0 corner (d+1, N) int64; the rank (d+1, N) int64 of each coordinate's distance from it,
+        0 for the largest; and the weights (d+1, N) of the corners by remainder, which sum to 1.
     """
-    dimensions = features.shape[1]
+    dimensions = len(features)
     corners = dimensions + 1
     # Onto the plane Σx = 0, scaled such that the blur has a standard deviation of 1 in the features.
-    places = torch.arange(1, corners, device=features.device, dtype=features.dtype)
+    places = torch.arange(1, corners, device=features.device, dtype=features.dtype)[:, None]
     scaled = features * (corners * (2 / 3) ** 0.5 / (places * (places + 1)).sqrt())
-    tail = scaled.flip(1).cumsum(1).flip(1)
-    elevated = F.pad(tail, (0, 1)) - F.pad(places * scaled, (1, 0))
+    tail = scaled.flip(0).cumsum(0).flip(0)
+    elevated = F.pad(tail, (0, 0, 0, 1)) - F.pad(places * scaled, (0, 0, 1, 0))
     # The nearest lattice point whose coordinates are multiples of d + 1; its sum may be off by some of them.
-    steps = (elevated / corners).round().long()
+    steps = (elevated / corners).round()
     distance = elevated - steps * corners
-    rank = torch.zeros_like(steps)
+    # Each coordinate begins behind those before it; int8 and bool views of it keep the comparisons cheap.
+    places_before = torch.arange(corners, device=features.device, dtype=torch.int8)
+    behind = places_before[:, None].repeat(1, features.shape[1])
     for i in range(corners):
         for j in range(i + 1, corners):
-            is_behind = distance[:, i] < distance[:, j]
-            rank[:, i] += is_behind
-            rank[:, j] += ~is_behind
-    rank += steps.sum(1, keepdim=True)
-    shift = (rank < 0).long() - (rank > dimensions).long()
-    rank += shift * corners
+            is_behind = (distance[i] < distance[j]).view(torch.int8)
+            behind[i] += is_behind
+            behind[j] -= is_behind
+    rank = steps.sum(0) + behind
+    shift = (rank < 0).to(steps) - (rank > dimensions).to(steps)
+    rank = (rank + shift * corners).long()
     steps += shift
     # Barycentric coordinates: differences of the distances in falling order.
-    falling = torch.empty_like(elevated).scatter_(1, rank, elevated / corners - steps)
-    between = falling.flip(1).diff(dim=1)
-    weights = torch.cat([1 + falling[:, -1:] - falling[:, :1], between], dim=1)
-    return steps * corners, rank, weights
+    falling = torch.empty_like(elevated).scatter_(0, rank, elevated / corners - steps)
+    weights = torch.cat([1 + falling[-1:] - falling[:1], falling.flip(0).diff(dim=0)])
+    return steps.long() * corners, rank, weights
 
 
 def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, Tensor]:
     """One int64 per corner, and what a unit of each coordinate adds to it.
 
     Args:
-        rounded: (N, d+1) remainder-0 corners.
-        rank: (N, d+1) ranks.
+        rounded: (d+1, N) remainder-0 corners.
+        rank: (d+1, N) ranks.
         sets: number of sets of points, of equal size and one after the other.
 
     Returns:
-        keys (N, d+1), equal for equal corners of one set and far from those of other sets; steps (d,).
-        The last coordinate follows from the others.
+        keys (d+1, N), not below 0, equal for equal corners of one set and far from those of other sets; steps
+        (d,). The last coordinate follows from the others.
     """
-    dimensions = rounded.shape[1] - 1
+    dimensions = len(rounded) - 1
     margin = dimensions + 1  # corners and their neighbours lie less than this beyond the extremes
-    lowest = rounded[:, :-1].amin(0) - 2 * margin
-    extents = (rounded[:, :-1].amax(0) + 2 * margin + 1 - lowest).tolist()
+    lowest = rounded[:-1].amin(1) - 2 * margin
+    extents = (rounded[:-1].amax(1) + 2 * margin + 1 - lowest).tolist()
     steps = [1]
     for extent in extents:
         steps.append(steps[-1] * extent)
@@ -142,17 +145,32 @@ def _corner_keys(rounded: Tensor, rank: Tensor, *, sets: int) -> tuple[Tensor, T
     if volume * sets >= 2**63:
         raise ValueError(_TOO_SMALL)
     step = torch.tensor(steps, device=rounded.device)
-    own_set = torch.arange(sets, device=rounded.device).repeat_interleave(len(rounded) // sets)
-    base = ((rounded[:, :-1] - lowest) * step).sum(1) + own_set * volume
-    keys = [base]
-    for remainder in range(1, dimensions + 1):
-        is_wrapped = rank[:, :-1] > dimensions - remainder
-        keys.append(base + ((remainder - margin * is_wrapped) * step).sum(1))
-    return torch.stack(keys, dim=1), step
+    own_set = torch.arange(sets, device=rounded.device).repeat_interleave(rounded.shape[1] // sets)
+    keys = torch.empty_like(rounded)
+    keys[0] = ((rounded[:-1] - lowest[:, None]) * step[:, None]).sum(0) + own_set * volume
+    # From one remainder to the next all coordinates grow by 1, and that of the last rank left falls by d + 1.
+    step_by_rank = torch.empty_like(rank).scatter_(0, rank, F.pad(step, (0, 1))[:, None].expand_as(rank))
+    for remainder in range(1, margin):
+        keys[remainder] = keys[remainder - 1] + (step.sum() - margin * step_by_rank[margin - remainder])
+    return keys, step
 
 
-def _blur_neighbours(keys: Tensor, step: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """For each axis the two (M,) int64 neighbours of each vertex; M for a missing one.
+def _sorted(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """The (K,) keys, not below 0, in rising order, and the place of each before; equal ones keep their order.
+
+    On the CPU, NumPy sorts keys and places packed into one number eight times as fast as torch sorts pairs.
+    """
+    bits = (len(keys) - 1).bit_length()
+    if keys.device.type != "cpu" or int(keys.amax()) >> (63 - bits):
+        found = keys.sort(stable=True)
+        return found.values, found.indices
+    packed = (keys << bits) | torch.arange(len(keys))
+    packed.numpy().sort()
+    return packed >> bits, packed & ((1 << bits) - 1)
+
+
+def _blur_neighbours(keys: Tensor, step: Tensor) -> list[Tensor]:
+    """For each axis (M+1, 3) int32: each vertex and its two neighbours; M for missing ones, and for M itself.
 
     Args:
         keys: (M,) the vertices, ascending.
@@ -160,14 +178,16 @@ def _blur_neighbours(keys: Tensor, step: Tensor) -> list[tuple[Tensor, Tensor]]:
     """
     count, corners = len(keys), len(step) + 1
     total = step.sum()
+    own = torch.arange(count + 1, device=keys.device, dtype=torch.int32)
     neighbours = []
     for axis in range(corners):
         delta = -total if axis == corners - 1 else corners * step[axis] - total
         wanted = keys + delta
         place = torch.searchsorted(keys, wanted).clamp_(max=count - 1)
         is_there = keys[place] == wanted
-        above = torch.where(is_there, place, count)
-        below = torch.full_like(above, count)
-        below[place[is_there]] = is_there.nonzero()[:, 0]
-        neighbours.append((below, above))
+        bags = torch.full((count + 1, 3), count, device=keys.device, dtype=torch.int32)
+        bags[:, 0] = own
+        bags[:-1, 1] = torch.where(is_there, place, count)
+        bags[place[is_there], 2] = own[:-1][is_there]
+        neighbours.append(bags)
     return neighbours

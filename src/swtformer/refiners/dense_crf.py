@@ -96,7 +96,7 @@ class DenseCRF(Refiner):
         full = upsample(maps, (size[0], size[1]))
         if self.options.unary == "maps":
             return map_energies(full)
-        return label_energies(full.argmax(0), count=len(full), certainty=self.options.certainty)
+        return label_energies(full.max(0).indices, count=len(full), certainty=self.options.certainty)
 
     def _marginals(self, energies: Sequence[Tensor], images: Tensor) -> Tensor:
         """`mean_field` of several images, padded with impossible labels."""

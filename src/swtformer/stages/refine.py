@@ -30,7 +30,7 @@ from swtformer.sharing import Team, Work, open_team
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
-from swtformer.store.maps import ClassActivationMaps, are_current
+from swtformer.store.maps import STEPS, ClassActivationMaps, are_current
 from swtformer.store.notes import MapNotes, RefinedNotes, read_notes, training_notes, write_notes
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_maker
@@ -302,5 +302,5 @@ def _failure(run: Run, record: Record, error: SwtformerError) -> Failure:
 
 
 def _as_fp16(maps: Tensor) -> np.ndarray:
-    """fp16 in steps of 1/1024; finer differences are noise and would not compress."""
-    return ((maps * 1024).round() / 1024).to(torch.float16).numpy()
+    """fp16, rounded once: to the steps of the files."""
+    return ((maps * STEPS).round() / STEPS).to(torch.float16).numpy()

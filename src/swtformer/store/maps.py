@@ -1,4 +1,4 @@
-"""Class activation maps on disk: fp16 at stride resolution, one .npz per image, no pickles."""
+"""Class activation maps on disk: fp16 at stride resolution, packed, one .npz per image, no pickles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import numpy as np
 
 from swtformer.errors import NonFiniteError, SwtformerError
 from swtformer.store.files import write_with
+from swtformer.store.packed_maps import packed, unpacked
 
 Made = Literal["cam", "rcam"]
 """Maps that a method makes: class activation maps, and those that it refines itself."""
 
 Source = Literal["cam", "rcam", "refined"]
 """Maps that masks are made from; "refined" are those that a refiner made."""
+
+STEPS = 1024
+"""Levels of refined maps between 0 and 1; finer differences are noise and would not compress."""
 
 _NOT_MADE = {
     "rcam": "there are no R-CAMs: the run's method makes CAMs only. Choose the source cam, or train a method "
@@ -36,6 +40,7 @@ class ClassActivationMaps:
         rcam: (K+1, h, w) float16 in [0, 1], background first (R-CAM, Sec. 3-5); None where the method makes
             none.
         refined: (K+1, h, w) float16 in [0, 1], background first: what a refiner made; None before `refine`.
+            Files hold them in steps of 1/1024.
         made_by: fingerprint of model and settings; the maps are stale once it differs.
         made_from: fingerprint of the image file and its labels; the maps are stale once it differs.
     """
@@ -71,7 +76,7 @@ class ClassActivationMaps:
         return own.astype(np.float32).clip(0, 1)
 
     def save(self, path: Path) -> None:
-        """Write the maps atomically as compressed npz.
+        """Write the maps atomically as an npz of packed maps.
 
         Raises:
             NonFiniteError: a value is not finite; nothing is written.
@@ -86,14 +91,25 @@ class ClassActivationMaps:
             refined=None if self.refined is None else self.refined.astype(np.float16),
         )
         for array in (maps.cam, maps.rcam, maps.refined, maps.probabilities):
-            if array is not None and not np.isfinite(array).all():
+            if array is not None and not _are_finite(array):
                 raise NonFiniteError(
                     f"{path}: not written, since its maps are not finite; the weights that made them are "
                     "broken. Train with a smaller learning rate."
                 )
         maps._check()
-        arrays: dict[str, Any] = {name: value for name, value in vars(maps).items() if value is not None}
-        write_with(path, lambda stream: np.savez_compressed(stream, **arrays))
+        arrays: dict[str, Any] = {
+            "values": maps.values,
+            "size": maps.size,
+            "probabilities": maps.probabilities,
+            "made_by": maps.made_by.encode(),
+            "made_from": maps.made_from.encode(),
+            "cam": packed(maps.cam),
+        }
+        if maps.rcam is not None:
+            arrays["rcam"] = packed(maps.rcam)
+        if maps.refined is not None:
+            arrays["refined"] = packed(_in_steps(maps.refined))
+        write_with(path, lambda stream: np.savez(stream, **arrays))
 
     @classmethod
     def load(cls, path: Path) -> ClassActivationMaps:
@@ -110,12 +126,14 @@ class ClassActivationMaps:
                 maps = cls(
                     values=arrays["values"],
                     size=(height, width),
-                    cam=arrays["cam"],
+                    cam=unpacked(arrays["cam"], np.float16),
                     probabilities=arrays["probabilities"],
-                    rcam=arrays.get("rcam"),
-                    refined=arrays.get("refined"),
-                    made_by=str(arrays["made_by"]),
-                    made_from=str(arrays["made_from"]),
+                    rcam=unpacked(arrays["rcam"], np.float16) if "rcam" in arrays else None,
+                    refined=_from_steps(unpacked(arrays["refined"], np.int16))
+                    if "refined" in arrays
+                    else None,
+                    made_by=arrays["made_by"].item().decode(),
+                    made_from=arrays["made_from"].item().decode(),
                 )
             maps._check()
         except FileNotFoundError:
@@ -146,10 +164,27 @@ class ClassActivationMaps:
                 continue
             if maps.ndim != 3 or len(maps) != channels:
                 raise ValueError(f"expected {channels} {name} maps, got an array of shape {maps.shape}")
-            if maps.dtype != np.float16 or not np.isfinite(maps).all():
+            if maps.dtype != np.float16 or not _are_finite(maps):
                 raise ValueError(f"expected finite float16 {name} maps")
-        if self.probabilities.ndim != 1 or not np.isfinite(self.probabilities).all():
+        if self.probabilities.ndim != 1 or not _are_finite(self.probabilities):
             raise ValueError("expected one finite probability per class")
+
+
+def _in_steps(maps: np.ndarray) -> np.ndarray:
+    """fp16 maps as int16 multiples of 1 / `STEPS`; NumPy computes in fp16 at a fifth of the speed of fp32."""
+    return np.rint(maps.astype(np.float32) * STEPS).astype(np.int16)
+
+
+def _from_steps(steps: np.ndarray) -> np.ndarray:
+    """The fp16 maps of int16 multiples."""
+    return (np.arange(STEPS + 1) / STEPS).astype(np.float16).take(steps, mode="clip")
+
+
+def _are_finite(numbers: np.ndarray) -> bool:
+    """Whether no number is infinite or nan; of fp16 by its bits, as NumPy converts them one by one."""
+    if numbers.dtype == np.float16:
+        return bool((numbers.view(np.uint16) & 0x7FFF).max(initial=0) < 0x7C00)
+    return bool(np.isfinite(numbers).all())
 
 
 def are_current(path: Path, *, made_by: str, made_from: str) -> bool:

@@ -65,14 +65,12 @@ class Placement(NamedTuple):
         """The crop of an (H, W, D) photograph: (D, S, S) uint8. Colours are jittered before it is padded."""
         if image.shape[2] != 3:
             bands = [self._resized(band, Image.Resampling.BICUBIC) for band in np.moveaxis(image, 2, 0)]
-            padding = for_bands(MEAN_COLOUR, image.shape[2])
-            return channels_first(
-                self._padded(np.stack([np.asarray(band) for band in bands], axis=2), padding)
-            )
+            planes = np.stack([np.asarray(band) for band in bands])
+            return torch.from_numpy(self._padded(planes, for_bands(MEAN_COLOUR, image.shape[2])))
         patch = self._resized(image, Image.Resampling.BICUBIC)
         if jitter is not None and generator is not None:
             patch = jitter(patch, generator)
-        return channels_first(self._padded(np.asarray(patch), MEAN_COLOUR))
+        return torch.from_numpy(self._padded(np.asarray(patch).transpose(2, 0, 1), MEAN_COLOUR))
 
     def mask(self, mask: NDArray[np.uint8]) -> Tensor:
         """The crop of an (H, W) mask, by nearest neighbour: (S, S) uint8, 255 on padding."""
@@ -88,10 +86,13 @@ class Placement(NamedTuple):
         return Image.fromarray(pixels).resize((self.columns.length, self.rows.length), resample, self.box)
 
     def _padded(self, patch: NDArray[Any], fill: int | tuple[float, ...]) -> NDArray[Any]:
-        square = np.full((self.crop_px, self.crop_px, *patch.shape[2:]), fill, dtype=patch.dtype)
+        """The (…, S, S) square of a (…, h, w) patch; `fill` is one value, or one for each plane."""
+        square = np.empty((*patch.shape[:-2], self.crop_px, self.crop_px), dtype=patch.dtype)
+        if patch.shape != square.shape:
+            square.T[:] = fill  # the planes come last
         top, left = self.rows.target, self.columns.target
-        target = square[top : top + self.rows.length, left : left + self.columns.length]
-        target[:] = patch[:, ::-1] if self.is_mirrored else patch
+        target = square[..., top : top + self.rows.length, left : left + self.columns.length]
+        target[:] = patch[..., ::-1] if self.is_mirrored else patch
         return square
 
 
