@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from swtformer.processes import is_main_process, launched_processes
-
-NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
+from swtformer.processes import (
+    VARIABLES,
+    is_main_process,
+    launched_processes,
+    local_number,
+    process_number,
+    without_launcher,
+)
 
 TORCHRUN = {"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}
 LIGHTNING = {"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2"}
@@ -15,7 +20,7 @@ SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
+    for name in (*VARIABLES, "SLURM_LOCALID"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -44,3 +49,30 @@ def test_launchers_are_recognised(
         monkeypatch.setenv(name, value)
     assert is_main_process() is is_main
     assert launched_processes() == processes
+
+
+@pytest.mark.parametrize(
+    ("variables", "number", "local"),
+    [
+        ({}, 0, 0),
+        (TORCHRUN, 2, 0),
+        ({**TORCHRUN, "LOCAL_RANK": "1", "SLURM_PROCID": "1", "SLURM_LOCALID": "0"}, 2, 1),
+        ({**SRUN, "SLURM_LOCALID": "1"}, 3, 1),
+    ],
+)
+def test_processes_are_numbered(
+    variables: dict[str, str], number: int, local: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert (process_number(), local_number()) == (number, local)
+
+
+def test_without_its_launcher_a_process_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**TORCHRUN, **SRUN}.items():
+        monkeypatch.setenv(name, value)
+    with without_launcher():
+        assert is_main_process()
+        assert (process_number(), launched_processes()) == (0, 1)
+    assert not is_main_process()
+    assert (process_number(), launched_processes()) == (2, 4)
