@@ -11,7 +11,7 @@ import pytest
 
 from support.buckets import s3_bucket as s3_bucket
 from swtformer.errors import SwtformerError
-from swtformer.store.remote import RemoteFolder, find_files, is_address
+from swtformer.store.remote import RemoteFolder, find_files
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -39,12 +39,6 @@ def _file(folder: Path, content: bytes) -> Path:
     path = folder / "content"
     path.write_bytes(content)
     return path
-
-
-def test_addresses_are_told_from_paths() -> None:
-    assert is_address("s3://bucket/a")
-    assert not is_address("/photos/a")
-    assert not is_address("C:/photos")
 
 
 def test_what_is_put_is_found_read_and_fetched(place: str, tmp_path: Path) -> None:

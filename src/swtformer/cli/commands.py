@@ -23,6 +23,7 @@ from swtformer.cli.outcome import (
     warn_of_rotation,
 )
 from swtformer.cli.screen import progress, say, warn_of
+from swtformer.cli.shards import are_shards, say_shards
 from swtformer.errors import DataError, SettingsError
 from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
@@ -137,14 +138,39 @@ def train(
 
 
 @with_settings("data", "localize")
-def localize(run: RunFolder, data: OptionalData = None, /, *, config: Config = None, **flags: Any) -> Outcome:
+def localize(
+    run: RunFolder,
+    data: Annotated[
+        str | None,
+        Parameter(
+            help="Data set: a file or folder in any known format. By default the one that the run knows. Or "
+            "shards: a pattern of .tar or .parquet files, or an address such as s3://bucket/photos-*.tar."
+        ),
+    ] = None,
+    /,
+    *,
+    out: Annotated[
+        str | None, Parameter(help="Of shards: folder or address of the shards of maps.", negative=())
+    ] = None,
+    config: Config = None,
+    **flags: Any,
+) -> Outcome:
     """Make class activation maps for a data set with a run's model.
 
     Settings that are not given here are those of the run. Existing maps are kept.
     """
     made = Run(run)
-    path, base = data_of(made, data, training_notes(made))
+    path, base = data_of(made, None if data is None else Path(data), training_notes(made))
     settings = gather(base=base, config=config, flags=flags)
+    with_shards = data is not None and are_shards([data], out)
+    if with_shards != (out is not None):
+        raise SettingsError("Maps of shards need `out`; those of other data sets lie in the run, without it.")
+    if data is not None and out is not None:
+        with progress(again) as view:
+            from swtformer.stages.shards import localize_shards
+
+            done = localize_shards(made, data, out, settings=settings, progress=view)
+        return say_shards(done, what="maps")
     with progress(lambda: "Run the same command again; the maps made so far are kept.") as view:
         images = open_images(path, settings, run=made)
         from swtformer.stages.localize import localize as run_localize

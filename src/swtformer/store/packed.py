@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-TAR, PARQUET = ".tar", ".parquet"
+from swtformer.store.shard_names import PARQUET
+
 KEY = "__key__"
 """Column of the keys, as Hugging Face's library calls that of a WebDataset."""
 ROWS = 64

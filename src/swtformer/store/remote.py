@@ -25,11 +25,6 @@ THREADS = 8
 """Small files that are read at once."""
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is an address such as ``s3://bucket/photos`` and no path on this machine."""
-    return "://" in text
-
-
 @dataclass(frozen=True)
 class RemoteFile:
     """A file that was found.

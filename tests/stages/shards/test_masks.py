@@ -25,8 +25,8 @@ from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import PredictSettings
 from swtformer.stages.predict import predict
-from swtformer.stages.shards import are_shards, predict_shards
 from swtformer.stages.shards import over_shards as driver
+from swtformer.stages.shards import predict_shards
 
 QUICK = PredictSettings.model_validate({"precision": "fp32", "flip": False})
 PHOTOS = 7
@@ -357,11 +357,3 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_work(
             progress=lambda *_: seen.append(1),
         )
     assert not seen
-
-
-def test_shards_are_told_from_photographs() -> None:
-    assert are_shards(["s3://bucket/a-*.tar"])
-    assert are_shards(["a.tar", "b.PARQUET"])
-    assert not are_shards(["photos", "a.jpg"])
-    with pytest.raises(DataError, match="separate calls"):
-        are_shards(["a.tar", "a.jpg"])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
-from swtformer.errors import DataError
 from swtformer.inference.predictor import load_predictor
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
@@ -19,25 +18,12 @@ from swtformer.stages.predict import ENDINGS, GEOREFERENCED, MASKS, OVERLAYS, PR
 from swtformer.stages.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
 from swtformer.store.files import digest, sha256
 from swtformer.store.notes import Areas, read_notes
-from swtformer.store.packed import PARQUET, TAR
-from swtformer.store.remote import RemoteFolder, is_address
+from swtformer.store.remote import RemoteFolder
 from swtformer.store.run import Run
 
 AREAS = "json"
 FOLDERS = {"png": MASKS, "overlay.jpg": OVERLAYS, "npz": PROBABILITIES, "tif": GEOREFERENCED}
 """Folder of each file in a shard, by its ending."""
-
-
-def are_shards(inputs: Iterable[str]) -> bool:
-    """Whether inputs are shards, by their names, or lie elsewhere.
-
-    Raises:
-        DataError: some are and some are not.
-    """
-    named = [is_address(text) or PurePosixPath(text).suffix.lower() in (TAR, PARQUET) for text in inputs]
-    if any(named) and not all(named):
-        raise DataError("Shards (.tar, .parquet) and photographs are segmented in separate calls.")
-    return any(named)
 
 
 @shows_progress

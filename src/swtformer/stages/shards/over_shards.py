@@ -31,9 +31,10 @@ from swtformer.settings import UNDECIDED, ImageSettings
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import COLUMNS, Failure
 from swtformer.store.files import digest, write_json, write_rows
-from swtformer.store.packed import PARQUET, TAR, pack
+from swtformer.store.packed import pack
 from swtformer.store.remote import RemoteFile, RemoteFolder, find_files
 from swtformer.store.scratch import scratch_folder
+from swtformer.store.shard_names import PARQUET, is_shard
 from swtformer.store.shard_notes import ENDING, ShardNotes, SkippedImage, shard_notes
 
 FACTS = "shards.json"
@@ -49,17 +50,21 @@ class ShardsResult(ShortRepr):
 
     Attributes:
         out: where the results are.
+        failures_file: where `failures` are listed, once `is_whole`.
         is_whole: whether all shards have been worked on; of several processes, the last one sees it.
         shards: shards that are counted here: all if `is_whole`, else those of this process.
         made: shards that this process made now.
+        kept: shards of this process that were there before.
         images: images with results in the shards that are counted.
         failures: images of these shards that were skipped, and shards that cannot be used.
     """
 
     out: str
+    failures_file: str
     is_whole: bool
     shards: int
     made: int
+    kept: int
     images: int
     failures: tuple[Failure, ...]
 
@@ -139,9 +144,11 @@ def over_shards(job: Job, patterns: Iterable[str], out: RemoteFolder, *, progres
             out.put(text, FAILURES)
     return ShardsResult(
         out=out.address,
+        failures_file=out.file(FAILURES),
         is_whole=is_whole,
         shards=len(counted),
         made=sum(not notes[name].fault for name in todo),
+        kept=len(own) - len(todo),
         images=sum(each.images for each in counted.values()),
         failures=failures,
     )
@@ -191,7 +198,7 @@ def _find(patterns: Iterable[str], out: RemoteFolder) -> dict[str, RemoteFile]:
     found: dict[str, RemoteFile] = {}
     for pattern in patterns:
         for file in find_files(pattern):
-            if PurePosixPath(file.name).suffix not in (TAR, PARQUET):
+            if not is_shard(file.name):
                 raise DataError(f"{file.address}: is no shard; expected files named *.tar or *.parquet.")
             target = out.file(file.name)
             known = found.setdefault(file.name, file)
