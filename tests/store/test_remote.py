@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from support.buckets import s3_bucket as s3_bucket
 from swtformer.errors import SwtformerError
-from swtformer.store.remote import RemoteFolder, find_files
+from swtformer.store.remote import DiskFullError, RemoteFolder, find_files
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -71,6 +72,25 @@ def test_the_stamp_follows_the_content(place: str, tmp_path: Path) -> None:
     folder.put(_file(tmp_path, b"other"), "a")
     folder.sizes()  # forgets what was listed
     assert find_files(f"{place}/a")[0].stamp != first.stamp
+
+
+def test_a_folder_stands_for_all_below_it(place: str, tmp_path: Path) -> None:
+    for name in ("a.jpg", "b/c.jpg"):
+        RemoteFolder(f"{place}/photos").put(_file(tmp_path, b"one"), name)
+    for folder in (f"{place}/photos", f"{place}/photos/"):
+        assert [file.name for file in find_files(folder)] == ["a.jpg", "b/c.jpg"]
+
+
+def test_a_full_disk_is_told(memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    RemoteFolder("memory://place").put(_file(tmp_path, b"one"), "a.tar")
+    (file,) = find_files("memory://place/a.tar")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(memory), "get_file", full)
+    with pytest.raises(DiskFullError, match=r"no space left\. Set TMPDIR"):
+        file.fetch(tmp_path / "a.tar")
 
 
 def test_nothing_partial_under_a_final_name(

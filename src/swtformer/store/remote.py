@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,13 +26,18 @@ THREADS = 8
 """Small files that are read at once."""
 
 
+class DiskFullError(SwtformerError):
+    """This machine's disk is full."""
+
+
 @dataclass(frozen=True)
 class RemoteFile:
     """A file that was found.
 
     Attributes:
         address: its address, or its path where it is on this machine.
-        name: its path below the part of the pattern before the first wildcard, or its file name.
+        name: its path below the folder, or below the part of the pattern before the first wildcard; of a
+            file that was named, its file name.
         stamp: equal while its size and its checksum (else its time of change) are what they were.
     """
 
@@ -43,23 +49,29 @@ class RemoteFile:
         """Copy it to this machine.
 
         Raises:
-            SwtformerError: it is gone or cannot be read, or this disk is full.
+            SwtformerError: it is gone or cannot be read.
+            DiskFullError: this disk is full.
         """
-        with _answering(f"{self.address}: cannot be fetched"):
+        with _answering(f"{self.address}: cannot be fetched", to=target):
             fs, path = _opened(self.address)
             fs.get_file(path, str(target))
 
 
 def find_files(pattern: str) -> list[RemoteFile]:
-    """The files that an address or a pattern (``*``, ``?``, ``[…]``, ``**``) names, sorted.
+    """The files that an address or a pattern (``*``, ``?``, ``[…]``, ``**``) names, or all below a folder,
+    sorted.
 
     Raises:
         SwtformerError: there is none, or the place cannot be reached.
     """
     fs, path = _opened(pattern)
     with _answering(f"{pattern}: cannot be listed"):
-        found = fs.glob(path, detail=True)
-    base = _before_wildcard(path)
+        base = _before_wildcard(path)
+        if base == path or fs.isdir(path):
+            base = f"{path.rstrip('/')}/"
+            found = fs.find(path, detail=True)
+        else:
+            found = fs.glob(path, detail=True)
     files = [
         RemoteFile(_address(fs, each), each.removeprefix(base), _stamp(info))
         for each, info in sorted(found.items())
@@ -154,8 +166,12 @@ def _opened(address: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _answering(failure: str) -> Iterator[None]:
+def _answering(failure: str, *, to: Path | None = None) -> Iterator[None]:
     """Turn what a file system raises into one message; its libraries raise errors of many types.
+
+    Args:
+        failure: what could not be done; starts the message.
+        to: file on this disk that is written.
 
     Raises:
         SwtformerError: whatever went wrong.
@@ -165,6 +181,10 @@ def _answering(failure: str) -> Iterator[None]:
     except (SwtformerError, NameError, TypeError, AttributeError, MemoryError):
         raise
     except Exception as error:
+        if to is not None and getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                f"{to.parent}: no space left. Set TMPDIR to a folder on a larger disk."
+            ) from error
         raise SwtformerError(f"{failure}: {_reason(error)}.") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -21,12 +22,14 @@ from support.buckets import s3_bucket as s3_bucket
 from support.masked_squares import draw_pair
 from support.models import CLASSES, tiny
 from support.shards import tar_members, write_parquet, write_tar
+from swtformer.datasets.shards import sources
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import PredictSettings
 from swtformer.stages.predict import predict
 from swtformer.stages.shards import over_shards as driver
 from swtformer.stages.shards import predict_shards
+from swtformer.store.remote import DiskFullError, RemoteFile, find_files
 
 QUICK = PredictSettings.model_validate({"precision": "fp32", "flip": False})
 PHOTOS = 7
@@ -198,7 +201,7 @@ def test_failures_are_listed_for_each_shard_and_in_all(
         ("shard-1.tar", "predict"),
     ]
     reasons = {row.id: row.reason for row in result.failures}
-    first, second = (driver.find_files(f"{place}/in/shard-{number}.tar")[0].address for number in range(2))
+    first, second = (find_files(f"{place}/in/shard-{number}.tar")[0].address for number in range(2))
     assert reasons["b"].startswith(f"{first}: b.png: ")
     assert reasons["shard-1.tar"].startswith(f"{second}: is damaged")
     assert "swtformer-scratch" not in str(reasons)
@@ -288,16 +291,81 @@ def test_no_more_than_two_shards_are_on_the_disk(
     most = 0
     work = driver._work
 
-    def counted(job: Any, file: Any, fetched: Any, folder: Path, *rest: Any) -> Any:
+    def counted(job: Any, fetched: Any, folder: Path, *rest: Any) -> Any:
         nonlocal most
         most = max(most, sum(path.name.isdigit() for path in folder.parent.iterdir()))
-        made = work(job, file, fetched, folder, *rest)
+        made = work(job, fetched, folder, *rest)
         most = max(most, sum(path.name.isdigit() for path in folder.parent.iterdir()))
         return made
 
     monkeypatch.setattr(driver, "_work", counted)
     assert predict_shards(model, [f"{place}/in/*"], f"{place}/out", settings=QUICK).made == 5
     assert most <= 2
+
+
+def test_images_of_a_folder_make_shards(
+    model: Path, photos: Path, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "GROUPED", 5)
+    for path in photos.rglob("*.png"):
+        _write(f"{place}/photos/{path.relative_to(photos).as_posix()}", path.read_bytes())
+    result = predict_shards(model, [f"{place}/photos"], f"{place}/out", settings=QUICK)
+    assert (result.shards, result.images, result.failures) == (2, PHOTOS, ())
+    names = ["photos-000000.tar", "photos-000001.tar"]
+    assert _masks(f"{place}/out", names) == _local_masks(model, photos, tmp_path / "folder")
+    again = predict_shards(model, [f"{place}/photos"], f"{place}/out", settings=QUICK)
+    assert (again.made, again.kept) == (0, 2)
+
+
+def test_a_full_disk_stops_the_work(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tmp_path / "place")
+    _shards(photos, place, tmp_path)
+    fetch = RemoteFile.fetch
+
+    def full(file: RemoteFile, target: Path) -> None:
+        if file.name == "shard-1.tar":
+            raise DiskFullError("no space left")
+        fetch(file, target)
+
+    monkeypatch.setattr(RemoteFile, "fetch", full)
+    with pytest.raises(DiskFullError, match="no space left"):
+        predict_shards(model, [f"{place}/in/*.tar"], f"{place}/out", settings=QUICK)
+    assert "shard-0.tar.json" in _names(f"{place}/out")
+    assert "shard-1.tar.json" not in _names(f"{place}/out")
+
+
+def test_a_disk_that_fills_up_later_is_told(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tmp_path / "place")
+    _shards(photos, place, tmp_path)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(driver, "pack", full)
+    with pytest.raises(SwtformerError, match=r"swtformer-scratch-.*: No space left on device\. TMPDIR"):
+        predict_shards(model, [f"{place}/in/*.tar"], f"{place}/out", settings=QUICK)
+
+
+def test_a_shard_that_is_gone_is_told(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tmp_path / "place")
+    _shards(photos, place, tmp_path)
+    fetch = RemoteFile.fetch
+
+    def gone(file: RemoteFile, target: Path) -> None:
+        if file.name == "shard-0.tar":
+            Path(file.address).unlink()
+        fetch(file, target)
+
+    monkeypatch.setattr(RemoteFile, "fetch", gone)
+    result = predict_shards(model, [f"{place}/in/*.tar"], f"{place}/out", settings=QUICK)
+    assert (result.images, result.is_whole) == (3, True)
+    assert "shard-0.tar: cannot be fetched" in result.failures[0].reason
 
 
 def test_progress_counts_shards_and_names_images(model: Path, photos: Path, tmp_path: Path) -> None:
@@ -339,8 +407,6 @@ def test_names_that_clash_and_results_that_would_overwrite_are_refused(
     result = predict_shards(model, [str(tmp_path / "[xy]" / "*.tar")], str(tmp_path / "out"), settings=QUICK)
     assert result.images == 2
     assert {"x/a.tar", "y/a.tar"} < set(_names(str(tmp_path / "out")))
-    with pytest.raises(DataError, match=r"0\.png: is no shard"):
-        predict_shards(model, [str(photos / "*.png")], str(tmp_path / "out"), settings=QUICK)
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_work(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.shards.parquets import read_parquet
 from swtformer.datasets.shards.samples import unpack
-from swtformer.datasets.shards.tars import read_tar
+from swtformer.datasets.shards.sources import Source, find_sources
 from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.processes import (
@@ -32,16 +31,14 @@ from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import COLUMNS, Failure
 from swtformer.store.files import digest, write_json, write_rows
 from swtformer.store.packed import pack
-from swtformer.store.remote import RemoteFile, RemoteFolder, find_files
+from swtformer.store.remote import DiskFullError, RemoteFolder
 from swtformer.store.scratch import scratch_folder
-from swtformer.store.shard_names import PARQUET, is_shard
 from swtformer.store.shard_notes import ENDING, ShardNotes, SkippedImage, shard_notes
 
 FACTS = "shards.json"
 """What made the shards that lie beside it, and the classes of their maps or masks."""
 FAILURES = "failures.csv"
 """The images of all shards that were skipped, as in a run; it is there once all shards are."""
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,7 +110,7 @@ def over_shards(job: Job, patterns: Iterable[str], out: RemoteFolder, *, progres
         SwtformerError: results cannot be put away, or this disk is full.
     """
     shards = _find(patterns, out)
-    made_by = {name: digest(job.made_by, file.stamp) for name, file in shards.items()}
+    made_by = {name: digest(job.made_by, source.stamp) for name, source in shards.items()}
     own = list(shards)[process_number() :: launched_processes()]
     notes = shard_notes(out, {name: made_by[name] for name in own})
     todo = [name for name in own if name not in notes or notes[name].fault]
@@ -126,13 +123,20 @@ def over_shards(job: Job, patterns: Iterable[str], out: RemoteFolder, *, progres
         out.put(text, FACTS)
         done = len(own) - len(todo)
         watch(job.stage, done, len(own))
-        for file, fetched in _fetched_ahead([shards[name] for name in todo], scratch):
-            seen = _Seen(watch, job.stage, done, len(own), file.name)
-            with TemporaryDirectory(dir=scratch) as folder:
-                made = _work(job, file, fetched, Path(folder), out, made_by[file.name], seen)
+        for fetched in _fetched_ahead([shards[name] for name in todo], scratch):
+            name = fetched.source.name
+            seen = _Seen(watch, job.stage, done, len(own), name)
+            try:
+                with TemporaryDirectory(dir=scratch) as folder:
+                    made = _work(job, fetched, Path(folder), out, made_by[name], seen)
+            except OSError as error:
+                raise SwtformerError(
+                    f"{scratch}: {error.strerror or error}. TMPDIR names the folder that shards are worked on "
+                    "in; it needs room for two of them, and for one unpacked."
+                ) from error
             write_json(text, made.model_dump())
-            out.put(text, f"{file.name}{ENDING}")
-            notes[file.name] = made
+            out.put(text, f"{name}{ENDING}")
+            notes[name] = made
             done += 1
             watch(job.stage, done, len(own))
         everything = shard_notes(out, made_by)
@@ -189,44 +193,41 @@ class _Seen:
         self.progress(self.stage, self.done, self.of, f"{self.shard}: {done}/{total}")
 
 
-def _find(patterns: Iterable[str], out: RemoteFolder) -> dict[str, RemoteFile]:
+def _find(patterns: Iterable[str], out: RemoteFolder) -> dict[str, Source]:
     """The shards by name.
 
     Raises:
         DataError: there are none, two have one name, or one would be overwritten.
     """
-    found: dict[str, RemoteFile] = {}
+    found: dict[str, Source] = {}
     for pattern in patterns:
-        for file in find_files(pattern):
-            if not is_shard(file.name):
-                raise DataError(f"{file.address}: is no shard; expected files named *.tar or *.parquet.")
-            target = out.file(file.name)
-            known = found.setdefault(file.name, file)
-            if known.address != file.address:
+        for source in find_sources(pattern):
+            target = out.file(source.name)
+            known = found.setdefault(source.name, source)
+            if known.files != source.files:
                 raise DataError(
-                    f"{known.address} and {file.address} would both become {target}. Name them by a pattern "
-                    "with a wildcard for their folders, or in separate calls with an `out` each."
+                    f"{known.address} and {source.address} would both become {target}. Name them by a "
+                    "pattern with a wildcard for their folders, or in separate calls with an `out` each."
                 )
-            if os.path.realpath(file.address) == os.path.realpath(target):
-                raise DataError(f"{file.address}: its result would overwrite it. Name another `out`.")
+            if os.path.realpath(source.address) == os.path.realpath(target):
+                raise DataError(f"{source.address}: its result would overwrite it. Name another `out`.")
     return found
 
 
 class _Fetch(Thread):
     """Copies a shard to this disk. As a daemon it holds up nobody who stops the program."""
 
-    def __init__(self, file: RemoteFile, target: Path) -> None:
+    def __init__(self, source: Source, target: Path) -> None:
         super().__init__(daemon=True)
-        self._file, self._target, self._error = file, target, SwtformerError("")
-        self._failed = True
+        self.source, self._target = source, target
+        self._error: Exception | None = None
         self.start()
 
     def run(self) -> None:
         """See `Thread`."""
         try:
-            self._file.fetch(self._target)
-            self._failed = False
-        except SwtformerError as error:
+            self.source.fetch(self._target)
+        except Exception as error:
             self._error = error
 
     def result(self) -> Path:
@@ -234,34 +235,37 @@ class _Fetch(Thread):
 
         Raises:
             DataError: the shard cannot be read.
-            SwtformerError: this disk is full.
+            DiskFullError: this disk is full.
         """
         self.join()
-        if not self._failed:
-            return self._target
-        self._target.unlink(missing_ok=True)
-        if getattr(self._error.__cause__, "errno", None) in FULL:
-            raise SwtformerError(
-                f"{self._target.parent}: no space left for a shard; set TMPDIR to a folder on a larger disk."
-            )
-        raise DataError(str(self._error))
+        if isinstance(self._error, SwtformerError) and not isinstance(self._error, DiskFullError):
+            raise DataError(str(self._error)) from self._error
+        if self._error is not None:
+            raise self._error
+        return self._target
+
+    def remove(self) -> None:
+        """Remove the copy, or what there is of it."""
+        if self._target.is_dir():
+            shutil.rmtree(self._target)
+        else:
+            self._target.unlink(missing_ok=True)
 
 
-def _fetched_ahead(files: list[RemoteFile], folder: Path) -> Iterator[tuple[RemoteFile, _Fetch]]:
+def _fetched_ahead(sources: list[Source], folder: Path) -> Iterator[_Fetch]:
     """Every shard, while the next one, and no more, is on its way."""
     following: _Fetch | None = None
-    for number, file in enumerate(files):
-        fetch = following or _Fetch(file, folder / f"{number}")
+    for number, source in enumerate(sources):
+        fetch = following or _Fetch(source, folder / f"{number}")
         fetch.join()
         following = None
-        if number + 1 < len(files):
-            following = _Fetch(files[number + 1], folder / f"{number + 1}")
-        yield file, fetch
+        if number + 1 < len(sources):
+            following = _Fetch(sources[number + 1], folder / f"{number + 1}")
+        yield fetch
 
 
 def _work(
     job: Job,
-    file: RemoteFile,
     fetched: _Fetch,
     folder: Path,
     out: RemoteFolder,
@@ -269,24 +273,24 @@ def _work(
     progress: Progress,
 ) -> ShardNotes:
     """Make the results of a shard and put them away; what the notes beside them say."""
-    out.remove(f"{file.name}{ENDING}")
-    kind = PurePosixPath(file.name).suffix
+    source, labelled = fetched.source, job.labelled
+    out.remove(f"{source.name}{ENDING}")
     try:
-        shard = fetched.result()
-        read = read_parquet if kind == PARQUET else read_tar
-        samples = read(shard, file.address, labelled=job.labelled)
-        unpacked = unpack(
-            samples, folder / "images", shown=file.address, classes=job.classes, labelled=job.labelled
-        )
-        shard.unlink()
+        try:
+            samples = source.samples(fetched.result(), labelled=labelled)
+            unpacked = unpack(
+                samples, folder / "images", shown=source.address, classes=job.classes, labelled=labelled
+            )
+        finally:
+            fetched.remove()
         records = {record.id: record for record in unpacked.images.records}
         made = job.make(unpacked.images, folder, progress) if records else Made((), ())
     except DataError as error:
-        out.remove(file.name)
+        out.remove(source.name)
         return ShardNotes(made_by=made_by, fault=str(error))
     skipped = [SkippedImage(key=key, reason=reason) for key, reason in unpacked.faults]
     for failure in made.failures:
-        name = f"{file.address}: {unpacked.names[failure.id]}"
+        name = f"{source.address}: {unpacked.names[failure.id]}"
         reason = failure.reason.replace(str(records[failure.id].image), name)
         skipped.append(SkippedImage(key=unpacked.keys[failure.id], reason=reason))
     images = 0
@@ -297,15 +301,13 @@ def _work(
             images += 1
             yield unpacked.keys[id], contents
 
-    packed = folder / f"packed{kind}"
+    packed = folder / f"packed{PurePosixPath(source.name).suffix}"
     pack(files(), packed, job.endings)
-    out.put(packed, file.name)
+    out.put(packed, source.name)
     return ShardNotes(made_by=made_by, size=packed.stat().st_size, images=images, skipped=tuple(skipped))
 
 
-def _failures(
-    stage: str, shards: Mapping[str, RemoteFile], notes: Mapping[str, ShardNotes]
-) -> Iterator[Failure]:
+def _failures(stage: str, shards: Mapping[str, Source], notes: Mapping[str, ShardNotes]) -> Iterator[Failure]:
     for name, each in notes.items():
         address = shards[name].address
         if each.fault:
