@@ -100,6 +100,7 @@ ELSEWHERE = {
         "results",
         "run-folder",
         "scores",
+        "shards",
     )
 }
 """Documents without a command to run, except for those that a comment excuses."""

@@ -48,9 +48,10 @@ def say_shards(result: ShardsResult, *, what: str) -> Outcome:
             f"No image of the shards can be used, so there are no {what}. {result.failures_file} says why; "
             f"the first: {result.failures[0].reason}"
         )
+    if not result.is_whole:
+        say(f"This process has done its {result.shards} shards; the one that ends last tells of all.")
+        return Outcome()
     with without_launcher():  # whoever is last speaks for all
-        if not result.is_whole:
-            return Outcome()
         kept = f", {result.kept} of them made before" if result.kept else ""
         say(f"{result.images} images in {result.shards} shards have {what}{kept}: {result.out}")
         return Outcome(warn_of_skipped(result.failures, result.failures_file))

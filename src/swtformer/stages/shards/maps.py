@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
@@ -14,7 +15,6 @@ from swtformer.stages.localize import localize
 from swtformer.stages.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
 from swtformer.store.files import digest, sha256
 from swtformer.store.models import WEIGHTS
-from swtformer.store.remote import RemoteFolder
 from swtformer.store.run import Run
 
 MAPS = "npz"
@@ -22,7 +22,12 @@ MAPS = "npz"
 
 @shows_progress
 def localize_shards(
-    run: Run, shards: str, out: str, *, settings: Settings | None = None, progress: Progress = shown
+    run: Run,
+    shards: str | Sequence[str],
+    out: str,
+    *,
+    settings: Settings | None = None,
+    progress: Progress = shown,
 ) -> ShardsResult:
     """Make class activation maps of the images in shards: every shard becomes one of the same name in `out`.
 
@@ -32,7 +37,7 @@ def localize_shards(
 
     Args:
         run: a run with a finished model; nothing is written into it.
-        shards: address, path or pattern of .tar or .parquet files.
+        shards: addresses or paths of .tar or .parquet files, of folders of these or of images, or patterns.
         out: address or path of a folder.
         settings: the data and localize sections are used; the run's own where None.
         progress: called after every image.
@@ -68,4 +73,4 @@ def localize_shards(
         {**shapes, "weights": weights, "classes": (BACKGROUND, *classes)},
         make,
     )
-    return over_shards(job, [shards], RemoteFolder(out), progress=progress)
+    return over_shards(job, shards, out, progress=progress)

@@ -18,7 +18,6 @@ from swtformer.stages.predict import ENDINGS, GEOREFERENCED, MASKS, OVERLAYS, PR
 from swtformer.stages.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
 from swtformer.store.files import digest, sha256
 from swtformer.store.notes import Areas, read_notes
-from swtformer.store.remote import RemoteFolder
 from swtformer.store.run import Run
 
 AREAS = "json"
@@ -29,7 +28,7 @@ FOLDERS = {"png": MASKS, "overlay.jpg": OVERLAYS, "npz": PROBABILITIES, "tif": G
 @shows_progress
 def predict_shards(
     model: str | os.PathLike[str],
-    shards: Sequence[str],
+    shards: str | Sequence[str],
     out: str,
     *,
     settings: PredictSettings | None = None,
@@ -44,7 +43,7 @@ def predict_shards(
 
     Args:
         model: a run, a saved model or an ONNX file.
-        shards: addresses or paths of .tar or .parquet files, or patterns of them.
+        shards: addresses or paths of .tar or .parquet files, of folders of these or of images, or patterns.
         out: address or path of a folder.
         settings: how; defaults where None.
         progress: called after every image.
@@ -75,7 +74,7 @@ def predict_shards(
         return Made(_files(result.out), result.failures)
 
     job = Job("predict", classes, False, made_by, (*FOLDERS, AREAS), facts, make)
-    return over_shards(job, shards, RemoteFolder(out), progress=progress)
+    return over_shards(job, shards, out, progress=progress)
 
 
 def _files(out: Path) -> Iterator[tuple[str, dict[str, bytes]]]:

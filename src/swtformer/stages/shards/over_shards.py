@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
 
 import torch
 
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.shards.fetch_ahead import Fetch, fetched_ahead
 from swtformer.datasets.shards.samples import unpack
 from swtformer.datasets.shards.sources import Source, find_sources
 from swtformer.datasets.value_range import settle
@@ -31,7 +30,7 @@ from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import COLUMNS, Failure
 from swtformer.store.files import digest, write_json, write_rows
 from swtformer.store.packed import pack
-from swtformer.store.remote import DiskFullError, RemoteFolder
+from swtformer.store.remote import RemoteFolder
 from swtformer.store.scratch import scratch_folder
 from swtformer.store.shard_notes import ENDING, ShardNotes, SkippedImage, shard_notes
 
@@ -102,16 +101,23 @@ class Job:
     make: Callable[[ImageSet, Path, Progress], Made]
 
 
-def over_shards(job: Job, patterns: Iterable[str], out: RemoteFolder, *, progress: Progress) -> ShardsResult:
+def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Progress) -> ShardsResult:
     """Do a job on all shards that are not done; processes of torchrun or srun divide them by their numbers.
+
+    Args:
+        job: what to do.
+        shards: patterns and addresses (`find_sources`).
+        to: address or path of the folder of the results.
+        progress: called after every image.
 
     Raises:
         DataError: there are no shards, two would have one name, or one would be overwritten.
         SwtformerError: results cannot be put away, or this disk is full.
     """
-    shards = _find(patterns, out)
-    made_by = {name: digest(job.made_by, source.stamp) for name, source in shards.items()}
-    own = list(shards)[process_number() :: launched_processes()]
+    out = RemoteFolder(to)
+    sources = _find([shards] if isinstance(shards, str) else shards, out)
+    made_by = {name: digest(job.made_by, source.stamp) for name, source in sources.items()}
+    own = list(sources)[process_number() :: launched_processes()]
     notes = shard_notes(out, {name: made_by[name] for name in own})
     todo = [name for name in own if name not in notes or notes[name].fault]
     watch = progress if is_main_process() else silent
@@ -123,7 +129,7 @@ def over_shards(job: Job, patterns: Iterable[str], out: RemoteFolder, *, progres
         out.put(text, FACTS)
         done = len(own) - len(todo)
         watch(job.stage, done, len(own))
-        for fetched in _fetched_ahead([shards[name] for name in todo], scratch):
+        for fetched in fetched_ahead([sources[name] for name in todo], scratch):
             name = fetched.source.name
             seen = _Seen(watch, job.stage, done, len(own), name)
             try:
@@ -131,8 +137,8 @@ def over_shards(job: Job, patterns: Iterable[str], out: RemoteFolder, *, progres
                     made = _work(job, fetched, Path(folder), out, made_by[name], seen)
             except OSError as error:
                 raise SwtformerError(
-                    f"{scratch}: {error.strerror or error}. TMPDIR names the folder that shards are worked on "
-                    "in; it needs room for two of them, and for one unpacked."
+                    f"{scratch}: {error.strerror or error}. Shards are worked on in the folder that TMPDIR "
+                    "names; it needs room for two of them, and for one unpacked."
                 ) from error
             write_json(text, made.model_dump())
             out.put(text, f"{name}{ENDING}")
@@ -140,9 +146,9 @@ def over_shards(job: Job, patterns: Iterable[str], out: RemoteFolder, *, progres
             done += 1
             watch(job.stage, done, len(own))
         everything = shard_notes(out, made_by)
-        is_whole = len(everything) == len(shards)
+        is_whole = len(everything) == len(sources)
         counted = everything if is_whole else notes
-        failures = tuple(_failures(job.stage, shards, counted))
+        failures = tuple(_failures(job.stage, sources, counted))
         if is_whole:
             write_rows(text, COLUMNS, map(asdict, failures))
             out.put(text, FAILURES)
@@ -214,59 +220,9 @@ def _find(patterns: Iterable[str], out: RemoteFolder) -> dict[str, Source]:
     return found
 
 
-class _Fetch(Thread):
-    """Copies a shard to this disk. As a daemon it holds up nobody who stops the program."""
-
-    def __init__(self, source: Source, target: Path) -> None:
-        super().__init__(daemon=True)
-        self.source, self._target = source, target
-        self._error: Exception | None = None
-        self.start()
-
-    def run(self) -> None:
-        """See `Thread`."""
-        try:
-            self.source.fetch(self._target)
-        except Exception as error:
-            self._error = error
-
-    def result(self) -> Path:
-        """The copy, once it is there.
-
-        Raises:
-            DataError: the shard cannot be read.
-            DiskFullError: this disk is full.
-        """
-        self.join()
-        if isinstance(self._error, SwtformerError) and not isinstance(self._error, DiskFullError):
-            raise DataError(str(self._error)) from self._error
-        if self._error is not None:
-            raise self._error
-        return self._target
-
-    def remove(self) -> None:
-        """Remove the copy, or what there is of it."""
-        if self._target.is_dir():
-            shutil.rmtree(self._target)
-        else:
-            self._target.unlink(missing_ok=True)
-
-
-def _fetched_ahead(sources: list[Source], folder: Path) -> Iterator[_Fetch]:
-    """Every shard, while the next one, and no more, is on its way."""
-    following: _Fetch | None = None
-    for number, source in enumerate(sources):
-        fetch = following or _Fetch(source, folder / f"{number}")
-        fetch.join()
-        following = None
-        if number + 1 < len(sources):
-            following = _Fetch(sources[number + 1], folder / f"{number + 1}")
-        yield fetch
-
-
 def _work(
     job: Job,
-    fetched: _Fetch,
+    fetched: Fetch,
     folder: Path,
     out: RemoteFolder,
     made_by: str,
@@ -307,9 +263,11 @@ def _work(
     return ShardNotes(made_by=made_by, size=packed.stat().st_size, images=images, skipped=tuple(skipped))
 
 
-def _failures(stage: str, shards: Mapping[str, Source], notes: Mapping[str, ShardNotes]) -> Iterator[Failure]:
+def _failures(
+    stage: str, sources: Mapping[str, Source], notes: Mapping[str, ShardNotes]
+) -> Iterator[Failure]:
     for name, each in notes.items():
-        address = shards[name].address
+        address = sources[name].address
         if each.fault:
             yield Failure(name, stage, address, each.fault)
         for image in each.skipped:
