@@ -4,7 +4,7 @@ from pathlib import Path
 
 from swtformer.store.files import write_json, write_text
 from swtformer.store.remote import RemoteFolder
-from swtformer.store.shard_notes import ShardNotes, SkippedImage, shard_notes
+from swtformer.store.shard_notes import ShardNotes, SkippedImage, is_noted, shard_notes
 
 
 def test_only_whole_shards_made_from_this_count(tmp_path: Path) -> None:
@@ -28,3 +28,5 @@ def test_faults_have_no_shard(tmp_path: Path) -> None:
     fault = ShardNotes(made_by="now", fault="is damaged")
     write_json(tmp_path / "a.tar.json", fault.model_dump())
     assert shard_notes(RemoteFolder(str(tmp_path)), {"a.tar": "now"}) == {"a.tar": fault}
+    assert is_noted(RemoteFolder(str(tmp_path)), ["a.tar"])
+    assert not is_noted(RemoteFolder(str(tmp_path)), ["a.tar", "b.tar"])

@@ -15,6 +15,7 @@ from uuid import uuid4
 from swtformer.errors import SwtformerError
 from swtformer.in_order import work_ahead
 from swtformer.store.files import SUFFIX, digest, write_with
+from swtformer.store.shard_names import is_shard
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "hf"})
 """Protocols that show a file only when all of it is there; on others a file is renamed when it is whole."""
@@ -22,6 +23,7 @@ CHECKSUMS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
 """What file systems call a checksum of a file's content."""
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 """What they call the time of its last change, where there is no checksum."""
+_WILD = frozenset("*?[")
 THREADS = 8
 """Small files that are read at once."""
 
@@ -67,7 +69,8 @@ def find_files(pattern: str) -> list[RemoteFile]:
     fs, path = _opened(pattern)
     with _answering(f"{pattern}: cannot be listed"):
         base = _before_wildcard(path)
-        if base == path or fs.isdir(path):
+        # Over HTTP the question whether a file is a folder would read it.
+        if not is_shard(path) and _WILD.isdisjoint(path) and fs.isdir(path):
             base = f"{path.rstrip('/')}/"
             found = fs.find(path, detail=True)
         else:
@@ -157,8 +160,8 @@ def _opened(address: str) -> tuple[Any, str]:
         fs, path = url_to_fs(address)
     except ImportError as error:
         raise SwtformerError(
-            f"{address}: needs a library that is not installed; install it with pip install "
-            f"'swtformer[remote]' ({error})."
+            f"{address}: needs a library that is not installed ({error}). Those for s3:// come with pip "
+            "install 'swtformer[remote]'; other file systems have packages of their own."
         ) from None
     except Exception as error:
         raise SwtformerError(f"{address}: is not an address that can be opened: {_reason(error)}.") from error
@@ -207,7 +210,7 @@ def _address(fs: Any, path: str) -> str:
 
 def _before_wildcard(path: str) -> str:
     """The folders of a pattern before its first wildcard, with the last slash."""
-    wild = [path.find(sign) for sign in "*?[" if sign in path]
+    wild = [path.find(sign) for sign in _WILD if sign in path]
     return path[: path.rfind("/", 0, min(wild, default=len(path))) + 1]
 
 

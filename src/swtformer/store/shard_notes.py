@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from swtformer.store.notes import Notes
 from swtformer.store.remote import RemoteFolder
@@ -30,6 +31,12 @@ class ShardNotes(Notes):
     skipped: tuple[SkippedImage, ...] = ()
     fault: str = ""
     """Why there is no shard; it is tried again the next time."""
+
+
+def is_noted(folder: RemoteFolder, names: Iterable[str]) -> bool:
+    """Whether there are notes of all these shards, of whatever they were made from."""
+    sizes = folder.sizes()
+    return all(f"{name}{ENDING}" in sizes for name in names)
 
 
 def shard_notes(folder: RemoteFolder, made_by: dict[str, str]) -> dict[str, ShardNotes]:

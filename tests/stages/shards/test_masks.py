@@ -173,15 +173,14 @@ def test_what_is_whole_and_current_is_kept(model: Path, photos: Path, tmp_path: 
     before = (out / "shard-1.tar").read_bytes()
     assert made() == 0
     (out / "shard-1.tar").write_bytes(before[:600])  # an upload that was interrupted
-    assert made() == 1
-    assert (out / "shard-1.tar").read_bytes() == before
     (out / "shard-0.tar.json").unlink()
-    assert made() == 1
+    assert made() == 2
+    assert (out / "shard-1.tar").read_bytes() == before
     assert made(QUICK.model_copy(update={"workers": 2})) == 0
+    assert made(QUICK.model_copy(update={"overlays": True})) == 2
     assert made(QUICK.model_copy(update={"flip": True})) == 2
-    assert made(QUICK.model_copy(update={"overlays": True, "flip": True})) == 2
-    _shards(photos, place, tmp_path)  # written anew
-    assert made(QUICK.model_copy(update={"overlays": True, "flip": True})) == 2
+    _write(f"{place}/in/shard-1.tar", _read(f"{place}/in/shard-1.tar"))  # of another time
+    assert made(QUICK.model_copy(update={"flip": True})) == 1
 
 
 def test_failures_are_listed_for_each_shard_and_in_all(
@@ -346,7 +345,7 @@ def test_a_disk_that_fills_up_later_is_told(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(driver, "pack", full)
-    with pytest.raises(SwtformerError, match=r"swtformer-scratch-.*: No space left on device\. TMPDIR"):
+    with pytest.raises(SwtformerError, match=r"swtformer-scratch-.*: No space left on device.*TMPDIR"):
         predict_shards(model, [f"{place}/in/*.tar"], f"{place}/out", settings=QUICK)
 
 

@@ -107,17 +107,24 @@ class Group(Source):
                 yield Sample(key, file.name, fault=path.with_suffix(".fault").read_text())
 
 
-def find_sources(pattern: str) -> list[Source]:
+def find_sources(pattern: str, *, results: str) -> list[Source]:
     """The shards that an address or a pattern names, in order.
 
     A folder stands for all that lies below it: its tar and Parquet files or, if it has none, its images,
     `GROUPED` to a shard.
 
+    Args:
+        pattern: the address or pattern.
+        results: address of the folder of the results; what lies there is left out, if it is a folder below
+            the one that is searched.
+
     Raises:
         DataError: there is neither a shard nor an image, or there are both.
         SwtformerError: there is nothing, or the place cannot be reached.
     """
-    found = find_files(pattern)
+    found = [file for file in find_files(pattern) if not _is_result(file, f"{results.rstrip('/')}/")]
+    if not found:
+        raise DataError(f"{pattern}: holds nothing but results.")
     archives = [file for file in found if is_shard(file.name)]
     images = [file for file in found if is_image_name(file.name.rpartition("/")[2])]
     if archives and images:
@@ -142,3 +149,9 @@ def find_sources(pattern: str) -> list[Source]:
         )
         for number, group in enumerate(groups)
     ]
+
+
+def _is_result(file: RemoteFile, results: str) -> bool:
+    """Whether a file lies in a folder of results below the one that was searched."""
+    searched = file.address.removesuffix(file.name)
+    return file.address.startswith(results) and len(searched) < len(results)

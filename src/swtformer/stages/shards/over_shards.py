@@ -32,7 +32,7 @@ from swtformer.store.files import digest, write_json, write_rows
 from swtformer.store.packed import pack
 from swtformer.store.remote import RemoteFolder
 from swtformer.store.scratch import scratch_folder
-from swtformer.store.shard_notes import ENDING, ShardNotes, SkippedImage, shard_notes
+from swtformer.store.shard_notes import ENDING, ShardNotes, SkippedImage, is_noted, shard_notes
 
 FACTS = "shards.json"
 """What made the shards that lie beside it, and the classes of their maps or masks."""
@@ -127,27 +127,29 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
         text = scratch / "text"
         write_json(text, job.facts)
         out.put(text, FACTS)
-        done = len(own) - len(todo)
+        done, made = len(own) - len(todo), 0
         watch(job.stage, done, len(own))
         for fetched in fetched_ahead([sources[name] for name in todo], scratch):
             name = fetched.source.name
             seen = _Seen(watch, job.stage, done, len(own), name)
             try:
                 with TemporaryDirectory(dir=scratch) as folder:
-                    made = _work(job, fetched, Path(folder), out, made_by[name], seen)
+                    noted = _work(job, fetched, Path(folder), out, made_by[name], seen)
             except OSError as error:
                 raise SwtformerError(
                     f"{scratch}: {error.strerror or error}. Shards are worked on in the folder that TMPDIR "
                     "names; it needs room for two of them, and for one unpacked."
                 ) from error
-            write_json(text, made.model_dump())
+            write_json(text, noted.model_dump())
             out.put(text, f"{name}{ENDING}")
-            notes[name] = made
+            notes[name] = noted
+            made += not noted.fault
             done += 1
             watch(job.stage, done, len(own))
-        everything = shard_notes(out, made_by)
-        is_whole = len(everything) == len(sources)
-        counted = everything if is_whole else notes
+        if len(own) < len(sources) and is_noted(out, list(sources)):
+            notes = shard_notes(out, made_by)  # those of the other processes as well
+        counted = {name: notes[name] for name in sources if name in notes}
+        is_whole = len(counted) == len(sources)
         failures = tuple(_failures(job.stage, sources, counted))
         if is_whole:
             write_rows(text, COLUMNS, map(asdict, failures))
@@ -157,7 +159,7 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
         failures_file=out.file(FAILURES),
         is_whole=is_whole,
         shards=len(counted),
-        made=sum(not notes[name].fault for name in todo),
+        made=made,
         kept=len(own) - len(todo),
         images=sum(each.images for each in counted.values()),
         failures=failures,
@@ -207,7 +209,7 @@ def _find(patterns: Iterable[str], out: RemoteFolder) -> dict[str, Source]:
     """
     found: dict[str, Source] = {}
     for pattern in patterns:
-        for source in find_sources(pattern):
+        for source in find_sources(pattern, results=out.file("")):
             target = out.file(source.name)
             known = found.setdefault(source.name, source)
             if known.files != source.files:
