@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from swtformer.processes import is_main_process, launched_processes, local_number
-
-NAMES = (
-    "RANK",
-    "WORLD_SIZE",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "SLURM_PROCID",
-    "SLURM_LOCALID",
-    "SLURM_STEP_NUM_TASKS",
+from swtformer.processes import (
+    VARIABLES,
+    is_main_process,
+    launched_processes,
+    local_number,
+    process_number,
+    without_launcher,
 )
 
 TORCHRUN = {"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "4"}
@@ -23,7 +20,7 @@ SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4"}
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
+    for name in (*VARIABLES, "SLURM_LOCALID"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -55,12 +52,27 @@ def test_launchers_are_recognised(
 
 
 @pytest.mark.parametrize(
-    ("variables", "number"),
-    [({}, 0), ({"RANK": "5", "LOCAL_RANK": "1"}, 1), ({"SLURM_PROCID": "5", "SLURM_LOCALID": "2"}, 2)],
+    ("variables", "number", "local"),
+    [
+        ({}, 0, 0),
+        (TORCHRUN, 2, 0),
+        ({**TORCHRUN, "LOCAL_RANK": "1", "SLURM_PROCID": "1", "SLURM_LOCALID": "0"}, 2, 1),
+        ({**SRUN, "SLURM_LOCALID": "1"}, 3, 1),
+    ],
 )
-def test_a_process_knows_its_number_on_its_machine(
-    variables: dict[str, str], number: int, monkeypatch: pytest.MonkeyPatch
+def test_processes_are_numbered(
+    variables: dict[str, str], number: int, local: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert local_number() == number
+    assert (process_number(), local_number()) == (number, local)
+
+
+def test_without_its_launcher_a_process_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**TORCHRUN, **SRUN}.items():
+        monkeypatch.setenv(name, value)
+    with without_launcher():
+        assert is_main_process()
+        assert (process_number(), launched_processes()) == (0, 1)
+    assert not is_main_process()
+    assert (process_number(), launched_processes()) == (2, 4)

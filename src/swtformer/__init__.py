@@ -2,7 +2,8 @@
 
 The public names are loaded when they are first used, so that importing the package does not load torch. They
 are those of the commands, but for `run_stages` (the command `run`), `write_report` (`report`), `export_masks`
-(`export`), `import_masks` (`import`) and `export_onnx` (`onnx`):
+(`export`), `import_masks` (`import`), `export_onnx` (`onnx`), and `predict_shards` and `localize_shards`
+(`predict` and `localize`, where the images come in shards):
 
     import swtformer
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from swtformer.stages.report import report as _report
     from swtformer.stages.reproduce import reproduce as reproduce
     from swtformer.stages.segment import segment as segment
+    from swtformer.stages.shards import localize_shards as localize_shards
+    from swtformer.stages.shards import predict_shards as predict_shards
     from swtformer.stages.train import train as train
     from swtformer.store.run import Run as Run
 
@@ -63,9 +66,11 @@ _HOMES = {
     "import_masks": "swtformer.stages.import_masks:import_masks",
     "load_network": "swtformer.segmentation.pretrained:load_network",
     "localize": "swtformer.stages.localize:localize",
+    "localize_shards": "swtformer.stages.shards:localize_shards",
     "mask": "swtformer.stages.mask:mask",
     "open_dataset": "swtformer.datasets:open_dataset",
     "predict": "swtformer.stages.predict:predict",
+    "predict_shards": "swtformer.stages.shards:predict_shards",
     "pseudo_label": "swtformer.stages.pseudo_label:pseudo_label",
     "pull": "swtformer.publishing.hub:pull",
     "push": "swtformer.publishing.hub:push",

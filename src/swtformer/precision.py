@@ -63,7 +63,7 @@ def use_onednn(network: nn.Module) -> None:
     if mkl_is_slow():
         for module in network.modules():
             if type(module) is nn.Linear and module.weight.dtype == torch.float32:
-                module.forward = _ByOneDnn(module)  # type: ignore[method-assign]
+                module.forward = _ByOneDnn(module)  # type: ignore[method-assign, assignment]
 
 
 def mkl_is_slow() -> bool:

@@ -7,6 +7,10 @@ SLURM_STEP_NUM_TASKS. torchrun's come first: inside a SLURM job its processes se
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
 
 
 def is_main_process() -> bool:
@@ -26,9 +30,27 @@ def launched_processes() -> int:
     return 1
 
 
+def process_number() -> int:
+    """Number of this process among those that a launcher started, from 0.
+
+    Lightning's own launcher, which only trainings use, does not say it; there it is 0.
+    """
+    return _number("RANK" if "RANK" in os.environ else "SLURM_PROCID")
+
+
 def local_number() -> int:
     """Number of this process among those of its machine, from 0."""
     return _number("LOCAL_RANK" if "LOCAL_RANK" in os.environ else "SLURM_LOCALID")
+
+
+@contextmanager
+def without_launcher() -> Iterator[None]:
+    """Let what runs inside take this process for the only one, which does all of its work alone."""
+    hidden = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _number(name: str) -> int:

@@ -102,6 +102,7 @@ ELSEWHERE = {
         "results",
         "run-folder",
         "scores",
+        "shards",
     )
 }
 """Documents without a command to run, except for those that a comment excuses."""

@@ -124,7 +124,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
     if bias.requires_grad and bias.device.type == "cpu":
         scores = (query * query.shape[-1] ** -0.5) @ key.mT
         shares = (scores.unflatten(0, (images, len(bias))) + bias).softmax(-1)
-        return shares.flatten(0, 1) @ value
+        attended: Tensor = shares.flatten(0, 1) @ value
+        return attended
     if len(bias) > 1:
         bias = bias.expand(images, -1, -1, -1, -1).flatten(0, 1)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)

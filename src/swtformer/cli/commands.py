@@ -24,6 +24,7 @@ from swtformer.cli.outcome import (
     warn_of_rotation,
 )
 from swtformer.cli.screen import progress, say, warn_of
+from swtformer.cli.shards import are_shards, refuse_ray, say_shards
 from swtformer.errors import DataError, SettingsError
 from swtformer.settings import Settings
 from swtformer.store.failures import read_failures
@@ -31,6 +32,7 @@ from swtformer.store.known_data import data_of, data_of_masks
 from swtformer.store.notes import training_notes
 from swtformer.store.run import Run
 from swtformer.store.scores import SOURCES, Scores, read_scores
+from swtformer.store.shard_names import TAR, is_address
 
 
 @with_settings("seed")
@@ -140,9 +142,18 @@ def train(
 @with_settings("data", "localize")
 def localize(
     run: RunFolder,
-    data: OptionalData = None,
+    data: Annotated[
+        str | None,
+        Parameter(
+            help="Data set: a file or folder in any known format. By default the one that the run knows. Or "
+            "shards: a pattern of .tar or .parquet files, or an address such as s3://bucket/photos-*.tar."
+        ),
+    ] = None,
     /,
     *,
+    out: Annotated[
+        str | None, Parameter(help="Of shards: folder or address of the shards of maps.", negative=())
+    ] = None,
     ray: Ray = None,
     config: Config = None,
     **flags: Any,
@@ -152,8 +163,20 @@ def localize(
     Settings that are not given here are those of the run. Existing maps are kept.
     """
     made = Run(run)
-    path, base = data_of(made, data, training_notes(made))
+    path, base = data_of(made, None if data is None else Path(data), training_notes(made))
     settings = gather(base=base, config=config, flags=flags)
+    given = "" if data is None else data
+    if out is not None or is_address(given) or given.endswith(TAR):  # .parquet may be a table of labels
+        if out is None or not are_shards([given], out):
+            raise SettingsError(
+                "Maps of shards need `out`; those of other data sets lie in the run, without it."
+            )
+        refuse_ray(ray)
+        with progress(again) as view:
+            from swtformer.stages.shards import localize_shards
+
+            done = localize_shards(made, given, out, settings=settings, progress=view)
+        return say_shards(done, what="maps")
     with progress(lambda: "Run the same command again; the maps made so far are kept.") as view:
         images = open_images(path, settings, run=made)
         from swtformer.stages.localize import localize as run_localize

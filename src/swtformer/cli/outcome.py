@@ -127,7 +127,7 @@ def finish(run: Run, failures: Sequence[Failure], *, next_command: str) -> Outco
 
 
 def warn_of_skipped(
-    failures: Sequence[Failure], file: Path, *, what: str = "image", how: str = "skipped"
+    failures: Sequence[Failure], file: Path | str, *, what: str = "image", how: str = "skipped"
 ) -> int:
     """Say how many were skipped and which file names them; the exit code."""
     if not failures:

@@ -16,6 +16,7 @@ from swtformer.cli.outcome import (
     Outcome,
     Ray,
     RunFolder,
+    again,
     finish,
     open_images,
     resume_hint,
@@ -23,6 +24,7 @@ from swtformer.cli.outcome import (
     warn_of_skipped,
 )
 from swtformer.cli.screen import progress, say, warn
+from swtformer.cli.shards import are_shards, refuse_ray, say_shards
 from swtformer.errors import DataError
 from swtformer.processes import is_main_process
 from swtformer.store.models import ONNX, local_model_folder, newest_network
@@ -111,11 +113,12 @@ def predict(
     *inputs: Annotated[
         str,
         Parameter(
-            help="Images, folders, quoted patterns, or - for a list of files on stdin.",
+            help="Images, folders, quoted patterns, or - for a list of files on stdin; or shards: .tar or "
+            ".parquet files and addresses such as s3://bucket/photos-*.tar.",
             allow_leading_hyphen=True,
         ),
     ],
-    out: Annotated[Path, Parameter(help="Folder of the masks, areas and what else is asked for.")],
+    out: Annotated[str, Parameter(help="Folder of the masks, areas and what else is asked for.")],
     ray: Ray = None,
     config: Config = None,
     **flags: Any,
@@ -127,6 +130,9 @@ def predict(
     beside that folder, and so do overlays and probabilities where they are asked for. Exit code 3 where some
     images could not be read, 2 where none could.
 
+    Shards become shards of masks in OUT, which may then be an address. Called again, the command makes those
+    that are missing or stale. The processes of torchrun or srun divide them.
+
     `swtformer evaluate DATA --predictions OUT/masks` scores them where there are true masks.
     """
     settings = gather(config=config, flags=flags).predict
@@ -135,6 +141,13 @@ def predict(
         local_model_folder(model)
     if settings.network != "cam":
         say_network(model)
+    if are_shards(inputs, out):
+        refuse_ray(ray)
+        with progress(again) as view:
+            from swtformer.stages.shards import predict_shards
+
+            made = predict_shards(model, inputs, out, settings=settings, progress=view)
+        return say_shards(made, what="masks")
     with progress(lambda: "Run the same command again; the masks made so far are kept.") as view:
         from swtformer.inference.inputs import LIST
         from swtformer.stages.predict import predict as run_predict

@@ -55,7 +55,7 @@ def create_optimizer(
     on_cpu = all(item.device.type == "cpu" for part in parts.values() for item in part["params"])
     optimizer = AdamW(list(parts.values()), fused=True if on_cpu else None)
     # Lightning clips no gradients of an optimiser that could unscale them; on a CPU they are never scaled.
-    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    optimizer._step_supports_amp_scaling = False
     return optimizer
 
 
