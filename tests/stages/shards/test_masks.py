@@ -235,6 +235,7 @@ def test_processes_divide_the_shards_and_the_last_one_sums_up(
         result = predict_shards(model, [f"{place}/in/*.tar"], f"{place}/out", settings=QUICK)
         results.append((result.is_whole, result.shards, result.made, result.images))
     assert results == [(False, 1, 1, 3), (True, 2, 1, 7)]
+    monkeypatch.undo()
     expected = _local_masks(model, photos, tmp_path / "folder")
     assert _masks(f"{place}/out", ["shard-0.tar", "shard-1.tar"]) == expected
 
