@@ -170,8 +170,7 @@ def rows(
 def table(measured: Iterable[tuple[str, int, Measured]], *, images: int) -> list[str]:
     """Markdown lines of what was measured."""
     return [
-        f"| {name} | {images:,} | {count} | {found.cpu:.1f} | {1000 * found.cpu / images:.1f} "
-        f"| {found.wall:.1f} | {found.peak:.2f} |"
+        f"| {name} | {images:,} | {count} | {found.cpu:.1f} | {found.wall:.1f} | {found.peak:.2f} |"
         for name, count, found in measured
     ]
 
@@ -208,10 +207,12 @@ def page(lines: Sequence[str], command: str) -> str:
 Made on {date.today().isoformat()}; {machine}, of {os.cpu_count()} cores.
 Drawn thumbnails of {SIDE_PX}×{SIDE_PX} px, SWTformer-V2 on {BACKBONE}, one view. Processor seconds are of all
 processes together, with their start-up and torchrun's; the peak is the resident size of the largest process.
-Other programs kept both cores busy, so wall times say little; processor seconds say what dividing costs.
+Other programs kept both cores busy, so wall times say little; processor seconds say what dividing costs. With
+few images that is the start-up of each process (imports, the model, the first image), as the line "all kept"
+shows; nobody should divide minutes of work.
 
-| command | images | processes | processor s | ms an image | wall s | peak GB |
-|---|---|---|---|---|---|---|
+| command | images | processes | processor s | wall s | peak GB |
+|---|---|---|---|---|---|
 {chr(10).join(lines)}
 
 ## On paper

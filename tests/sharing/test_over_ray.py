@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from support.dying_maps import DyingMapMaking
 from support.launched import files_below
-from support.ray_clusters import QUIET
+from support.ray_clusters import MARKS
 from support.ray_clusters import two_workers as two_workers
 from support.squares import draw_squares, quick_settings
-from support.works import DyingMapMaking, KilledOnce, Refusing, Squaring
+from support.works import KilledOnce, Refusing, Squaring
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import NonFiniteError, SwtformerError
 from swtformer.methods import create_model
@@ -31,7 +32,7 @@ from swtformer.store.files import write_json
 from swtformer.store.masks import write_mask
 from swtformer.store.run import Run
 
-pytestmark = QUIET
+pytestmark = MARKS
 
 
 @pytest.fixture
@@ -82,7 +83,6 @@ def _four_stages(folder: Path, data: ImageSet, *, ray: str | None) -> dict[str, 
     return {**made_files, "told": told.encode()}
 
 
-@pytest.mark.timeout(900)
 def test_stages_write_what_one_process_writes_though_a_worker_is_killed(
     two_workers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

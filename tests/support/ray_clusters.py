@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-QUIET = [
-    pytest.mark.filterwarnings(f"ignore::{name}")
-    for name in ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
+MARKS = [
+    pytest.mark.timeout(900),
+    *(
+        pytest.mark.filterwarnings(f"ignore::{name}")
+        for name in ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
+    ),
 ]
-"""Marks of tests that call Ray, which warns of itself."""
+"""Of tests that call Ray, which starts many processes and warns of itself."""
 
 TESTS = Path(__file__).parents[1]
 

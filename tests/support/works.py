@@ -10,11 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swtformer.datasets.records import Record
 from swtformer.errors import NonFiniteError
 from swtformer.sharing import Work
-from swtformer.stages.localize import MapMaking
-from swtformer.store.failures import Failure
 
 
 @dataclass(frozen=True)
@@ -61,16 +58,3 @@ class Refusing(Work[int, int]):
             if item == self.refused:
                 raise NonFiniteError(f"{item} is not finite.")
             yield item
-
-
-@dataclass(frozen=True)
-class DyingMapMaking(MapMaking):
-    """Map making of which one process is killed after an image, once."""
-
-    def __call__(self, items: Sequence[Record]) -> Iterator[Failure | None]:
-        marker = self.run.path / "killed"
-        for item, result in zip(items, super().__call__(items), strict=True):
-            yield result
-            if item.id == "5" and not marker.exists():
-                marker.write_text(str(os.getpid()))
-                os.kill(os.getpid(), signal.SIGKILL)
