@@ -236,10 +236,10 @@ def page(before: Mapping[str, list[float]], now: Mapping[str, list[float]], comm
 
     {command}
 
-{machine}; {date.today().isoformat()}; processor time (user and system), medians of
-{len(next(iter(now.values())))} processes, which took turns. **The machine was shared with other work:
-trust the ratios more than the values.** Photographs of PASCAL VOC, most of them 375×500; maps are drawn from
-their masks and refined on them.
+{machine}; {date.today().isoformat()}; processor time (user and system).
+Processes for each figure: {len(next(iter(now.values())))}; versions took turns. **The machine was shared with
+other work: trust the ratios more than the values.** Photographs of PASCAL VOC, most of them 375×500; maps are
+drawn from their masks and refined on them. YOLO comes first: its row includes loading what all formats share.
 
 | work | before | now | before / now |
 |---|---|---|---|
