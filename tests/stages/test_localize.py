@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from swtformer.errors import CheckpointError, DataError
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import ModelSettings
-from swtformer.stages.localize import localize
+from swtformer.stages.localize import localize, written
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json
 from swtformer.store.maps import ClassActivationMaps
@@ -174,6 +175,22 @@ def test_stopped_and_called_again_it_goes_on(run: Run, data: ImageSet) -> None:
     result = localize(run, data)
     assert (result.done, result.reused) == (7, 5)
     assert not list(run.maps.glob(".*"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_files_are_written_in_order_and_by_threads_beside_an_accelerator(device: str) -> None:
+    threads = set()
+
+    def save(number: int) -> int:
+        threads.add(threading.get_ident())
+        if number == 30:
+            raise OSError("disk full")
+        return 2 * number
+
+    assert list(written(save, range(30), device=device)) == list(range(0, 60, 2))
+    assert (threading.get_ident() in threads) == (device == "cpu")
+    with pytest.raises(OSError, match="disk full"):
+        list(written(save, range(40), device=device))
 
 
 def _localize_launched(run: Run, data: ImageSet) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import NOT_THERE, ImageSet, Record
 from swtformer.datasets.value_range import with_range
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.in_order import work_ahead
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.network_maps import network_maps
@@ -35,6 +37,12 @@ from swtformer.store.models import WEIGHTS
 from swtformer.store.notes import MapNotes, write_notes
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_maker
+
+Made = TypeVar("Made")
+Saved = TypeVar("Saved")
+
+WRITERS = 4
+"""Threads that write map files."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,13 +219,15 @@ class MapMaking(Work[Record, Failure | None]):
             work=self._maps,
             limit=options.batch_size,
         )
-        for record, maps in results:
-            if isinstance(maps, SwtformerError):
-                yield Failure(record.id, "localize", str(record.image), str(maps))
-                continue
-            made_from = _source(record, self.settings)
-            replace(maps, made_by=self.made_by, made_from=made_from).save(self.run.map_file(record.id))
-            yield None
+        return written(self._saved, results, device=pick_device(options.accelerator))
+
+    def _saved(self, result: tuple[Record, ClassActivationMaps | SwtformerError]) -> Failure | None:
+        record, maps = result
+        if isinstance(maps, SwtformerError):
+            return Failure(record.id, "localize", str(record.image), str(maps))
+        made_from = _source(record, self.settings)
+        replace(maps, made_by=self.made_by, made_from=made_from).save(self.run.map_file(record.id))
+        return None
 
     def _maps(self, batch: list[tuple[Record, np.ndarray]]) -> list[ClassActivationMaps]:
         options, model = self.settings.localize, self.model
@@ -235,6 +245,22 @@ class MapMaking(Work[Record, Failure | None]):
                 made = network_maps(model, images, present, settings=options)
         size = (images.shape[-2], images.shape[-1])
         return [maps_of(made, index, size=size) for index in range(len(batch))]
+
+
+def written(save: Callable[[Made], Saved], results: Iterable[Made], *, device: str) -> Iterator[Saved]:
+    """Yield `save(result)` of every result in order.
+
+    Packing and syncing a file would keep an accelerator waiting, so threads do it there. On a CPU they would
+    only take it from the network.
+
+    Args:
+        save: writes a file; called in threads where `device` is not "cpu".
+        results: made one after the other in the caller's thread.
+        device: that makes the results.
+    """
+    if device == "cpu":
+        return map(save, results)
+    return work_ahead(save, results, threads=WRITERS)
 
 
 def require_classes_everywhere(data: ImageSet, settings: Settings) -> None:
