@@ -220,7 +220,8 @@ shows; nobody should divide minutes of work.
 Not measured but worked out, from these assumptions:
 
 - {CORE_SECONDS} s of one core a photograph of 375×500 px (maps of Swin-T in bf16 at four scales with mirror
-  images, PAR, a pseudo-mask, a prediction), or {GPU_PER_SECOND} photographs a second on one H100 or H200;
+  images, PAR, a pseudo-mask, a prediction), or {GPU_PER_SECOND} photographs a second on one H100 or H200,
+  a guess: no GPU was at hand;
 - ${CORE_HOUR} a core hour, ${GPU_HOUR:g} a GPU hour, ${TERABYTE_MONTH:g} a terabyte and month;
 - {PHOTOGRAPH // 1000} kB a photograph, {MAPS // 1000} kB its maps, {REFINED // 1000} kB its refined maps,
   {MASK // 1000} kB each of its two masks, {AREAS / 1000:g} kB its line of areas.json;

@@ -26,18 +26,18 @@ SCALES = (1.0, 0.5, 1.5, 2.0)
 CHANNELS = 768
 
 
-def our_maps(precision: str, **localize: object) -> Setup:
+def our_maps(precision: str) -> Setup:
     """The body of `localize` for one photograph of 375×500."""
 
     def setup() -> Callable[[], Any]:
         from swtformer.datasets.images import read_image
         from swtformer.inference.kept_maps import maps_of
         from swtformer.methods import checked_maps, create_model
-        from swtformer.precision import autocast
+        from swtformer.precision import autocast, use_onednn
         from swtformer.settings import Settings, validate
 
         torch.manual_seed(0)
-        values = {"long_side_px": None, "scales": list(SCALES), "precision": precision, **localize}
+        values = {"long_side_px": None, "scales": list(SCALES), "precision": precision}
         settings = validate(
             Settings,
             {
@@ -47,6 +47,7 @@ def our_maps(precision: str, **localize: object) -> Setup:
             where="peers.py",
         )
         model = create_model(settings.model, CLASSES).eval()
+        use_onednn(model)
         folder = Path(tempfile.mkdtemp())
         draw_photograph(folder / "one.jpg", (375, 500))
 
@@ -66,47 +67,42 @@ def our_maps(precision: str, **localize: object) -> Setup:
     return setup
 
 
-def their_maps(*, bf16: bool) -> Setup:
+def their_maps() -> Callable[[], Any]:
     """Their data set and their loop (`make_cam._work`) over timm's Swin-T in place of their ResNet-50."""
+    stay_on_the_cpu()
+    stub("scipy.misc")
+    import make_cam  # type: ignore[import-not-found]
+    from data import data_voc  # type: ignore[import-not-found]
+    from tool import imutils  # type: ignore[import-not-found]
 
-    def setup() -> Callable[[], Any]:
-        stay_on_the_cpu()
-        stub("scipy.misc")
-        import make_cam  # type: ignore[import-not-found]
-        from data import data_voc  # type: ignore[import-not-found]
-        from tool import imutils  # type: ignore[import-not-found]
+    def to_multiple_of_four(image: Any, scale: float, order: int) -> Any:
+        size = [-(-round(side * scale) // 4) * 4 for side in image.shape[:2]]
+        return imutils.pil_resize(image, size, order)
 
-        def to_multiple_of_four(image: Any, scale: float, order: int) -> Any:
-            size = [-(-round(side * scale) // 4) * 4 for side in image.shape[:2]]
-            return imutils.pil_resize(image, size, order)
+    imutils.pil_rescale = to_multiple_of_four
+    root = Path(tempfile.mkdtemp())
+    for name in ("JPEGImages", "npy"):
+        (root / name).mkdir()
+    draw_photograph(root / "JPEGImages" / "one.jpg", (376, 500))  # timm's Swin takes multiples of 4
+    images = data_voc.VOC12ClsDatasetMSF.__new__(data_voc.VOC12ClsDatasetMSF)
+    vars(images).update(
+        img_name_list=["one"],
+        voc12_root=str(root),
+        scales=SCALES,
+        label_list=[labels()[0].numpy()],
+        img_normal=data_voc.TorchvisionNormalize(),
+    )
+    torch.cuda.device_count = lambda: 2  # it counts one process for each, less one
+    make_cam.cuda = types.SimpleNamespace(device=lambda index: contextlib.nullcontext())
+    net = _their_cam()
+    net.cuda = lambda: net
+    arguments = Namespace(num_workers=0, session_name=str(root), visualize=False)
 
-        imutils.pil_rescale = to_multiple_of_four
-        root = Path(tempfile.mkdtemp())
-        for name in ("JPEGImages", "npy"):
-            (root / name).mkdir()
-        draw_photograph(root / "JPEGImages" / "one.jpg", (376, 500))  # timm's Swin takes multiples of 4
-        images = data_voc.VOC12ClsDatasetMSF.__new__(data_voc.VOC12ClsDatasetMSF)
-        vars(images).update(
-            img_name_list=["one"],
-            voc12_root=str(root),
-            scales=SCALES,
-            label_list=[labels()[0].numpy()],
-            img_normal=data_voc.TorchvisionNormalize(),
-        )
-        torch.cuda.device_count = lambda: 2  # it counts one process for each, less one
-        make_cam.cuda = types.SimpleNamespace(device=lambda index: contextlib.nullcontext())
-        net = _their_cam()
-        net.cuda = lambda: net
-        arguments = Namespace(num_workers=0, session_name=str(root), visualize=False)
+    def work() -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            make_cam._work(0, net, [images], arguments)
 
-        def work() -> None:
-            silent = contextlib.redirect_stdout(io.StringIO())
-            with silent, torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-                make_cam._work(0, net, [images], arguments)
-
-        return work
-
-    return setup
+    return work
 
 
 class _Swapped(nn.Module):
@@ -181,6 +177,7 @@ def their_refinement(sizes: Sizes, *, gradient: bool) -> Callable[[], Any]:
             cam = torch.cat([1 - torch.max(cam, dim=1)[0].unsqueeze(1), cam], dim=1) * label
             seeds, _ = net.get_seed(cam.clone(), label.clone(), last.clone())
             maps = net.reactivate(net.get_prototype(seeds, fused), fused)
+            maps = maps / (F.adaptive_max_pool2d(maps, (1, 1)) + 1e-5)  # train_resnet50_SIPE.py
             if gradient:
                 cam = F.interpolate(cam, sizes[2], mode="bilinear", align_corners=False)
                 fused.grad = activations.grad = None
@@ -218,10 +215,9 @@ def our_refinement(sizes: Sizes, *, gradient: bool) -> Callable[[], Any]:
 
 
 SEEDS: Sizes = (1, (48, 64), (48, 64))
-LARGE: Sizes = (1, (125, 125), (125, 125))
 
 KINDS: dict[str, Setup] = {
-    "maps_theirs": their_maps(bf16=False),
+    "maps_theirs": their_maps,
     "maps_ours": our_maps("fp32"),
     "maps_ours_bf16": our_maps("bf16"),
     "step_theirs": functools.partial(their_refinement, STEP, gradient=True),

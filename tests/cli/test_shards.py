@@ -34,12 +34,12 @@ def test_predict_and_localize(
 ) -> None:
     command = ["predict", str(run), f"{shards}/*.tar", f"--out={tmp_path / 'masks'}"]
     assert main(command) == 0
-    assert f"4 images in 2 shards have masks: {tmp_path / 'masks'}" in capsys.readouterr().out
+    assert f"Images with masks: 4, in 2 shards: {tmp_path / 'masks'}" in capsys.readouterr().out
     assert main(command) == 0
     assert "2 of them made before" in capsys.readouterr().out
     command = ["localize", str(run), f"{shards}/*.tar", f"--out={tmp_path / 'maps'}", "--localize.scales=1"]
     assert main([*command, "--localize.classes=predicted"]) == 0
-    assert "4 images in 2 shards have maps" in capsys.readouterr().out
+    assert "Images with maps: 4, in 2 shards" in capsys.readouterr().out
     assert len(tar_members(tmp_path / "maps" / "0.tar")) == 2
     assert main(command) == 2
     assert "--localize.classes predicted" in capsys.readouterr().err
@@ -69,10 +69,10 @@ def test_a_launched_process_leaves_the_sum_to_the_last(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     assert main(command) == 0
-    assert "This process has done its 1 shards" in capsys.readouterr().out
+    assert "finished its share of the shards (1)" in capsys.readouterr().out
     monkeypatch.setenv("RANK", "1")
     assert main(command) == 0  # launchers take other codes for a crash
-    assert "2 images in 2 shards have masks" in capsys.readouterr().out
+    assert "Images with masks: 2, in 2 shards" in capsys.readouterr().out
 
 
 def test_out_belongs_to_shards(run: Path, shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,9 +81,9 @@ def test_out_belongs_to_shards(run: Path, shards: Path, capsys: pytest.CaptureFi
     assert main(["localize", str(run), "--out=maps"]) == 2
     assert "need --out" in capsys.readouterr().err
     assert main(["localize", str(run), str(shards / "0.tar"), "--out=maps", "--ray=local"]) == 2
-    assert "--ray divides single images" in capsys.readouterr().err
+    assert "--ray has no meaning for shards" in capsys.readouterr().err
     assert main(["predict", str(run), str(shards / "0.tar"), "--out=maps", "--ray=local"]) == 2
-    assert "--ray divides single images" in capsys.readouterr().err
+    assert "--ray has no meaning for shards" in capsys.readouterr().err
 
 
 def test_a_table_of_labels_is_no_shard(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

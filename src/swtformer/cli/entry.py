@@ -180,7 +180,7 @@ def build_app(words: Collection[str] | None = None) -> App:
 
 def _not_loaded() -> None:
     """Stands for a command that the command line does not name."""
-    raise AssertionError("a command was called that the command line does not name")
+    raise RuntimeError("a command was called that the command line does not name")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -37,9 +37,7 @@ def refuse_ray(address: str | None) -> None:
         SettingsError: an address was given.
     """
     if address is not None:
-        raise SettingsError(
-            "`ray` divides single images. Shards are divided over the processes of torchrun or srun."
-        )
+        raise SettingsError("`ray` has no meaning for shards. The processes of torchrun or srun divide them.")
 
 
 def say_shards(result: ShardsResult, *, what: str) -> Outcome:
@@ -61,9 +59,12 @@ def say_shards(result: ShardsResult, *, what: str) -> Outcome:
             f"the first: {result.failures[0].reason}"
         )
     if not result.is_whole:
-        say(f"This process has done its {result.shards} shards; the one that ends last tells of all.")
+        say(
+            f"This process has finished its share of the shards ({result.shards}). The last one to finish "
+            "reports on all of them."
+        )
         return Outcome()
     with without_launcher():  # whoever is last speaks for all
         kept = f", {result.kept} of them made before" if result.kept else ""
-        say(f"{result.images} images in {result.shards} shards have {what}{kept}: {result.out}")
+        say(f"Images with {what}: {result.images}, in {result.shards} shards{kept}: {result.out}")
         return Outcome(warn_of_skipped(result.failures, result.failures_file))

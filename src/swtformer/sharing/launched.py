@@ -20,8 +20,8 @@ from swtformer.errors import SwtformerError
 from swtformer.processes import launched_processes, local_number
 from swtformer.sharing.base import Advance, Decision, Item, Result, Team, Work, unseen
 
-ROUND = 2**13
-"""Images after which results are gathered, so that those that wait take bounded memory."""
+ROUND = 2**6
+"""Images of each process after which results are gathered, which bounds the memory of those that wait."""
 MEETING = timedelta(minutes=10)
 """How long processes wait for all to be there."""
 WAIT = timedelta(days=7)
@@ -52,7 +52,7 @@ class Launched(Team):
     ) -> Iterator[Result]:
         """See `Team`; `advance` is told of the first process's images, times the processes."""
         is_first = self._number == 0
-        for start in range(0, self.agreed(lambda: len(items)), ROUND):
+        for start in range(0, self.agreed(lambda: len(items)), ROUND * self._count):
             part = self._part(items, start)
             own: list[Result] = []
             for result in work(part[self._number :: self._count]):
@@ -67,7 +67,7 @@ class Launched(Team):
                 yield from (result for result in in_order if result is not _NOTHING)
 
     def _part(self, items: Sequence[Item], start: int) -> Sequence[Item]:
-        return self.agreed(lambda: items[start : start + ROUND])
+        return self.agreed(lambda: items[start : start + ROUND * self._count])
 
 
 _NOTHING: Any = object()

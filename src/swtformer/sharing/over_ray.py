@@ -94,4 +94,8 @@ class _Worker:
             made.extend(self._work(pickle.loads(task["items"])))
         except SwtformerError as error:
             return {"made": pickle.dumps((made, error))}
+        except (OSError, MemoryError) as error:  # a full disk, say: one line, as without Ray
+            return {
+                "made": pickle.dumps((made, SwtformerError(f"A worker of the Ray cluster failed: {error}")))
+            }
         return {"made": pickle.dumps((made, None))}

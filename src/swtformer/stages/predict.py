@@ -27,6 +27,7 @@ from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.report.pictures import mask_overlay, thumbnail
 from swtformer.settings import ImageSettings, PredictSettings
+from swtformer.settings.shaping import shaping
 from swtformer.sharing import Team, Work, open_team
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
@@ -251,7 +252,9 @@ class Segmenting(Work[Record, PhotographNotes | Failure]):
             sha256(self.predictor.weights),
             self.predictor.about,
             self.predictor.images.images_alone(),
-            self.settings.model_dump(exclude={"workers", "accelerator", "strict"}),
+            shaping(self.settings, "predict"),
+            self.settings.overlays,
+            self.settings.probabilities,
         )
 
     def settle(self, records: Sequence[Record]) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ def find_files(pattern: str) -> list[RemoteFile]:
     """
     fs, path = _opened(pattern)
     with _answering(f"{pattern}: cannot be listed"):
+        fs.invalidate_cache()  # shards may have come or changed since an earlier call
         base = _before_wildcard(path)
         # Over HTTP the question whether a file is a folder would read it.
         if not is_shard(path) and _WILD.isdisjoint(path) and fs.isdir(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -120,6 +121,10 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
     own = list(sources)[process_number() :: launched_processes()]
     notes = shard_notes(out, {name: made_by[name] for name in own})
     todo = [name for name in own if name not in notes or notes[name].fault]
+    for name in todo:  # an old fault must not count as an answer of this call
+        out.remove(f"{name}{ENDING}")
+    if todo:
+        out.remove(FAILURES)
     watch = progress if is_main_process() else silent
     if torch.cuda.is_available():
         torch.cuda.set_device(local_number() % torch.cuda.device_count())
@@ -136,6 +141,8 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
                 with TemporaryDirectory(dir=scratch) as folder:
                     noted = _work(job, fetched, Path(folder), out, made_by[name], seen)
             except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
                 raise SwtformerError(
                     f"{scratch}: {error.strerror or error}. Shards are worked on in the folder that TMPDIR "
                     "names; it needs room for two of them, and for one unpacked."
@@ -146,9 +153,11 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
             made += not noted.fault
             done += 1
             watch(job.stage, done, len(own))
-        if len(own) < len(sources) and is_noted(out, list(sources)):
-            notes = shard_notes(out, made_by)  # those of the other processes as well
-        counted = {name: notes[name] for name in sources if name in notes}
+        counted = {name: notes[name] for name in own}
+        if own and len(own) < len(sources) and is_noted(out, list(sources)):
+            all_notes = shard_notes(out, made_by)  # those of the other processes as well
+            if len(all_notes) == len(sources):
+                counted = {name: all_notes[name] for name in sources}
         is_whole = len(counted) == len(sources)
         failures = tuple(_failures(job.stage, sources, counted))
         if is_whole:
