@@ -62,6 +62,11 @@ def test_a_refusal_is_raised_here(team: Team) -> None:
         next(results)
 
 
+def test_a_full_disk_of_a_worker_is_told_in_one_line(team: Team, tmp_path: Path) -> None:
+    with pytest.raises(SwtformerError, match=r"A worker of the Ray cluster failed: .*No such file"):
+        list(team.divided(Squaring(tmp_path / "gone"), [1, 2]))
+
+
 def _four_stages(folder: Path, data: ImageSet, *, ray: str | None) -> dict[str, bytes]:
     """What localize, refine, evaluate and predict write."""
     run = Run(folder)

@@ -240,6 +240,33 @@ def test_processes_divide_the_shards_and_the_last_one_sums_up(
     assert _masks(f"{place}/out", ["shard-0.tar", "shard-1.tar"]) == expected
 
 
+def test_faults_of_an_earlier_call_are_no_answer(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process without a shard of its own reports nothing, and the others remove what they try again."""
+    place = str(tmp_path / "place")
+    _shards(photos, place, tmp_path)
+    for name in ("shard-0.tar", "shard-1.tar"):
+        _write(f"{place}/in/{name}", b"<html>" * 200)
+    shards = [f"{place}/in/*.tar"]
+    first = predict_shards(model, shards, f"{place}/out", settings=QUICK)
+    assert (first.is_whole, first.images) == (True, 0)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("RANK", "2")
+    idle = predict_shards(model, shards, f"{place}/out", settings=QUICK)
+    assert (idle.is_whole, idle.shards, idle.failures) == (False, 0, ())
+    monkeypatch.setattr(driver, "_work", _stopped)
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(KeyboardInterrupt):
+        predict_shards(model, shards, f"{place}/out", settings=QUICK)
+    assert "failures.csv" not in _names(f"{place}/out")
+    assert "shard-0.tar.json" not in _names(f"{place}/out")
+
+
+def _stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
