@@ -172,10 +172,11 @@ def main() -> None:
         run = Run(Path(folder) / "run")
         steps = trained(data, settings, run)
         maps = mapped(data, settings, run)
+    scales = len(settings.localize.scales)
     rows = [
         f"| training at {settings.train.crop_px} px, batches of {settings.train.batch_size} | {steps:.4g} | "
         f"{100 * steps * training / peak:.0f} % | {TRAIN_GOAL:,.0f} |",
-        f"| maps, 4 scales, mirrored, batches of {settings.localize.batch_size} | {maps:.4g} | "
+        f"| maps, {scales} scales, mirrored, batches of {settings.localize.batch_size} | {maps:.4g} | "
         f"{100 * maps * mapping / peak:.0f} % | {MAPS_GOAL} |",
     ]
     print("\n".join(rows))

@@ -166,7 +166,7 @@ def test_public_functions_show_progress() -> None:
         for item in functions
         if inspect.isfunction(item) and "progress" in inspect.signature(item).parameters
     }
-    assert len(with_progress) == 13
+    assert len(with_progress) == 15
     for function, default in with_progress.items():
         assert default is shown, function
         assert hasattr(function, "__wrapped__"), function

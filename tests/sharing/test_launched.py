@@ -49,8 +49,8 @@ def test_each_item_is_done_once_and_the_first_process_sees_all_in_order(
     others = [json.loads(path.read_text()) for path in tmp_path.glob("*.json") if path.stem != "first"]
     assert [square for square, _ in first["results"]] == [item**2 for item in ITEMS]
     owners = [owner for _, owner in first["results"]]
-    in_round = [item % gathered % count for item in ITEMS]
-    assert len(set(zip(owners, in_round, strict=True))) == count
+    turns = [item % count for item in ITEMS]
+    assert len(set(zip(owners, turns, strict=True))) == count
     assert all(len((tmp_path / "made" / str(item)).read_text().split()) == 1 for item in ITEMS)
     assert first["none"] == []
     assert first["told"] == sorted(first["told"])
