@@ -200,7 +200,7 @@ def our_refinement(sizes: Sizes, *, gradient: bool) -> Callable[[], Any]:
         with torch.set_grad_enabled(gradient):
             cam = with_background(normalised(activations, norm="max"), present, over="present")
             seeds = locate_seeds(
-                last, cam, present, affinity="relu", background_weight=0.5, seedless="closest"
+                last, cam, present, affinity="relu", background_weight=0.5, seedless="none"
             )
             centres = prototypes(fused, F.interpolate(seeds, sizes[2], mode="nearest"))
             maps = refined_maps(prototype_similarity(fused, centres, present), scaled="each")
