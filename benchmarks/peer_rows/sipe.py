@@ -182,8 +182,7 @@ def their_refinement(sizes: Sizes, *, gradient: bool) -> Callable[[], Any]:
                 cam = F.interpolate(cam, sizes[2], mode="bilinear", align_corners=False)
                 fused.grad = activations.grad = None
                 torch.mean(torch.abs(cam - maps)).backward()
-                return fused.grad  # type: ignore[return-value]
-        return maps  # type: ignore[no-any-return]
+        return maps.detach()  # type: ignore[no-any-return]
 
     return work
 
@@ -198,18 +197,15 @@ def our_refinement(sizes: Sizes, *, gradient: bool) -> Callable[[], Any]:
 
     def work() -> Tensor:
         with torch.set_grad_enabled(gradient):
-            cam = with_background(normalised(activations, norm="max"), present, over="present")
-            seeds = locate_seeds(
-                last, cam, present, affinity="relu", background_weight=0.5, seedless="none"
-            )
+            cam = with_background(normalised(activations, norm="max"), present, over="all")
+            seeds = locate_seeds(last, cam, present, affinity="relu", background_weight=0.5, seedless="none")
             centres = prototypes(fused, F.interpolate(seeds, sizes[2], mode="nearest"))
             maps = refined_maps(prototype_similarity(fused, centres, present), scaled="each")
             if gradient:
                 cam = F.interpolate(cam, sizes[2], mode="bilinear", align_corners=False)
                 fused.grad = activations.grad = None
                 consistency_loss(cam, maps, present, over="all").backward()
-                return fused.grad  # type: ignore[return-value]
-        return maps
+        return maps.detach()
 
     return work
 
