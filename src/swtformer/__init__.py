@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from swtformer.stages.export_masks import export_masks as export_masks
     from swtformer.stages.import_masks import import_masks as import_masks
     from swtformer.stages.localize import localize as localize
+    from swtformer.stages.localize import localize_shards as localize_shards
     from swtformer.stages.mask import mask as mask
     from swtformer.stages.predict import predict as predict
+    from swtformer.stages.predict import predict_shards as predict_shards
     from swtformer.stages.pseudo_label import pseudo_label as pseudo_label
     from swtformer.stages.refine import refine as refine
     from swtformer.stages.report import report as _report
     from swtformer.stages.reproduce import reproduce as reproduce
     from swtformer.stages.segment import segment as segment
-    from swtformer.stages.shards import localize_shards as localize_shards
-    from swtformer.stages.shards import predict_shards as predict_shards
     from swtformer.stages.train import train as train
     from swtformer.store.run import Run as Run
 
@@ -66,11 +66,11 @@ _HOMES = {
     "import_masks": "swtformer.stages.import_masks:import_masks",
     "load_network": "swtformer.segmentation.pretrained:load_network",
     "localize": "swtformer.stages.localize:localize",
-    "localize_shards": "swtformer.stages.shards:localize_shards",
+    "localize_shards": "swtformer.stages.localize:localize_shards",
     "mask": "swtformer.stages.mask:mask",
     "open_dataset": "swtformer.datasets:open_dataset",
     "predict": "swtformer.stages.predict:predict",
-    "predict_shards": "swtformer.stages.shards:predict_shards",
+    "predict_shards": "swtformer.stages.predict:predict_shards",
     "pseudo_label": "swtformer.stages.pseudo_label:pseudo_label",
     "pull": "swtformer.publishing.hub:pull",
     "push": "swtformer.publishing.hub:push",

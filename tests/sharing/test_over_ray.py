@@ -53,6 +53,9 @@ def test_results_come_in_order_though_a_worker_is_killed(team: Team, tmp_path: P
     assert told[-1] == 70
     assert list(team.divided(work, [])) == []
     assert team.agreed(lambda: "yes") == "yes"
+    from ray.data import DataContext
+
+    assert not DataContext.get_current().execution_options.preserve_order  # a pipeline of the user's own
 
 
 def test_a_refusal_is_raised_here(team: Team) -> None:
@@ -102,7 +105,7 @@ def test_stages_write_what_one_process_writes_though_a_worker_is_killed(
     records.insert(4, Record("broken", tmp_path / "broken.png", (0,)))
     data = replace(data, records=tuple(records))
     one = _four_stages(tmp_path / "one", data, ray=None)
-    monkeypatch.setattr("swtformer.stages.localize.MapMaking", DyingMapMaking)
+    monkeypatch.setattr("swtformer.stages.localize.data_set.MapMaking", DyingMapMaking)
     assert _four_stages(tmp_path / "two", data, ray="local") == one
     assert int((tmp_path / "two" / "killed").read_text()) != os.getpid()
 

@@ -1,4 +1,4 @@
-"""A bucket on a local server of the S3 protocol: moto's, which is no part of the extra `dev`."""
+"""An S3 bucket on a local server. The server is moto, which the extra `dev` does not install."""
 
 from __future__ import annotations
 

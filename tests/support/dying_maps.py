@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from swtformer.datasets.records import Record
-from swtformer.stages.localize import MapMaking
+from swtformer.stages.localize.data_set import MapMaking
 from swtformer.store.failures import Failure
 
 

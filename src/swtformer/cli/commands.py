@@ -173,7 +173,7 @@ def localize(
             )
         refuse_ray(ray)
         with progress(again) as view:
-            from swtformer.stages.shards import localize_shards
+            from swtformer.stages.localize import localize_shards
 
             done = localize_shards(made, given, out, settings=settings, progress=view)
         return say_shards(done, what="maps")

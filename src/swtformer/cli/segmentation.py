@@ -144,7 +144,7 @@ def predict(
     if are_shards(inputs, out):
         refuse_ray(ray)
         with progress(again) as view:
-            from swtformer.stages.shards import predict_shards
+            from swtformer.stages.predict import predict_shards
 
             made = predict_shards(model, inputs, out, settings=settings, progress=view)
         return say_shards(made, what="masks")

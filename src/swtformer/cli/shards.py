@@ -12,7 +12,7 @@ from swtformer.processes import without_launcher
 from swtformer.store.shard_names import is_address, is_shard
 
 if TYPE_CHECKING:
-    from swtformer.stages.shards import ShardsResult
+    from swtformer.datasets.shards.over_shards import ShardsResult
 
 
 def are_shards(inputs: Sequence[str], out: str | None) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
 from swtformer.errors import SwtformerError
@@ -61,41 +61,54 @@ class OverRay(Team):
         from ray import data
 
         size = min(CHUNK, -(-len(items) // TASKS))
-        tasks = [{"items": pickle.dumps(items[at : at + size])} for at in range(0, len(items), size)]
-        context = data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.execution_options.preserve_order = True
+        tasks = [{"task": _Task(items[at : at + size])} for at in range(0, len(items), size)]
         results = data.from_items(tasks, override_num_blocks=len(tasks)).map(
             _Worker,
-            fn_constructor_args=(pickle.dumps(work), os.getcwd()),
+            fn_constructor_args=(work, os.getcwd()),
             compute=data.ActorPoolStrategy(min_size=1),
             **self._resources,
         )
+        # Of this pipeline alone: one of the user's own in the same script keeps its settings.
+        results.context.enable_progress_bars = False
+        results.context.execution_options.preserve_order = True
         done = 0
         for row in results.iter_rows():
-            made, error = pickle.loads(row["made"])
-            yield from made
-            if error is not None:
-                raise error
-            done += len(made)
+            made: _Made = row["made"]
+            yield from made.results
+            if made.error is not None:
+                raise made.error
+            done += len(made.results)
             advance(done)
 
 
+@dataclass(frozen=True)
+class _Task:
+    """Items of a task; as an object of its own, Ray leaves its types as they are."""
+
+    items: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a worker made of a task, and the error that stopped it."""
+
+    results: list[Any]
+    error: SwtformerError | None
+
+
 class _Worker:
-    """An actor, which does the work on one list of items after the other."""
+    """An actor, which does the work on one task after the other."""
 
-    def __init__(self, work: bytes, folder: str) -> None:
+    def __init__(self, work: Work[Any, Any], folder: str) -> None:
         os.chdir(folder)  # relative paths mean the same as in the first process
-        self._work: Work[Any, Any] = pickle.loads(work)
+        self._work = work
 
-    def __call__(self, task: dict[str, Any]) -> dict[str, bytes]:
+    def __call__(self, row: dict[str, _Task]) -> dict[str, _Made]:
         made: list[Any] = []
         try:
-            made.extend(self._work(pickle.loads(task["items"])))
+            made.extend(self._work(row["task"].items))
         except SwtformerError as error:
-            return {"made": pickle.dumps((made, error))}
+            return {"made": _Made(made, error)}
         except (OSError, MemoryError) as error:  # a full disk, say: one line, as without Ray
-            return {
-                "made": pickle.dumps((made, SwtformerError(f"A worker of the Ray cluster failed: {error}")))
-            }
-        return {"made": pickle.dumps((made, None))}
+            return {"made": _Made(made, SwtformerError(f"A worker of the Ray cluster failed: {error}"))}
+        return {"made": _Made(made, None)}

@@ -12,8 +12,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import ModelSettings
-from swtformer.stages.localize import localize
-from swtformer.stages.shards import localize_shards
+from swtformer.stages.localize import localize, localize_shards
 from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.run import Run
 

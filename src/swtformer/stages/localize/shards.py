@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.segmentation.pretrained import map_maker
 from swtformer.settings import Settings
-from swtformer.stages.localize import localize
-from swtformer.stages.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
+from swtformer.stages.localize.data_set import localize
 from swtformer.store.files import digest, sha256
 from swtformer.store.models import WEIGHTS
 from swtformer.store.run import Run

@@ -22,13 +22,12 @@ from support.buckets import s3_bucket as s3_bucket
 from support.masked_squares import draw_pair
 from support.models import CLASSES, tiny
 from support.shards import tar_members, write_parquet, write_tar
+from swtformer.datasets.shards import over_shards as driver
 from swtformer.datasets.shards import sources
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import PredictSettings
-from swtformer.stages.predict import predict
-from swtformer.stages.shards import over_shards as driver
-from swtformer.stages.shards import predict_shards
+from swtformer.stages.predict import predict, predict_shards
 from swtformer.store.remote import DiskFullError, RemoteFile, find_files
 
 QUICK = PredictSettings.model_validate({"precision": "fp32", "flip": False})
@@ -271,7 +270,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from swtformer.settings import PredictSettings
-from swtformer.stages.shards import predict_shards
+from swtformer.stages.predict import predict_shards
 from swtformer.store.remote import RemoteFolder
 
 put = RemoteFolder.put

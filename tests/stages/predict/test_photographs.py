@@ -26,9 +26,9 @@ from swtformer.methods.pretrained import save_pretrained
 from swtformer.processes import is_main_process
 from swtformer.segmentation import create_network
 from swtformer.settings import PredictSettings, SegmentSettings, Settings
-from swtformer.stages import predict as stage
+
 from swtformer.stages.evaluate import evaluate_folder
-from swtformer.stages.predict import predict
+from swtformer.stages.predict import predict, segmenting
 from swtformer.store.files import write_json
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import update_training_notes
@@ -386,7 +386,7 @@ def _predict_launched(run: Run, photos: Path, out: Path) -> None:
 
 
 def _predict_killed(run: Run, photos: Path, out: Path) -> None:
-    stage.write_mask = killed_at(2, write_mask)
+    segmenting.write_mask = killed_at(2, write_mask)
     _predict_launched(run, photos, out)
 
 

@@ -18,7 +18,7 @@ from swtformer.errors import CheckpointError, DataError
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import ModelSettings
-from swtformer.stages.localize import localize, written
+from swtformer.stages.localize.data_set import localize, written
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json
 from swtformer.store.maps import ClassActivationMaps

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
+from swtformer.datasets.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
 from swtformer.inference.predictor import load_predictor
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.settings import PredictSettings
 from swtformer.settings.shaping import shaping
-from swtformer.stages.predict import ENDINGS, GEOREFERENCED, MASKS, OVERLAYS, PROBABILITIES, predict
-from swtformer.stages.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
+from swtformer.stages.predict.photographs import predict
+from swtformer.stages.predict.segmenting import ENDINGS, GEOREFERENCED, MASKS, OVERLAYS, PROBABILITIES
 from swtformer.store.files import digest, sha256
 from swtformer.store.notes import Areas, read_notes
 from swtformer.store.run import Run
