@@ -26,7 +26,6 @@ from swtformer.methods.pretrained import save_pretrained
 from swtformer.processes import is_main_process
 from swtformer.segmentation import create_network
 from swtformer.settings import PredictSettings, SegmentSettings, Settings
-
 from swtformer.stages.evaluate import evaluate_folder
 from swtformer.stages.predict import predict, segmenting
 from swtformer.store.files import write_json

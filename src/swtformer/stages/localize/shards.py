@@ -10,10 +10,9 @@ from swtformer.datasets.shards.over_shards import Job, Made, ShardsResult, over_
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
-from swtformer.segmentation.pretrained import map_maker
 from swtformer.settings import Settings
-from swtformer.stages.localize.data_set import localize
-from swtformer.store.files import digest, sha256
+from swtformer.stages.localize.data_set import MapMaking, localize
+from swtformer.store.files import sha256
 from swtformer.store.models import WEIGHTS
 from swtformer.store.run import Run
 
@@ -47,11 +46,15 @@ def localize_shards(
         SwtformerError: `out` cannot be written to.
     """
     chosen = settings or run.settings()
-    classes, weights = map_maker(run).classes, sha256(run.model / WEIGHTS)
-    shapes = {
+    making = MapMaking(run, chosen)
+    classes, made_by = making.model.classes, making.made_by
+    del making  # each shard loads the model by itself
+    facts = {
         **chosen.shaping("localize"),
         **chosen.data.images_alone().model_dump(mode="json"),
         "background": chosen.data.background,
+        "weights": sha256(run.model / WEIGHTS),
+        "classes": (BACKGROUND, *classes),
     }
 
     def make(data: ImageSet, folder: Path, progress: Progress) -> Made:
@@ -68,9 +71,9 @@ def localize_shards(
         "localize",
         classes,
         chosen.localize.classes == "given",
-        digest(weights, classes, shapes),
+        made_by,
         (MAPS,),
-        {**shapes, "weights": weights, "classes": (BACKGROUND, *classes)},
+        facts,
         make,
     )
     return over_shards(job, shards, out, progress=progress)

@@ -9,15 +9,20 @@ from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
-from swtformer.inference.predictor import load_predictor
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.settings import PredictSettings
-from swtformer.settings.shaping import shaping
 from swtformer.stages.predict.photographs import predict
-from swtformer.stages.predict.segmenting import ENDINGS, GEOREFERENCED, MASKS, OVERLAYS, PROBABILITIES
-from swtformer.store.files import digest, sha256
+from swtformer.stages.predict.segmenting import (
+    ENDINGS,
+    GEOREFERENCED,
+    MASKS,
+    OVERLAYS,
+    PROBABILITIES,
+    Segmenting,
+)
+from swtformer.store.files import sha256
 from swtformer.store.notes import Areas, read_notes
 from swtformer.store.run import Run
 
@@ -54,20 +59,18 @@ def predict_shards(
         SwtformerError: `out` cannot be written to.
     """
     settings = settings or PredictSettings()
-    predictor = load_predictor(model, settings)
-    images, classes, about = predictor.images, predictor.classes, predictor.about
-    weights = sha256(predictor.weights)
+    segmenting = Segmenting(model, Path(), settings)
+    predictor, made_by = segmenting.predictor, segmenting.made_by
+    images, classes = predictor.images, predictor.classes
     facts = {
         **settings.model_dump(mode="json"),
         **images.images_alone().model_dump(mode="json"),
-        **about,
-        "weights": weights,
+        **predictor.about,
+        "weights": sha256(predictor.weights),
         "kind": predictor.kind,
         "classes": (BACKGROUND, *classes),
     }
-    shapes = shaping(settings, "predict"), images.images_alone(), about
-    made_by = digest(weights, classes, *shapes, settings.overlays, settings.probabilities)
-    del predictor  # each shard loads its own
+    del segmenting, predictor  # each shard loads its own
 
     def make(data: ImageSet, folder: Path, progress: Progress) -> Made:
         require_range(data, images, "predict.range")
