@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any, Generic, Protocol, TypeVar, final
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,7 +28,13 @@ class Work(ABC, Generic[Item, Result]):
 
     What it loads, such as a network, it keeps in cached properties, which do not travel: a process that is
     sent the work loads them once.
+
+    Attributes:
+        gathered: images of each process after which their results are gathered; fewer where results are large,
+            as those of the others wait in memory.
     """
+
+    gathered: ClassVar[int] = 2**12
 
     @abstractmethod
     def __call__(self, items: Sequence[Item]) -> Iterator[Result]:

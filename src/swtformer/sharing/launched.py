@@ -20,8 +20,6 @@ from swtformer.errors import SwtformerError
 from swtformer.processes import launched_processes, local_number
 from swtformer.sharing.base import Advance, Decision, Item, Result, Team, Work, unseen
 
-ROUND = 2**6
-"""Images of each process after which results are gathered, which bounds the memory of those that wait."""
 MEETING = timedelta(minutes=10)
 """How long processes wait for all to be there."""
 WAIT = timedelta(days=7)
@@ -52,8 +50,9 @@ class Launched(Team):
     ) -> Iterator[Result]:
         """See `Team`; `advance` is told of the first process's images, times the processes."""
         is_first = self._number == 0
-        for start in range(0, self.agreed(lambda: len(items)), ROUND * self._count):
-            part = self._part(items, start)
+        size = work.gathered * self._count
+        for start in range(0, self.agreed(lambda: len(items)), size):
+            part = self._part(items, start, size)
             own: list[Result] = []
             for result in work(part[self._number :: self._count]):
                 own.append(result)
@@ -66,8 +65,8 @@ class Launched(Team):
                 in_order = [result for turn in zip_longest(*shares, fillvalue=_NOTHING) for result in turn]
                 yield from (result for result in in_order if result is not _NOTHING)
 
-    def _part(self, items: Sequence[Item], start: int) -> Sequence[Item]:
-        return self.agreed(lambda: items[start : start + ROUND * self._count])
+    def _part(self, items: Sequence[Item], start: int, size: int) -> Sequence[Item]:
+        return self.agreed(lambda: items[start : start + size])
 
 
 _NOTHING: Any = object()

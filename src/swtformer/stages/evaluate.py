@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import ClassVar, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
@@ -148,6 +148,8 @@ class Counting(Work[str, Counted]):
         count: what one image adds; it changes nothing.
     """
 
+    gathered: ClassVar[int] = 2**6
+    """Counts hold every threshold for every pair of an image's labels, 0.6 MB for 20 labels."""
     count: Callable[[str], Counted]
 
     def __call__(self, items: Sequence[str]) -> Iterator[Counted]:
