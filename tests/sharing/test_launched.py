@@ -14,7 +14,7 @@ from support.launched import KILLED, killed_at, launch, srun_variables, torchrun
 from support.works import Squaring
 from swtformer.errors import SwtformerError
 from swtformer.processes import is_main_process
-from swtformer.sharing import open_team
+from swtformer.sharing import launched, open_team
 
 ITEMS = list(range(7))
 

@@ -30,8 +30,8 @@ class Work(ABC, Generic[Item, Result]):
     sent the work loads them once.
 
     Attributes:
-        gathered: images of each process after which their results are gathered; fewer where results are large,
-            as those of the others wait in memory.
+        gathered: images of each process after which their results are gathered; fewer where results are
+            large, as those of all processes then wait in memory.
     """
 
     gathered: ClassVar[int] = 2**12
