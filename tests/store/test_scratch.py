@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from swtformer.store.scratch import PREFIX, scratch_folder
+from swtformer.store.scratch import LOCK, PREFIX, scratch_folder
 
 HOLD = """
 import sys
@@ -48,3 +49,19 @@ def test_folders_of_killed_processes_are_removed_and_others_kept(tmp_path: Path)
     assert (tmp_path / f"{PREFIX}foreign").is_dir()
     living.communicate("")
     assert not folders[1].is_dir()
+
+
+def test_what_a_thread_still_writes_is_removed_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove_and_be_written_to(folder: Path, *, ignore_errors: bool) -> None:
+        (folder / LOCK).unlink()
+        (folder / "late").write_bytes(b"1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", remove_and_be_written_to)
+        with scratch_folder() as first:
+            pass
+    assert (first / "late").is_file()
+    with scratch_folder():
+        assert not first.exists()

@@ -1,4 +1,4 @@
-"""A folder for what is fetched, worked on and put elsewhere; nothing of it stays, also after a kill."""
+"""A folder for what is fetched, worked on and put elsewhere. After a kill, the next call removes it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ def scratch_folder() -> Iterator[Path]:
     finally:
         os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
+        # The folder is still there only if a thread was writing: the next call removes it.
+        with suppress(FileNotFoundError):
+            (folder / LOCK).touch()
 
 
 def _remove_abandoned(folder: Path) -> None:

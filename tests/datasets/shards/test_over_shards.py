@@ -326,7 +326,7 @@ def test_no_more_than_two_shards_are_on_the_disk(
 
     monkeypatch.setattr(driver, "_work", counted)
     assert predict_shards(model, [f"{place}/in/*"], f"{place}/out", settings=QUICK).made == 5
-    assert most == 2
+    assert 1 <= most <= 2
 
 
 def test_images_of_a_folder_make_shards(

@@ -80,7 +80,7 @@ class Group(Source):
     """Images of a folder, without labels. The key of an image is its path without extension."""
 
     def fetch(self, target: Path) -> None:
-        """See `Source`; an image that cannot be fetched is told by `samples`."""
+        """See `Source`; `samples` reports an image that cannot be fetched."""
         target.mkdir()
 
         def fetch_one(numbered: tuple[int, RemoteFile]) -> None:
