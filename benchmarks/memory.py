@@ -35,7 +35,6 @@ from swtformer.store.files import write_text
 from swtformer.store.run import Run
 
 RESULT = Path(__file__).with_name("memory.md")
-CLASSES = tuple(f"class {number}" for number in range(20))
 ROWS: tuple[dict[str, Any], ...] = (
     {"side": 500, "scales": [0.5, 1.0, 1.5, 2.0], "precision": "bf16"},
     {"side": 2000, "scales": [1.0], "precision": "bf16"},
@@ -44,10 +43,13 @@ ROWS: tuple[dict[str, Any], ...] = (
     {"side": 2000, "scales": [2.0], "precision": "fp32"},
 )
 BACKBONE = "swin_tiny_patch4_window7_224"
+CLASSES = 20
+"""Classes of the set, if an image does not show more."""
 
 
-def measure(*, side: int, scales: Sequence[float], precision: str) -> dict[str, float]:
-    """Map one square image that shows two classes, with its mirror image; gigabytes and seconds."""
+def measure(*, side: int, scales: Sequence[float], precision: str, shown: int = 2) -> dict[str, float]:
+    """Map one square image that shows some classes, with its mirror image; gigabytes and seconds."""
+    names = tuple(f"class {number}" for number in range(max(CLASSES, shown)))
     torch.set_num_threads(1)
     torch.manual_seed(0)
     settings = validate(
@@ -66,11 +68,12 @@ def measure(*, side: int, scales: Sequence[float], precision: str) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run")
         run.write_settings(settings)
-        save_pretrained(create_model(settings.model, CLASSES), run.model)
+        save_pretrained(create_model(settings.model, names), run.model)
         photograph = Path(folder) / "photograph.jpg"
         noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((side, side)).save(photograph)
-        data = ImageSet("one", "table", photograph.parent, CLASSES, (Record("one", photograph, (2, 7)),))
+        record = Record("one", photograph, tuple(range(shown)))
+        data = ImageSet("one", "table", photograph.parent, names, (record,))
         before = _peak_gb()
         started = time.process_time()
         localize(run, data, settings=settings)
@@ -85,7 +88,8 @@ def _peak_gb() -> float:
 
 def measured_apart(row: Mapping[str, Any]) -> dict[str, float]:
     """`measure` in a process of its own."""
-    flags = [f"--side={row['side']}", f"--precision={row['precision']}", "--scales", *map(str, row["scales"])]
+    flags = [f"--side={row['side']}", f"--precision={row['precision']}", f"--shown={row.get('shown', 2)}"]
+    flags += ["--scales", *map(str, row["scales"])]
     done = subprocess.run([sys.executable, __file__, *flags], check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout)
     print(row, found, file=sys.stderr, flush=True)
@@ -122,6 +126,7 @@ def main() -> None:
     parser.add_argument("--side", type=int)
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0])
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--shown", type=int, default=2, help="classes in the image")
     arguments = parser.parse_args()
     if arguments.side is None:
         write_text(RESULT, page((row, measured_apart(row)) for row in ROWS))

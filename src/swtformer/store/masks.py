@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,7 @@ def read_rule(run: Run) -> MaskRule | None:
     return read_notes(run.masks_file, MaskRule, remedy="Make the masks again with `swtformer mask`.")
 
 
+@cache
 def voc_palette() -> np.ndarray:
     """The colours of PASCAL VOC: bit i of a label's base-8 digits becomes a high bit of red, green and blue.
 
@@ -60,6 +62,7 @@ def voc_palette() -> np.ndarray:
         for channel in range(3):
             bit = labels >> (3 * digit + channel) & 1
             colours[:, channel] |= (bit << (7 - digit)).astype(np.uint8)
+    colours.setflags(write=False)
     return colours
 
 
