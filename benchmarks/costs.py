@@ -113,9 +113,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     figure = Figure(figsize=(3.4 * len(by_axis), 5.4), layout="constrained")
     plots = figure.subplots(2, len(by_axis), squeeze=False)
     for column, (axis, own) in enumerate(by_axis.items()):
-        for row, (quantity, name) in enumerate(
-            (("seconds", "processor seconds"), ("peak", "peak memory, GB"))
-        ):
+        for row, (quantity, name) in enumerate(QUANTITIES.items()):
             plot = plots[row, column]
             for work in dict.fromkeys(point.work for point in own):
                 line = [(point.at, getattr(point, quantity)) for point in own if point.work == work]
@@ -158,7 +156,7 @@ one process, Python and torch in it.
   classes grow. The start of the program is not counted.
 - **Sets** are drawn thumbnails of {scale.SIDE_PX} px. `check` reads them all; `localize` maps them with
   SWTformer-V2 on {scale.BACKBONE}, one view. The start of the program (imports, the model) is counted: it is
-  most of what 100 images cost, and what every process pays for itself.
+  most of what 100 images cost, and what every process pays for itself, torchrun as well.
 
 | what grows | | work | processor s | peak GB |
 |---|---|---|---|---|

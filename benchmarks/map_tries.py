@@ -161,8 +161,9 @@ def of_set(*, foreground: str, background: str, share: float = 0.5, nearest: int
     Args:
         foreground: "mean" for one prototype of a class over all images, "nearest" for the mean of the largest
             cosines with its prototypes in other images, "none" for the image's own alone.
-        background: "mean"; "clean" for the groups of images without classes; "absent" for backgrounds and
-            classes of images that show none of the image's classes; "none".
+        background: "mean" of its groups of tokens; "prototypes" for the mean of its prototypes; "clean" for
+            the groups of images without classes; "absent" for backgrounds and classes of images that show
+            none of the image's classes; "none".
         share: of the set's similarities in the sum.
         nearest: number of largest cosines that are averaged.
     """
@@ -186,6 +187,9 @@ def of_set(*, foreground: str, background: str, share: float = 0.5, nearest: int
         if background != "none":
             if background == "mean":
                 found = tokens @ F.normalize(_others(whole.grounds, seen.id).mean(0), dim=0)
+            elif background == "prototypes":
+                centres = [own[0] for id, own in whole.own.items() if id != seen.id]
+                found = tokens @ F.normalize(torch.stack(centres).mean(0), dim=0)
             elif background == "clean":
                 found = near(tokens, whole.clean)
             else:
@@ -222,6 +226,7 @@ TRIES: dict[str, Try] = {
     "set-means-third": of_set(foreground="mean", background="mean", share=0.33),
     "set-means-more": of_set(foreground="mean", background="mean", share=0.67),
     "set-means-most": of_set(foreground="mean", background="mean", share=0.85),
+    "set-prototypes": of_set(foreground="mean", background="prototypes", share=0.67),
     "set-means-alone": of_set(foreground="mean", background="mean", share=1.0),
     "set-near-mean": of_set(foreground="nearest", background="mean"),
     "set-means-walk-4": walk(beta=8, steps=4, of=of_set(foreground="mean", background="mean")),

@@ -108,6 +108,18 @@ def test_nothing_partial_under_a_final_name(
     assert memory.cat_file("/place/a.tar") == b"before"
 
 
+def test_nothing_partial_stays_where_a_copy_fails(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("connection lost")
+
+    monkeypatch.setattr(type(memory), "mv", broken)
+    with pytest.raises(SwtformerError, match=r"out/a\.tar: cannot be written: .*connection lost"):
+        RemoteFolder("memory://place/out").put(_file(tmp_path, b"1"), "a.tar")
+    assert memory.find("/place") == []
+
+
 def test_what_is_missing_is_named(place: str, tmp_path: Path) -> None:
     with pytest.raises(SwtformerError, match=r"\*\.tar: no such file"):
         find_files(f"{place}/*.tar")

@@ -136,8 +136,13 @@ class RemoteFolder:
                 folder, _, base = target.rpartition("/")
                 self._fs.makedirs(folder, exist_ok=True)
                 temporary = f"{folder}/.{base}.{uuid4().hex[:8]}{SUFFIX}"
-                self._fs.put_file(str(file), temporary)
-                self._fs.mv(temporary, target)
+                try:
+                    self._fs.put_file(str(file), temporary)
+                    self._fs.mv(temporary, target)
+                except BaseException:
+                    with suppress(Exception):
+                        self._fs.rm_file(temporary)
+                    raise
             else:
                 self._fs.put_file(str(file), target)
 

@@ -36,7 +36,7 @@ def scratch_folder() -> Iterator[Path]:
         os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
         # The folder is still there only if a thread was writing: the next call removes it.
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             (folder / LOCK).touch()
 
 

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from support.buckets import s3_bucket as s3_bucket
@@ -262,6 +264,72 @@ def test_faults_of_an_earlier_call_are_no_answer(
     assert "shard-0.tar.json" not in _names(f"{place}/out")
 
 
+def test_a_process_whose_shards_were_kept_does_not_report_old_faults(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tmp_path / "place")
+    _shards(photos, place, tmp_path)
+    good = _read(f"{place}/in/shard-0.tar")
+    _write(f"{place}/in/shard-0.tar", b"<html>" * 200)
+    shards = [f"{place}/in/*.tar"]
+    assert len(predict_shards(model, shards, f"{place}/out", settings=QUICK).failures) == 1
+    (tmp_path / "place/out/failures.csv").unlink()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    idle = predict_shards(model, shards, f"{place}/out", settings=QUICK)
+    assert (idle.is_whole, idle.made, idle.kept, idle.failures) == (False, 0, 1, ())
+    assert "failures.csv" not in _names(f"{place}/out")
+    _write(f"{place}/in/shard-0.tar", good)
+    monkeypatch.setenv("RANK", "0")
+    whole = predict_shards(model, shards, f"{place}/out", settings=QUICK)
+    assert (whole.is_whole, whole.made, whole.images, whole.failures) == (True, 1, PHOTOS, ())
+
+
+def test_a_strict_shard_names_its_image(model: Path, tmp_path: Path) -> None:
+    write_tar(tmp_path / "place/in/a.tar", {"bad.jpg": b"no picture"})
+    strict = QUICK.model_copy(update={"strict": True})
+    result = predict_shards(model, f"{tmp_path}/place/in/*", f"{tmp_path}/place/out", settings=strict)
+    (failure,) = result.failures
+    assert "in/a.tar: bad.jpg" in failure.reason
+    assert "images/" not in failure.reason
+
+
+def test_other_classes_make_the_shards_again(model: Path, photos: Path, tmp_path: Path) -> None:
+    place = str(tmp_path / "place")
+    _shards(photos, place, tmp_path)
+    renamed = tmp_path / "renamed"
+    shutil.copytree(model, renamed)
+    shards = [f"{place}/in/*.tar"]
+    assert predict_shards(renamed, shards, f"{place}/out", settings=QUICK).made == 2
+    config = renamed / "config.json"
+    config.write_text(config.read_text().replace(f'"{CLASSES[0]}"', '"other"'))
+    assert predict_shards(renamed, shards, f"{place}/out", settings=QUICK).made == 2
+    members = tar_members(_read(f"{place}/out/shard-0.tar"))
+    assert all('"other"' in content.decode() for name, content in members.items() if name.endswith(".json"))
+
+
+def test_a_model_that_changes_meanwhile_stops_the_work(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(tmp_path / "place")
+    _shards(photos, place, tmp_path)
+    changing = tmp_path / "changing"
+    shutil.copytree(model, changing)
+    fetch = RemoteFile.fetch
+
+    def retrained(file: RemoteFile, target: Path) -> None:
+        if file.name == "shard-0.tar":
+            other = tiny("swtformer_v2")
+            torch.nn.init.zeros_(other.head.weight)
+            save_pretrained(other, changing)
+        fetch(file, target)
+
+    monkeypatch.setattr(RemoteFile, "fetch", retrained)
+    with pytest.raises(SwtformerError, match=r"changing: was replaced while .* Repeat the command"):
+        predict_shards(changing, [f"{place}/in/*.tar"], f"{place}/out", settings=QUICK)
+    assert [name for name in _names(f"{place}/out") if name.endswith(".tar")] == []
+
+
 def _stopped(*_: object) -> None:
     raise KeyboardInterrupt
 
@@ -326,7 +394,7 @@ def test_no_more_than_two_shards_are_on_the_disk(
 
     monkeypatch.setattr(driver, "_work", counted)
     assert predict_shards(model, [f"{place}/in/*"], f"{place}/out", settings=QUICK).made == 5
-    assert 1 <= most <= 2
+    assert most <= 2
 
 
 def test_images_of_a_folder_make_shards(

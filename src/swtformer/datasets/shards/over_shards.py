@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from swtformer.datasets.records import ImageSet
+from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.shards.fetch_ahead import Fetch, fetched_ahead
 from swtformer.datasets.shards.samples import unpack
 from swtformer.datasets.shards.sources import Source, find_sources
@@ -39,6 +39,8 @@ FACTS = "shards.json"
 """What made the shards that lie beside it, and the classes of their maps or masks."""
 FAILURES = "failures.csv"
 """The images of all shards that were skipped, as in a run; it is there once all shards are."""
+
+REPEAT = "Repeat the command: shards of the former model are made again."
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,13 +123,12 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
     own = list(sources)[process_number() :: launched_processes()]
     notes = shard_notes(out, {name: made_by[name] for name in own})
     todo = [name for name in own if name not in notes or notes[name].fault]
-    for name in todo:  # an old fault must not count as an answer of this call
-        out.remove(f"{name}{ENDING}")
+    for name in todo:
+        if name in notes:  # an old fault must not be taken for a result of this call
+            out.remove(f"{name}{ENDING}")
     if todo:
         out.remove(FAILURES)
     watch = progress if is_main_process() else silent
-    if torch.cuda.is_available():
-        torch.cuda.set_device(local_number() % torch.cuda.device_count())
     with scratch_folder() as scratch, without_launcher():
         text = scratch / "text"
         write_json(text, job.facts)
@@ -156,7 +157,9 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
         counted = {name: notes[name] for name in own}
         if own and len(own) < len(sources) and is_noted(out, list(sources)):
             all_notes = shard_notes(out, made_by)  # those of the other processes as well
-            if len(all_notes) == len(sources):
+            # A fault may be of an earlier call, unless this process had work: its shards are done last.
+            is_settled = bool(todo) or not any(each.fault for each in all_notes.values())
+            if is_settled and len(all_notes) == len(sources):
                 counted = {name: all_notes[name] for name in sources}
         is_whole = len(counted) == len(sources)
         failures = tuple(_failures(job.stage, sources, counted))
@@ -173,6 +176,12 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
         images=sum(each.images for each in counted.values()),
         failures=failures,
     )
+
+
+def use_own_gpu() -> None:
+    """Take the GPU of this process's number, before anything is loaded."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_number() % torch.cuda.device_count())
 
 
 def require_range(data: ImageSet, settings: ImageSettings, name: str) -> None:
@@ -242,6 +251,15 @@ def _work(
     """Make the results of a shard and put them away; what the notes beside them say."""
     source, labelled = fetched.source, job.labelled
     out.remove(f"{source.name}{ENDING}")
+    records: Mapping[str, Record] = {}
+    names: Mapping[str, str] = {}
+
+    def told(fault: str) -> str:
+        """A fault with the names that images have in the shard."""
+        for id, record in records.items():
+            fault = fault.replace(str(record.image), f"{source.address}: {names[id]}")
+        return fault
+
     try:
         try:
             samples = source.samples(fetched.result(), labelled=labelled)
@@ -250,16 +268,14 @@ def _work(
             )
         finally:
             fetched.remove()
-        records = {record.id: record for record in unpacked.images.records}
+        records, names = {record.id: record for record in unpacked.images.records}, unpacked.names
         made = job.make(unpacked.images, folder, progress) if records else Made((), ())
     except DataError as error:
         out.remove(source.name)
-        return ShardNotes(made_by=made_by, fault=str(error))
+        return ShardNotes(made_by=made_by, fault=told(str(error)))
     skipped = [SkippedImage(key=key, reason=reason) for key, reason in unpacked.faults]
     for failure in made.failures:
-        name = f"{source.address}: {unpacked.names[failure.id]}"
-        reason = failure.reason.replace(str(records[failure.id].image), name)
-        skipped.append(SkippedImage(key=unpacked.keys[failure.id], reason=reason))
+        skipped.append(SkippedImage(key=unpacked.keys[failure.id], reason=told(failure.reason)))
     images = 0
 
     def files() -> Iterator[tuple[str, Mapping[str, bytes]]]:

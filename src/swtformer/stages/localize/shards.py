@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
+from swtformer.datasets.shards.over_shards import (
+    REPEAT,
+    Job,
+    Made,
+    ShardsResult,
+    over_shards,
+    require_range,
+    use_own_gpu,
+)
+from swtformer.errors import SwtformerError
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
+from swtformer.segmentation.pretrained import map_maker
 from swtformer.settings import Settings
 from swtformer.stages.localize.data_set import MapMaking, localize
-from swtformer.store.files import sha256
+from swtformer.store.files import digest, sha256
 from swtformer.store.models import WEIGHTS
+from swtformer.store.notes import map_notes
 from swtformer.store.run import Run
 
 MAPS = "npz"
@@ -45,10 +56,9 @@ def localize_shards(
         DataError: there are no shards, two would have one name, or one would be overwritten.
         SwtformerError: `out` cannot be written to.
     """
+    use_own_gpu()
     chosen = settings or run.settings()
-    making = MapMaking(run, chosen)
-    classes, made_by = making.model.classes, making.made_by
-    del making  # each shard loads the model by itself
+    classes, made_by = map_maker(run).classes, MapMaking(run, chosen).made_by
     facts = {
         **chosen.shaping("localize"),
         **chosen.data.images_alone().model_dump(mode="json"),
@@ -63,6 +73,8 @@ def localize_shards(
         own.path.mkdir()
         own.model.symlink_to(run.model.resolve())
         result = localize(own, data, settings=chosen, progress=progress)
+        if map_notes(own).made_by != made_by:
+            raise SwtformerError(f"{run.path}: its model was replaced while shards were mapped. {REPEAT}")
         paths = {record.id: own.map_file(record.id) for record in data.records}
         files = ((id, {MAPS: path.read_bytes()}) for id, path in paths.items() if path.is_file())
         return Made(files, result.failures)
@@ -71,7 +83,7 @@ def localize_shards(
         "localize",
         classes,
         chosen.localize.classes == "given",
-        made_by,
+        digest(made_by, classes),
         (MAPS,),
         facts,
         make,

@@ -73,6 +73,7 @@ class Segmenting(Work[Record, PhotographNotes | Failure]):
         return digest(
             sha256(self.predictor.weights),
             self.predictor.about,
+            self.predictor.classes,
             self.predictor.images.images_alone(),
             shaping(self.settings, "predict"),
             self.settings.overlays,
@@ -80,14 +81,14 @@ class Segmenting(Work[Record, PhotographNotes | Failure]):
         )
 
     def settle(self, records: Sequence[Record]) -> tuple[str, ...]:
-        """Decide how the photographs are read; see `settle`."""
+        """Decide how the photographs are read; see `value_range.settle`."""
         paths = [record.image for record in records]
         self.images, remarks = settle(paths, self.predictor.images, set_by="as for the model")
         self.predictor.images = self.images
         return remarks
 
     def has_made(self, record: Record, left: Mapping[str, PhotographNotes]) -> bool:
-        """Whether a stopped call left the results of a photograph, which is what it was."""
+        """Whether an interrupted call left a photograph's results, and it has not changed since."""
         note = left.get(record.id)
         if note is None or note.made_from != file_stamp(record.image):
             return False

@@ -8,7 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from swtformer.datasets.records import ImageSet
-from swtformer.datasets.shards.over_shards import Job, Made, ShardsResult, over_shards, require_range
+from swtformer.datasets.shards.over_shards import (
+    REPEAT,
+    Job,
+    Made,
+    ShardsResult,
+    over_shards,
+    require_range,
+    use_own_gpu,
+)
+from swtformer.errors import SwtformerError
 from swtformer.label_values import BACKGROUND
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
@@ -23,7 +32,7 @@ from swtformer.stages.predict.segmenting import (
     Segmenting,
 )
 from swtformer.store.files import sha256
-from swtformer.store.notes import Areas, read_notes
+from swtformer.store.notes import Areas, PredictionNotes, read_notes
 from swtformer.store.run import Run
 
 AREAS = "json"
@@ -58,6 +67,7 @@ def predict_shards(
         DataError: there are no shards, two would have one name, or one would be overwritten.
         SwtformerError: `out` cannot be written to.
     """
+    use_own_gpu()
     settings = settings or PredictSettings()
     segmenting = Segmenting(model, Path(), settings)
     predictor, made_by = segmenting.predictor, segmenting.made_by
@@ -75,6 +85,9 @@ def predict_shards(
     def make(data: ImageSet, folder: Path, progress: Progress) -> Made:
         require_range(data, images, "predict.range")
         result = predict(model, data, folder / "out", settings=settings, progress=progress)
+        notes = read_notes(Run(result.out).predictions_file, PredictionNotes)
+        if notes is None or notes.weights != facts["weights"]:
+            raise SwtformerError(f"{model}: was replaced while shards were segmented. {REPEAT}")
         return Made(_files(result.out), result.failures)
 
     job = Job("predict", classes, False, made_by, (*FOLDERS, AREAS), facts, make)
