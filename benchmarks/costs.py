@@ -47,6 +47,8 @@ SIZE, CLASSES, SET, PROCESSES = (
 )
 """What grows."""
 
+FAR = 20
+"""Values that lie further apart have a logarithmic axis."""
 QUANTITIES = {"seconds": "processor seconds", "peak": "peak memory, GB"}
 
 
@@ -120,10 +122,11 @@ def draw(points: Sequence[Point], path: Path) -> None:
                 plot.plot(*zip(*line, strict=True), marker="o", label=work)
             plot.set_xscale("log")
             plot.set_xticks(sorted({point.at for point in own}))
-            if row == 0 and axis != PROCESSES:
+            values = [getattr(point, quantity) for point in own]
+            if max(values) > FAR * min(values):
                 plot.set_yscale("log")
             else:
-                plot.set_ylim(bottom=0)
+                plot.set_ylim(0, 1.2 * max(values))
             for scaled in (plot.xaxis, plot.yaxis):
                 scaled.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
                 scaled.set_minor_formatter(NullFormatter())
