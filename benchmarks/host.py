@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import resource
-import shlex
 import shutil
 import statistics
 import subprocess
@@ -274,7 +273,9 @@ def main() -> None:
                 for name, value in measured_apart(row, arguments.voc, source).items() if source else ():
                     found[version].setdefault(name, []).append(value)
                     print(version, name, f"{value:.3g}", file=sys.stderr, flush=True)
-    write_text(RESULT, page(found["before"], found["now"], shlex.join(["python", *sys.argv])))
+    before = " --before SRC" if arguments.before else ""
+    command = f"python benchmarks/host.py VOC{before} --repetitions {arguments.repetitions}"
+    write_text(RESULT, page(found["before"], found["now"], command))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 from support.shards import tar_members, write_parquet, write_tar
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet
+from swtformer.errors import SwtformerError
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import ModelSettings
 from swtformer.stages.localize import localize, localize_shards
 from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.remote import RemoteFile
 from swtformer.store.run import Run
 
 ARRAYS = ("values", "size", "cam", "probabilities", "rcam")
@@ -69,6 +72,39 @@ def test_maps_are_those_of_a_folder(run: Run, data: ImageSet, tmp_path: Path) ->
     assert set(found) == {f"{record.id}.npz" for record in data.records}
     _same_maps({name.removesuffix(".npz"): content for name, content in found.items()}, run, tmp_path)
     assert localize_shards(run, str(tmp_path / "in" / "*.tar"), str(tmp_path / "out")).made == 0
+
+
+def test_other_classes_make_the_shards_again(run: Run, data: ImageSet, tmp_path: Path) -> None:
+    record = data.records[0]
+    write_tar(tmp_path / "in" / "a.tar", {"a.png": record.image.read_bytes(), "a.cls": b"red"})
+    shards, out = str(tmp_path / "in" / "*.tar"), str(tmp_path / "out")
+    made = []
+    for order in ('["red", "green"]', '["green", "red"]'):
+        config = json.loads((run.model / "config.json").read_text())
+        config["classes"] = json.loads(order)
+        (run.model / "config.json").write_text(json.dumps(config))
+        assert localize_shards(run, shards, out).made == 1
+        (tmp_path / "a.npz").write_bytes(tar_members(tmp_path / "out" / "a.tar")["a.npz"])
+        made.append(ClassActivationMaps.load(tmp_path / "a.npz").values.tolist())
+    assert made == [[1], [2]]
+
+
+def test_a_model_that_changes_meanwhile_stops_the_work(
+    run: Run, data: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = data.records[0]
+    write_tar(tmp_path / "in" / "a.tar", {"a.png": record.image.read_bytes(), "a.cls": b"red"})
+    fetch = RemoteFile.fetch
+
+    def retrained(file: RemoteFile, target: Path) -> None:
+        settings = ModelSettings(method="swtformer_v2", backbone="swin_nano", weights="none")
+        save_pretrained(create_model(settings, ("red", "green")), run.model)
+        fetch(file, target)
+
+    monkeypatch.setattr(RemoteFile, "fetch", retrained)
+    with pytest.raises(SwtformerError, match=r"model was replaced .* Repeat the command"):
+        localize_shards(run, str(tmp_path / "in" / "*.tar"), str(tmp_path / "out"))
+    assert not (tmp_path / "out" / "a.tar").exists()
 
 
 def test_parquet_with_a_column_of_labels(run: Run, data: ImageSet, tmp_path: Path) -> None:

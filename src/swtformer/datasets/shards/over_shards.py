@@ -157,7 +157,7 @@ def over_shards(job: Job, shards: str | Sequence[str], to: str, *, progress: Pro
         counted = {name: notes[name] for name in own}
         if own and len(own) < len(sources) and is_noted(out, list(sources)):
             all_notes = shard_notes(out, made_by)  # those of the other processes as well
-            # A fault may be of an earlier call, unless this process had work: its shards are done last.
+            # To a process without work, a fault may be an old one that its owner has only begun to try again.
             is_settled = bool(todo) or not any(each.fault for each in all_notes.values())
             if is_settled and len(all_notes) == len(sources):
                 counted = {name: all_notes[name] for name in sources}
