@@ -337,6 +337,8 @@ def test_models_without_a_classifier_are_refused() -> None:
 def test_a_method_that_pools_by_maximum_is_refused() -> None:
     with pytest.raises(SwtformerError, match="pools by gmp"):
         CAM(tiny("swtformer_v1", pooling="gmp"))
+    with pytest.raises(SwtformerError, match=r"averages its maps .*pixel_correlation.*swtformer.localize"):
+        CAM(tiny("swtformer_v1", pixel_correlation=(3, 4)))
 
 
 def test_swin_at_a_size_that_mixes_borders_is_refused() -> None:

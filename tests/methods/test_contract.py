@@ -72,8 +72,8 @@ def losses_of(model: Method, batch: Batch) -> dict[str, torch.Tensor]:
 
 def weights_of(name: str, value: float) -> dict[str, float]:
     """The method's options that are weights of its losses."""
-    method = METHODS[name]
-    return {key: value for key in method.settings_type.model_fields if key in method.loss_names}
+    fields = METHODS[name].settings_type.model_fields
+    return {key: value for key in tiny(name).loss_names if key in fields}
 
 
 def test_toys_do_not_stay_registered() -> None:

@@ -14,7 +14,8 @@ import torch
 from support.models import CLASSES, settle_batch_statistics, tiny
 from swtformer.backbones.swin import Swin, SwinShape
 from swtformer.errors import CheckpointError, SwtformerError
-from swtformer.methods import METHODS, Method, create_model
+from swtformer.functional.activation import normalised
+from swtformer.methods import METHODS, Method, PyramidMethod, create_model
 from swtformer.publishing.export import export_onnx, graph_of
 from swtformer.publishing.onnx import COMPARED, write_onnx
 from swtformer.segmentation import SegmentationNetwork, create_network
@@ -127,17 +128,29 @@ def test_every_decoder_at_any_size(encoder: str, decoder: str, tmp_path: Path) -
     assert set(write_onnx(replace(graph, compared=sizes), tmp_path / "network.onnx")) == set(sizes)
 
 
-def on(backbone: str) -> Method:
+def on(backbone: str, **options: object) -> Method:
     """A V1 whose last stage is at stride 16."""
     torch.manual_seed(0)
     settings = ModelSettings(method="swtformer_v1", backbone=backbone, weights="none", output_stride=16)
-    model = create_model(settings, CLASSES)
+    model = create_model(settings, CLASSES, METHODS.options("swtformer_v1", options))
     settle_batch_statistics(model)
     return model.eval()
 
 
 def test_both_branches_of_a_conformer_at_any_size(tmp_path: Path) -> None:
     assert set(export_onnx(on("conformer_nano"), tmp_path / "net.onnx")) == set(COMPARED)
+
+
+def test_maps_that_are_averaged_over_alike_places_at_any_size(tmp_path: Path) -> None:
+    model = on("test_resnet", pixel_correlation=(3, 4))
+    assert isinstance(model, PyramidMethod)
+    graph = graph_of(model)
+    (images,) = graph.example(1, 64, 96)
+    with torch.no_grad():
+        _, cam = graph.module(images)
+        torch.testing.assert_close(cam, normalised(model.class_maps(model.encode(images)), norm="max"))
+    assert cam.shape[-2:] == (4, 6)
+    assert set(write_onnx(graph, tmp_path / "net.onnx")) == set(COMPARED)
 
 
 def test_a_decoder_that_takes_strides_for_granted_on_a_dilated_backbone(tmp_path: Path) -> None:

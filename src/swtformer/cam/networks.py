@@ -103,6 +103,11 @@ class MethodNetwork(Network):
                 f"The model pools by {model.options.pooling}, so its logits are not the means of its maps. "
                 "CAM takes models with pooling gap; use swtformer.localize for this one."
             )
+        if model.options.pixel_correlation:
+            raise SwtformerError(
+                "The model averages its maps over places that look alike (pixel_correlation), so no class "
+                "weights make them. Use swtformer.localize for this one."
+            )
         self.name = f"{model.settings.method} on {model.settings.backbone}"
         self.model = model
         own = model.options

@@ -19,7 +19,7 @@ Departures from the code:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from swtformer.backbones.base import Normalisation
 from swtformer.backbones.vit import is_plain
 from swtformer.errors import SettingsError
 from swtformer.functional.activation import class_logits
-from swtformer.functional.attention import spread_by_affinity
+from swtformer.functional.attention import class_token_contrast, spread_by_affinity
 from swtformer.functional.losses import classification_loss
 from swtformer.methods.base import Batch, Maps, Method
 from swtformer.methods.summed_views import summed_cams
@@ -46,6 +46,10 @@ class ClassTokenSettings(Section):
     """Spread maps by the attention between patches, summed over all layers, or leave them as they are."""
     norm: Literal["minmax", "max"] = "minmax"
     """How each map is scaled to [0, 1]: by its minimum and maximum, or by its maximum."""
+    contrast: NonNegative = 0.0
+    """Weight of the contrast between class tokens, which Plus has."""
+    contrast_layers: Count = 12
+    """Last layers whose class tokens are contrasted; all where the network has fewer."""
 
 
 class PatchCamSettings(ClassTokenSettings):
@@ -84,7 +88,7 @@ class ClassTokenMethod(Method):
     """A plain vision transformer with a token per class; the mean over a token's channels is its logit."""
 
     settings_type = ClassTokenSettings
-    loss_names: ClassVar[tuple[str, ...]] = ("cls",)
+    loss_names: tuple[str, ...] = ("cls",)
     options: ClassTokenSettings
 
     def __init__(
@@ -95,6 +99,8 @@ class ClassTokenMethod(Method):
         options: Section | None = None,
     ) -> None:
         super().__init__(settings, classes, options)
+        if self.options.contrast > 0:
+            self.loss_names = (*self.loss_names, "contrast")
         self.backbone = backbone
         self.normalisation = Normalisation(backbone.mean, backbone.std)
 
@@ -109,8 +115,22 @@ class ClassTokenMethod(Method):
         return token_logits(self.tokens(images)[-1])
 
     def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
-        """The classification loss of the class tokens."""
-        return {"cls": classification_loss(self.logits(batch.images).float(), batch.present)}
+        """The classification losses, and the contrast of class tokens unless its weight is 0."""
+        layers = self.tokens(batch.images)
+        losses = self.classification(layers[-1], batch.present)
+        if self.options.contrast > 0:
+            tokens = torch.stack([each.classes for each in layers[-self.options.contrast_layers :]])
+            with torch.autocast(tokens.device.type, enabled=False):
+                losses["contrast"] = class_token_contrast(tokens.float(), batch.present)
+        return losses
+
+    def loss_weights(self, epoch: float) -> dict[str, float]:
+        """See `Method.loss_weights`."""
+        return {name: getattr(self.options, name, 1.0) for name in self.loss_names}
+
+    def classification(self, last: Tokens, present: Tensor) -> dict[str, Tensor]:
+        """The classification loss of the last layer's class tokens."""
+        return {"cls": classification_loss(token_logits(last).float(), present)}
 
     def has_idle_parameters(self) -> bool:
         """See `Method.has_idle_parameters`."""
@@ -171,7 +191,7 @@ class PatchCamMethod(ClassTokenMethod):
     """Class tokens, and a CAM head on the patch tokens; both are trained to classify."""
 
     settings_type = PatchCamSettings
-    loss_names: ClassVar[tuple[str, ...]] = ("cls", "patch_cls")
+    loss_names = ("cls", "patch_cls")
     options: PatchCamSettings
 
     def __init__(
@@ -185,20 +205,10 @@ class PatchCamMethod(ClassTokenMethod):
         kernel = self.options.kernel
         self.head = nn.Conv2d(backbone.width, len(classes), kernel, padding=kernel // 2)
 
-    def losses(self, batch: Batch, *, epoch: float) -> dict[str, Tensor]:
-        """The classification losses of class tokens and of pooled patch CAMs."""
-        return self.classification(self.tokens(batch.images)[-1], batch.present)
-
-    def loss_weights(self, epoch: float) -> dict[str, float]:
-        """See `Method.loss_weights`."""
-        return {"cls": self.options.cls, "patch_cls": self.options.patch_cls}
-
     def classification(self, last: Tokens, present: Tensor) -> dict[str, Tensor]:
-        """Both classification losses of the last layer's tokens."""
-        return {
-            "cls": classification_loss(token_logits(last).float(), present),
-            "patch_cls": classification_loss(self.patch_logits(self.head(last.patches)).float(), present),
-        }
+        """The classification losses of class tokens and of pooled patch CAMs."""
+        patches = classification_loss(self.patch_logits(self.head(last.patches)).float(), present)
+        return {**super().classification(last, present), "patch_cls": patches}
 
     def patch_logits(self, activations: Tensor) -> Tensor:
         """(B, C) logits of the CAM head's output (B, C, h, w)."""

@@ -161,7 +161,7 @@ def similarities_of_pairs(
         last = _summed(pair, lambda encoding: encoding.pyramid[-1].float())
         fused = _summed(pair, lambda encoding: method.fused(encoding.pyramid))
         if pooled is None:
-            activations = _summed(pair, lambda encoding: encoding.activations)
+            activations = _summed(pair, method.class_maps)
             maps = normalised(activations, norm=method.options.norm)
         else:
             maps = resized(pooled, last.shape[-2:])

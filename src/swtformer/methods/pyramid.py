@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field
@@ -20,11 +20,16 @@ from swtformer.functional.activation import (
     with_background,
 )
 from swtformer.functional.losses import classification_loss
+from swtformer.functional.pixel_correlation import pixel_correlation
 from swtformer.functional.seeds import refined_maps
 from swtformer.functional.views import on_grid, resized, views_by_scale
 from swtformer.methods.base import Batch, CamHead, Maps, Method
+from swtformer.methods.fusion import side_by_side
 from swtformer.settings import LocalizeSettings, ModelSettings, Section
 from swtformer.settings.numbers import NonNegative
+
+Stage = Literal[1, 2, 3, 4]
+"""A stage of the backbone, fine to coarse."""
 
 
 class PyramidSettings(Section):
@@ -42,6 +47,9 @@ class PyramidSettings(Section):
     """How each map is scaled to [0, 1]: by its maximum, or by its minimum and maximum."""
     background_over: Literal["present", "all"] = "present"
     """Classes whose maximum is taken away from 1 for the background map."""
+    pixel_correlation: tuple[Stage, ...] = ()
+    """Stages whose features tell which places look alike; a CAM is averaged over these (SEAM's pixel
+    correlation, without training). None leaves CAMs as they are."""
     cls: NonNegative = 1.0
     """Weight of the classification loss."""
 
@@ -91,7 +99,7 @@ class PyramidMethod(Method):
     """
 
     settings_type = PyramidSettings
-    loss_names: ClassVar[tuple[str, ...]] = ("cls",)
+    loss_names: tuple[str, ...] = ("cls",)
     options: PyramidSettings
 
     def __init__(
@@ -161,11 +169,34 @@ class PyramidMethod(Method):
         return Localization(cam=self.cam(encoding, present, maps=maps))
 
     def cam(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Tensor:
-        """(B, C+1, h, w) CAMs in [0, 1] on the grid of the last stage, background first; see `localize`."""
+        """(B, C+1, h, w) CAMs in [0, 1], background first; see `localize`.
+
+        They are on the grid of the last stage, or of `class_maps` where these make them.
+        """
         if maps is None:
-            maps = normalised(encoding.activations.float(), norm=self.options.norm)
-        maps = resized(maps, encoding.activations.shape[-2:])
+            maps = normalised(self.class_maps(encoding).float(), norm=self.options.norm)
+        else:
+            maps = resized(maps, encoding.activations.shape[-2:])
         return with_background(maps, present, over=self.options.background_over)
+
+    def class_maps(self, encoding: Encoding) -> Tensor:
+        """(B, C, h, w) maps that CAMs are scaled from, of any sign: the raw output of the CAM head.
+
+        With `pixel_correlation`, the positive part of it, averaged over the places that look alike in these
+        stages, on the grid of the last but one of them. SEAM learns which features it correlates. Here
+        they are those of the stages, each without its mean over the image, which all places share, and
+        divided by its norm; they steer no backbone. A place whose features are the mean keeps its value.
+        """
+        if not self.options.pixel_correlation:
+            return encoding.activations
+        named = sorted(set(self.options.pixel_correlation))
+        stages = [encoding.pyramid[stage - 1].detach() for stage in named]
+        with torch.autocast(encoding.activations.device.type, enabled=False):
+            centred = [stage.float() - stage.float().mean((-2, -1), keepdim=True) for stage in stages]
+            features = side_by_side(centred)
+            positive = resized(encoding.activations.float().relu(), features.shape[-2:])
+            is_mean = (features == 0).all(1, keepdim=True)
+            return torch.where(is_mean, positive, pixel_correlation(positive, features))
 
     def fused(self, pyramid: Sequence[Tensor]) -> Tensor | None:
         """(B, D, h, w) float32 features of all stages, which steer no backbone; None where they are not
@@ -235,7 +266,7 @@ class PyramidMethod(Method):
             for seen in encoded
         ]
         positive = [
-            on_grid(encoding.activations.relu(), is_mirrored, grid)
+            on_grid(self.class_maps(encoding).relu(), is_mirrored, grid)
             for is_mirrored, encoding in chain.from_iterable(encoded)
         ]
         pooled = normalised(torch.stack(positive).sum(0), norm=self.options.norm)

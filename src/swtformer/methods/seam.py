@@ -51,7 +51,7 @@ from swtformer.functional.losses import classification_loss
 from swtformer.functional.pixel_correlation import only_strongest, pixel_correlation
 from swtformer.functional.views import SMALLEST_SIDE_PX, Aligned, resized, resized_on
 from swtformer.methods.base import Batch, Made
-from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings, View
+from swtformer.methods.pyramid import Encoding, Localization, PyramidMethod, PyramidSettings, Stage, View
 from swtformer.settings import METHODS, ModelSettings, Section
 from swtformer.settings.numbers import NonNegative
 
@@ -60,7 +60,6 @@ WIDTHS = (64, 128)
 SMALLEST = 0.25
 """Part of the pixels that the min-pooling loss looks at."""
 
-Stage = Literal[1, 2, 3, 4]
 Part = Annotated[float, Field(gt=0, le=1)]
 
 

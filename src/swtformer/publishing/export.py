@@ -134,7 +134,7 @@ class _Maps(nn.Module):
 
     def forward(self, images: Tensor, present: Tensor | None = None) -> tuple[Tensor, ...]:
         encoding = self.method.encode(images)
-        cam = normalised(encoding.activations, norm=self.method.options.norm)
+        cam = normalised(self.method.class_maps(encoding), norm=self.method.options.norm)
         if present is None:
             return encoding.logits, cam
         rcam = self.method.localize(encoding, present).rcam
