@@ -2,7 +2,7 @@
 its own.
 
     python benchmarks/cam_any_model.py --data VOC_SUBSET --weights mobilenetv2_100.imagenet.safetensors \\
-        --models mobilenetv2_100 runs/voc-subset/v1-seed0 runs/voc-subset/v1-seed1 \\
+        --models mobilenetv2_100 runs/voc-0 runs/voc-1 \\
         > benchmarks/cam-any-model.md
 
 A model is a timm network with the weights of `--weights` (of that many classes, or without a classifier,
@@ -44,8 +44,11 @@ from swtformer.functional.thresholds import (
 )
 from swtformer.machine import machine_line
 from swtformer.methods.swtformer_v2 import SWTformerV2Settings
+from swtformer.methods.swtformer_v3 import SWTformerV3Settings
 from swtformer.settings import ImageSettings
 
+WAYS = (SWTformerV2Settings(), SWTformerV3Settings())
+"""How CAMs are refined."""
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 MULTIPLE_PX = 32
 
@@ -97,7 +100,7 @@ def _model(name: str, arguments: argparse.Namespace, training: ImageSet) -> nn.M
 
 
 def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """mIoU of CAM under three policies and of the refined maps by argmax, and seconds per image."""
+    """mIoU of CAM under three policies and of refined maps by argmax, and seconds of V3's way per image."""
     settings = Settings()
     training, scored = (
         open_dataset(arguments.data, settings.data, split=split) for split in arguments.splits
@@ -110,8 +113,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     thresholds = threshold_grid([0.15])
     sweep = ThresholdSweep(count, thresholds)
     histogram = score_histogram(torch.zeros(0, 1, 1))
-    argmax = torch.zeros(count, count + 1, dtype=torch.int64)
-    options = SWTformerV2Settings(background_weight=arguments.background_weight)
+    refined = torch.zeros(len(WAYS), count, count + 1, dtype=torch.int64)
     seconds = 0.0
     for record in records:
         truth = torch.from_numpy(read_labels(record.mask, scored.classes))
@@ -119,25 +121,26 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         image, present = _image(record), torch.zeros(1, len(scored.classes))
         present[0, list(record.present or ())] = 1
         started = time.perf_counter()
-        made = cam.refine(image, present=present, options=options)
+        made = cam.refine(image, present=present)
         seconds += time.perf_counter() - started
         values = torch.tensor(made.classes, dtype=torch.int64) + 1
         histogram += score_histogram(made.cam[0, 1:])
         sweep.add(confusion_at_thresholds(best_foreground(made.cam[0, 1:], values, size), truth, thresholds))
-        best = best_foreground(made.rcam[0, 1:], values, size)
-        argmax += confusion_matrix(labels_against(best, made.rcam[0, 0]), truth, labels=count)
+        for place, options in enumerate(WAYS):
+            made = cam.refine(image, present=present, options=options)
+            best = best_foreground(made.rcam[0, 1:], values, size)
+            refined[place] += confusion_matrix(labels_against(best, made.rcam[0, 0]), truth, labels=count)
     curve = mean_iou(sweep.counts, over=over)
     return {
         "model": Path(name).name,
         "data": scored.name,
         "images": len(records),
         "scored_classes": ["background", *CLASSES],
-        "background_weight": arguments.background_weight,
         "miou": [
             float(curve[sweep.index(0.15)]),
             float(curve[sweep.index(label_free_threshold(histogram))]),
             float(curve.max()),
-            float(mean_iou(argmax, over=over)),
+            *mean_iou(refined, over=over).tolist(),
         ],
         "seconds_per_image": seconds / len(records),
     }
@@ -150,14 +153,16 @@ def page(results: list[dict[str, Any]], command: str) -> str:
     lines = [
         "# Class maps of any classifier",
         "",
-        "`swtformer.CAM(model)` and its `refine`, which adds V2's prototypes through a fusion that was never",
-        f"trained: {first['images']} images of `{first['data']}`, mIoU in % over {len(CLASSES) + 1} classes "
-        f"(background, {', '.join(CLASSES)}); one scale, no mirror images, image labels given, background "
-        f"weight {first['background_weight']:g}. timm networks come with ImageNet weights and, where these "
+        "`swtformer.CAM(model)` and its `refine`, which adds prototypes without any training:",
+        f"{first['images']} images of `{first['data']}`, mIoU in % over {len(CLASSES) + 1} classes "
+        f"(background, {', '.join(CLASSES)}); one scale, no mirror images, image labels given. As V2: seeds "
+        "located by the last stage, background weight 0.5. As V3, the default: seeds located by the stages "
+        "side by side, a background weight found for each image. The prototypes' features are the same, and no "
+        "fusion is trained. timm networks come with ImageNet weights and, where these "
         "hold no classifier of the data's classes, one that logistic regression fitted to pooled features.",
         "",
-        "| model | CAM 0.15 | CAM label-free | CAM oracle* | refined, argmax | s per image |",
-        "|---|---|---|---|---|---|",
+        "| model | CAM 0.15 | CAM label-free | CAM oracle* | refined as V2 | refined as V3 | s per image |",
+        "|---|---|---|---|---|---|---|",
         *(
             f"| `{row['model']}` | {' | '.join(f'{100 * value:.2f}' for value in row['miou'])} "
             f"| {row['seconds_per_image']:.3f} |"
@@ -192,7 +197,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="lists that the classifier is fitted on and that is scored",
     )
     parser.add_argument("--images", type=int, help="score only the first so many")
-    parser.add_argument("--background-weight", type=float, default=SWTformerV2Settings().background_weight)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)

@@ -98,10 +98,10 @@ def test_networks_on_pseudo_masks_stand_beside_one_on_true_masks(
 
 
 def test_the_page_of_any_classifiers_maps(script: Script) -> None:
-    first = {"model": "resnet18", "data": "set/train", "images": 9, "background_weight": 0.5}
-    scores = {"miou": [0.1, 0.2, 0.3, 0.4567], "seconds_per_image": 0.0312}
+    first = {"model": "resnet18", "data": "set/train", "images": 9}
+    scores = {"miou": [0.1, 0.2, 0.3, 0.4567, 0.5], "seconds_per_image": 0.0312}
     page = script("cam_any_model").page([{**first, **scores}], "python x")
-    assert "| `resnet18` | 10.00 | 20.00 | 30.00 | 45.67 | 0.031 |" in page
+    assert "| `resnet18` | 10.00 | 20.00 | 30.00 | 45.67 | 50.00 | 0.031 |" in page
     assert "9 images of `set/train`" in page
 
 
