@@ -5,10 +5,10 @@ its own.
         --models mobilenetv2_100 runs/voc-0 runs/voc-1 \\
         > benchmarks/cam-any-model.md
 
-A model is a timm network with the weights of `--weights` (of that many classes, or without a classifier,
-which is then fitted by logistic regression on the pooled features of `--fit` training images), or a model
-of swtformer. One scale, no mirror images, image labels given. Ground-truth masks are read by the scoring
-alone.
+A model is a timm network with the weights of `--weights`, or a V1 or V3 model of swtformer. A classifier of
+another number of classes is left out; one is then fitted by logistic regression on the pooled features of
+`--fit` training images. One scale, no mirror images, image labels given. Ground-truth masks are read by the
+scoring alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from swtformer.methods.swtformer_v2 import SWTformerV2Settings
 from swtformer.methods.swtformer_v3 import SWTformerV3Settings
 from swtformer.settings import ImageSettings
 
-WAYS = (SWTformerV2Settings(), SWTformerV3Settings())
+WAYS = {"V2": SWTformerV2Settings(), "V3": SWTformerV3Settings()}
 """How CAMs are refined."""
 CLASSES = ["cat", "cow", "dog", "horse", "sheep", "person"]
 MULTIPLE_PX = 32
@@ -89,9 +89,14 @@ def _model(name: str, arguments: argparse.Namespace, training: ImageSet) -> nn.M
     if arguments.weights is None:
         raise SystemExit(f"{name} is not a folder; a timm network needs --weights FILE.")
     model = timm.create_model(name, pretrained=False, num_classes=len(training.classes)).eval()
-    tensors = load_file(arguments.weights)
-    missing, unknown = model.load_state_dict(tensors, strict=False)
     classifier = {f"{model.pretrained_cfg['classifier']}.{part}" for part in ("weight", "bias")}
+    own = model.state_dict()
+    tensors = {
+        name: tensor
+        for name, tensor in load_file(arguments.weights).items()
+        if name not in classifier or tensor.shape == own[name].shape
+    }
+    missing, unknown = model.load_state_dict(tensors, strict=False)
     if unknown or set(missing) - classifier:
         raise SystemExit(f"{arguments.weights} does not fit {name}: {unknown or missing}")
     if missing:
@@ -121,15 +126,14 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         image, present = _image(record), torch.zeros(1, len(scored.classes))
         present[0, list(record.present or ())] = 1
         started = time.perf_counter()
-        made = cam.refine(image, present=present)
+        made = cam.refine(image, present=present, options=WAYS["V3"])
         seconds += time.perf_counter() - started
         values = torch.tensor(made.classes, dtype=torch.int64) + 1
         histogram += score_histogram(made.cam[0, 1:])
         sweep.add(confusion_at_thresholds(best_foreground(made.cam[0, 1:], values, size), truth, thresholds))
-        for place, options in enumerate(WAYS):
-            made = cam.refine(image, present=present, options=options)
-            best = best_foreground(made.rcam[0, 1:], values, size)
-            refined[place] += confusion_matrix(labels_against(best, made.rcam[0, 0]), truth, labels=count)
+        for place, way in enumerate((cam.refine(image, present=present, options=WAYS["V2"]), made)):
+            best = best_foreground(way.rcam[0, 1:], values, size)
+            refined[place] += confusion_matrix(labels_against(best, way.rcam[0, 0]), truth, labels=count)
     curve = mean_iou(sweep.counts, over=over)
     return {
         "model": Path(name).name,
@@ -157,9 +161,9 @@ def page(results: list[dict[str, Any]], command: str) -> str:
         f"{first['images']} images of `{first['data']}`, mIoU in % over {len(CLASSES) + 1} classes "
         f"(background, {', '.join(CLASSES)}); one scale, no mirror images, image labels given. As V2: seeds "
         "located by the last stage, background weight 0.5. As V3, the default: seeds located by the stages "
-        "side by side, a background weight found for each image. The prototypes' features are the same, and no "
-        "fusion is trained. timm networks come with ImageNet weights and, where these "
-        "hold no classifier of the data's classes, one that logistic regression fitted to pooled features.",
+        "side by side, a background weight found for each image. The prototypes' features are the same, and "
+        "no fusion is trained. timm networks come with ImageNet weights and, where these hold no classifier "
+        "of the data's classes, one that logistic regression fitted to pooled features.",
         "",
         "| model | CAM 0.15 | CAM label-free | CAM oracle* | refined as V2 | refined as V3 | s per image |",
         "|---|---|---|---|---|---|---|",

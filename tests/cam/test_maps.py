@@ -14,6 +14,7 @@ from support.models import tiny
 from swtformer import CAM
 from swtformer.cam.networks import side_by_side
 from swtformer.errors import SwtformerError
+from swtformer.methods.swtformer_v3 import SWTformerV3Settings
 
 SMALL_SWIN = {"embed_dim": 24, "depths": (1, 2, 2, 1), "num_heads": (1, 1, 2, 2)}
 SMALL_VIT = {"embed_dim": 48, "depth": 2, "num_heads": 2, "global_pool": "avg"}
@@ -337,8 +338,12 @@ def test_models_without_a_classifier_are_refused() -> None:
 def test_a_method_that_pools_by_maximum_is_refused() -> None:
     with pytest.raises(SwtformerError, match="pools by gmp"):
         CAM(tiny("swtformer_v1", pooling="gmp"))
-    with pytest.raises(SwtformerError, match=r"averages its maps .*pixel_correlation.*swtformer.localize"):
+    with pytest.raises(SwtformerError, match=r"pixel_correlation, maps are averaged.*swtformer.localize"):
         CAM(tiny("swtformer_v1", pixel_correlation=(3, 4)))
+    with pytest.raises(SwtformerError, match="pixel_correlation, maps are averaged"):
+        CAM(tiny("swtformer_v1")).refine(
+            torch.rand(1, 3, 64, 64), classes=[0], options=SWTformerV3Settings(pixel_correlation=(3, 4))
+        )
 
 
 def test_swin_at_a_size_that_mixes_borders_is_refused() -> None:

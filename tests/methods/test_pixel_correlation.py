@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from support.models import tiny
-from swtformer.methods import PyramidMethod
+from swtformer.errors import SettingsError
+from swtformer.methods import METHODS, Batch, PyramidMethod
 from swtformer.settings import LocalizeSettings
 
 ONE_VIEW = LocalizeSettings(scales=(1.0,), flip=False, stride=16)
-METHODS_WITH_A_PYRAMID = ["cam", "sc_cam", "seam", "sipe", "swtformer_v1", "swtformer_v2", "swtformer_v3"]
+WITH_A_PYRAMID = [name for name in METHODS if issubclass(METHODS[name], PyramidMethod) and name != "seam"]
+every_pyramid = pytest.mark.parametrize("name", WITH_A_PYRAMID)
 
 
 def correlated_by_hand(model: PyramidMethod, images: torch.Tensor, stages: tuple[int, ...]) -> np.ndarray:
@@ -70,7 +72,7 @@ def test_stages_are_a_set(images: torch.Tensor, present: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("seeds", ["view", "pooled"])
-@pytest.mark.parametrize("name", METHODS_WITH_A_PYRAMID)
+@every_pyramid
 def test_every_method_with_a_pyramid_takes_it(
     name: str, seeds: str, images: torch.Tensor, present: torch.Tensor
 ) -> None:
@@ -83,9 +85,43 @@ def test_every_method_with_a_pyramid_takes_it(
     torch.testing.assert_close(made.probabilities, plain.probabilities)
 
 
+@pytest.mark.parametrize("stages", [(1,), (3, 4), (4,)])
+@every_pyramid
+def test_it_is_trained_with(
+    name: str, stages: tuple[int, ...], images: torch.Tensor, present: torch.Tensor
+) -> None:
+    """Also on crops with padded pixels, on whatever grid the CAMs are."""
+    valid = torch.ones(2, 1, *images.shape[-2:])
+    valid[:, :, :, 48:] = 0
+    model = tiny(name, pixel_correlation=stages).train()
+    losses = model.losses(Batch(images, present, valid=valid, index=torch.arange(2)), epoch=0.0)
+    sum(losses.values()).backward()
+    assert all(own.isfinite() for own in losses.values())
+
+
+def test_maps_have_the_grid_of_the_third_stage(images: torch.Tensor) -> None:
+    for stages in ((1, 2), (4,)):
+        model = tiny("cam", pixel_correlation=stages)
+        assert model.class_maps(model.encode(images)).shape == (2, 3, 4, 6)
+
+
+def test_seam_refuses_it_as_it_trains_its_own() -> None:
+    assert tiny("seam", pixel_correlation=()).options.correlated == (2, 3)
+    with pytest.raises(SettingsError, match=r"method\.pixel_correlation: .*SEAM trains its own"):
+        tiny("seam", pixel_correlation=(3, 4))
+
+
+def test_stages_come_from_the_command_line() -> None:
+    assert METHODS.options("cam", {"pixel_correlation": "2, 3,4"}).pixel_correlation == (2, 3, 4)
+    assert METHODS.options("seam", {"correlated": "3,4"}).correlated == (3, 4)
+    with pytest.raises(SettingsError, match=r"pixel_correlation.*5"):
+        METHODS.options("cam", {"pixel_correlation": "5"})
+
+
 def test_an_image_without_anything_to_compare_keeps_its_maps(present: torch.Tensor) -> None:
     """At 32×32 px the last stage is one place, which is its own mean."""
-    image = torch.rand(2, 3, 32, 32)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (2, 3, 32, 32), generator=generator, dtype=torch.uint8)
     plain, model = tiny("cam"), tiny("cam", pixel_correlation=(4,))
     made = [each.maps(image, present, settings=ONE_VIEW).cam for each in (plain, model)]
     assert made[0].any()

@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from support.chain_data import draw_photos
-from support.models import CLASSES, backbone_of
+from support.models import CLASSES, backbone_of, tiny
 from support.squares import quick_settings
 from support.toy_methods import TOYS, registered_toys
 from swtformer.datasets import open_dataset
@@ -109,7 +109,7 @@ def test_every_loss_is_a_column_with_values_and_a_curve(finished: Finished) -> N
         rows = list(csv.DictReader(stream))
     assert len(rows) == 3
     page = finished.run.report_file.read_text(encoding="utf-8")
-    for name in finished.method.loss_names:
+    for name in tiny(finished.name).loss_names:
         assert [row[name] for row in rows if not float(row[name]) >= 0] == []
         words = name.replace("_", "[_ ]")
         assert re.search(rf'aria-label="Losses[^"]*\b{words} from', page, re.IGNORECASE), name

@@ -21,6 +21,7 @@ from swtformer.settings.plain_text import alternatives, is_tuple, plain_value
         (["1,2", "3"], tuple[int, ...], ["1", "2", "3"]),
         ("0.5,2", PositiveRange, ["0.5", "2"]),
         ("a,b", tuple[str, ...] | None, ["a", "b"]),
+        ("3, 1", tuple[Literal[1, 3], ...], [3, 1]),
         ("3", Literal[1, 3], 3),
         ("4", Literal[1, 3], "4"),
         ("0.5", float, "0.5"),

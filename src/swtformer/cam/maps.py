@@ -10,7 +10,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from swtformer.cam.networks import MethodNetwork, Network, Reading, TimmNetwork, is_of_timm, unwrapped
+from swtformer.cam.networks import (
+    MethodNetwork,
+    Network,
+    Reading,
+    TimmNetwork,
+    is_of_timm,
+    refuse_correlation,
+    unwrapped,
+)
 from swtformer.cam.pooled import PooledNetwork
 from swtformer.errors import SwtformerError
 from swtformer.functional.activation import normalised, with_background
@@ -151,13 +159,14 @@ class CAM:
                 the method's own options, and those of V3 for other models. Fusions are the model's own.
 
         Raises:
-            SwtformerError: neither or both of `classes` and `present` are given, or they do not fit the
-                model.
+            SwtformerError: neither or both of `classes` and `present` are given, they do not fit the model,
+                or the options have `pixel_correlation`.
         """
         reading = self._read(images)
         labels = _labels(reading.logits, classes, present)
         if options is None:
             options = self._network.options
+        refuse_correlation(options)
         wanted = labels.any(0).nonzero()[:, 0]
         maps = normalised(reading.maps.float(), norm=options.norm)
         cam = with_background(maps, labels, over=options.background_over)

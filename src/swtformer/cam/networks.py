@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from swtformer.backbones.rolled_windows import rolls_before_padding
 from swtformer.cam.linearise import scores_by_place
 from swtformer.errors import SwtformerError
-from swtformer.methods import PyramidMethod
+from swtformer.methods import PyramidMethod, PyramidSettings
 from swtformer.methods.fusion import side_by_side
 from swtformer.methods.prototypes import PrototypeSettings
 from swtformer.methods.swtformer_v3 import SWTformerV3Settings
@@ -103,11 +103,7 @@ class MethodNetwork(Network):
                 f"The model pools by {model.options.pooling}, so its logits are not the means of its maps. "
                 "CAM takes models with pooling gap; use swtformer.localize for this one."
             )
-        if model.options.pixel_correlation:
-            raise SwtformerError(
-                "The model averages its maps over places that look alike (pixel_correlation), so no class "
-                "weights make them. Use swtformer.localize for this one."
-            )
+        refuse_correlation(model.options)
         self.name = f"{model.settings.method} on {model.settings.backbone}"
         self.model = model
         own = model.options
@@ -318,3 +314,17 @@ def _no_wrapping(model: nn.Module, name: str) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def refuse_correlation(options: PyramidSettings) -> None:
+    """Refuse options whose CAMs no class weights make.
+
+    Raises:
+        SwtformerError: they have `pixel_correlation`.
+    """
+    if options.pixel_correlation:
+        raise SwtformerError(
+            "With the option pixel_correlation, maps are averaged over the places that look alike, so class "
+            "weights alone do not make them. CAM takes models and options without it; use "
+            "swtformer.localize."
+        )

@@ -106,8 +106,8 @@ class Method(HubModel):
         name: the name that it was registered under.
         settings_type: the method's own options: section `method` of the settings.
         makes: what its maps are: "cam", and "rcam" where it refines them itself.
-        loss_names: losses that a step may give; columns of metrics.csv and curves of the report. Of the
-            class, or of an instance where options decide.
+        loss_names: losses that a step may give; columns of metrics.csv and curves of the report. Set on
+            the instance where options decide.
         settings: the model section that it was built from.
         options: its own options, an instance of `settings_type`.
         classes: class names in order; channel k+1 of a map is class k.

@@ -126,7 +126,7 @@ class ClassTokenMethod(Method):
 
     def loss_weights(self, epoch: float) -> dict[str, float]:
         """See `Method.loss_weights`."""
-        return {name: getattr(self.options, name, 1.0) for name in self.loss_names}
+        return {"contrast": self.options.contrast} if "contrast" in self.loss_names else {}
 
     def classification(self, last: Tokens, present: Tensor) -> dict[str, Tensor]:
         """The classification loss of the last layer's class tokens."""
@@ -204,6 +204,11 @@ class PatchCamMethod(ClassTokenMethod):
         super().__init__(backbone, settings, classes, options)
         kernel = self.options.kernel
         self.head = nn.Conv2d(backbone.width, len(classes), kernel, padding=kernel // 2)
+
+    def loss_weights(self, epoch: float) -> dict[str, float]:
+        """See `Method.loss_weights`."""
+        own = {"cls": self.options.cls, "patch_cls": self.options.patch_cls}
+        return {**super().loss_weights(epoch), **own}
 
     def classification(self, last: Tokens, present: Tensor) -> dict[str, Tensor]:
         """The classification losses of class tokens and of pooled patch CAMs."""

@@ -76,19 +76,21 @@ class HierarchicalFeatureFusion(nn.Module):
         return fused.float()
 
 
-def side_by_side(pyramid: Sequence[Tensor]) -> Tensor:
-    """Concatenate all stages, each divided by its ℓ2 norm per place, on the grid of the last but one.
+def side_by_side(pyramid: Sequence[Tensor], *, grid: torch.Size | None = None) -> Tensor:
+    """Concatenate all stages, each divided by its ℓ2 norm per place, on one grid.
 
     The cosine of two such vectors is the mean of the stages' cosines. Finer stages are averaged down, so that
     all their places count. (Random projections, such as those of an untrained fusion, scored a little lower.)
 
     Args:
         pyramid: (B, Dk, hk, wk) maps, fine to coarse.
+        grid: (h, w); by default that of the last stage but one.
 
     Returns:
         (B, sum of Dk, h, w).
     """
-    grid = pyramid[max(len(pyramid) - 2, 0)].shape[-2:]
+    if grid is None:
+        grid = pyramid[max(len(pyramid) - 2, 0)].shape[-2:]
     return torch.cat([_resized(F.normalize(stage, dim=1), grid) for stage in pyramid], dim=1)
 
 

@@ -49,7 +49,7 @@ class PyramidSettings(Section):
     """Classes whose maximum is taken away from 1 for the background map."""
     pixel_correlation: tuple[Stage, ...] = ()
     """Stages whose features tell which places look alike; a CAM is averaged over these (SEAM's pixel
-    correlation, without training). None leaves CAMs as they are."""
+    correlation, without its training). Empty leaves CAMs as they are."""
     cls: NonNegative = 1.0
     """Weight of the classification loss."""
 
@@ -171,7 +171,7 @@ class PyramidMethod(Method):
     def cam(self, encoding: Encoding, present: Tensor, *, maps: Tensor | None = None) -> Tensor:
         """(B, C+1, h, w) CAMs in [0, 1], background first; see `localize`.
 
-        They are on the grid of the last stage, or of `class_maps` where these make them.
+        They are on the grid of the last stage, with `pixel_correlation` on that of the third.
         """
         if maps is None:
             maps = normalised(self.class_maps(encoding).float(), norm=self.options.norm)
@@ -183,7 +183,7 @@ class PyramidMethod(Method):
         """(B, C, h, w) maps that CAMs are scaled from, of any sign: the raw output of the CAM head.
 
         With `pixel_correlation`, the positive part of it, averaged over the places that look alike in these
-        stages, on the grid of the last but one of them. SEAM learns which features it correlates. Here
+        stages, on the grid of the third stage. SEAM learns which features it correlates. Here
         they are those of the stages, each without its mean over the image, which all places share, and
         divided by its norm; they steer no backbone. A place whose features are the mean keeps its value.
         """
@@ -193,7 +193,7 @@ class PyramidMethod(Method):
         stages = [encoding.pyramid[stage - 1].detach() for stage in named]
         with torch.autocast(encoding.activations.device.type, enabled=False):
             centred = [stage.float() - stage.float().mean((-2, -1), keepdim=True) for stage in stages]
-            features = side_by_side(centred)
+            features = side_by_side(centred, grid=encoding.pyramid[2].shape[-2:])
             positive = resized(encoding.activations.float().relu(), features.shape[-2:])
             is_mean = (features == 0).all(1, keepdim=True)
             return torch.where(is_mean, positive, pixel_correlation(positive, features))

@@ -30,7 +30,7 @@ from typing import Annotated, ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
 from swtformer.backbones.base import Backbone
@@ -63,6 +63,12 @@ SMALLEST = 0.25
 Part = Annotated[float, Field(gt=0, le=1)]
 
 
+def _no_second_correlation(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    if stages:
+        raise ValueError("SEAM trains its own pixel correlation, of the stages that `correlated` names")
+    return stages
+
+
 class SeamSettings(PyramidSettings):
     """Options of SEAM; the defaults are those of its code."""
 
@@ -72,6 +78,8 @@ class SeamSettings(PyramidSettings):
     """Part of the last stage's channels that a training step drops before the CAM head."""
     background_over: Literal["present", "all"] = "all"
     """Classes that compete for places, and whose maximum is taken away from 1 for the background map."""
+    pixel_correlation: Annotated[tuple[Stage, ...], AfterValidator(_no_second_correlation)] = ()
+    """Empty, as SEAM trains its own correlation, of the stages `correlated`."""
     second_scale: Part = 0.3
     """Size of the smaller image, relative to the first; no side gets shorter than 32 px."""
     er: NonNegative = 1.0

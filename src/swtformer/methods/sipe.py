@@ -100,12 +100,13 @@ class SIPE(PrototypeMethod):
         """CAM and R-CAM of a training step; the CAM is 0 on padded pixels, none of which is a seed."""
         with torch.autocast(encoding.activations.device.type, enabled=False):
             cam = self.cam(encoding, batch.present)
-        valid = batch.valid
+        last, valid = encoding.pyramid[-1].float(), batch.valid
         if valid is not None:
-            valid = F.interpolate(valid.to(cam.dtype), cam.shape[-2:], mode="nearest")
-            cam = cam * valid
+            valid = valid.to(cam.dtype)
+            cam = cam * F.interpolate(valid, cam.shape[-2:], mode="nearest")
+            valid = F.interpolate(valid, last.shape[-2:], mode="nearest")
         fused = self.fused(encoding.pyramid)
-        made = self.reading.refine(encoding.pyramid[-1].float(), fused, cam, batch.present, valid=valid)
+        made = self.reading.refine(last, fused, cam, batch.present, valid=valid)
         return resized(cam, fused.shape[-2:]), self.scaled(made.similarities), None
 
     def loss_weights(self, epoch: float) -> dict[str, float]:

@@ -21,8 +21,10 @@ def plain_value(text: Any, annotation: Any) -> Any:
         return text
     if _is_optional(annotation) and [item.lower() for item in texts] == ["none"]:
         return None
-    if is_tuple(annotation):
-        return [part.strip() for item in texts for part in item.split(",")]
+    for choice in alternatives(annotation):
+        if get_origin(choice) is tuple:
+            own = get_args(choice)[0]
+            return [plain_value(part.strip(), own) for item in texts for part in item.split(",")]
     for choice in alternatives(annotation):
         if get_origin(choice) is Literal:
             return next((option for option in get_args(choice) if str(option) == text), text)
