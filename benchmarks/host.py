@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import simplejpeg
 import torch
 
 from swtformer.allocator import keep_freed_memory
@@ -43,7 +44,7 @@ from swtformer.settings import DataSettings, Settings, validate
 from swtformer.stages.export_masks import export_masks
 from swtformer.stages.localize import localize
 from swtformer.store.files import write_text
-from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.maps import STEPS, ClassActivationMaps
 from swtformer.store.run import Run
 from swtformer.training.augment import create_augmentation
 
@@ -53,6 +54,9 @@ FORMATS = {"yolo": "", "label-studio": ".json", "cvat": ".zip", "cvat-images": "
 IMAGES = 16
 """Photographs of each row but exports, which have more: their first ones load libraries."""
 EXPORTED = 100
+HELP = ("--help", "train --help", "refine --help")
+LIBRARIES = "import cyclopts.help, rich.console, rich.table; from pydantic import BaseModel"
+"""What `--help` of a command cannot do without."""
 
 Figures = dict[str, float]
 """Values by what was measured; the unit comes last."""
@@ -125,7 +129,7 @@ def map_files(data: ImageSet) -> Figures:
         made = []
         for record, image in photographs(data):
             start = drawn_maps(data, record)
-            refined = (refine(image, start) * 1024).round() / 1024
+            refined = (refine(image, start) * STEPS).round() / STEPS
             values = np.array([index + 1 for index in record.present or ()])
             height, width = image.shape[1:]
             cam, probabilities = start[1:].numpy(), np.ones(len(data.classes))
@@ -150,6 +154,8 @@ def reading(data: ImageSet) -> Figures:
     paths = [record.image for record in data.records[: 5 * IMAGES]]
     images = [read_image(path) for path in paths]
     figures = {"reading a JPEG in training, ms": milliseconds(read_image, paths)}
+    files = [path.read_bytes() for path in paths]
+    figures["of which libjpeg-turbo decodes, ms"] = milliseconds(simplejpeg.decode_jpeg, files)
     figures["reading it thoroughly, ms"] = milliseconds(lambda path: read_image(path, thorough=True), paths)
     for name in ("advcam", "advcam_scaled", "psa", "mct"):
         settings = validate(Settings, {"train": {"augmentation": name}}, where="host.py").train
@@ -164,17 +170,18 @@ def reading(data: ImageSet) -> Figures:
 def start_up(data: ImageSet) -> Figures:
     """Commands in processes of their own."""
     figures = {}
-    for command in ("--help", "train --help", "refine --help"):
+    commands = {f"`swtformer {each}`, s": ["-m", "swtformer", *each.split()] for each in HELP}
+    for name, words in {**commands, "importing cyclopts, pydantic and rich, s": ["-c", LIBRARIES]}.items():
         spent = []
         for _ in range(3):
             before = os.times()
-            line = [sys.executable, "-m", "swtformer", *command.split()]
+            line = [sys.executable, *words]
             subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
             after = os.times()
             spent.append(
                 after.children_user - before.children_user + after.children_system - before.children_system
             )
-        figures[f"`swtformer {command}`, s"] = statistics.median(spent)
+        figures[name] = statistics.median(spent)
     return figures
 
 

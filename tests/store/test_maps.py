@@ -137,13 +137,14 @@ def test_pickles_are_never_executed(tmp_path: Path) -> None:
         ({"cam": packed(np.full((2, 8, 11), np.nan, np.float16))}, "finite float16 cam maps"),
         ({"rcam": packed(np.zeros((2, 8, 11), np.float16))}, "expected 3 rcam maps"),
         ({"refined": packed(np.zeros((2, 8, 11), np.int16))}, "expected 3 refined maps"),
+        ({"refined": packed(np.zeros((3, 8, 11), np.int16)), "steps": STEPS + 1}, "expected steps of 1/512"),
         ({"probabilities": np.array([np.inf])}, "finite probability"),
     ],
 )
 def test_arrays_that_do_not_match(tmp_path: Path, change: dict[str, np.ndarray], message: str) -> None:
     example().save(tmp_path / "whole.npz")
     with np.load(tmp_path / "whole.npz") as arrays:
-        np.savez(tmp_path / "a.npz", **{**arrays, **change})
+        np.savez(tmp_path / "a.npz", **{**arrays, "steps": STEPS, **change})
     with pytest.raises(SwtformerError, match=message):
         ClassActivationMaps.load(tmp_path / "a.npz")
 

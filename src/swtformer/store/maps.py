@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ Made = Literal["cam", "rcam"]
 Source = Literal["cam", "rcam", "refined"]
 """Maps that masks are made from; "refined" are those that a refiner made."""
 
-STEPS = 1024
+STEPS = 512
 """Levels of refined maps between 0 and 1; finer differences are noise and would not compress."""
 
 _NOT_MADE = {
@@ -40,7 +41,7 @@ class ClassActivationMaps:
         rcam: (K+1, h, w) float16 in [0, 1], background first (R-CAM, Sec. 3-5); None where the method makes
             none.
         refined: (K+1, h, w) float16 in [0, 1], background first: what a refiner made; None before `refine`.
-            Files hold them in steps of 1/1024.
+            Files hold them in steps of 1/512.
         made_by: fingerprint of model and settings; the maps are stale once it differs.
         made_from: fingerprint of the image file and its labels; the maps are stale once it differs.
     """
@@ -109,6 +110,7 @@ class ClassActivationMaps:
             arrays["rcam"] = packed(maps.rcam)
         if maps.refined is not None:
             arrays["refined"] = packed(_in_steps(maps.refined))
+            arrays["steps"] = STEPS
         write_with(path, lambda stream: np.savez(stream, **arrays))
 
     @classmethod
@@ -129,9 +131,7 @@ class ClassActivationMaps:
                     cam=unpacked(arrays["cam"], np.float16),
                     probabilities=arrays["probabilities"],
                     rcam=unpacked(arrays["rcam"], np.float16) if "rcam" in arrays else None,
-                    refined=_from_steps(unpacked(arrays["refined"], np.int16))
-                    if "refined" in arrays
-                    else None,
+                    refined=_refined(arrays) if "refined" in arrays else None,
                     made_by=arrays["made_by"].item().decode(),
                     made_from=arrays["made_from"].item().decode(),
                 )
@@ -175,9 +175,12 @@ def _in_steps(maps: np.ndarray) -> np.ndarray:
     return np.rint(maps.astype(np.float32) * STEPS).astype(np.int16)
 
 
-def _from_steps(steps: np.ndarray) -> np.ndarray:
-    """The fp16 maps of int16 multiples."""
-    return (np.arange(STEPS + 1) / STEPS).astype(np.float16).take(steps, mode="clip")
+def _refined(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The fp16 maps of int16 multiples of 1 / `STEPS`."""
+    if "steps" not in arrays or arrays["steps"] != STEPS:
+        raise ValueError(f"expected steps of 1/{STEPS}; another version of swtformer refined its maps")
+    multiples = unpacked(arrays["refined"], np.int16)
+    return (np.arange(STEPS + 1) / STEPS).astype(np.float16).take(multiples, mode="clip")
 
 
 def _are_finite(numbers: np.ndarray) -> bool:
