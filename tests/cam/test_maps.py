@@ -14,7 +14,9 @@ from support.models import tiny
 from swtformer import CAM
 from swtformer.cam.networks import side_by_side
 from swtformer.errors import SwtformerError
+from swtformer.methods import create_model
 from swtformer.methods.swtformer_v3 import SWTformerV3Settings
+from swtformer.settings import ModelSettings
 
 SMALL_SWIN = {"embed_dim": 24, "depths": (1, 2, 2, 1), "num_heads": (1, 1, 2, 2)}
 SMALL_VIT = {"embed_dim": 48, "depth": 2, "num_heads": 2, "global_pool": "avg"}
@@ -170,6 +172,26 @@ def test_a_model_of_this_package() -> None:
     assert refined.classes == (0, 2)
     assert own.rcam is not None
     torch.testing.assert_close(refined.rcam, own.rcam[:, [0, 1, 3]])
+
+
+def test_a_model_of_this_package_without_a_background() -> None:
+    model = tiny("swtformer_v3")
+    model.has_background = False
+    images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    present = torch.ones(1, 3)
+    with torch.no_grad():
+        own = model.localize(model.encode(images), present).rcam
+    refined = CAM(model).refine(images, present=present).rcam
+    torch.testing.assert_close(refined, own)
+    assert refined[:, 0].max() == 0
+
+
+def test_a_model_of_this_package_for_other_bands() -> None:
+    settings = ModelSettings(method="swtformer_v3", backbone="swin_nano", weights="none", bands=4)
+    model = create_model(settings, ("a", "b")).eval()
+    images = torch.randint(0, 256, (1, 4, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(CAM(model)(images).logits, model.logits(images / 255))
 
 
 def test_bytes_are_normalised_as_the_weights_expect() -> None:

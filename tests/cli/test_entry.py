@@ -238,7 +238,12 @@ def test_nothing_stays_changed_after_a_command(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     "arguments",
-    [["train", "", "--out", "run"], ["train", "data", "--out", ""], ["train", "data", "--out="]],
+    [
+        ["train", "", "--out", "run"],
+        ["train", "data", "--out", ""],
+        ["train", "data", "--out="],
+        ["export", "masks", "--format", "voc", "--out", "new", "--data", ""],
+    ],
 )
 def test_an_empty_path_is_not_the_current_folder(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from swtformer.datasets import open_dataset
 from swtformer.errors import DataError
 from swtformer.readers.pascal_voc import VOC_CLASSES
 from swtformer.settings import DataSettings
+from swtformer.store.masks import voc_palette
 
 AUTO = DataSettings()
 CAT, DOG, PERSON = (VOC_CLASSES.index(name) for name in ("cat", "dog", "person"))
@@ -187,10 +192,34 @@ def test_a_part_of_vocs_classes_warns_about_vocs_masks(voc, write_mask):
     assert "mask values are read as 1=dog, 2=cat" in data.problems[0].message
 
 
-@pytest.mark.parametrize("mode", ["RGB", "1"])
-def test_masks_that_are_no_label_images_are_refused(voc, write_mask, mode):
-    write_mask(voc / "SegmentationClass" / "a.png", 1, mode=mode)
-    with pytest.raises(DataError, match=r"a\.png: .* palette or grey image .* got mode"):
+def test_masks_in_colours_tell_their_classes(voc):
+    colours = np.zeros((8, 8, 3), np.uint8)
+    colours[2:4] = voc_palette()[CAT + 1]
+    mask = voc / "SegmentationClass" / "a.png"
+    mask.parent.mkdir()
+    Image.fromarray(colours).save(mask)
+    assert present(open_dataset(voc, AUTO))["a"] == (CAT,)
+    (voc / "palette.txt").write_text(f"scratch 1 2 3\ndent {' '.join(map(str, voc_palette()[CAT + 1]))}\n")
+    settings = DataSettings(classes=("scratch", "dent"), palette=voc / "palette.txt")
+    assert present(open_dataset(voc, settings))["a"] == (1,)
+
+
+def test_greys_of_few_bits_count_from_zero(voc):
+    mask = voc / "SegmentationClass" / "a.png"
+    mask.parent.mkdir()
+    rows = zlib.compress(8 * b"\0\x00\x88\x00\x00")  # Pillow makes 136 of 8
+    parts = {b"IHDR": struct.pack(">2I5B", 8, 8, 4, 0, 0, 0, 0), b"IDAT": rows, b"IEND": b""}
+    chunks = [
+        struct.pack(">I", len(part)) + name + part + struct.pack(">I", zlib.crc32(name + part))
+        for name, part in parts.items()
+    ]
+    mask.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    assert present(open_dataset(voc, AUTO))["a"] == (CAT,)
+
+
+def test_masks_that_are_no_label_images_are_refused(voc, write_mask):
+    write_mask(voc / "SegmentationClass" / "a.png", 1, mode="RGB")
+    with pytest.raises(DataError, match=r"a\.png: .* colour"):
         open_dataset(voc, AUTO)
 
 
@@ -199,7 +228,7 @@ def test_masks_with_strange_values_or_bytes_are_refused(voc, write_mask):
     with pytest.raises(DataError, match=r"a\.png: holds the value 21, .* 20 classes"):
         open_dataset(voc, AUTO)
     (voc / "SegmentationClass" / "a.png").write_bytes(b"<html>")
-    with pytest.raises(DataError, match=r"a\.png: cannot be read as a mask"):
+    with pytest.raises(DataError, match=r"a\.png: is a web page"):
         open_dataset(voc, AUTO)
 
 

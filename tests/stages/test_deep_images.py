@@ -157,11 +157,12 @@ def test_five_bands_from_training_to_masks(tmp_path: Path) -> None:
         localize(run, data, settings=three)
     with pytest.raises(SettingsError, match="names 3 bands; the model was trained on 5"):
         load_predictor(run.path, PredictSettings(bands=(1, 2, 3)))
-    colours = quick_settings(
-        train={"epochs": 1, "augmentation": "mct", "long_side_px": None}, data={"bands": [1, 2]}
-    )
-    with pytest.raises(SettingsError, match=r"mct changes colours, and data\.bands names 2 bands"):
-        train(data, settings=colours, out=tmp_path / "other")
+    for name in ("mct", "psa"):
+        colours = quick_settings(
+            train={"epochs": 1, "augmentation": name, "long_side_px": None}, data={"bands": [1, 2]}
+        )
+        with pytest.raises(SettingsError, match=rf"{name} changes colours, and data\.bands names 2 bands"):
+            train(data, settings=colours, out=tmp_path / "other")
 
 
 def test_scenes_are_segmented_by_rows(

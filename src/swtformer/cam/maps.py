@@ -147,9 +147,10 @@ class CAM:
     ) -> RefinedMaps:
         """Maps refined by image-specific prototypes, without any training; see `prototype_refinement`.
 
-        Models of the methods V2, V3 and SIPE are refined as these do it. Of other models, all stages from
-        stride 4 are normalised per place and concatenated on the grid of the last but one, and the seeds are
-        found as in V3.
+        Models of the methods V2, V3 and SIPE are refined by their own options, from one view: those of SIPE
+        as in its training, by seeds of the last stage. Of other models, all stages from stride 4 are
+        normalised per place and concatenated on the grid of the last but one, and the seeds are found as in
+        V3.
 
         Args:
             images: as in `__call__`.
@@ -175,6 +176,8 @@ class CAM:
         with torch.no_grad():
             features = self._network.fused(pyramid)
         way = options.reading()
+        if not self._network.has_background:
+            way = replace(way, background_weight=0.0)
         refinement = way.refine(pyramid[-1], features, cam, labels[:, wanted])
         return RefinedMaps(
             classes=tuple(wanted.tolist()),

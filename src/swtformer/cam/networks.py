@@ -59,6 +59,7 @@ class Network(ABC):
         float_range: range of plausible float images; None if unknown.
         floats: description of float images, for messages.
         probe_sizes: (height, width) at which it is tried.
+        has_background: whether its maps hold a background.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Network(ABC):
     float_range: tuple[float, float] | None
     floats: str
     probe_sizes: tuple[tuple[int, int], ...]
+    has_background: bool = True
 
     @abstractmethod
     def read(self, images: Tensor) -> Reading:
@@ -110,12 +112,13 @@ class MethodNetwork(Network):
         if not isinstance(own, PrototypeSettings):
             own = SWTformerV3Settings(background_over=own.background_over, norm=own.norm)
         self.options = own
-        self.channels = 3
+        self.channels = model.settings.bands
         # Methods take images in [0, 1] and normalise them themselves.
-        self.mean, self.std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        self.mean, self.std = self.channels * (0.0,), self.channels * (1.0,)
         self.float_range = (-OVERSHOOT, 1 + OVERSHOOT)
         self.floats = "floats in [0, 1]"
         self.probe_sizes = ((64, 96),)
+        self.has_background = model.has_background
 
     def read(self, images: Tensor) -> Reading:
         """Images are floats in [0, 1]."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 USAGE = 2
 UNEXPECTED = 1
-PATHS = frozenset({"--out", "--config", "--predictions", "--sheet", "--data.images", "--data.masks"})
-"""Flags whose value cannot be empty."""
+PATHS = frozenset({"--out", "--config", "--data", "--dry-run", "--predictions", "--sheet", "--weights"})
+"""Flags of files and folders that are no settings; their value cannot be empty."""
 
 
 class _Command(NamedTuple):

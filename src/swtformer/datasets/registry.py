@@ -80,8 +80,7 @@ def open_dataset(
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror}.") from error
     except RecursionError:
         raise DataError(f"{path}: holds values that are nested too deeply to be labels.") from None
-    folders = {name: place and place.resolve() for name, place in settings if name in ("images", "masks")}
-    noted = settings.model_copy(update={"format": name, "split": split, **folders})
+    noted = settings.model_copy(update={"format": name, "split": split})
     return replace(images, opened=Opened(path.resolve(), noted, dict(reader or {})))
 
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from swtformer.datasets.annotations.voc_class_lists import (
     ClassLists,
     class_and_split,
@@ -24,6 +21,8 @@ from swtformer.datasets.background import is_background, warn_of_background
 from swtformer.datasets.base import Reader
 from swtformer.datasets.files import files_below
 from swtformer.datasets.labels import declared_classes
+from swtformer.datasets.mask_colours import MaskColours, read_colours
+from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.paths import images_folder, is_image_name, locate, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
@@ -32,6 +31,7 @@ from swtformer.datasets.splits import choose_split
 from swtformer.datasets.tables.table_labels import read_label_table
 from swtformer.errors import DataError
 from swtformer.label_sources import are_of_masks, counted, masks_in
+from swtformer.label_values import IGNORED, values_in
 from swtformer.safe_names import safe_name
 from swtformer.settings import READERS, DataSettings
 
@@ -103,7 +103,8 @@ class VocReader(Reader):
         images = images_folder(settings.images, [root / "JPEGImages"], ())
         lists, class_lists = _lists(root)
         declared = declared_classes(root, settings, problems)
-        labels = _Labels(root, declared, class_lists, problems, are_splits=not lists)
+        colours = read_colours(settings.palette, declared or VOC_CLASSES) if settings.palette else None
+        labels = _Labels(root, declared, class_lists, problems, colours=colours, are_splits=not lists)
         splits = lists or labels.of_lists.splits
         chosen = choose_split(path, split, splits, default=DEFAULT_SPLITS)
         if chosen is None and splits:
@@ -228,9 +229,11 @@ class _Labels:
         class_lists: Sequence[Path],
         problems: Problems,
         *,
+        colours: MaskColours | None,
         are_splits: bool,
     ) -> None:
         self._root = root
+        self._colours = colours
         self._are_splits = are_splits
         self._class_lists = class_lists
         self._declared = declared
@@ -302,17 +305,11 @@ class _Labels:
 
     def _in_mask(self, file: Path) -> tuple[str, ...] | None:
         try:
-            with Image.open(file) as image:
-                mode, values = image.mode, np.unique(np.asarray(image))
-        except (OSError, SyntaxError, ValueError) as error:
-            self._problems.fatal("mask", f"{file}: cannot be read as a mask ({error}).")
+            foreground = [value for value in values_in(read_mask(file, self._colours)) if 0 < value < IGNORED]
+        except DataError as error:
+            self._problems.fatal("mask", str(error))
             return None
         names = self._declared or VOC_CLASSES
-        if mode not in {"P", "L"}:
-            message = f"{file}: a mask must be a palette or grey image of class values, got mode {mode}."
-            self._problems.fatal("mask", message)
-            return None
-        foreground = [int(value) for value in values if value not in (0, 255)]
         if foreground and foreground[-1] > len(names):
             message = (
                 f"{file}: holds the value {foreground[-1]}, but there are {len(names)} classes; declare them."

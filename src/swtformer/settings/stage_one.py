@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -11,6 +10,7 @@ from swtformer.settings.base import OptimisationSettings, Section
 from swtformer.settings.images import ImageSettings
 from swtformer.settings.numbers import Count, CountRange, Fraction, Positive
 from swtformer.settings.patterns import LabelPattern
+from swtformer.settings.places import Place
 from swtformer.settings.registry import METHODS, READERS
 from swtformer.settings.shaping import NEUTRAL, OnlyWith
 
@@ -37,7 +37,7 @@ class DataSettings(ImageSettings):
     ^(patient\d+)."""
     classes: tuple[str, ...] | None = None
     """Class names in order; by default those that the data set declares, else the labels found, sorted."""
-    images: Annotated[Path | None, NEUTRAL] = None
+    images: Annotated[Place | None, NEUTRAL] = None
     """Folder that image names in a table or COCO file are relative to; by default found beside it."""
     pattern: LabelPattern | None = None
     """Regular expression that finds labels in the names of images: (?P<label>…) is a label, (?P<labels>…) are
@@ -45,9 +45,9 @@ class DataSettings(ImageSettings):
     background: Annotated[Literal["label", "none"], NEUTRAL] = "label"
     """What a pixel may be beside the classes: label 0, or nothing, where every pixel has a class, as in land
     cover. No R-CAM then holds a background, and the segmentation network never gives label 0."""
-    masks: Annotated[Path | None, NEUTRAL] = None
+    masks: Annotated[Place | None, NEUTRAL] = None
     """Folder of ground-truth masks; used for scores only, never for training or model choice."""
-    palette: Annotated[Path | None, NEUTRAL] = None
+    palette: Annotated[Place | None, NEUTRAL] = None
     """Colours of masks that are stored as colours: a text, CSV or JSON file of class and red, green, blue.
     Masks in the colours of PASCAL VOC need none."""
     strict: Annotated[bool, NEUTRAL] = False
@@ -82,7 +82,7 @@ class TrainSettings(OptimisationSettings):
 
     freeze_stages: Annotated[int, Field(ge=0, le=4)] = 0
     """Number of backbone stages (from the input) that are not trained."""
-    start_from: Path | None = None
+    start_from: Place | None = None
     """A finished run, saved model or hub id whose weights training starts from (a V1 for a V2, say)."""
     augmentation: Literal["advcam", "advcam_scaled", "psa", "mct"] = "advcam"
     """Augmentation preset (METHOD 3)."""

@@ -131,10 +131,10 @@ def _settled(settings: Settings, data: ImageSet, run: Run, *, resume: bool) -> S
         SettingsError: the augmentation cannot do with these bands.
     """
     bands = channels(settings.data)
-    if bands != 3 and settings.train.augmentation == "mct":
+    if bands != 3 and settings.train.augmentation in ("mct", "psa"):
         raise SettingsError(
-            f"train.augmentation mct changes colours, and data.bands names {bands} bands. Choose advcam "
-            "or advcam_scaled, or three bands."
+            f"train.augmentation {settings.train.augmentation} changes colours, and data.bands names {bands} "
+            "bands. Choose advcam or advcam_scaled, or three bands."
         )
     settings = settings.model_copy(update={"model": settings.model.model_copy(update={"bands": bands})})
     if settings.data.range in UNDECIDED and resume and run.settings_file.is_file():
