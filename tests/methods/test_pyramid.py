@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from support.models import tiny
+from swtformer.errors import SettingsError
+from swtformer.functional.seeds import refined_maps
+from swtformer.functional.views import on_grid
 from swtformer.settings import LocalizeSettings
 
 
@@ -59,7 +62,7 @@ def test_a_mirrored_image_gives_mirrored_maps(
     torch.testing.assert_close(mirrored.cam.flip(-1), made.cam, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("seeds", ["view", "pooled"])
+@pytest.mark.parametrize("seeds", ["view", "pooled", "contrast"])
 def test_absent_classes_cost_nothing_and_change_nothing(
     seeds: str, images: torch.Tensor, present: torch.Tensor
 ) -> None:
@@ -72,6 +75,41 @@ def test_absent_classes_cost_nothing_and_change_nothing(
     assert alone.rcam is not None
     torch.testing.assert_close(both.rcam[1:], alone.rcam, atol=1e-4, rtol=1e-3)
     assert not alone.rcam[0, [1, 3]].any()
+
+
+def test_seeds_by_contrast(images: torch.Tensor, present: torch.Tensor) -> None:
+    """By loops: the CAM times the root of 1 minus the cosine with the image's mean direction."""
+    model = tiny("swtformer_v3")
+    options = _settings(seeds="contrast", flip=False)
+    made = model.maps(images, present, settings=options)
+    plain = model.maps(images, present, settings=_settings(flip=False))
+    torch.testing.assert_close(made.cam, plain.cam)
+    with torch.no_grad():
+        encoding = model.encode(images)
+        fused = model.fused(encoding.pyramid)
+        assert fused is not None
+        gaps = torch.zeros(len(images), 1, *fused.shape[-2:])
+        for image, features in enumerate(fused):
+            units = [token / token.norm() for token in features.flatten(1).T]
+            mean = torch.stack(units).mean(0)
+            for place, unit in enumerate(units):
+                gaps[image].view(-1)[place] = 1 - unit @ mean / mean.norm()
+        grid = made.cam.shape[-2:]
+        sums = on_grid(gaps, False, (grid[0], grid[1]))
+        low, high = sums.amin((2, 3), keepdim=True), sums.amax((2, 3), keepdim=True)
+        maps = plain.cam * ((sums - low) / (high - low)).sqrt()
+        own = model.localize(encoding, present, maps=maps / maps.amax((2, 3), keepdim=True).clamp(min=1e-5))
+    assert made.rcam is not None
+    assert own.similarities is not None
+    expected = refined_maps(on_grid(own.similarities, False, (grid[0], grid[1])), scaled="together")
+    torch.testing.assert_close(made.rcam, expected, atol=1e-3, rtol=1e-3)
+    assert plain.rcam is not None
+    assert (made.rcam - plain.rcam).abs().max() > 0.01
+
+
+def test_seeds_by_contrast_need_prototypes(images: torch.Tensor, present: torch.Tensor) -> None:
+    with pytest.raises(SettingsError, match=r"localize\.seeds contrast needs a method with prototypes"):
+        tiny("swtformer_v1").maps(images, present, settings=_settings(seeds="contrast"))
 
 
 def test_classes_can_be_predicted(images: torch.Tensor) -> None:

@@ -171,6 +171,20 @@ def locate_seeds(
     return seeds.reshape(maps.shape).to(maps.dtype)
 
 
+def contrast(features: Tensor) -> Tensor:
+    """How much each place differs from its image as a whole: 1 − cosine with the mean of all unit features.
+
+    Args:
+        features: (B, D, h, w) hierarchical features.
+
+    Returns:
+        (B, 1, h, w) in [0, 2].
+    """
+    units = F.normalize(features, dim=1)
+    mean = F.normalize(units.mean((-2, -1), keepdim=True), dim=1)
+    return 1 - (units * mean).sum(1, keepdim=True)
+
+
 def prototypes(features: Tensor, seeds: Tensor) -> Tensor:
     """Mean feature over each class's seeds (the centroid of Sec. 3-5).
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
 from swtformer.backbones.base import Backbone, Normalisation
+from swtformer.errors import SettingsError
 from swtformer.functional.activation import (
     class_logits,
     likely_classes,
@@ -21,7 +22,7 @@ from swtformer.functional.activation import (
 )
 from swtformer.functional.losses import classification_loss
 from swtformer.functional.pixel_correlation import pixel_correlation
-from swtformer.functional.seeds import refined_maps
+from swtformer.functional.seeds import contrast, refined_maps
 from swtformer.functional.views import on_grid, resized, views_by_scale
 from swtformer.methods.base import Batch, CamHead, Maps, Method
 from swtformer.methods.fusion import side_by_side
@@ -233,8 +234,10 @@ class PyramidMethod(Method):
         """Make CAMs and R-CAMs over all scales and mirror images.
 
         Every view's positive activations are summed on the output grid and divided by their maximum once. For
-        R-CAMs the seeds of a view come from its own CAM (`seeds: view`) or from the CAM summed over all views
-        (`seeds: pooled`); the prototype similarities are summed and scaled once.
+        R-CAMs the seeds of a view come from its own CAM (`seeds: view`), from the CAM summed over all views
+        (`seeds: pooled`), or from the latter times the root of the contrast (`seeds: contrast`), summed over
+        all views and scaled by its minimum and maximum; the prototype similarities are summed and scaled
+        once.
 
         See `Method.maps`.
         """
@@ -271,10 +274,12 @@ class PyramidMethod(Method):
         ]
         pooled = normalised(torch.stack(positive).sum(0), norm=self.options.norm)
         cam[:, wanted] = pooled * chosen[:, :, None, None]
+        if settings.seeds == "contrast":
+            pooled = normalised(pooled * self._contrast(encoded, grid).sqrt(), norm="max")
         if not makes_rcam:
             return Maps(present, cam, None, probabilities)
         similarities = self.summed_similarities(
-            encoded, chosen, pooled=pooled if settings.seeds == "pooled" else None, grid=grid
+            encoded, chosen, pooled=None if settings.seeds == "view" else pooled, grid=grid
         )
         scaled = self.scaled(similarities)
         rcam = torch.zeros((len(cam), cam.shape[1] + 1, *grid), device=cam.device)
@@ -282,6 +287,21 @@ class PyramidMethod(Method):
         rcam[:, 0] = torch.where(is_background[:, None, None], 1.0, scaled[:, 0])
         rcam[:, wanted + 1] = scaled[:, 1:]
         return Maps(present, cam, rcam, probabilities)
+
+    def _contrast(self, encoded: Sequence[Sequence[View]], grid: tuple[int, int]) -> Tensor:
+        """(B, 1, h, w) in [0, 1): the contrast of fused features, summed over views."""
+        total = None
+        for is_mirrored, encoding in chain.from_iterable(encoded):
+            fused = self.fused(encoding.pyramid)
+            if fused is None:
+                raise SettingsError(
+                    f"localize.seeds contrast needs a method with prototypes, such as swtformer_v3; "
+                    f"{self.settings.method} has none."
+                )
+            own = on_grid(contrast(fused), is_mirrored, grid)
+            total = own if total is None else total + own
+        assert total is not None
+        return normalised(total, norm="minmax")
 
     def maps_depend_on_absent_classes(self) -> bool:
         """Whether `maps` must look at activations of classes that no image shows."""

@@ -111,8 +111,10 @@ class LocalizeSettings(Section):
     """Classes to map: the image labels, or those that the classifier finds."""
     class_threshold: Annotated[Fraction, OnlyWith("classes", "predicted")] = 0.5
     """Probability from which a predicted class counts as present; the best class is always kept."""
-    seeds: Literal["view", "pooled"] = "pooled"
-    """Where a view's seeds for R-CAM come from: its own CAM, or the CAM summed over all views."""
+    seeds: Literal["view", "pooled", "contrast"] = "pooled"
+    """Where a view's seeds for R-CAM come from: its own CAM, the CAM summed over all views, or the latter
+    times the root of how much a place differs from the rest of its image (contrast). Contrast is for faults
+    on even surfaces, where the surface tells the class as well as the fault does."""
     stride: Count = 4
     """Maps are stored at the image's size divided by this."""
     batch_size: Annotated[Count, NEUTRAL] = 1
