@@ -15,6 +15,7 @@ from swtformer.errors import (
     SettingsError,
     SwtformerError,
     nearest,
+    some,
 )
 from swtformer.settings import Settings
 
@@ -55,6 +56,13 @@ def test_nearest_lists_thirty_at_most() -> None:
 @pytest.mark.parametrize(("count", "end"), [(30, "29."), (1, "Known: 00.")])
 def test_nearest_lists_all_of_few(count: int, end: str) -> None:
     assert nearest("?", [f"{number:02}" for number in range(count)]).endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, ""), (1, "0"), (3, "0, 1, 2"), (4, "0, 1, 2, …"), (9, "0, 1, 2, …")]
+)
+def test_some_tells_whether_there_are_more(count: int, expected: str) -> None:
+    assert some(range(count), most=3) == some(iter(range(count)), most=3) == expected
 
 
 def test_messages_name_settings_without_the_dashes_of_the_command_line() -> None:

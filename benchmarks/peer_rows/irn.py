@@ -86,7 +86,8 @@ def our_crf() -> Callable[[], Tensor]:
     labels = smooth(3, (375, 500)).argmax(0)
 
     def work() -> Tensor:
-        return mean_field(label_energies(labels, count=3), pixels, terms=PairwiseTerms()).argmax(0)
+        energies = label_energies(labels, count=3, certainty=0.7)
+        return mean_field(energies, pixels, terms=PairwiseTerms(3, 3, 50, 5, 10), iterations=10).argmax(0)
 
     return work
 

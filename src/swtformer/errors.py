@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 
 class SwtformerError(Exception):
@@ -46,5 +47,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"Did you mean {close[0]!r}?"
-    shown = ", ".join(names[:30]) + (", …" if len(names) > 30 else "")
-    return f"Known: {shown}."
+    return f"Known: {some(names, most=30)}."
+
+
+def some(names: Iterable[object], *, most: int = 5) -> str:
+    """The first names, for a message; an ellipsis stands for the others."""
+    shown = [str(name) for name in islice(names, most + 1)]
+    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")

@@ -7,7 +7,7 @@ import pytest
 
 from swtformer.cli import main
 from swtformer.store.files import read_json
-from swtformer.store.run import Run
+from swtformer.store.run import RefinedRun, Run
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_from_maps_to_scored_pseudo_masks(copy: Path, capsys: pytest.CaptureFixt
 
     scores = made.scores_file.read_bytes() if made.scores_file.exists() else None
     assert main(["evaluate", str(copy), "--evaluate.maps=refined"]) == 0
-    rows = read_json(made.refined_scores_file)["segmentation"]
+    rows = read_json(RefinedRun(made).scores_file)["segmentation"]
     assert {row["source"] for row in rows} == {"cam", "refined"}
     assert scores == (made.scores_file.read_bytes() if made.scores_file.exists() else None)
 

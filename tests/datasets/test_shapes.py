@@ -11,7 +11,7 @@ from PIL import Image
 
 from swtformer.datasets.scenes import CLASSES
 from swtformer.datasets.shapes import draw_shapes
-from swtformer.errors import DataError
+from swtformer.errors import DataError, SwtformerError
 
 
 def pixels(file: Path) -> np.ndarray:
@@ -120,13 +120,13 @@ class TestFolder:
     def test_another_set_is_not_overwritten(self, tmp_path: Path) -> None:
         draw_shapes(tmp_path / "set", count=2, size=(32, 32))
         before = digests(tmp_path / "set")
-        with pytest.raises(DataError, match="already holds something else"):
+        with pytest.raises(SwtformerError, match="already holds something else"):
             draw_shapes(tmp_path / "set", count=2, size=(32, 32), seed=1)
         assert digests(tmp_path / "set") == before
 
     def test_a_file_in_the_way_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "set").write_text("mine")
-        with pytest.raises(DataError, match="already holds something else"):
+        with pytest.raises(SwtformerError, match="already holds something else"):
             draw_shapes(tmp_path / "set", count=1, size=(32, 32))
 
     def test_an_empty_folder_is_filled(self, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ class TestFolder:
 
     def test_a_parent_that_is_a_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("mine")
-        with pytest.raises(DataError, match="cannot be written"):
+        with pytest.raises(SwtformerError, match="cannot be written"):
             draw_shapes(tmp_path / "file" / "set", count=1, size=(32, 32))
 
 

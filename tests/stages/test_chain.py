@@ -22,7 +22,7 @@ from swtformer.stages.refine import refine
 from swtformer.stages.segment import segment
 from swtformer.store.files import read_json, write_json
 from swtformer.store.notes import update_training_notes
-from swtformer.store.run import Run
+from swtformer.store.run import RefinedRun, Run
 
 
 def run(table: Path, out: Path, settings: Settings, *, until: StageName = "report") -> ChainResult:
@@ -52,7 +52,7 @@ def test_every_stage_leaves_its_result(whole: tuple[Path, ChainResult]) -> None:
     assert (made.segmentation / "model" / "model.safetensors").is_file()
     assert len(made.map_ids()) == len(list(made.pseudo_masks.rglob("*.png"))) == 8
     assert read_json(made.scores_file)["missing"] == 1
-    assert read_json(made.refined_scores_file)["missing"] == 1
+    assert read_json(RefinedRun(made).scores_file)["missing"] == 1
 
 
 def test_the_report_shows_the_later_stages(whole: tuple[Path, ChainResult]) -> None:

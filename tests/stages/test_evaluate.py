@@ -23,6 +23,7 @@ from swtformer.store.files import read_json, write_json
 from swtformer.store.masks import write_mask
 from swtformer.store.notes import RefinedNotes
 from swtformer.store.refined_maps import maps_stamp
+from swtformer.store.run import RefinedRun
 from swtformer.store.scores import Scores, SegmentationScore, read_scores
 
 NAMES = ("background", "cat", "dog", "sheep")
@@ -350,6 +351,17 @@ def test_27_binary_masks_of_0_and_255_get_a_hint(draw: Draw, tmp_path: Path) -> 
         evaluate_folder(drawn.run.masks, drawn.data)
 
 
+def test_27_masks_that_are_numbered_otherwise_are_refused(draw: Draw, tmp_path: Path) -> None:
+    drawn = draw()
+    for record in drawn.data.records:
+        write_mask(tmp_path / "other" / f"{record.id}.png", read(record.mask))
+    (tmp_path / "classes.json").write_text(json.dumps(drawn.data.classes[::-1]))
+    with pytest.raises(DataError, match=r"has masks of the classes .*, so one value means two classes"):
+        evaluate_folder(tmp_path / "other", drawn.data)
+    (tmp_path / "classes.json").write_text(json.dumps(drawn.data.classes))
+    assert evaluate_folder(tmp_path / "other", drawn.data).segmentation[0].miou == 1
+
+
 def test_27_undecided_pixels_of_a_prediction_are_misses(draw: Draw, tmp_path: Path) -> None:
     drawn = draw()
     for record in drawn.data.records:
@@ -547,7 +559,7 @@ def test_refined_maps_are_scored_by_themselves(draw: Draw) -> None:
     found = entry(scores, "refined", "argmax")
     assert [found.iou[name] for name in NAMES] == pytest.approx(iou(pairs), abs=2e-3)
     assert scores.predictions == str(drawn.run.refined)
-    assert read_json(drawn.run.refined_scores_file)["predictions"] == str(drawn.run.refined)
+    assert read_json(RefinedRun(drawn.run).scores_file)["predictions"] == str(drawn.run.refined)
     assert drawn.run.scores_file.read_bytes() == before
     drawn.change("a", made_from="another image")
     with pytest.raises(SwtformerError, match=r"a\.npz is stale: .*`swtformer refine` again"):

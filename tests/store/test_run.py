@@ -57,7 +57,7 @@ def test_a_refined_run_puts_refined_maps_in_the_place_of_maps(tmp_path: Path) ->
     run, refined = Run(tmp_path), RefinedRun(tmp_path)
     assert refined.map_file("a/b") == run.refined_map_file("a/b") == tmp_path / "refined" / "a" / "b.npz"
     assert refined.maps_file == run.refined_file
-    assert refined.scores_file == run.refined_scores_file != run.scores_file
+    assert refined.scores_file == run.refined / "scores.json" != run.scores_file
     assert refined.masks_file != run.masks_file
     assert refined.settings_file == run.settings_file
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from swtformer.errors import CheckpointError, SwtformerError, nearest
+from swtformer.errors import CheckpointError, SwtformerError, nearest, some
 
 PROBE_SECONDS = 5.0
 """Seconds without an answer from the hub after which the machine counts as offline."""
@@ -141,7 +141,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str, netwo
 
 
 def _first(names: list[str]) -> str:
-    return f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
+    return f" ({some(names, most=3)})" if names else ""
 
 
 def pretrained_file(name: str) -> Path:

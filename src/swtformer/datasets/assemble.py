@@ -17,7 +17,7 @@ from swtformer.datasets.masks_beside import find_masks, lossy_mask, named_in_oth
 from swtformer.datasets.paths import is_image_name
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.errors import nearest
+from swtformer.errors import nearest, some
 from swtformer.label_values import MOST_CLASSES
 from swtformer.settings import DataSettings
 
@@ -217,12 +217,11 @@ def _note_missing(
 ) -> None:
     """Warn of each missing image; under `strict`, or where all are missing, that is fatal."""
     if missing and (settings.strict or len(missing) == listed):
-        shown = ", ".join(f"{entry.id} ({entry.source})" for entry in missing[:NAMED])
-        more = ", …" if len(missing) > NAMED else ""
+        shown = some(f"{entry.id} ({entry.source})" for entry in missing)
         there = _example(origin.looked_in)
         problems.fatal(
             "missing_image",
-            f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}{more}. That "
+            f"{len(missing)} of {listed} images are missing in {origin.looked_in}: {shown}. That "
             f"folder holds {there}. If they are elsewhere, name their folder with `data.images`.",
         )
     for entry in missing:

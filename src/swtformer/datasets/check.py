@@ -17,6 +17,7 @@ from swtformer.datasets.label_images import require_known_labels, require_same_s
 from swtformer.datasets.look_alikes import Hash, Seen, difference_hash, look_alikes
 from swtformer.datasets.mask_images import read_mask_and_colours
 from swtformer.datasets.pixels.stored_pixels import seen_in_colour
+from swtformer.datasets.problems import images_have
 from swtformer.datasets.records import NOT_THERE, ImageSet, Problem, Record
 from swtformer.datasets.value_range import settle
 from swtformer.errors import DataError, ImageError
@@ -24,7 +25,6 @@ from swtformer.label_values import IGNORED
 from swtformer.progress import Progress, silent
 from swtformer.settings import DataSettings, ImageSettings
 
-_NAMED = 5
 _THREADS = 2
 _BATCH = 64
 
@@ -306,25 +306,22 @@ def _remarks(
     rotated = [record.id for record, found in zip(records, findings, strict=True) if found.is_rotated]
     if rotated and settings.exif == "raw":
         message = (
-            f"{_images(rotated)} an EXIF orientation that is not applied, because masks like VOC's fit the "
-            "stored pixels; to turn the images upright, set data.exif to apply."
+            f"{images_have(rotated)} an EXIF orientation that is not applied, because masks like VOC's fit "
+            "the stored pixels; to turn the images upright, set data.exif to apply."
         )
         yield Problem("exif_rotation", False, message)
     unlike = [
         record.id for record, found in zip(records, findings, strict=True) if found.mask_is_unlike_labels
     ]
     if unlike:
-        message = f"{_images(unlike)} a mask that shows other classes than the labels; scores take the mask."
+        message = (
+            f"{images_have(unlike)} a mask that shows other classes than the labels; scores take the mask."
+        )
         yield Problem("mask_unlike_labels", False, message)
     painted = [record.id for record, found in zip(records, findings, strict=True) if found.mask_is_in_colours]
     if painted:
-        message = f"{_images(painted)} a mask in the colours of PASCAL VOC, which are read as its values."
+        message = f"{images_have(painted)} a mask in the colours of PASCAL VOC, which are read as its values."
         yield Problem("mask_colours", False, message)
-
-
-def _images(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")
-    return f"{len(ids):,} image{'s' if len(ids) > 1 else ''} ({shown}) {'have' if len(ids) > 1 else 'has'}"
 
 
 def refuse_unreadable(image_set: ImageSet, settings: ImageSettings) -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
@@ -20,6 +21,9 @@ LEFT_OUT = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "Thumbs.db", "deskto
 """Files and folders that operating systems add; hidden ones are left out as well."""
 
 BOMB_BYTES, BOMB_TIMES = 2**24, 100
+
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError)
+"""What reading a zip file raises; RuntimeError for encryption and unknown compression."""
 
 LOOKED_AT = 50_000
 """Entries of folders that `some_files` looks at."""

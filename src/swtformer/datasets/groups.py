@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from swtformer.datasets.problems import Problems
+from swtformer.datasets.problems import Problems, images_have
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.errors import DataError, nearest
 
 NAMED = 5
-"""Images or groups that a message names."""
+"""Groups that a message names."""
 
 _EXAMPLE = r"^(patient\d+)"
 
@@ -74,7 +74,7 @@ def with_groups(images: ImageSet, wanted: str) -> ImageSet:
         )
     problems = Problems()
     if alone:
-        message = f"{_named(alone, 'image')} no group by {wanted!r}; each is a group of its own."
+        message = f"{images_have(alone)} no group by {wanted!r}; each is a group of its own."
         problems.warn("image_without_group", message)
     elif len(records) > 1 and len({record.group for record in records}) == len(records):
         message = f"by {wanted!r}, each of the {len(records):,} images is a group of its own."
@@ -124,8 +124,3 @@ def _pattern(text: str) -> re.Pattern[str] | None:
 def _group_in(id: str, pattern: re.Pattern[str]) -> str | None:
     found = pattern.search(id if "/" in pattern.pattern else id.rpartition("/")[2])
     return "/".join(part for part in found.groups() if part) or None if found else None
-
-
-def _named(ids: Sequence[str], what: str) -> str:
-    shown = ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")
-    return f"{len(ids):,} {what}{'s' if len(ids) > 1 else ''} ({shown}) {'have' if len(ids) > 1 else 'has'}"

@@ -9,11 +9,8 @@ import numpy as np
 
 from swtformer.datasets.mask_images import read_mask
 from swtformer.datasets.records import Record
-from swtformer.errors import DataError
+from swtformer.errors import DataError, some
 from swtformer.label_values import IGNORED, values_in
-
-NAMED = 5
-"""Wrong values that a message names."""
 
 
 def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
@@ -50,11 +47,10 @@ def require_known_labels(labels: np.ndarray, path: Path | str, classes: Sequence
         DataError: it has some.
     """
     if strays := [value for value in values_in(labels) if len(classes) < value < IGNORED]:
-        shown = ", ".join(map(str, strays[:NAMED])) + (", …" if len(strays) > NAMED else "")
         last = f" ({classes[-1]})" if classes else ""
         raise DataError(
-            f"{path}: expected values 0 (background) to {len(classes)}{last} or 255 (ignored), got {shown}. "
-            "Are these masks of another class list?"
+            f"{path}: expected values 0 (background) to {len(classes)}{last} or 255 (ignored), got "
+            f"{some(strays)}. Are these masks of another class list?"
         )
 
 

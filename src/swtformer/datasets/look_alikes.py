@@ -10,15 +10,14 @@ nearly uniform ones, whose bits are noise.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from swtformer.datasets.folders.same_pictures import equal_files
 from swtformer.datasets.records import Problem, Record
 
 MOST_ACROSS, MOST_DOWN = 4, 6
@@ -124,7 +123,7 @@ def look_alikes(images: Sequence[Seen]) -> Iterator[Problem]:
         yield Problem("look_alikes_across_groups", False, f"{told}. {advice}")
     if within:
         told = _told(within, lambda seen: seen.record.id, "")
-        advice = "" if _has_groups(images) else " `data.group` keeps such images out of the validation set."
+        advice = "" if _has_groups(images) else " `data.group` keeps such images on one side of the split."
         yield Problem("look_alikes", False, f"{told}.{advice}")
 
 
@@ -136,7 +135,7 @@ def _sets(images: Sequence[Seen]) -> list[list[Seen]]:
     """Sets of two and more images that look alike, in the order of their first images."""
     hashed = [seen for seen in images if seen.hash is not None]
     plain = [seen for seen in images if seen.hash is None]
-    by_number: dict[Hashable, list[Seen]] = defaultdict(list)
+    by_number: dict[int, list[Seen]] = defaultdict(list)
     hashes = np.array([seen.hash for seen in hashed], dtype=np.uint64).reshape(-1, 2)
     for seen, number in zip(hashed, numbered_sets(hashes).tolist(), strict=True):
         by_number[number].append(seen)
@@ -145,31 +144,7 @@ def _sets(images: Sequence[Seen]) -> list[list[Seen]]:
 
 def _equal_files(images: Sequence[Seen]) -> list[list[Seen]]:
     """Images whose files are equal byte by byte, two and more each; unreadable files are left out."""
-    groups = [list(images)]
-    for key in (_size, _content):
-        parts: list[list[Seen]] = []
-        for group in groups:
-            by_key: dict[Hashable, list[Seen]] = defaultdict(list)
-            for seen in group:
-                by_key[key(seen.record.image)].append(seen)
-            parts += [own for value, own in by_key.items() if len(own) > 1 and value is not None]
-        groups = parts
-    return groups
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
-    except OSError:
-        return None
+    return equal_files(images, lambda seen: seen.record.image)
 
 
 def _told(sets: Sequence[Sequence[Seen]], side: Callable[[Seen], str], where: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from swtformer.datasets.paths import (
     ImageFolder,
+    composed_name,
     is_absolute,
     is_in_other_case,
     listed_path,
@@ -73,7 +73,7 @@ def lossy_mask(folder: Path, images: Sequence[tuple[str, Path]]) -> Path | None:
 
 def named_in_other_case(id: str, mask: Path) -> bool:
     """Whether a mask holds the name of its image by leaving case aside; its extension may be in any."""
-    base, stem = (unicodedata.normalize("NFC", text) for text in (id.rpartition("/")[2], mask.stem))
+    base, stem = (composed_name(text) for text in (id.rpartition("/")[2], mask.stem))
     return base not in stem and base.casefold() in stem.casefold()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.registry import open_dataset
-from swtformer.errors import SwtformerError
+from swtformer.errors import SwtformerError, some
 from swtformer.store.files import checked, write_text
 from swtformer.store.known_data import data_of
 from swtformer.store.notes import DataNotes
@@ -16,8 +16,6 @@ from swtformer.store.run import Run
 
 _Noted = tuple[str, list[str] | None, str | None]
 """Id, class names and group of an image of the training."""
-NAMED = 5
-"""Images that a message names."""
 
 
 def place_of(data: ImageSet) -> dict[str, Any]:
@@ -118,5 +116,4 @@ def _named(labels: Sequence[str] | None) -> str:
 def _counted(what: str, items: Sequence[str]) -> list[str]:
     if not items:
         return []
-    shown = ", ".join(items[:NAMED]) + (", …" if len(items) > NAMED else "")
-    return [f"{len(items):,} image{'s were' if len(items) > 1 else ' was'} {what} ({shown})"]
+    return [f"{len(items):,} image{'s were' if len(items) > 1 else ' was'} {what} ({some(items)})"]

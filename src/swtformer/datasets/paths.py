@@ -89,7 +89,7 @@ class ImageFolder:
         prefix = parent + slash
         if base in listing.names:
             return (name,)
-        composed = unicodedata.normalize("NFC", base)
+        composed = composed_name(base)
         if composed in listing.composed:
             return (prefix + listing.composed[composed],)
         if composed in listing.stems:
@@ -135,16 +135,21 @@ def _list_folder(folder: Path) -> _Listing:
     stems: dict[str, tuple[str, ...]] = {}
     folded: dict[str, tuple[str, ...]] = {}
     for name in filter(is_image_name, names):
-        whole = unicodedata.normalize("NFC", name)
+        whole = composed_name(name)
         for key, found in ((record_id(whole), stems), (whole.casefold(), folded)):
             found[key] = (*found.get(key, ()), name)
-    composed = {unicodedata.normalize("NFC", name): name for name in names}
+    composed = {composed_name(name): name for name in names}
     return _Listing(frozenset(names), composed, stems, folded)
+
+
+def composed_name(name: str) -> str:
+    """A name in composed Unicode form; macOS decomposes names of files."""
+    return unicodedata.normalize("NFC", name)
 
 
 def is_in_other_case(name: str, found: str) -> bool:
     """Whether a file was found for a name by leaving case aside."""
-    wanted, base = (unicodedata.normalize("NFC", text.rpartition("/")[2]) for text in (name, found))
+    wanted, base = (composed_name(text.rpartition("/")[2]) for text in (name, found))
     return wanted != base and without_upload(wanted).casefold() == base.casefold()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swtformer.datasets.records import Problem
-from swtformer.errors import DataError
+from swtformer.errors import DataError, some
 
 SHOWN = 20
 
@@ -66,6 +66,11 @@ class Problems:
         if count > SHOWN:
             lines.append(f"  … and {count - SHOWN} more.")
         raise BrokenSetError("\n".join(lines), (*self._fatal, *self._warnings))
+
+
+def images_have(ids: Sequence[str]) -> str:
+    """Start of a sentence about images, such as "2 images (a, b) have"."""
+    return f"1 image ({ids[0]}) has" if len(ids) == 1 else f"{len(ids):,} images ({some(ids)}) have"
 
 
 def _printable(message: str) -> str:

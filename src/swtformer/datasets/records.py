@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from swtformer.datasets.mask_colours import MaskColours
-from swtformer.errors import DataError, nearest
+from swtformer.errors import DataError, nearest, some
 from swtformer.settings import DataSettings
-
-NAMED = 8
-"""Classes that the representation of a data set names."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +102,9 @@ class ImageSet:
     opened: Opened | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
-        classes = ", ".join(self.classes[:NAMED]) + (", …" if len(self.classes) > NAMED else "")
         return (
             f"ImageSet({self.name!r}, {self.format}: {len(self)} images, {len(self.classes)} classes "
-            f"({classes}), {len(self.problems)} problems)"
+            f"({some(self.classes, most=8)}), {len(self.problems)} problems)"
         )
 
     def __len__(self) -> int:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import colorsys
 import csv
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from PIL import Image
 
 from swtformer.datasets.scenes import CLASSES, draw_scene
 from swtformer.errors import DataError, SwtformerError
-from swtformer.store.files import read_json
+from swtformer.store.files import new_folder, read_json
 
 SMALLEST_SIDE_PX = 32
 """Images below this hold no figure that could be recognised."""
@@ -59,8 +58,8 @@ def draw_shapes(
         The folder.
 
     Raises:
-        DataError: arguments that cannot be used (all of them listed), a folder that holds something else, or
-            one that cannot be written.
+        DataError: arguments that cannot be used; all of them are listed.
+        SwtformerError: the folder holds something else, or cannot be written.
     """
     folder = Path(folder)
     given = (("count", count, 1), ("seed", seed, 0), *(("size", side, SMALLEST_SIDE_PX) for side in size))
@@ -77,20 +76,9 @@ def draw_shapes(
         "count": count,
         "size": list(size),
     }
-    try:
-        if _was_drawn(folder, recipe):
-            return folder
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder}: already holds something else; name a new folder.")
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
+    if not _was_drawn(folder, recipe):
+        with new_folder(folder) as partial:
             _write(partial, recipe, on_image)
-            partial.replace(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written: {error.strerror}.") from error
     return folder
 
 

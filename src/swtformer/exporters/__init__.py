@@ -15,12 +15,12 @@ from swtformer.exporters.base import (
     ExchangeFormat,
     Exporter,
     LabelledImage,
-    new_folder,
     require_free_names,
 )
 from swtformer.exporters.fingerprints import fingerprint
 from swtformer.exporters.reading import Correction, Known, Reading
 from swtformer.settings import EXPORTERS
+from swtformer.store.files import new_folder
 
 __all__ = [
     "EXPORTERS",

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from swtformer.datasets.files import require_unpacked_size
+from swtformer.datasets.files import ZIP_DAMAGE, require_unpacked_size
 from swtformer.errors import DataError
 from swtformer.safe_names import safe_name
 
 TEXT_BYTES = 64 * 2**20
 """Largest list or table that is read."""
-
-_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError)
-"""What reading a zip member raises; RuntimeError for encryption and unknown compression."""
 
 
 class Folder:
@@ -95,7 +91,7 @@ class Zip:
         try:
             # zipfile stops at the size that was just checked, whatever the stream holds.
             return self._archive.read(name)
-        except _DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error}).") from error
 
     def start(self, name: str, count: int) -> bytes:
@@ -107,7 +103,7 @@ class Zip:
         try:
             with self._archive.open(name) as stream:
                 return stream.read(count)
-        except _DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise DataError(f"{self.path}: {name} cannot be read ({error}).") from error
 
 
@@ -126,7 +122,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise DataError(f"{path}: is not a complete zip file ({error}).") from error
     with archive:
         yield Zip(path, archive)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from swtformer.datasets.containers import PNG_SIGNATURE
+from swtformer.errors import some
 from swtformer.exporters.archive import has_folder
 from swtformer.exporters.base import IGNORED_IN_CVAT, ExchangeFormat, LabelledImage, image_bytes
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text
@@ -36,9 +37,6 @@ MAX_OBJECTS = 255
 
 CVAT refuses any other colour, and reads one colour in two classes as one object of one class.
 """
-
-SHOWN = 5
-"""Ids that a warning names."""
 
 
 @EXPORTERS.register("cvat")
@@ -131,11 +129,10 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 def _warnings(*, crowded: Sequence[str], with_ignored: bool) -> list[str]:
     warnings = []
     if crowded:
-        listed = ", ".join(crowded[:SHOWN]) + (", …" if len(crowded) > SHOWN else "")
         warnings.append(
             f"{len(crowded)} images have more than {MAX_OBJECTS} connected parts, more than this "
-            f"format can number: {listed}. In these, all of a class is one object; no pixel is lost. To keep "
-            "the parts apart, export with `format` coco and upload the file to CVAT as COCO 1.0."
+            f"format can number: {some(crowded)}. In these, all of a class is one object; no pixel is lost. "
+            "To keep the parts apart, export with `format` coco and upload the file to CVAT as COCO 1.0."
         )
     if with_ignored:
         warnings.append(IGNORED_IN_CVAT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import numpy as np
 
 from swtformer.datasets.background import is_background
 from swtformer.datasets.label_images import require_same_size
-from swtformer.datasets.paths import record_id
+from swtformer.datasets.paths import composed_name, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.errors import DataError, nearest
 from swtformer.exporters.objects import box_of
@@ -83,15 +82,15 @@ class _Names:
         self._ids = ids
         self._by_base: dict[str, list[str]] = defaultdict(list)
         for id in ids:
-            self._by_base[_composed(id).rpartition("/")[2]].append(id)
+            self._by_base[composed_name(id).rpartition("/")[2]].append(id)
 
     def fitting(self, name: str) -> list[str]:
         """Ids that a name can mean."""
         if name in self._ids:
             return [name]
-        wanted = _composed(name)
+        wanted = composed_name(name)
         fitting = [id for id in self._by_base.get(wanted.rpartition("/")[2], []) if _end_alike(id, wanted)]
-        return [id for id in fitting if _composed(id) == wanted] or fitting
+        return [id for id in fitting if composed_name(id) == wanted] or fitting
 
 
 class Reading:
@@ -304,11 +303,7 @@ def warn_of_overlaps(contested: Sequence[int], problems: Problems, where: object
         problems.warn("overlap", f"{where}: {counted} {later}")
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
 def _end_alike(one: str, other: str) -> bool:
     """Whether the longer of two names ends with the folders and the base name of the other."""
-    one, other = f"/{_composed(one)}", f"/{other}"
+    one, other = f"/{composed_name(one)}", f"/{other}"
     return one.endswith(other) or other.endswith(one)

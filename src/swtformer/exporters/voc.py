@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from swtformer.exporters.archive import has_folder
-from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text
 from swtformer.exporters.label_map import (
     CLASS_FOLDER,
@@ -21,7 +21,7 @@ from swtformer.exporters.label_map import (
 from swtformer.exporters.reading import Correction, Reading
 from swtformer.label_values import IGNORED
 from swtformer.settings import EXPORTERS, ExportSettings
-from swtformer.store.files import write_text
+from swtformer.store.files import new_folder, write_text
 from swtformer.store.masks import write_mask
 
 

@@ -27,13 +27,13 @@ from swtformer.exporters.archive import (
     relative_files,
     roots_of,
 )
-from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, new_folder, require_free_names
+from swtformer.exporters.base import ExchangeFormat, LabelledImage, copy_image, require_free_names
 from swtformer.exporters.fingerprints import FILE, fingerprint, fingerprints_text, read_fingerprints
 from swtformer.exporters.outlines import fill, polygons
 from swtformer.exporters.reading import Canvas, Correction, Ignored, NoMaskError, Reading
 from swtformer.label_values import IGNORED, values_in
 from swtformer.settings import EXPORTERS, ExportSettings, parse_yaml
-from swtformer.store.files import write_text
+from swtformer.store.files import new_folder, write_text
 
 IMAGE_FOLDER = "images"
 LABEL_FOLDER = "labels"

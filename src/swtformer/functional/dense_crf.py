@@ -21,7 +21,7 @@ KEPT_PX = 2**20
 
 @dataclass(frozen=True)
 class PairwiseTerms:
-    """Potts terms between all pairs of pixels; the defaults are METHOD 7's.
+    """Potts terms between all pairs of pixels (METHOD 7).
 
     Attributes:
         gaussian_px: standard deviation in pixels of the smoothness kernel.
@@ -31,11 +31,11 @@ class PairwiseTerms:
         bilateral_weight: cost of different labels at two near pixels of similar colour.
     """
 
-    gaussian_px: float = 3.0
-    gaussian_weight: float = 3.0
-    bilateral_px: float = 50.0
-    bilateral_rgb: float = 5.0
-    bilateral_weight: float = 10.0
+    gaussian_px: float
+    gaussian_weight: float
+    bilateral_px: float
+    bilateral_rgb: float
+    bilateral_weight: float
 
 
 def are_too_small(terms: PairwiseTerms, *, side_px: int) -> bool:
@@ -52,7 +52,7 @@ def are_too_small(terms: PairwiseTerms, *, side_px: int) -> bool:
     return False
 
 
-def label_energies(labels: Tensor, *, count: int, certainty: float = 0.7) -> Tensor:
+def label_energies(labels: Tensor, *, count: int, certainty: float) -> Tensor:
     """−log p of every label, where each pixel's own label has p = `certainty` and the others share the rest.
 
     Args:
@@ -79,7 +79,7 @@ def map_energies(maps: Tensor) -> Tensor:
     return -(maps / maps.sum(0).clamp(min=1e-5)).clamp(min=1e-5).log()
 
 
-def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterations: int = 10) -> Tensor:
+def mean_field(energies: Tensor, image: Tensor, *, terms: PairwiseTerms, iterations: int) -> Tensor:
     """Marginals Q of the labels: Q ← softmax(−energies + Σ_k w_k K_k Q), `iterations` times.
 
     K is the kernel of each term, normalised on both sides by the root of its row sums, as `pydensecrf` does

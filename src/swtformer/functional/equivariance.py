@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from swtformer.functional.losses import require_same_shape
 from swtformer.functional.pixel_correlation import EPSILON, only_strongest
 
 
@@ -42,7 +43,7 @@ def equivariance_loss(first: Tensor, second: Tensor, *, valid: Tensor | None = N
     Raises:
         ValueError: the shapes differ.
     """
-    _same_shape(first, second)
+    require_same_shape(first, second)
     gap = (first - second).abs()
     if valid is None:
         return gap.mean()
@@ -68,7 +69,7 @@ def cross_loss(maps: Tensor, refined: Tensor, *, hardest: float, valid: Tensor |
     Raises:
         ValueError: the shapes differ.
     """
-    _same_shape(maps, refined)
+    require_same_shape(maps, refined)
     gaps = (only_strongest(maps.detach()) - refined).abs()
     return _mean_of_largest(gaps, hardest, valid).mean()
 
@@ -105,8 +106,3 @@ def _mean_of_largest(values: Tensor, part: float, valid: Tensor | None) -> Tenso
     # An image without any valid pixel has no largest value.
     chosen = chosen & largest.isfinite()
     return torch.where(chosen, largest, 0).sum(1) / chosen.sum(1).clamp_min(1)
-
-
-def _same_shape(first: Tensor, second: Tensor) -> None:
-    if first.shape != second.shape:
-        raise ValueError(f"the maps must have one shape, got {tuple(first.shape)} and {tuple(second.shape)}")

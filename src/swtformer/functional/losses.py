@@ -52,7 +52,7 @@ def consistency_loss(
     Raises:
         ValueError: the shapes differ.
     """
-    _same_shape(cam, rcam)
+    require_same_shape(cam, rcam)
     gap = (cam - rcam).abs()
     weights = torch.ones_like(gap[:, :1]) if valid is None else valid.to(gap.dtype)
     pixels = weights.sum((-2, -1)).clamp_min(1)
@@ -93,7 +93,7 @@ def contrastive_loss(
     Raises:
         ValueError: the shapes differ.
     """
-    _same_shape(cam, rcam)
+    require_same_shape(cam, rcam)
     if valid is not None:
         cam, rcam = cam * valid, rcam * valid
     if reading == "literal":
@@ -116,6 +116,11 @@ def literal_contrast(cosine: Tensor) -> Tensor:
     return ((2 / 3 * cosine).square() + (1 - cosine).square()) / 2
 
 
-def _same_shape(cam: Tensor, rcam: Tensor) -> None:
-    if cam.shape != rcam.shape:
-        raise ValueError(f"cam and rcam must have one shape, got {tuple(cam.shape)} and {tuple(rcam.shape)}")
+def require_same_shape(first: Tensor, second: Tensor) -> None:
+    """Refuse maps of different shapes.
+
+    Raises:
+        ValueError: they differ.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"the maps must have one shape, got {tuple(first.shape)} and {tuple(second.shape)}")

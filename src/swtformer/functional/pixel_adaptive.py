@@ -60,11 +60,7 @@ def pixel_affinities(images: Tensor, *, dilations: Sequence[int]) -> Tensor:
 
 
 def pixel_adaptive_refinement(
-    images: Tensor,
-    maps: Tensor,
-    *,
-    iterations: int = 10,
-    dilations: Sequence[int] = (1, 2, 4, 8, 12, 24),
+    images: Tensor, maps: Tensor, *, iterations: int, dilations: Sequence[int]
 ) -> Tensor:
     """Average every map over neighbours of similar colour, `iterations` times.
 
@@ -75,8 +71,8 @@ def pixel_adaptive_refinement(
     Args:
         images: (B, 3, H, W) floats of any scale.
         maps: (B, C, H, W) of the same type and size.
-        iterations: number of rounds; the default is the published one.
-        dilations: see `pixel_affinities`; the defaults are the published ones.
+        iterations: number of rounds; 10 as published.
+        dilations: see `pixel_affinities`; (1, 2, 4, 8, 12, 24) as published.
 
     Returns:
         (B, C, H, W).

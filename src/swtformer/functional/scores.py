@@ -62,11 +62,9 @@ class ConfusionMatrix:
     def __init__(self, labels: int) -> None:
         self.counts = torch.zeros(labels, labels + 1, dtype=torch.int64)
 
-    def update(self, predicted: Tensor, truth: Tensor) -> Tensor:
-        """Add one image and return its own counts; see `confusion_matrix`."""
-        counts = confusion_matrix(predicted, truth, labels=len(self.counts))
-        self.counts += counts
-        return counts
+    def update(self, predicted: Tensor, truth: Tensor) -> None:
+        """Add one image; see `confusion_matrix`."""
+        self.counts += confusion_matrix(predicted, truth, labels=len(self.counts))
 
 
 def label_areas(confusion: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from swtformer.datasets.annotations.xml_files import Element, xml_elements
 from swtformer.datasets.assemble import Classes, Entry, Origin, assemble
 from swtformer.datasets.background import is_background, is_nothing, warn_of_background
 from swtformer.datasets.base import Reader
-from swtformer.datasets.files import opened, read_start, require_unpacked_size, some_files
+from swtformer.datasets.files import ZIP_DAMAGE, opened, read_start, require_unpacked_size, some_files
 from swtformer.datasets.labels import declared_classes
 from swtformer.datasets.paths import ImageFolder, images_folder, is_image_name, locate
 from swtformer.datasets.problems import Problems
@@ -31,8 +30,6 @@ IMAGE_FOLDERS = ("", "images", "data", "img", "imgs", "JPEGImages")
 _OUTLINES = frozenset({"polygon", "mask", "ellipse"})
 _START_BYTES = 2000
 _MOST_BYTES = 2 * 2**30
-_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError)
-"""What reading a zip file raises; RuntimeError for encryption and unknown compression."""
 
 
 class CvatSettings(Section):
@@ -169,7 +166,7 @@ def _sources(path: Path) -> list[str]:
         with opened(path) as stream, zipfile.ZipFile(stream) as archive:
             names = [name for name in archive.namelist() if name.lower().endswith(".xml")]
             return [name for name in names[:20] if _is_cvat(_start(archive, name))]
-    except (DataError, *_DAMAGE):
+    except (DataError, *ZIP_DAMAGE):
         return []
 
 
@@ -194,7 +191,7 @@ def _stream(path: Path, source: str) -> Iterator[tuple[IO[bytes], list[str]]]:
             require_unpacked_size(archive.getinfo(source), f"{path}: {source}", _MOST_BYTES)
             with archive.open(source) as member:
                 yield member, [name for name in archive.namelist() if is_image_name(Path(name).name)]
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         raise DataError(f"{path}: {source} cannot be read ({error}).") from error
 
 

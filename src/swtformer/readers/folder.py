@@ -20,7 +20,7 @@ from swtformer.datasets.paths import is_image_name, record_id
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.records import ImageSet
 from swtformer.datasets.splits import ALL, choose_split, is_split
-from swtformer.errors import DataError, nearest
+from swtformer.errors import DataError, nearest, some
 from swtformer.settings import READERS, DataSettings, Section
 
 _SHOWN = 3
@@ -240,7 +240,7 @@ def _by_name(
         _refuse_unknown(nothing, names, problems)
     without = [path for path, found in labels.items() if found is None]
     if without and not problems.has_fatal:
-        shown = ", ".join(map(repr, without[:_SHOWN])) + (", …" if len(without) > _SHOWN else "")
+        shown = some(map(repr, without), most=_SHOWN)
         message = f"the pattern {pattern.text!r} fits {len(images) - len(without)} of {len(images)} images"
         if 2 * len(without) > len(images):
             problems.fatal(
@@ -265,11 +265,10 @@ def _merged(
     problems: Problems,
 ) -> list[_Image]:
     """The images, each picture that lies in several class folders once; `labels` gets all its labels."""
-    by_path = {root / image.path: image for image in images if labels[image.path] is not None}
+    known = [image.path for image in images if labels[image.path] is not None]
     dropped: set[str] = set()
     merged: list[str] = []
-    for group in equal_files(by_path):
-        paths = [by_path[file].path for file in group]
+    for paths in equal_files(known, lambda path: root / path):
         sets = {frozenset(labels[path] or ()) for path in paths}
         if len(sets) == 1:
             continue

@@ -7,13 +7,14 @@ tests/refiners run over every refiner that is registered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from swtformer.refiners.base import Refiner, padded, unpadded
 from swtformer.refiners.learned import Example, Examples, FitSettings, LearnedRefiner
 from swtformer.settings import REFINERS, Section
+from swtformer.store.maps import Made
 
 __all__ = [
     "REFINERS",
@@ -32,7 +33,7 @@ def create_refiner(
     name: str,
     options: Section | Mapping[str, Any] | None = None,
     *,
-    source: Literal["cam", "rcam"] = "cam",
+    source: Made = "cam",
     device: torch.device | str = "cpu",
 ) -> Refiner:
     """Build a refiner; a `LearnedRefiner` must be fitted or loaded before use.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from swtformer.functional.affinity import surest_labels
 from swtformer.functional.dense_crf import label_energies, mean_field
+from swtformer.functional.views import resized
 from swtformer.label_values import IGNORED
 from swtformer.refiners.learned import Example
 from swtformer.refiners.walk_settings import WalkSettings
@@ -30,7 +31,7 @@ def labels_to_learn(example: Example, settings: WalkSettings) -> Tensor:
     stride = max(example.image.shape[1] / height, example.image.shape[2] / width)
     channels = example.maps.argmax(0)
     energies = label_energies(channels, count=len(example.maps), certainty=settings.crf_certainty)
-    image = _resized(example.image, (height, width))
+    image = resized(example.image[None], (height, width), antialias=True)[0]
     terms = settings.pairwise_terms(stride=stride)
     marginals = mean_field(energies, image, terms=terms, iterations=settings.crf_iterations)
     return labels.masked_fill(marginals.argmax(0) != channels, IGNORED)
@@ -58,7 +59,7 @@ def random_crop(
     """
     scale = generator.uniform(*scales)
     height, width = (max(1, round(side * scale)) for side in image.shape[1:])
-    image = _resized(image, (height, width))
+    image = resized(image[None], (height, width), antialias=True)[0]
     labels = F.interpolate(labels[None, None], (height, width), mode="nearest-exact")[0, 0]
     if generator.random() < 0.5:
         image, labels = image.flip(-1), labels.flip(-1)
@@ -69,10 +70,6 @@ def random_crop(
     cropped = labels.new_full((crop_px, crop_px), IGNORED)
     cropped[target_rows, target_columns] = labels[rows, columns]
     return crop, cropped
-
-
-def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(image[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
 
 
 def _window(size: int, crop: int, generator: np.random.Generator) -> tuple[slice, slice]:

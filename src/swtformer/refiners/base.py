@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from swtformer.errors import NonFiniteError, PluginError
 from swtformer.settings import NoSettings, Section
+from swtformer.store.maps import Made
 
 
 class Refiner(ABC):
@@ -38,7 +39,7 @@ class Refiner(ABC):
         self,
         options: Section | None = None,
         *,
-        source: Literal["cam", "rcam"] = "cam",
+        source: Made = "cam",
         device: torch.device | str = "cpu",
     ) -> None:
         self.options: Any = self.settings_type() if options is None else options

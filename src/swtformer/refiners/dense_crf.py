@@ -18,6 +18,7 @@ from swtformer.functional.labels import upsample
 from swtformer.refiners.base import Refiner, unpadded
 from swtformer.settings import REFINERS, Section
 from swtformer.settings.numbers import Count, NonNegative, Positive
+from swtformer.store.maps import Made
 
 
 class DenseCrfSettings(Section):
@@ -63,7 +64,7 @@ class DenseCRF(Refiner):
         self,
         options: Section | None = None,
         *,
-        source: Literal["cam", "rcam"] = "cam",
+        source: Made = "cam",
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(options, source=source, device=device)

@@ -20,8 +20,6 @@ LARGE, SMALL = 0.1, 0.03
 """Parts of the image from which an object is large, and up to which it is small."""
 RED, YELLOW, INK = (220, 30, 30), (250, 200, 0), (30, 30, 34)
 
-Box = tuple[slice, slice]
-
 
 @dataclass(frozen=True)
 class Boxes:

@@ -21,7 +21,7 @@ from swtformer.datasets.truth import (
     require_classes,
     require_other_files,
 )
-from swtformer.errors import DataError
+from swtformer.errors import DataError, some
 from swtformer.functional.scores import ImageMean, confusion_matrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
 from swtformer.in_order import THREADS, work_ahead
@@ -39,6 +39,7 @@ from swtformer.scoring.measures import (
 from swtformer.settings import EvaluateSettings, MaskSettings
 from swtformer.sharing import Work, open_team
 from swtformer.store.maps import Source
+from swtformer.store.mask_folders import declared_classes, masks_in
 from swtformer.store.masks import MaskRule, read_rule
 from swtformer.store.notes import map_notes
 from swtformer.store.refined_maps import require_refined_from_maps
@@ -221,15 +222,16 @@ def evaluate_folder(
     Images of the folder that are not in the set are not looked at.
 
     Args:
-        predictions: folder of label images with the values of the data set.
+        predictions: folder of label images with the values of the data set, or what `predict` made.
         data: images with masks.
         settings: `score_classes` and `missing` are used.
         ray: address of a Ray cluster whose workers divide the images (`open_team`).
         progress: called for every image.
 
     Raises:
-        DataError: the set has no masks or no classes, predictions are missing (unless they count as
-            background) or are the ground truth itself, sizes differ, or a file is not a label image.
+        DataError: the set has no masks or no classes, the folder's classes are known and others, predictions
+            are missing (unless they count as background) or are the ground truth itself, sizes differ, or a
+            file is not a label image.
     """
     team = open_team(ray)
     settings = settings or EvaluateSettings()
@@ -241,6 +243,14 @@ def evaluate_folder(
         raise DataError(f"{data.name} has masks but no class names; name them in order with data.classes.")
     if not predictions.is_dir():
         raise DataError(f"{predictions} is not a folder; name the folder that holds the predicted masks.")
+    predictions = masks_in(predictions)
+    known = declared_classes(predictions)
+    if known is not None and known != data.classes:
+        raise DataError(
+            f"{predictions} has masks of the classes {', '.join(known)}, and {data.name} of "
+            f"{', '.join(data.classes)}, so one value means two classes. Name the classes in the order that "
+            "both are numbered by (data.classes), or number the masks of one anew."
+        )
     folder = ground_truth_folder(masked)
     pairs = {record.id: (predictions / f"{record.id}.png", mask) for record, mask in masked}
     records = {record.id: record for record, _ in masked}
@@ -324,10 +334,9 @@ def _folder_scores(
 def _refuse_missing(ids: Iterable[str], total: int, what: str, remedy: str) -> NoReturn:
     """Name the images without a prediction: leaving them out would flatter the score."""
     ids = sorted(ids)
-    shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
     raise DataError(
-        f"{len(ids)} of {total} images with ground truth have no {what}: {shown}. {remedy}, or score them as "
-        "all background with evaluate.missing background."
+        f"{len(ids)} of {total} images with ground truth have no {what}: {some(ids)}. {remedy}, or score "
+        "them as all background with evaluate.missing background."
     )
 
 

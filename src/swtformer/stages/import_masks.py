@@ -13,9 +13,8 @@ import numpy as np
 
 from swtformer.datasets.label_images import read_labels, require_known_labels
 from swtformer.datasets.problems import Problems
-from swtformer.errors import DataError, ImageError
+from swtformer.errors import DataError, ImageError, some
 from swtformer.exporters import Known, Reading, exchange_format, recognise
-from swtformer.exporters.base import new_folder
 from swtformer.exporters.fingerprints import fingerprint
 from swtformer.exporters.reading import PASSED_OVER, UNKNOWN_IMAGE
 from swtformer.in_order import in_order
@@ -25,6 +24,7 @@ from swtformer.review.changes import change
 from swtformer.short_repr import ShortRepr
 from swtformer.store.corrections import NOTES, Corrections, read_corrections, write_corrections
 from swtformer.store.failures import Failure, write_failures
+from swtformer.store.files import new_folder
 from swtformer.store.mask_folders import MaskSource, mask_folder, mask_ids
 from swtformer.store.masks import write_mask
 from swtformer.store.pseudo_masks import version_of
@@ -258,5 +258,4 @@ def _warnings(
 
 
 def _named(ids: Sequence[str]) -> str:
-    names = ", ".join(ids[:SHOWN]) + (", …" if len(ids) > SHOWN else "")
-    return f"1 mask ({names}) was" if len(ids) == 1 else f"{len(ids)} masks ({names}) were"
+    return f"1 mask ({ids[0]}) was" if len(ids) == 1 else f"{len(ids)} masks ({some(ids)}) were"

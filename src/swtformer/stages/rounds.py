@@ -11,11 +11,10 @@ from pathlib import Path
 
 from swtformer.engine.training_folder import holds_weights
 from swtformer.errors import SettingsError, SwtformerError
-from swtformer.exporters.base import new_folder
 from swtformer.review.decisions import add_rejections, rejected_ids
 from swtformer.settings import Settings, differing
 from swtformer.store.corrections import Corrections, read_corrections, write_corrections
-from swtformer.store.files import sha256
+from swtformer.store.files import new_folder, sha256
 from swtformer.store.mask_folders import mask_ids
 from swtformer.store.models import WEIGHTS, holds_model, own_networks
 from swtformer.store.pseudo_masks import version_of

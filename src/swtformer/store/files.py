@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -105,6 +106,42 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def new_folder(out: Path, *, replaces: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
+    """A folder beside `out` to write to. It takes the name when the block ends without an error.
+
+    Args:
+        out: folder to make.
+        replaces: whether a folder that is not empty may be replaced; it stays until the new one is complete.
+
+    Raises:
+        SwtformerError: `out` is something that must not be replaced, is the current folder or a parent of
+            it, or cannot be written.
+    """
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise SwtformerError(f"{out}: is the current folder or a parent of it; name a new folder.")
+    out = Path(os.path.abspath(out))
+    partial, old = (out.with_name(f".{out.name}.{ending}") for ending in ("partial", "old"))
+    try:
+        if old.is_dir() and not out.exists():  # an earlier process was killed between the last two steps
+            old.replace(out)
+        is_free = not out.exists() or (out.is_dir() and (not any(out.iterdir()) or replaces(out)))
+        if out.is_symlink() or not is_free:
+            raise SwtformerError(f"{out}: already holds something else; name a new folder.")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if out.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            out.replace(old)
+        partial.replace(out)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise SwtformerError(f"{out}: cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:

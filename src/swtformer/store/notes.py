@@ -12,6 +12,7 @@ from swtformer.errors import SwtformerError
 from swtformer.settings import DataSettings, PredictSettings
 from swtformer.store.environment import describe_environment
 from swtformer.store.files import Contents, read_json_as, write_json
+from swtformer.store.maps import Made
 from swtformer.store.run import Run
 
 Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
@@ -130,7 +131,7 @@ class RefinedNotes(DataNotes):
     """`made_by` of the maps that they were made from."""
     images: int = 0
     method: str
-    source: Literal["cam", "rcam"]
+    source: Made
     background_power: float | None = None
     """Of the background of CAMs; None where R-CAMs brought their own."""
     scales: tuple[float, ...] = ()

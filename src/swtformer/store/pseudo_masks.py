@@ -8,9 +8,7 @@ from typing import Any
 
 from swtformer.store.corrections import read_corrections
 from swtformer.store.files import json_text, read_json_as
-
-FACTS = "pseudo_masks.json"
-"""File beside pseudo-masks that says how they were made; it is written when all of them are."""
+from swtformer.store.run import PSEUDO_MASKS_FILE
 
 
 def version_of(folder: Path) -> str:
@@ -28,9 +26,9 @@ def version_of(folder: Path) -> str:
     corrections = read_corrections(folder)
     if corrections is not None:
         return corrections.version
-    if not (folder / FACTS).is_file():
+    if not (folder / PSEUDO_MASKS_FILE).is_file():
         return ""
     # "made_from" holds the dates of the maps' files: copied maps give the same masks.
-    facts = read_json_as(folder / FACTS, dict[str, Any])
+    facts = read_json_as(folder / PSEUDO_MASKS_FILE, dict[str, Any])
     facts.pop("made_from", None)
     return hashlib.sha256(json_text(facts).encode(errors="backslashreplace")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The run folder: its layout, and what it was made with. No other module knows the layout."""
+"""The run folder: its layout, and what it was made with."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from swtformer.store.files import read_json_as, write_text
 
 ROUND = "round-"
 """Start of the name of a later round's folder; its number follows."""
+
+PSEUDO_MASKS_FILE = "pseudo_masks.json"
+"""File beside pseudo-masks that says how they were made; it is written when all of them are."""
+
+REVIEW_FILE = "review.csv"
+"""File beside pseudo-masks with every image and its confidence, the least sure first."""
 
 
 class _Place:
@@ -63,13 +69,11 @@ class Run:
     """Folder of maps that follow the images' edges, one .npz per image."""
     refined_file = _Place("refined/refined.json")
     """How they were made (method, settings, data, fingerprint)."""
-    refined_scores_file = _Place("refined/scores.json")
-    """What `evaluate` with `--evaluate.maps refined` measured."""
     pseudo_masks = _Place("pseudo_masks")
     """Folder of label images to train on, one palette .png per image, 255 where the evidence is weak."""
-    pseudo_masks_file = _Place("pseudo_masks/pseudo_masks.json")
+    pseudo_masks_file = _Place(f"pseudo_masks/{PSEUDO_MASKS_FILE}")
     """How they were made; it is written when all of them are."""
-    review_file = _Place("pseudo_masks/review.csv")
+    review_file = _Place(f"pseudo_masks/{REVIEW_FILE}")
     """Every image and its confidence, the least sure first."""
     decisions_file = _Place("pseudo_masks/decisions.csv")
     """What people who looked at the pseudo-masks decided."""

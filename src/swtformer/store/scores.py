@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from swtformer.errors import some
 from swtformer.store.files import write_json
 from swtformer.store.notes import read_notes
 from swtformer.store.run import Run
@@ -27,9 +28,6 @@ POLICIES = {
     "oracle": "Oracle threshold",
 }
 """Background policies in words."""
-
-GROUPS_NAMED = 5
-"""Groups that a sentence names."""
 
 _QUOTED = {"cam": ("label_free", "fixed", "argmax")}
 """Policies of a source in the order in which they are quoted; never the oracle, unless it is alone."""
@@ -160,11 +158,11 @@ class Scores:
         """What to know of groups that were trained on as well, in a sentence; empty where there are none."""
         if not self.known_groups:
             return ""
-        count, dots = len(self.known_groups), ", …" if len(self.known_groups) > GROUPS_NAMED else ""
+        count = len(self.known_groups)
         groups = "1 group that is" if count == 1 else f"{count} groups that are"
         return (
             f"The run was trained on other images of {groups} scored here "
-            f"({', '.join(self.known_groups[:GROUPS_NAMED])}{dots}), so the scores are not about new groups."
+            f"({some(self.known_groups)}), so the scores are not about new groups."
         )
 
     def __repr__(self) -> str:

@@ -1,1 +1,1 @@
-"""Training: augmentation, loaders, the Lightning module, checkpoints and callbacks."""
+"""Training: samples, augmentation, and the Lightning modules that `engine` fits."""

@@ -105,7 +105,7 @@ class TrainingModule(FittedModule):
                 self.log(name, value, rank_zero_only=False, sync_dist=False)
 
     def _of_all_processes(self, own: list[Tensor]) -> Tensor:
-        """What all processes collected, in the order of the set; `evaluation_loader` dealt it out."""
+        """What all processes collected, in the order of the set; `ordered_batches` dealt it out."""
         rows = torch.cat(own)
         if self.trainer.world_size == 1:
             return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +25,11 @@ from swtformer.progress import Progress
 from swtformer.settings import ImageSettings
 from swtformer.store.corrections import NOTES, read_corrections
 from swtformer.store.failures import Failure
-from swtformer.store.files import digest
+from swtformer.store.files import digest, read_rows
 from swtformer.store.notes import CorrectionNotes, Supervision
+from swtformer.store.run import PSEUDO_MASKS_FILE, REVIEW_FILE
 from swtformer.training.pair_samples import MaskedImage
 
-NOTE = "pseudo_masks.json"
-REVIEW = "review.csv"
 NAMED = 10
 
 
@@ -165,19 +163,20 @@ def with_confidence(pairs: Pairs, folder: Path) -> Pairs:
     Of corrected masks it lies beside those that were corrected, and what a person changed counts whole.
 
     Raises:
-        DataError: the file is missing, has no columns id and confidence, or lacks images.
+        SwtformerError: the file is missing, cannot be read, has no columns id and confidence, or lacks
+            images.
     """
     corrections = read_corrections(folder)
-    path = (folder if corrections is None else corrections.base) / REVIEW
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            known = {row["id"]: float(row["confidence"]) for row in csv.DictReader(stream)}
-    except FileNotFoundError:
+    path = (folder if corrections is None else corrections.base) / REVIEW_FILE
+    if not path.exists():
         raise DataError(
             f"{path}: does not exist; segment.weighting confidence needs it. `swtformer pseudo-label` "
             "writes it."
-        ) from None
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        )
+    _, rows = read_rows(path)
+    try:
+        known = {row["id"]: float(row["confidence"]) for row in rows}
+    except (KeyError, ValueError) as error:
         raise DataError(f"{path}: expected columns id and confidence with numbers ({error}).") from None
     if corrections is not None:
         known |= dict.fromkeys(corrections.corrected, 1.0)
@@ -281,4 +280,4 @@ def _supervision(folder: Path, masked: Sequence[Record]) -> Supervision:
             return "ground_truth"
     if (folder / NOTES).is_file():
         return "corrected"
-    return "pseudo_masks" if (folder / NOTE).is_file() else "given"
+    return "pseudo_masks" if (folder / PSEUDO_MASKS_FILE).is_file() else "given"

@@ -16,7 +16,7 @@ from swtformer.datasets.tables.label_columns import (
     asked_column,
     by_position,
     cells_of,
-    some_of,
+    quoted,
     with_labels,
 )
 from swtformer.datasets.tables.table_settings import TableSettings
@@ -49,9 +49,9 @@ def messages(problems: Problems) -> list[str]:
 def test_cells_and_names_of_columns() -> None:
     table = Rows(Path("t.jsonl"), ("a", "b"), (Row(1, {"a": 3}), Row(2, {"b": []})), ())
     assert cells_of(table, "a") == [3, None]
-    assert some_of(["a", "b"]) == "'a', 'b'"
-    assert some_of(list("abcde")) == "'a', 'b', 'c', 'd', 'e'"
-    assert some_of(list("abcdef")) == "'a', 'b', 'c', 'd', 'e', …"
+    assert quoted(["a", "b"]) == "'a', 'b'"
+    assert quoted(list("abcde")) == "'a', 'b', 'c', 'd', 'e'"
+    assert quoted(list("abcdef")) == "'a', 'b', 'c', 'd', 'e', …"
     assert {"labels", "class", "classid"} <= GENERIC
     assert "diagnosis" not in GENERIC
 

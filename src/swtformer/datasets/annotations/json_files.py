@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from swtformer.datasets.labels import CLASS_FILES
 from swtformer.datasets.rows import parse_json, read_text
 from swtformer.datasets.splits import choose_split
 from swtformer.datasets.tables.table_files import holds_table
-from swtformer.errors import DataError
+from swtformer.errors import DataError, some
 
 HEAD_BYTES = 1 << 18
 """What is read of a file to see what it is."""
@@ -136,10 +135,9 @@ def looks_like(value: Any) -> str:
     return f"the value {value!r:.40}"
 
 
-def shown(items: Iterable[Any], limit: int = 5) -> str:
+def shown(items: Iterable[Any]) -> str:
     """The first items in quotes, and whether there are more."""
-    first: Sequence[Any] = list(islice(items, limit + 1))
-    return ", ".join(f"{item!r:.40}" for item in first[:limit]) + (", …" if len(first) > limit else "")
+    return some(f"{item!r:.40}" for item in items)
 
 
 def choose_file(path: Path, asked: str | None, files: Mapping[str, Path]) -> tuple[str | None, Path]:

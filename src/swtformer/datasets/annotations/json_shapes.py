@@ -20,6 +20,7 @@ from swtformer.datasets.annotations.json_records import (
 from swtformer.datasets.annotations.json_values import Item
 from swtformer.datasets.rows import is_whole_number
 from swtformer.datasets.tables.column_names import IMAGE_COLUMNS, find_columns
+from swtformer.errors import some
 
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 CLASS_KEYS = ("classes", "class_names", "categories", "labels", "names", "label_names", "id2label")
@@ -196,8 +197,7 @@ def _of_list(values: Sequence[Any], file: str, is_image: IsImage, keys: Keys) ->
         part = str(record[split]) if split is not None and record.get(split) else None
         own = value_of(record, labels)
         items.append(Item(name if isinstance(name, str) else "", own, f"{file}[{index}]", part))
-    told = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
-    return tuple(items), f"{told} of records with {image!r}"
+    return tuple(items), f"{some(map(repr, labels))} of records with {image!r}"
 
 
 def _is_record(value: Mapping[str, Any], is_image: IsImage, keys: Keys) -> bool:

@@ -11,6 +11,7 @@ from swtformer.datasets.background import is_nothing, warn_of_background
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import parse_json
 from swtformer.datasets.tables.label_cells import NAME_KEYS, SCORE_KEYS
+from swtformer.errors import some
 
 MARKS = ";\uff1b\u3001|,\uff0c"
 """What separates several names in one text; the first of them that is in it."""
@@ -250,14 +251,10 @@ def _with_names(
             f"{min(classes)} to {max(classes)}.",
         )
         return [None] * len(cells)
-    reading.notes.append(f"numbers are those of the class list: {_some(classes)}")
+    shown = some(f"{number}={name}" for number, name in classes.items())
+    reading.notes.append(f"numbers are those of the class list: {shown}")
     reading.keys.update(dict.fromkeys(classes.values()))
     return [
         None if cell is None else (*cell.names, *(classes[int(number)] for number in cell.numbers))
         for cell in cells
     ]
-
-
-def _some(classes: Mapping[int, str]) -> str:
-    first = ", ".join(f"{number}={name}" for number, name in list(classes.items())[:5])
-    return f"{first}, …" if len(classes) > 5 else first

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from swtformer.datasets.paths import (
     PROBED_NAMES,
     ImageFolder,
+    composed_name,
     images_folder,
     is_absolute,
     is_image_name,
@@ -216,10 +216,10 @@ class _Search:
                 prefix = os.path.relpath(parent, self.root).replace(os.sep, "/")
                 for file in sorted(filter(is_image_name, files)):
                     path = posixpath.normpath(f"{prefix}/{file}")
-                    for key in {_composed(file), _as_uploaded(file), _composed(file).lower()}:
+                    for key in {composed_name(file), _as_uploaded(file), composed_name(file).lower()}:
                         self._by_base[key].append(path)
-        plain = _composed(without_upload(base))
-        readings = (_composed(base), plain, plain.lower())
+        plain = composed_name(without_upload(base))
+        readings = (composed_name(base), plain, plain.lower())
         return next((found for key in readings if (found := self._by_base.get(key))), [])
 
 
@@ -262,13 +262,9 @@ def _common_end(path: str, name: str) -> int:
     return next((count for count, (one, other) in enumerate(pairs) if one != other), len(path.split("/")))
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
 def _as_uploaded(name: str) -> str:
     """A file name as Label Studio's upload writes it: no blanks, and no signs but ``-_.``."""
-    return re.sub(r"[^-\w.]", "", _composed(name).strip().replace(" ", "_"))
+    return re.sub(r"[^-\w.]", "", composed_name(name).strip().replace(" ", "_"))
 
 
 def _relative(file: Path, root: Path) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from swtformer.datasets.rows import is_whole_number
+from swtformer.errors import some
 
 SEPARATORS = (";", "|", ",", "+", "&", " ", "_", "-")
 """What may stand between the names that a group `labels` finds; the first that occurs counts."""
@@ -133,8 +134,7 @@ def pattern_hint(names: Sequence[str]) -> str:
         matches = [found.search(name) for name in names]
         counts = Counter(match[1] for match in matches if match)
         if counts.total() == len(names) and 1 < len(counts) <= _MOST_WORDS and min(counts.values()) > 1:
-            shown = ", ".join(sorted(counts)[:5]) + (", …" if len(counts) > 5 else "")
-            return f"If {shown} in the file names are labels, set data.pattern to '{pattern}'."
+            return f"If {some(sorted(counts))} in the file names are labels, set data.pattern to '{pattern}'."
     return ""
 
 

@@ -165,12 +165,11 @@ class Directory:
         return f"{bands} of {self.kind}{self.bits} ({what})"
 
 
-def read_directories(stream: IO[bytes], *, only_first: bool = False) -> list[Directory]:
+def read_directories(stream: IO[bytes]) -> list[Directory]:
     """The directories of a TIFF file in order; sub-images are left out.
 
     Args:
         stream: at any position.
-        only_first: read no more than the first.
 
     Raises:
         ValueError: a directory or a value of a tag is cut off, or the file holds none.
@@ -186,7 +185,7 @@ def read_directories(stream: IO[bytes], *, only_first: bool = False) -> list[Dir
         (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", start, 8 if is_big else 4)
         seen: set[int] = set()
         values = 0
-        while place and place not in seen and len(seen) < _PAGES and not (only_first and seen):
+        while place and place not in seen and len(seen) < _PAGES:
             seen.add(place)
             tags, place = _read_directory(stream, place, order, is_big, size)
             directories.append(Directory(tags))

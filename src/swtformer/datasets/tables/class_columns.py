@@ -14,6 +14,7 @@ from swtformer.datasets.problems import Problems
 from swtformer.datasets.rows import Row
 from swtformer.datasets.tables.column_names import is_metadata, is_unnamed
 from swtformer.datasets.tables.table_settings import TableSettings
+from swtformer.errors import some
 
 _FAMILIES = (
     ("true t", "false f"),
@@ -188,7 +189,7 @@ def read_flags(
             many = grades or many
             problems.fatal(
                 "table_columns",
-                f"{path}: the columns {_some(many)} hold numbers up to {largest:g}; say from which on a "
+                f"{path}: the columns {some(many)} hold numbers up to {largest:g}; say from which on a "
                 "class is in the image (reader.threshold), or name the columns of the classes "
                 "(reader.label_columns).",
             )
@@ -201,7 +202,7 @@ def read_flags(
         if options.threshold is None and plain:
             problems.fatal(
                 "table_columns",
-                f"{path}: the columns {_some(scored)} hold scores, {_some(plain)} only 0 and 1; name those "
+                f"{path}: the columns {some(scored)} hold scores, {some(plain)} only 0 and 1; name those "
                 "that are classes (reader.label_columns), or say from which score on "
                 "(reader.threshold).",
             )
@@ -246,7 +247,3 @@ def _tell_others(
             more = f" ({count} such cells)" if count > 1 else ""
             message = f"column {name!r} must be 0 or 1, got {str(row.cells[name])!r:.60}{more}."
             problems.fatal("table_row", f"{path}:{row.line}: {message}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

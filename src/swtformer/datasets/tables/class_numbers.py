@@ -10,6 +10,7 @@ from swtformer.datasets.labels import ClassList
 from swtformer.datasets.problems import Problems
 from swtformer.datasets.tables.class_columns import number_in
 from swtformer.datasets.tables.label_cells import Cell
+from swtformer.errors import some
 
 WAY_OUT = (
     'write classes.json beside the table, such as {"0": "cat", "1": "dog"}, or name the classes from '
@@ -65,9 +66,8 @@ def names_of_numbers(
             '{"1": "cat", "2": "dog"}.',
         )
         return None
-    some = ", ".join(f"{number}={by_number[number] or 'background'}" for number in numbers[:5])
-    more = ", …" if len(numbers) > 5 else ""
-    notes.append(f"numbers are classes by {Path(declared.where).name} ({some}{more})")
+    shown = some(f"{number}={by_number[number] or 'background'}" for number in numbers)
+    notes.append(f"numbers are classes by {Path(declared.where).name} ({shown})")
     return by_number
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +12,7 @@ from swtformer.datasets.paths import (
     PROBED_NAMES,
     ImageFolder,
     best_folder,
+    composed_name,
     hits_of,
     images_folder,
     is_image_name,
@@ -41,14 +41,14 @@ class SpreadFolder(ImageFolder):
         self._by_stem: dict[str, list[str]] = {}
         self._by_folded: dict[str, list[str]] = {}
         for name in _image_names(root, {path.resolve() for path in excluded}):
-            base = unicodedata.normalize("NFC", name.rpartition("/")[2])
+            base = composed_name(name.rpartition("/")[2])
             self._by_base.setdefault(base, []).append(name)
             self._by_stem.setdefault(record_id(base), []).append(name)
             self._by_folded.setdefault(base.casefold(), []).append(name)
 
     def matches(self, name: str) -> tuple[str, ...]:
         """Files whose path ends like a name, by as many of its folders as fit."""
-        parts = PurePosixPath(unicodedata.normalize("NFC", name)).parts
+        parts = PurePosixPath(composed_name(name)).parts
         base = parts[-1]
         found = self._by_base.get(base) or self._by_stem.get(base) or self._by_folded.get(base.casefold(), [])
         for start in range(len(parts) - 1):

@@ -19,7 +19,7 @@ from swtformer.datasets.tables.class_columns import (
 )
 from swtformer.datasets.tables.column_names import find_columns, find_series, plain
 from swtformer.datasets.tables.table_settings import TableSettings
-from swtformer.errors import nearest
+from swtformer.errors import nearest, some
 
 GENERIC = frozenset({*column_names.LABEL_COLUMNS, *column_names.NUMBER_COLUMNS})
 """Names (plain) of columns that say nothing about which class they mean."""
@@ -99,20 +99,20 @@ def with_labels(
         if not known and all(number_in(name) is not None for name in flags):
             problems.fatal(
                 "table_columns",
-                f"{table.path}:1: the columns of 0 and 1 are called by numbers ({some_of(flags)}); call them "
+                f"{table.path}:1: the columns of 0 and 1 are called by numbers ({quoted(flags)}); call them "
                 "by the names of the classes, or write a header, if this is the first image.",
             )
         unread = [name for name in others if name not in flags]
         _ask_for_counts(table, flags, unread, problems)
         if passed:
             message = (
-                f"{table.path}:1: columns of 0 and 1 are not read as classes: {some_of(passed)}. If they "
+                f"{table.path}:1: columns of 0 and 1 are not read as classes: {quoted(passed)}. If they "
                 "are, name all columns of classes with reader.label_columns."
             )
             problems.warn("ignored_column", message)
         unread = [name for name in unread if name not in passed and not column_names.is_metadata(name)]
         if unread:
-            message = f"{table.path}:1: columns that are not 0/1 are ignored: {some_of(unread)}."
+            message = f"{table.path}:1: columns that are not 0/1 are ignored: {quoted(unread)}."
             problems.warn("ignored_column", message)
         return replace(chosen, flags=flags)
     if rest and table.rows:
@@ -147,7 +147,7 @@ def _label_columns(
         if len(different) > 1:
             problems.fatal(
                 "table_columns",
-                f"{table.path}:1: several columns may hold the labels: {some_of(candidates)} "
+                f"{table.path}:1: several columns may hold the labels: {quoted(candidates)} "
                 f"({len(table.rows)} rows); name the right one, such as reader.label_columns "
                 f"{candidates[0]!r}.",
             )
@@ -176,7 +176,7 @@ def _ask_for_counts(table: Rows, flags: Sequence[str], unread: Sequence[str], pr
     if counts and alike:
         problems.fatal(
             "table_columns",
-            f"{table.path}:1: {some_of(counts)} are read as counts of objects; are {some_of(alike)}, which "
+            f"{table.path}:1: {quoted(counts)} are read as counts of objects; are {quoted(alike)}, which "
             "are never 0? Name all columns of classes with reader.label_columns.",
         )
 
@@ -201,7 +201,7 @@ def _beside_flags(
     said = [str(row.cells.get(labels[0]) or "").strip() for row in table.rows]
     differing = [row.line for row, text in zip(table.rows, said, strict=True) if not _agree(row, text, flags)]
     if not differing:
-        note = f"the column {labels[0]!r} says the same as the columns {some_of(flags)}, which are read"
+        note = f"the column {labels[0]!r} says the same as the columns {quoted(flags)}, which are read"
         return replace(chosen, flags=tuple(flags), notes=(note,))
     are_related = bool({text.lower() for text in said} & {name.lower() for name in flags})
     are_related |= _are_numbers(said) and 2 * len(differing) < len(said)
@@ -213,13 +213,13 @@ def _beside_flags(
         )
         problems.fatal(
             "table_columns",
-            f"{table.path}:{differing[0]}: the column {labels[0]!r} and the columns {some_of(flags)} {how}. "
+            f"{table.path}:{differing[0]}: the column {labels[0]!r} and the columns {quoted(flags)} {how}. "
             f"Name those to read: reader.label_columns {labels[0]}, or reader.label_columns "
             f"{','.join(flags)}.",
         )
     else:
         message = f"{table.path}:1: beside the column {labels[0]!r}, columns of 0 and 1 are not read: "
-        problems.warn("ignored_column", message + f"{some_of(flags)}.")
+        problems.warn("ignored_column", message + f"{quoted(flags)}.")
     return replace(chosen, labels=labels)
 
 
@@ -258,7 +258,7 @@ def by_position(table: Rows, image: str, options: TableSettings, problems: Probl
     if numbers and words:
         problems.fatal(
             "table_columns",
-            f"{table.path}: has no header, and holds numbers ({some_of(numbers)}) beside names; write a "
+            f"{table.path}: has no header, and holds numbers ({quoted(numbers)}) beside names; write a "
             f"header, or name the columns of the labels, such as reader.label_columns {words[0]!r}.",
         )
         return None
@@ -288,6 +288,6 @@ def _no_label_column(table: Rows, rest: Sequence[str]) -> str:
     )
 
 
-def some_of(names: Sequence[str]) -> str:
+def quoted(names: Sequence[str]) -> str:
     """The first names, for messages."""
-    return ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
+    return some(map(repr, names))

@@ -19,7 +19,7 @@ from swtformer.datasets.tables.label_columns import (
     asked_column,
     by_position,
     cells_of,
-    some_of,
+    quoted,
     with_labels,
 )
 from swtformer.datasets.tables.table_settings import TableSettings
@@ -95,7 +95,7 @@ def choose_columns(
         chosen = replace(chosen, of_objects=chosen.of_objects or has_more)
     read = [name for name in (image, *chosen.labels) if plain(name) not in SURE_NAMES]
     if read and not (options.image_column and options.label_columns):
-        labels = f", labels from {some_of(chosen.labels)}" if chosen.labels else ""
+        labels = f", labels from {quoted(chosen.labels)}" if chosen.labels else ""
         chosen = replace(chosen, notes=(f"image names are from the column {image!r}{labels}", *chosen.notes))
     return chosen
 
@@ -124,7 +124,7 @@ def _image_column(table: Rows, options: TableSettings, hits: Hits | None, proble
         alike = [name for name in alike if name == found or names[name] != names[found]]
         if len(alike) > 1:
             message = (
-                f"{table.path}:1: the columns {some_of(alike)} hold images of the data set. Name the one "
+                f"{table.path}:1: the columns {quoted(alike)} hold images of the data set. Name the one "
                 "whose labels these are (reader.image_column), or write a row for each image."
             )
             problems.fatal("table_columns", message)

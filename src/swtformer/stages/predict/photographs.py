@@ -11,7 +11,7 @@ from swtformer.allocator import keep_freed_memory
 from swtformer.datasets.pixels.large_images import LargeImage
 from swtformer.datasets.read_ahead import open_scene_or_read
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
+from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError, some
 from swtformer.inference.inputs import find_inputs
 from swtformer.inference.predictor import Predictor
 from swtformer.label_values import BACKGROUND
@@ -239,8 +239,7 @@ def _refuse_overwriting(records: Sequence[Record], out: Path) -> None:
         if os.path.realpath(path := out / folder / f"{record.id}{ending}") in photographs
     ]
     if hit:
-        shown = ", ".join(map(str, hit[:NAMED])) + (", …" if len(hit) > NAMED else "")
-        raise DataError(f"{len(hit)} photographs would be overwritten: {shown}. Name another `out`.")
+        raise DataError(f"{len(hit)} photographs would be overwritten: {some(hit)}. Name another `out`.")
 
 
 def _refuse_unreadable(records: Sequence[Record], predictor: Predictor) -> None:
