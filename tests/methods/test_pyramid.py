@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from support.models import tiny
-from swtformer.errors import SettingsError
 from swtformer.functional.seeds import refined_maps
 from swtformer.functional.views import on_grid
 from swtformer.settings import LocalizeSettings
@@ -105,11 +104,6 @@ def test_seeds_by_contrast(images: torch.Tensor, present: torch.Tensor) -> None:
     torch.testing.assert_close(made.rcam, expected, atol=1e-3, rtol=1e-3)
     assert plain.rcam is not None
     assert (made.rcam - plain.rcam).abs().max() > 0.01
-
-
-def test_seeds_by_contrast_need_prototypes(images: torch.Tensor, present: torch.Tensor) -> None:
-    with pytest.raises(SettingsError, match=r"localize\.seeds contrast needs a method with prototypes"):
-        tiny("swtformer_v1").maps(images, present, settings=_settings(seeds="contrast"))
 
 
 def test_classes_can_be_predicted(images: torch.Tensor) -> None:

@@ -217,7 +217,20 @@ def test_greys_of_few_bits_count_from_zero(voc):
     assert present(open_dataset(voc, AUTO))["a"] == (CAT,)
 
 
-def test_masks_that_are_no_label_images_are_refused(voc, write_mask):
+def test_masks_of_ones_are_vocs_first_class_with_a_warning(voc, write_mask):
+    write_mask(voc / "SegmentationClass" / "a.png", 1)
+    data = open_dataset(voc, AUTO)
+    assert present(data)["a"] == (0,)
+    assert "all masks hold the value 1 alone, which is aeroplane" in str(data.problems)
+
+
+def test_a_palette_of_other_classes_is_not_asked_where_a_table_tells_the_labels(voc, write_mask):
+    (voc / "labels.csv").write_text("image,labels\na,scratch\nb,dent\nc,\n")
+    (voc / "palette.txt").write_text("dent 1 2 3\nscratch 4 5 6\n")
+    assert open_dataset(voc, DataSettings(palette=voc / "palette.txt")).classes == ("dent", "scratch")
+
+
+def test_masks_that_are_not_label_images_are_refused(voc, write_mask):
     write_mask(voc / "SegmentationClass" / "a.png", 1, mode="RGB")
     with pytest.raises(DataError, match=r"a\.png: .* colour"):
         open_dataset(voc, AUTO)

@@ -353,13 +353,15 @@ def test_27_binary_masks_of_0_and_255_get_a_hint(draw: Draw, tmp_path: Path) -> 
 
 def test_27_masks_that_are_numbered_otherwise_are_refused(draw: Draw, tmp_path: Path) -> None:
     drawn = draw()
+    made = tmp_path / "made"
     for record in drawn.data.records:
-        write_mask(tmp_path / "other" / f"{record.id}.png", read(record.mask))
-    (tmp_path / "classes.json").write_text(json.dumps(drawn.data.classes[::-1]))
-    with pytest.raises(DataError, match=r"has masks of the classes .*, so one value means two classes"):
-        evaluate_folder(tmp_path / "other", drawn.data)
-    (tmp_path / "classes.json").write_text(json.dumps(drawn.data.classes))
-    assert evaluate_folder(tmp_path / "other", drawn.data).segmentation[0].miou == 1
+        write_mask(made / "masks" / f"{record.id}.png", read(record.mask))
+    shutil.copy(drawn.run.settings_file, made)
+    (made / "classes.json").write_text(json.dumps(drawn.data.classes[::-1]))
+    with pytest.raises(DataError, match=r"the value 1 is '.*' in these masks and 'cat' in the data set"):
+        evaluate_folder(made / "masks", drawn.data)
+    (made / "classes.json").write_text(json.dumps(drawn.data.classes))
+    assert evaluate_folder(made / "masks", drawn.data).segmentation[0].miou == 1
 
 
 def test_27_undecided_pixels_of_a_prediction_are_misses(draw: Draw, tmp_path: Path) -> None:

@@ -41,6 +41,15 @@ def pairs(data: ImageSet, folder: Path) -> Pairs:
     return find_pairs(data, folder, settings=ImageSettings(), progress=silent)
 
 
+def test_masks_that_another_run_numbered_otherwise_are_refused(squares: tuple[Run, ImageSet]) -> None:
+    run, data = squares
+    write_json(run.classes_file, list(data.classes))
+    assert len(pairs(data, run.pseudo_masks).pairs) == 3
+    write_json(run.classes_file, list(data.classes)[::-1])
+    with pytest.raises(DataError, match=r"the value 1 is .* in these masks and .* in the data set"):
+        pairs(data, run.pseudo_masks)
+
+
 def test_the_fingerprint_is_of_labels_confidences_and_images(squares: tuple[Run, ImageSet]) -> None:
     run, data = squares
     first = pairs(data, run.pseudo_masks)

@@ -122,7 +122,7 @@ class CAM:
         """Class maps of images.
 
         Args:
-            images: (B, 3, H, W) of any size that the model takes. uint8 is RGB and is normalised as the
+            images: (B, 3, H, W) of any size that the model takes, or of its bands. uint8 is normalised as the
                 model's weights expect. Floats are given to the model as they are: RGB in [0, 1]
                 for models of this package, normalised for others. Floats that look like bytes, and all other
                 types, are refused.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 USAGE = 2
 UNEXPECTED = 1
 PATHS = frozenset({"--out", "--config", "--data", "--dry-run", "--predictions", "--sheet", "--weights"})
-"""Flags of files and folders that are no settings; their value cannot be empty."""
+"""Flags for files and folders outside the settings; their value cannot be empty."""
 
 
 class _Command(NamedTuple):

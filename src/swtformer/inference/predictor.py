@@ -116,11 +116,11 @@ def load_predictor(source: str | os.PathLike[str], settings: PredictSettings) ->
     place: dict[str, Any] = {"folder": saved.folder, "images": _images(model, settings), "device": device}
     if isinstance(model, SegmentationNetwork):
         return SegmentationPredictor(model, settings, **place)
-    side = LocalizeSettings().long_side_px
+    made = LocalizeSettings()
     if run.settings_file.is_file():
         own = run.settings()
-        side, model.has_background = own.localize.long_side_px, own.data.background == "label"
-    return CamPredictor(model, settings, **place, rule=_mask_rule(run, model), long_side_px=side)
+        made, model.has_background = own.localize, own.data.background == "label"
+    return CamPredictor(model, settings, **place, rule=_mask_rule(run, model), localize=made)
 
 
 @final
@@ -221,11 +221,11 @@ class CamPredictor(Predictor):
         settings: PredictSettings,
         *,
         rule: MaskRule,
-        long_side_px: int | None,
+        localize: LocalizeSettings,
         **place: Any,
     ) -> None:
         super().__init__(model, settings, **place)
-        self._long_side_px = long_side_px
+        self._localize = localize
         self.rule, self.makes = rule, model.makes
 
     @property
@@ -266,7 +266,8 @@ class CamPredictor(Predictor):
             scales=scales or self._settings.scales,
             flip=self._settings.flip,
             stride=GRID,
-            long_side_px=self._long_side_px,
+            long_side_px=self._localize.long_side_px,
+            seeds=self._localize.seeds,
         )
         labels = None
         if present is not None:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from swtformer.backbones import create_backbone
 from swtformer.backbones.base import Backbone, Normalisation
-from swtformer.errors import SettingsError
 from swtformer.functional.activation import (
     class_logits,
     likely_classes,
@@ -235,9 +234,8 @@ class PyramidMethod(Method):
 
         Every view's positive activations are summed on the output grid and divided by their maximum once. For
         R-CAMs the seeds of a view come from its own CAM (`seeds: view`), from the CAM summed over all views
-        (`seeds: pooled`), or from the latter times the root of the contrast (`seeds: contrast`), summed over
-        all views and scaled by its minimum and maximum; the prototype similarities are summed and scaled
-        once.
+        (`seeds: pooled`), or from the latter times the root of all views' contrast (`seeds: contrast`). The
+        prototype similarities are summed and scaled once.
 
         See `Method.maps`.
         """
@@ -293,11 +291,7 @@ class PyramidMethod(Method):
         total = None
         for is_mirrored, encoding in chain.from_iterable(encoded):
             fused = self.fused(encoding.pyramid)
-            if fused is None:
-                raise SettingsError(
-                    f"localize.seeds contrast needs a method with prototypes, such as swtformer_v3; "
-                    f"{self.settings.method} has none."
-                )
+            assert fused is not None  # `localize` refuses methods without prototypes
             own = on_grid(contrast(fused), is_mirrored, grid)
             total = own if total is None else total + own
         assert total is not None

@@ -103,8 +103,9 @@ class VocReader(Reader):
         images = images_folder(settings.images, [root / "JPEGImages"], ())
         lists, class_lists = _lists(root)
         declared = declared_classes(root, settings, problems)
-        colours = read_colours(settings.palette, declared or VOC_CLASSES) if settings.palette else None
-        labels = _Labels(root, declared, class_lists, problems, colours=colours, are_splits=not lists)
+        labels = _Labels(
+            root, declared, class_lists, problems, palette=settings.palette, are_splits=not lists
+        )
         splits = lists or labels.of_lists.splits
         chosen = choose_split(path, split, splits, default=DEFAULT_SPLITS)
         if chosen is None and splits:
@@ -229,11 +230,12 @@ class _Labels:
         class_lists: Sequence[Path],
         problems: Problems,
         *,
-        colours: MaskColours | None,
+        palette: Path | None,
         are_splits: bool,
     ) -> None:
         self._root = root
-        self._colours = colours
+        self._palette = palette
+        self._mask_values: set[int] = set()
         self._are_splits = are_splits
         self._class_lists = class_lists
         self._declared = declared
@@ -303,12 +305,18 @@ class _Labels:
         self._background.update(dict.fromkeys(filter(is_background, names)))
         return tuple(name for name in names if not is_background(name))
 
+    @cached_property
+    def _colours(self) -> MaskColours | None:
+        """What the colours of masks mean; read where masks tell the labels."""
+        return None if self._palette is None else read_colours(self._palette, self._declared or VOC_CLASSES)
+
     def _in_mask(self, file: Path) -> tuple[str, ...] | None:
         try:
             foreground = [value for value in values_in(read_mask(file, self._colours)) if 0 < value < IGNORED]
         except DataError as error:
             self._problems.fatal("mask", str(error))
             return None
+        self._mask_values.update(foreground)
         names = self._declared or VOC_CLASSES
         if foreground and foreground[-1] > len(names):
             message = (
@@ -321,6 +329,11 @@ class _Labels:
     def classes(self) -> Classes:
         """Class names; the same for every list of the folder."""
         warn_of_background(self._background, str(self._root / "Annotations"), self._problems)
+        if self._declared is None and self._mask_values == {1}:
+            message = (
+                f"all masks hold the value 1 alone, which is {VOC_CLASSES[0]}; declare the classes if not."
+            )
+            self._problems.warn("class_order", message)
         if self._declared is not None:
             return Classes(self._declared, declared=True)
         has_masks = any((self._root / name).is_dir() for name in MASK_FOLDERS)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from swtformer.settings.base import OptimisationSettings, Section
 from swtformer.settings.images import Range, different_bands, one_range
 from swtformer.settings.numbers import Count, Fraction, NonNegative, Positive, PositiveRange
-from swtformer.settings.places import Place
+from swtformer.settings.places import NamedPath
 from swtformer.settings.registry import REFINERS
 from swtformer.settings.shaping import NEUTRAL, OnlyWith
 
@@ -68,7 +68,7 @@ class SegmentSettings(OptimisationSettings):
     file."""
     decoder: Literal["upernet", "segformer", "deeplabv3plus", "fpn"] = "segformer"
     """Decoder of segmentation-models-pytorch."""
-    masks: Place | None = None
+    masks: NamedPath | None = None
     """Folder of masks <id>.png to train on; by default the run's pseudo_masks."""
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Part of the images with masks set aside: mIoU against their masks of the same folder is measured on
@@ -91,7 +91,7 @@ class SegmentSettings(OptimisationSettings):
     """Range of the random scale before cropping."""
     jitter: Fraction = 0.3
     """Range of the random brightness, contrast and saturation; hue shifts by a third of it; 0 turns it
-    off. Images of other than three bands keep their colours."""
+    off. Only three-band images are jittered."""
     batch_size: Annotated[int, Field(ge=2)] = 16
     """Images per step and process; at least 2, since the decoders normalise by batch."""
 

@@ -16,5 +16,9 @@ def _not_empty(value: Any) -> Any:
     return value
 
 
-Place = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(Path.resolve)]
-"""An absolute path; a relative one lies below the current folder, which may differ for the next command."""
+NamedPath = Annotated[Path, BeforeValidator(_not_empty)]
+"""A path as it is given; where results depend on it, a project that moves as a whole goes on."""
+
+Place = Annotated[NamedPath, AfterValidator(Path.resolve)]
+"""An absolute path of data; a relative one lies below the current folder, which may differ for the next
+command."""

@@ -10,7 +10,7 @@ from swtformer.settings.base import OptimisationSettings, Section
 from swtformer.settings.images import ImageSettings
 from swtformer.settings.numbers import Count, CountRange, Fraction, Positive
 from swtformer.settings.patterns import LabelPattern
-from swtformer.settings.places import Place
+from swtformer.settings.places import NamedPath, Place
 from swtformer.settings.registry import METHODS, READERS
 from swtformer.settings.shaping import NEUTRAL, OnlyWith
 
@@ -82,7 +82,7 @@ class TrainSettings(OptimisationSettings):
 
     freeze_stages: Annotated[int, Field(ge=0, le=4)] = 0
     """Number of backbone stages (from the input) that are not trained."""
-    start_from: Place | None = None
+    start_from: NamedPath | None = None
     """A finished run, saved model or hub id whose weights training starts from (a V1 for a V2, say)."""
     augmentation: Literal["advcam", "advcam_scaled", "psa", "mct"] = "advcam"
     """Augmentation preset (METHOD 3)."""
@@ -114,7 +114,7 @@ class LocalizeSettings(Section):
     seeds: Literal["view", "pooled", "contrast"] = "pooled"
     """Where a view's seeds for R-CAM come from: its own CAM, the CAM summed over all views, or the latter
     times the root of how much a place differs from the rest of its image (contrast). Contrast is for faults
-    on even surfaces, where the surface tells the class as well as the fault does."""
+    on even surfaces, where the surface predicts the class as well as the fault does."""
     stride: Count = 4
     """Maps are stored at the image's size divided by this."""
     batch_size: Annotated[Count, NEUTRAL] = 1

@@ -27,7 +27,7 @@ from swtformer.segmentation.network import require_encoder, start_of_run
 from swtformer.settings import Settings
 from swtformer.short_repr import ShortRepr
 from swtformer.stages.chain_scores import ChainScores, score_chain
-from swtformer.stages.localize import localize, require_classes_everywhere
+from swtformer.stages.localize import localize, require_mappable
 from swtformer.stages.pseudo_label import current_pseudo_masks, pseudo_label
 from swtformer.stages.refine import refine
 from swtformer.stages.report import report
@@ -156,7 +156,7 @@ def run_stages(
     run = Run(Path(out))
     chain = _Chain(run, data, settings, rounds, progress)
     stages = _stages(until, rounds, has_truth=any(record.mask for record in chain.mapped.records))
-    require_classes_everywhere(chain.mapped, settings)
+    require_mappable(chain.mapped, settings)
     _require_usable(run, data, settings, rounds=rounds if ("segment", 1) in stages else 0)
     steps = []
     for number, (stage, in_round) in enumerate(stages, start=1):

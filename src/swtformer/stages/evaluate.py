@@ -39,7 +39,7 @@ from swtformer.scoring.measures import (
 from swtformer.settings import EvaluateSettings, MaskSettings
 from swtformer.sharing import Work, open_team
 from swtformer.store.maps import Source
-from swtformer.store.mask_folders import declared_classes, masks_in
+from swtformer.store.mask_folders import masks_in, require_same_numbers
 from swtformer.store.masks import MaskRule, read_rule
 from swtformer.store.notes import map_notes
 from swtformer.store.refined_maps import require_refined_from_maps
@@ -229,9 +229,9 @@ def evaluate_folder(
         progress: called for every image.
 
     Raises:
-        DataError: the set has no masks or no classes, the folder's classes are known and others, predictions
-            are missing (unless they count as background) or are the ground truth itself, sizes differ, or a
-            file is not a label image.
+        DataError: the set has no masks or no classes, the folder is known to number its classes otherwise,
+            predictions are missing (unless they count as background) or are the ground truth itself, sizes
+            differ, or a file is not a label image.
     """
     team = open_team(ray)
     settings = settings or EvaluateSettings()
@@ -244,13 +244,7 @@ def evaluate_folder(
     if not predictions.is_dir():
         raise DataError(f"{predictions} is not a folder; name the folder that holds the predicted masks.")
     predictions = masks_in(predictions)
-    known = declared_classes(predictions)
-    if known is not None and known != data.classes:
-        raise DataError(
-            f"{predictions} has masks of the classes {', '.join(known)}, and {data.name} of "
-            f"{', '.join(data.classes)}, so one value means two classes. Name the classes in the order that "
-            "both are numbered by (data.classes), or number the masks of one anew."
-        )
+    require_same_numbers(predictions, data.classes)
     folder = ground_truth_folder(masked)
     pairs = {record.id: (predictions / f"{record.id}.png", mask) for record, mask in masked}
     records = {record.id: record for record, _ in masked}

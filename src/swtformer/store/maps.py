@@ -145,7 +145,7 @@ class ClassActivationMaps:
         except Exception as error:
             raise SwtformerError(
                 f"{path}: cannot be read as class activation maps ({error}); make them again with "
-                "`swtformer localize`."
+                "`swtformer localize`, refined ones with `swtformer refine`."
             ) from error
         return maps
 

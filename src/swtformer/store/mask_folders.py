@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from swtformer.errors import SwtformerError
+from swtformer.errors import DataError, SwtformerError, some
 from swtformer.store.notes import Areas, PredictionNotes, read_notes
 from swtformer.store.run import Run
 
@@ -72,6 +73,25 @@ def declared_classes(folder: Path) -> tuple[str, ...] | None:
             return tuple(names)
     notes = prediction_notes(folder)
     return notes.classes[1:] if notes else None  # the first is background
+
+
+def require_same_numbers(folder: Path, classes: Sequence[str]) -> None:
+    """Refuse masks of a run or of `predict` in which a value means another class than in a class list.
+
+    Raises:
+        DataError: it does.
+    """
+    owner = Run(folder.parent)
+    notes = prediction_notes(folder)
+    is_run = owner.settings_file.is_file() and owner.classes_file.is_file()
+    known = notes.classes[1:] if notes else owner.classes() if is_run else ()
+    for value, (one, other) in enumerate(zip(known, classes, strict=False), start=1):
+        if one != other:
+            raise DataError(
+                f"{folder}: the value {value} is {one!r} in these masks and {other!r} in the data set. Name "
+                f"the data set's classes in the order of the masks (data.classes: {some(known)}), or "
+                "renumber one of them."
+            )
 
 
 def prediction_notes(folder: Path) -> PredictionNotes | None:

@@ -26,6 +26,7 @@ from swtformer.settings import ImageSettings
 from swtformer.store.corrections import NOTES, read_corrections
 from swtformer.store.failures import Failure
 from swtformer.store.files import digest, read_rows
+from swtformer.store.mask_folders import require_same_numbers
 from swtformer.store.notes import CorrectionNotes, Supervision
 from swtformer.store.run import PSEUDO_MASKS_FILE, REVIEW_FILE
 from swtformer.training.pair_samples import MaskedImage
@@ -88,15 +89,16 @@ def find_pairs(
         progress: called after every mask, as stage "check masks".
 
     Raises:
-        DataError: no image has a mask, or all of these are left out; masks hold other values than the
-            classes', or have another size than their images (the first ten are named); no mask shows any
-            class.
+        DataError: the folder is known to number its classes otherwise; no image has a mask, or all of these
+            are left out; masks hold other values than the classes', or have another size than their images
+            (the first ten are named); no mask shows any class.
     """
     if not folder.is_dir():
         raise DataError(
             f"{folder}: holds no masks to train on; make them with `swtformer pseudo-label`, or name "
             "their folder with segment.masks."
         )
+    require_same_numbers(folder, data.classes)
     masked = [record for record in data.records if (folder / f"{record.id}.png").is_file()]
     if not masked:
         raise DataError(

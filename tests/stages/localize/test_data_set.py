@@ -14,7 +14,7 @@ from support.launched import KILLED, files_below, killed_at, launch
 from support.models import tiny
 from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet, Problem, Record
-from swtformer.errors import CheckpointError, DataError
+from swtformer.errors import CheckpointError, DataError, SettingsError
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import ModelSettings
@@ -156,6 +156,14 @@ def test_classes_must_be_the_model_s(run: Run, data: ImageSet) -> None:
     other = ImageSet("other", "table", data.root, ("green", "red"), data.records)
     with pytest.raises(DataError, match="the model knows"):
         localize(run, other)
+
+
+@pytest.mark.parametrize("method", ["swtformer_v1", "mctformer_plus"])
+def test_seeds_by_contrast_need_prototypes(run: Run, data: ImageSet, method: str) -> None:
+    settings = quick_settings(model={"method": method}, localize={"seeds": "contrast"})
+    with pytest.raises(SettingsError, match=r"localize\.seeds contrast needs a method with prototypes"):
+        localize(run, data, settings=settings)
+    assert not run.maps.exists()
 
 
 def test_a_run_without_a_model(data: ImageSet, tmp_path: Path) -> None:

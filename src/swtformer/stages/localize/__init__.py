@@ -1,6 +1,6 @@
 """Class activation maps by a run's model: of a data set, and of images in shards."""
 
-from swtformer.stages.localize.data_set import LocalizeResult, localize, require_classes_everywhere
+from swtformer.stages.localize.data_set import LocalizeResult, localize, require_mappable
 from swtformer.stages.localize.shards import localize_shards
 
-__all__ = ["LocalizeResult", "localize", "localize_shards", "require_classes_everywhere"]
+__all__ = ["LocalizeResult", "localize", "localize_shards", "require_mappable"]

@@ -22,6 +22,7 @@ from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.network_maps import network_maps
 from swtformer.methods import Method, checked_maps
+from swtformer.methods.prototypes import PrototypeMethod
 from swtformer.precision import autocast, pick_device, use_onednn
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
@@ -119,7 +120,7 @@ def _localize(run: Run, data: ImageSet, settings: Settings, team: Team, progress
                 f"{len(unknown)} images of {data.name} have no labels (the first is {unknown[0]}); "
                 "use localize.classes predicted to let the model choose the classes."
             )
-    require_classes_everywhere(data, settings)
+    require_mappable(data, settings)
 
     def begin() -> None:
         if settings.data.strict:
@@ -263,16 +264,21 @@ def written(save: Callable[[Made], Saved], results: Iterable[Made], *, device: s
     return work_ahead(save, results, threads=WRITERS)
 
 
-def require_classes_everywhere(data: ImageSet, settings: Settings) -> None:
-    """Refuse a method or images that cannot do without background, where `settings.data.background` is none.
+def require_mappable(data: ImageSet, settings: Settings) -> None:
+    """Refuse settings of maps that the method cannot follow, and images without a class where it needs one.
 
     Raises:
-        SettingsError: the method makes no R-CAMs.
-        DataError: an image has no class.
+        SettingsError: seeds by contrast without prototypes, or no background without R-CAMs.
+        DataError: an image has no class, where `data.background` is none.
     """
+    method = settings.model.method
+    if settings.localize.seeds == "contrast" and not issubclass(METHODS[method], PrototypeMethod):
+        raise SettingsError(
+            "localize.seeds contrast needs a method with prototypes, such as swtformer_v3; "
+            f"{method} has none."
+        )
     if settings.data.background == "label":
         return
-    method = settings.model.method
     if "rcam" not in METHODS[method].makes:
         raise SettingsError(
             f"data.background none needs a method that makes R-CAMs, such as swtformer_v3; {method} makes "
