@@ -53,11 +53,11 @@ def test_precedence_defaults_base_file_flags(tmp_path: Path) -> None:
 
 def test_flags_that_make_one_section_another() -> None:
     base = DataSettings(split="train", classes=("cow",), exif="apply", strict=True)
-    wanted = DataSettings(classes=("cat", "cow"), images=Path("my photos"), exif="apply")
+    wanted = DataSettings(classes=("cat", "cow"), images=Path("/my photos"), exif="apply")
     flags = as_flags("data", dict(wanted), base=dict(base))
     assert flags == [
         *("--data.split", "none", "--data.classes", "cat,cow"),
-        *("--data.images", "my photos", "--data.strict", "false"),
+        *("--data.images", str(wanted.images), "--data.strict", "false"),
     ]
     given = {name.removeprefix("--data."): text for name, text in zip(flags[::2], flags[1::2], strict=True)}
     found = gather(base=Settings(data=base), flags={f"data__{name}": text for name, text in given.items()})

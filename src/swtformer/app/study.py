@@ -23,10 +23,10 @@ from swtformer.precision import pick_device
 from swtformer.refiners import REFINERS, LearnedRefiner, create_refiner
 from swtformer.report.pictures import thumbnail
 from swtformer.settings import MaskSettings, PredictSettings, channels
-from swtformer.store.maps import ClassActivationMaps, Made, Source
+from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import MaskRule, write_mask
 from swtformer.store.models import newest_network
-from swtformer.store.notes import RefinedNotes, read_notes
+from swtformer.store.notes import Made, RefinedNotes, read_notes
 from swtformer.store.run import Run
 
 SEEN_PX = 1024

@@ -18,7 +18,8 @@ from swtformer.labelling.start_maps import all_channels
 from swtformer.refiners import Example
 from swtformer.settings import ImageSettings
 from swtformer.store.files import digest, file_stamp
-from swtformer.store.maps import ClassActivationMaps, Made
+from swtformer.store.maps import ClassActivationMaps
+from swtformer.store.notes import Made
 from swtformer.store.refined_maps import maps_stamp
 from swtformer.store.run import Run
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from swtformer.functional.thresholds import STEPS
 from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, first_whole, pooled_threshold
-from swtformer.store.maps import ClassActivationMaps, Made, Source
+from swtformer.store.maps import ClassActivationMaps, Source
+from swtformer.store.notes import Made
 from swtformer.store.run import Run
 
 

@@ -15,8 +15,8 @@ from swtformer.backbones.base import Backbone, FeatureExtractor, Normalisation, 
 from swtformer.errors import CheckpointError, SettingsError
 from swtformer.hub.model import HubModel
 from swtformer.settings import METHODS, LocalizeSettings, ModelSettings, NoSettings, Section
-from swtformer.store.maps import Made as Made
 from swtformer.store.models import WEIGHTS, Kind, saved_images, saved_settings
+from swtformer.store.notes import Made as Made
 from swtformer.store.weights import load_weights, read_weights
 
 

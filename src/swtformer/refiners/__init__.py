@@ -14,7 +14,7 @@ import torch
 from swtformer.refiners.base import Refiner, padded, unpadded
 from swtformer.refiners.learned import Example, Examples, FitSettings, LearnedRefiner
 from swtformer.settings import REFINERS, Section
-from swtformer.store.maps import Made
+from swtformer.store.notes import Made
 
 __all__ = [
     "REFINERS",

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from swtformer.errors import NonFiniteError, PluginError
 from swtformer.settings import NoSettings, Section
-from swtformer.store.maps import Made
+from swtformer.store.notes import Made
 
 
 class Refiner(ABC):

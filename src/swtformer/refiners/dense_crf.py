@@ -18,7 +18,7 @@ from swtformer.functional.labels import upsample
 from swtformer.refiners.base import Refiner, unpadded
 from swtformer.settings import REFINERS, Section
 from swtformer.settings.numbers import Count, NonNegative, Positive
-from swtformer.store.maps import Made
+from swtformer.store.notes import Made
 
 
 class DenseCrfSettings(Section):

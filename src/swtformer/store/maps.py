@@ -13,9 +13,6 @@ from swtformer.errors import NonFiniteError, SwtformerError
 from swtformer.store.files import write_with
 from swtformer.store.packed_maps import packed, unpacked
 
-Made = Literal["cam", "rcam"]
-"""Maps that a method makes: class activation maps, and those that it refines itself."""
-
 Source = Literal["cam", "rcam", "refined"]
 """Maps that masks are made from; "refined" are those that a refiner made."""
 

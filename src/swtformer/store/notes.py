@@ -12,13 +12,15 @@ from swtformer.errors import SwtformerError
 from swtformer.settings import DataSettings, PredictSettings
 from swtformer.store.environment import describe_environment
 from swtformer.store.files import Contents, read_json_as, write_json
-from swtformer.store.maps import Made
 from swtformer.store.run import Run
 
 Supervision = Literal["pseudo_masks", "corrected", "ground_truth", "given"]
 """What the masks of a segmentation network are: made by `pseudo-label`; some of them corrected by hand and
 brought back by `import`; wholly or partly the data set's own ground truth or copies of it; of unknown
 origin."""
+
+Made = Literal["cam", "rcam"]
+"""Maps that a method makes: class activation maps, and those that it refines itself."""
 
 Shaping = dict[str, Any]
 """Settings that shaped a result, as plain values by dotted name (`Settings.shaping`)."""
