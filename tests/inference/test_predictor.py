@@ -18,7 +18,14 @@ from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, label_image
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.segmentation import create_network
-from swtformer.settings import ImageSettings, ModelSettings, PredictSettings, SegmentSettings, Settings
+from swtformer.settings import (
+    ImageSettings,
+    LocalizeSettings,
+    ModelSettings,
+    PredictSettings,
+    SegmentSettings,
+    Settings,
+)
 from swtformer.store.masks import MaskRule, write_rule
 from swtformer.store.run import Run
 
@@ -128,6 +135,24 @@ def test_a_large_image_is_shrunk_and_its_labels_enlarged(tmp_path: Path) -> None
     assert np.unique(made.labels).tolist() == [0, 3]
     assert made.probabilities is not None
     assert made.probabilities.shape == (len(CLASSES) + 1, 30, 48)
+
+
+def test_seeds_are_those_of_the_runs_own_maps(tmp_path: Path) -> None:
+    model = tiny("swtformer_v3")
+    run = Run(tmp_path)
+    save_pretrained(model, run.model)
+    write_rule(run, MaskRule("rcam", "argmax", None), images=1)
+    photo = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8).repeat(32, 0).repeat(32, 1)
+    made = {}
+    for seeds in ("pooled", "contrast"):
+        run.write_settings(Settings.model_validate({"localize": {"long_side_px": None, "seeds": seeds}}))
+        made[seeds] = load_cam(run, precision="fp32", flip=True).maps(photo, present={0, 2}).rcam
+        options = LocalizeSettings(scales=(1.0,), stride=4, long_side_px=None, seeds=seeds)
+        image = torch.from_numpy(photo).permute(2, 0, 1)[None]
+        own = model.maps(image, torch.tensor([[1.0, 0.0, 1.0]]), settings=options).rcam
+        assert own is not None
+        np.testing.assert_allclose(made[seeds], own[0, [0, 1, 3]], atol=2e-3)
+    assert np.abs(made["pooled"] - made["contrast"]).max() > 0.01
 
 
 @pytest.mark.parametrize("method", ["swtformer_v1", "swtformer_v2"])

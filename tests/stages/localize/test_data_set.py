@@ -18,6 +18,7 @@ from swtformer.errors import CheckpointError, DataError, SettingsError
 from swtformer.methods import create_model
 from swtformer.methods.pretrained import save_pretrained
 from swtformer.settings import ModelSettings
+from swtformer.stages.chain import run_stages
 from swtformer.stages.localize.data_set import localize, written
 from swtformer.store.failures import read_failures
 from swtformer.store.files import read_json
@@ -164,6 +165,9 @@ def test_seeds_by_contrast_need_prototypes(run: Run, data: ImageSet, method: str
     with pytest.raises(SettingsError, match=r"localize\.seeds contrast needs a method with prototypes"):
         localize(run, data, settings=settings)
     assert not run.maps.exists()
+    with pytest.raises(SettingsError, match=r"localize\.seeds contrast needs"):  # before the training
+        run_stages(data, settings=settings, out=run.path.parent / "chain")
+    assert not Run(run.path.parent / "chain").model.exists()
 
 
 def test_a_run_without_a_model(data: ImageSet, tmp_path: Path) -> None:
