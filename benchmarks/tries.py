@@ -60,6 +60,7 @@ CLASSIFIER: dict[str, dict[str, object]] = {
     "crops-448": {"train": {"crop_px": 448}},
     "scaled": {"train": {"augmentation": "advcam_scaled"}},
     "classifier-longer": {"train": {"epochs": 24}},
+    "classifier-ema": {"train": {"ema_decay": 0.98}},
     "layer-wise": {},
 }
 """Tries that train another classifier, and their settings."""

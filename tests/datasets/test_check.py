@@ -246,3 +246,22 @@ def test_labels_in_file_names_are_suggested_where_there_are_no_others(tmp_path):
     report = check(open_dataset(tmp_path, DataSettings()), settings=DataSettings())
     message = next(problem.message for problem in report.problems if problem.kind == "no_labels")
     assert "If cat, dog in the file names are labels, set data.pattern to" in message
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "background", "told"),
+    [
+        ((*[(0,), (1,)] * 10, None), CLASSES, "label", True),
+        ([(0,), (1,)] * 9, CLASSES, "label", False),
+        ((*[(0,), (1,)] * 10, ()), CLASSES, "label", False),
+        ((*[(0,), (1,)] * 10, (0, 1)), CLASSES, "label", False),
+        ([(0,)] * 20, ("cat",), "label", False),
+        ([(0,), (1,)] * 10, CLASSES, "none", False),
+    ],
+)
+def test_one_class_in_every_image_is_told(tmp_path, labels, classes, background, told):
+    image = save_image(tmp_path / "0.png")
+    records = tuple(Record(str(place), image, present) for place, present in enumerate(labels))
+    images = ImageSet("set", "table", tmp_path, classes, records)
+    kinds = [problem.kind for problem in check(images, settings=DataSettings(background=background)).problems]
+    assert ("one_class_each" in kinds) == told

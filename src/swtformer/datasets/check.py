@@ -27,6 +27,8 @@ from swtformer.settings import DataSettings, ImageSettings
 
 _THREADS = 2
 _BATCH = 64
+_TELLING = 20
+"""Labelled images from which it says something that none is clean."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,8 @@ def check(
     Returns:
         The counts and all problems. A bad file never raises: it is a problem of kind "unreadable_image",
         "unreadable_mask", "mask_size" or "mask_values". "no_labels" and "group_in_two_splits" (which stop
-        training), "exif_rotation", "mask_unlike_labels" and those of images that look alike are remarks about
-        many images at once.
+        training), "one_class_each", "exif_rotation", "mask_unlike_labels" and those of images that look alike
+        are remarks about many images at once.
     """
     settings, pixels = _pixels(image_set, settings)
     sets = (image_set, *(_without_masks(other) for other in against))
@@ -195,6 +197,7 @@ def check(
             *(problem for finding in findings for problem in finding.problems),
             *_without_labels(image_set),
             *_remarks(image_set.records, findings, settings),
+            *_one_class_each(image_set, labelled, settings),
             *pixels,
             *(
                 Problem("group_in_two_splits", True, shared)
@@ -297,6 +300,20 @@ def _without_labels(image_set: ImageSet) -> Iterator[Problem]:
         message = f"no image {what}, so there is nothing to train on; add labels, or name the file with them."
         hint = "" if is_known else pattern_hint([Path(record.id).name for record in image_set.records])
         yield Problem("no_labels", True, f"{message} {hint}".strip())
+
+
+def _one_class_each(
+    image_set: ImageSet, labelled: Sequence[tuple[int, ...]], settings: DataSettings
+) -> Iterator[Problem]:
+    """A remark where each image shows one class and none is clean: surroundings predict the class, too."""
+    is_told = len(image_set.classes) > 1 and settings.background == "label" and len(labelled) >= _TELLING
+    if is_told and all(len(present) == 1 for present in labelled):
+        message = (
+            "every image shows exactly one class, so its surroundings can pass for it. Images without any "
+            "class, or with several, show the difference; for faults on even surfaces there is "
+            "localize.seeds contrast."
+        )
+        yield Problem("one_class_each", False, message)
 
 
 def _remarks(
