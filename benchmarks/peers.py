@@ -130,7 +130,12 @@ def matrix_peak(kind: torch.dtype) -> float:
     return max(found)
 
 
-def measured(peer: str, options: argparse.Namespace) -> list[str]:
+def share_of_peak(row: Any, seconds: float, peaks: dict[str, float]) -> str:
+    """How much of the processor's matrix products our work gets, in words; empty where it has few."""
+    return "" if row.gflop is None else f"{100 * row.gflop / seconds / peaks[row.precision]:.0f} %"
+
+
+def measured(peer: str, options: argparse.Namespace, peaks: dict[str, float]) -> list[str]:
     """Lines of the table of one repository."""
     module: Any = import_module(f"peer_rows.{peer}")
     folder = options.peers / module.FOLDER
@@ -150,7 +155,7 @@ def measured(peer: str, options: argparse.Namespace) -> list[str]:
             theirs, ours = middle[row.theirs], middle[row.ours]
             lines.append(
                 f"| {row.what} | {folder.name} {commit(folder)}, `{row.code}` | {theirs:.3g} | {ours:.3g} | "
-                f"{theirs / ours:.3g} | {agreement} |"
+                f"{theirs / ours:.3g} | {share_of_peak(row, ours, peaks)} | {agreement} |"
             )
             print(lines[-1], flush=True)
     return lines
@@ -167,10 +172,11 @@ Made on {date.today()}; {processor_name()}, 1 thread, torch {torch.__version__};
 reach {limits}. Processor seconds, medians of {rounds} rounds in which ours and theirs take turns, each in a
 process of its own; other programs ran on the machine, so trust the ratios more than the seconds. Their code
 runs as it is, from a clone, without CUDA; where its network would not compare (SIPE's ResNet-50), it runs
-timm's Swin-T, as ours does. "Result" says how far both results agree.
+timm's Swin-T, as ours does. "Of the peak" is what our networks' matrix products reach of these limits, with all
+other work in the time. "Result" says how far both results agree.
 
-| work | peer and its code | theirs, s | ours, s | theirs / ours | result |
-|---|---|---|---|---|---|
+| work | peer and its code | theirs, s | ours, s | theirs / ours | of the peak | result |
+|---|---|---|---|---|---|---|
 {chr(10).join(lines)}
 """
 
@@ -197,7 +203,7 @@ def main() -> None:
         if not folder.is_dir():
             print(f"{peer} is skipped: there is no folder {folder}.", file=sys.stderr)
             continue
-        lines += measured(peer, options)
+        lines += measured(peer, options, peaks)
     if lines and options.only == PEERS:
         write_text(RESULT, page(lines, peaks, rounds=options.rounds))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -29,6 +29,9 @@ class Row:
         theirs, ours: names of the two kinds.
         agreement: how far both results agree, in words, from what the two kinds return; None where they
             cannot, as their networks differ.
+        gflop: products and sums of our networks' matrix products, in 10⁹, by torch's counter of operations;
+            None where the work is of another kind.
+        precision: in which they are computed.
     """
 
     what: str
@@ -36,6 +39,8 @@ class Row:
     theirs: str
     ours: str
     agreement: Callable[[Any, Any], str] | None = None
+    gflop: float | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 def largest_difference(theirs: Tensor, ours: Tensor) -> str:

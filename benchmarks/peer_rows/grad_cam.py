@@ -45,7 +45,14 @@ KINDS: dict[str, Setup] = {
 CODE = "pytorch_grad_cam: GradCAM"
 WHAT = "CAMs of 20 classes, Swin-T, 224 px"
 ROWS = (
-    Row(f"{WHAT}, fp32", CODE, "theirs", "ours", correlation),
-    Row(f"{WHAT}, fp32, theirs with 20 copies of the image", CODE, "theirs_at_once", "ours", correlation),
-    Row(f"{WHAT}, ours in bf16", CODE, "theirs", "ours_bf16", correlation),
+    Row(f"{WHAT}, fp32", CODE, "theirs", "ours", correlation, gflop=9.06),
+    Row(
+        f"{WHAT}, fp32, theirs with 20 copies of the image",
+        CODE,
+        "theirs_at_once",
+        "ours",
+        correlation,
+        gflop=9.06,
+    ),
+    Row(f"{WHAT}, ours in bf16", CODE, "theirs", "ours_bf16", correlation, gflop=9.06, precision="bf16"),
 )

@@ -223,8 +223,15 @@ KINDS: dict[str, Setup] = {
 }
 MAPS = f"maps of a 375×500 photograph with {len(PRESENT)} of 20 classes, Swin-T, 4 scales, mirrored"
 ROWS = (
-    Row(f"{MAPS}, fp32", "make_cam.py: _work", "maps_theirs", "maps_ours"),
-    Row(f"{MAPS}, ours in bf16", "make_cam.py: _work", "maps_theirs", "maps_ours_bf16"),
+    Row(f"{MAPS}, fp32", "make_cam.py: _work", "maps_theirs", "maps_ours", gflop=561),
+    Row(
+        f"{MAPS}, ours in bf16",
+        "make_cam.py: _work",
+        "maps_theirs",
+        "maps_ours_bf16",
+        gflop=561,
+        precision="bf16",
+    ),
     Row(
         "refinement and its gradient, 16 images, seeds on 7×7, prototypes on 14×14",
         "network/resnet50_SIPE.py: Net",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -59,42 +58,6 @@ def test_refiners_are_scored_and_timed_without_a_change_of_the_run(
     assert 0 < decided <= 100
     assert "18 images; start: R-CAM, argmax" in page
     assert [speed["seconds"] > 0 for speed in made["speeds"]] == [True, True]
-
-
-def test_networks_on_pseudo_masks_stand_beside_one_on_true_masks(
-    script: Script, run: Run, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = ["--data", str(photos / "labels.csv"), "--masked", "val", "--labelled", "rest"]
-    command = ["--run", str(run.path), *data, "--out", str(tmp_path), "--steps", "2", "--threads", "1"]
-    segmentation = script("segmentation")
-    segmentation.main(command)
-    page = capsys.readouterr().out
-    rows = re.findall(r"^\| ([^|]+) \| 0 \| (\d+) \| \d+ \| \d+ \| ([\d.]+) \|", page, re.MULTILINE)
-    assert [(note, int(images)) for note, images, _ in rows] == [
-        ("true masks of half A", 6),
-        ("pseudo-masks of the same images", 6),
-        ("pseudo-masks of all labelled images but B's", 6),
-    ]
-    assert read_json(tmp_path / "true-A-seed0" / "result.json")["supervision"] == "ground_truth"
-    assert read_json(tmp_path / "pseudo-A-seed0" / "result.json")["supervision"] == "pseudo_masks"
-    known = re.findall(r"^\| no network: ([^|]+) \|.* ([\d.]+) \| \|$", page, re.MULTILINE)
-    assert [note for note, _ in known] == [
-        "R-CAM of B by argmax",
-        "refined maps of B by argmax",
-        "pseudo-masks of B",
-    ]
-    # Called again, it prints what it has.
-    segmentation.main(command)
-    assert capsys.readouterr().out == page
-    # From another run's model, on the same pseudo-masks.
-    start = Run(shutil.copytree(run.path, tmp_path / "start", ignore=shutil.ignore_patterns("pseudo_masks")))
-    elsewhere = ["--out", str(tmp_path / "started"), "--start", str(start.path), "--only", "pseudo A"]
-    segmentation.main([*command, *elsewhere])
-    (start.model / "model.safetensors").write_bytes(b"another")
-    with pytest.raises(SystemExit, match=r"another model than that of .*start"):
-        segmentation.main([*command, *elsewhere])
-    assert "on `start`'s swin_nano, about 2 steps" in capsys.readouterr().out
-    assert read_json(tmp_path / "started" / "pseudo-A-seed0" / "result.json")["supervision"] == "pseudo_masks"
 
 
 def test_the_page_of_any_classifiers_maps(script: Script) -> None:

@@ -25,6 +25,14 @@ def test_the_page_holds_the_lines_and_the_limits(peers: ModuleType) -> None:
     assert "{" not in page
 
 
+def test_a_row_of_networks_tells_its_share_of_the_peak(peers: ModuleType) -> None:
+    row = peers.import_module("peer_rows").Row
+    peaks = {"fp32": 100.0, "bf16": 200.0}
+    network = row("maps", "code", "theirs", "ours", gflop=240, precision="bf16")
+    assert peers.share_of_peak(network, 3.0, peaks) == "40 %"
+    assert peers.share_of_peak(row("walk", "code", "theirs", "ours"), 3.0, peaks) == ""
+
+
 def test_missing_peers_are_skipped_with_a_message(
     peers: ModuleType,
     tmp_path: Path,
