@@ -98,6 +98,18 @@ def test_a_skipped_image_is_told(whole: tuple[Path, ChainResult]) -> None:
     assert {failure.id for failure in result.failures} == {"images/3"}
 
 
+def test_a_repaired_image_is_scored(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path, train={"resume_anyway": True}, segment={"resume_anyway": True})
+    table = draw_photos(tmp_path)
+    image = tmp_path / "images" / "3.png"
+    whole, broken = image.read_bytes(), b"no picture"
+    for content in (broken, whole):
+        image.write_bytes(content)
+        result = run(table, tmp_path / "run", settings)
+        masks = Run(Run(result.run.segmentation).predictions).mask_file("images/3")
+        assert masks.is_file() == (content is whole)
+
+
 def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
     folder, result = whole
     copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
@@ -296,7 +308,7 @@ def test_a_finished_run_may_be_told_later_where_the_true_masks_lie(tmp_path: Pat
     settings = quick_chain(tmp_path, data={"format": "table", "images": str(tmp_path)})
     result = run(table, tmp_path / "run", settings)
     assert result.scores is not None
-    assert result.steps[0].result == "checked before; labels from labels.csv"
+    assert result.steps[0].result.endswith("; labels from labels.csv"), "the masks are looked at as well"
     assert weights.read_bytes() == before
     assert result.run.settings().data == settings.data
 
@@ -394,7 +406,20 @@ def test_strict_refuses_a_damaged_image(tmp_path: Path) -> None:
     settings = quick_chain(tmp_path, data={"strict": True})
     table = draw_photos(tmp_path)
     (tmp_path / "images" / "3.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="1 problems to fix first"):
+    with pytest.raises(DataError, match="1 problem to fix first"):
+        run(table, tmp_path / "run", settings)
+
+
+def test_masks_that_cannot_score_are_refused_before_training(tmp_path: Path) -> None:
+    settings = quick_chain(tmp_path)
+    table = draw_photos(tmp_path)
+    Image.new("L", (48, 64), 9).save(tmp_path / "masks" / "images" / "3.png")
+    with pytest.raises(DataError, match=r"2 problems to fix first:\n.*3\.png"):
+        run(table, tmp_path / "run", settings)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    # Without scores they do no harm; wanted later, they are looked at again.
+    run(table, tmp_path / "run", settings, until="train")
+    with pytest.raises(DataError, match="2 problems to fix first"):
         run(table, tmp_path / "run", settings)
 
 

@@ -20,6 +20,7 @@ from swtformer.errors import SettingsError
 from swtformer.inference.predictor import load_predictor
 from swtformer.methods.pretrained import from_pretrained
 from swtformer.settings import PredictSettings
+from swtformer.stages.chain import run_stages
 from swtformer.stages.localize import localize
 from swtformer.stages.predict import predict
 from swtformer.stages.train import train
@@ -58,6 +59,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     settings = quick_settings(train={"epochs": 1})
     return train(open_dataset(photos), settings=settings, out=tmp_path_factory.mktemp("run") / "run")
+
+
+def test_all_stages_go_on_with_the_range_that_they_decided(photos: Path, tmp_path: Path) -> None:
+    settings = quick_settings(train={"epochs": 1})
+    for _ in range(2):
+        made = run_stages(open_dataset(photos), settings=settings, out=tmp_path / "run", until="pseudo-label")
+    assert made.run.settings().data.range not in ("auto", "percentiles")
 
 
 def test_the_decision_is_kept_with_run_and_model(run: Run) -> None:

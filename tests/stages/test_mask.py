@@ -169,3 +169,12 @@ def test_images_whose_map_files_are_gone_have_a_row(draw: Callable[..., Any]) ->
         in result.failures[0].reason
     )
     assert read_failures(drawn.run) == [unread, *result.failures]
+
+
+def test_stale_maps_are_failures(draw: Callable[..., Any]) -> None:
+    drawn = draw()
+    drawn.change("a", made_by="another model")
+    result = mask(drawn.run)
+    assert [(failure.id, failure.stage) for failure in result.failures] == [("a", "mask")]
+    assert "is stale" in result.failures[0].reason
+    assert not drawn.run.mask_file("a").exists()

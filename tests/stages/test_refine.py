@@ -132,6 +132,16 @@ def test_44_stale_maps_are_refined_again(drawn: Any, change: str) -> None:
     assert (result.done, result.reused) == (done, 4 - done)
 
 
+def test_maps_of_another_model_are_not_refined(drawn: Any) -> None:
+    refine(drawn.run, drawn.data)
+    drawn.change("a", made_by="another model")
+    for _ in range(2):
+        result = refine(drawn.run, drawn.data)
+        assert [(failure.id, failure.stage) for failure in result.failures] == [("a", "refine")]
+        assert "is stale" in result.failures[0].reason
+        assert not drawn.run.refined_map_file("a").exists()
+
+
 def test_an_interrupted_run_resumes(drawn: Any) -> None:
     def stop(stage: str, done: int, total: int, note: str = "") -> None:
         if done == 2:

@@ -182,6 +182,48 @@ def test_a_round_is_seen_at_the_size_that_it_is_trained_for(
     assert load_network(trained.model).settings.long_side_px == 48
 
 
+def test_what_people_decide_later_carries_over_as_well(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    copy = Run(Path(shutil.copytree(whole[1].run.path, tmp_path / "run")))
+    first, second = copy, copy.round(2)
+    one, other, bad = first.map_ids()[:3]
+
+    def correct(run: Run, id: str, value: int) -> None:
+        earlier = read_corrections(run.corrected_masks)
+        for each in run.map_ids() if earlier is None else ():
+            write_mask(run.corrected_masks / f"{each}.png", read_mask(run.pseudo_mask_file(each)))
+        labels = np.full_like(read_mask(run.pseudo_mask_file(id)), value)
+        write_mask(run.corrected_masks / f"{id}.png", labels)
+        known = {} if earlier is None else earlier.corrected
+        corrected = {**known, id: fingerprint(labels)}
+        version = version_of(run.pseudo_masks)
+        write_corrections(
+            run.corrected_masks, Corrections(base=run.pseudo_masks, corrected=corrected, version=version)
+        )
+
+    correct(first, one, 1)
+    carry_over(first, second)
+    correct(second, one, 3)
+    correct(first, other, 2)
+    decide(first, bad, "reject", version=version_of(first.pseudo_masks))
+    carry_over(first, second)
+    assert (read_mask(second.corrected_masks / f"{one}.png") == 3).all(), "this round's own stays"
+    assert (read_mask(second.corrected_masks / f"{other}.png") == 2).all()
+    assert rejected_ids(second, second.corrected_masks) == {bad}
+    corrections = read_corrections(second.corrected_masks)
+    assert corrections is not None
+    assert set(corrections.corrected) == {one, other}
+
+
+def test_masks_that_somebody_put_into_a_round_stay(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(whole[1].run.path, tmp_path / "run")))
+    last = copy.round(3)
+    write_mask(last.corrected_masks / "own.png", np.ones((4, 4), np.uint8))
+    carry_over(copy.round(2), last)
+    assert (last.corrected_masks / "own.png").is_file()
+
+
 def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> None:
     folder, result = whole
     first, second = result.run, result.run.round(2)

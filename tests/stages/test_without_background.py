@@ -17,10 +17,12 @@ from swtformer.errors import DataError, SettingsError
 from swtformer.inference.predictor import load_predictor
 from swtformer.methods import Method
 from swtformer.segmentation.pretrained import load_network
-from swtformer.settings import PredictSettings, Settings, merge, validate
+from swtformer.settings import MaskSettings, PredictSettings, Settings, merge, validate
 from swtformer.stages.chain import ChainResult, run_stages
 from swtformer.stages.localize import localize
+from swtformer.stages.mask import mask
 from swtformer.stages.predict import predict
+from swtformer.stages.refine import refine
 from swtformer.store.maps import ClassActivationMaps
 
 COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
@@ -66,6 +68,19 @@ def test_no_map_holds_a_background(whole: tuple[Path, ChainResult]) -> None:
             assert maps.rcam is not None
             assert not maps.rcam[0].any()
             assert (maps.rcam[1:].max(0) > 0).all()
+
+
+def test_maps_with_a_background_are_refused(whole: tuple[Path, ChainResult]) -> None:
+    folder, result = whole
+    message = "data.background none every pixel has a class, but CAMs"
+    chosen = settings(folder, model={"method": "swtformer_v3"}, refine={"source": "cam"})
+    data = open_dataset(folder / "labels.csv", chosen.data)
+    with pytest.raises(SettingsError, match=message):
+        run_stages(data, settings=chosen, out=folder / "other")
+    with pytest.raises(SettingsError, match=message):
+        refine(result.run, data, settings=chosen)
+    with pytest.raises(SettingsError, match=message):
+        mask(result.run, settings=MaskSettings(source="cam"))
 
 
 def test_every_pixel_has_one_of_its_images_classes(whole: tuple[Path, ChainResult]) -> None:

@@ -25,6 +25,9 @@ from swtformer.label_values import IGNORED
 from swtformer.progress import Progress, silent
 from swtformer.settings import DataSettings, ImageSettings
 
+UNUSABLE_MASK = ("unreadable_mask", "mask_size", "mask_values")
+"""Kinds of problems of a mask that nothing can be scored against."""
+
 _THREADS = 2
 _BATCH = 64
 _TELLING = 20

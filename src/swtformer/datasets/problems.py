@@ -58,14 +58,24 @@ class Problems:
         Raises:
             BrokenSetError: all fatal problems, the first 20 in full and the others counted.
         """
-        if not self._fatal:
-            return
-        count = len(self._fatal)
-        lines = [f"{where}: {count} problem{'s' if count > 1 else ''} to fix first:"]
-        lines += [f"  {problem.message}" for problem in self._fatal[:SHOWN]]
-        if count > SHOWN:
-            lines.append(f"  … and {count - SHOWN} more.")
-        raise BrokenSetError("\n".join(lines), (*self._fatal, *self._warnings))
+        if self._fatal:
+            raise broken_set(where, self._fatal, warnings=self._warnings)
+
+
+def broken_set(where: str, fatal: Sequence[Problem], *, warnings: Sequence[Problem] = ()) -> BrokenSetError:
+    """The error of a data set with fatal problems: the first 20 in full and the others counted.
+
+    Args:
+        where: name of the data set, at the start of the message.
+        fatal: what must be fixed; one or more.
+        warnings: what else was found.
+    """
+    count = len(fatal)
+    lines = [f"{where}: {count} problem{'s' if count > 1 else ''} to fix first:"]
+    lines += [f"  {problem.message}" for problem in fatal[:SHOWN]]
+    if count > SHOWN:
+        lines.append(f"  … and {count - SHOWN} more.")
+    return BrokenSetError("\n".join(lines), (*fatal, *warnings))
 
 
 def images_have(ids: Sequence[str]) -> str:

@@ -14,7 +14,8 @@ from swtformer.settings import MaskSettings
 from swtformer.store.failures import Failure, read_failures
 from swtformer.store.maps import ClassActivationMaps, Source
 from swtformer.store.masks import MaskRule, Policy
-from swtformer.store.notes import MapNotes, read_notes
+from swtformer.store.notes import MapNotes, map_notes, read_notes
+from swtformer.store.refined_maps import load_current
 from swtformer.store.run import Run
 
 CAM_ARGMAX_THRESHOLD = 0.5
@@ -66,10 +67,10 @@ def pooled_threshold(run: Run, ids: Sequence[str], source: Source) -> float:
 
     Stages record such maps as failures when they come to them.
     """
-    histogram = score_histogram(torch.zeros(0, 1, 1))
+    histogram, made_by = score_histogram(torch.zeros(0, 1, 1)), map_notes(run).made_by
     for id in ids:
         try:
-            histogram += score_histogram(foreground_maps(ClassActivationMaps.load(run.map_file(id)), source))
+            histogram += score_histogram(foreground_maps(load_current(run, id, made_by=made_by), source))
         except SwtformerError:
             continue
     return label_free_threshold(histogram)

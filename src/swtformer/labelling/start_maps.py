@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from swtformer.errors import SettingsError
 from swtformer.functional.thresholds import STEPS
 from swtformer.labelling.mask_rule import CAM_ARGMAX_THRESHOLD, first_whole, pooled_threshold
 from swtformer.store.maps import ClassActivationMaps, Source
@@ -27,6 +28,23 @@ def source_of(run: Run, ids: Sequence[str], wanted: Literal["auto", "cam", "rcam
         return "cam" if first.rcam is None else "rcam"
     first.channels(wanted)
     return wanted
+
+
+def require_source(source: str, background: str) -> None:
+    """Refuse maps that leave pixels without a class where every pixel has one.
+
+    Args:
+        source: `refine.source` or `mask.source`.
+        background: `data.background`.
+
+    Raises:
+        SettingsError: CAMs are wanted, and there is no background.
+    """
+    if source == "cam" and background == "none":
+        raise SettingsError(
+            "With data.background none every pixel has a class, but CAMs are 0 where no class is found. "
+            "Leave refine.source and mask.source at auto, which takes R-CAMs."
+        )
 
 
 def label_free_power(run: Run, ids: Sequence[str]) -> float:

@@ -12,10 +12,11 @@ from typing import Literal, get_args
 
 import torch
 
-from swtformer.datasets.check import check
+from swtformer.datasets.check import UNUSABLE_MASK, check
+from swtformer.datasets.problems import broken_set
 from swtformer.datasets.records import ImageSet, Problem
 from swtformer.engine.training_folder import holds_weights, require_same_settings
-from swtformer.errors import DataError, SettingsError, SwtformerError
+from swtformer.errors import SettingsError, SwtformerError
 from swtformer.methods import create_model
 from swtformer.processes import launched_processes
 from swtformer.progress import Progress, shown
@@ -44,7 +45,13 @@ from swtformer.store.files import digest
 from swtformer.store.models import holds_model, own_networks
 from swtformer.store.notes import training_notes, update_training_notes
 from swtformer.store.run import Run
-from swtformer.training.resume import changed_files, file_sizes, require_same_data, require_unchanged
+from swtformer.training.resume import (
+    changed_files,
+    file_sizes,
+    require_same_data,
+    require_unchanged,
+    with_range_of_run,
+)
 from swtformer.training.same_network import require_same_network
 
 StageName = Literal["check", "train", "localize", "refine", "pseudo-label", "segment", "evaluate", "report"]
@@ -58,9 +65,6 @@ made them worse."""
 
 ROUNDS = 2
 """How many times pseudo-masks are made by default."""
-
-NAMED = 20
-"""Fatal problems of a data set that one message names."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,8 +158,10 @@ def run_stages(
             "masks, since later rounds make their own."
         )
     run = Run(Path(out))
+    settings = with_range_of_run(settings, run)
     chain = _Chain(run, data, settings, rounds, progress)
     stages = _stages(until, rounds, has_truth=any(record.mask for record in chain.mapped.records))
+    chain.is_scored = ("evaluate", 1) in stages
     require_mappable(chain.mapped, settings)
     _require_usable(run, data, settings, rounds=rounds if ("segment", 1) in stages else 0)
     steps = []
@@ -194,6 +200,7 @@ class _Chain:
     Attributes:
         run: the run folder.
         work: the run of the round that the stage belongs to.
+        is_scored: whether `evaluate` follows, which needs every mask.
         problems: what `check` found.
         scores: what `evaluate` measured, if it ran.
     """
@@ -202,6 +209,7 @@ class _Chain:
         self.run, self.data, self.settings = run, data, settings
         self.work = run
         self._rounds, self._round, self._place = rounds, 1, ""
+        self.is_scored = False
         self.problems: tuple[Problem, ...] = ()
         self.scores: ChainScores | None = None
         self._progress = progress
@@ -233,20 +241,23 @@ class _Chain:
         """Read every file, unless that was done for the same images and labels.
 
         Raises:
-            DataError: something must be fixed first.
+            BrokenSetError: something must be fixed first; masks too, where they score.
         """
-        fingerprint = digest(self.data.fingerprint(), file_sizes(self.data))
+        fingerprint = digest(self.data.fingerprint(), file_sizes(self.data), self.is_scored)
         if training_notes(self.run).checked == fingerprint and not self.settings.data.strict:
             self.problems = self.data.problems
             return f"checked before; labels from {self.data.labels_from}"
         found = check(self.data, settings=self.settings.data, progress=self.report_progress)
-        fatal = [problem.message for problem in found.problems if problem.fatal]
+        fatal = [
+            problem
+            for problem in found.problems
+            if problem.fatal or (self.is_scored and problem.kind in UNUSABLE_MASK)
+        ]
         if fatal:
-            shown = "\n".join(f"  {message}" for message in fatal[:NAMED])
-            raise DataError(f"{found.name}: {len(fatal)} problems to fix first:\n{shown}")
+            raise broken_set(found.name, fatal)
         update_training_notes(self.run, checked=fingerprint)
         self.problems = found.problems
-        skipped = f", {found.skipped} of them cannot be read" if found.skipped else ""
+        skipped = f", {found.unreadable} of them cannot be read" if found.unreadable else ""
         images = f"{found.images} images of {len(found.classes)} classes{skipped}"
         return f"{images}; labels from {found.labels_from}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from swtformer.datasets.images import check_readable
 from swtformer.datasets.records import ImageSet
 from swtformer.errors import SwtformerError
 from swtformer.progress import Progress, silent
@@ -188,6 +189,11 @@ def _segment_again(network: Run, data: ImageSet, settings: Settings, progress: P
     options = settings.predict.model_copy(update=fixed | as_trained)
     target = Run(network.predictions)
     failed = {failure.id for failure in read_failures(target)}
+    failed -= {
+        record.id
+        for record in data.records
+        if record.id in failed and check_readable(record.image, settings.data) is None  # it was repaired
+    }
     is_whole = all(record.id in failed or target.mask_file(record.id).is_file() for record in data.records)
     if not (is_whole and _is_current(network, target, options)):
         predict(network.path, data, target.path, settings=options, progress=progress)

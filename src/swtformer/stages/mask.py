@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from swtformer.errors import SwtformerError
 from swtformer.in_order import in_order
 from swtformer.labelling.mask_rule import ids_with_maps, label_image, mask_rule, without_maps
+from swtformer.labelling.start_maps import require_source
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.settings import MaskSettings
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
-from swtformer.store.maps import ClassActivationMaps
 from swtformer.store.masks import MaskRule, remove_other_masks, write_mask, write_rule
+from swtformer.store.notes import map_notes
+from swtformer.store.refined_maps import load_current
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_maker
 
@@ -48,17 +50,21 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
         progress: called for every image.
 
     Raises:
+        SettingsError: CAMs are wanted where there is no background.
         SwtformerError: the run has no usable maps, or none of the wanted source.
     """
     settings = run.settings().mask if settings is None else settings
+    require_source(settings.source, run.settings().data.background)
     ids = ids_with_maps(run)
     rule = mask_rule(run, ids, settings)
     run.masks_file.unlink(missing_ok=True)
     remove_other_masks(run.masks, ids)
 
+    made_by = map_notes(run).made_by
+
     def make(id: str) -> Failure | None:
         try:
-            labels = label_image(ClassActivationMaps.load(run.map_file(id)), rule)
+            labels = label_image(load_current(run, id, made_by=made_by), rule)
         except SwtformerError as error:
             run.mask_file(id).unlink(missing_ok=True)
             return Failure(id, "mask", str(run.map_file(id)), str(error))

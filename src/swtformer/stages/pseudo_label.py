@@ -32,7 +32,7 @@ from swtformer.settings import REFINERS, PseudoLabelSettings, shaping
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
-from swtformer.store.maps import ClassActivationMaps, Source
+from swtformer.store.maps import Source
 from swtformer.store.masks import remove_other_masks, write_mask
 from swtformer.store.notes import (
     DataNotes,
@@ -43,7 +43,7 @@ from swtformer.store.notes import (
     read_notes,
     write_notes,
 )
-from swtformer.store.refined_maps import refined_notes, require_current, require_refined_from_maps
+from swtformer.store.refined_maps import load_current, refined_notes, require_refined_from_maps
 from swtformer.store.review_queue import Review, read_reviews, write_reviews
 from swtformer.store.run import RefinedRun, Run
 from swtformer.store.sole_writer import sole_maker
@@ -104,8 +104,7 @@ class _Maps:
 
     def _load(self, id: str) -> tuple[Tensor, Tensor, tuple[int, int]]:
         """(K+1, h, w) maps of an image, the (K,) labels of its classes, and its size."""
-        maps = ClassActivationMaps.load(self.run.map_file(id))
-        require_current(self.run, id, maps, made_by=self.made_by)
+        maps = load_current(self.run, id, made_by=self.made_by)
         values = torch.from_numpy(maps.values).long()
         return all_channels(maps, self.source, power=self.power), values, maps.size
 

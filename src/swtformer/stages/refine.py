@@ -20,18 +20,19 @@ from swtformer.errors import ImageError, NonFiniteError, PluginError, SwtformerE
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.labelling.mask_rule import ids_with_maps
 from swtformer.labelling.start import RunExamples, Start, made_from
-from swtformer.labelling.start_maps import label_free_power, source_of
+from swtformer.labelling.start_maps import label_free_power, require_source, source_of
 from swtformer.precision import pick_device
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
 from swtformer.refiners import LearnedRefiner, Refiner, create_refiner
-from swtformer.settings import RefineSettings, Settings
+from swtformer.settings import Settings
 from swtformer.sharing import Team, Work, open_team
 from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
 from swtformer.store.maps import STEPS, ClassActivationMaps, are_current
-from swtformer.store.notes import MapNotes, RefinedNotes, read_notes, training_notes, write_notes
+from swtformer.store.notes import MapNotes, RefinedNotes, map_notes, read_notes, training_notes, write_notes
+from swtformer.store.refined_maps import load_current
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_maker
 from swtformer.training.refiner_weights import fit_or_load, load_fitted
@@ -114,7 +115,7 @@ def _refine(
     if settings.data.strict:
         team.agreed(lambda: refuse_unreadable(data, settings.data))
     refining = Refining(
-        run, settings, team.agreed(lambda: _start(run, [each.id for each in records], options))
+        run, settings, team.agreed(lambda: _start(run, [each.id for each in records], settings))
     )
     refining.weights = team.agreed(lambda: refining.fit(records, progress))
     settled = options.model_copy(update={"source": refining.start.source})
@@ -161,15 +162,16 @@ def _refine(
 @dataclass(frozen=True)
 class _Current(Work[Record, bool | Failure]):
     """Whether refined maps are there, whole and made in this way from the maps that there are now; a failure
-    where the maps are damaged."""
+    where the maps are damaged or stale."""
 
     run: Run
     made_by: str
 
     def __call__(self, items: Sequence[Record]) -> Iterator[bool | Failure]:
+        maps_made_by = map_notes(self.run).made_by
         for record in items:
             try:
-                maps = ClassActivationMaps.load(self.run.map_file(record.id))
+                maps = load_current(self.run, record.id, made_by=maps_made_by)
             except SwtformerError as error:
                 yield _failure(self.run, record, error)
                 continue
@@ -239,8 +241,10 @@ class Refining(Work[Record, Failure | None]):
                 yield None
 
 
-def _start(run: Run, ids: list[str], options: RefineSettings) -> Start:
+def _start(run: Run, ids: list[str], settings: Settings) -> Start:
     """The maps to start from."""
+    options = settings.refine
+    require_source(options.source, settings.data.background)
     source = source_of(run, ids, options.source)
     if source == "rcam":
         return Start(source, power=1.0)
@@ -261,12 +265,13 @@ def _unrefined(
 ) -> Iterator[tuple[Record, _Unrefined | SwtformerError]]:
     """Every record with its image and maps, or with the error that keeps them from being used."""
     reader = read_ahead(records, settings.data, threads=settings.refine.workers)
+    made_by = map_notes(run).made_by
     for record, image in reader:
         if isinstance(image, ImageError):
             yield record, image
             continue
         try:
-            maps = ClassActivationMaps.load(run.map_file(record.id))
+            maps = load_current(run, record.id, made_by=made_by)
             pixels, channels = start.tensors(image, maps)
         except SwtformerError as error:
             yield record, error

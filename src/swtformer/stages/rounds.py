@@ -115,24 +115,29 @@ def carry_over(before: Run, after: Run) -> None:
     ids = set(mask_ids(after.pseudo_masks))
     version = version_of(after.pseudo_masks)
     existing = read_corrections(after.corrected_masks)
-    if existing is not None and existing.version == version:
-        return  # they were carried over before, and may hold corrections of this round by now
     corrections = read_corrections(before.corrected_masks)
     kept = {} if corrections is None else corrections.corrected
     kept = {id: digest for id, digest in kept.items() if id in ids}
-    if existing is not None and not existing.corrected.items() <= kept.items():
+    own: dict[str, str] = {}
+    if existing is not None and existing.version == version:
+        own = existing.corrected  # carried over before, or corrected in this round by now
+        kept |= own
+    elif existing is not None and not existing.corrected.items() <= kept.items():
         raise SettingsError(
             f"{after.corrected_masks} holds corrections of pseudo-masks that have been replaced by others. "
             "Move this folder elsewhere to keep it, and the same command goes on."
         )
     rejected = rejected_ids(before, before.pseudo_masks if corrections is None else before.corrected_masks)
     add_rejections(after, {id: kept.get(id, version) for id in rejected & ids})
-    if not kept:
-        shutil.rmtree(after.corrected_masks, ignore_errors=True)
+    if not kept and existing is not None:
+        shutil.rmtree(after.corrected_masks)
+    if kept == own:
         return
     with new_folder(after.corrected_masks, replaces=_is_of_corrections) as folder:
         for id in sorted(ids):
             source = before.corrected_masks if id in kept else after.pseudo_masks
+            if id in own:
+                source = after.corrected_masks
             (folder / f"{id}.png").parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / f"{id}.png", folder / f"{id}.png")
         write_corrections(folder, Corrections(base=after.pseudo_masks, corrected=kept, version=version))

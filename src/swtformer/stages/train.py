@@ -28,7 +28,7 @@ from swtformer.methods.pretrained import save_pretrained
 from swtformer.processes import is_main_process
 from swtformer.progress import Progress, shown
 from swtformer.progress_view import shows_progress
-from swtformer.settings import UNDECIDED, Settings, channels
+from swtformer.settings import Settings, channels
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import write_json
 from swtformer.store.models import WEIGHTS, holds_model
@@ -43,6 +43,7 @@ from swtformer.training.resume import (
     require_same_data,
     require_unchanged,
     stored,
+    with_range_of_run,
 )
 
 SECTIONS = ("seed", "data", "model", "method", "train")
@@ -137,10 +138,7 @@ def _settled(settings: Settings, data: ImageSet, run: Run, *, resume: bool) -> S
             "bands. Choose advcam or advcam_scaled, or three bands."
         )
     settings = settings.model_copy(update={"model": settings.model.model_copy(update={"bands": bands})})
-    if settings.data.range in UNDECIDED and resume and run.settings_file.is_file():
-        known = settings.data.model_copy(update={"range": run.settings().data.range})
-        return settings.model_copy(update={"data": known})
-    return with_range(settings, data)
+    return with_range(with_range_of_run(settings, run) if resume else settings, data)
 
 
 def _write_settings(run: Run, settings: Settings) -> None:

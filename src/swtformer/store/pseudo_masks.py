@@ -8,6 +8,7 @@ from typing import Any
 
 from swtformer.store.corrections import read_corrections
 from swtformer.store.files import json_text, read_json_as
+from swtformer.store.notes import DataNotes
 from swtformer.store.run import PSEUDO_MASKS_FILE
 
 
@@ -28,7 +29,7 @@ def version_of(folder: Path) -> str:
         return corrections.version
     if not (folder / PSEUDO_MASKS_FILE).is_file():
         return ""
-    # "made_from" holds the dates of the maps' files: copied maps give the same masks.
-    facts = read_json_as(folder / PSEUDO_MASKS_FILE, dict[str, Any])
-    facts.pop("made_from", None)
+    # "made_from" holds the dates of the maps' files, and the data may have moved: the masks are the same.
+    notes = read_json_as(folder / PSEUDO_MASKS_FILE, dict[str, Any])
+    facts = {name: fact for name, fact in notes.items() if name not in {"made_from", *DataNotes.model_fields}}
     return hashlib.sha256(json_text(facts).encode(errors="backslashreplace")).hexdigest()[:16]

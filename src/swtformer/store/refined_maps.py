@@ -41,6 +41,17 @@ def require_refined_from_maps(run: Run) -> None:
         )
 
 
+def load_current(run: Run, id: str, *, made_by: str) -> ClassActivationMaps:
+    """An image's maps, unless they are stale (`require_current`).
+
+    Raises:
+        SwtformerError: they are missing, damaged or stale.
+    """
+    maps = ClassActivationMaps.load(run.map_file(id))
+    require_current(run, id, maps, made_by=made_by)
+    return maps
+
+
 def require_current(run: Run, id: str, maps: ClassActivationMaps, *, made_by: str) -> None:
     """Refuse an image's maps if others of the run are newer, or if the maps that they were refined from are.
 

@@ -13,7 +13,7 @@ from swtformer.datasets.records import ImageSet
 from swtformer.engine.training_folder import holds_weights
 from swtformer.errors import SettingsError
 from swtformer.precision import pick_device
-from swtformer.settings import OptimisationSettings, Settings
+from swtformer.settings import UNDECIDED, OptimisationSettings, Settings
 from swtformer.store.files import digest
 from swtformer.store.models import holds_model
 from swtformer.store.notes import training_notes
@@ -28,6 +28,14 @@ def notes_of_data(data: ImageSet) -> dict[str, Any]:
         "data_fingerprint": data.fingerprint(),
         "file_sizes": file_sizes(data),
     }
+
+
+def with_range_of_run(settings: Settings, run: Run) -> Settings:
+    """Settings with the range of values that a run has decided, where theirs is open."""
+    if settings.data.range not in UNDECIDED or not run.settings_file.is_file():
+        return settings
+    known = settings.data.model_copy(update={"range": run.settings().data.range})
+    return settings.model_copy(update={"data": known})
 
 
 def file_sizes(data: ImageSet) -> str:

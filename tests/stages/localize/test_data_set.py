@@ -126,6 +126,8 @@ def test_images_that_cannot_be_read_are_skipped(run: Run, data: ImageSet, tmp_pa
     broken.write_bytes(data.records[0].image.read_bytes()[:-20])
     records = (data.records[0], Record("broken", broken, (0,)), Record("gone", tmp_path / "gone.png", (1,)))
     mixed = ImageSet("mixed", "table", data.root, data.classes, records)
+    run.maps.mkdir()
+    run.map_file("broken").write_bytes(b"maps of before, when it could be read")
     result = localize(run, mixed)
     assert result.done == 1
     assert [failure.id for failure in result.failures] == ["broken", "gone"]

@@ -21,6 +21,7 @@ from swtformer.in_order import work_ahead
 from swtformer.inference.equal_sizes import in_equal_sizes
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.network_maps import network_maps
+from swtformer.labelling.start_maps import require_source
 from swtformer.methods import Method, checked_maps
 from swtformer.methods.prototypes import PrototypeMethod
 from swtformer.precision import autocast, pick_device, use_onednn
@@ -225,6 +226,7 @@ class MapMaking(Work[Record, Failure | None]):
     def _saved(self, result: tuple[Record, ClassActivationMaps | SwtformerError]) -> Failure | None:
         record, maps = result
         if isinstance(maps, SwtformerError):
+            self.run.map_file(record.id).unlink(missing_ok=True)
             return Failure(record.id, "localize", str(record.image), str(maps))
         made_from = _source(record, self.settings)
         replace(maps, made_by=self.made_by, made_from=made_from).save(self.run.map_file(record.id))
@@ -284,6 +286,7 @@ def require_mappable(data: ImageSet, settings: Settings) -> None:
             f"data.background none needs a method that makes R-CAMs, such as swtformer_v3; {method} makes "
             "CAMs alone, which are 0 where a class is not found."
         )
+    require_source(settings.refine.source, settings.data.background)
     empty = [record.id for record in data.records if record.present is not None and not record.present]
     if empty and settings.localize.classes == "given":
         raise DataError(
