@@ -224,7 +224,7 @@ def test_masks_that_somebody_put_into_a_round_stay(whole: tuple[Path, ChainResul
     assert (last.corrected_masks / "own.png").is_file()
 
 
-def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> None:
+def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
     folder, result = whole
     first, second = result.run, result.run.round(2)
     queue = open_queue(first)
@@ -261,3 +261,8 @@ def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult]) -> No
     assert again.scores is not None
     (scored,) = (step for step in again.scores.steps if step.masks == "round 3: segmentation network")
     assert scored.caution
+
+    copy = Run(Path(shutil.copytree(first.path, tmp_path / "copy")))
+    run(folder / "labels.csv", copy.path, settings, rounds=4)
+    own = Run(copy.round(3).segmentation).settings().segment.masks
+    assert own == copy.round(3).corrected_masks.resolve()

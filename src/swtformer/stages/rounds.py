@@ -66,6 +66,15 @@ def settings_of_round(settings: Settings, after: Run) -> Settings:
     return settings.model_copy(update={"segment": settings.segment.model_copy(update=update)})
 
 
+def _follow_masks(after: Run) -> None:
+    """Let a round's training know where its corrected masks lie now, as they move and are copied with it."""
+    trained, own = Run(after.segmentation), after.corrected_masks.resolve()
+    settings = trained.settings()
+    if settings.segment.masks not in (None, own):
+        masks = settings.segment.model_copy(update={"masks": own})
+        trained.write_settings(settings.model_copy(update={"segment": masks}))
+
+
 def require_current(before: Run, after: Run, *, settings: Settings) -> None:
     """Refuse a round that is stale: its network started from an older one, or had other settings.
 
@@ -80,6 +89,7 @@ def require_current(before: Run, after: Run, *, settings: Settings) -> None:
     trained = Run(after.segmentation)
     if not holds_weights(trained):
         return
+    _follow_masks(after)
     own = settings_of_round(settings, after).shaping(*SECTIONS)
     changed = differing(trained.settings().shaping(*SECTIONS), own)
     if not changed and _is_from(before, after):
