@@ -4,7 +4,7 @@ import pytest
 
 from swtformer.errors import SwtformerError
 from swtformer.settings import DataSettings, Settings
-from swtformer.store.known_data import data_of, data_of_masks
+from swtformer.store.known_data import data_of, data_of_masks, settings_for
 from swtformer.store.notes import DataNotes, update_training_notes, write_notes
 from swtformer.store.run import Run
 
@@ -66,3 +66,13 @@ def test_moved_data_keeps_its_settings_and_the_folders_below_it(run: Run, tmp_pa
 def test_a_run_that_knows_no_data(run: Run) -> None:
     with pytest.raises(SwtformerError, match="does not know its data set; name it after the run"):
         data_of(run, None, DataNotes())
+
+
+def test_all_stages_follow_data_that_moved(run: Run, tmp_path: Path) -> None:
+    own = OWN.model_copy(update={"images": tmp_path / "own" / "img", "masks": tmp_path / "mapped"})
+    run.write_settings(Settings(data=own))
+    assert settings_for(run, tmp_path / "other").data == own, "the data set is where it was"
+    (tmp_path / "own").rename(tmp_path / "new")
+    moved = settings_for(run, tmp_path / "new").data
+    assert (moved.images, moved.masks) == (tmp_path / "new" / "img", tmp_path / "mapped")
+    assert moved.split == "train"

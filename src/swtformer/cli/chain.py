@@ -14,6 +14,7 @@ from swtformer.cli.flags import gather, with_settings
 from swtformer.cli.outcome import Config, Outcome, finish
 from swtformer.cli.screen import progress, say, warn_of
 from swtformer.processes import is_main_process
+from swtformer.store.known_data import settings_for
 from swtformer.store.run import Run
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def run(
     run, where there is one.
     """
     made = Run(default_out(data) if out is None else out)
-    base = made.settings() if made.settings_file.is_file() else None
+    base = settings_for(made, data) if made.settings_file.is_file() else None
     settings = gather(base=base, config=config, flags=flags)
     with progress(
         lambda: f"Run the same command again to resume; what is done is kept in {made.path}."

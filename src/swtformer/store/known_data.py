@@ -73,6 +73,18 @@ def _moved(settings: DataSettings, before: Path, now: Path) -> DataSettings:
     return settings.model_copy(update=folders)
 
 
+def settings_for(run: Run, data: Path) -> Settings:
+    """A run's settings for going on with all its stages on a data set, which may have moved.
+
+    Folders of the settings that lay beside the data set have moved with it, if it is no longer where the
+    training found it.
+    """
+    settings, noted = run.settings(), training_notes(run).data
+    if noted is None or noted.exists():
+        return settings
+    return settings.model_copy(update={"data": _moved(settings.data, noted, data)})
+
+
 def data_of_masks(run: Run, data: Path | None) -> tuple[Path, Settings]:
     """As `data_of`, for a command that works on the run's maps or masks."""
     return data_of(run, data, read_notes(run.maps_file, DataNotes) or training_notes(run))
