@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from lightning.fabric.loggers import tensorboard
+from torch.overrides import _get_current_function_mode_stack
 
 from support.slope import Blanks, Slope
 from swtformer.engine import fitting
 from swtformer.engine.callbacks import UnreadableImages
+from swtformer.engine.depthwise import FastDepthwise
 from swtformer.engine.fitting import fit
 from swtformer.errors import CheckpointError, NonFiniteError, SettingsError, SwtformerError
 from swtformer.settings import SegmentSettings
@@ -267,3 +269,18 @@ def test_a_lost_process_is_named_where_there_are_several(
     module = Slope(options(nodes=nodes))
     with pytest.raises(RuntimeError if nodes == 1 else SwtformerError, match=told):
         fitting._run_fit(fitting.Trainer(logger=False, accelerator="cpu"), module)
+
+
+@pytest.mark.parametrize(("precision", "entered"), [("bf16", True), ("fp32", False)])
+def test_gradients_of_depthwise_convolutions_are_the_fast_ones(
+    precision: str, entered: bool, tmp_path: Path
+) -> None:
+    seen: list[bool] = []
+
+    class Watched(Slope):
+        def training_step(self, *args: Any) -> Any:
+            seen.append(any(isinstance(mode, FastDepthwise) for mode in _get_current_function_mode_stack()))
+            return super().training_step(*args)
+
+    run_fit(Watched(options(precision=precision)), tmp_path)
+    assert set(seen) == {entered}

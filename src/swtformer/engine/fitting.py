@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from swtformer.engine.batches import Samples, ordered_batches, training_batches
 from swtformer.engine.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
 from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.engine.checkpoints import AtomicCheckpointIO, EpochCheckpoints
+from swtformer.engine.depthwise import FastDepthwise
 from swtformer.engine.module import FittedModule
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.precision import pick_device, pick_precision
@@ -73,6 +75,7 @@ def fit(
     options = module.options
     _check_launch(options, module.prefix)
     device = pick_device(options.accelerator)
+    precision = pick_precision(options.precision, device)
     unreadable = UnreadableImages()
     checkpoints = EpochCheckpoints(run.checkpoints, module.monitored)
     newest = newest_checkpoint(run.checkpoints) if resume else None
@@ -103,7 +106,7 @@ def fit(
             devices=options.devices,
             num_nodes=options.nodes,
             strategy=_strategy(module),
-            precision=PRECISIONS[pick_precision(options.precision, device)],
+            precision=PRECISIONS[precision],
             max_epochs=options.epochs,
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=options.clip_norm or None,
@@ -119,14 +122,15 @@ def fit(
             default_root_dir=run.path,
         )
         shard = {"rank": trainer.global_rank, "world_size": trainer.world_size}
-        _run_fit(
-            trainer,
-            module,
-            training_batches(training, options, **shard),
-            None if validation is None else ordered_batches(validation, options, **shard),
-            ckpt_path=newest,
-            weights_only=True,
-        )
+        with FastDepthwise() if (device, precision) == ("cpu", "bf16") else nullcontext():
+            _run_fit(
+                trainer,
+                module,
+                training_batches(training, options, **shard),
+                None if validation is None else ordered_batches(validation, options, **shard),
+                ckpt_path=newest,
+                weights_only=True,
+            )
     if is_main_process():
         _keep(module, newest_checkpoint(run.checkpoints), checkpoints)
         needs_score = options.keep == "best" or options.early_stopping_patience > 0

@@ -1,0 +1,121 @@
+"""Gradients of depthwise convolutions in bf16 on a CPU, where oneDNN has no fast ones for all sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.overrides import TorchFunctionMode
+
+
+class FastDepthwise(TorchFunctionMode):
+    """While it is entered, slow gradients of depthwise convolutions are computed in fp32 instead.
+
+    Two of them are ten times as slow in bf16 as in fp32: that of the input where the stride is above 1, and
+    that of the weights where the kernel is larger than 3×3. They take more than half of a training step of
+    an EfficientNet. Everything else stays as autocast has it, and gradients differ by rounding alone.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Replace the convolutions that are slow."""
+        if function is torch.conv2d and torch.is_autocast_enabled("cpu"):
+            made = _convolved(*args, **(kwargs or {}))
+            if made is not None:
+                return made
+        return function(*args, **(kwargs or {}))
+
+
+def _convolved(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor | None:
+    """The convolution with other gradients; None where autocast's own are as fast."""
+    stride, dilation = _pair(stride), _pair(dilation)
+    is_slow = max(stride) > 1 or max(weight.shape[2:]) > 3
+    is_depthwise = groups > 1 and weight.shape[:2] == (groups, 1) and input.ndim == 4
+    is_bf16 = torch.get_autocast_dtype("cpu") is torch.bfloat16 and input.device.type == "cpu"
+    if not (is_slow and is_depthwise and is_bf16 and torch.is_grad_enabled()) or isinstance(padding, str):
+        return None
+    made: Tensor = _Depthwise.apply(input, weight, stride, _pair(padding), dilation)
+    return made if bias is None else made + bias.to(made.dtype)[:, None, None]
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value) * (2 // len(value))
+
+
+class _Depthwise(torch.autograd.Function):
+    """Depthwise convolution in bf16, whose gradients are computed in whichever arithmetic is fast."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        dilation: tuple[int, int],
+    ) -> Tensor:
+        small = input.bfloat16()
+        ctx.save_for_backward(small, weight)
+        ctx.geometry, ctx.input_type = (stride, padding, dilation), input.dtype
+        return F.conv2d(small, weight.bfloat16(), None, stride, padding, dilation, len(weight))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        input, weight = ctx.saved_tensors
+        stride, padding, dilation = ctx.geometry
+        of_input = of_weight = None
+        if ctx.needs_input_grad[0]:
+            if max(stride) > 1:
+                smallest = [
+                    (made - 1) * step - 2 * pad + far * (side - 1) + 1
+                    for made, side, step, pad, far in zip(
+                        gradient.shape[2:], weight.shape[2:], *ctx.geometry, strict=True
+                    )
+                ]
+                left = [size - least for size, least in zip(input.shape[2:], smallest, strict=True)]
+                of_input = F.conv_transpose2d(
+                    gradient.float(), weight.float(), None, stride, padding, left, len(weight), dilation
+                )
+            else:
+                of_input = _gradients(gradient, input, weight.bfloat16(), ctx.geometry, (True, False))[0]
+            of_input = of_input.to(ctx.input_type)
+        if ctx.needs_input_grad[1]:
+            kind = torch.float32 if max(weight.shape[2:]) > 3 else torch.bfloat16
+            wanted = (False, True)
+            of_weight = _gradients(gradient.to(kind), input.to(kind), weight.to(kind), ctx.geometry, wanted)[
+                1
+            ]
+            of_weight = of_weight.to(weight.dtype)
+        return of_input, of_weight, None, None, None
+
+
+def _gradients(
+    gradient: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    geometry: tuple[tuple[int, int], ...],
+    wanted: tuple[bool, bool],
+) -> tuple[Tensor, Tensor]:
+    """Gradients of the input and of the weight, as far as they are wanted."""
+    made: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+        gradient, input, weight, None, *geometry, False, (0, 0), len(weight), (*wanted, False)
+    )
+    return made[0], made[1]
