@@ -172,8 +172,8 @@ Made on {date.today()}; {processor_name()}, 1 thread, torch {torch.__version__};
 reach {limits}. Processor seconds, medians of {rounds} rounds in which ours and theirs take turns, each in a
 process of its own; other programs ran on the machine, so trust the ratios more than the seconds. Their code
 runs as it is, from a clone, without CUDA; where its network would not compare (SIPE's ResNet-50), it runs
-timm's Swin-T, as ours does. "Of the peak" is what our networks' matrix products reach of these limits, with all
-other work in the time. "Result" says how far both results agree.
+timm's Swin-T, as ours does. "Of the peak" is what our networks' matrix products reach of these limits, with
+all other work in the time. "Result" says how far both results agree.
 
 | work | peer and its code | theirs, s | ours, s | theirs / ours | of the peak | result |
 |---|---|---|---|---|---|---|

@@ -18,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from torch.nn.utils import clip_grad_norm_
 from swtformer import precision as arithmetic
 from swtformer.allocator import OPT_OUT, keep_freed_memory
 from swtformer.datasets.records import ImageSet, Record
+from swtformer.engine.depthwise import FastDepthwise
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.losses import consistency_loss
 from swtformer.functional.seeds import prototype_refinement, refined_maps
@@ -46,6 +49,7 @@ RESULT = Path(__file__).with_name("speed.md")
 CLASSES = tuple(f"class {number}" for number in range(20))
 SWIN, MOBILENET = "swin_tiny_patch4_window7_224", "mobilenetv2_100"
 BACKBONES = (SWIN, MOBILENET)
+TRAINED = (*BACKBONES, "tf_efficientnet_lite0", "tf_efficientnet_lite2")
 PRECISIONS = ("fp32", "bf16")
 BATCH = 16
 CROP_PX = 224
@@ -61,6 +65,7 @@ class Kind:
         keeps_memory: whether freed memory is kept, as the program does (`swtformer.allocator`).
         views: `localize.views`.
         products: library of float32 products of maps: mkl, onednn, or the program's own choice.
+        depthwise: gradients of depthwise convolutions in training: those of autocast, or the program's own.
     """
 
     work: str
@@ -69,15 +74,23 @@ class Kind:
     keeps_memory: bool = True
     views: str = "both"
     products: str = "auto"
+    depthwise: str = "own"
 
 
 MAPS = tuple(Kind("maps", backbone, precision) for backbone in BACKBONES for precision in PRECISIONS)
 GIVING_BACK = tuple(Kind("maps", kind.backbone, kind.precision, keeps_memory=False) for kind in MAPS)
 IN_TURN = tuple(Kind("maps", kind.backbone, kind.precision, views="in_turn") for kind in MAPS)
 PRODUCTS = tuple(Kind("maps", products=products) for products in ("mkl", "onednn"))
-TRAINING = tuple(Kind("training", backbone, precision) for backbone in BACKBONES for precision in PRECISIONS)
+TRAINING = tuple(
+    (
+        Kind("training", backbone),
+        Kind("training", backbone, "bf16", depthwise="autocast"),
+        Kind("training", backbone, "bf16"),
+    )
+    for backbone in TRAINED
+)
 REFINEMENT = Kind("refinement")
-KINDS = (*MAPS, *GIVING_BACK, *IN_TURN, *PRODUCTS, *TRAINING, REFINEMENT)
+KINDS = (*MAPS, *GIVING_BACK, *IN_TURN, *PRODUCTS, *chain.from_iterable(TRAINING), REFINEMENT)
 
 
 def measure(kind: Kind) -> float:
@@ -159,8 +172,10 @@ def _training_step(kind: Kind) -> Callable[[], None]:
         "present": _present(),
     }
 
+    own = kind.precision == "bf16" and kind.depthwise == "own"
+
     def step() -> None:
-        with arithmetic.autocast(kind.precision, "cpu"):
+        with FastDepthwise() if own else nullcontext(), arithmetic.autocast(kind.precision, "cpu"):
             loss = module.training_step(batch, 0)
         loss.backward()
         clip_grad_norm_(model.parameters(), settings.train.clip_norm)
@@ -218,10 +233,11 @@ def page(seconds: Mapping[Kind, list[float]]) -> str:
         full = median[Kind("maps", kind.backbone)]
         cells = (median[back], own, median[back] / own, full / own, median[in_turn], own / median[in_turn])
         maps.append(f"| {kind.backbone} | {kind.precision} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
-    training = [
-        f"| {kind.backbone} | {kind.precision} | {median[kind]:.2f} | {BATCH / median[kind]:.1f} |"
-        for kind in TRAINING
-    ]
+    training = []
+    for kinds in TRAINING:
+        fp32, plain, fast = (median[kind] for kind in kinds)
+        row = f"{fp32:.2f} | {plain:.2f} | {fast:.2f} | {plain / fast:.2f} | {BATCH / fast:.1f}"
+        training.append(f"| {kinds[0].backbone} | {row} |")
     mkl, onednn = (median[kind] for kind in PRODUCTS)
     repetitions = len(next(iter(seconds.values())))
     return f"""# Speed on one core
@@ -248,10 +264,12 @@ fast. The program takes oneDNN on AMD's processors with AVX-512 alone (`swtforme
 
 ## Training step
 
-SWTformer-V2 with all its losses, {BATCH} crops of {CROP_PX} px: forward, backward, clipping and AdamW.
+SWTformer-V2 with all its losses, {BATCH} crops of {CROP_PX} px: forward, backward, clipping and AdamW. In
+bf16, "autocast" has all gradients from oneDNN; the program computes those of depthwise convolutions in fp32
+where oneDNN's are slow (`swtformer.engine.depthwise`).
 
-| backbone | precision | s | images a second |
-|---|---|---|---|
+| backbone | fp32, s | bf16, autocast, s | bf16, s | autocast / bf16 | images a second |
+|---|---|---|---|---|---|
 {chr(10).join(training)}
 
 ## Refinement

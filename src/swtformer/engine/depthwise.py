@@ -99,11 +99,9 @@ class _Depthwise(torch.autograd.Function):
             of_input = of_input.to(ctx.input_type)
         if ctx.needs_input_grad[1]:
             kind = torch.float32 if max(weight.shape[2:]) > 3 else torch.bfloat16
-            wanted = (False, True)
-            of_weight = _gradients(gradient.to(kind), input.to(kind), weight.to(kind), ctx.geometry, wanted)[
-                1
-            ]
-            of_weight = of_weight.to(weight.dtype)
+            values = [each.to(kind) for each in (gradient, input, weight)]
+            _, made = _gradients(values[0], values[1], values[2], ctx.geometry, (False, True))
+            of_weight = made.to(weight.dtype)
         return of_input, of_weight, None, None, None
 
 
