@@ -16,6 +16,7 @@ from swtformer.datasets.records import Record
 from swtformer.errors import DataError
 from swtformer.labelling.start import RunExamples, Start
 from swtformer.settings import ImageSettings
+from swtformer.store.notes import MapNotes, write_notes
 from swtformer.store.run import Run
 
 SIZE = (12, 20)
@@ -30,6 +31,7 @@ def examples(tmp_path: Path) -> RunExamples:
         Image.fromarray(pixels).save(record.image)
         draw_maps(index, SIZE, present, rcam=True).save(run.map_file(record.id))
         records.append(record)
+    write_notes(run.maps_file, MapNotes(made_by="model"))
     return RunExamples(run, records, Start("cam", power=2.0), ImageSettings())
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from support.chain_data import draw_photos, quick_chain
 from support.toy_methods import registered_toys
 from swtformer.datasets import open_dataset
+from swtformer.datasets.problems import BrokenSetError
 from swtformer.errors import DataError, SettingsError, SwtformerError
 from swtformer.review.decisions import decide, open_queue
 from swtformer.settings import Settings
@@ -98,16 +99,19 @@ def test_a_skipped_image_is_told(whole: tuple[Path, ChainResult]) -> None:
     assert {failure.id for failure in result.failures} == {"images/3"}
 
 
-def test_a_repaired_image_is_scored(tmp_path: Path) -> None:
+def test_an_image_is_scored_that_was_repaired_and_one_that_broke(tmp_path: Path) -> None:
     settings = quick_chain(tmp_path, train={"resume_anyway": True}, segment={"resume_anyway": True})
     table = draw_photos(tmp_path)
     image = tmp_path / "images" / "3.png"
     whole, broken = image.read_bytes(), b"no picture"
-    for content in (broken, whole):
+    for content in (broken, whole, broken):
         image.write_bytes(content)
         result = run(table, tmp_path / "run", settings)
         masks = Run(Run(result.run.segmentation).predictions).mask_file("images/3")
-        assert masks.is_file() == (content is whole)
+        if content is whole:
+            assert masks.is_file()
+        assert result.run.map_file("images/3").is_file() == (content is whole)
+        assert result.run.refined_map_file("images/3").is_file() == (content is whole)
 
 
 def test_again_it_keeps_what_is_there(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:
@@ -413,13 +417,24 @@ def test_strict_refuses_a_damaged_image(tmp_path: Path) -> None:
 def test_masks_that_cannot_score_are_refused_before_training(tmp_path: Path) -> None:
     settings = quick_chain(tmp_path)
     table = draw_photos(tmp_path)
-    Image.new("L", (48, 64), 9).save(tmp_path / "masks" / "images" / "3.png")
-    with pytest.raises(DataError, match=r"2 problems to fix first:\n.*3\.png"):
+    mask = tmp_path / "masks" / "images" / "3.png"
+    whole = mask.read_bytes()
+    Image.new("L", (48, 64), 9).save(mask)
+    with pytest.raises(BrokenSetError, match=r"2 problems to fix first:\n.*3\.png") as error:
         run(table, tmp_path / "run", settings)
+    assert [problem.kind for problem in error.value.problems if problem.fatal] == ["mask_size", "mask_values"]
     assert not (tmp_path / "run" / "checkpoints").exists()
-    # Without scores they do no harm; wanted later, they are looked at again.
+    # Without scores they do no harm; wanted later, or changed, they are looked at again.
     run(table, tmp_path / "run", settings, until="train")
-    with pytest.raises(DataError, match="2 problems to fix first"):
+    data = open_dataset(table, settings.data)
+    unlabelled = replace(
+        data, records=tuple(replace(r, present=None) if r.id == "images/3" else r for r in data.records)
+    )
+    run_stages(unlabelled, settings=settings, out=tmp_path / "other", rounds=1, until="check")
+    mask.write_bytes(whole)
+    run(table, tmp_path / "run", settings, until="evaluate")
+    Image.new("L", (64, 56), 9).save(mask)
+    with pytest.raises(BrokenSetError, match="1 problem to fix first"):
         run(table, tmp_path / "run", settings)
 
 

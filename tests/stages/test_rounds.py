@@ -202,7 +202,7 @@ def test_what_people_decide_later_carries_over_as_well(
             run.corrected_masks, Corrections(base=run.pseudo_masks, corrected=corrected, version=version)
         )
 
-    correct(first, one, 1)
+    decide(first, one, "reject", version=version_of(first.pseudo_masks))
     carry_over(first, second)
     correct(second, one, 3)
     correct(first, other, 2)
@@ -210,7 +210,7 @@ def test_what_people_decide_later_carries_over_as_well(
     carry_over(first, second)
     assert (read_mask(second.corrected_masks / f"{one}.png") == 3).all(), "this round's own stays"
     assert (read_mask(second.corrected_masks / f"{other}.png") == 2).all()
-    assert rejected_ids(second, second.corrected_masks) == {bad}
+    assert rejected_ids(second, second.corrected_masks) == {bad}, "the round's own correction counts"
     corrections = read_corrections(second.corrected_masks)
     assert corrections is not None
     assert set(corrections.corrected) == {one, other}
@@ -221,7 +221,27 @@ def test_masks_that_somebody_put_into_a_round_stay(whole: tuple[Path, ChainResul
     last = copy.round(3)
     write_mask(last.corrected_masks / "own.png", np.ones((4, 4), np.uint8))
     carry_over(copy.round(2), last)
+    before = copy.round(2)
+    for id in before.map_ids():
+        write_mask(before.corrected_masks / f"{id}.png", read_mask(before.pseudo_mask_file(id)))
+    notes = Corrections(base=before.pseudo_masks, corrected={before.map_ids()[0]: "own"}, version="any")
+    write_corrections(before.corrected_masks, notes)
+    with pytest.raises(SettingsError, match="Move this folder elsewhere"):
+        carry_over(before, last)
     assert (last.corrected_masks / "own.png").is_file()
+
+
+def test_a_round_that_was_trained_on_other_masks_stays_so(
+    whole: tuple[Path, ChainResult], tmp_path: Path
+) -> None:
+    folder, result = whole
+    copy = Run(Path(shutil.copytree(result.run.path, tmp_path / "run")))
+    trained = Run(copy.round(2).segmentation)
+    own = trained.settings()
+    masks = own.segment.model_copy(update={"masks": tmp_path / "by hand"})
+    trained.write_settings(own.model_copy(update={"segment": masks}))
+    require_current(copy, copy.round(2), settings=quick_chain(folder))
+    assert trained.settings().segment.masks == tmp_path / "by hand"
 
 
 def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from swtformer.refiners import Example
 from swtformer.settings import ImageSettings
 from swtformer.store.files import digest, file_stamp
 from swtformer.store.maps import ClassActivationMaps
-from swtformer.store.notes import Made
-from swtformer.store.refined_maps import maps_stamp
+from swtformer.store.notes import Made, map_notes
+from swtformer.store.refined_maps import load_current, maps_stamp
 from swtformer.store.run import Run
 
 
@@ -67,13 +68,18 @@ class RunExamples:
     start: Start
     images: ImageSettings
 
+    @cached_property
+    def made_by(self) -> str:
+        """Fingerprint that the run's maps carry."""
+        return map_notes(self.run).made_by
+
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Example:
         record = self.records[index]
         try:
-            maps = ClassActivationMaps.load(self.run.map_file(record.id))
+            maps = load_current(self.run, record.id, made_by=self.made_by)
             image, channels = self.start.tensors(read_image(record.image, self.images), maps)
         except SwtformerError as error:
             raise DataError(str(error)) from error
@@ -84,7 +90,7 @@ class RunExamples:
         sources = []
         for record in self.records:
             try:
-                maps = ClassActivationMaps.load(self.run.map_file(record.id))
+                maps = load_current(self.run, record.id, made_by=self.made_by)
             except SwtformerError:
                 continue  # recorded as a failure when its turn comes
             sources.append((record.id, made_from(record, maps)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -41,7 +41,7 @@ from swtformer.stages.rounds import (
 from swtformer.stages.segment import segment
 from swtformer.stages.train import SECTIONS, train
 from swtformer.store.failures import Failure, read_failures
-from swtformer.store.files import digest
+from swtformer.store.files import digest, file_stamp
 from swtformer.store.models import holds_model, own_networks
 from swtformer.store.notes import training_notes, update_training_notes
 from swtformer.store.run import Run
@@ -243,18 +243,23 @@ class _Chain:
         Raises:
             BrokenSetError: something must be fixed first; masks too, where they score.
         """
-        fingerprint = digest(self.data.fingerprint(), file_sizes(self.data), self.is_scored)
+        masks = [record.mask for record in self.data.records if self.is_scored and record.mask is not None]
+        fingerprint = digest(self.data.fingerprint(), file_sizes(self.data), *map(file_stamp, masks))
         if training_notes(self.run).checked == fingerprint and not self.settings.data.strict:
             self.problems = self.data.problems
             return f"checked before; labels from {self.data.labels_from}"
         found = check(self.data, settings=self.settings.data, progress=self.report_progress)
-        fatal = [
-            problem
+        scored = {record.id for record in self.mapped.records} if self.is_scored else set[str]()
+        problems = [
+            replace(problem, fatal=True)
+            if problem.kind in UNUSABLE_MASK and problem.id in scored
+            else problem
             for problem in found.problems
-            if problem.fatal or (self.is_scored and problem.kind in UNUSABLE_MASK)
         ]
+        fatal = [problem for problem in problems if problem.fatal]
         if fatal:
-            raise broken_set(found.name, fatal)
+            warnings = [problem for problem in problems if not problem.fatal]
+            raise broken_set(found.name, fatal, warnings=warnings)
         update_training_notes(self.run, checked=fingerprint)
         self.problems = found.problems
         skipped = f", {found.unreadable} of them cannot be read" if found.unreadable else ""

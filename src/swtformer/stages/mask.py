@@ -51,7 +51,8 @@ def mask(run: Run, *, settings: MaskSettings | None = None, progress: Progress =
 
     Raises:
         SettingsError: CAMs are wanted where there is no background.
-        SwtformerError: the run has no usable maps, or none of the wanted source.
+        SwtformerError: the run has no settings.yaml or maps.json, no usable maps, or none of the wanted
+            source.
     """
     settings = run.settings().mask if settings is None else settings
     require_source(settings.source, run.settings().data.background)

@@ -31,7 +31,7 @@ from swtformer.short_repr import ShortRepr
 from swtformer.store.failures import Failure, write_failures
 from swtformer.store.files import digest
 from swtformer.store.maps import STEPS, ClassActivationMaps, are_current
-from swtformer.store.notes import MapNotes, RefinedNotes, map_notes, read_notes, training_notes, write_notes
+from swtformer.store.notes import RefinedNotes, map_notes, write_notes
 from swtformer.store.refined_maps import load_current
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_maker
@@ -100,12 +100,11 @@ def refine(
 def _refine(
     run: Run, data: ImageSet | None, settings: Settings, team: Team, progress: Progress
 ) -> RefineResult:
-    mapped_by = read_notes(run.maps_file, MapNotes)
+    mapped, mapped_by = set(ids_with_maps(run)), map_notes(run)
     if data is None:
-        data = open_data_of(run, mapped_by or training_notes(run))
+        data = open_data_of(run, mapped_by)
     settings = with_range(settings, data)
     options = settings.refine
-    mapped = set(ids_with_maps(run))
     records = [record for record in data.records if record.id in mapped]
     if not records:
         raise SwtformerError(
@@ -120,20 +119,19 @@ def _refine(
     refining.weights = team.agreed(lambda: refining.fit(records, progress))
     settled = options.model_copy(update={"source": refining.start.source})
     shaped_by = settings.model_copy(update={"refine": settled}).shaping("refine", "refiner")
-    maps_made_by = None if mapped_by is None else mapped_by.made_by
     refining.made_by = digest(
-        maps_made_by, shaped_by, refining.start, settings.data.images_alone(), refining.weights
+        mapped_by.made_by, shaped_by, refining.start, settings.data.images_alone(), refining.weights
     )
     notes = RefinedNotes(
         **notes_of(data),
         made_by=refining.made_by,
-        maps_made_by=maps_made_by,
+        maps_made_by=mapped_by.made_by,
         images=len(records),
         method=options.method,
         source=refining.start.source,
         background_power=refining.start.power if refining.start.source == "cam" else None,
-        scales=() if mapped_by is None else mapped_by.scales,
-        flip=False if mapped_by is None else mapped_by.flip,
+        scales=mapped_by.scales,
+        flip=mapped_by.flip,
         settings=shaped_by,
     )
     team.agreed(lambda: write_notes(run.refined_file, notes))

@@ -70,13 +70,16 @@ def _follow_masks(after: Run) -> None:
     """Let a round's training know where its corrected masks lie now, as they move and are copied with it."""
     trained, own = Run(after.segmentation), after.corrected_masks.resolve()
     settings = trained.settings()
-    if settings.segment.masks not in (None, own):
+    noted = settings.segment.masks
+    if noted not in (None, own) and noted.parts[-2:] == own.parts[-2:] and own.is_dir():
         masks = settings.segment.model_copy(update={"masks": own})
         trained.write_settings(settings.model_copy(update={"segment": masks}))
 
 
 def require_current(before: Run, after: Run, *, settings: Settings) -> None:
     """Refuse a round that is stale: its network started from an older one, or had other settings.
+
+    The training of a round that was moved or copied is first told where its corrected masks lie now.
 
     Args:
         before: run of the round before.
@@ -120,7 +123,8 @@ def carry_over(before: Run, after: Run) -> None:
         after: run of the round, whose pseudo-masks are made.
 
     Raises:
-        SettingsError: masks were corrected in this round, and its pseudo-masks are others now.
+        SettingsError: masks were corrected in this round, and its pseudo-masks are others now; or masks that
+            somebody put there are in the way of corrections.
     """
     ids = set(mask_ids(after.pseudo_masks))
     version = version_of(after.pseudo_masks)
@@ -128,7 +132,7 @@ def carry_over(before: Run, after: Run) -> None:
     corrections = read_corrections(before.corrected_masks)
     kept = {} if corrections is None else corrections.corrected
     kept = {id: digest for id, digest in kept.items() if id in ids}
-    own: dict[str, str] = {}
+    versions, own = {id: kept.get(id, version) for id in ids}, dict[str, str]()
     if existing is not None and existing.version == version:
         own = existing.corrected  # carried over before, or corrected in this round by now
         kept |= own
@@ -138,11 +142,17 @@ def carry_over(before: Run, after: Run) -> None:
             "Move this folder elsewhere to keep it, and the same command goes on."
         )
     rejected = rejected_ids(before, before.pseudo_masks if corrections is None else before.corrected_masks)
-    add_rejections(after, {id: kept.get(id, version) for id in rejected & ids})
+    same = {id for id in rejected & ids if own.get(id, versions[id]) == versions[id]}
+    add_rejections(after, {id: versions[id] for id in same})
     if not kept and existing is not None:
         shutil.rmtree(after.corrected_masks)
     if kept == own:
         return
+    if existing is None and after.corrected_masks.is_dir():
+        raise SettingsError(
+            f"{after.corrected_masks} holds masks that `swtformer import` did not make, where corrections of "
+            "the round before would go. Move this folder elsewhere, and the same command goes on."
+        )
     with new_folder(after.corrected_masks, replaces=_is_of_corrections) as folder:
         for id in sorted(ids):
             source = before.corrected_masks if id in kept else after.pseudo_masks

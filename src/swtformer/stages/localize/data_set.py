@@ -226,7 +226,8 @@ class MapMaking(Work[Record, Failure | None]):
     def _saved(self, result: tuple[Record, ClassActivationMaps | SwtformerError]) -> Failure | None:
         record, maps = result
         if isinstance(maps, SwtformerError):
-            self.run.map_file(record.id).unlink(missing_ok=True)
+            for earlier in (self.run.map_file(record.id), self.run.refined_map_file(record.id)):
+                earlier.unlink(missing_ok=True)
             return Failure(record.id, "localize", str(record.image), str(maps))
         made_from = _source(record, self.settings)
         replace(maps, made_by=self.made_by, made_from=made_from).save(self.run.map_file(record.id))
