@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from lightning.fabric.loggers import tensorboard
+from torch import nn
 from torch.overrides import _get_current_function_mode_stack
 
 from support.slope import Blanks, Slope
@@ -271,9 +272,11 @@ def test_a_lost_process_is_named_where_there_are_several(
         fitting._run_fit(fitting.Trainer(logger=False, accelerator="cpu"), module)
 
 
-@pytest.mark.parametrize(("precision", "entered"), [("bf16", True), ("fp32", False)])
+@pytest.mark.parametrize(
+    ("precision", "groups", "entered"), [("bf16", 4, True), ("bf16", 1, False), ("fp32", 4, False)]
+)
 def test_gradients_of_depthwise_convolutions_are_the_fast_ones(
-    precision: str, entered: bool, tmp_path: Path
+    precision: str, groups: int, entered: bool, tmp_path: Path
 ) -> None:
     seen: list[bool] = []
 
@@ -282,5 +285,7 @@ def test_gradients_of_depthwise_convolutions_are_the_fast_ones(
             seen.append(any(isinstance(mode, FastDepthwise) for mode in _get_current_function_mode_stack()))
             return super().training_step(*args)
 
-    run_fit(Watched(options(precision=precision)), tmp_path)
+    watched = Watched(options(precision=precision))
+    watched.layer = nn.Conv2d(4, 4, 3, groups=groups).requires_grad_(False)
+    run_fit(watched, tmp_path)
     assert set(seen) == {entered}

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
@@ -33,6 +33,11 @@ class FastDepthwise(TorchFunctionMode):
             if made is not None:
                 return made
         return function(*args, **(kwargs or {}))
+
+
+def has_depthwise(module: nn.Module) -> bool:
+    """Whether a network has depthwise convolutions."""
+    return any(isinstance(each, nn.Conv2d) and each.groups > 1 for each in module.modules())
 
 
 def _convolved(

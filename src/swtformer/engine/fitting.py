@@ -17,7 +17,7 @@ from swtformer.engine.batches import Samples, ordered_batches, training_batches
 from swtformer.engine.callbacks import EpochMetrics, OwnSignals, ProgressReport, UnreadableImages
 from swtformer.engine.checkpoint_files import newest_checkpoint, read_checkpoint
 from swtformer.engine.checkpoints import AtomicCheckpointIO, EpochCheckpoints
-from swtformer.engine.depthwise import FastDepthwise
+from swtformer.engine.depthwise import FastDepthwise, has_depthwise
 from swtformer.engine.module import FittedModule
 from swtformer.errors import SettingsError, SwtformerError
 from swtformer.precision import pick_device, pick_precision
@@ -122,7 +122,8 @@ def fit(
             default_root_dir=run.path,
         )
         shard = {"rank": trainer.global_rank, "world_size": trainer.world_size}
-        with FastDepthwise() if (device, precision) == ("cpu", "bf16") else nullcontext():
+        is_slow = (device, precision) == ("cpu", "bf16") and has_depthwise(module)
+        with FastDepthwise() if is_slow else nullcontext():
             _run_fit(
                 trainer,
                 module,
