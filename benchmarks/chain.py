@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--part", choices=("compare", "final"), default="compare")
     parser.add_argument("--true-masks", action="store_true")
+    parser.add_argument("--true-epochs", type=int, help="epochs on true masks; by default those of segment")
     parser.add_argument("--rest", action="store_true", help="also train on images that the split leaves out")
     parser.add_argument("--seed", type=int, help="by default the configuration's")
     parser.add_argument("--classes", nargs="*", help="classes that are scored; by default all")
@@ -130,7 +131,12 @@ def main() -> None:
         for number in range(1, max(2, options.rounds))
     }
     if options.true_masks:
-        truth = train_on_truth(result.run, train, settings, options.out / "true")
+        place = "true"
+        if options.true_epochs is not None:
+            place = f"true-{options.true_epochs}"
+            longer = settings.segment.model_copy(update={"epochs": options.true_epochs})
+            settings = settings.model_copy(update={"segment": longer})
+        truth = train_on_truth(result.run, train, settings, options.out / place)
         networks["network trained on true masks"] = truth.path
     found = {}
     for number, (name, network) in enumerate(networks.items(), start=1):

@@ -32,7 +32,7 @@ from torch.nn.utils import clip_grad_norm_
 from swtformer import precision as arithmetic
 from swtformer.allocator import OPT_OUT, keep_freed_memory
 from swtformer.datasets.records import ImageSet, Record
-from swtformer.engine.depthwise import FastDepthwise
+from swtformer.engine.depthwise import FastDepthwise, has_depthwise
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.losses import consistency_loss
 from swtformer.functional.seeds import prototype_refinement, refined_maps
@@ -172,7 +172,7 @@ def _training_step(kind: Kind) -> Callable[[], None]:
         "present": _present(),
     }
 
-    own = kind.precision == "bf16" and kind.depthwise == "own"
+    own = kind.precision == "bf16" and kind.depthwise == "own" and has_depthwise(model)
 
     def step() -> None:
         with FastDepthwise() if own else nullcontext(), arithmetic.autocast(kind.precision, "cpu"):
@@ -266,7 +266,7 @@ fast. The program takes oneDNN on AMD's processors with AVX-512 alone (`swtforme
 
 SWTformer-V2 with all its losses, {BATCH} crops of {CROP_PX} px: forward, backward, clipping and AdamW. In
 bf16, "autocast" has all gradients from oneDNN; the program computes those of depthwise convolutions in fp32
-where oneDNN's are slow (`swtformer.engine.depthwise`).
+where oneDNN's are slow (`swtformer.engine.depthwise`). Swin-T has none, so its two figures differ by chance.
 
 | backbone | fp32, s | bf16, autocast, s | bf16, s | autocast / bf16 | images a second |
 |---|---|---|---|---|---|

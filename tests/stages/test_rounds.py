@@ -32,6 +32,12 @@ from swtformer.store.pseudo_masks import version_of
 from swtformer.store.run import Run
 
 
+def begin_corrections(run: Run) -> None:
+    """Copy a run's pseudo-masks to where corrected ones go."""
+    for id in run.map_ids():
+        write_mask(run.corrected_masks / f"{id}.png", read_mask(run.pseudo_mask_file(id)))
+
+
 def run(table: Path, out: Path, settings: Settings, rounds: int) -> ChainResult:
     return run_stages(open_dataset(table, settings.data), settings=settings, out=out, rounds=rounds)
 
@@ -161,8 +167,7 @@ def test_corrections_of_masks_that_were_replaced_are_kept(
 ) -> None:
     copy = Run(Path(shutil.copytree(whole[1].run.path, tmp_path / "run")))
     last = copy.round(3)
-    for id in last.map_ids():
-        write_mask(last.corrected_masks / f"{id}.png", read_mask(last.pseudo_mask_file(id)))
+    begin_corrections(last)
     notes = Corrections(base=last.pseudo_masks, corrected={last.map_ids()[0]: "own"}, version="older")
     write_corrections(last.corrected_masks, notes)
     with pytest.raises(SettingsError, match="corrections of pseudo-masks that have been replaced"):
@@ -191,8 +196,8 @@ def test_what_people_decide_later_carries_over_as_well(
 
     def correct(run: Run, id: str, value: int) -> None:
         earlier = read_corrections(run.corrected_masks)
-        for each in run.map_ids() if earlier is None else ():
-            write_mask(run.corrected_masks / f"{each}.png", read_mask(run.pseudo_mask_file(each)))
+        if earlier is None:
+            begin_corrections(run)
         labels = np.full_like(read_mask(run.pseudo_mask_file(id)), value)
         write_mask(run.corrected_masks / f"{id}.png", labels)
         known = {} if earlier is None else earlier.corrected
@@ -222,8 +227,7 @@ def test_masks_that_somebody_put_into_a_round_stay(whole: tuple[Path, ChainResul
     write_mask(last.corrected_masks / "own.png", np.ones((4, 4), np.uint8))
     carry_over(copy.round(2), last)
     before = copy.round(2)
-    for id in before.map_ids():
-        write_mask(before.corrected_masks / f"{id}.png", read_mask(before.pseudo_mask_file(id)))
+    begin_corrections(before)
     notes = Corrections(base=before.pseudo_masks, corrected={before.map_ids()[0]: "own"}, version="any")
     write_corrections(before.corrected_masks, notes)
     with pytest.raises(SettingsError, match="Move this folder elsewhere"):
@@ -252,8 +256,7 @@ def test_what_people_decided_carries_over(whole: tuple[Path, ChainResult], tmp_p
     decide(first, rejected, "reject", version=queue.items[1].version)
     labels = np.zeros_like(read_mask(first.pseudo_mask_file(drawn)))
     labels[:5] = 1
-    for id in first.map_ids():
-        write_mask(first.corrected_masks / f"{id}.png", read_mask(first.pseudo_mask_file(id)))
+    begin_corrections(first)
     write_mask(first.corrected_masks / f"{drawn}.png", labels)
     version = version_of(first.pseudo_masks)
     corrected = {drawn: fingerprint(labels), bad: "worse"}

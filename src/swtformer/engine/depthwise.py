@@ -15,9 +15,10 @@ from torch.overrides import TorchFunctionMode
 class FastDepthwise(TorchFunctionMode):
     """While it is entered, slow gradients of depthwise convolutions are computed in fp32 instead.
 
-    Two of them are ten times as slow in bf16 as in fp32: that of the input where the stride is above 1, and
-    that of the weights where the kernel is larger than 3×3. They take more than half of a training step of
-    an EfficientNet. Everything else stays as autocast has it, and gradients differ by rounding alone.
+    Two of them are several times as slow in bf16 as in fp32: that of the input where the stride is above 1,
+    and that of the weights where the kernel is larger than 3×3. A training step of an EfficientNet takes 1.5
+    times as long with them (benchmarks/speed.md). Everything else stays as autocast has it, and gradients
+    differ by rounding alone.
     """
 
     def __torch_function__(
