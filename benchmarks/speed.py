@@ -1,4 +1,4 @@
-"""Times map making, a training step and refinement on one core, and writes speed.md beside this file.
+"""Times map making, training steps and refinement on one core, and writes speed.md beside this file.
 
     python benchmarks/speed.py --repetitions 2
 
@@ -35,6 +35,7 @@ from swtformer.datasets.records import ImageSet, Record
 from swtformer.engine.depthwise import FastDepthwise, has_depthwise
 from swtformer.functional.activation import normalised, with_background
 from swtformer.functional.losses import consistency_loss
+from swtformer.functional.pixel_losses import pixel_cross_entropy
 from swtformer.functional.seeds import prototype_refinement, refined_maps
 from swtformer.machine import processor_name
 from swtformer.methods import create_model
@@ -60,12 +61,13 @@ class Kind:
     """What is measured.
 
     Attributes:
-        work: maps of one photograph, one training step, or one refinement, forward and backward.
+        work: maps of one photograph, one training step, or one refinement or loss on masks, forward and
+            backward.
         backbone, precision: of maps and training.
         keeps_memory: whether freed memory is kept, as the program does (`swtformer.allocator`).
         views: `localize.views`.
         products: library of float32 products of maps: mkl, onednn, or the program's own choice.
-        depthwise: gradients of depthwise convolutions in training: those of autocast, or the program's own.
+        by: whose gradients of depthwise convolutions, or whose loss on masks: torch's or the program's own.
     """
 
     work: str
@@ -74,7 +76,7 @@ class Kind:
     keeps_memory: bool = True
     views: str = "both"
     products: str = "auto"
-    depthwise: str = "own"
+    by: str = "own"
 
 
 MAPS = tuple(Kind("maps", backbone, precision) for backbone in BACKBONES for precision in PRECISIONS)
@@ -84,13 +86,14 @@ PRODUCTS = tuple(Kind("maps", products=products) for products in ("mkl", "onednn
 TRAINING = tuple(
     (
         Kind("training", backbone),
-        Kind("training", backbone, "bf16", depthwise="autocast"),
+        Kind("training", backbone, "bf16", by="torch"),
         Kind("training", backbone, "bf16"),
     )
     for backbone in TRAINED
 )
 REFINEMENT = Kind("refinement")
-KINDS = (*MAPS, *GIVING_BACK, *IN_TURN, *PRODUCTS, *chain.from_iterable(TRAINING), REFINEMENT)
+LOSS = (Kind("loss", by="torch"), Kind("loss"))
+KINDS = (*MAPS, *GIVING_BACK, *IN_TURN, *PRODUCTS, *chain.from_iterable(TRAINING), REFINEMENT, *LOSS)
 
 
 def measure(kind: Kind) -> float:
@@ -102,7 +105,7 @@ def measure(kind: Kind) -> float:
         return _maps(kind)
     if kind.work == "training":
         return _last_of(3, _training_step(kind))
-    return _last_of(20, _refinement())
+    return _last_of(20, _refinement() if kind.work == "refinement" else _loss(kind))
 
 
 def _last_of(times: int, work: Callable[[], None]) -> float:
@@ -172,7 +175,7 @@ def _training_step(kind: Kind) -> Callable[[], None]:
         "present": _present(),
     }
 
-    own = kind.precision == "bf16" and kind.depthwise == "own" and has_depthwise(model)
+    own = kind.precision == "bf16" and kind.by == "own" and has_depthwise(model)
 
     def step() -> None:
         with FastDepthwise() if own else nullcontext(), arithmetic.autocast(kind.precision, "cpu"):
@@ -203,6 +206,24 @@ def _refinement() -> Callable[[], None]:
         consistency_loss(cam, rcam, present, over="all").backward()
 
     return refine
+
+
+def _loss(kind: Kind) -> Callable[[], None]:
+    """Logits at the size of the crops and their cross-entropy, as a network on masks trains in bf16."""
+    small = torch.randn(BATCH, len(CLASSES) + 1, CROP_PX // 4, CROP_PX // 4, dtype=torch.bfloat16)
+    small = small.contiguous(memory_format=torch.channels_last).requires_grad_()
+    masks = torch.randint(0, len(CLASSES) + 1, (BATCH, CROP_PX, CROP_PX), dtype=torch.uint8)
+
+    def lose() -> None:
+        small.grad = None
+        logits = torch.nn.functional.interpolate(small, scale_factor=4, mode="bilinear", align_corners=False)
+        if kind.by == "torch":
+            loss = torch.nn.functional.cross_entropy(logits.float(), masks.long())
+        else:
+            loss = pixel_cross_entropy(logits, masks)
+        loss.backward()
+
+    return lose
 
 
 def measured_apart(kind: Kind) -> float:
@@ -265,12 +286,18 @@ fast. The program takes oneDNN on AMD's processors with AVX-512 alone (`swtforme
 ## Training step
 
 SWTformer-V2 with all its losses, {BATCH} crops of {CROP_PX} px: forward, backward, clipping and AdamW. In
-bf16, "autocast" has all gradients from oneDNN; the program computes those of depthwise convolutions in fp32
-where oneDNN's are slow (`swtformer.engine.depthwise`). Swin-T has none, so its two figures differ by chance.
+bf16, "autocast" has all gradients from oneDNN; the program computes those of depthwise convolutions in its own
+way where oneDNN's are slow (`swtformer.engine.depthwise`). Swin-T has none, so its two figures differ by chance.
 
 | backbone | fp32, s | bf16, autocast, s | bf16, s | autocast / bf16 | images a second |
 |---|---|---|---|---|---|
 {chr(10).join(training)}
+
+## Loss on masks
+
+{BATCH} crops of {CROP_PX} px and {len(CLASSES) + 1} labels, logits in bf16 from a quarter of the size, forward and backward: {1000 * median[LOSS[0]]:.0f} ms
+with `torch.nn.functional.cross_entropy`, {1000 * median[LOSS[1]]:.0f} ms with the program's own (`swtformer.functional.pixel_losses`),
+which is {median[LOSS[0]] / median[LOSS[1]]:.1f} times as fast.
 
 ## Refinement
 

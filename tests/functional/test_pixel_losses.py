@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from swtformer.functional.pixel_losses import (
     dice_loss,
@@ -54,6 +55,34 @@ def test_cross_entropy_equals_a_loop(weighted: bool, batch: tuple[torch.Tensor, 
             "image_weights": torch.tensor(by_image, dtype=torch.float64),
         }
     assert pixel_cross_entropy(logits, labels, **options).item() == pytest.approx(total / weight)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("kind", "closeness"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_cross_entropy_by_blocks_is_that_of_torch(
+    kind: torch.dtype, closeness: float, memory_format: torch.memory_format
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    # 5 rows to a block, so that the last one is smaller.
+    logits = 9 * torch.randn(2, 21, 12, 1200, generator=generator)
+    logits = logits.to(kind).contiguous(memory_format=memory_format).requires_grad_()
+    before = logits.detach().clone()
+    labels = torch.randint(0, 22, (2, 12, 1200), generator=generator)
+    labels[labels == 21] = 255
+    wanted = F.cross_entropy(logits.float(), labels, ignore_index=255)
+    (slope,) = torch.autograd.grad(3 * wanted, logits)
+    ours = pixel_cross_entropy(logits, labels.to(torch.uint8))
+    (made,) = torch.autograd.grad(3 * ours, logits)
+    torch.testing.assert_close(ours, wanted, rtol=1e-5, atol=0)
+    torch.testing.assert_close(made, slope, rtol=closeness, atol=closeness * float(slope.abs().max()))
+    assert made.dtype == kind
+    assert torch.equal(logits.detach(), before)
+
+
+def test_infinite_logits_show_in_the_loss() -> None:
+    logits = torch.zeros(1, 3, 2, 2)
+    logits[0, 1, 0, 0] = math.inf
+    assert pixel_cross_entropy(logits, torch.zeros(1, 2, 2, dtype=torch.uint8)).isnan()
 
 
 def test_dice_equals_a_loop(batch: tuple[torch.Tensor, torch.Tensor]) -> None:

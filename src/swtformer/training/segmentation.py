@@ -52,7 +52,6 @@ class SegmentationModule(FittedModule):
             NonFiniteError: the loss is nan or infinite.
         """
         logits, presence = self.model.parts(batch["image"])
-        logits = logits.float()
         image_weights = batch["confidence"] if self.settings.weighting == "confidence" else None
         losses = {
             "cross_entropy": pixel_cross_entropy(
