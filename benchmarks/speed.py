@@ -250,9 +250,16 @@ def page(seconds: Mapping[Kind, list[float]]) -> str:
     median = {kind: statistics.median(values) for kind, values in seconds.items()}
     maps = []
     for kind, back, in_turn in zip(MAPS, GIVING_BACK, IN_TURN, strict=True):
-        own = median[kind]
+        kept = median[kind]
         full = median[Kind("maps", kind.backbone)]
-        cells = (median[back], own, median[back] / own, full / own, median[in_turn], own / median[in_turn])
+        cells = (
+            median[back],
+            kept,
+            median[back] / kept,
+            full / kept,
+            median[in_turn],
+            kept / median[in_turn],
+        )
         maps.append(f"| {kind.backbone} | {kind.precision} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
     training = []
     for kinds in TRAINING:
@@ -260,6 +267,7 @@ def page(seconds: Mapping[Kind, list[float]]) -> str:
         row = f"{fp32:.2f} | {plain:.2f} | {fast:.2f} | {plain / fast:.2f} | {BATCH / fast:.1f}"
         training.append(f"| {kinds[0].backbone} | {row} |")
     mkl, onednn = (median[kind] for kind in PRODUCTS)
+    torchs, own = (median[kind] for kind in LOSS)
     repetitions = len(next(iter(seconds.values())))
     return f"""# Speed on one core
 
@@ -286,8 +294,9 @@ fast. The program takes oneDNN on AMD's processors with AVX-512 alone (`swtforme
 ## Training step
 
 SWTformer-V2 with all its losses, {BATCH} crops of {CROP_PX} px: forward, backward, clipping and AdamW. In
-bf16, "autocast" has all gradients from oneDNN; the program computes those of depthwise convolutions in its own
-way where oneDNN's are slow (`swtformer.engine.depthwise`). Swin-T has none, so its two figures differ by chance.
+bf16, "autocast" has all gradients from oneDNN; the program computes those of depthwise convolutions in its
+own way where oneDNN's are slow (`swtformer.engine.depthwise`). Swin-T has none, so its two figures differ by
+chance.
 
 | backbone | fp32, s | bf16, autocast, s | bf16, s | autocast / bf16 | images a second |
 |---|---|---|---|---|---|
@@ -295,9 +304,10 @@ way where oneDNN's are slow (`swtformer.engine.depthwise`). Swin-T has none, so 
 
 ## Loss on masks
 
-{BATCH} crops of {CROP_PX} px and {len(CLASSES) + 1} labels, logits in bf16 from a quarter of the size, forward and backward: {1000 * median[LOSS[0]]:.0f} ms
-with `torch.nn.functional.cross_entropy`, {1000 * median[LOSS[1]]:.0f} ms with the program's own (`swtformer.functional.pixel_losses`),
-which is {median[LOSS[0]] / median[LOSS[1]]:.1f} times as fast.
+{BATCH} crops of {CROP_PX} px and {len(CLASSES) + 1} labels, logits in bf16 from a quarter of the size,
+forward and backward: {1000 * torchs:.0f} ms with `torch.nn.functional.cross_entropy`,
+{1000 * own:.0f} ms with the program's own (`swtformer.functional.pixel_losses`), {torchs / own:.1f} times
+as fast.
 
 ## Refinement
 

@@ -14,10 +14,12 @@ def test_the_page_gives_medians_and_their_ratios(script: Callable[[str], ModuleT
     def first(kind: object) -> float:
         if kind.work == "refinement":
             return 0.03
+        if kind.work == "loss":
+            return 0.2 if kind.by == "torch" else 0.1
         seconds = 8.0 if kind.precision == "fp32" else 4.0
         if kind.products == "onednn":
             seconds -= 3
-        seconds += kind.depthwise == "autocast"
+        seconds += kind.by == "torch"
         return seconds + 2 * (not kind.keeps_memory) - 2 * (kind.views == "in_turn")
 
     page = speed.page({kind: [first(kind), first(kind) + 1, first(kind) + 5] for kind in speed.KINDS})
@@ -26,11 +28,12 @@ def test_the_page_gives_medians_and_their_ratios(script: Callable[[str], ModuleT
     assert "by MKL 9.00 s, by oneDNN 6.00 s, 1.50 times as" in page
     assert "| mobilenetv2_100 | 9.00 | 6.00 | 5.00 | 1.20 | 3.2 |" in page
     assert "1030.0 ms" in page
+    assert "1200 ms with `torch" in page
     assert "--repetitions 3" in page
     assert "{" not in page
 
 
-@pytest.mark.parametrize("work", ["maps", "training", "refinement"])
+@pytest.mark.parametrize("work", ["maps", "training", "refinement", "loss"])
 def test_a_measurement_is_a_number_of_seconds(script: Callable[[str], ModuleType], work: str) -> None:
     speed = script("speed")
     assert 0 < speed.measure(speed.Kind(work, "swin_nano", views="in_turn")) < 600
