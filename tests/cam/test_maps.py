@@ -186,6 +186,17 @@ def test_a_model_of_this_package_without_a_background() -> None:
     assert refined[:, 0].max() == 0
 
 
+def test_without_a_background_no_map_of_a_background_comes_from_a_cam_of_0() -> None:
+    model = tiny("swtformer_v3")
+    model.has_background = False
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.fill_(-50)
+    refined = CAM(model).refine(torch.rand(1, 3, 64, 96), present=torch.tensor([[0.0, 1.0, 0.0]])).rcam
+    assert refined[:, 0].max() == 0
+    assert refined[:, 1].max() > 0
+
+
 def test_a_model_of_this_package_for_other_bands() -> None:
     settings = ModelSettings(method="swtformer_v3", backbone="swin_nano", weights="none", bands=4)
     model = create_model(settings, ("a", "b")).eval()

@@ -122,14 +122,16 @@ def locate_seeds(
 
     A present class that wins no token has no prototype, so its R-CAM would be 0 everywhere. With
     `seedless="closest"` it gets the token where its overlap comes closest to the winner's (as a ratio), in
-    addition to the winner. This departs from the paper, which does not mention the case.
+    addition to the winner. This departs from the paper, which does not mention the case. A class whose map is
+    0 everywhere is close to no token and gets none.
 
     Args:
         features: (B, D, h, w) tokens of the last stage.
         maps: (B, C+1, h, w) in [0, 1] on the same grid; index 0 is background.
         present: (B, C) 0/1 image-level labels; background is always present.
         affinity: reading of Eq. 4, see `token_affinity`.
-        background_weight: factor on the background's overlap; None for `background_weights` of each image.
+        background_weight: factor on the background's overlap; None for `background_weights` of each image. At
+            0 the background wins no token.
         seedless: what a present class without a token gets: the closest one, or none.
 
     Returns:
@@ -158,14 +160,17 @@ def locate_seeds(
     overlap = torch.cat(overlaps, dim=1)
     if background_weight is None:
         overlap[..., 0] *= background_weights(overlap, present)[:, None]
-    else:
+    elif background_weight > 0:
         overlap[..., 0] *= background_weight
+    else:
+        allowed[:, 0] = False
     overlap = overlap.masked_fill(~allowed[:, None, :], -1.0)
     best, winner = overlap.max(-1, keepdim=True)
     seeds = F.one_hot(winner[..., 0], maps.shape[1]).mT
     if seedless == "closest":
         lacks_seeds = allowed & ~seeds.any(-1)
         lacks_seeds[:, 0] = False  # an object may fill the image
+        lacks_seeds &= overlap.amax(1) > 0
         closest = (overlap / best.clamp_min(EPSILON)).argmax(1)
         seeds = seeds.scatter_add(2, closest[..., None], lacks_seeds[..., None].to(seeds.dtype))
     return seeds.reshape(maps.shape).to(maps.dtype)
