@@ -1,5 +1,6 @@
 """Draws what could choose the background weight of V3 without masks, beside what masks say.
 
+    pip install matplotlib
     python benchmarks/criteria.py RUN [--images 100] [--classes dog cat] [--json msrc.json]
     python benchmarks/criteria.py --table msrc=msrc.json steel=steel.json --plot criteria.svg
 
@@ -172,10 +173,12 @@ def table(sets: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 def plot(sets: Mapping[str, Mapping[str, Mapping[str, float]]], file: Path) -> None:
     """A curve of each criterion over the weights, and that of the mIoU, one panel for each set."""
-    from matplotlib import pyplot
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    pyplot.rcParams["svg.hashsalt"] = "swtformer"
-    figure, panels = pyplot.subplots(1, len(sets), figsize=(5 * len(sets), 4), squeeze=False, sharey=True)
+    mpl.rcParams["svg.hashsalt"] = "swtformer"
+    figure = Figure(figsize=(5 * len(sets), 4))
+    panels = figure.subplots(1, len(sets), squeeze=False, sharey=True)
     for panel, (title, found) in zip(panels[0], sets.items(), strict=True):
         for name in CURVES:
             values = torch.tensor(list(found[name].values()))
