@@ -2,14 +2,30 @@ import threading
 
 import pytest
 
-from swtformer.in_order import AHEAD, in_order, work_ahead
+from swtformer import in_order as module
+from swtformer.in_order import AHEAD, helping_threads, in_order, work_ahead
 from swtformer.progress import silent
 
 IDS = [str(number) for number in range(131)]
 
 
-def test_results_keep_the_order_whichever_is_ready_first() -> None:
-    """Needs two threads: the first image waits for the second one."""
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"), [(1, None, 1), (6, None, 6), (64, None, 8), (8, "4", 2), (2, "8", 1)]
+)
+def test_processes_of_one_machine_share_its_cores(
+    cores: int, processes: str | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    if processes is None:
+        monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    else:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert helping_threads() == threads
+
+
+def test_results_keep_the_order_whichever_is_ready_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first image waits for the second one, in another thread."""
+    monkeypatch.setattr(module, "helping_threads", lambda: 2)
     second_done = threading.Event()
     calls: list[tuple[object, ...]] = []
 

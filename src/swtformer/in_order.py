@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from swtformer.processes import local_processes
 from swtformer.progress import Progress
 
 Item = TypeVar("Item")
@@ -18,6 +19,12 @@ THREADS = 8
 """Threads at most: decoding and writing gain little from more, and each holds an image."""
 AHEAD = 4
 """Results per thread that are ready or in progress; it bounds the memory of those that wait."""
+
+
+def helping_threads() -> int:
+    """Threads for decoding and counting: the cores of this process, shared with others of its machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(cores // local_processes(), THREADS), 1)
 
 
 def work_ahead(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
@@ -54,7 +61,7 @@ def in_order(
         ids: the images.
         progress: called after every image, in the caller's thread.
     """
-    results = work_ahead(work, ids, threads=min(os.cpu_count() or 1, THREADS))
+    results = work_ahead(work, ids, threads=helping_threads())
     for done, result in enumerate(results, start=1):
         yield result
         progress(stage, done, len(ids))

@@ -43,6 +43,14 @@ def local_number() -> int:
     return _number("LOCAL_RANK" if "LOCAL_RANK" in os.environ else "SLURM_LOCALID")
 
 
+def local_processes() -> int:
+    """Number of processes that a launcher started on this machine and left the same cores; 1 without one.
+
+    srun binds each process to its own cores as a rule, so its processes are not counted.
+    """
+    return max(_number("LOCAL_WORLD_SIZE"), 1)
+
+
 @contextmanager
 def without_launcher() -> Iterator[None]:
     """Let what runs inside take this process for the only one, which does all of its work alone."""

@@ -172,7 +172,6 @@ def test_a_large_image_needs_no_tensor_larger_than_itself(monkeypatch: pytest.Mo
     with LargestTensor() as whole:
         expected = swin(images)
     assert whole.largest >= 4 * 32 * 103 * 155  # the hidden layer of an MLP: the watch works
-    monkeypatch.setattr("swtformer.backbones.swin.TOKENS_AT_ONCE", 2048)
     monkeypatch.setattr("swtformer.backbones.window_attention.TOKENS_AT_ONCE", 2048)
     with LargestTensor() as parts:
         found = swin(images)
@@ -186,7 +185,6 @@ def test_parts_and_gradients_give_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     torch.manual_seed(0)
     swin = Swin("swin", SMALL).eval()
     images = torch.randn(2, 3, 100, 132)
-    monkeypatch.setattr("swtformer.backbones.swin.TOKENS_AT_ONCE", 7)
     monkeypatch.setattr("swtformer.backbones.window_attention.TOKENS_AT_ONCE", 7)
     whole = swin(images)
     assert all(stage.requires_grad for stage in whole)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.fabric.loggers import tensorboard
 from torch import nn
 from torch.overrides import _get_current_function_mode_stack
@@ -76,6 +77,15 @@ def test_the_best_epoch_is_the_first_of_the_highest_score(keep: str, weight: flo
     module = Slope(options(epochs=4, keep=keep), scores=(0.1, 0.5, 0.5, 0.3))
     run_fit(module, tmp_path)
     assert module.weight == pytest.approx(weight)
+
+
+def test_a_training_leaves_the_determinism_of_the_process(tmp_path: Path) -> None:
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        run_fit(Slope(options()), tmp_path)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_averaged_weights_are_kept_and_scored(tmp_path: Path) -> None:

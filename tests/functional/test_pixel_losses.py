@@ -97,6 +97,15 @@ def test_dice_equals_a_loop(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     assert dice_loss(logits, labels).item() == pytest.approx(np.mean(losses))
 
 
+def test_dice_of_bf16_is_summed_in_fp32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 5, 64, 64, generator=generator).bfloat16()
+    labels = torch.randint(0, 5, (4, 64, 64), generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = dice_loss(logits, labels)
+    torch.testing.assert_close(found, dice_loss(logits.float(), labels), rtol=1e-6, atol=0)
+
+
 def test_dice_runs_over_labels_that_occur() -> None:
     logits = torch.full((1, 3, 2, 2), -40.0)
     logits[:, 1] = 40.0

@@ -25,7 +25,7 @@ from torchvision.ops import StochasticDepth
 
 from swtformer.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Pyramid, check_images, for_bands
 from swtformer.backbones.weights import load_into
-from swtformer.backbones.window_attention import TOKENS_AT_ONCE, WindowAttention, goes_in_parts
+from swtformer.backbones.window_attention import WindowAttention, goes_in_parts, tokens_at_once
 
 PATCH_PX = 4
 
@@ -213,7 +213,7 @@ class Block(nn.Module):
             result: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
             return result
         rows = tokens.reshape(-1, tokens.shape[-1])
-        for part in rows.split(TOKENS_AT_ONCE):
+        for part in rows.split(tokens_at_once(rows)):
             part += self.mlp(self.norm2(part))
         return rows.view(tokens.shape)
 

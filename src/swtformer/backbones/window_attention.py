@@ -17,6 +17,11 @@ TOKENS_AT_ONCE = 2**15
 """Tokens processed together without gradients; a single row of windows may be more."""
 
 
+def tokens_at_once(tokens: Tensor) -> int:
+    """`TOKENS_AT_ONCE`; 16 times as many on an accelerator, where starting many small kernels costs more."""
+    return TOKENS_AT_ONCE if tokens.device.type == "cpu" else 16 * TOKENS_AT_ONCE
+
+
 def goes_in_parts(module: nn.Module) -> bool:
     """Whether a module processes tokens in parts: not with gradients, which keep all of them anyway.
 
@@ -57,7 +62,8 @@ class WindowAttention(nn.Module):
 
         band = rows.padded
         if goes_in_parts(self):
-            band = max(TOKENS_AT_ONCE // (batch * rows.window * columns.padded), 1) * rows.window
+            at_once = tokens_at_once(tokens)
+            band = max(at_once // (batch * rows.window * columns.padded), 1) * rows.window
         bands = [
             self._attend(part, rows, columns, rows.regions[first * band : (first + 1) * band])
             for first, part in enumerate(tokens.split(band, dim=1))

@@ -6,10 +6,12 @@ import logging
 import signal
 import threading
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
@@ -98,7 +100,7 @@ def fit(
     loggers: list[Any] = []
     if options.tensorboard:
         loggers.append(_tensorboard(run.path, module.prefix))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _determinism_kept():
         # Lightning's advice on worker counts, and its own use of deprecated torch calls.
         warnings.filterwarnings("ignore", module=r"lightning\..*")
         trainer = Trainer(
@@ -177,6 +179,19 @@ def _keep(module: FittedModule, newest: Path, checkpoints: EpochCheckpoints) -> 
     if module.options.keep == "best" and checkpoints.best_file is not None:
         kept = newest.with_name(checkpoints.best_file)
     module.load_state_dict(read_checkpoint(kept)["state_dict"])
+
+
+@contextmanager
+def _determinism_kept() -> Iterator[None]:
+    """Undo at the end what a trainer sets for the whole process, which would slow what comes after it."""
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def _run_fit(trainer: Any, module: FittedModule, *loaders: Any, **options: Any) -> None:

@@ -107,7 +107,8 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     known = labels != IGNORED
     # (known pixels, N)
-    probabilities = logits.softmax(1).movedim(1, -1)[known]
+    kind = torch.promote_types(logits.dtype, torch.float32)
+    probabilities = logits.to(kind).softmax(1).movedim(1, -1)[known]
     truth = F.one_hot(labels[known].long(), logits.shape[1]).to(probabilities.dtype)
     sizes = truth.sum(0)
     dice = 2 * (probabilities * truth).sum(0) / (probabilities.sum(0) + sizes).clamp(min=1e-8)

@@ -17,6 +17,13 @@ BATCH_PIXELS = 2**22
 WINDOW = 4
 """Batches' worth of items that are held and looked at for equal sizes."""
 
+BATCH_ON_A_GPU = 16
+
+
+def usual_limit(device: str) -> int:
+    """Most items of a batch where the settings name none; on a CPU more than one would not be faster."""
+    return 1 if device == "cpu" else BATCH_ON_A_GPU
+
 
 def in_equal_sizes(
     items: Iterable[tuple[Record, Item | SwtformerError]],

@@ -26,8 +26,8 @@ class RefineSettings(Section):
     """Background of CAMs is (1 − max)^power; by default the power at which it wins below the label-free
     threshold. R-CAMs bring their own."""
     batch_size: Annotated[Count | None, NEUTRAL] = None
-    """Images of one size that are refined together, fewer where they are large; by default 1 on a CPU,
-    where more would not be faster, and 16 on a GPU."""
+    """Images of one size that are refined together, fewer where they are large or memory is short; by default
+    1 on a CPU, where more would not be faster, and 16 on a GPU."""
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"
     """Where to compute."""
     workers: Annotated[int, Field(ge=0), NEUTRAL] = 1

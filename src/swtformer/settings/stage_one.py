@@ -117,8 +117,9 @@ class LocalizeSettings(Section):
     on even surfaces, where the surface predicts the class as well as the fault does."""
     stride: Count = 4
     """Maps are stored at the image's size divided by this."""
-    batch_size: Annotated[Count, NEUTRAL] = 1
-    """Images of one size that are mapped together, fewer where they are large."""
+    batch_size: Annotated[Count | None, NEUTRAL] = None
+    """Images of one size that are mapped together, fewer where they are large or memory is short; by default
+    1 on a CPU, where more would not be faster, and 16 on a GPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic; auto takes bf16 where the processor has it and fp32 elsewhere."""
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NEUTRAL] = "auto"

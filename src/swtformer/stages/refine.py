@@ -17,7 +17,7 @@ from swtformer.datasets.read_ahead import read_ahead
 from swtformer.datasets.records import ImageSet, Record
 from swtformer.datasets.value_range import with_range
 from swtformer.errors import ImageError, NonFiniteError, PluginError, SwtformerError
-from swtformer.inference.equal_sizes import in_equal_sizes
+from swtformer.inference.equal_sizes import in_equal_sizes, usual_limit
 from swtformer.labelling.mask_rule import ids_with_maps
 from swtformer.labelling.start import RunExamples, Start, made_from
 from swtformer.labelling.start_maps import label_free_power, require_source, source_of
@@ -36,9 +36,6 @@ from swtformer.store.refined_maps import load_current
 from swtformer.store.run import Run
 from swtformer.store.sole_writer import sole_maker
 from swtformer.training.refiner_weights import fit_or_load, load_fitted
-
-BATCH_ON_A_GPU = 16
-"""Images of one size that are refined together by default. On a CPU it is one, where more are no faster."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -224,12 +221,11 @@ class Refining(Work[Record, Failure | None]):
 
     def __call__(self, items: Sequence[Record]) -> Iterator[Failure | None]:
         """See `Work`."""
-        is_on_cpu = self.refiner.device.type == "cpu"
         results = in_equal_sizes(
             _unrefined(self.run, items, self.start, self.settings),
             size_of=lambda unrefined: unrefined.maps.size,
             work=partial(_refined, self.refiner),
-            limit=self.settings.refine.batch_size or (1 if is_on_cpu else BATCH_ON_A_GPU),
+            limit=self.settings.refine.batch_size or usual_limit(self.refiner.device.type),
         )
         for record, maps in results:
             if isinstance(maps, SwtformerError):

@@ -66,6 +66,18 @@ def test_rows_are_numbered_where_paths_are_no_keys(second: str | None, tmp_path:
     assert [sample.key for sample in found] == ["000000", "000001"]
 
 
+def test_rows_are_numbered_where_there_are_neither_keys_nor_paths(tmp_path: Path) -> None:
+    images = [{"bytes": b"0"}, {"bytes": b"1"}]
+    found = _read(write_parquet(tmp_path / "a.parquet", {"image": images}))
+    assert [(sample.key, sample.image) for sample in found] == [("000000", b"0"), ("000001", b"1")]
+
+
+def test_rows_without_a_key_are_numbered(tmp_path: Path) -> None:
+    columns = {"jpg": [b"0", b"1", b"2"], "__key__": [None, "y", None]}
+    found = _read(write_parquet(tmp_path / "a.parquet", columns))
+    assert [sample.key for sample in found] == ["000000", "y", "000002"]
+
+
 @pytest.mark.parametrize(
     ("columns", "match"),
     [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from support.launched import KILLED, files_below, killed_at, launch
 from support.models import tiny
@@ -16,8 +17,9 @@ from support.squares import draw_squares, quick_settings
 from swtformer.datasets.records import ImageSet, Problem, Record
 from swtformer.errors import CheckpointError, DataError, SettingsError
 from swtformer.methods import create_model
+from swtformer.methods.checked_maps import checked_maps
 from swtformer.methods.pretrained import save_pretrained
-from swtformer.settings import ModelSettings
+from swtformer.settings import ModelSettings, Settings, merge, validate
 from swtformer.stages.chain import run_stages
 from swtformer.stages.localize.data_set import localize, written
 from swtformer.store.failures import read_failures
@@ -43,6 +45,25 @@ def _run(folder: Path, method: str = "swtformer_v2") -> Run:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return _run(tmp_path / "run")
+
+
+def test_a_batch_that_exceeds_the_memory_is_halved(
+    run: Run, data: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def maps(model: object, images: torch.Tensor, *rest: object, **options: object) -> object:
+        sizes.append(len(images))
+        if len(images) > 2:
+            raise torch.OutOfMemoryError("three are too many")
+        return checked_maps(model, images, *rest, **options)
+
+    monkeypatch.setattr("swtformer.stages.localize.data_set.checked_maps", maps)
+    settings = merge(run.settings().model_dump(), {"localize": {"batch_size": 8}})
+    result = localize(run, data, settings=validate(Settings, settings, where="test"))
+    assert (result.done, result.failures) == (12, ())
+    assert max(sizes) > 2
+    assert len(list(run.maps.rglob("*.npz"))) == 12
 
 
 def test_one_file_per_image_with_only_its_classes(run: Run, data: ImageSet) -> None:

@@ -65,11 +65,15 @@ def _samples(file: Any, packed_bytes: int, *, labelled: bool) -> Iterator[Sample
     key = next((name for name in KEYS if name in columns), None)
     label = next((name for name in NAME_KEYS if labelled and name in columns), None)
     names = _class_names(file.schema_arrow.metadata or {}, label)
-    keys = _paths(file, image) if key is None and pyarrow.types.is_struct(columns[image]) else None
+    kind = columns[image]
+    has_paths = pyarrow.types.is_struct(kind) and kind.get_field_index("path") >= 0
+    keys = _paths(file, image) if key is None and has_paths else None
     wanted = [name for name in (image, key, label) if name is not None]
     for number, row in enumerate(_rows(file, wanted)):
         content = row[image]
-        own = row[key] if key is not None else keys[number] if keys else f"{number:06}"
+        own = row[key] if key is not None else keys[number] if keys else None
+        if own is None:
+            own = f"{number:06}"
         labels = row[label] if label is not None else None
         if isinstance(content, dict):
             content = content["bytes"]

@@ -18,7 +18,7 @@ from swtformer.datasets.records import NOT_THERE, ImageSet, Record
 from swtformer.datasets.value_range import with_range
 from swtformer.errors import DataError, ImageError, SettingsError, SwtformerError
 from swtformer.in_order import work_ahead
-from swtformer.inference.equal_sizes import in_equal_sizes
+from swtformer.inference.equal_sizes import in_equal_sizes, usual_limit
 from swtformer.inference.kept_maps import maps_of
 from swtformer.inference.network_maps import network_maps
 from swtformer.labelling.start_maps import require_source
@@ -219,7 +219,7 @@ class MapMaking(Work[Record, Failure | None]):
             ),
             size_of=lambda item: (item[1].shape[0], item[1].shape[1]),
             work=self._maps,
-            limit=options.batch_size,
+            limit=options.batch_size or usual_limit(pick_device(options.accelerator)),
         )
         return written(self._saved, results, device=pick_device(options.accelerator))
 
@@ -234,6 +234,16 @@ class MapMaking(Work[Record, Failure | None]):
         return None
 
     def _maps(self, batch: list[tuple[Record, np.ndarray]]) -> list[ClassActivationMaps]:
+        """Maps of images of one size. A batch that exceeds the memory is halved, until single images do."""
+        try:
+            return self._made(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        middle = len(batch) // 2
+        return self._maps(batch[:middle]) + self._maps(batch[middle:])
+
+    def _made(self, batch: list[tuple[Record, np.ndarray]]) -> list[ClassActivationMaps]:
         options, model = self.settings.localize, self.model
         device = pick_device(options.accelerator)
         present = None
