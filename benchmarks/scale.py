@@ -44,7 +44,7 @@ CORE_SECONDS = 3.6
 """Maps of a photograph of 375×500 px on one core: Swin-T, 4 scales and mirror, bf16 (2.8), PAR, pseudo-mask
 and prediction (0.8)."""
 GPU_PER_SECOND = 250
-"""The same on one H100 or H200, files written from the main thread."""
+"""The same on one H100 or H200, a guess."""
 CORE_HOUR, GPU_HOUR, TERABYTE_MONTH = 0.04, 3.0, 23.0
 """Dollars."""
 PHOTOGRAPH, MAPS, REFINED, MASK, AREAS = 110_000, 71_000, 57_000, 6_000, 1_500

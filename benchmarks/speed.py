@@ -61,8 +61,8 @@ class Kind:
     """What is measured.
 
     Attributes:
-        work: maps of one photograph, one training step, or one refinement or loss on masks, forward and
-            backward.
+        work: maps of one photograph, one training step, one refinement or loss on masks, forward and
+            backward, or one product of matrices.
         backbone, precision: of maps and training.
         keeps_memory: whether freed memory is kept, as the program does (`swtformer.allocator`).
         views: `localize.views`.
@@ -93,7 +93,12 @@ TRAINING = tuple(
 )
 REFINEMENT = Kind("refinement")
 LOSS = (Kind("loss", by="torch"), Kind("loss"))
-KINDS = (*MAPS, *GIVING_BACK, *IN_TURN, *PRODUCTS, *chain.from_iterable(TRAINING), REFINEMENT, *LOSS)
+PRODUCT = Kind("product", precision="bf16")
+SIDE = 2048
+"""Rows and columns of the matrices of PRODUCT."""
+SWIN_FLOP = 26.9e9
+"""Of a training step of Swin-T, for each crop, as `gpu.py` counts it."""
+KINDS = (*MAPS, *GIVING_BACK, *IN_TURN, *PRODUCTS, *chain.from_iterable(TRAINING), REFINEMENT, *LOSS, PRODUCT)
 
 
 def measure(kind: Kind) -> float:
@@ -105,6 +110,9 @@ def measure(kind: Kind) -> float:
         return _maps(kind)
     if kind.work == "training":
         return _last_of(3, _training_step(kind))
+    if kind.work == "product":
+        matrix = torch.randn(SIDE, SIDE, dtype=torch.bfloat16)
+        return _last_of(10, lambda: matrix @ matrix)
     return _last_of(20, _refinement() if kind.work == "refinement" else _loss(kind))
 
 
@@ -268,6 +276,8 @@ def page(seconds: Mapping[Kind, list[float]]) -> str:
         training.append(f"| {kinds[0].backbone} | {row} |")
     mkl, onednn = (median[kind] for kind in PRODUCTS)
     torchs, own = (median[kind] for kind in LOSS)
+    peak = 2 * SIDE**3 / median[PRODUCT]
+    share = SWIN_FLOP * BATCH / median[Kind("training", precision="bf16")] / peak
     repetitions = len(next(iter(seconds.values())))
     return f"""# Speed on one core
 
@@ -296,7 +306,7 @@ fast. The program takes oneDNN on AMD's processors with AVX-512 alone (`swtforme
 SWTformer-V2 with all its losses, {BATCH} crops of {CROP_PX} px: forward, backward, clipping and AdamW. In
 bf16, "autocast" has all gradients from oneDNN; the program computes those of depthwise convolutions in its
 own way where oneDNN's are slow (`swtformer.engine.depthwise`). Swin-T has none, so its two figures differ by
-chance.
+chance; its step in bf16 reaches {100 * share:.0f} % of the {peak / 1e9:.0f} GFLOP/s of large products.
 
 | backbone | fp32, s | bf16, autocast, s | bf16, s | autocast / bf16 | images a second |
 |---|---|---|---|---|---|
