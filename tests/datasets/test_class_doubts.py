@@ -34,6 +34,22 @@ def test_two_spellings_are_probably_one_class(names):
     assert all(name in message or ascii(name) in message for name in names)
 
 
+@pytest.mark.parametrize("name", ["shep", "sheeep", "shee", "sheepp", "sheap", "hseep", "shepe", "Shep"])
+def test_a_rare_name_that_is_a_letter_away_from_a_frequent_one(name):
+    ((kind, message),) = doubts(("dog", "sheep", name), [{1}] * 4 + [{2}, {0}])
+    assert kind == "class_spelling"
+    assert message == (
+        f"class {name!r} (images: 1) may be a misspelling of 'sheep' (4); if so, correct the labels."
+    )
+
+
+def test_names_that_are_no_misspellings():
+    assert doubts(("dog", "sheep", "shep"), [{1}] * 3 + [{2}]) == [], "not frequent enough"
+    assert doubts(("cat", "car"), [{0}] * 9 + [{1}]) == [], "short"
+    assert doubts(("sheep", "shop"), [{0}] * 9 + [{1}]) == [], "two letters"
+    assert doubts(("lesion 1", "lesion 2"), [{0}] * 9 + [{1}]) == [], "numbers"
+
+
 def test_characters_that_cannot_be_seen():
     assert [kind for kind, _ in doubts(("dog", "cat\u200b", "cat"))] == ["class_name", "class_spelling"]
 

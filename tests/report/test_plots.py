@@ -56,6 +56,15 @@ def test_one_point_is_a_dot():
     assert "1" in texts(svg)
 
 
+def test_shares_end_at_the_most_that_there_is():
+    lines = [Series("a", ((1, 100.0),), "line-0")]
+    svg = ET.fromstring(line_plot(lines, title="mAP", x_label="Epoch", most=100.0))
+    numbers = [float(text) for text in texts(svg) if text.replace(".", "").isdigit()]
+    assert max(numbers) == 100
+    low = [Series("a", ((1, 10.0), (2, 12.0)), "line-0")]
+    assert "100" not in texts(ET.fromstring(line_plot(low, title="mAP", x_label="Epoch", most=100.0)))
+
+
 def test_a_flat_line_has_an_axis():
     svg = plot(Series("a", ((1, 0.0), (2, 0.0)), "line-0"))
     assert len([text for text in svg.iter("text") if text.get("text-anchor") == "end"]) >= 3

@@ -184,7 +184,7 @@ def localize(
         result = run_localize(made, images, settings=settings, ray=ray, progress=view)
     kept = f", {result.reused} were kept" if result.reused else ""
     say(f"Maps of {result.done} images made{kept}: {made.maps}")
-    return finish(made, result.failures, next_command=f"swtformer mask {shlex.quote(str(run))}")
+    return finish(made, result.failures, next_command=f"swtformer refine {shlex.quote(str(run))}")
 
 
 @with_settings("mask")

@@ -16,6 +16,15 @@ ALIKE = 0.95
 
 MOST_CLASSES = 5000
 
+MOST_COMPARED = 1000
+"""Classes whose names are compared letter by letter."""
+
+RARE = 4
+"""A class has so many times the images of one that may be a misspelling of it."""
+
+SHORTEST = 4
+"""Letters of a name that may be misspelled; shorter names that differ by one letter are often others."""
+
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _JOINTS = re.compile(r"[\s_+&/|;,-]+(?:and|und|et|y|with)?[\s_+&/|;,-]*")
 
@@ -39,6 +48,7 @@ def doubt_classes(names: Sequence[str], labels: Sequence[frozenset[int]], proble
             message = f"class {name!r} may mean that nobody knows; if so, leave its images out."
             problems.warn("class_unknown", message)
     _doubt_spellings(names, problems)
+    _doubt_typing(names, labels, problems)
     _doubt_combinations(names, problems)
     _doubt_pairs(names, labels, problems)
 
@@ -56,6 +66,42 @@ def _doubt_spellings(names: Sequence[str], problems: Problems) -> None:
             shown = " and ".join(repr(name) if name.isascii() else ascii(name) for name in own)
             message = f"{shown} are probably one class; write them alike, or they are trained as {len(own)}."
             problems.warn("class_spelling", message)
+
+
+def _doubt_typing(names: Sequence[str], labels: Sequence[frozenset[int]], problems: Problems) -> None:
+    """Warn of a rare class whose name is a letter away from that of a frequent one."""
+    if len(names) > MOST_COMPARED:
+        return
+    images = Counter(index for present in labels for index in present)
+    spelled = [_spelling(name) for name in names]
+    for own, name in enumerate(spelled):
+        if len(name) < SHORTEST or not name.isalpha() or not images[own]:
+            continue
+        plurals = (f"{name}s", name.removesuffix("s"))  # these are doubted as spellings
+        near = [
+            place
+            for place, other in enumerate(spelled)
+            if images[place] >= RARE * images[own] and other not in plurals and _is_near(name, other)
+        ]
+        if near:
+            best = max(near, key=lambda place: images[place])
+            message = (
+                f"class {names[own]!r} (images: {images[own]}) may be a misspelling of {names[best]!r} "
+                f"({images[best]}); if so, correct the labels."
+            )
+            problems.warn("class_spelling", message)
+
+
+def _is_near(one: str, other: str) -> bool:
+    """Whether two names differ by one letter more, less or other, or by two neighbours in turned order."""
+    if one == other or abs(len(one) - len(other)) > 1:
+        return False
+    start = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if start is None:
+        return True  # one letter more at the end
+    rest, last = one[start:], other[start:]
+    turned = rest[1::-1] == last[:2] and rest[2:] == last[2:]
+    return turned or rest[1:] == last or rest == last[1:] or rest[1:] == last[1:]
 
 
 def _spelling(name: str) -> str:

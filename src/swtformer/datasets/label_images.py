@@ -71,5 +71,6 @@ def require_same_size(
     if tuple(size) != tuple(other_size):
         raise DataError(
             f"{source} is for {size[1]}×{size[0]} pixels, {other} has {other_size[1]}×{other_size[0]}. "
-            "Expected equal sizes; was the image resized, or turned by its EXIF orientation (data.exif)?"
+            "Expected equal sizes; was the image resized, or turned by its EXIF orientation (data.exif)? A "
+            "mask of another size must be resized to the image's, by nearest neighbour."
         )

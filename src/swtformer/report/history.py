@@ -106,4 +106,5 @@ def _curve(history: History, caption: str, names: Mapping[str, str], factor: flo
         )
         if points:
             lines.append(Series(name, points, f"line-{index % COLOURS}"))
-    return Curve(caption, line_plot(lines, title=caption, x_label="Epoch")) if lines else None
+    most = factor if factor == 100 else None
+    return Curve(caption, line_plot(lines, title=caption, x_label="Epoch", most=most)) if lines else None

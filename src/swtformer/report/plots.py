@@ -32,13 +32,14 @@ class Series:
     style: str
 
 
-def line_plot(series: Sequence[Series], *, title: str, x_label: str) -> Markup:
+def line_plot(series: Sequence[Series], *, title: str, x_label: str, most: float | None = None) -> Markup:
     """Draw lines that share both axes, each named at its end.
 
     Args:
         series: at least one, each with at least one point; one point is drawn as a dot.
         title: what the plot shows, for screen readers.
         x_label: name of the horizontal axis.
+        most: where the vertical axis ends at the latest, such as 100 %; values are not above it.
 
     Returns:
         An `svg` element that scales with the page.
@@ -48,6 +49,8 @@ def line_plot(series: Sequence[Series], *, title: str, x_label: str) -> Markup:
     if x_low == x_high:
         x_low, x_high = x_low - 0.5, x_high + 0.5
     y_ticks = ticks(min(y for _, y in points), max(y for _, y in points), count=5)
+    if most is not None:
+        y_ticks = [value for value in y_ticks if value < most] + [most] * (y_ticks[-1] >= most)
     y_low, y_high = y_ticks[0], y_ticks[-1]
     form = tick_format(y_ticks)
 

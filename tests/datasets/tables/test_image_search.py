@@ -73,3 +73,15 @@ def test_columns_are_told_by_their_files(tmp_path):
     search = ImageSearch(tmp_path, None)
     assert search.hits(["a", "b", "a"]) == 2
     assert search.hits(["x", "../images/a.jpg", "\0"]) == 0
+
+
+def test_a_photograph_of_one_name_in_two_folders(tmp_path):
+    touch(tmp_path, "a/IMG_1.jpg", "b/IMG_1.jpg", "b/IMG_2.jpg", "masks/IMG_1.png", "c/IMG_1.png")
+    search = ImageSearch(tmp_path, None)
+    names = ["IMG_2.jpg", "IMG_1.jpg"]
+    chosen = search.folder_of(names)
+    assert chosen.root == tmp_path / "b"
+    assert search.elsewhere(names, chosen) == ("IMG_1.jpg", [tmp_path / "a"])
+    assert search.elsewhere(["IMG_2.jpg"], chosen) == ("", [])
+    named = ImageSearch(tmp_path, tmp_path / "b")
+    assert named.elsewhere(names, named.folder_of(names)) == ("", [])

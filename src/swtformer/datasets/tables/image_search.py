@@ -113,6 +113,23 @@ class ImageSearch:
                 return found
         return []
 
+    def elsewhere(self, names: Iterable[str], chosen: ImageFolder) -> tuple[str, list[Path]]:
+        """The first name that lies in other folders below this one as well, and these; without, none.
+
+        Only JPEGs count: masks beside the photographs have their names, too, and are never JPEGs.
+        """
+        if self._named is None:
+            below = [path.resolve() for path in self._candidates if path.is_relative_to(self._folder)]
+            others = [
+                each for each in self._folders if each.root.resolve() in below and each.root != chosen.root
+            ]
+            for name in itertools.islice(dict.fromkeys(names), PROBED_NAMES):
+                if not name.lower().endswith((".jpg", ".jpeg")) or not hits_of(chosen, [name]):
+                    continue
+                if found := [folder.root for folder in others if hits_of(folder, [name])]:
+                    return name, found
+        return "", []
+
     def hits(self, names: Sequence[str]) -> int:
         """How many of some names are images of the data set."""
         different = list(dict.fromkeys(names))

@@ -138,6 +138,14 @@ def _images(
             f"{path}: its images may be those in {shown}, which have the same names. Write the folder before "
             "the names, name one with `data.images`, or read one split (`data.split`) if there are any.",
         )
+        return found
+    name, others = search.elsewhere(names, found)
+    if others:
+        problems.warn(
+            "ambiguous_name",
+            f"{path}: {name} lies in {found.root} and in {' and '.join(map(str, others[:3]))}; the images of "
+            f"{found.root} are used. Write the folder before the names, or name one with `data.images`.",
+        )
     return found
 
 
