@@ -84,10 +84,10 @@ def fates(truth: np.ndarray, labels: np.ndarray, over: Collection[int]) -> Itera
                 )
 
 
-def invented(truth: np.ndarray, labels: np.ndarray) -> int:
-    """Pixels of background that are called a class which the image does not show."""
-    shown = np.unique(truth)
-    return int(((truth == 0) & (labels > 0) & ~np.isin(labels, shown)).sum())
+def invented(truth: np.ndarray, labels: np.ndarray, over: Collection[int]) -> int:
+    """Pixels of background that are called one of some classes which the image does not show."""
+    absent = sorted(set(over) - {0, *np.unique(truth).tolist()})
+    return int(((truth == 0) & np.isin(labels, absent)).sum())
 
 
 def table(objects: Sequence[Fate]) -> str:
@@ -152,7 +152,7 @@ def main() -> None:
         truth = read_truth(record, data.classes)
         labels = read_mask(options.predictions / f"{record.id}.png")
         objects += fates(truth, labels, over)
-        false += invented(truth, labels)
+        false += invented(truth, labels, over)
         background += int((truth == 0).sum())
         wrong.append((float((truth != labels)[truth != IGNORED].mean()), record, truth, labels))
     print(f"{len(wrong)} images, {len(objects)} objects\n\n{table(objects)}\n")

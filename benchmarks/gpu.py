@@ -139,7 +139,8 @@ OWED = """
 **The figures of a GPU are owed**: none was at hand. Those below are of a processor. They show that the script
 works, and how near the program is to that processor's limit; the goals are meant for a GPU. Owed as well, as
 they can be judged on a GPU alone: compiled models or CUDA graphs, writers in threads for `refine` and
-`predict`, and the checks of each step's loss, for which the processor waits.
+`predict`, the checks of each step's loss, for which the processor waits, and how many tokens a Swin works on
+at a time.
 """
 
 

@@ -173,8 +173,8 @@ reach {limits}. Processor seconds, medians of {rounds} rounds in which ours and 
 process of its own; other programs ran on the machine, so trust the ratios more than the seconds. Their code
 runs as it is, from a clone, without CUDA; where its network would not compare (SIPE's ResNet-50), it runs
 timm's Swin-T, as ours does. "Of the peak" is what our networks' matrix products reach of these limits, with
-all other work in the time; a row at 92 % could gain 8 % of its time and no more on this processor. "Result"
-says how far both results agree.
+all other work in the time; a row at 92 % could gain 8 % of its time and no more by the
+same operations on this processor. "Result" says how far both results agree.
 
 | work | peer and its code | theirs, s | ours, s | theirs / ours | of the peak | result |
 |---|---|---|---|---|---|---|

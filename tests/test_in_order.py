@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from swtformer import in_order as module
-from swtformer.in_order import AHEAD, helping_threads, in_order, work_ahead
+from swtformer.in_order import AHEAD, in_order, thread_count, work_ahead
 from swtformer.progress import silent
 
 IDS = [str(number) for number in range(131)]
@@ -20,12 +20,12 @@ def test_processes_of_one_machine_share_its_cores(
         monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     else:
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
-    assert helping_threads() == threads
+    assert thread_count() == threads
 
 
 def test_results_keep_the_order_whichever_is_ready_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first image waits for the second one, in another thread."""
-    monkeypatch.setattr(module, "helping_threads", lambda: 2)
+    monkeypatch.setattr(module, "thread_count", lambda: 2)
     second_done = threading.Event()
     calls: list[tuple[object, ...]] = []
 

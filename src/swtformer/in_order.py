@@ -21,7 +21,7 @@ AHEAD = 4
 """Results per thread that are ready or in progress; it bounds the memory of those that wait."""
 
 
-def helping_threads() -> int:
+def thread_count() -> int:
     """Threads for decoding and counting: the cores of this process, shared with others of its machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(min(cores // local_processes(), THREADS), 1)
@@ -61,7 +61,7 @@ def in_order(
         ids: the images.
         progress: called after every image, in the caller's thread.
     """
-    results = work_ahead(work, ids, threads=helping_threads())
+    results = work_ahead(work, ids, threads=thread_count())
     for done, result in enumerate(results, start=1):
         yield result
         progress(stage, done, len(ids))

@@ -44,7 +44,7 @@ def local_number() -> int:
 
 
 def local_processes() -> int:
-    """Number of processes that a launcher started on this machine and left the same cores; 1 without one.
+    """Number of processes that a launcher started on this machine, which share its cores; 1 without one.
 
     srun binds each process to its own cores as a rule, so its processes are not counted.
     """

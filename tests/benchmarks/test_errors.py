@@ -37,7 +37,8 @@ def test_each_object_has_its_fate(script: Script, pair: tuple[np.ndarray, np.nda
     first, second = errors.fates(*pair, over=(0, 1, 2, 3))
     assert first == errors.Fate(20 / 400, 20, found=10, missed=5, confused=5, grown=0)
     assert second == errors.Fate(20 / 400, 20, found=20, missed=0, confused=0, grown=10)
-    assert errors.invented(*pair) == 10
+    assert errors.invented(*pair, over=(0, 1, 2, 3)) == 10
+    assert errors.invented(*pair, over=(0, 1, 2)) == 0
     assert list(errors.fates(*pair, over=(0, 2))) == []
 
 

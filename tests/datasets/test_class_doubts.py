@@ -45,6 +45,8 @@ def test_a_rare_name_that_is_a_letter_away_from_a_frequent_one(name):
 
 def test_names_that_are_no_misspellings():
     assert doubts(("dog", "sheep", "shep"), [{1}] * 3 + [{2}]) == [], "not frequent enough"
+    assert doubts(("boat", "goat"), [{0}] * 40 + [{1}] * 4) == [], "not rare"
+    assert doubts(("玉米叶锈病", "玉米叶斑病"), [{0}] * 40 + [{1}]) == [], "a letter is a word"
     assert doubts(("cat", "car"), [{0}] * 9 + [{1}]) == [], "short"
     assert doubts(("sheep", "shop"), [{0}] * 9 + [{1}]) == [], "two letters"
     assert doubts(("lesion 1", "lesion 2"), [{0}] * 9 + [{1}]) == [], "numbers"

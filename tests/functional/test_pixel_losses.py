@@ -79,6 +79,20 @@ def test_cross_entropy_by_blocks_is_that_of_torch(
     assert torch.equal(logits.detach(), before)
 
 
+@pytest.mark.parametrize("devices", [(), ("cpu",)])
+def test_unknown_pixels_may_hold_anything(devices: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swtformer.functional.pixel_losses._BY_BLOCKS", devices)
+    logits = torch.zeros(1, 3, 1, 3)
+    logits[..., 0] = -math.inf
+    labels = torch.tensor([[[255, 0, 1]]], dtype=torch.uint8)
+    logits.requires_grad_()
+    loss = pixel_cross_entropy(logits, labels, image_weights=torch.tensor([2.0]))
+    assert loss.item() == pytest.approx(math.log(3))
+    loss.backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad[0, :, 0, 1], torch.tensor([-1 / 3, 1 / 6, 1 / 6]))
+
+
 def test_infinite_logits_show_in_the_loss() -> None:
     logits = torch.zeros(1, 3, 2, 2)
     logits[0, 1, 0, 0] = math.inf

@@ -19,8 +19,11 @@ MOST_CLASSES = 5000
 MOST_COMPARED = 1000
 """Classes whose names are compared letter by letter."""
 
+FEW = 3
+"""Images at most of a class whose name may be a misspelling."""
+
 RARE = 4
-"""A class has so many times the images of one that may be a misspelling of it."""
+"""How many times as many images the other class must have."""
 
 SHORTEST = 4
 """Letters of a name that may be misspelled; shorter names that differ by one letter are often others."""
@@ -75,7 +78,7 @@ def _doubt_typing(names: Sequence[str], labels: Sequence[frozenset[int]], proble
     images = Counter(index for present in labels for index in present)
     spelled = [_spelling(name) for name in names]
     for own, name in enumerate(spelled):
-        if len(name) < SHORTEST or not name.isalpha() or not images[own]:
+        if len(name) < SHORTEST or not (name.isascii() and name.isalpha()) or not 0 < images[own] <= FEW:
             continue
         plurals = (f"{name}s", name.removesuffix("s"))  # these are doubted as spellings
         near = [

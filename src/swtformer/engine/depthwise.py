@@ -16,8 +16,8 @@ class FastDepthwise(TorchFunctionMode):
     """While it is entered, slow gradients of depthwise convolutions are computed in another way.
 
     Two of them are several times as slow as they need be: that of the input where the stride is above 1, and
-    that of the weights where the kernel is larger than 3×3. A training step of an EfficientNet takes up to
-    twice as long with them (benchmarks/speed.md). Everything else stays as autocast has it, and gradients
+    that of the weights where the kernel is larger than 3×3. A training step of an EfficientNet takes 1.5 to
+    1.9 times as long with them (benchmarks/speed.md). Everything else stays as autocast has it, and gradients
     differ by rounding alone.
     """
 
@@ -104,7 +104,7 @@ def _of_input(
     padding: tuple[int, int],
     dilation: tuple[int, int],
 ) -> Tensor:
-    """The gradient of the input: that of the convolution of stride 1, which has no gradient between."""
+    """The gradient of the input: that of stride 1, with zeros between the gradients of the output."""
     if max(stride) > 1:
         batch, channels = gradient.shape[:2]
         height, width = (

@@ -63,7 +63,7 @@ def _require_own(run: Run, settings: Settings, *, sections: Sequence[str], resum
     if not resume and run.settings_file.is_file() and holds_weights(run):
         raise SettingsError(
             f"{run.path} already holds a run. Resume it with `resume`, or name another `out`, such as "
-            f"{run.path.with_name(f'{run.path.name}-2')}."
+            f"{run.path.absolute()}-2."
         )
     require_same_settings(run, settings, sections=sections)
 

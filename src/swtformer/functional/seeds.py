@@ -131,7 +131,7 @@ def locate_seeds(
         present: (B, C) 0/1 image-level labels; background is always present.
         affinity: reading of Eq. 4, see `token_affinity`.
         background_weight: factor on the background's overlap; None for `background_weights` of each image. At
-            0 the background wins no token.
+            0 the background wins no token of an image that shows a class.
         seedless: what a present class without a token gets: the closest one, or none.
 
     Returns:

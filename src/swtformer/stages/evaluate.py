@@ -23,7 +23,7 @@ from swtformer.datasets.truth import (
 from swtformer.errors import DataError, some
 from swtformer.functional.scores import ImageMean, confusion_matrix, mean_iou
 from swtformer.functional.thresholds import threshold_grid
-from swtformer.in_order import helping_threads, work_ahead
+from swtformer.in_order import thread_count, work_ahead
 from swtformer.label_values import BACKGROUND, IGNORED
 from swtformer.labelling.mask_rule import first_whole, ids_with_maps, rule_for, source_and_policy
 from swtformer.progress import Progress, shown
@@ -154,7 +154,7 @@ class Counting(Work[str, Counted]):
 
     def __call__(self, items: Sequence[str]) -> Iterator[Counted]:
         """See `Work`."""
-        return work_ahead(self.count, items, threads=helping_threads())
+        return work_ahead(self.count, items, threads=thread_count())
 
 
 def _scores(

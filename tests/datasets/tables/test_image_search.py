@@ -83,5 +83,17 @@ def test_a_photograph_of_one_name_in_two_folders(tmp_path):
     assert chosen.root == tmp_path / "b"
     assert search.elsewhere(names, chosen) == ("IMG_1.jpg", [tmp_path / "a"])
     assert search.elsewhere(["IMG_2.jpg"], chosen) == ("", [])
+    (tmp_path / "linked").symlink_to(tmp_path / "b")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "IMG_2.jpg").symlink_to(tmp_path / "b" / "IMG_2.jpg")
+    linked = ImageSearch(tmp_path, None)
+    assert linked.elsewhere(["IMG_2.jpg"], linked.folder_of(names)) == ("", [])
     named = ImageSearch(tmp_path, tmp_path / "b")
     assert named.elsewhere(names, named.folder_of(names)) == ("", [])
+
+
+def test_photographs_spread_over_folders_are_not_in_two(tmp_path):
+    touch(tmp_path, "a/1.jpg", "b/2.jpg", "a/3.jpg")
+    search = ImageSearch(tmp_path, None)
+    names = ["1.jpg", "2.jpg", "3.jpg"]
+    assert search.elsewhere(names, search.folder_of(names)) == ("", [])

@@ -114,20 +114,20 @@ class ImageSearch:
         return []
 
     def elsewhere(self, names: Iterable[str], chosen: ImageFolder) -> tuple[str, list[Path]]:
-        """The first name that lies in other folders below this one as well, and these; without, none.
+        """The first name that is another file in other folders below this one, and these; without, none.
 
         Only JPEGs count: masks beside the photographs have their names, too, and are never JPEGs.
         """
-        if self._named is None:
-            below = [path.resolve() for path in self._candidates if path.is_relative_to(self._folder)]
-            others = [
-                each for each in self._folders if each.root.resolve() in below and each.root != chosen.root
-            ]
-            for name in itertools.islice(dict.fromkeys(names), PROBED_NAMES):
-                if not name.lower().endswith((".jpg", ".jpeg")) or not hits_of(chosen, [name]):
-                    continue
-                if found := [folder.root for folder in others if hits_of(folder, [name])]:
-                    return name, found
+        if self._named is not None or chosen is self._spread:
+            return "", []
+        below = [path.resolve() for path in self._candidates if path.is_relative_to(self._folder)]
+        others = [each for each in self._folders if each.root.resolve() in below]
+        for name in itertools.islice(dict.fromkeys(names), PROBED_NAMES):
+            if not name.lower().endswith((".jpg", ".jpeg")):
+                continue
+            own = _file(chosen, name)
+            if own and (found := [each.root for each in others if _file(each, name) not in {None, own}]):
+                return name, found
         return "", []
 
     def hits(self, names: Sequence[str]) -> int:
@@ -153,6 +153,13 @@ class ImageSearch:
         beside = [path for base in (self._folder, self._folder / "images") for path in _folders(base)]
         found = [path for path in beside if path not in known and path.resolve() not in masks]
         return [path for path in found if path.name not in MASK_FOLDERS][:MOST_FOLDERS]
+
+
+def _file(folder: ImageFolder, name: str) -> Path | None:
+    """The file of a folder that a name means, with links followed."""
+    if not hits_of(folder, [name]):
+        return None
+    return (folder.root / folder.matches(folder.inner(name))[0]).resolve()
 
 
 def _folders(base: Path) -> list[Path]:

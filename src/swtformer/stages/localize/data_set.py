@@ -234,7 +234,7 @@ class MapMaking(Work[Record, Failure | None]):
         return None
 
     def _maps(self, batch: list[tuple[Record, np.ndarray]]) -> list[ClassActivationMaps]:
-        """Maps of images of one size. A batch that exceeds the memory is halved, until single images do."""
+        """Maps of images of one size. A batch that exceeds the memory is halved, down to single images."""
         try:
             return self._made(batch)
         except torch.OutOfMemoryError:
