@@ -146,15 +146,6 @@ def test_absent_classes_and_the_background_get_no_token_when_seedless() -> None:
     assert seeds[0, :, 0].tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 0]]
 
 
-def test_a_class_whose_map_is_0_gets_no_token() -> None:
-    features = torch.eye(3).reshape(1, 3, 1, 3)
-    maps = torch.stack([torch.full((1, 3), value) for value in (0.1, 0.9, 0.0)])[None]
-    seeds = locate_seeds(
-        features, maps, torch.ones(1, 2), affinity="abs", background_weight=0.5, seedless="closest"
-    )
-    assert seeds[0, :, 0].tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 0]]
-
-
 def test_a_background_of_weight_0_gets_no_token() -> None:
     features = torch.eye(3).reshape(1, 3, 1, 3)
     maps = torch.tensor([[[0.9, 0.9, 0.9]], [[0.0, 0.2, 0.0]]])[None]

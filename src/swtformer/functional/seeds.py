@@ -122,8 +122,8 @@ def locate_seeds(
 
     A present class that wins no token has no prototype, so its R-CAM would be 0 everywhere. With
     `seedless="closest"` it gets the token where its overlap comes closest to the winner's (as a ratio), in
-    addition to the winner. This departs from the paper, which does not mention the case. A class whose map is
-    0 everywhere is close to no token and gets none.
+    addition to the winner. This departs from the paper, which does not mention the case. Of a class
+    whose map is 0 everywhere no token is closer than another, and the first one is taken.
 
     Args:
         features: (B, D, h, w) tokens of the last stage.
@@ -170,7 +170,6 @@ def locate_seeds(
     if seedless == "closest":
         lacks_seeds = allowed & ~seeds.any(-1)
         lacks_seeds[:, 0] = False  # an object may fill the image
-        lacks_seeds &= overlap.amax(1) > 0
         closest = (overlap / best.clamp_min(EPSILON)).argmax(1)
         seeds = seeds.scatter_add(2, closest[..., None], lacks_seeds[..., None].to(seeds.dtype))
     return seeds.reshape(maps.shape).to(maps.dtype)
