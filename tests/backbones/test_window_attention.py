@@ -157,3 +157,9 @@ def test_half_precision_stays_near_full() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             torch.testing.assert_close(module(tokens).float(), exact, rtol=0, atol=0.05)
         torch.testing.assert_close(module(tokens), exact, rtol=0, atol=0)
+
+
+def test_an_accelerator_takes_more_tokens_at_a_time() -> None:
+    on_cpu = window_attention.tokens_at_once(torch.empty(1))
+    assert on_cpu == window_attention.TOKENS_AT_ONCE
+    assert window_attention.tokens_at_once(torch.empty(1, device="meta")) > on_cpu

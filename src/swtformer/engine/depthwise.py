@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -57,7 +57,7 @@ def _convolved(
     is_bf16 = torch.get_autocast_dtype("cpu") is torch.bfloat16 and input.device.type == "cpu"
     if not (is_slow and is_depthwise and is_bf16 and torch.is_grad_enabled()) or isinstance(padding, str):
         return None
-    made: Tensor = _Depthwise.apply(input, weight, stride, _pair(padding), dilation)
+    made: Tensor = _Depthwise.apply(input, weight, _Geometry(stride, _pair(padding), dilation))
     return made if bias is None else made + bias.to(made.dtype)[:, None, None]
 
 
@@ -65,22 +65,21 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value) * (2 // len(value))
 
 
+class _Geometry(NamedTuple):
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+
+
 class _Depthwise(torch.autograd.Function):
     """Depthwise convolution in bf16, with each gradient computed in the way that is fast."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        input: Tensor,
-        weight: Tensor,
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        dilation: tuple[int, int],
-    ) -> Tensor:
+    def forward(ctx: Any, input: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
         small = input.bfloat16()
         ctx.save_for_backward(small, weight)
-        ctx.geometry, ctx.input_type = (stride, padding, dilation), input.dtype
-        return F.conv2d(small, weight.bfloat16(), None, stride, padding, dilation, len(weight))
+        ctx.geometry, ctx.input_type = geometry, input.dtype
+        return F.conv2d(small, weight.bfloat16(), None, *geometry, len(weight))
 
     @staticmethod
     @once_differentiable
@@ -90,21 +89,15 @@ class _Depthwise(torch.autograd.Function):
         of_input = of_weight = None
         with torch.autocast("cpu", enabled=False):
             if ctx.needs_input_grad[0]:
-                of_input = _of_input(gradient, input, small, *ctx.geometry).to(ctx.input_type)
+                of_input = _of_input(gradient, input, small, ctx.geometry).to(ctx.input_type)
             if ctx.needs_input_grad[1]:
-                of_weight = _of_weight(gradient, input, small, *ctx.geometry).to(weight.dtype)
-        return of_input, of_weight, None, None, None
+                of_weight = _of_weight(gradient, input, small, ctx.geometry).to(weight.dtype)
+        return of_input, of_weight, None
 
 
-def _of_input(
-    gradient: Tensor,
-    input: Tensor,
-    weight: Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-) -> Tensor:
+def _of_input(gradient: Tensor, input: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
     """The gradient of the input: that of stride 1, with zeros between the gradients of the output."""
+    stride, padding, dilation = geometry
     if max(stride) > 1:
         batch, channels = gradient.shape[:2]
         height, width = (
@@ -114,20 +107,13 @@ def _of_input(
         spread = gradient.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
         spread[:, :, :: stride[0], :: stride[1]] = gradient
         gradient = spread
-    return _gradients(gradient, input, weight, ((1, 1), padding, dilation), (True, False))[0]
+    return _gradients(gradient, input, weight, geometry._replace(stride=(1, 1)), (True, False))[0]
 
 
-def _of_weight(
-    gradient: Tensor,
-    input: Tensor,
-    weight: Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-) -> Tensor:
+def _of_weight(gradient: Tensor, input: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
     """The gradient of the weight; above 3×3 the input's convolution with the output's gradient as kernel."""
     if max(weight.shape[2:]) <= 3:
-        return _gradients(gradient, input, weight, (stride, padding, dilation), (False, True))[1]
+        return _gradients(gradient, input, weight, geometry, (False, True))[1]
     count = len(input) * len(weight)
 
     def side_by_side(maps: Tensor) -> Tensor:
@@ -136,7 +122,9 @@ def _of_weight(
         return maps.permute(2, 3, 0, 1).reshape(height, width, 1, count).permute(2, 3, 0, 1)
 
     kernels = side_by_side(gradient).transpose(0, 1)
-    made = F.conv2d(side_by_side(input), kernels, None, dilation, padding, stride, count)
+    made = F.conv2d(
+        side_by_side(input), kernels, None, geometry.dilation, geometry.padding, geometry.stride, count
+    )
     height, width = weight.shape[2:]
     return made[..., :height, :width].reshape(len(input), *weight.shape).float().sum(0)
 
@@ -145,7 +133,7 @@ def _gradients(
     gradient: Tensor,
     input: Tensor,
     weight: Tensor,
-    geometry: tuple[tuple[int, int], ...],
+    geometry: _Geometry,
     wanted: tuple[bool, bool],
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the input and of the weight, as far as they are wanted."""

@@ -247,3 +247,17 @@ class TestEqualNamesInFoldersOfSplits:
             DataError, match=r"'0\.jpg' is in several splits: train, val\. .*write their fold"
         ):
             open_dataset(folder, AUTO, split="val")
+
+
+def test_one_name_in_two_folders_is_said(tmp_path):
+    for name in ("a/IMG_1.jpg", "b/IMG_1.jpg", "b/IMG_2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "labels.csv").write_text("image,labels\nIMG_1.jpg,cat\nIMG_2.jpg,dog\n")
+    data = open_dataset(tmp_path / "labels.csv", AUTO)
+    assert {record.image.parent.name for record in data.records} == {"b"}
+    (problem,) = [problem for problem in data.problems if problem.kind == "ambiguous_name"]
+    assert not problem.fatal
+    assert f"IMG_1.jpg lies in {tmp_path / 'b'} and in {tmp_path / 'a'}" in problem.message
+    named = open_dataset(tmp_path / "labels.csv", DataSettings(images=tmp_path / "b"))
+    assert not [problem for problem in named.problems if problem.kind == "ambiguous_name"]
